@@ -1,0 +1,118 @@
+"""Every bound of the system, in one file, with the relations between them asserted.
+
+A limit that clients need to know is announced in `hello` (see `announced`). Names put the big noun first
+and the unit last. Changing a limit that two nodes must agree on (marked *wire*) needs a protocol version.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+# Messages (wire): what one MessagePack-RPC message may be.
+MESSAGE_BYTES: Final = 1 * MIB
+MESSAGE_DEPTH: Final = 16
+MESSAGE_COLLECTION_ITEMS: Final = 4096
+MSGID_MAX: Final = 2**32 - 1
+
+# Connections.
+INFLIGHT_PER_CONNECTION: Final = 256
+CONNECTIONS_PER_LISTENER: Final = 1024
+RECEIVE_CHUNK_BYTES: Final = 64 * KIB
+HELLO_TIMEOUT_S: Final = 10.0
+IDLE_TIMEOUT_S: Final = 300.0
+REQUEST_TIMEOUT_S: Final = 10.0
+
+# Records (wire).
+RECORD_BYTES: Final = 16 * KIB
+SIGNATURE_BYTES: Final = 64
+RECORD_ID_BYTES: Final = 32
+ACCOUNT_BYTES: Final = 34
+ITEM_BYTES: Final = 128
+POST_ITEM_BYTES: Final = 16
+POST_TEXT_CODE_POINTS: Final = 3_000
+POST_TAGS: Final = 32
+POST_TAG_CODE_POINTS: Final = 64
+POST_MEDIA: Final = 8
+STAMP_AHEAD_US: Final = 5 * 60 * 1_000_000
+STAMP_MAX: Final = 2**63 - 1
+RECORDS_PER_PUT: Final = 256
+KEYS_PER_GET: Final = 256
+
+# Cells (wire): the CRDT's own bounds.
+CELL_DEVICES: Final = 16
+CELL_HISTORY: Final = 16
+CELL_SURVIVORS: Final = CELL_DEVICES
+CELL_BYTES: Final = 576 * KIB
+
+# Feeds.
+PAGE_ITEMS: Final = 200
+PAGE_ITEMS_DEFAULT: Final = 50
+PAGE_BYTES: Final = MESSAGE_BYTES - 64 * KIB
+PAGE_ROWS_SCANNED: Final = 4_000
+CURSOR_BYTES: Final = 256
+
+# Tokens.
+TOKEN_PAIRS: Final = 128
+TOKEN_BYTES: Final = 48 * KIB
+TOKEN_WAIT_S: Final = 2.0
+
+# Ring.
+RANGES_INITIAL: Final = 64
+LANES: Final = 64
+BLOCKS_PER_LANE: Final = 64
+BLOCKS: Final = LANES * BLOCKS_PER_LANE
+ROSTER_NODES: Final = 256
+
+# Replication between nodes.
+REPLICATION_WINDOW_CELLS: Final = 4_096
+REPLICATION_BATCH_CELLS: Final = 512
+REPLICATION_BATCH_BYTES: Final = 768 * KIB
+HINTS_PER_NODE: Final = 100_000
+HINT_AGE_S: Final = 3 * 3600.0
+REPAIR_INTERVAL_S: Final = 30.0
+
+# Storage.
+STORE_KEY_BYTES: Final = 511
+STORE_READER_AGE_S: Final = 1.0
+STORE_QUEUE_JOBS: Final = 4_096
+STORE_GROUP_JOBS: Final = 256
+DISK_FULL_CLIENT_PUT: Final = 0.90
+DISK_FULL_PEER_JOIN: Final = 0.95
+DISK_FULL_DELETE: Final = 0.98
+DISK_WARN: Final = 0.80
+
+
+def announced() -> dict[str, int]:
+    """The limits a client is told in `hello`; names are stable."""
+    return {
+        "collection_items": MESSAGE_COLLECTION_ITEMS,
+        "cursor_bytes": CURSOR_BYTES,
+        "depth": MESSAGE_DEPTH,
+        "devices": CELL_DEVICES,
+        "history": CELL_HISTORY,
+        "inflight": INFLIGHT_PER_CONNECTION,
+        "item_bytes": ITEM_BYTES,
+        "keys_per_get": KEYS_PER_GET,
+        "message_bytes": MESSAGE_BYTES,
+        "page": PAGE_ITEMS,
+        "record_bytes": RECORD_BYTES,
+        "records_per_put": RECORDS_PER_PUT,
+        "stamp_ahead_ms": STAMP_AHEAD_US // 1000,
+        "text_code_points": POST_TEXT_CODE_POINTS,
+        "token_bytes": TOKEN_BYTES,
+    }
+
+
+_FRAME_OVERHEAD_BYTES = 80
+
+assert CELL_SURVIVORS <= CELL_DEVICES, "at most one survivor a device"
+assert (CELL_SURVIVORS + CELL_HISTORY) * (RECORD_BYTES + _FRAME_OVERHEAD_BYTES) <= CELL_BYTES < MESSAGE_BYTES
+assert REPLICATION_BATCH_BYTES + CELL_BYTES > MESSAGE_BYTES > REPLICATION_BATCH_BYTES
+assert KEYS_PER_GET <= MESSAGE_COLLECTION_ITEMS and RECORDS_PER_PUT <= MESSAGE_COLLECTION_ITEMS
+assert PAGE_ITEMS * 4 <= MESSAGE_COLLECTION_ITEMS
+assert DISK_WARN < DISK_FULL_CLIENT_PUT < DISK_FULL_PEER_JOIN < DISK_FULL_DELETE < 1.0
+assert LANES & (LANES - 1) == 0 and BLOCKS_PER_LANE & (BLOCKS_PER_LANE - 1) == 0
+assert LANES == RANGES_INITIAL
