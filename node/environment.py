@@ -1,0 +1,69 @@
+"""Everything a node takes from the outside world: time, randomness, network, disk, threads.
+
+Node code never imports `time`, `random`, `os.urandom`, `uuid`, `socket` or `threading`; it is handed an
+`Environment`. In production that is the machine; in the simulator every part is seeded and virtual, and
+the same code runs. Monotonic time inside trio code is `trio.current_time()`, which the simulator's clock
+drives; only wall-clock time, which may jump, is asked of the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from folkmoot.node.transport.interface import Network
+
+if TYPE_CHECKING:
+    from folkmoot.node.commits import Commits
+
+T = TypeVar("T")
+
+
+class WallClock(Protocol):
+    """The clock on the wall: may jump, may drift, is never used to decide what survives."""
+
+    def now_us(self) -> int:
+        """Microseconds since 1970."""
+        ...
+
+
+class Executor(Protocol):
+    """Where work goes that would hold up the event loop."""
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run `work` off the loop (inline under simulation) and return its result."""
+        ...
+
+
+class Disk(Protocol):
+    """Where a node's store lives."""
+
+    def open(self, directory: Path) -> Commits:
+        """Open (or create) the store in `directory`.
+
+        Raises:
+            StorageError: locked by another daemon, corrupt, read-only, or of a newer schema.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """One node's outside world.
+
+    Args:
+        wall: the wall clock.
+        random: a generator of the node's own (cryptographic in production, seeded in simulation).
+        network: see `transport.interface`.
+        disk: see `Disk`.
+        executor: for signature batches and other pure, slow work.
+    """
+
+    wall: WallClock
+    random: Random
+    network: Network
+    disk: Disk
+    executor: Executor
