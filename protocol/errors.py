@@ -41,7 +41,9 @@ DISK_FULL: Final = ErrorKind(404, "disk_full", True)
 TIMEOUT: Final = ErrorKind(405, "timeout", True)
 INTERNAL: Final = ErrorKind(500, "internal", False)
 
-KINDS: Final[tuple[ErrorKind, ...]] = tuple(kind for kind in globals().values() if isinstance(kind, ErrorKind))
+KINDS: Final[tuple[ErrorKind, ...]] = tuple(
+    kind for kind in globals().values() if isinstance(kind, ErrorKind)
+)
 BY_NAME: Final[Mapping[str, ErrorKind]] = {kind.name: kind for kind in KINDS}
 
 
