@@ -12,7 +12,6 @@ from typing import Any
 
 import msgpack
 import msgspec
-
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BAD_REQUEST, NOT_CANONICAL, TOO_LARGE, WireError
 

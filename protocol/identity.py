@@ -12,7 +12,6 @@ from typing import Final
 
 import nacl.bindings
 import nacl.exceptions
-
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
 from folkmoot.protocol.limits import ACCOUNT_BYTES, SIGNATURE_BYTES
 

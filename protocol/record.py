@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from typing import Any, Final, Self
 
 import msgspec
-
 from folkmoot.protocol import codec
 from folkmoot.protocol.bodies import check_body
 from folkmoot.protocol.errors import BAD_REQUEST, BAD_SIGNATURE, NOT_CANONICAL, TOO_LARGE, WireError
