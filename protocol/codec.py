@@ -8,12 +8,14 @@ form, so canonical bytes can be compared, hashed and signed as they are.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgpack
 import msgspec
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BAD_REQUEST, NOT_CANONICAL, TOO_LARGE, WireError
+
+T = TypeVar("T")
 
 _canonical_encoder = msgspec.msgpack.Encoder(order="sorted")
 _any_decoder = msgspec.msgpack.Decoder()
@@ -98,6 +100,23 @@ def unpack(data: bytes | memoryview) -> Any:
         raise WireError(BAD_REQUEST, f"malformed MessagePack: {error}") from error
 
 
+def shaped(value: Any, shape: type[T], what: str) -> T:
+    """Check a decoded value against a msgspec type and return it as one.
+
+    Args:
+        value: what `unpack` gave.
+        shape: a struct, or any annotated type msgspec knows; unknown keys of maps are ignored.
+        what: what it should have been, for the sentence.
+
+    Raises:
+        WireError: `bad_request`, saying which part of it is wrong.
+    """
+    try:
+        return msgspec.convert(value, shape, builtin_types=(bytes,))
+    except msgspec.ValidationError as error:
+        raise WireError(BAD_REQUEST, f"{what}: {error}") from error
+
+
 def message_unpacker() -> msgpack.Unpacker:
     """A streaming decoder bounded by the message limits, for `connection`."""
     return msgpack.Unpacker(
@@ -111,6 +130,19 @@ def message_unpacker() -> msgpack.Unpacker:
         max_ext_len=0,
         ext_hook=_refuse_extension,
     )
+
+
+MessageErrors = (ValueError, msgpack.UnpackException, RecursionError)
+
+
+def explain(error: Exception) -> WireError:
+    """The wire error for one of `MessageErrors` raised by a `message_unpacker`."""
+    if isinstance(error, msgpack.StackError):
+        return WireError(TOO_LARGE, f"nested deeper than {limits.MESSAGE_DEPTH}")
+    sentence = str(error) or type(error).__name__
+    if " exceeds max_" in sentence and "max_ext_len" not in sentence:
+        return WireError(TOO_LARGE, f"a collection or text over the limit: {sentence}")
+    return WireError(BAD_REQUEST, f"malformed MessagePack: {sentence}")
 
 
 def _refuse_extension(code: int, data: bytes) -> Any:
