@@ -1,0 +1,214 @@
+"""What lies in a node's data directory besides its store, and who may read it.
+
+    node.id            the node id, 32 hexadecimal digits; made once, moves with the data
+    keys/service.key   the seed of the service account, which signs the node's labels
+    keys/gossip.ring   the gossip keys, one a line, the sealing key first; the same on all nodes of a cluster
+    store/             the store
+    ready.json         written when the node has begun to listen; also how a restart finds its old ports
+
+Directories are 0700 and keys 0600. A file that others can read is refused rather than trusted.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Final
+
+import msgspec
+from folkmoot.protocol.errors import FolkmootError
+from folkmoot.protocol.identity import SEED_BYTES, KeyPair
+
+GOSSIP_KEY_BYTES: Final = 32
+NODE_ID_BYTES: Final = 16
+_KEY_TAG: Final = "ed25519-seed:"
+_HEX_KEY: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class DataDirectoryError(FolkmootError):
+    """Something in a data directory is missing, unreadable or not what it should be."""
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node says of itself once it listens; the contents of `ready.json`.
+
+    Args:
+        address, peers, datagrams: the bound `host:port` of the clients', the peers' and the gossip port.
+    """
+
+    id: str
+    name: str
+    region: str
+    pid: int
+    address: str
+    peers: str
+    datagrams: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataDirectory:
+    """The layout of one node's data directory.
+
+    Args:
+        path: where it is.
+    """
+
+    path: Path
+
+    @property
+    def id_file(self) -> Path:
+        return self.path / "node.id"
+
+    @property
+    def service_key_file(self) -> Path:
+        return self.path / "keys" / "service.key"
+
+    @property
+    def gossip_ring_file(self) -> Path:
+        return self.path / "keys" / "gossip.ring"
+
+    @property
+    def store(self) -> Path:
+        return self.path / "store"
+
+    @property
+    def ready_file(self) -> Path:
+        return self.path / "ready.json"
+
+    def create(self, random: Random, gossip_ring: Path | None = None) -> None:
+        """Make the directory with a fresh id and fresh keys.
+
+        Args:
+            random: where the secrets come from (cryptographic in production).
+            gossip_ring: the cluster's ring to copy; None makes a new one.
+
+        Raises:
+            DataDirectoryError: it already holds a node, or cannot be written.
+        """
+        if self.id_file.exists():
+            raise DataDirectoryError(f"{self.path} already holds a node; `init` never overwrites one")
+        keys = None if gossip_ring is None else read_gossip_ring(gossip_ring)
+        try:
+            for directory in (self.path, self.path / "keys"):
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_key(self.service_key_file, random.randbytes(SEED_BYTES))
+            write_gossip_ring(self.gossip_ring_file, keys or (random.randbytes(GOSSIP_KEY_BYTES),))
+            # The id comes last: with it the directory holds a whole node.
+            write_private(self.id_file, random.randbytes(NODE_ID_BYTES).hex() + "\n")
+        except OSError as error:
+            raise DataDirectoryError(f"{error.filename}: {error.strerror}") from error
+
+    def node_id(self) -> str:
+        """The node id, 32 hexadecimal digits.
+
+        Raises:
+            DataDirectoryError: there is none, or it is damaged.
+        """
+        text = _read(self.id_file, "run `folkmoot init` to make a node").strip()
+        if not re.fullmatch(r"[0-9a-f]{32}", text):
+            raise DataDirectoryError(
+                f"{self.id_file}: {text[:40]!r} is not a node id (32 hexadecimal digits)"
+            )
+        return text
+
+    def service_key(self) -> KeyPair:
+        """The service account's key pair. Raises DataDirectoryError as `read_key` does."""
+        return read_key(self.service_key_file)
+
+    def previous(self) -> Ready | None:
+        """What the node said when it last began to listen; None when it never did or that is unreadable."""
+        try:
+            return msgspec.json.decode(self.ready_file.read_bytes(), type=Ready)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def write_ready(self, ready: Ready) -> None:
+        """Replace `ready.json` in one step."""
+        replace_file(self.ready_file, msgspec.json.format(msgspec.json.encode(ready)) + b"\n")
+
+
+def write_key(file: Path, seed: bytes) -> None:
+    """Write a key file; never overwrites one.
+
+    Raises:
+        FileExistsError: there is one already.
+    """
+    write_private(file, f"{_KEY_TAG}{seed.hex()}\n")
+
+
+def read_key(file: Path) -> KeyPair:
+    """The key pair in a file that `write_key` wrote.
+
+    Raises:
+        DataDirectoryError: it is missing, readable by others, or not a key.
+    """
+    text = _read_secret(file, "make one with `folkmoot keys new`").strip()
+    if not text.startswith(_KEY_TAG) or not _HEX_KEY.fullmatch(text.removeprefix(_KEY_TAG)):
+        raise DataDirectoryError(
+            f"{file} is not a key file: expected one line {_KEY_TAG}<64 hexadecimal digits>"
+        )
+    return KeyPair(bytes.fromhex(text.removeprefix(_KEY_TAG)))
+
+
+def write_gossip_ring(file: Path, keys: tuple[bytes, ...]) -> None:
+    """Write a gossip key ring; never overwrites one."""
+    write_private(file, "".join(f"{key.hex()}\n" for key in keys))
+
+
+def read_gossip_ring(file: Path) -> tuple[bytes, ...]:
+    """The 32-byte gossip keys in a ring file, the sealing key first. Lines with `#` are comments.
+
+    Raises:
+        DataDirectoryError: it is missing, readable by others, empty or damaged.
+    """
+    text = _read_secret(file, "copy the ring of another node of the cluster, or run `folkmoot init`")
+    lines = [line.partition("#")[0].strip() for line in text.splitlines()]
+    for number, line in enumerate(lines, start=1):
+        if line and not _HEX_KEY.fullmatch(line):
+            raise DataDirectoryError(f"{file}:{number}: not a gossip key (64 hexadecimal digits)")
+    keys = tuple(bytes.fromhex(line) for line in lines if line)
+    if not keys:
+        raise DataDirectoryError(f"{file} has no key in it")
+    return keys
+
+
+def write_private(file: Path, text: str) -> None:
+    """Create `file` with mode 0600 and bring it to disk.
+
+    Raises:
+        FileExistsError: it exists.
+    """
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+        opened.write(text)
+        opened.flush()
+        os.fsync(opened.fileno())
+
+
+def replace_file(file: Path, data: bytes) -> None:
+    """Put `data` in the place of `file` in one step: readers see the old or the new, never a part."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    temporary.write_bytes(data)
+    temporary.replace(file)
+
+
+def _read(file: Path, remedy: str) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise DataDirectoryError(f"{file} does not exist; {remedy}") from error
+    except OSError as error:
+        raise DataDirectoryError(f"{file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataDirectoryError(f"{file} is damaged: byte {error.start} is not text") from error
+
+
+def _read_secret(file: Path, remedy: str) -> str:
+    text = _read(file, remedy)
+    mode = file.stat().st_mode & 0o777
+    if mode & 0o077:
+        raise DataDirectoryError(f"{file} can be read by others (mode {mode:o}); run `chmod 600 {file}`")
+    return text

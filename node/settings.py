@@ -1,0 +1,371 @@
+"""Every setting of a node, each a sentence: the one table behind loading, `config show` and the docs.
+
+A setting is a field of a section, and its metadata say what it means, in what unit, why it has its default,
+and whether a change is applied by a reload (SIGHUP) or only by a restart. Nothing else in the program
+repeats any of that. How values are read and checked is `config`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, NamedTuple, NewType, get_args, get_origin, get_type_hints
+
+import msgspec
+from folkmoot.node.transport.interface import Address
+
+AccountId = NewType("AccountId", bytes)
+"""The 34 bytes of an account; written as `did:key:z…`."""
+
+ByteSize = NewType("ByteSize", int)
+"""Bytes; written as a number or as `512MiB`, `10GiB`."""
+
+Applies = Literal["reload", "restart"]
+
+SLUG: Final = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+NODE_ID: Final = "^[0-9a-f]{32}$"
+LOOPBACK_ANY: Final = Address("127.0.0.1", 0)
+
+
+def setting(sentence: str, *, why: str, unit: str = "", applies: Applies = "restart", **bounds: Any) -> Any:
+    """The metadata of one setting.
+
+    Args:
+        sentence: what it means.
+        why: the reason for its default, or for its being required.
+        unit: what it counts, empty when it does not.
+        applies: what makes a change take effect.
+        bounds: constraints in msgspec's words (`ge`, `pattern`, …).
+    """
+    return msgspec.Meta(description=sentence, extra={"why": why, "unit": unit, "applies": applies}, **bounds)
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all sections: immutable, fields by name only."""
+
+
+class NodeSection(Section, frozen=True, kw_only=True):
+    """Who this node is and where it keeps its things."""
+
+    name: Annotated[
+        str, setting("What people call this node.", why="Logs and `status` are read by people.", pattern=SLUG)
+    ]
+    region: Annotated[
+        str,
+        setting(
+            "Where it stands; replicas are spread over regions.",
+            why="One region needs no thought; name them when there are two.",
+            pattern=SLUG,
+        ),
+    ] = "local"
+    id: Annotated[
+        str | None,
+        setting(
+            "The node id, 32 hexadecimal digits.",
+            why="Unset: `node.id` in the data directory, which `init` writes; an id moves with its data.",
+            pattern=NODE_ID,
+        ),
+    ] = None
+    data: Annotated[
+        Path,
+        setting(
+            "The directory of node id, keys, store and `ready.json`.",
+            why="Beside the configuration file, so that one directory holds one node.",
+        ),
+    ] = Path()
+
+
+class Founder(Section, frozen=True, kw_only=True):
+    """A founding member: every founder lists the same ones, and so computes the same first epoch."""
+
+    id: Annotated[str, setting("Its node id.", why="Ownership is by id.", pattern=NODE_ID)]
+    name: Annotated[str, setting("Its name.", why="The first roster shows names.", pattern=SLUG)]
+    region: Annotated[str, setting("Its region.", why="Placement needs it.", pattern=SLUG)]
+    service_account: Annotated[
+        AccountId, setting("The account it signs labels with.", why="Nodes verify each other's labels.")
+    ]
+    capacity: Annotated[
+        float,
+        setting("Its share of the ranges.", why="Equal nodes.", unit="relative to the others", gt=0, le=1000),
+    ] = 1.0
+
+
+class ClusterSection(Section, frozen=True, kw_only=True):
+    """Which cluster this node belongs to, and how to find it."""
+
+    id: Annotated[
+        str,
+        setting(
+            "The cluster's name; nodes of another cluster are refused.",
+            why="Required: a default would let strangers meet.",
+            pattern=SLUG,
+        ),
+    ]
+    seeds: Annotated[
+        tuple[Address, ...],
+        setting(
+            "Peers' ports of nodes to ask first.",
+            why="None is right for the first node; later ones also remember whom they met.",
+            applies="reload",
+        ),
+    ] = ()
+    founders: Annotated[
+        tuple[Founder, ...],
+        setting(
+            "The members the cluster starts with, the same list on each of them.",
+            why="Empty means that this node founds the cluster alone.",
+        ),
+    ] = ()
+    replicas: Annotated[
+        int | dict[str, int],
+        setting(
+            "How many copies each range has: a number, or one per region.",
+            why="Three survive one loss; fewer nodes than that keep one copy each.",
+            unit="copies",
+        ),
+    ] = 3
+
+
+class ListenSection(Section, frozen=True, kw_only=True):
+    """The ports; port 0 lets the kernel choose, and a restart prefers the ports it had."""
+
+    clients: Annotated[
+        Address, setting("The clients' port.", why="Loopback: safe until certificates exist.")
+    ] = LOOPBACK_ANY
+    peers: Annotated[Address, setting("The peers' port.", why="Loopback: safe until certificates exist.")] = (
+        LOOPBACK_ANY
+    )
+    datagrams: Annotated[
+        Address | None,
+        setting("The gossip port (UDP).", why="Unset: the host of `listen.peers`, a port of the kernel's."),
+    ] = None
+    advertise: Annotated[
+        str | None,
+        setting(
+            "The host other nodes are told to dial.",
+            why="Unset: the bound host; needed when that is a wildcard such as 0.0.0.0.",
+        ),
+    ] = None
+
+
+class TlsSection(Section, frozen=True, kw_only=True):
+    """Certificates, made by `folkmoot cert`."""
+
+    mode: Annotated[
+        Literal["mutual", "off"],
+        setting(
+            "`mutual`: TLS 1.3, nodes prove themselves to each other; `off`: plain, on loopback only.",
+            why="A cluster port without certificates is open to anyone who finds it.",
+        ),
+    ] = "mutual"
+    ca: Annotated[
+        Path, setting("The cluster's CA certificate.", why="Where `folkmoot cert create-ca` puts it.")
+    ] = Path("tls/ca.crt")
+    certificate: Annotated[
+        Path, setting("This node's certificate.", why="Where `folkmoot cert create-node` puts it.")
+    ] = Path("tls/node.crt")
+    key: Annotated[
+        Path, setting("The key of that certificate.", why="Where `folkmoot cert create-node` puts it.")
+    ] = Path("tls/node.key")
+
+
+class GossipSection(Section, frozen=True, kw_only=True):
+    """Failure detection."""
+
+    profile: Annotated[
+        Literal["lan", "wan", "loopback"],
+        setting("Which timings to use.", why="Between machines of one site."),
+    ] = "lan"
+    keys_file: Annotated[
+        Path | None,
+        setting(
+            "The key ring that seals gossip, the sealing key first.",
+            why="Unset: `keys/gossip.ring` in the data directory, where `init` puts it.",
+            applies="reload",
+        ),
+    ] = None
+
+
+class StoreSection(Section, frozen=True, kw_only=True):
+    """What is kept."""
+
+    disk_cap: Annotated[
+        ByteSize,
+        setting(
+            "The most the store may hold; clients' writes are refused at 90 % of it, deletes are not.",
+            why="A full disk loses more than a refused write.",
+            unit="bytes",
+            ge=16 << 20,
+        ),
+    ] = ByteSize(10 << 30)
+
+
+class GateSection(Section, frozen=True, kw_only=True):
+    """The filters before a record is accepted. Operators' own writes have no quota."""
+
+    policy: Annotated[
+        Path | None,
+        setting(
+            "The policy file; also reloaded when it changes.",
+            why="Unset: nothing but the quota.",
+            applies="reload",
+        ),
+    ] = None
+    account_rate: Annotated[
+        float,
+        setting(
+            "Records one account may put, on average.",
+            why="A fast writer stays far below; a flood does not.",
+            unit="records a minute",
+            applies="reload",
+            gt=0,
+        ),
+    ] = 120.0
+    account_burst: Annotated[
+        int,
+        setting(
+            "Records one account may put at once.",
+            why="A device that was offline catches up in one go.",
+            unit="records",
+            applies="reload",
+            ge=1,
+        ),
+    ] = 600
+    address_rate: Annotated[
+        float,
+        setting(
+            "Records one address may put, on average.",
+            why="A household or an office behind one address.",
+            unit="records a minute",
+            applies="reload",
+            gt=0,
+        ),
+    ] = 6_000.0
+    address_burst: Annotated[
+        int,
+        setting(
+            "Records one address may put at once.",
+            why="Several devices catching up together.",
+            unit="records",
+            applies="reload",
+            ge=1,
+        ),
+    ] = 6_000
+
+
+class FaultsSection(Section, frozen=True, kw_only=True):
+    """Faults on purpose, for tests."""
+
+    enabled: Annotated[
+        bool,
+        setting(
+            "Whether operators may cut, delay and lose messages on this node's links.",
+            why="Off: only clusters made to be broken should be breakable.",
+        ),
+    ] = False
+
+
+class OperatorsSection(Section, frozen=True, kw_only=True):
+    """Who may give orders."""
+
+    accounts: Annotated[
+        tuple[AccountId, ...],
+        setting("Accounts whose `auth` makes them operators.", why="None until named.", applies="reload"),
+    ] = ()
+
+
+class LogSection(Section, frozen=True, kw_only=True):
+    """What is written to standard error."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        setting("The least severity that is written.", why="Quiet when all is well.", applies="reload"),
+    ] = "info"
+    json: Annotated[
+        bool | None,
+        setting("One JSON object a line.", why="Unset: yes, unless standard error is a terminal."),
+    ] = None
+
+
+class NodeConfig(Section, frozen=True, kw_only=True):
+    """The whole configuration of a node; paths are absolute."""
+
+    node: NodeSection
+    cluster: ClusterSection
+    listen: ListenSection = ListenSection()
+    tls: TlsSection = TlsSection()
+    gossip: GossipSection = GossipSection()
+    store: StoreSection = StoreSection()
+    gate: GateSection = GateSection()
+    faults: FaultsSection = FaultsSection()
+    operators: OperatorsSection = OperatorsSection()
+    log: LogSection = LogSection()
+
+
+class Setting(NamedTuple):
+    """One row of the table of settings.
+
+    Args:
+        section, key: its name in the file; `founders` rows have the section `cluster.founders`.
+        type: its bare Python type.
+        bounds: its constraints (a msgspec type to convert to), or the bare type.
+        default: its default, `msgspec.NODEFAULT` when required.
+    """
+
+    section: str
+    key: str
+    type: Any
+    bounds: Any
+    default: Any
+    sentence: str
+    why: str
+    unit: str
+    applies: Applies
+
+    @property
+    def name(self) -> str:
+        """`section.key`."""
+        return f"{self.section}.{self.key}"
+
+    @property
+    def required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is msgspec.NODEFAULT
+
+
+def fields_of(section: str, struct: type[msgspec.Struct]) -> Mapping[str, Setting]:
+    """The settings of one section, by key, in the order they are declared."""
+    hints = get_type_hints(struct, include_extras=True)
+    return {
+        field.name: _row(section, field.name, hints[field.name], field.default)
+        for field in msgspec.structs.fields(struct)
+    }
+
+
+def _row(section: str, key: str, annotated: Any, default: Any) -> Setting:
+    assert get_origin(annotated) is Annotated, f"{section}.{key} is a setting without a sentence"
+    bare, meta = get_args(annotated)
+    extra = meta.extra
+    return Setting(
+        section,
+        key,
+        bare,
+        annotated,
+        default,
+        meta.description,
+        extra["why"],
+        extra["unit"],
+        extra["applies"],
+    )
+
+
+def sections() -> dict[str, type[Section]]:
+    """The sections of the file, in order."""
+    hints = get_type_hints(NodeConfig)
+    return {field.name: hints[field.name] for field in msgspec.structs.fields(NodeConfig)}
+
+
+def settings() -> Iterator[Setting]:
+    """Every setting of the file, in order; those of `[[cluster.founders]]` are `fields_of(…, Founder)`."""
+    for name, struct in sections().items():
+        yield from fields_of(name, struct).values()

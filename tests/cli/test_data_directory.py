@@ -1,0 +1,83 @@
+"""A data directory is private, whole or absent, and never overwritten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import pytest
+from folkmoot.node.data_directory import (
+    DataDirectory,
+    DataDirectoryError,
+    Ready,
+    read_gossip_ring,
+    read_key,
+    write_private,
+)
+
+
+def make(path: Path, seed: int = 1) -> DataDirectory:
+    data = DataDirectory(path)
+    data.create(Random(seed))
+    return data
+
+
+def test_what_was_made_can_be_read_and_only_by_its_owner(tmp_path: Path) -> None:
+    data = make(tmp_path / "deep" / "node")
+    assert len(bytes.fromhex(data.node_id())) == 16
+    assert data.service_key().seed == read_key(data.service_key_file).seed
+    assert [len(key) for key in read_gossip_ring(data.gossip_ring_file)] == [32]
+    assert data.path.stat().st_mode & 0o777 == 0o700
+    for file in (data.service_key_file, data.gossip_ring_file, data.id_file):
+        assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_second_node_is_refused_and_the_first_is_untouched(tmp_path: Path) -> None:
+    data = make(tmp_path)
+    before = data.node_id()
+    with pytest.raises(DataDirectoryError, match="never overwrites"):
+        make(tmp_path, seed=2)
+    assert data.node_id() == before
+
+
+def test_the_ring_of_a_cluster_is_taken_over(tmp_path: Path) -> None:
+    first = make(tmp_path / "a")
+    second = DataDirectory(tmp_path / "b")
+    second.create(Random(2), gossip_ring=first.gossip_ring_file)
+    assert read_gossip_ring(second.gossip_ring_file) == read_gossip_ring(first.gossip_ring_file)
+    assert second.node_id() != first.node_id()
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"), [("zz\n", "ring:1: not a gossip key"), ("# none\n", "no key")]
+)
+def test_damaged_rings_are_refused(tmp_path: Path, text: str, complaint: str) -> None:
+    write_private(tmp_path / "ring", text)
+    with pytest.raises(DataDirectoryError, match=complaint):
+        read_gossip_ring(tmp_path / "ring")
+
+
+def test_a_key_others_can_read_is_refused(tmp_path: Path) -> None:
+    data = make(tmp_path)
+    data.service_key_file.chmod(0o644)
+    with pytest.raises(DataDirectoryError, match="chmod 600"):
+        data.service_key()
+
+
+@pytest.mark.parametrize("text", ["", "0" * 31, "g" * 32, "\xe9"])
+def test_a_damaged_id_is_refused(tmp_path: Path, text: str) -> None:
+    data = make(tmp_path)
+    data.id_file.write_bytes(text.encode("latin-1"))
+    with pytest.raises(DataDirectoryError, match=r"node\.id"):
+        data.node_id()
+
+
+def test_ready_is_replaced_whole_and_forgiven_when_damaged(tmp_path: Path) -> None:
+    data = make(tmp_path)
+    assert data.previous() is None
+    ready = Ready(id="0" * 32, name="n", region="eu", pid=1, address="a:1", peers="a:2", datagrams="a:3")
+    data.write_ready(ready)
+    assert data.previous() == ready
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["keys", "node.id", "ready.json"]
+    data.ready_file.write_text("{")
+    assert data.previous() is None
