@@ -1,0 +1,141 @@
+"""Session tokens: what a client carries so that any node shows it at least what it has seen.
+
+A token lists cells with the clock the client has seen of each; a node may answer from a replica only when
+the replica's clock of that cell covers it. Clocks only grow, so one comparison a cell gives read your
+writes, monotonic reads, monotonic writes and writes follow reads, with no state on any node.
+
+A token is bounded: past 128 (cell, dot) pairs the fullest lane of the key space gives up its pairs for one
+flag, "read this lane at quorum", which a quorum-acknowledged write satisfies without being named.
+
+Source: D. Terry et al., "Session Guarantees for Weakly Consistent Replicated Data" (1994).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Final
+
+from folkmoot.protocol import codec
+from folkmoot.protocol.crdt import clock as clocks
+from folkmoot.protocol.crdt.clock import Clock
+from folkmoot.protocol.errors import BAD_REQUEST, TOO_LARGE, WireError
+from folkmoot.protocol.identity import is_account
+from folkmoot.protocol.key import lane_of, parse_key
+from folkmoot.protocol.limits import (
+    ACCOUNT_BYTES,
+    LANES,
+    STAMP_MAX,
+    STORE_KEY_BYTES,
+    TOKEN_BYTES,
+    TOKEN_PAIRS,
+)
+from msgspec import Meta, Struct
+
+VERSION: Final = 1
+
+_LANE_BYTES: Final = LANES // 8
+_Key = Annotated[bytes, Meta(max_length=STORE_KEY_BYTES)]
+_Device = Annotated[bytes, Meta(min_length=ACCOUNT_BYTES, max_length=ACCOUNT_BYTES)]
+_Stamp = Annotated[int, Meta(ge=0, le=STAMP_MAX)]
+
+
+class _WireToken(Struct, array_like=True, forbid_unknown_fields=True):
+    version: int
+    lanes: Annotated[bytes, Meta(min_length=_LANE_BYTES, max_length=_LANE_BYTES)]
+    pairs: Annotated[list[tuple[_Key, _Device, _Stamp]], Meta(max_length=TOKEN_PAIRS)]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a session has seen.
+
+    Args:
+        cells: cell key → the clock seen there (device of 34 bytes → stamp); 128 pairs at most, none of a
+            lane in `lanes`.
+        lanes: the lanes (0–63) to be read at quorum.
+    """
+
+    cells: Mapping[bytes, Clock] = field(default_factory=dict)
+    lanes: frozenset[int] = frozenset()
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[bytes, Clock]]) -> Token:
+        """The token of a session that has seen these clocks at these keys."""
+        seen: dict[bytes, Clock] = {}
+        for key, clock in pairs:
+            seen[key] = clocks.join(seen[key], clock) if key in seen else dict(clock)
+        return _bounded(seen, frozenset())
+
+    def join(self, other: Token) -> Token:
+        """The token of a session that has seen what either has."""
+        seen = dict(self.cells)
+        for key, clock in other.cells.items():
+            seen[key] = clocks.join(seen[key], clock) if key in seen else clock
+        return _bounded(seen, self.lanes | other.lanes)
+
+    def covered_by(self, key: bytes, clock: Clock) -> bool:
+        """Whether a replica with `clock` at `key` has all this session has seen there."""
+        return clocks.dominates(clock, self.cells.get(key, {}))
+
+    def at_quorum(self, key: bytes) -> bool:
+        """Whether `key` must be read at quorum, because what was seen near it is no longer listed."""
+        return lane_of(key) in self.lanes
+
+    def without(self, keys: Iterable[bytes]) -> Token:
+        """This token without `keys`, whose clocks every slot has confirmed."""
+        confirmed = frozenset(keys)
+        return Token({key: clock for key, clock in self.cells.items() if key not in confirmed}, self.lanes)
+
+    def encode(self) -> bytes:
+        """The opaque bytes a client is given: equal tokens, equal bytes."""
+        flags = sum(1 << lane for lane in self.lanes)
+        pairs = sorted(
+            (key, device, stamp) for key, clock in self.cells.items() for device, stamp in clock.items()
+        )
+        return codec.encode_canonical([VERSION, flags.to_bytes(_LANE_BYTES, "big"), pairs])
+
+    @classmethod
+    def decode(cls, data: object) -> Token:
+        """Take a token a client brought back.
+
+        Raises:
+            WireError: `bad_request` or `too_large`, when it is not one this cluster could have given.
+        """
+        if type(data) is not bytes:
+            raise WireError(BAD_REQUEST, "the token is not bytes")
+        if len(data) > TOKEN_BYTES:
+            raise WireError(TOO_LARGE, f"a token of {len(data)} bytes; tokens have at most {TOKEN_BYTES}")
+        wire = codec.shaped(codec.unpack(data), _WireToken, "the token")
+        if wire.version != VERSION:
+            raise WireError(BAD_REQUEST, f"a token of version {wire.version}; this node knows {VERSION}")
+        flags = int.from_bytes(wire.lanes, "big")
+        token = cls.of(_checked(pair) for pair in wire.pairs)
+        token = token.join(cls(lanes=frozenset(lane for lane in range(LANES) if flags >> lane & 1)))
+        if token.encode() != data:
+            raise WireError(BAD_REQUEST, "the token is not in the form nodes give out")
+        return token
+
+
+def _checked(pair: tuple[bytes, bytes, int]) -> tuple[bytes, Clock]:
+    key, device, stamp = pair
+    parse_key(key)
+    if not is_account(device):
+        raise WireError(BAD_REQUEST, "the token names a device that is not 34 bytes of an Ed25519 key")
+    return key, {device: stamp}
+
+
+def _bounded(seen: Mapping[bytes, Clock], lanes: frozenset[int]) -> Token:
+    """Drop what flagged lanes make superfluous; flag the fullest lanes while there are too many pairs."""
+    pairs = Counter[int]()
+    for key, clock in seen.items():
+        pairs[lane_of(key)] += len(clock)
+    kept = sum(count for lane, count in pairs.items() if lane not in lanes)
+    for lane, count in sorted(pairs.items(), key=lambda entry: (-entry[1], entry[0])):
+        if kept <= TOKEN_PAIRS:
+            break
+        if lane not in lanes:
+            lanes |= {lane}
+            kept -= count
+    return Token({key: clock for key, clock in seen.items() if clock and lane_of(key) not in lanes}, lanes)
