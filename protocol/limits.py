@@ -24,6 +24,13 @@ RECEIVE_CHUNK_BYTES: Final = 64 * KIB
 HELLO_TIMEOUT_S: Final = 10.0
 IDLE_TIMEOUT_S: Final = 300.0
 REQUEST_TIMEOUT_S: Final = 10.0
+MESSAGE_TIMEOUT_S: Final = 30.0  # from a message's first bytes to its last
+SEND_TIMEOUT_S: Final = 10.0  # for one flush; a reader slower than this is cut off
+CLOSE_TIMEOUT_S: Final = 0.5  # for a last message to be read before the stream closes
+FLUSH_BYTES: Final = 128 * KIB
+OUTPUT_HIGH_WATER_BYTES: Final = 1 * MIB  # above it, our own calls wait
+OUTPUT_BYTES: Final = 8 * MIB  # above it, answers become `busy`
+OUTPUT_CUT_BYTES: Final = 16 * MIB  # above it, the link is cut: the other side asks and does not read
 
 # Records (wire).
 RECORD_BYTES: Final = 16 * KIB
@@ -82,6 +89,13 @@ SYNC_PAGE_ITEMS: Final = 1_024
 SYNC_FRAME_RANGES: Final = 256
 SYNC_ROUNDS: Final = 16_384
 
+# Gossip (wire).
+GOSSIP_DATAGRAM_BYTES: Final = 1_400
+GOSSIP_DESCRIPTION_BYTES: Final = 512
+GOSSIP_MEMBERS: Final = 1_024
+GOSSIP_RELAYS: Final = 256
+GOSSIP_MAIL: Final = 1_024
+
 # Replication between nodes.
 REPLICATION_WINDOW_CELLS: Final = 4_096
 REPLICATION_BATCH_CELLS: Final = 512
@@ -99,6 +113,18 @@ DISK_FULL_CLIENT_PUT: Final = 0.90
 DISK_FULL_PEER_JOIN: Final = 0.95
 DISK_FULL_DELETE: Final = 0.98
 DISK_WARN: Final = 0.80
+
+# The gate: what a policy document may be, and how many quota buckets a node remembers of each sort.
+POLICY_BYTES: Final = 8 * MIB
+POLICY_WORDS: Final = 200_000
+POLICY_WORD_CODE_POINTS: Final = 128
+POLICY_PATTERNS: Final = 1_000
+POLICY_PATTERN_CODE_POINTS: Final = 1_000
+POLICY_RULES: Final = 1_000
+POLICY_PROBLEMS: Final = 100
+LABEL_VALUE_BYTES: Final = 64
+LABEL_REASON_CODE_POINTS: Final = 500
+QUOTA_BUCKETS: Final = 65_536
 
 
 def announced() -> dict[str, int]:
@@ -127,9 +153,13 @@ _FRAME_OVERHEAD_BYTES = 80
 assert CELL_SURVIVORS <= CELL_DEVICES, "at most one survivor a device"
 assert (CELL_SURVIVORS + CELL_HISTORY) * (RECORD_BYTES + _FRAME_OVERHEAD_BYTES) <= CELL_BYTES < MESSAGE_BYTES
 assert REPLICATION_BATCH_BYTES + CELL_BYTES > MESSAGE_BYTES > REPLICATION_BATCH_BYTES
+assert MESSAGE_BYTES <= OUTPUT_HIGH_WATER_BYTES < OUTPUT_BYTES < OUTPUT_CUT_BYTES
 assert KEYS_PER_GET <= MESSAGE_COLLECTION_ITEMS and RECORDS_PER_PUT <= MESSAGE_COLLECTION_ITEMS
 assert PAGE_ITEMS * 4 <= MESSAGE_COLLECTION_ITEMS
 assert DISK_WARN < DISK_FULL_CLIENT_PUT < DISK_FULL_PEER_JOIN < DISK_FULL_DELETE < 1.0
+assert GOSSIP_MEMBERS >= 2 * ROSTER_NODES, "those who left are remembered beside those who are here"
+assert GOSSIP_MEMBERS * (GOSSIP_DESCRIPTION_BYTES + _FRAME_OVERHEAD_BYTES) <= MESSAGE_BYTES - 64 * KIB
+assert GOSSIP_DESCRIPTION_BYTES + 2 * _FRAME_OVERHEAD_BYTES < GOSSIP_DATAGRAM_BYTES
 assert LANES & (LANES - 1) == 0 and BLOCKS_PER_LANE & (BLOCKS_PER_LANE - 1) == 0
 assert LANES == RANGES_INITIAL <= RANGES <= MESSAGE_COLLECTION_ITEMS
 assert SYNC_LIST_ITEMS <= SYNC_PAGE_ITEMS and 2 * SYNC_PAGE_ITEMS <= MESSAGE_COLLECTION_ITEMS
