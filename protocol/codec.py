@@ -90,7 +90,6 @@ def unpack(data: bytes | memoryview) -> Any:
             data,
             raw=False,
             strict_map_key=True,
-            max_buffer_size=0,
             max_array_len=limits.MESSAGE_COLLECTION_ITEMS,
             max_map_len=limits.MESSAGE_COLLECTION_ITEMS,
             max_ext_len=0,

@@ -236,8 +236,9 @@ def _check_partition(ordered: tuple[RangeDescriptor, ...]) -> None:
     if ordered[0].start != OPEN:
         raise RingError(f"no range holds the keys before {ordered[0].start.hex()}")
     for left, right in pairwise(ordered):
-        if left.end != right.start:
-            fault = "overlap" if left.end == OPEN or left.end > right.start else "leave a gap"
-            raise RingError(f"ranges {left.id} and {right.id} {fault} before {right.start.hex()}")
+        if left.end == OPEN or left.end > right.start:
+            raise RingError(f"ranges {left.id} and {right.id} overlap at {right.start.hex()}")
+        if left.end < right.start:
+            raise RingError(f"ranges {left.id} and {right.id} leave a gap before {right.start.hex()}")
     if ordered[-1].end != OPEN:
         raise RingError(f"no range holds the keys from {ordered[-1].end.hex()} on")
