@@ -1,0 +1,90 @@
+"""The nouns of a link: its bounds, its figures, what an asker gets back and why a link ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from folkmoot.protocol import limits
+from folkmoot.protocol.connection import Response
+from folkmoot.protocol.errors import FolkmootError, WireError
+
+
+class Ended(NamedTuple):
+    """Why a link ended.
+
+    Args:
+        reason: one sentence.
+        goodbye: what the other side said last, if it said why it left.
+    """
+
+    reason: str
+    goodbye: WireError | None = None
+
+
+class LinkBroken(FolkmootError):
+    """The link ended before the answer came: whether the request was carried out is unknown."""
+
+    def __init__(self, ended: Ended) -> None:
+        super().__init__(ended.reason)
+        self.goodbye = ended.goodbye
+
+
+Reply = Response | Ended
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """The bounds of one link.
+
+    Args:
+        inflight: unanswered requests, each way.
+        first_message_s: until the first whole message has arrived.
+        message_s: from the first bytes of a message to its last.
+        idle_s: between messages.
+        send_s: for one flush of at most `limits.FLUSH_BYTES`.
+        close_s: for the other side to read a goodbye.
+    """
+
+    inflight: int = limits.INFLIGHT_PER_CONNECTION
+    first_message_s: float = limits.HELLO_TIMEOUT_S
+    message_s: float = limits.MESSAGE_TIMEOUT_S
+    idle_s: float = limits.IDLE_TIMEOUT_S
+    send_s: float = limits.SEND_TIMEOUT_S
+    close_s: float = limits.CLOSE_TIMEOUT_S
+
+
+class LinkStatistics(NamedTuple):
+    """What a link has done and what it holds.
+
+    Args:
+        received_bytes: since it began.
+        sent_bytes: since it began.
+        flushes: how often it sent.
+        buffered_bytes: waiting to be sent.
+        unanswered: requests of the other side in work here.
+        waiting: requests of ours in work there.
+        refused_busy: requests of the other side that found no room.
+    """
+
+    received_bytes: int
+    sent_bytes: int
+    flushes: int
+    buffered_bytes: int
+    unanswered: int
+    waiting: int
+    refused_busy: int
+
+
+def result_of(reply: Reply) -> Any:
+    """The result in a reply.
+
+    Raises:
+        WireError: the other side's error.
+        LinkBroken: no answer will come.
+    """
+    if isinstance(reply, Ended):
+        raise LinkBroken(reply)
+    if reply.error is not None:
+        raise WireError.from_wire(reply.error)
+    return reply.result

@@ -1,0 +1,95 @@
+"""What a link has yet to send: one buffer, flushed by one task, bounded in bytes and in time.
+
+Appending never waits and wakes the flushing task at most once; whatever gathers until that task runs goes
+out in one piece. So a hundred answers to a hundred pipelined requests cost one system call.
+"""
+
+from __future__ import annotations
+
+import math
+
+import trio
+from folkmoot.protocol import limits
+
+
+class NotRead(Exception):
+    """The other side did not take what it was sent: in time, or in amount."""
+
+
+class Outbox:
+    """The outgoing half of a link.
+
+    Args:
+        stream: where the bytes go; only `flush_until_finished` sends on it.
+        send_s: how long one flush of at most `limits.FLUSH_BYTES` may take.
+    """
+
+    def __init__(self, stream: trio.abc.SendStream, send_s: float) -> None:
+        self._stream = stream
+        self._send_s = send_s
+        self._messages: list[bytes] = []
+        self._finished = False
+        self._to_flush = trio.lowlevel.ParkingLot()
+        self._to_append = trio.lowlevel.ParkingLot()
+        self.buffered_bytes = 0  # gathered, or being sent
+        self.sent_bytes = 0
+        self.flushes = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether callers who can wait may append."""
+        return self.buffered_bytes < limits.OUTPUT_HIGH_WATER_BYTES
+
+    def append(self, message: bytes) -> None:
+        """Send `message` soon; lost once `finish` or `discard` was called."""
+        if self._finished:
+            return
+        self._messages.append(message)
+        self.buffered_bytes += len(message)
+        if self._to_flush:
+            self._to_flush.unpark()
+
+    def finish(self) -> None:
+        """Send what has gathered and nothing more."""
+        self._finished = True
+        self._to_flush.unpark_all()
+        self._to_append.unpark_all()
+
+    def discard(self) -> None:
+        """Drop what has gathered, and everything to come."""
+        self._messages.clear()
+        self.finish()
+
+    async def wait_room(self) -> None:
+        """Wait for a flush, unless there is room."""
+        if not self.has_room and not self._finished:
+            await self._to_append.park()
+
+    async def flush_until_finished(self) -> None:
+        """Send what gathers, until `finish`.
+
+        Raises:
+            NotRead: a flush took longer than `send_s`.
+            trio.BrokenResourceError: the connection is gone.
+        """
+        with trio.CancelScope() as patience:
+            while self._messages or not self._finished:
+                if not self._messages:
+                    await self._to_flush.park()
+                    continue
+                gathered = b"".join(self._messages)
+                self._messages.clear()
+                for start in range(0, len(gathered), limits.FLUSH_BYTES):
+                    patience.deadline = trio.current_time() + self._send_s
+                    await self._flush(gathered[start : start + limits.FLUSH_BYTES])
+                patience.deadline = math.inf
+        if patience.cancelled_caught:
+            raise NotRead(f"{self.buffered_bytes} bytes were not read within {self._send_s} s")
+
+    async def _flush(self, data: bytes) -> None:
+        await self._stream.send_all(data)
+        self.flushes += 1
+        self.sent_bytes += len(data)
+        self.buffered_bytes -= len(data)
+        if self._to_append and self.has_room:
+            self._to_append.unpark_all()
