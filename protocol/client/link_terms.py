@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from folkmoot.protocol import limits
 from folkmoot.protocol.connection import Response
@@ -52,6 +53,10 @@ class LinkSettings:
     idle_s: float = limits.IDLE_TIMEOUT_S
     send_s: float = limits.SEND_TIMEOUT_S
     close_s: float = limits.CLOSE_TIMEOUT_S
+
+
+ASKING: Final = LinkSettings(first_message_s=math.inf, idle_s=math.inf)
+"""For the side that only asks: each of its calls has a deadline of its own."""
 
 
 class LinkStatistics(NamedTuple):
