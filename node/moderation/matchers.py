@@ -1,0 +1,182 @@
+"""What a policy looks for, compiled: one Aho-Corasick automaton for all words, one RE2 set for all patterns.
+
+Both take time linear in the text, whatever the text and the policy say: the automaton by construction
+(Aho and Corasick 1975), the set because RE2 has no backtracking (Cox 2010) and refuses what would need it.
+The set also holds three expressions of our own: one that matches every text, whose absence betrays a match
+that was given up, and two that notice spacing and leet tricks, so that the views which undo those are only
+made for texts that need them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import ahocorasick
+import re2
+from folkmoot.node.moderation import normalise
+from folkmoot.node.moderation.normalise import View
+from folkmoot.protocol.moderation.policy import Dialect, PolicyDocument
+from folkmoot.protocol.moderation.verdict import Span
+
+_SET_MEMORY_BYTES: Final = 64 << 20
+_PATTERN_MEMORY_BYTES: Final = 1 << 20
+
+_ALWAYS: Final = r""
+_SPACING: Final = (
+    r"[\t-\r\x{1c}-\x{1f}\x{85}\x{1680}\x{2028}\x{2029}]|  "
+    r"|(?:^|[^\pL\pN])[\pL\pN](?:[ ._*|/~-]{1,3}[\pL\pN]){3}(?:$|[^\pL\pN])"
+)
+_LEET: Final = r"\pL[0134578@$!|]|[0134578@$!|]\pL"
+_OWN: Final = (_ALWAYS, _SPACING, _LEET)
+_ALWAYS_AT, _SPACING_AT, _LEET_AT = range(len(_OWN))
+
+# How far a view has been undressed; each stage only leads to later ones.
+_FOLDED, _TIGHT, _LEET_READ = range(3)
+
+_Word = tuple[int, int, bool]  # index among the finders, length of the folded word, whole words only
+
+
+class MatchError(Exception):
+    """A text could not be matched; nothing is known about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """A list or a pattern of the policy, as rules name it."""
+
+    id: str
+    severity: int
+
+
+class Matchers:
+    """The lists and patterns of one policy, ready to run.
+
+    Args:
+        document: a valid policy.
+
+    Attributes:
+        finders: the lists, then the patterns, in the document's order; hits name them by their index.
+    """
+
+    def __init__(self, document: PolicyDocument) -> None:
+        self.finders = tuple(Finder(entry.id, entry.severity) for entry in document.finders)
+        self._words = _automaton(document)
+        self._patterns_from = len(document.lists)
+        self._patterns = [_compile(pattern.regex) for pattern in document.patterns]
+        self._set = _set([*_OWN, *(pattern.regex for pattern in document.patterns)])
+
+    def find(self, text: str) -> dict[int, Span]:
+        """Everything found in `text`: finder → the span of its first hit in the original text.
+
+        Raises:
+            MatchError: the matching was given up, so that an empty answer would be a guess.
+        """
+        hits: dict[int, Span] = {}
+        folded = normalise.folded(text)
+        if not text.isascii():
+            plain = normalise.plain(text)
+            if plain.text != folded.text:
+                self._scan(plain, hits)
+        views = [(_FOLDED, folded)]
+        for stage, view in views:
+            seen = self._scan(view, hits)
+            if stage < _TIGHT and _SPACING_AT in seen:
+                views.append((_TIGHT, normalise.tight(view)))
+            if stage < _LEET_READ and _LEET_AT in seen:
+                views.extend((_LEET_READ, read) for read in normalise.leet(view))
+        return hits
+
+    def _scan(self, view: View, hits: dict[int, Span]) -> list[int]:
+        """Add what one view shows to `hits`; returns which members of the set were seen."""
+        if self._words is not None:
+            for finder, start, end in self._words_in(view.text):
+                if finder not in hits and view.shows(start, end):
+                    hits[finder] = view.original(start, end)
+        seen: list[int] = self._set.Match(view.text)
+        if not seen:
+            raise MatchError("the pattern set ran out of memory on this text")
+        if len(seen) > 1:
+            self._locate_patterns(view, seen, hits)
+        return seen
+
+    def _words_in(self, text: str) -> Iterator[tuple[int, int, int]]:
+        assert self._words is not None
+        for last, words in self._words.iter(text):
+            end = last + 1
+            for finder, length, whole in words:
+                start = end - length
+                if not whole or _stands_alone(text, start, end):
+                    yield finder, start, end
+
+    def _locate_patterns(self, view: View, seen: list[int], hits: dict[int, Span]) -> None:
+        for member in sorted(seen):
+            index = member - len(_OWN)
+            if index < 0 or self._patterns_from + index in hits:
+                continue
+            for found in self._patterns[index].finditer(view.text):
+                start, end = found.span()
+                if start < end and view.shows(start, end):
+                    hits[self._patterns_from + index] = view.original(start, end)
+                    break
+
+
+def pattern_flaw(regex: str) -> str | None:
+    """Why `regex` cannot be a pattern, or None: RE2 must accept it, and it must need some text to match."""
+    try:
+        compiled = _compile(regex)
+    except re2.error as error:
+        reason = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error)
+        return f"RE2 does not accept this expression: {reason}"
+    if compiled.search("") is not None:
+        return "this expression matches the empty text, and so every text"
+    return None
+
+
+DIALECT: Final = Dialect(fold=normalise.fold, flaw=pattern_flaw)
+"""How these matchers read a document's words and patterns."""
+
+
+def _automaton(document: PolicyDocument) -> Any:
+    words: dict[str, list[_Word]] = {}
+    for finder, entry in enumerate(document.lists):
+        for folded in dict.fromkeys(map(normalise.fold, entry.words)):
+            words.setdefault(folded, []).append((finder, len(folded), entry.whole_words))
+    if not words:
+        return None
+    automaton = ahocorasick.Automaton()
+    for folded, entries in words.items():
+        automaton.add_word(folded, tuple(entries))
+    automaton.make_automaton()
+    return automaton
+
+
+def _stands_alone(text: str, start: int, end: int) -> bool:
+    """Whether no word runs on over either edge; a word that begins with a sign may follow anything."""
+    before = start == 0 or not _runs_on(text[start - 1], text[start])
+    return before and (end == len(text) or not _runs_on(text[end - 1], text[end]))
+
+
+def _runs_on(left: str, right: str) -> bool:
+    return normalise.is_word_character(left) and normalise.is_word_character(right)
+
+
+def _options(memory_bytes: int) -> Any:
+    options = re2.Options()
+    options.case_sensitive = False
+    options.log_errors = False
+    options.max_mem = memory_bytes
+    return options
+
+
+def _compile(regex: str) -> Any:
+    return re2.compile(regex, _options(_PATTERN_MEMORY_BYTES))
+
+
+def _set(expressions: list[str]) -> Any:
+    matching = re2.Set.SearchSet(_options(_SET_MEMORY_BYTES))
+    for expression in expressions:
+        matching.Add(expression)
+    matching.Compile()
+    return matching

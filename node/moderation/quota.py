@@ -1,0 +1,117 @@
+"""Quotas: how many records an account and an address may put, by token buckets.
+
+A bucket holds at most `burst` tokens and gains `rate` a second; a record takes one from its account's bucket
+and one from its address's, or none at all. Buckets are kept as the generic cell rate algorithm keeps them,
+one number each: the instant at which the bucket will be full again (ITU-T I.371, annex A). Only so many
+buckets are remembered; the least recently used one is forgotten, which is to say full.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+from cachetools import LRUCache
+from folkmoot.protocol.errors import RATE_LIMITED, WireError
+from folkmoot.protocol.limits import QUOTA_BUCKETS
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What one sort of bucket allows.
+
+    Args:
+        per_second: records a second in the long run, more than 0.
+        burst: records at once, at least 1.
+    """
+
+    per_second: float
+    burst: int
+
+    def __post_init__(self) -> None:
+        if self.per_second <= 0 or self.burst < 1:
+            raise ValueError(f"a rate allows something: {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaRates:
+    """The rates of accounts and of addresses."""
+
+    account: Rate
+    address: Rate
+
+
+class TokenBuckets:
+    """Buckets of one sort, by key.
+
+    Args:
+        rate: what each of them allows.
+        buckets: how many are remembered.
+    """
+
+    def __init__(self, rate: Rate, buckets: int = QUOTA_BUCKETS) -> None:
+        self._interval_s = 1.0 / rate.per_second
+        # A token is there as long as the bucket would be full again within this time.
+        self._slack_s = (rate.burst - 1) / rate.per_second
+        self._full_at: LRUCache[bytes | str, float] = LRUCache(buckets)
+
+    def wait_s(self, key: bytes | str, now: float) -> float:
+        """Seconds until the bucket of `key` has a token; 0 when it has one."""
+        return max(0.0, self._full_at.get(key, now) - now - self._slack_s)
+
+    def take(self, key: bytes | str, now: float) -> None:
+        """Take a token from the bucket of `key`, which has one."""
+        self._full_at[key] = max(now, self._full_at.get(key, now)) + self._interval_s
+
+    def __len__(self) -> int:
+        return len(self._full_at)
+
+
+class Quota:
+    """The quota of one node.
+
+    Args:
+        rates: for accounts and for addresses.
+        buckets: how many buckets of each sort are remembered.
+    """
+
+    def __init__(self, rates: QuotaRates, buckets: int = QUOTA_BUCKETS) -> None:
+        self._accounts = TokenBuckets(rates.account, buckets)
+        self._addresses = TokenBuckets(rates.address, buckets)
+
+    def charge(self, account: bytes, address: str, now: float) -> WireError | None:
+        """Charge one record, or say why it cannot be; a record that is turned away costs nothing.
+
+        Args:
+            account: its author.
+            address: where it came from, without the port.
+            now: monotonic seconds, never decreasing from call to call.
+
+        Returns:
+            None, or the `rate_limited` error to answer with.
+        """
+        account_wait_s = self._accounts.wait_s(account, now)
+        address_wait_s = self._addresses.wait_s(address, now)
+        if account_wait_s == 0.0 and address_wait_s == 0.0:
+            self._accounts.take(account, now)
+            self._addresses.take(address, now)
+            return None
+        whose = "account" if account_wait_s >= address_wait_s else "address"
+        wait_ms = ceil(1000 * max(account_wait_s, address_wait_s))
+        return WireError(
+            RATE_LIMITED,
+            f"too many records from this {whose}; send it again in {wait_ms} ms",
+            retry_after_ms=wait_ms,
+        )
+
+    def statistics(self) -> QuotaStatistics:
+        """How many buckets are remembered now."""
+        return QuotaStatistics(len(self._accounts), len(self._addresses))
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaStatistics:
+    """How many buckets are remembered, of each sort."""
+
+    accounts: int
+    addresses: int

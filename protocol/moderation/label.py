@@ -1,0 +1,165 @@
+"""Label records: a signed statement about a post, kept beside it under its author's key range.
+
+The item of a label is `post item (16) ‖ label value (1 to 64 bytes of UTF-8) ‖ labeller's account (34)`, so
+that one labeller says at most one thing about a post under one value, and says it by a register: a later
+record with `negated` takes the label back and leaves the trace that it was there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from folkmoot.protocol.errors import BAD_REQUEST, WireError
+from folkmoot.protocol.identity import is_account
+from folkmoot.protocol.limits import (
+    ACCOUNT_BYTES,
+    ITEM_BYTES,
+    LABEL_REASON_CODE_POINTS,
+    LABEL_VALUE_BYTES,
+    POST_ITEM_BYTES,
+    RECORD_ID_BYTES,
+)
+from folkmoot.protocol.moderation.verdict import Finding, Span
+
+KIND: Final = "label"
+FIELD: Final = "text"
+
+_HASH_HEX: Final = 64
+_RULE_CODE_POINTS: Final = 64
+_FIELD_CODE_POINTS: Final = 64
+
+assert POST_ITEM_BYTES + LABEL_VALUE_BYTES + ACCOUNT_BYTES <= ITEM_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What one labeller says about one post.
+
+    Args:
+        post_item: the post's 16 bytes; its author is the record's `place`.
+        value: the label, for example `spam`.
+        labeller: the account that says it (34 bytes).
+        subject_id: the id (32 bytes) of the version of the post that was judged.
+        reason: one sentence.
+        rule, policy: the rule and the policy's hash in hex, when a policy decided.
+        span: the place that set the rule off, in the post as its author wrote it.
+        field: which of the post's texts the span is in.
+        negated: whether this takes the label back.
+    """
+
+    post_item: bytes
+    value: str
+    labeller: bytes
+    subject_id: bytes
+    reason: str
+    rule: str | None = None
+    policy: str | None = None
+    span: Span | None = None
+    field: str = FIELD
+    negated: bool = False
+
+    @classmethod
+    def from_finding(
+        cls, finding: Finding, *, policy: str, post_item: bytes, subject_id: bytes, labeller: bytes
+    ) -> Label:
+        """The label that a finding of the gate asks for."""
+        assert finding.label is not None, "this finding labels nothing"
+        return cls(
+            post_item=post_item,
+            value=finding.label,
+            labeller=labeller,
+            subject_id=subject_id,
+            reason=finding.reason,
+            rule=finding.rule,
+            policy=policy,
+            span=finding.span,
+            field=finding.field or FIELD,
+        )
+
+    @property
+    def item(self) -> bytes:
+        """The item of the record that says this."""
+        return label_item(self.post_item, self.value, self.labeller)
+
+    def body(self) -> dict[str, Any]:
+        """The body of the record that says this; what has its default is left out."""
+        body: dict[str, Any] = {"value": self.value, "reason": self.reason, "subject_id": self.subject_id}
+        if self.rule is not None:
+            body["rule"] = self.rule
+        if self.policy is not None:
+            body["policy"] = self.policy
+        if self.span is not None:
+            body["span"] = list(self.span)
+        if self.field != FIELD:
+            body["field"] = self.field
+        if self.negated:
+            body["negated"] = True
+        return body
+
+
+def label_item(post_item: bytes, value: str, labeller: bytes) -> bytes:
+    """The item of a label record.
+
+    Raises:
+        WireError: `bad_request`, when the value is empty or longer than 64 bytes.
+    """
+    encoded = value.encode()
+    if not 1 <= len(encoded) <= LABEL_VALUE_BYTES:
+        raise WireError(BAD_REQUEST, f"a label value is 1 to {LABEL_VALUE_BYTES} bytes of UTF-8")
+    assert len(post_item) == POST_ITEM_BYTES and is_account(labeller)
+    return post_item + encoded + labeller
+
+
+def parse_label(item: bytes, body: dict[str, Any]) -> Label:
+    """Read a label back from its record's item and body.
+
+    Raises:
+        WireError: `bad_request`, saying which part is not as described above.
+    """
+    shortest = POST_ITEM_BYTES + 1 + ACCOUNT_BYTES
+    if not shortest <= len(item) < shortest + LABEL_VALUE_BYTES or not is_account(item[-ACCOUNT_BYTES:]):
+        raise WireError(BAD_REQUEST, "the item of a label is post item, label value, labeller's account")
+    value = body.get("value")
+    if type(value) is not str or value.encode() != item[POST_ITEM_BYTES:-ACCOUNT_BYTES]:
+        raise WireError(BAD_REQUEST, "a label's value is the text that its item names")
+    subject_id = body.get("subject_id")
+    if type(subject_id) is not bytes or len(subject_id) != RECORD_ID_BYTES:
+        raise WireError(BAD_REQUEST, f"a label's subject_id is a record id of {RECORD_ID_BYTES} bytes")
+    return Label(
+        post_item=item[:POST_ITEM_BYTES],
+        value=value,
+        labeller=item[-ACCOUNT_BYTES:],
+        subject_id=subject_id,
+        reason=_text(body, "reason", LABEL_REASON_CODE_POINTS) or "",
+        rule=_text(body, "rule", _RULE_CODE_POINTS),
+        policy=_text(body, "policy", _HASH_HEX),
+        span=_span(body.get("span")),
+        field=_text(body, "field", _FIELD_CODE_POINTS) or FIELD,
+        negated=_negated(body.get("negated", False)),
+    )
+
+
+def _text(body: dict[str, Any], name: str, code_points: int) -> str | None:
+    text = body.get(name)
+    if text is None:
+        return None
+    if type(text) is not str or len(text) > code_points:
+        raise WireError(BAD_REQUEST, f"a label's {name} is a text of at most {code_points} characters")
+    return text
+
+
+def _span(value: object) -> Span | None:
+    if value is None:
+        return None
+    if isinstance(value, list | tuple) and len(value) == 2 and all(type(bound) is int for bound in value):
+        start, end = value
+        if 0 <= start < end:
+            return start, end
+    raise WireError(BAD_REQUEST, "a label's span is [first, after last] code points of the post's text")
+
+
+def _negated(value: object) -> bool:
+    if type(value) is not bool:
+        raise WireError(BAD_REQUEST, "a label's negated is true or false")
+    return value
