@@ -101,7 +101,7 @@ def create_ca(directory: Path, cluster: str, *, days: int = CA_DAYS, now: dateti
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"folkmoot {cluster[:40]} CA")])
     usage = _key_usage(key_cert_sign=True, crl_sign=True)
     certificate = (
-        _builder(subject, subject, key.public_key(), key.public_key(), now, days)
+        _builder(subject, subject, key.public_key(), key.public_key(), _validity(now, days))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(_names(NodeName(cluster, None)), critical=False)
@@ -144,17 +144,11 @@ def create_node(
         raise CertificateError(f"the CA in {ca} is {name}, not the CA of cluster {cluster}")
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, node_id)])
+    not_before, not_after = _validity(now, days)
+    validity = not_before, min(not_after, issuer.not_valid_after_utc)
     purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     certificate = (
-        _builder(
-            subject,
-            issuer.subject,
-            key.public_key(),
-            issuer_key.public_key(),
-            now,
-            days,
-            issuer.not_valid_after_utc,
-        )
+        _builder(subject, issuer.subject, key.public_key(), issuer_key.public_key(), validity)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(digital_signature=True), critical=True)
         .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
@@ -174,10 +168,9 @@ def read_certificate(file: Path) -> CertificateFacts:
         CertificateError: it cannot be read or is no certificate.
     """
     certificate = _load(file)
-    constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
     return CertificateFacts(
         name=_name_of(certificate),
-        is_ca=constraints.ca,
+        is_ca=_is_ca(certificate),
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
         fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
@@ -189,25 +182,25 @@ def _builder(
     issuer: x509.Name,
     public: ec.EllipticCurvePublicKey,
     issuer_public: ec.EllipticCurvePublicKey,
-    now: datetime | None,
-    days: int,
-    not_after_max: datetime | None = None,
+    validity: tuple[datetime, datetime],
 ) -> x509.CertificateBuilder:
-    now = now or datetime.now(UTC)
-    not_after = now + timedelta(days=days)
-    if not_after_max is not None:
-        not_after = min(not_after, not_after_max)
+    not_before, not_after = validity
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(public)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(min(now, not_after) - BACKDATE)
+        .not_valid_before(not_before)
         .not_valid_after(not_after)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_public), critical=False)
     )
+
+
+def _validity(now: datetime | None, days: int) -> tuple[datetime, datetime]:
+    now = now or datetime.now(UTC)
+    return now - BACKDATE, now + timedelta(days=days)
 
 
 def _key_usage(
@@ -238,6 +231,13 @@ def _name_of(certificate: x509.Certificate) -> NodeName | None:
         return None
     ours = [NodeName.parse(uri) for uri in names.get_values_for_type(x509.UniformResourceIdentifier)]
     return ours[0] if len(ours) == 1 else None
+
+
+def _is_ca(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
 
 
 def _read_ca(directory: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
