@@ -68,7 +68,8 @@ class Description:
         Raises:
             WireError: `too_large`, beyond `GOSSIP_DESCRIPTION_BYTES`.
         """
-        value = [self.name, self.region, self.peer, self.datagram, self.client, dict(self.meta)]
+        addresses = [list(endpoint) for endpoint in (self.peer, self.datagram, self.client)]
+        value = [self.name, self.region, *addresses, dict(self.meta)]
         encoded = codec.encode_canonical(value)
         if len(encoded) > GOSSIP_DESCRIPTION_BYTES:
             raise WireError(
