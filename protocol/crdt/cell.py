@@ -25,6 +25,7 @@ OR-set's (A. Bieniusa et al., 2012) with signed dots.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -32,10 +33,13 @@ import msgspec
 from folkmoot.protocol.crdt import clock as clocks
 from folkmoot.protocol.crdt.clock import Dot
 from folkmoot.protocol.errors import BAD_REQUEST, TOO_LARGE, WireError
-from folkmoot.protocol.limits import CELL_BYTES, CELL_HISTORY
+from folkmoot.protocol.identity import is_account
+from folkmoot.protocol.limits import CELL_BYTES, CELL_HISTORY, STAMP_MAX
 from folkmoot.protocol.record import Record
 
-_encoder = msgspec.msgpack.Encoder(order="sorted")
+DIGEST_BYTES: Final = 16
+
+_encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(
     tuple[list[tuple[bytes, bytes]], dict[bytes, int], list[tuple[bytes, bytes]]]
 )
@@ -141,11 +145,12 @@ class Cell:
         return self.survivors + self.history
 
     def _check(self) -> None:
-        keys = {record.key for record in self.records()}
-        if len(keys) != 1:
-            raise WireError(BAD_REQUEST, "a cell whose records belong to different keys")
-        if len({record.author for record in self.records()}) != 1:
-            raise WireError(BAD_REQUEST, "a cell with more than one author")
+        if len({(record.key, record.author) for record in self.records()}) != 1:
+            raise WireError(BAD_REQUEST, "a cell whose records belong to different keys or authors")
+        if not all(is_account(device) and stamp <= STAMP_MAX for device, stamp in self.clock.items()):
+            raise WireError(BAD_REQUEST, "a cell whose clock names what is no device or no stamp")
+        if any(old.deleted or not self.covers(old) for old in self.history):
+            raise WireError(BAD_REQUEST, "a cell whose history holds what nothing superseded")
         if join(self, self).encode() != self.encode():
             raise WireError(BAD_REQUEST, "a cell that no sequence of joins could reach")
 
@@ -226,7 +231,7 @@ def _newest(
         if dot not in held:
             twin = known.get(dot)
             known[dot] = record if twin is None else _prefer(record, twin)
-    return tuple(sorted(known.values(), key=_age, reverse=True)[:CELL_HISTORY])
+    return tuple(sorted(known.values(), key=_recency, reverse=True)[:CELL_HISTORY])
 
 
 def _prefer(one: Record, other: Record) -> Record:
@@ -236,6 +241,15 @@ def _prefer(one: Record, other: Record) -> Record:
 
 def _age(record: Record) -> tuple[int, bytes]:
     return record.stamp, record.id
+
+
+def _recency(record: Record) -> tuple[int, bytes]:
+    """Where a superseded record stands in the history: a property of its dot alone.
+
+    By id, a record would change its place when a twin under its dot replaced it, and cutting the history
+    would depend on the order of joins.
+    """
+    return record.stamp, record.device
 
 
 def _deletion_order(record: Record) -> tuple[bytes, int, bytes, bytes]:
@@ -254,7 +268,7 @@ def encode_single(payload: bytes, signature: bytes) -> bytes:
 
 
 def _single(data: bytes) -> Record | None:
-    """The record of a cell that holds just one and nothing else, or None: most cells, read without detours."""
+    """The record of a cell that holds just that one, or None: most cells, read without detours."""
     if not (data.startswith(_SINGLE_PREFIX) and data.endswith(_SINGLE_SUFFIX)):
         return None
     frame = winner_frame(data)
@@ -280,6 +294,11 @@ def winner_frame(data: bytes) -> bytes:
 
 def _bin_header(length: int) -> bytes:
     return bytes((0xC4, length)) if length < 256 else b"\xc5" + length.to_bytes(2, "big")
+
+
+def digest_of(cell: bytes | None) -> bytes:
+    """What stands for an encoded cell where only equality matters (16 bytes); empty for no cell."""
+    return b"" if cell is None else hashlib.sha256(cell).digest()[:DIGEST_BYTES]
 
 
 def summary(cell: Cell, *, history: bool = False) -> dict[str, Any]:
