@@ -258,6 +258,9 @@ def _deletion_order(record: Record) -> tuple[bytes, int, bytes, bytes]:
 
 _SINGLE_PREFIX: Final = b"\x93\x91\x92"
 _SINGLE_SUFFIX: Final = b"\x80\x90"
+_AUTHOR_HEADER: Final = b"\xa6author\xc4\x22"
+_BODY_HEADER: Final = b"\xa4body"
+_DELETION_BODY: Final = b"\x81\xa7deleted\xc3"
 
 
 def encode_single(payload: bytes, signature: bytes) -> bytes:
@@ -290,6 +293,26 @@ def winner_frame(data: bytes) -> bytes:
     else:
         payload_end = start + 4 + int.from_bytes(data[start + 2 : start + 4], "big")
     return data[start : payload_end + 66]
+
+
+def shown_frame(data: bytes) -> bytes | None:
+    """`winner_frame` of an encoded cell of kind `post`, or None when the post is deleted.
+
+    Pages ask this of every row they pass, so the answer is cut out of the bytes: in a payload that begins
+    with `author` and `body`, as all do that have no key unknown to this version, both stand at fixed places.
+    """
+    start = 2 if data[1] & 0xF0 == 0x90 else 4
+    if data[start + 1] == 0xC4:
+        payload = start + 3
+        payload_end = payload + data[start + 2]
+    else:
+        payload = start + 4
+        payload_end = payload + int.from_bytes(data[start + 2 : payload], "big")
+    if data.startswith(_AUTHOR_HEADER, payload + 1) and data.startswith(_BODY_HEADER, payload + 44):
+        deleted = data.startswith(_DELETION_BODY, payload + 49)
+    else:
+        deleted = Cell.decode(data).deleted
+    return None if deleted else data[start : payload_end + 66]
 
 
 def _bin_header(length: int) -> bytes:

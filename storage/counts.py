@@ -1,0 +1,74 @@
+"""How many likes and reposts a post has: the number of enabled edges under it, kept as they change.
+
+The truth is in the cells; a row of counts is a projection that can be derived again at any time, and is
+gone when both are nought.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from folkmoot.protocol.crdt.cell import Cell
+from folkmoot.protocol.crdt.flag import is_on
+from folkmoot.protocol.key import KIND_AT, prefix_end
+from folkmoot.storage.interface import Table, Transaction
+from folkmoot.storage.rows import (
+    LIKE,
+    NO_COUNTS,
+    REPOST,
+    Counts,
+    counts_key,
+    pack_counts,
+    row_cell,
+    unpack_counts,
+)
+
+
+def read(transaction: Transaction, key: bytes) -> Counts:
+    """The counts of a post, at its place prefix and item."""
+    row = transaction.get(Table.COUNTS, key)
+    return NO_COUNTS if row is None else unpack_counts(row)
+
+
+def write(transaction: Transaction, changes: dict[bytes, list[int]]) -> None:
+    """Add what changed: counts key → [likes, reposts]."""
+    for key in sorted(changes):
+        before = read(transaction, key)
+        after = Counts(before.likes + changes[key][0], before.reposts + changes[key][1])
+        if after == before:
+            continue
+        if after == NO_COUNTS:
+            transaction.delete(Table.COUNTS, key)
+        else:
+            transaction.put(Table.COUNTS, key, pack_counts(after))
+
+
+def slice_of(
+    transaction: Transaction, place_prefix: bytes, first_item: bytes, last_item: bytes
+) -> Iterator[tuple[bytes, Counts]]:
+    """Post items from `first_item` to `last_item` (both included) that have counts."""
+    stop = prefix_end(place_prefix + last_item)
+    for key, row in transaction.scan(Table.COUNTS, place_prefix + first_item, stop):
+        yield key[len(place_prefix) :], unpack_counts(row)
+
+
+def derive(transaction: Transaction, place_prefix: bytes) -> dict[bytes, Counts]:
+    """The counts under one place by counting its cells: counts key → counts, without the empty ones.
+
+    Raises:
+        StoreCorrupt: a cell is damaged.
+    """
+    derived: dict[bytes, Counts] = {}
+    for kind in sorted((LIKE, REPOST)):
+        prefix = place_prefix + bytes((kind,))
+        for key, row in transaction.scan(Table.CELLS, prefix, prefix_end(prefix)):
+            if is_on(Cell.decode(row_cell(key, row))):
+                add(derived, key)
+    return derived
+
+
+def add(derived: dict[bytes, Counts], key: bytes) -> None:
+    """Count one enabled edge, the cell at `key`."""
+    post = counts_key(key)
+    likes, reposts = derived.get(post, NO_COUNTS)
+    derived[post] = Counts(likes + 1, reposts) if key[KIND_AT] == LIKE else Counts(likes, reposts + 1)

@@ -1,0 +1,66 @@
+"""The directory of a store: made private, and held by one process at a time.
+
+The lock is an advisory `flock` on the file LOCK, which the kernel lets go when the process ends, however it
+ends. The file's text is the process id, for the sentence that the second daemon prints.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from pathlib import Path
+
+from folkmoot.storage.errors import DiskFull, StorageError, StoreLocked, StoreReadOnly, StoreUnusable
+
+DIRECTORY_MODE = 0o700
+FILE_MODE = 0o600
+
+_UNWRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+class DirectoryLock:
+    """The lock on one data directory, held from construction until `release`.
+
+    Args:
+        directory: made (mode 0700, with its parents) when it does not exist.
+
+    Raises:
+        StoreLocked: another process, or this one, already has it.
+        StoreReadOnly, StoreUnusable, DiskFull: the directory or the lock file cannot be made.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "LOCK"
+        try:
+            directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        except OSError as error:
+            raise os_failure(directory, error) from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        except BlockingIOError:
+            holder = os.pread(self._file, 32, 0).strip()
+            os.close(self._file)
+            raise StoreLocked(directory, int(holder) if holder.isdigit() else None) from None
+        except OSError as error:
+            os.close(self._file)
+            raise os_failure(directory, error) from error
+
+    def release(self) -> None:
+        """Let others have the directory. Harmless when repeated."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+def os_failure(path: Path, error: OSError) -> StorageError:
+    """The typed error for what the operating system said about `path`."""
+    reason = error.strerror or str(error)
+    if error.errno in _UNWRITABLE:
+        return StoreReadOnly(path, reason)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(f"{path}: {reason}")
+    return StoreUnusable(path, reason)

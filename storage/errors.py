@@ -1,0 +1,115 @@
+"""What can go wrong with a store, as types; each sentence names what, where, and what to run.
+
+`StorageError` is operator-facing; the few that a client can cause or wait out (a full disk, a busy writer, a
+closed store) have a row in the wire contract, given by `to_wire_error`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from folkmoot.protocol.errors import DISK_FULL, INTERNAL, SHUTTING_DOWN, ErrorKind, FolkmootError, WireError
+
+
+class StorageError(FolkmootError):
+    """Base of what this package raises. Not raised itself."""
+
+    kind: ErrorKind = INTERNAL
+
+    def to_wire_error(self) -> WireError:
+        """The same, as an error that may travel to a client."""
+        return WireError(self.kind, str(self))
+
+
+class StoreLocked(StorageError):
+    """Another process has this directory."""
+
+    def __init__(self, directory: Path, pid: int | None) -> None:
+        holder = f"process {pid}" if pid else "another process"
+        super().__init__(
+            f"{directory} is in use by {holder}; stop that daemon, or start this one with its own directory"
+        )
+        self.pid = pid
+
+
+class StoreUnusable(StorageError):
+    """The directory cannot hold a store: it is not a directory, the map cannot be made, and the like."""
+
+    def __init__(self, directory: Path, reason: str) -> None:
+        super().__init__(
+            f"cannot open a store in {directory}: {reason}; check the path given with --data and its owner"
+        )
+
+
+class StoreReadOnly(StorageError):
+    """The directory or a file in it cannot be written."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"{path} cannot be written ({reason}); give the daemon's user write access (chown, remount rw) "
+            "or choose another directory with --data"
+        )
+
+
+class StoreCorrupt(StorageError):
+    """Bytes read back are not the bytes written. What is damaged is never returned.
+
+    Args:
+        where: the file, or the table and key.
+        reason: what does not fit.
+    """
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(
+            f"{where} is damaged: {reason}; stop the daemon and run `folkmoot store verify --data DIR` "
+            "to see how far it goes, then replace the node or restore a backup"
+        )
+        self.where = where
+        self.reason = reason
+
+
+class SchemaTooNew(StorageError):
+    """The store was written by a later version of this program."""
+
+    def __init__(self, found: int, known: int) -> None:
+        super().__init__(
+            f"the store has schema {found} and this program knows up to {known}; "
+            "run the version of folkmoot that wrote it, or a later one"
+        )
+
+
+class WrongStore(StorageError):
+    """The store belongs to another node or another cluster."""
+
+    def __init__(self, what: str, found: str, expected: str) -> None:
+        super().__init__(
+            f"the store belongs to {what} {found}, not {expected}; check --data, "
+            "or start with an empty directory to make a new node"
+        )
+
+
+class DiskFull(StorageError):
+    """The disk cap (or the disk) has no room for this write; deletions still have."""
+
+    kind = DISK_FULL
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"no room: {reason}; raise the disk cap, add nodes, or delete")
+
+
+class StoreClosed(StorageError):
+    """The store was closed, by a shutdown or after a failed commit."""
+
+    kind = SHUTTING_DOWN
+
+    def __init__(self) -> None:
+        super().__init__("the store is closed; ask another node, or again when this one is back")
+
+
+class CommitFailed(StorageError):
+    """A commit failed and nobody knows whether it is on disk: the process must end and start again."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"a commit failed ({reason}); the daemon ends, look at the disk before it is restarted"
+        )

@@ -1,0 +1,139 @@
+"""The tiny ordered key-value interface on which the whole store is one logic.
+
+Two engines implement it: LMDB and memory. Keys and values are bytes; the order of keys is the order of
+their bytes. One write transaction at a time; any number of readers, each seeing the last commit before it
+began. A commit that returned is on disk.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+
+class Table(enum.IntEnum):
+    """The tables of a store. Numbers index; names (in lower case) are what is on disk."""
+
+    CELLS = 0  # cell key → row (see `rows`)
+    LOG = 1  # lane, sequence → cell key
+    BLOCKS = 2  # block → count and sum of its cells
+    COUNTS = 3  # place prefix, post item → likes and reposts
+    HINTS = 4  # node id, cell key → since when, and at which sequence
+    HINT_NODES = 5  # node id → how many hints, since when, and whether they are complete
+    META = 6  # name → a small value
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How full a store is.
+
+    Args:
+        live_bytes: in pages that hold something.
+        file_bytes: the file's length; what is not live is free for reuse and never given back.
+        map_bytes: the hard bound of the file.
+        cap_bytes: the operator's disk cap, against which writes are admitted.
+    """
+
+    live_bytes: int
+    file_bytes: int
+    map_bytes: int
+    cap_bytes: int
+
+    @property
+    def fraction(self) -> float:
+        """How much of the cap is live."""
+        return self.live_bytes / self.cap_bytes
+
+    @property
+    def free_fraction(self) -> float:
+        """How much of the file is free for reuse."""
+        return max(0.0, 1.0 - self.live_bytes / self.file_bytes) if self.file_bytes else 0.0
+
+
+class Transaction(Protocol):
+    """One transaction; used as a context manager, which aborts what was not committed."""
+
+    def get(self, table: Table, key: bytes) -> bytes | None:
+        """The value at `key`, or None."""
+        ...
+
+    def scan(
+        self, table: Table, start: bytes = b"", stop: bytes = b"", *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """The rows with start ≤ key < stop in order (an empty `stop` is the end); nothing may be written
+        meanwhile."""
+        ...
+
+    def count(self, table: Table) -> int:
+        """How many rows a table has."""
+        ...
+
+    def live_bytes(self) -> int:
+        """As `Usage.live_bytes`, as this transaction sees it."""
+        ...
+
+    def insert(self, table: Table, key: bytes, value: bytes) -> bool:
+        """Write unless the key exists; whether it was written.
+
+        Raises:
+            DiskFull: the map is full; the transaction can only be aborted.
+        """
+        ...
+
+    def put(self, table: Table, key: bytes, value: bytes) -> None:
+        """Write, replacing.
+
+        Raises:
+            DiskFull: the map is full; the transaction can only be aborted.
+        """
+        ...
+
+    def delete(self, table: Table, key: bytes) -> bool:
+        """Remove; whether there was something to remove."""
+        ...
+
+    def commit(self) -> None:
+        """Make everything durable, at once or not at all. Returns after the fsync.
+
+        Raises:
+            DiskFull: nothing was changed.
+            CommitFailed: nobody knows; the process must end.
+        """
+        ...
+
+    def abort(self) -> None:
+        """Forget everything. Harmless after a commit."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Engine(Protocol):
+    """An open store's engine."""
+
+    @property
+    def commits(self) -> int:
+        """How many commits (each one fsync) this engine has made."""
+        ...
+
+    @property
+    def cap_bytes(self) -> int:
+        """The operator's disk cap."""
+        ...
+
+    def begin(self, *, write: bool = False) -> Transaction:
+        """Start a transaction; a write transaction begins and ends on one thread."""
+        ...
+
+    def usage(self) -> Usage: ...
+
+    def close(self) -> None:
+        """Let go of the directory. Every transaction has ended before."""
+        ...

@@ -1,0 +1,296 @@
+"""The engine on disk: one LMDB environment, always synced.
+
+The map's size is fixed when the environment is opened: the disk cap and some headroom for pages that a
+transaction copies before the old ones may be reused. The file is sparse, so that headroom costs nothing,
+and it is never resized while readers look at it. What the cap refuses is decided above, on live pages; the
+map is only the last resort, and a full map undoes the batch.
+
+py-lmdb hands `Error` subclasses for what it finds; each is given one of this package's types here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import lmdb
+from folkmoot.protocol.limits import MIB, STORE_MAX_READERS
+from folkmoot.storage.directory import DIRECTORY_MODE, FILE_MODE, DirectoryLock, os_failure
+from folkmoot.storage.errors import (
+    CommitFailed,
+    DiskFull,
+    StorageError,
+    StoreClosed,
+    StoreCorrupt,
+    StoreReadOnly,
+    StoreUnusable,
+)
+from folkmoot.storage.interface import Table, Usage
+
+HEADROOM_BYTES_MIN: Final = 64 * MIB
+HEADROOM_FRACTION: Final = 0.25
+SPARE_READ_TRANSACTIONS: Final = 8
+
+_DAMAGED = (
+    lmdb.InvalidError,
+    lmdb.CorruptedError,
+    lmdb.VersionMismatchError,
+    lmdb.PageNotFoundError,
+    lmdb.IncompatibleError,
+)
+
+
+def map_bytes_for(cap_bytes: int) -> int:
+    """The size of the map for a disk cap: the cap and its headroom, in whole MiB."""
+    size = cap_bytes + max(HEADROOM_BYTES_MIN, int(cap_bytes * HEADROOM_FRACTION))
+    return -(-size // MIB) * MIB
+
+
+class LmdbEngine:
+    """An open environment in `directory`/store, with the directory's lock.
+
+    Args:
+        directory: the node's data directory; made when it does not exist.
+        cap_bytes: the operator's disk cap, in bytes of live pages.
+        map_bytes: the hard bound of the file; by default `map_bytes_for(cap_bytes)`.
+
+    Raises:
+        StoreLocked, StoreReadOnly, StoreUnusable, StoreCorrupt, DiskFull: see `errors`.
+    """
+
+    def __init__(self, directory: Path, *, cap_bytes: int, map_bytes: int | None = None) -> None:
+        self._path = directory / "store"
+        self._cap_bytes = cap_bytes
+        self._commits = 0
+        self._lock = DirectoryLock(directory)
+        try:
+            self._env = _open(self._path, map_bytes or map_bytes_for(cap_bytes))
+            try:
+                self._check_length()
+                self._env.reader_check()
+                self._tables = self._open_tables()
+                self._page_bytes: int = self._env.stat()["psize"]
+            except BaseException:
+                self._env.close()
+                raise
+        except BaseException:
+            self._lock.release()
+            raise
+
+    @property
+    def commits(self) -> int:
+        return self._commits
+
+    def begin(self, *, write: bool = False) -> LmdbTransaction:
+        try:
+            return LmdbTransaction(self, self._env.begin(write=write), self._tables)
+        except _DAMAGED as error:
+            raise StoreCorrupt(str(self._path), str(error)) from error
+        except lmdb.Error as error:
+            raise StoreClosed from error
+
+    @property
+    def cap_bytes(self) -> int:
+        return self._cap_bytes
+
+    def usage(self) -> Usage:
+        with self.begin() as transaction:
+            live_bytes = transaction.live_bytes()
+        info = self._env.info()
+        return Usage(
+            live_bytes=live_bytes,
+            file_bytes=(info["last_pgno"] + 1) * self._page_bytes,
+            map_bytes=info["map_size"],
+            cap_bytes=self._cap_bytes,
+        )
+
+    def close(self) -> None:
+        self._env.close()
+        self._lock.release()
+
+    def committed(self) -> None:
+        """Count a commit (for `LmdbTransaction`)."""
+        self._commits += 1
+
+    def live_bytes(self, transaction: lmdb.Transaction[bytes]) -> int:
+        """Bytes of the pages that the tables and the table of tables stand on."""
+        stats = [transaction.stat(table) for table in self._tables]
+        stats.append(self._env.stat())
+        pages = sum(stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"] for stat in stats)
+        return pages * self._page_bytes
+
+    def _open_tables(self) -> list[lmdb._Database]:
+        try:
+            with self._env.begin(write=True) as transaction:
+                return [self._env.open_db(table.name.lower().encode(), transaction) for table in Table]
+        except _DAMAGED as error:
+            raise StoreCorrupt(str(self._path), str(error)) from error
+        except lmdb.Error as error:
+            raise _failure(self._path, error) from error
+
+    def _check_length(self) -> None:
+        """A page beyond the end of a cut-off file would be a fatal signal, not an error, when it is read.
+
+        LMDB never writes pages that were taken and given back within one transaction, so a sound file may
+        end a few of those early: it is stretched to its full length, and every page in use is then read.
+        """
+        data = self._path / "data.mdb"
+        expected = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]
+        found = data.stat().st_size
+        if found >= expected:
+            return
+        reason = f"{found} bytes of a file that was {expected} bytes long"
+        with data.open("r+b") as file:
+            file.truncate(expected)
+        try:
+            self._read_everything()
+        except lmdb.Error as error:
+            raise StoreCorrupt(str(data), reason) from error
+
+    def _read_everything(self) -> None:
+        with self._env.begin() as transaction:
+            names = [name for name, _ in transaction.cursor()]
+        for name in names:
+            database = self._env.open_db(name, create=False)
+            with self._env.begin() as transaction:
+                rows = sum(1 for _ in transaction.cursor(database))
+                if rows != transaction.stat(database)["entries"]:
+                    raise lmdb.CorruptedError(f"{rows} rows in table {name.decode()}")
+
+
+class LmdbTransaction:
+    """A transaction of `LmdbEngine`; made by its `begin`.
+
+    After a failed write LMDB refuses the rest of the transaction; so does this, always with the first error.
+    """
+
+    __slots__ = ("_broken", "_engine", "_tables", "_transaction")
+
+    def __init__(
+        self, engine: LmdbEngine, transaction: lmdb.Transaction[bytes], tables: list[lmdb._Database]
+    ) -> None:
+        self._engine = engine
+        self._transaction = transaction
+        self._tables = tables
+        self._broken: StorageError | None = None
+
+    def get(self, table: Table, key: bytes) -> bytes | None:
+        try:
+            return self._transaction.get(key, db=self._tables[table])
+        except lmdb.Error as error:
+            raise self._broken or _read_failure(table, error) from error
+
+    def scan(
+        self, table: Table, start: bytes = b"", stop: bytes = b"", *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        try:
+            cursor = self._transaction.cursor(self._tables[table])
+            if reverse:
+                if not (cursor.prev() if stop and cursor.set_range(stop) else cursor.last()):
+                    return
+                for row in cursor.iterprev():
+                    if row[0] < start:
+                        return
+                    yield row
+            elif cursor.set_range(start):
+                for row in cursor.iternext():
+                    if stop and row[0] >= stop:
+                        return
+                    yield row
+        except lmdb.Error as error:
+            raise self._broken or _read_failure(table, error) from error
+
+    def count(self, table: Table) -> int:
+        entries: int = self._transaction.stat(self._tables[table])["entries"]
+        return entries
+
+    def live_bytes(self) -> int:
+        return self._engine.live_bytes(self._transaction)
+
+    def insert(self, table: Table, key: bytes, value: bytes) -> bool:
+        try:
+            return self._transaction.put(key, value, overwrite=False, db=self._tables[table])
+        except lmdb.Error as error:
+            raise self._write_failure(table, error) from error
+
+    def put(self, table: Table, key: bytes, value: bytes) -> None:
+        try:
+            self._transaction.put(key, value, db=self._tables[table])
+        except lmdb.Error as error:
+            raise self._write_failure(table, error) from error
+
+    def delete(self, table: Table, key: bytes) -> bool:
+        try:
+            return self._transaction.delete(key, db=self._tables[table])
+        except lmdb.Error as error:
+            raise self._write_failure(table, error) from error
+
+    def commit(self) -> None:
+        if self._broken is not None:
+            raise self._broken
+        try:
+            self._transaction.commit()
+        except lmdb.MapFullError as error:
+            raise DiskFull(str(error)) from error
+        except lmdb.Error as error:
+            raise CommitFailed(str(error)) from error
+        self._engine.committed()
+
+    def abort(self) -> None:
+        self._transaction.abort()
+
+    def _write_failure(self, table: Table, error: lmdb.Error) -> StorageError:
+        if self._broken is None:
+            full = isinstance(error, lmdb.MapFullError)
+            self._broken = DiskFull(str(error)) if full else _read_failure(table, error)
+        return self._broken
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._transaction.abort()
+
+
+def _open(path: Path, map_bytes: int) -> lmdb.Environment:
+    data = path / "data.mdb"
+    try:
+        path.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+        if data.exists() and data.stat().st_size == 0:
+            # LMDB would take it for a new store, and a node that lost everything must not pass for a new one.
+            raise StoreCorrupt(str(data), "it is empty")
+        return lmdb.open(
+            str(path),
+            map_size=map_bytes,
+            mode=FILE_MODE,
+            sync=True,
+            metasync=True,
+            writemap=False,
+            max_readers=STORE_MAX_READERS,
+            max_dbs=len(Table) + 1,
+            max_spare_txns=SPARE_READ_TRANSACTIONS,
+        )
+    except OSError as error:
+        raise os_failure(path, error) from error
+    except _DAMAGED as error:
+        raise StoreCorrupt(str(data), str(error)) from error
+    except lmdb.Error as error:
+        raise _failure(path, error) from error
+
+
+def _failure(path: Path, error: lmdb.Error) -> StorageError:
+    """The typed error for a failure to open."""
+    text = str(error)
+    if isinstance(error, lmdb.ReadonlyError) or "Permission denied" in text or "Read-only" in text:
+        return StoreReadOnly(path, text)
+    if isinstance(error, lmdb.MapFullError | lmdb.DiskError):
+        return DiskFull(text)
+    return StoreUnusable(path, text)
+
+
+def _read_failure(table: Table, error: lmdb.Error) -> StoreCorrupt:
+    return StoreCorrupt(f"table {table.name.lower()}", str(error))

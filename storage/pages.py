@@ -1,0 +1,115 @@
+"""An author's posts, newest first: the read that everything else is measured by.
+
+Cells of kind `post` stand in the order of their making, so a page is a reverse scan of one slice of the key
+space. Frames are cut out of the stored bytes; nothing is decoded, and nothing is looked up post by post:
+counts and labels come from one range scan each over the items that the page spans.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import NamedTuple
+
+from folkmoot.protocol.crdt.cell import shown_frame, winner_frame
+from folkmoot.protocol.key import ITEM_AT, kind_prefix, place_prefix, prefix_end
+from folkmoot.protocol.limits import PAGE_LABELS_PER_POST, PAGE_ROWS_SCANNED, POST_ITEM_BYTES
+from folkmoot.storage import counts
+from folkmoot.storage.interface import Table, Transaction
+from folkmoot.storage.rows import Counts, row_cell
+
+
+class AuthorPage(NamedTuple):
+    """Posts of one author, newest first.
+
+    Attributes:
+        items: the posts' items (16 bytes each).
+        frames: of each, the display winner's `[payload, signature]`, encoded as it was signed.
+        counts: item → likes and reposts, for those that have any.
+        labels: item → frames of the labels' display winners, at most 16 a post.
+        resume: the item before which the next page begins, or None when there is nothing more.
+    """
+
+    items: list[bytes]
+    frames: list[bytes]
+    counts: dict[bytes, Counts]
+    labels: dict[bytes, list[bytes]]
+    resume: bytes | None
+
+
+def author_page(
+    transaction: Transaction, place: bytes, before_item: bytes | None, *, limit: int, bytes_max: int
+) -> AuthorPage:
+    """The next page of an author's posts.
+
+    Args:
+        place: the author's account id (34 bytes).
+        before_item: where the last page's `resume` said; None for the newest.
+        limit: at most this many posts.
+        bytes_max: at most this many bytes of frames, of posts and labels together, but for one post.
+
+    Raises:
+        StoreCorrupt: a cell is damaged.
+    """
+    items, frames, resume = _posts(transaction, place, before_item, limit, bytes_max)
+    if not items:
+        return AuthorPage(items, frames, {}, {}, resume)
+    labels = _labels(transaction, place, items[-1], items[0])
+    if labels:
+        kept = _fitting(items, frames, labels, bytes_max)
+        if kept < len(items):
+            del items[kept:], frames[kept:]
+            resume = items[-1]
+    counted = dict(counts.slice_of(transaction, place_prefix(place), items[-1], items[0]))
+    return AuthorPage(items, frames, counted, labels, resume)
+
+
+def _posts(
+    transaction: Transaction, place: bytes, before_item: bytes | None, limit: int, bytes_max: int
+) -> tuple[list[bytes], list[bytes], bytes | None]:
+    prefix = kind_prefix(place, "post")
+    stop = prefix_end(prefix) if before_item is None else prefix + before_item
+    items: list[bytes] = []
+    frames: list[bytes] = []
+    size = 0
+    last = None
+    for scanned, (key, row) in enumerate(transaction.scan(Table.CELLS, prefix, stop, reverse=True)):
+        if scanned == PAGE_ROWS_SCANNED or len(items) == limit:
+            return items, frames, last
+        frame = shown_frame(row_cell(key, row))
+        if frame is not None:
+            size += len(frame)
+            if size > bytes_max and items:
+                return items, frames, last
+            items.append(key[ITEM_AT:])
+            frames.append(frame)
+        last = key[ITEM_AT:]
+    return items, frames, None
+
+
+def _labels(
+    transaction: Transaction, place: bytes, first_item: bytes, last_item: bytes
+) -> dict[bytes, list[bytes]]:
+    """Labels on posts from `first_item` to `last_item`: their items begin with the post's.
+
+    Bounded in rows as well as per post; what is past the bound of rows belongs to the oldest of the page.
+    """
+    prefix = kind_prefix(place, "label")
+    labels: dict[bytes, list[bytes]] = {}
+    rows = transaction.scan(Table.CELLS, prefix + first_item, prefix_end(prefix + last_item), reverse=True)
+    for key, row in islice(rows, PAGE_ROWS_SCANNED):
+        of_post = labels.setdefault(key[ITEM_AT : ITEM_AT + POST_ITEM_BYTES], [])
+        if len(of_post) < PAGE_LABELS_PER_POST:
+            of_post.append(winner_frame(row_cell(key, row)))
+    return labels
+
+
+def _fitting(
+    items: list[bytes], frames: list[bytes], labels: dict[bytes, list[bytes]], bytes_max: int
+) -> int:
+    """How many of the posts fit with their labels; at least one."""
+    size = 0
+    for index, (item, frame) in enumerate(zip(items, frames, strict=True)):
+        size += len(frame) + sum(map(len, labels.get(item, ())))
+        if size > bytes_max and index:
+            return index
+    return len(items)

@@ -1,0 +1,232 @@
+"""The store of one node: what is asked of it, over any engine.
+
+Reads are short transactions of their own, from any thread, and never wait for the writer. Writes are jobs
+in a `WriteTransaction`, one group at a time (see `group` and `writer`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Final, NamedTuple
+
+from folkmoot.protocol.limits import LANES
+from folkmoot.storage import blocks, counts, hints, pages, rows
+from folkmoot.storage.blocks import Fingerprint
+from folkmoot.storage.errors import SchemaTooNew, StoreCorrupt, WrongStore
+from folkmoot.storage.hints import Hint
+from folkmoot.storage.interface import Engine, Table, Transaction, Usage
+from folkmoot.storage.pages import AuthorPage
+from folkmoot.storage.rows import Counts, HintState, row_cell
+from folkmoot.storage.transaction import Heads, WriteTransaction
+
+SCHEMA: Final = 1
+LOG_ID_BYTES: Final = 16
+
+_SCHEMA: Final = b"schema"
+_LOG_ID: Final = b"log-id"
+_NODE: Final = b"node"
+_CLUSTER: Final = b"cluster"
+
+
+class Owner(NamedTuple):
+    """Whose store it is: the node (16 bytes) and the cluster's name."""
+
+    node: bytes
+    cluster: str
+
+
+class LogEntry(NamedTuple):
+    """The latest change of one cell: its place in its lane's log, and the cell's key."""
+
+    sequence: int
+    key: bytes
+
+
+class Store:
+    """An open store.
+
+    Args:
+        engine: holds the tables; closed by `close`.
+        owner: stamped on a new store, compared with an old one's; None to read whatever is there.
+        fresh_log_id: 16 random bytes that name this log for ever, if the store is new.
+
+    Raises:
+        SchemaTooNew: a later version wrote it.
+        WrongStore: it belongs to another node or cluster.
+        StoreCorrupt: it is not a store, or damaged where it says what it is.
+    """
+
+    def __init__(self, engine: Engine, *, owner: Owner | None, fresh_log_id: bytes | None = None) -> None:
+        self._engine = engine
+        with engine.begin() as transaction:
+            fresh = transaction.count(Table.META) == 0
+        if fresh:
+            self._found(owner, fresh_log_id)
+        with engine.begin() as transaction:
+            _check(transaction, owner)
+            self.log_id = _meta(transaction, _LOG_ID)
+            self._heads = Heads(transaction)
+
+    def _found(self, owner: Owner | None, fresh_log_id: bytes | None) -> None:
+        """Write what a store says of itself, into an empty one."""
+        if owner is None or fresh_log_id is None:
+            raise StoreCorrupt("the store", "it is empty, not even its schema is there")
+        assert len(fresh_log_id) == LOG_ID_BYTES, "a log id is 16 bytes"
+        values = {
+            _SCHEMA: SCHEMA.to_bytes(4, "big"),
+            _LOG_ID: fresh_log_id,
+            _NODE: owner.node,
+            _CLUSTER: owner.cluster.encode(),
+        }
+        with self._engine.begin(write=True) as transaction:
+            for name, value in values.items():
+                transaction.put(Table.META, name, rows.meta_row(name, value))
+            transaction.commit()
+
+    def write(self) -> WriteTransaction:
+        """Begin the one write transaction; only the writer does (see `group.commit_group`)."""
+        transaction = self._engine.begin(write=True)
+        return WriteTransaction(transaction, self._heads, cap_bytes=self._engine.cap_bytes)
+
+    @property
+    def engine(self) -> Engine:
+        """What holds the tables; for `verify` and statistics."""
+        return self._engine
+
+    @property
+    def sequence(self) -> int:
+        """The greatest change sequence given out by a commit."""
+        return self._heads.sequence
+
+    @property
+    def owner(self) -> Owner:
+        """Whose store this is."""
+        with self._engine.begin() as transaction:
+            return Owner(_meta(transaction, _NODE), _meta(transaction, _CLUSTER).decode())
+
+    def get_cell(self, key: bytes) -> bytes | None:
+        """The encoded cell at `key`, or None.
+
+        Raises:
+            StoreCorrupt: the cell is damaged.
+        """
+        with self._engine.begin() as transaction:
+            row = transaction.get(Table.CELLS, key)
+        return None if row is None else row_cell(key, row)
+
+    def get_cells(self, keys: Iterable[bytes]) -> list[bytes | None]:
+        """The encoded cells at `keys`, in one moment and in the same order.
+
+        Raises:
+            StoreCorrupt: one of them is damaged.
+        """
+        with self._engine.begin() as transaction:
+            found = [(key, transaction.get(Table.CELLS, key)) for key in keys]
+        return [None if row is None else row_cell(key, row) for key, row in found]
+
+    def author_page(
+        self, place: bytes, before_item: bytes | None = None, *, limit: int, bytes_max: int
+    ) -> AuthorPage:
+        """See `pages.author_page`."""
+        with self._engine.begin() as transaction:
+            return pages.author_page(transaction, place, before_item, limit=limit, bytes_max=bytes_max)
+
+    def counts_of(self, place_prefix: bytes, item: bytes) -> Counts:
+        """The likes and reposts of one post."""
+        with self._engine.begin() as transaction:
+            return counts.read(transaction, place_prefix + item)
+
+    def log_page(self, lane: int, after_sequence: int, limit: int) -> list[LogEntry]:
+        """The next entries of a lane's change log (see docs/decisions/0005).
+
+        Args:
+            lane: 0–63.
+            after_sequence: 0 for the beginning.
+        """
+        assert 0 <= lane < LANES, "a lane is 0 to 63"
+        start, stop = rows.log_key(lane, after_sequence + 1), bytes((lane + 1,))
+        with self._engine.begin() as transaction:
+            found = islice(transaction.scan(Table.LOG, start, stop), limit)
+            return [LogEntry(int.from_bytes(at[1:], "big"), key) for at, key in found]
+
+    def fingerprint(self, start: bytes, stop: bytes) -> Fingerprint:
+        """See `blocks.fingerprint`."""
+        return blocks.fingerprint(self._engine, start, stop)
+
+    def leaves(self, start: bytes, stop: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """Keys and hashes (32 bytes) of the first cells with start ≤ key < stop; an empty `stop` is the end.
+
+        Raises:
+            StoreCorrupt: a cell is damaged.
+        """
+        with self._engine.begin() as transaction:
+            return list(islice(blocks.hashes(transaction, start, stop), limit))
+
+    def cells_between(
+        self, start: bytes, stop: bytes, *, limit: int, bytes_max: int
+    ) -> list[tuple[bytes, bytes]]:
+        """Keys and encoded cells with start ≤ key < stop: the first `limit`, within `bytes_max` bytes of
+        keys and cells but for the first one.
+
+        Raises:
+            StoreCorrupt: a cell is damaged.
+        """
+        cells: list[tuple[bytes, bytes]] = []
+        size = 0
+        with self._engine.begin() as transaction:
+            for key, row in islice(transaction.scan(Table.CELLS, start, stop), limit):
+                size += len(key) + len(row)
+                if size > bytes_max and cells:
+                    break
+                cells.append((key, row_cell(key, row)))
+        return cells
+
+    def hints_for(self, node: bytes, limit: int, after: bytes = b"") -> list[Hint]:
+        """The next hints of `node` (16 bytes) in key order, after the cell key `after`."""
+        with self._engine.begin() as transaction:
+            return hints.page(transaction, node, after=after, limit=limit)
+
+    def hint_states(self) -> dict[bytes, HintState]:
+        """Of every node that is owed something: how many hints, since when, and whether it needs a full
+        repair."""
+        with self._engine.begin() as transaction:
+            return hints.states(transaction)
+
+    def meta_get(self, name: str) -> bytes | None:
+        """A small named value.
+
+        Raises:
+            StoreCorrupt: it is damaged.
+        """
+        with self._engine.begin() as transaction:
+            row = transaction.get(Table.META, name.encode())
+        return None if row is None else rows.row_meta(name.encode(), row)
+
+    def usage(self) -> Usage:
+        """How full the store is."""
+        return self._engine.usage()
+
+    def close(self) -> None:
+        """Close the engine. The writer has been closed before."""
+        self._engine.close()
+
+
+def _meta(transaction: Transaction, name: bytes) -> bytes:
+    row = transaction.get(Table.META, name)
+    if row is None:
+        raise StoreCorrupt(f"the value {name.decode()!r}", "it is missing")
+    return rows.row_meta(name, row)
+
+
+def _check(transaction: Transaction, owner: Owner | None) -> None:
+    schema = int.from_bytes(_meta(transaction, _SCHEMA), "big")
+    if schema > SCHEMA:
+        raise SchemaTooNew(schema, SCHEMA)
+    if owner is None:
+        return
+    node, cluster = _meta(transaction, _NODE), _meta(transaction, _CLUSTER).decode()
+    if cluster != owner.cluster:
+        raise WrongStore("the cluster", cluster, owner.cluster)
+    if node != owner.node:
+        raise WrongStore("the node", node.hex(), owner.node.hex())

@@ -1,0 +1,349 @@
+"""What a job may do to the store: the write transaction.
+
+Every change to a cell, whatever brought it (a client's write, a peer's cell, a hint, repair, restore), ends
+in `_change`: the row with its checksum and change sequence, the log's one row for the cell, the block's
+sum and the counts change together or not at all. What would be written again by the next record of a batch
+(sums, counts, hint states, the sequence) is gathered and written once, before the commit.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Final, NamedTuple, Self
+
+from folkmoot.protocol.crdt.cell import Cell, encode_single, join
+from folkmoot.protocol.crdt.flag import is_on
+from folkmoot.protocol.errors import TOO_LARGE, WireError
+from folkmoot.protocol.key import HELD, KIND_AT, KIND_BYTE, block_of, held_key
+from folkmoot.protocol.limits import (
+    CELL_DEVICES,
+    DISK_FULL_CLIENT_PUT,
+    DISK_FULL_DELETE,
+    DISK_FULL_PEER_JOIN,
+)
+from folkmoot.protocol.record import Record
+from folkmoot.storage import counts, rows
+from folkmoot.storage.blocks import BlockSums
+from folkmoot.storage.errors import DiskFull
+from folkmoot.storage.hints import Hint, HintBook
+from folkmoot.storage.interface import Table, Transaction
+from folkmoot.storage.rows import SEQUENCE_BYTES, cell_hash, cell_row, damaged, log_key_of, row_cell
+
+SEQUENCE: Final = b"sequence"
+
+# What a row is taken to cost in live pages, per byte of it: pages are at least half full.
+_PAGE_FILL = 2
+
+_CELLS: Final = Table.CELLS
+_LOG: Final = Table.LOG
+_HELD: Final = KIND_BYTE[HELD]
+
+
+class Admission(enum.Enum):
+    """How full the disk may be for a job's writes; deletions always count as the last."""
+
+    CLIENT_PUT = DISK_FULL_CLIENT_PUT
+    PEER_JOIN = DISK_FULL_PEER_JOIN
+    ESSENTIAL = DISK_FULL_DELETE
+
+
+class PutStatus(enum.Enum):
+    """What became of a record: kept; already covered; or swallowed by a deletion that stands there."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    ABSORBED = "absorbed"
+
+
+class PutOutcome(NamedTuple):
+    """The result of `put_record`.
+
+    Attributes:
+        status: see `PutStatus`.
+        cell: the encoded cell as it is now.
+        key: where.
+        changed: whether the cell is another than before.
+    """
+
+    status: PutStatus
+    cell: bytes
+    key: bytes
+    changed: bool
+
+
+class JoinOutcome(NamedTuple):
+    """The result of `join_cell`: whether the cell is another than before, and its bytes as they are now."""
+
+    changed: bool
+    cell: bytes
+
+
+class Heads:
+    """What the writer keeps in memory of the last commit.
+
+    Attributes:
+        blocks: the block aggregates.
+        sequence: the greatest change sequence given out.
+    """
+
+    __slots__ = ("blocks", "sequence")
+
+    def __init__(self, transaction: Transaction) -> None:
+        self.blocks = BlockSums(transaction)
+        row = transaction.get(Table.META, SEQUENCE)
+        self.sequence = 0 if row is None else int.from_bytes(rows.row_meta(SEQUENCE, row), "big")
+
+
+class WriteTransaction:
+    """One group of jobs, to be committed together. Made by `Store.write`; lives on one thread.
+
+    Args:
+        transaction: the engine's.
+        heads: of the last commit; brought up to date by `commit`.
+        cap_bytes: the disk cap.
+    """
+
+    __slots__ = (
+        "_block_changes",
+        "_cap_bytes",
+        "_count_changes",
+        "_delete_limit",
+        "_heads",
+        "_hints",
+        "_limit",
+        "_live_bytes",
+        "_transaction",
+        "cells_changed",
+        "sequence",
+    )
+
+    def __init__(self, transaction: Transaction, heads: Heads, *, cap_bytes: int) -> None:
+        self._transaction = transaction
+        self._heads = heads
+        self._cap_bytes = cap_bytes
+        self._live_bytes = transaction.live_bytes()
+        self._delete_limit = int(cap_bytes * Admission.ESSENTIAL.value)
+        self._limit = self._delete_limit
+        self._block_changes: dict[int, list[int]] = {}
+        self._count_changes: dict[bytes, list[int]] = {}
+        self._hints = HintBook(transaction)
+        self.sequence = heads.sequence
+        self.cells_changed = 0
+
+    def admit(self, admission: Admission) -> None:
+        """Judge the writes that follow by this class."""
+        self._limit = int(self._cap_bytes * admission.value)
+
+    def get_cell(self, key: bytes) -> bytes | None:
+        """The encoded cell at `key`.
+
+        Raises:
+            StoreCorrupt: the cell is damaged.
+        """
+        row = self._transaction.get(_CELLS, key)
+        return None if row is None else row_cell(key, row)
+
+    def put_record(self, record: Record, *, held: bool = False) -> PutOutcome:
+        """Join one record, whose signature was verified, into its cell (or into the held one).
+
+        Raises:
+            WireError: `too_large`, when the account would have more devices than a cell may name.
+            DiskFull: nothing was changed.
+            StoreCorrupt: what stands there is damaged.
+        """
+        key = held_key(record.key) if held else record.key
+        cell = encode_single(record.payload, record.signature)
+        row = cell_row(key, self.sequence + 1, cell)
+        if self._live_bytes < self._limit and self._transaction.insert(_CELLS, key, row):
+            self._inserted(key, cell, len(row))
+            if rows.is_counted(key) and record.body.get("on") is True:
+                self._count(key, 1)
+            return PutOutcome(PutStatus.STORED, cell, key, True)
+        return self._put_beside(record, key, cell)
+
+    def join_cell(self, key: bytes, cell: Cell | bytes) -> JoinOutcome:
+        """Join a cell into what stands at `key`. The only reasons to refuse are a full and a damaged disk.
+
+        Args:
+            key: the cell's key.
+            cell: a cell whose signatures were verified; if bytes, its canonical encoding.
+
+        Raises:
+            DiskFull: nothing was changed.
+            StoreCorrupt: what stands there is damaged.
+        """
+        data = cell if isinstance(cell, bytes) else cell.encode()
+        row = self._transaction.get(_CELLS, key)
+        if row is None:
+            self._room(len(data), self._limit)
+            self._change(key, None, None, data, None if isinstance(cell, bytes) else cell)
+            return JoinOutcome(True, data)
+        before = row_cell(key, row)
+        if before == data:
+            return JoinOutcome(False, data)
+        known = _decode(key, before)
+        joined = join(known, Cell.decode(cell) if isinstance(cell, bytes) else cell)
+        after = joined.encode()
+        if after == before:
+            return JoinOutcome(False, before)
+        self._room(len(after) - len(before), self._delete_limit if joined.deleted else self._limit)
+        self._change(key, row, known, after, joined)
+        return JoinOutcome(True, after)
+
+    def hint(self, node: bytes, key: bytes, now_us: int) -> bool:
+        """Remember that `node` (16 bytes) was not given the cell at `key`.
+
+        Args:
+            now_us: wall time, microseconds since 1970.
+
+        Returns:
+            False when the node is past the bounds of hints; it is now marked for a full repair.
+        """
+        return self._hints.add(node, key, now_us, self.sequence)
+
+    def unhint(self, node: bytes, hints: Iterable[Hint]) -> int:
+        """Take back hints that were delivered (as `Store.hints_for` gave them), unless their cell has
+        changed since; how many went."""
+        return self._hints.remove(node, hints)
+
+    def needs_repair(self, node: bytes, needed: bool) -> None:
+        """Mark a node for a full repair, or say that it has had one."""
+        self._hints.overflow(node, needed)
+
+    def meta_get(self, name: str) -> bytes | None:
+        """A small named value.
+
+        Raises:
+            StoreCorrupt: it is damaged.
+        """
+        row = self._transaction.get(Table.META, name.encode())
+        return None if row is None else rows.row_meta(name.encode(), row)
+
+    def meta_put(self, name: str, value: bytes) -> None:
+        """Write a small named value.
+
+        Raises:
+            DiskFull: nothing was changed.
+        """
+        self._room(len(value), self._limit)
+        self._transaction.put(Table.META, name.encode(), rows.meta_row(name.encode(), value))
+        self._live_bytes += _PAGE_FILL * len(value)
+
+    def commit(self) -> None:
+        """Write what was gathered and make everything durable.
+
+        Raises:
+            DiskFull: the map is full; nothing was changed.
+            CommitFailed: the process must end.
+        """
+        heads = self._heads
+        heads.blocks.write(self._transaction, self._block_changes)
+        counts.write(self._transaction, self._count_changes)
+        self._hints.write()
+        if self.sequence != heads.sequence:
+            value = self.sequence.to_bytes(SEQUENCE_BYTES, "big")
+            self._transaction.put(Table.META, SEQUENCE, rows.meta_row(SEQUENCE, value))
+        self._transaction.commit()
+        heads.blocks.committed(self._block_changes)
+        heads.sequence = self.sequence
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._transaction.abort()
+
+    def _put_beside(self, record: Record, key: bytes, single: bytes) -> PutOutcome:
+        """Join a record where something stands, or where room has to be asked for."""
+        row = self._transaction.get(_CELLS, key)
+        if row is None:
+            self._room(len(single), self._delete_limit if record.deleted else self._limit)
+            self._change(key, None, None, single, Cell.of(record))
+            return PutOutcome(PutStatus.STORED, single, key, True)
+        before = row_cell(key, row)
+        if before == single:
+            return PutOutcome(PutStatus.DUPLICATE, before, key, False)
+        known = _decode(key, before)
+        covered = known.covers(record)
+        if covered and not _has_twin(known, record):
+            return PutOutcome(PutStatus.DUPLICATE, before, key, False)
+        joined = join(known, Cell.of(record))
+        if len(joined.clock) > CELL_DEVICES:
+            raise WireError(TOO_LARGE, f"more than {CELL_DEVICES} devices have written or been seen here")
+        after = joined.encode()
+        if after != before:
+            self._room(len(after) - len(before), self._delete_limit if record.deleted else self._limit)
+            self._change(key, row, known, after, joined)
+        if covered:
+            status = PutStatus.DUPLICATE
+        else:
+            status = PutStatus.STORED if record in joined.survivors else PutStatus.ABSORBED
+        return PutOutcome(status, after, key, after != before)
+
+    def _change(
+        self, key: bytes, row: bytes | None, known: Cell | None, after: bytes, cell: Cell | None
+    ) -> None:
+        """Replace what stands at `key`.
+
+        Args:
+            row, known: the row that stands there and its cell, if there is one.
+            after, cell: the new encoding, and its cell where it was made anyway.
+        """
+        new_row = cell_row(key, self.sequence + 1, after)
+        self._transaction.put(_CELLS, key, new_row)
+        if row is not None:
+            self._transaction.delete(_LOG, log_key_of(key, rows.row_sequence(row)))
+            self._add_to_block(key, -1, -int.from_bytes(cell_hash(key, row_cell(key, row)), "big"))
+        self._inserted(key, after, len(new_row))
+        if rows.is_counted(key):
+            was = known is not None and is_on(known)
+            self._count(key, is_on(_decode(key, after) if cell is None else cell) - was)
+
+    def _inserted(self, key: bytes, cell: bytes, row_bytes: int) -> None:
+        """What goes with a new row of a cell: its place in the log and in its block's sum."""
+        self.sequence = sequence = self.sequence + 1
+        self._transaction.put(_LOG, log_key_of(key, sequence), key)
+        self._add_to_block(key, 1, int.from_bytes(cell_hash(key, cell), "big"))
+        self._live_bytes += _PAGE_FILL * (row_bytes + 2 * len(key))
+        self.cells_changed += 1
+
+    def _add_to_block(self, key: bytes, added: int, change: int) -> None:
+        block = block_of(key)
+        known = self._block_changes.get(block)
+        if known is None:
+            self._block_changes[block] = [added, change]
+        else:
+            known[0] += added
+            known[1] += change
+
+    def _count(self, key: bytes, change: int) -> None:
+        if change:
+            known = self._count_changes.setdefault(rows.counts_key(key), [0, 0])
+            known[key[KIND_AT] == rows.REPOST] += change
+
+    def _room(self, added_bytes: int, limit: int) -> None:
+        """Refuse what would pass `limit`; what makes a cell smaller always has room."""
+        if added_bytes > 0 and self._live_bytes + _PAGE_FILL * added_bytes > limit:
+            raise DiskFull(
+                f"{self._live_bytes} of {self._cap_bytes} bytes of the disk cap are in use, "
+                f"and writes of this kind are accepted to {limit}"
+            )
+
+
+def _decode(key: bytes, data: bytes) -> Cell:
+    try:
+        return Cell.decode(data)
+    except WireError as error:
+        raise damaged(key, error.message) from error
+
+
+def _has_twin(known: Cell, record: Record) -> bool:
+    """Whether another record has this one's dot: a cloned device, or a second signature of one payload."""
+    return any(
+        held.stamp == record.stamp and held.device == record.device and held != record
+        for held in known.records()
+    )
