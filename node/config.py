@@ -166,8 +166,7 @@ class _Reader:
             self._put_text(section, key, text, Origin("flag", f"flag {name}", Path.cwd()))
 
     def _put_text(self, section: str, key: str, text: str, origin: Origin) -> None:
-        setting = self.known.get(section, {}).get(key)
-        self._put(section, key, text if setting is None else _from_text(setting, text), origin)
+        self._put(section, key, parse_text(self.known.get(section, {}).get(key), text), origin)
 
     def _put(self, section: str, key: str, raw: Any, origin: Origin) -> None:
         keys = self.known.get(section)
@@ -263,8 +262,22 @@ def _nearest(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {found[0]}?" if found else f"; there are {', '.join(known)}"
 
 
-def _from_text(setting: Setting, text: str) -> Any:
-    """The raw value of a setting given as text: a TOML value where one is wanted, a bare word elsewhere."""
+def find_setting(name: str) -> Setting | None:
+    """The setting called `section.key`; None when there is none."""
+    section, _, key = name.partition(".")
+    struct = sections().get(section)
+    return None if struct is None else fields_of(section, struct).get(key)
+
+
+def parse_text(setting: Setting | None, text: str) -> Any:
+    """The raw value of a setting given as text: a TOML value where one is wanted, a bare word elsewhere.
+
+    Args:
+        setting: None for one that does not exist, whose text stays as it is.
+        text: from a flag or the environment; lists may be written `a,b`.
+    """
+    if setting is None:
+        return text
     wanted = get_args(setting.type) if get_origin(setting.type) is not tuple else ()
     if get_origin(setting.type) is tuple and not text.lstrip().startswith("["):
         return [part.strip() for part in text.split(",") if part.strip()]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple, Union, get_args, get_origin
 
 import msgspec
-from folkmoot.node.settings import AccountId, ByteSize, fields_of
+from folkmoot.node.settings import NODE_ID, SLUG, AccountId, ByteSize, fields_of
 from folkmoot.node.toml_source import KeyPath
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol.errors import WireError
@@ -24,6 +24,10 @@ from folkmoot.protocol.identity import account_from_text, account_to_text
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]iB|B)?", re.ASCII)
 _UNITS: Final = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _PORT_MAX: Final = 65_535
+_PATTERNS: Final = {
+    SLUG: "1 to 63 lower-case letters, digits and inner dashes",
+    NODE_ID: "32 hexadecimal digits",
+}
 
 
 class BadValue(NamedTuple):
@@ -176,6 +180,9 @@ def _shown(raw: Any) -> str:
 
 
 def _plain_sentence(complaint: str, raw: Any) -> str:
-    """msgspec's complaint, with the value it is about."""
+    """msgspec's complaint in the words of someone who does not read patterns, with the value it is about."""
+    for pattern, words in _PATTERNS.items():
+        if pattern in complaint:
+            return f"expected {words}, got {_shown(raw)}"
     sentence = complaint[:1].lower() + complaint[1:]
     return sentence if " got " in sentence or repr(raw) in sentence else f"{sentence}, got {_shown(raw)}"

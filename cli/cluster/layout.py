@@ -1,0 +1,234 @@
+"""Where a local cluster lives on disk, and how its nodes are prepared.
+
+<state home>/folkmoot/clusters/NAME/
+    cluster.json       the manifest: who the nodes are; written last, so that it stands for a whole layout
+    operator.key       the account that may inject faults
+    ca/                the cluster's own certificate authority (absent with TLS off)
+    nodes/NODE/        one data directory a node, with its configuration and its log
+    supervisor.lock    held by the running supervisor, its process id inside
+    control.sock       how commands talk to it
+    faults.json        the faults in force, so that a restarted node gets its own again
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from folkmoot.cli.errors import OperatorError
+from folkmoot.cli.toml_text import render
+from folkmoot.node.data_directory import DataDirectory, read_key, replace_file, write_gossip_ring, write_key
+from folkmoot.protocol.identity import KeyPair, account_to_text
+
+PROGRAM: Final = (sys.executable, "-m", "folkmoot.cli")
+LOCAL: Final = "local"
+NODES_MAX: Final = 64
+ALL: Final = "all"
+
+
+class NodeEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One node of a local cluster."""
+
+    name: str
+    region: str
+    id: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a local cluster is made of.
+
+    Args:
+        program: the command line that is followed by `start …` to run a node.
+        ca: the CA certificate's path; None with TLS off.
+    """
+
+    name: str
+    nodes: tuple[NodeEntry, ...]
+    program: tuple[str, ...]
+    ca: str | None
+
+    def find(self, words: Iterable[str]) -> list[NodeEntry]:
+        """The nodes named by node names, regions or `all`, each once, in the manifest's order.
+
+        Raises:
+            OperatorError: a word names none.
+        """
+        wanted: set[str] = set()
+        for word in words:
+            found = {node.name for node in self.nodes if word in (node.name, node.region, ALL)}
+            if not found:
+                names = ", ".join(node.name for node in self.nodes)
+                raise OperatorError(f"no node or region {word!r} in cluster {self.name}; there are {names}")
+            wanted |= found
+        return [node for node in self.nodes if node.name in wanted]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What to build.
+
+    Args:
+        nodes: how many.
+        regions: dealt out to the nodes in turn.
+        replicas: as in `cluster.replicas`; None for min(3, nodes).
+        tls: whether certificates are made and used.
+        settings: further `section.key` → TOML value for every node.
+    """
+
+    nodes: int
+    regions: tuple[str, ...]
+    replicas: int | dict[str, int] | None = None
+    tls: bool = True
+    settings: tuple[tuple[str, Any], ...] = ()
+
+
+def state_home() -> Path:
+    """Where local clusters live unless told otherwise."""
+    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(home).absolute() / "folkmoot" / "clusters"
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterDirectory:
+    """The directory of one local cluster."""
+
+    path: Path
+
+    @property
+    def manifest_file(self) -> Path:
+        return self.path / "cluster.json"
+
+    @property
+    def operator_key_file(self) -> Path:
+        return self.path / "operator.key"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.path / "supervisor.lock"
+
+    @property
+    def supervisor_log(self) -> Path:
+        return self.path / "supervisor.log"
+
+    @property
+    def faults_file(self) -> Path:
+        return self.path / "faults.json"
+
+    def data(self, node: str) -> DataDirectory:
+        """The data directory of the node called `node`."""
+        return DataDirectory(self.path / "nodes" / node)
+
+    def config_file(self, node: str) -> Path:
+        return self.data(node).path / "folkmoot.toml"
+
+    def log_file(self, node: str) -> Path:
+        return self.data(node).path / "node.log"
+
+    @property
+    def exists(self) -> bool:
+        """Whether a whole layout is there."""
+        return self.manifest_file.is_file()
+
+    def manifest(self) -> Manifest:
+        """What the cluster is made of.
+
+        Raises:
+            OperatorError: there is none, or it is damaged.
+        """
+        try:
+            return msgspec.json.decode(self.manifest_file.read_bytes(), type=Manifest)
+        except FileNotFoundError as error:
+            raise OperatorError(
+                f"there is no local cluster in {self.path}", hint="folkmoot cluster up"
+            ) from error
+        except (OSError, msgspec.MsgspecError) as error:
+            raise OperatorError(f"{self.manifest_file} is unreadable: {error}") from error
+
+    def operator(self) -> KeyPair:
+        """The key whose account every node takes orders from."""
+        return read_key(self.operator_key_file)
+
+    def create(self, name: str, shape: Shape, program: Sequence[str] = PROGRAM) -> Manifest:
+        """Lay out a new cluster; nothing runs yet. A layout left half made by an earlier attempt is replaced.
+
+        Args:
+            name: also the cluster's id.
+            shape: what to build.
+            program: what runs a node.
+        """
+        source = random.SystemRandom()
+        if (self.path / "nodes").exists():
+            self.delete()
+        (self.path / "nodes").mkdir(mode=0o700, parents=True)
+        self.path.chmod(0o700)
+        write_key(self.operator_key_file, source.randbytes(32))
+        ring = self.path / "gossip.ring"
+        write_gossip_ring(ring, (source.randbytes(32),))
+        entries: list[NodeEntry] = []
+        for node, region in _names(shape):
+            self.data(node).create(source, ring)
+            entries.append(NodeEntry(name=node, region=region, id=self.data(node).node_id()))
+        ca = self._create_certificates(name, entries) if shape.tls else None
+        for entry in entries:
+            self.config_file(entry.name).write_text(render(self._config(name, shape, entries, entry)))
+        manifest = Manifest(name=name, nodes=tuple(entries), program=tuple(program), ca=ca)
+        replace_file(self.manifest_file, msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
+        return manifest
+
+    def delete(self) -> None:
+        """Remove everything."""
+        shutil.rmtree(self.path)
+
+    def _create_certificates(self, name: str, entries: Iterable[NodeEntry]) -> str:
+        # X.509 takes a tenth of a second to import, which every other command would pay.
+        from folkmoot.node.certificates import create_ca, create_node
+
+        ca = create_ca(self.path / "ca", name)
+        for entry in entries:
+            create_node(self.path / "ca", self.data(entry.name).path / "tls", name, entry.id)
+        return str(ca)
+
+    def _config(
+        self, name: str, shape: Shape, entries: Sequence[NodeEntry], entry: NodeEntry
+    ) -> dict[str, dict[str, Any]]:
+        founders = [
+            {
+                "id": each.id,
+                "name": each.name,
+                "region": each.region,
+                "service_account": account_to_text(self.data(each.name).service_key().account),
+            }
+            for each in entries
+        ]
+        document: dict[str, dict[str, Any]] = {
+            "node": {"name": entry.name, "region": entry.region},
+            "cluster": {
+                "id": name,
+                "replicas": shape.replicas or min(3, shape.nodes),
+                "founders": founders,
+            },
+            "tls": {"mode": "mutual" if shape.tls else "off"},
+            "gossip": {"profile": "loopback"},
+            "faults": {"enabled": True},
+            "operators": {"accounts": [account_to_text(self.operator().account)]},
+        }
+        for setting, value in shape.settings:
+            section, _, key = setting.partition(".")
+            document.setdefault(section, {})[key] = value
+        return document
+
+
+def _names(shape: Shape) -> list[tuple[str, str]]:
+    """(name, region) of each node: the regions in turn, `eu-1`, `us-1`, `ap-1`, `eu-2`, …"""
+    dealt: list[tuple[str, str]] = []
+    for index in range(shape.nodes):
+        region = shape.regions[index % len(shape.regions)]
+        dealt.append((f"{region}-{index // len(shape.regions) + 1}", region))
+    return dealt

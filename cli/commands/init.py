@@ -1,0 +1,125 @@
+"""`folkmoot init`: everything a node needs before it first starts."""
+
+from __future__ import annotations
+
+import random
+import socket
+from pathlib import Path
+from typing import Any
+
+import click
+from folkmoot.cli.config_option import CONFIG_NAME, home
+from folkmoot.cli.errors import OperatorError
+from folkmoot.cli.examples import examples
+from folkmoot.cli.output import Output, json_option
+from folkmoot.cli.toml_text import render, render_value
+from folkmoot.node.config import ConfigError, load
+from folkmoot.node.data_directory import DataDirectory, write_private
+from folkmoot.protocol.identity import account_to_text
+
+
+@click.command(
+    epilog=examples(
+        "folkmoot init --cluster alpha --name one --region eu",
+        "folkmoot init --cluster alpha --name two --region us --seed 10.0.0.1:7100 --gossip-ring ring",
+        "folkmoot init --directory /tmp/try --cluster try --tls off",
+    )
+)
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The data directory; the configuration is written into it. [default: the node's home]",
+)
+@click.option("--cluster", required=True, metavar="ID", help="The cluster to found or to join.")
+@click.option("--name", help="The node's name. [default: this host's]")
+@click.option("--region", default="local", show_default=True, help="Where the node stands.")
+@click.option(
+    "--seed", "seeds", multiple=True, metavar="HOST:PORT", help="The peers' port of a node to join."
+)
+@click.option(
+    "--gossip-ring",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The cluster's gossip key ring, to copy. [default: a new one]",
+)
+@click.option("--clients", default="127.0.0.1:0", show_default=True, help="Where clients connect.")
+@click.option("--peers", default="127.0.0.1:0", show_default=True, help="Where other nodes connect.")
+@click.option("--tls", type=click.Choice(["mutual", "off"]), default="mutual", show_default=True)
+@json_option
+def command(
+    directory: Path | None,
+    cluster: str,
+    name: str | None,
+    region: str,
+    seeds: tuple[str, ...],
+    gossip_ring: Path | None,
+    clients: str,
+    peers: str,
+    tls: str,
+    output: Output,
+) -> None:
+    """Prepare a data directory and a configuration.
+
+    Makes the node's id, its service key and its gossip keys, readable by their owner only, and a
+    configuration. Never overwrites any of them.
+    """
+    target = (directory or home()).absolute()
+    document = _document(cluster, name or _host_slug(), region, seeds, clients, peers, tls)
+    file = target / CONFIG_NAME
+    if file.exists():
+        raise OperatorError(
+            f"{file} exists; `init` never overwrites one", hint=f"folkmoot config check --config {file}"
+        )
+    _check(document)
+    data = DataDirectory(target)
+    data.create(random.SystemRandom(), gossip_ring)
+    write_private(file, render(document))
+    founder = {
+        "id": data.node_id(),
+        "name": document["node"]["name"],
+        "region": region,
+        "service_account": account_to_text(data.service_key().account),
+    }
+    output.result({"config": str(file), "data": str(target), **founder}, _told(file, founder, tls))
+
+
+def _document(
+    cluster: str, name: str, region: str, seeds: tuple[str, ...], clients: str, peers: str, tls: str
+) -> dict[str, dict[str, Any]]:
+    return {
+        "node": {"name": name, "region": region},
+        "cluster": {"id": cluster, **({"seeds": list(seeds)} if seeds else {})},
+        "listen": {"clients": clients, "peers": peers},
+        "tls": {"mode": tls},
+    }
+
+
+def _check(document: dict[str, dict[str, Any]]) -> None:
+    """Refuse bad values before anything is written."""
+    flags = {
+        f"{section}.{key}": value if isinstance(value, str) else ",".join(value)
+        for section, table in document.items()
+        for key, value in table.items()
+    }
+    try:
+        load(None, flags=flags)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _host_slug() -> str:
+    host = socket.gethostname().partition(".")[0].lower()
+    slug = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in host).strip("-")
+    return slug[:63] or "node"
+
+
+def _told(file: Path, founder: dict[str, str], tls: str) -> list[str]:
+    lines = [f"wrote {file}", f"node id {founder['id']}", ""]
+    lines += [
+        "As a founding member it is listed in every founder's configuration as",
+        "",
+        "[[cluster.founders]]",
+    ]
+    lines += [f"{key} = {render_value(value)}" for key, value in founder.items()]
+    if tls == "mutual":
+        lines += ["", "next: folkmoot cert --help"]
+    return [*lines, f"next: folkmoot start --config {file}"]

@@ -1,0 +1,112 @@
+"""The command `folkmoot`: a table of commands, each in its own file, imported only when it is run."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.metadata
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import click
+from folkmoot.cli import exit_codes
+from folkmoot.cli.errors import Failure, describe
+from folkmoot.cli.examples import examples
+
+COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
+    "A node": {
+        "init": "Prepare a data directory and a configuration.",
+        "start": "Run a node until it is told to stop.",
+        "config": "Check and show a configuration.",
+        "keys": "Make and show key files.",
+        "cert": "Make the cluster's CA and its nodes' certificates.",
+    },
+    "A cluster": {
+        "status": "Show how a cluster is.",
+        "ring": "Show which nodes keep what.",
+        "post": "Publish a post.",
+        "feed": "Read an account's posts.",
+    },
+    "On this machine": {
+        "cluster": "Run, break and mend local clusters of real processes.",
+    },
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are modules of `folkmoot.cli.commands`, each with a `command`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for section in COMMANDS.values() for name in section]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = importlib.import_module(f"folkmoot.cli.commands.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, section in COMMANDS.items():
+            with formatter.section(title):
+                formatter.write_dl(list(section.items()))
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), meaning) for code, meaning in exit_codes.MEANINGS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples(
+        "folkmoot cluster up --nodes 3 --regions eu,us,ap",
+        "folkmoot post --cluster local 'Good morning.'",
+        "folkmoot status --cluster local",
+    ),
+)
+@click.version_option(importlib.metadata.version("folkmoot"), prog_name="folkmoot")
+def cli() -> None:
+    """A social feed kept by a crowd of equal nodes.
+
+    Every command takes --json and then prints one line of JSON on standard output, errors included.
+    """
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; every expected error is said in a sentence.
+
+    Args:
+        arguments: without the program's name.
+    """
+    try:
+        result: Any = cli.main(list(arguments), prog_name="folkmoot", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has enough. Standard output must not fail once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exit_codes.OK
+    except BaseException as error:
+        failure = describe(error)
+        if failure is None:
+            raise
+        _print_failure(failure, as_json="--json" in arguments)
+        return failure.exit_code
+    return result if isinstance(result, int) else exit_codes.OK
+
+
+def _print_failure(failure: Failure, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(failure.to_json(), ensure_ascii=False))
+    click.echo(f"folkmoot: {failure.message}", err=True)
+    if failure.hint is not None:
+        click.echo(f"try: {failure.hint}", err=True)
+
+
+def main() -> None:
+    """The console script."""
+    # A second Ctrl-C while Python is shutting down would only print a traceback.
+    with contextlib.suppress(KeyboardInterrupt):
+        sys.exit(run(sys.argv[1:]))
+    sys.exit(exit_codes.INTERRUPTED)

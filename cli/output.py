@@ -1,0 +1,80 @@
+"""Results go to standard output, as text or as one line of JSON; everything else to standard error."""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Output:
+    """Where one command writes.
+
+    Args:
+        as_json: whether results are JSON.
+    """
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+
+    def result(self, value: Any, text: str | Iterable[str]) -> None:
+        """Print a result: `value` as one line of JSON, or `text` (a string, or lines)."""
+        if self.as_json:
+            click.echo(json.dumps(value, ensure_ascii=False, default=plain))
+            return
+        lines = [text] if isinstance(text, str) else list(text)
+        if sys.stdout.isatty() and len(lines) >= shutil.get_terminal_size().lines:
+            click.echo_via_pager(f"{line}\n" for line in lines)
+            return
+        for line in lines:
+            click.echo(line)
+
+    def note(self, sentence: str) -> None:
+        """Say something on the way, on standard error; never part of the result."""
+        if not self.as_json:
+            click.echo(sentence, err=True)
+
+
+def json_option(command: Command) -> Command:
+    """Give a command `--json`, and pass it an `output`."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print the result as one line of JSON.")
+    @functools.wraps(command)
+    def wrapped(*args: Any, as_json: bool, **options: Any) -> Any:
+        return command(*args, output=Output(as_json), **options)
+
+    return wrapped  # type: ignore[return-value]  # the same command with its `output` filled in
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[str]:
+    """Rows as aligned lines under a heading."""
+    cells = [list(columns), *[[_cell(row.get(column)) for column in columns] for row in rows]]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    return [
+        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    ]
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case bytes():
+            return value.hex()
+        case _:
+            return str(value)
+
+
+def plain(value: Any) -> Any:
+    """What JSON cannot say, in a form it can: bytes in hexadecimal, the rest as text."""
+    return value.hex() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,83 @@
+"""What must hold around a configuration before a node can start with it.
+
+`config check` and `start` run the same checks, so that what the one passes the other does not refuse.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from folkmoot.node.config import ConfigError
+from folkmoot.node.data_directory import DataDirectory, read_gossip_ring
+from folkmoot.node.settings import NodeConfig
+from folkmoot.node.transport.interface import Address
+from folkmoot.protocol.errors import FolkmootError
+
+
+def gossip_ring_file(config: NodeConfig) -> Path:
+    """Where this configuration keeps its gossip key ring."""
+    return config.gossip.keys_file or DataDirectory(config.node.data).gossip_ring_file
+
+
+def check_surroundings(config: NodeConfig) -> None:
+    """Look at everything the configuration points to.
+
+    Raises:
+        ConfigError: with all that is missing, unreadable or taken.
+    """
+    problems = list(_problems(config))
+    if problems:
+        raise ConfigError(problems)
+
+
+def _problems(config: NodeConfig) -> Iterator[str]:
+    data = DataDirectory(config.node.data)
+    for read in (data.node_id, data.service_key, lambda: read_gossip_ring(gossip_ring_file(config))):
+        yield from _complaint(read)
+    if config.tls.mode == "mutual":
+        for key in ("ca", "certificate", "key"):
+            yield from _readable(f"tls.{key}", getattr(config.tls, key), "run `folkmoot cert --help`")
+    if config.gate.policy is not None:
+        yield from _readable("gate.policy", config.gate.policy, "unset it to have no policy")
+    if config.node.data.is_dir() and not os.access(config.node.data, os.W_OK | os.X_OK):
+        yield f"node.data: {config.node.data} cannot be written by this user"
+    yield from _taken("listen.clients", config.listen.clients, socket.SOCK_STREAM)
+    yield from _taken("listen.peers", config.listen.peers, socket.SOCK_STREAM)
+    if config.listen.datagrams is not None:
+        yield from _taken("listen.datagrams", config.listen.datagrams, socket.SOCK_DGRAM)
+
+
+def _complaint(read: Callable[[], object]) -> Iterator[str]:
+    try:
+        read()
+    except FolkmootError as error:
+        yield str(error)
+
+
+def _readable(name: str, file: Path, remedy: str) -> Iterator[str]:
+    try:
+        file.open("rb").close()
+    except OSError as error:
+        yield f"{name}: {file}: {error.strerror}; {remedy}"
+
+
+def _taken(name: str, address: Address, kind: socket.SocketKind) -> Iterator[str]:
+    try:
+        bind_trial(address, kind)
+    except OSError as error:
+        yield f"{name}: cannot listen on {address}: {error.strerror}"
+
+
+def bind_trial(address: Address, kind: socket.SocketKind) -> None:
+    """Bind `address` and let go of it again.
+
+    Raises:
+        OSError: it cannot be bound.
+    """
+    family, _, protocol, _, resolved = socket.getaddrinfo(address.host, address.port, type=kind)[0]
+    with socket.socket(family, kind, protocol) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        trial.bind(resolved)
