@@ -4,8 +4,8 @@ A text is looked at in several *views*, because every way of undressing a text a
 `1` as a letter finds `v1agra` and loses `5 for 1`. A hit in any view counts.
 
 - *plain*: NFKC and case folding, invisible characters dropped. What patterns usually want.
-- *folded*: every code point on its own decomposed (NFKD), case folded, stripped of marks that sit above or
-  below letters, and look-alikes from other scripts read as Latin. What word lists want. For ASCII both
+- *folded*: every code point on its own decomposed (NFKD), case folded, stripped of marks above, below
+  and through letters, and look-alikes from other scripts read as Latin. What word lists want. For ASCII both
   views are the lowercase text.
 - *tight*: folded, with runs of white space made one space and words that are s p e l l e d out joined.
 - *leet*: folded or tight, with digits and signs read as letters, `1` as i and as l. A hit in it counts only
@@ -37,9 +37,9 @@ _INVISIBLE: Final = re.compile(
 )
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
-# Combining classes from 200 on are marks above, below and through (é, zalgo); the lower ones are vowels,
-# viramas and voicing marks, without which words of Indic, Thai, Hebrew or Japanese would change.
-_DIACRITIC_CLASS: Final = 200
+# Combining classes of marks through (1), above and below (200 on) letters: é, zalgo. Those in between are
+# vowels, viramas and voicing marks, without which words of Indic, Thai, Hebrew or Japanese would change.
+_DIACRITIC_CLASSES: Final = frozenset({1, *range(200, 256)})
 
 _BLANKS: Final = re.compile(r"\s+")
 # Four or more single letters or digits with the same thing between them.
@@ -149,7 +149,7 @@ def _fold_code_point(character: str) -> str:
     form = LATIN_OF.get(character, character)
     form = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", form).casefold())
     return "".join(
-        LATIN_OF.get(part, part) for part in form if unicodedata.combining(part) < _DIACRITIC_CLASS
+        LATIN_OF.get(part, part) for part in form if unicodedata.combining(part) not in _DIACRITIC_CLASSES
     )
 
 

@@ -1,0 +1,139 @@
+"""Views of a text: what disguises they undo, and that every place in them is a place in the original."""
+
+# ruff: noqa: RUF001 (letters that pass for others are what this file is about)
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from folkmoot.node.moderation import normalise
+from folkmoot.node.moderation.normalise import View
+from hypothesis import given
+from hypothesis import strategies as st
+
+# Dense in what makes normalisation interesting, and any code point at all, lone surrogates included.
+TRICKY = st.text(
+    alphabet=st.sampled_from(
+        "aZ1!|@$ .\t\n\u00e9e\u0301\u0323\u00df\u0130\u0131\u03c2\u0430\u1100\u1161\u11a8\uac00\u304b\u3099"
+        "\uff76\uff9e\u0915\u093c\u094d\u09c7\u09be\u200b\u200d\ufe0f\u2026\u00bd\ufdfa\ufb03\U0001f170\ud800"
+    ),
+    max_size=40,
+)
+ANY = st.one_of(TRICKY, st.text(alphabet=st.characters(codec=None, exclude_categories=()), max_size=60))
+
+
+def views_of(text: str) -> list[View]:
+    """Every view there is, whether or not matching would ask for it."""
+    folded = normalise.folded(text)
+    tight = normalise.tight(folded)
+    return [normalise.plain(text), folded, tight, *normalise.leet(folded), *normalise.leet(tight)]
+
+
+@given(ANY)
+def test_every_place_in_a_view_is_a_place_in_the_original(text: str) -> None:
+    for view in views_of(text):
+        spans = view.spans()
+        assert len(spans) == len(view.text)
+        assert all(0 <= start < end <= len(text) for start, end in spans)
+        assert spans == sorted(spans)
+        if spans:
+            assert view.original(0, len(spans)) == (spans[0][0], spans[-1][1])
+
+
+@given(TRICKY, TRICKY, TRICKY)
+def test_a_part_of_a_folded_text_is_the_folded_form_of_its_original(
+    before: str, word: str, after: str
+) -> None:
+    folded = normalise.folded(word).text
+    view = normalise.folded(before + word + after)
+    start = len(normalise.folded(before).text)
+    assert view.text[start : start + len(folded)] == folded
+    if folded:
+        first, last = view.original(start, start + len(folded))
+        assert len(before) <= first < last <= len(before) + len(word)
+        assert normalise.folded((before + word + after)[first:last]).text == folded
+
+
+@given(st.one_of(ANY, st.text(alphabet=st.characters(max_codepoint=127))))
+def test_the_short_way_for_ascii_is_the_long_way(text: str) -> None:
+    assert normalise.folded(text).text == text.translate(normalise._FOLDING)
+
+
+@given(ANY)
+def test_folding_is_blind_to_forms_of_encoding_and_has_nothing_left_to_fold(text: str) -> None:
+    decomposed = unicodedata.normalize("NFKD", text)
+    folded = normalise.fold(decomposed)
+    for form in ("NFC", "NFD", "NFKC"):
+        assert normalise.fold(unicodedata.normalize(form, decomposed)) == folded
+    assert normalise.fold(folded) == folded
+
+
+@given(ANY)
+def test_the_plain_view_is_nfkc_and_case_folding_of_what_is_visible(text: str) -> None:
+    visible = normalise._INVISIBLE.sub("", normalise._SURROGATE.sub("\ufffd", text))
+    assert normalise.plain(text).text == unicodedata.normalize("NFKC", visible).casefold()
+
+
+@pytest.mark.parametrize(
+    ("disguised", "undone"),
+    [
+        ("VIAGRA", "viagra"),
+        ("vіаgrа", "viagra"),  # Cyrillic i and a
+        ("ｖｉａｇｒａ", "viagra"),
+        ("𝓿𝓲𝓪𝓰𝓻𝓪", "viagra"),
+        ("ⓥⓘⓐⓖⓡⓐ", "viagra"),
+        ("🆅🅸🅰🅶🆁🅰", "viagra"),
+        ("vıágŕà", "viagra"),
+        ("v̴̡͘i̵̧a̸g̷r̶a̶", "viagra"),
+        ("vi\u200ba\u00adg\u2060ra", "viagra"),
+        ("ᴠɪᴀɢʀᴀ", "viagra"),
+        ("Straße", "strasse"),
+    ],
+)
+def test_folding_undoes(disguised: str, undone: str) -> None:
+    assert normalise.folded(disguised).text == undone
+
+
+@pytest.mark.parametrize("word", ["हिन्दी", "ไทยนี้", "עִבְרִית", "がぎぐ"])
+def test_folding_keeps_the_marks_that_words_are_made_of(word: str) -> None:
+    assert normalise.folded(word).text == unicodedata.normalize("NFKD", word)
+
+
+@pytest.mark.parametrize(
+    ("spaced", "joined"),
+    [
+        ("buy v i a g r a now", "buy viagra now"),
+        ("v.i.a.g.r.a", "viagra"),
+        ("I  v - i - a - g - r - a", "i viagra"),
+        ("f r e e  m o n e y", "free money"),
+        ("two\n\n words\there", "two words here"),
+        ("a b c", "a b c"),
+        ("plan a b or c d", "plan a b or c d"),
+    ],
+)
+def test_the_tight_view_joins(spaced: str, joined: str) -> None:
+    assert normalise.tight(normalise.folded(spaced)).text == joined
+
+
+@pytest.mark.parametrize(
+    ("written", "reads"),
+    [
+        ("v1agra!", {"viagra!", "vlagra!"}),
+        ("k!ll|", {"kill|", "klll|"}),
+        ("@$$h0le", {"asshole"}),
+    ],
+)
+def test_the_leet_views_read(written: str, reads: set[str]) -> None:
+    assert {view.text for view in normalise.leet(normalise.folded(written))} == reads
+
+
+def test_the_naughty_strings_are_only_strings(shared_data: Callable[[str], Path]) -> None:
+    strings = json.loads(shared_data("moderation/naughty_strings/blns.json").read_text())
+    assert len(strings) > 500
+    for text in strings:
+        for view in views_of(text):
+            assert all(0 <= start < end <= len(text) for start, end in view.spans())

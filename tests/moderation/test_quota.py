@@ -1,0 +1,101 @@
+"""Quotas: what a bucket allows, when it says to come back, and what it costs to remember."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from folkmoot.node.moderation.quota import Quota, QuotaRates, Rate
+from folkmoot.protocol.errors import WireError
+from hypothesis import given
+from hypothesis import strategies as st
+
+PLENTY = Rate(1e6, 1_000_000)
+ALICE, BOB = b"a" * 34, b"b" * 34
+
+
+def refusals(quota: Quota, account: bytes, address: str, at: list[float]) -> Iterator[int | None]:
+    for now in at:
+        error = quota.charge(account, address, now)
+        yield None if error is None else error.retry_after_ms
+
+
+@pytest.mark.parametrize(
+    ("rate", "at", "expected"),
+    [
+        (Rate(1, 3), [0.0] * 4, [None, None, None, 1000]),
+        (Rate(1, 3), [0.0, 0.0, 0.0, 1.0, 1.0], [None, None, None, None, 1000]),
+        (Rate(10, 1), [5.0, 5.0, 5.05, 5.1], [None, 100, 50, None]),
+        (Rate(2, 2), [0.0, 0.0, 0.25, 100.0, 100.0, 100.0], [None, None, 250, None, None, 500]),
+    ],
+)
+def test_a_bucket_allows_its_burst_then_its_rate(
+    rate: Rate, at: list[float], expected: list[int | None]
+) -> None:
+    # Binary fractions aside, a wait that is asked for is rounded up to the next millisecond.
+    by_account = list(refusals(Quota(QuotaRates(rate, PLENTY)), ALICE, "host", at))
+    by_address = list(refusals(Quota(QuotaRates(PLENTY, rate)), ALICE, "host", at))
+    for told in (by_account, by_address):
+        assert [each is None for each in told] == [each is None for each in expected]
+        assert all(t is None or e is None or e <= t <= e + 1 for t, e in zip(told, expected, strict=True))
+
+
+def test_accounts_and_addresses_are_counted_apart() -> None:
+    quota = Quota(QuotaRates(Rate(1, 1), Rate(1, 2)))
+    assert quota.charge(ALICE, "one", 0.0) is None
+    limited = quota.charge(ALICE, "two", 0.0)
+    assert isinstance(limited, WireError) and "this account" in limited.message
+    assert quota.charge(BOB, "one", 0.0) is None
+    limited = quota.charge(b"c" * 34, "one", 0.0)
+    assert isinstance(limited, WireError) and "this address" in limited.message
+    assert (limited.kind.name, limited.kind.retryable) == ("rate_limited", True)
+
+
+def test_what_one_bucket_turns_away_costs_the_other_nothing() -> None:
+    quota = Quota(QuotaRates(Rate(1, 1), Rate(1, 2)))
+    assert quota.charge(ALICE, "one", 0.0) is None
+    for _ in range(10):
+        assert quota.charge(ALICE, "one", 0.0) is not None
+    assert quota.charge(BOB, "one", 0.0) is None
+
+
+def test_only_so_many_buckets_are_remembered_and_the_busy_ones_stay() -> None:
+    quota = Quota(QuotaRates(Rate(0.001, 2), PLENTY), buckets=8)
+    quota.charge(ALICE, "host", 0.0)
+    quota.charge(ALICE, "host", 0.0)
+    for number in range(100):
+        assert quota.charge(number.to_bytes(34, "big"), "host", 0.0) is None
+        assert quota.charge(ALICE, "host", 0.0) is not None
+    assert (quota.statistics().accounts, quota.statistics().addresses) == (8, 1)
+
+
+@pytest.mark.parametrize("rate", [(0.0, 5), (-1.0, 5), (1.0, 0)])
+def test_a_rate_that_allows_nothing_is_a_mistake(rate: tuple[float, int]) -> None:
+    with pytest.raises(ValueError, match="allows something"):
+        Rate(*rate)
+
+
+@given(
+    st.lists(st.integers(0, 4_000), min_size=1, max_size=60),
+    st.integers(1, 20),
+    st.integers(1, 10),
+)
+def test_no_window_lets_more_through_than_burst_and_rate(
+    steps_ms: list[int], per_second: int, burst: int
+) -> None:
+    quota = Quota(QuotaRates(Rate(per_second, burst), PLENTY))
+    now = 0.0
+    passed: list[float] = []
+    for step_ms in steps_ms:
+        now += step_ms / 1000
+        error = quota.charge(ALICE, "host", now)
+        if error is None:
+            passed.append(now)
+        else:
+            assert error.retry_after_ms is not None and error.retry_after_ms >= 1
+            assert quota.charge(ALICE, "host", now + error.retry_after_ms / 1000) is None
+            now += error.retry_after_ms / 1000
+            passed.append(now)
+    for first, start in enumerate(passed):
+        for last in range(first, len(passed)):
+            assert last - first + 1 <= burst + (passed[last] - start) * per_second + 1e-6
