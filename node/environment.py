@@ -15,6 +15,7 @@ from random import Random
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from folkmoot.node.transport.interface import Network
+from folkmoot.protocol.identity import KeyPair
 
 if TYPE_CHECKING:
     from folkmoot.node.commits import Commits
@@ -50,6 +51,18 @@ class Disk(Protocol):
         ...
 
 
+class Secrets(Protocol):
+    """The keys a node is given."""
+
+    def service(self) -> KeyPair:
+        """The service account's key pair, which signs this node's labels."""
+        ...
+
+    def gossip_ring(self) -> tuple[bytes, ...]:
+        """The 32-byte gossip keys, the sealing one first; read anew on a reload."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Environment:
     """One node's outside world.
@@ -60,6 +73,7 @@ class Environment:
         network: see `transport.interface`.
         disk: see `Disk`.
         executor: for signature batches and other pure, slow work.
+        secrets: the node's keys.
     """
 
     wall: WallClock
@@ -67,3 +81,4 @@ class Environment:
     network: Network
     disk: Disk
     executor: Executor
+    secrets: Secrets

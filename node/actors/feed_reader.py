@@ -1,0 +1,144 @@
+"""Feeds are read where they are kept: a page comes ready-made from a replica of its author's range.
+
+At a level above `one` the replicas' pages are compared first. Where they differ, the cells they name are
+read at the level, which joins and writes back (see `reader`), and the page is then made anew from the
+nearest replica, which by now has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import trio
+from folkmoot.node.contracts import LocalReplica, Peers, PeerUnreachable, Reading, Topology
+from folkmoot.node.routing import Router
+from folkmoot.protocol import codec, limits
+from folkmoot.protocol.errors import LEVEL_UNREACHABLE, STALE_TOPOLOGY, WireError
+from folkmoot.protocol.feed.pages import PackedPage, array_header
+from folkmoot.protocol.key import kind_prefix
+from folkmoot.protocol.record import Record
+from folkmoot.protocol.ring.levels import Level
+from folkmoot.protocol.ring.ranges import RangeDescriptor
+from folkmoot.protocol.token import Token
+from msgspec import Struct
+
+
+class _Page(Struct):
+    count: int
+    items: bytes
+    resume: bytes | None
+
+
+class FeedReader:
+    """See the module.
+
+    Args:
+        router: orders replicas by distance.
+        topology: who owns what.
+        peers: how to reach the others.
+        local: this node's own replica.
+        reading: reads cells at a level.
+    """
+
+    def __init__(
+        self, router: Router, topology: Topology, peers: Peers, local: LocalReplica, reading: Reading
+    ) -> None:
+        self._router = router
+        self._topology = topology
+        self._peers = peers
+        self._local = local
+        self._reading = reading
+
+    async def author_page(
+        self, account: bytes, before: bytes | None, limit: int, level: Level, token: Token
+    ) -> PackedPage:
+        """A page of an account's posts, newest first.
+
+        Args:
+            account: whose (34 bytes).
+            before: the item after which the page begins; None for the newest.
+            limit: at most so many items.
+            level: what the page must reflect.
+            token: what the client has seen; cells it names are waited for.
+
+        Raises:
+            WireError: `level_unreachable`, `not_yet`.
+        """
+        prefix = kind_prefix(account, "post")
+        owner = self._topology.where(prefix)
+        named = [key for key in token.cells if key.startswith(prefix)]
+        if named:
+            await self._reading.get(named, level, token)
+        if token.at_quorum(prefix) and level in ("one", "local_quorum"):
+            level = "quorum"
+        failed: set[bytes] = set()
+        while True:
+            readers = self._router.readers(owner.slots, level, failed)
+            if readers is None:
+                raise WireError(
+                    LEVEL_UNREACHABLE,
+                    f"{level} needs replicas of this account's range that cannot be reached from here",
+                    retry_after_ms=1000,
+                )
+            pages = await self._ask_all(readers, owner, account, before, limit)
+            failed |= {node for node in readers if node not in pages}
+            if failed.intersection(readers):
+                continue
+            first = pages[readers[0]]
+            if all(page.items == first.items for page in pages.values()):
+                return first
+            await self._reading.get(_keys_of(pages.values()), level, Token())
+            return await self._ask(readers[0], owner, account, before, limit)
+
+    async def _ask_all(
+        self,
+        nodes: Sequence[bytes],
+        owner: RangeDescriptor,
+        account: bytes,
+        before: bytes | None,
+        limit: int,
+    ) -> dict[bytes, PackedPage]:
+        if list(nodes) == [self._router.node_id]:
+            return {nodes[0]: self._local.page(account, before, limit)}
+        pages: dict[bytes, PackedPage] = {}
+
+        async def ask(node_id: bytes) -> None:
+            try:
+                pages[node_id] = await self._ask(node_id, owner, account, before, limit)
+            except (WireError, PeerUnreachable):
+                return
+
+        async with trio.open_nursery() as nursery:
+            for node_id in nodes:
+                nursery.start_soon(ask, node_id)
+        return pages
+
+    async def _ask(
+        self, node_id: bytes, owner: RangeDescriptor, account: bytes, before: bytes | None, limit: int
+    ) -> PackedPage:
+        if node_id == self._router.node_id:
+            return self._local.page(account, before, limit)
+        params: Mapping[str, Any] = {
+            "ranges": [(owner.id, owner.epoch)],
+            "account": account,
+            "limit": limit,
+            "before": before,
+        }
+        try:
+            answer = await self._peers.call(node_id, "replica.page", params, limits.REQUEST_TIMEOUT_S)
+        except WireError as error:
+            if error.kind is STALE_TOPOLOGY:
+                await self._topology.refresh(node_id)
+            raise
+        page = codec.shaped(answer, _Page, "a page")
+        return PackedPage(page.count, page.items, page.resume)
+
+
+def _keys_of(pages: Iterable[PackedPage]) -> list[bytes]:
+    """The cells that any of the pages shows."""
+    keys: dict[bytes, None] = {}
+    for page in pages:
+        for item in codec.unpack(array_header(page.count) + page.items):
+            keys[Record.from_wire(item["record"]).key] = None
+    return list(keys)[: limits.KEYS_PER_GET]

@@ -1,0 +1,128 @@
+"""The hinter delivers what absent replicas missed, gently.
+
+A hint is a pointer (node, cell key); the cell is read when it is sent, so a hint that waited carries the
+newest state and many writes to one cell are one delivery. Handoff has its own rate, apart from foreground
+replication: additive increase while a peer answers quickly, halved when it is slow or busy (AIMD, as TCP
+does it). Hints too old or too many are dropped for good: repair finds what they stood for.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import trio
+from folkmoot.node.commits import Commits
+from folkmoot.node.contracts import CellBatch, Liveness, Peers, PeerUnreachable, Topology
+from folkmoot.protocol import limits
+from folkmoot.protocol.errors import WireError
+from folkmoot.storage.transaction import Admission, WriteTransaction
+
+log = logging.getLogger(__name__)
+
+CREDIT_FIRST = 32
+CREDIT_STEP = 32
+CREDIT_MAX = limits.REPLICATION_BATCH_CELLS
+SLOW_S = 0.25
+PACE_S = 0.05
+IDLE_S = 1.0
+
+
+@dataclass(slots=True)
+class _Pace:
+    """AIMD for one peer: how many cells the next message may carry."""
+
+    credit: int = CREDIT_FIRST
+
+    def succeeded(self, seconds: float) -> None:
+        if seconds > SLOW_S:
+            self.failed()
+        else:
+            self.credit = min(self.credit + CREDIT_STEP, CREDIT_MAX)
+
+    def failed(self) -> None:
+        self.credit = max(1, self.credit // 2)
+
+
+class Hinter:
+    """See the module.
+
+    Args:
+        commits: where hints are kept.
+        topology, liveness, peers: see `contracts`.
+        now_us: the wall clock, to age hints.
+    """
+
+    def __init__(
+        self,
+        commits: Commits,
+        topology: Topology,
+        liveness: Liveness,
+        peers: Peers,
+        now_us: Callable[[], int],
+    ) -> None:
+        self._commits = commits
+        self._topology = topology
+        self._liveness = liveness
+        self._peers = peers
+        self._now_us = now_us
+        self._paces: dict[bytes, _Pace] = {}
+        self.delivered = 0
+
+    async def leave(self, node_id: bytes, keys: Sequence[bytes]) -> None:
+        """Keep pointers to cells that `node_id` has not confirmed."""
+        now_us = self._now_us()
+
+        def job(transaction: WriteTransaction) -> None:
+            for key in keys:
+                transaction.hint(node_id, key, now_us)
+
+        await self._commits.run(job, Admission.ESSENTIAL)
+
+    async def run(self) -> None:
+        """Deliver for ever, each reachable node in turn."""
+        while True:
+            delivered = 0
+            for node_id in sorted(self._commits.store.hint_states()):
+                if self._liveness.alive(node_id):
+                    delivered += await self._deliver_some(node_id)
+            await trio.sleep(PACE_S if delivered else IDLE_S)
+
+    async def _deliver_some(self, node_id: bytes) -> int:
+        pace = self._paces.setdefault(node_id, _Pace())
+        hints = self._commits.store.hints_for(node_id, pace.credit)
+        if not hints:
+            return 0
+        oldest_us = self._now_us() - int(limits.HINT_AGE_S * 1_000_000)
+        batch = self._batch([hint.key for hint in hints if hint.since_us >= oldest_us])
+        began = trio.current_time()
+        try:
+            if batch.keys:
+                await self._peers.call(node_id, "replica.join", batch.to_wire(), limits.REQUEST_TIMEOUT_S)
+        except (WireError, PeerUnreachable) as error:
+            pace.failed()
+            log.info("handoff of %d cells to %s waits: %s", len(batch.keys), node_id.hex()[:8], error)
+            return 0
+        pace.succeeded(trio.current_time() - began)
+        sent = set(batch.keys)
+        done = [hint for hint in hints if hint.key in sent or hint.since_us < oldest_us]
+        await self._commits.run(lambda transaction: transaction.unhint(node_id, done), Admission.ESSENTIAL)
+        self.delivered += len(batch.keys)
+        return len(batch.keys)
+
+    def _batch(self, keys: Sequence[bytes]) -> CellBatch:
+        """As many of the cells as fit a message."""
+        batch = CellBatch({})
+        size = 0
+        for key, cell in zip(keys, self._commits.store.get_cells(keys), strict=True):
+            if cell is None:
+                continue
+            size += len(cell)
+            if batch.keys and size > limits.REPLICATION_BATCH_BYTES:
+                break
+            owner = self._topology.where(key)
+            batch.ranges[owner.id] = owner.epoch
+            batch.keys.append(key)
+            batch.cells.append(cell)
+        return batch

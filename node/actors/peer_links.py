@@ -1,0 +1,177 @@
+"""Links to other nodes: one a peer, dialled when first needed and kept.
+
+A node also keeps links to a few neighbours it may have nothing to say to: when a process dies its links are
+reset, and a reset is the fastest news of a death there is. What a link shows of its peer (bytes arrived, a
+reset, a refused dial) is reported to the membership, which alone decides what it means.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import trio
+from folkmoot.node.contracts import PeerUnreachable
+from folkmoot.node.transport.errors import ConnectionRefused, TransportError
+from folkmoot.node.transport.interface import Address, Network
+from folkmoot.protocol import limits
+from folkmoot.protocol.client.link import Link
+from folkmoot.protocol.client.link_terms import LinkBroken
+
+log = logging.getLogger(__name__)
+
+NEIGHBOURS = 3
+KEEP_INTERVAL_S = 0.5
+DIAL_PAUSE_S = 0.2
+DIAL_PAUSE_MAX_S = 5.0
+
+
+class Evidence(Protocol):
+    """What a link tells the membership."""
+
+    def connection_reset(self, node_id: bytes) -> None: ...
+
+    def connection_refused(self, node_id: bytes) -> None: ...
+
+    def stream_alive(self, node_id: bytes) -> None: ...
+
+
+class Directory(Protocol):
+    """Where peers are, by gossip."""
+
+    def address_of(self, node_id: bytes) -> Address | None: ...
+
+    def neighbours(self, count: int) -> list[bytes]:
+        """The members that come after this node in the order of ids."""
+        ...
+
+
+class _Peer:
+    """One peer's link, or the attempt at one."""
+
+    __slots__ = ("dialling", "failures", "link", "pause_until")
+
+    def __init__(self) -> None:
+        self.link: Link | None = None
+        self.dialling: trio.Event | None = None
+        self.failures = 0
+        self.pause_until = 0.0
+
+
+class PeerLinks:
+    """See the module.
+
+    Args:
+        network: how to dial.
+        directory: where peers are.
+        evidence: who hears what links show.
+    """
+
+    def __init__(self, network: Network, directory: Directory, evidence: Evidence) -> None:
+        self._network = network
+        self._directory = directory
+        self._evidence = evidence
+        self._peers: dict[bytes, _Peer] = {}
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Own the links until cancelled, and keep those to neighbours open."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            task_status.started()
+            while True:
+                for node_id in self._directory.neighbours(NEIGHBOURS):
+                    nursery.start_soon(self._keep, node_id)
+                await trio.sleep(KEEP_INTERVAL_S)
+
+    async def call(self, node_id: bytes, method: str, params: Mapping[str, Any], timeout_s: float) -> Any:
+        """See `contracts.Peers`."""
+        with trio.move_on_after(timeout_s) as scope:
+            link = await self._link(node_id)
+            try:
+                result = await link.call(method, dict(params), timeout_s=timeout_s)
+            except LinkBroken as error:
+                raise PeerUnreachable(f"{method} to {node_id.hex()[:8]}: {error}") from error
+            except trio.TooSlowError:
+                raise PeerUnreachable(f"{method} to {node_id.hex()[:8]}: no answer in time") from None
+            self._evidence.stream_alive(node_id)
+            return result
+        assert scope.cancelled_caught
+        raise PeerUnreachable(f"{method} to {node_id.hex()[:8]}: no answer within {timeout_s} s")
+
+    async def call_address(
+        self, address: Address, method: str, params: Mapping[str, Any], timeout_s: float
+    ) -> Any:
+        """Ask whoever is at `address`, once, over a link of its own: how a seed is spoken to."""
+        with trio.move_on_after(timeout_s):
+            try:
+                stream, _ = await self._network.dial_peer(address, None)
+                async with trio.open_nursery() as nursery:
+                    link = Link(stream)
+                    nursery.start_soon(link.run)
+                    try:
+                        return await link.call(method, dict(params), timeout_s=timeout_s)
+                    finally:
+                        nursery.cancel_scope.cancel()
+            except (TransportError, LinkBroken, trio.TooSlowError) as error:
+                raise PeerUnreachable(f"{method} to {address}: {error}") from error
+        raise PeerUnreachable(f"{method} to {address}: no answer within {timeout_s} s")
+
+    async def _keep(self, node_id: bytes) -> None:
+        peer = self._peers.get(node_id)
+        if peer is not None and (peer.link is not None or peer.dialling is not None):
+            return
+        with trio.move_on_after(limits.REQUEST_TIMEOUT_S):
+            try:
+                await self._link(node_id)
+            except PeerUnreachable as error:
+                log.debug("no link to neighbour %s: %s", node_id.hex()[:8], error)
+
+    async def _link(self, node_id: bytes) -> Link:
+        peer = self._peers.setdefault(node_id, _Peer())
+        while peer.link is None:
+            if peer.dialling is not None:
+                await peer.dialling.wait()
+            elif trio.current_time() < peer.pause_until:
+                raise PeerUnreachable(f"node {node_id.hex()[:8]} was not to be reached a moment ago")
+            else:
+                await self._dial(node_id, peer)
+        return peer.link
+
+    async def _dial(self, node_id: bytes, peer: _Peer) -> None:
+        address = self._directory.address_of(node_id)
+        if address is None:
+            raise PeerUnreachable(f"no address is known of node {node_id.hex()[:8]}")
+        assert self._nursery is not None, "links were asked for before they ran"
+        peer.dialling = trio.Event()
+        try:
+            stream, _ = await self._network.dial_peer(address, node_id)
+        except TransportError as error:
+            peer.failures += 1
+            pause = min(DIAL_PAUSE_S * 2**peer.failures, DIAL_PAUSE_MAX_S)
+            peer.pause_until = trio.current_time() + pause
+            if isinstance(error, ConnectionRefused):
+                self._evidence.connection_refused(node_id)
+            raise PeerUnreachable(str(error)) from error
+        else:
+            peer.failures = 0
+            peer.link = await self._nursery.start(self._carry, node_id, peer, stream)
+        finally:
+            peer.dialling.set()
+            peer.dialling = None
+
+    async def _carry(
+        self,
+        node_id: bytes,
+        peer: _Peer,
+        stream: trio.abc.Stream,
+        task_status: trio.TaskStatus[Link] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        link = Link(stream)
+        task_status.started(link)
+        try:
+            await link.run()
+        finally:
+            peer.link = None
+        self._evidence.connection_reset(node_id)

@@ -1,0 +1,267 @@
+"""The reader answers what a client asks, from as many replicas as the level needs.
+
+It asks the nearest replicas whose answers together reach the level: the first for its cells, the others for
+digests of theirs. Where they differ it fetches, joins, and writes the join back to whoever lacks it *before*
+answering, so that quorum reads are monotonic. A session token is honoured for each cell by waiting a bounded
+time for a state that covers it, asking ever more replicas; what is still missing then is a typed `not_yet`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import trio
+from folkmoot.node.contracts import CellBatch, LocalReplica, Peers, PeerUnreachable, Read, Topology
+from folkmoot.node.routing import Router
+from folkmoot.protocol import codec, limits
+from folkmoot.protocol.crdt.cell import Cell, digest_of, join
+from folkmoot.protocol.errors import LEVEL_UNREACHABLE, NOT_YET, STALE_TOPOLOGY, WireError
+from folkmoot.protocol.ring import levels
+from folkmoot.protocol.ring.levels import Level
+from folkmoot.protocol.ring.ranges import Slot
+from folkmoot.protocol.token import Token
+
+TOKEN_RETRY_S = 0.05
+
+
+class Reader:
+    """See the module.
+
+    Args:
+        router: orders replicas by distance.
+        topology: who owns what.
+        peers: how to reach the others.
+        local: this node's own replica.
+    """
+
+    def __init__(self, router: Router, topology: Topology, peers: Peers, local: LocalReplica) -> None:
+        self._router = router
+        self._topology = topology
+        self._peers = peers
+        self._local = local
+
+    async def get(self, keys: Sequence[bytes], level: Level, token: Token) -> Read:
+        """Read cells.
+
+        Args:
+            keys: at most 256 cell keys.
+            level: what must have answered.
+            token: what the client has seen; ranges it flags are read at `quorum` or better.
+
+        Raises:
+            WireError: `level_unreachable`, or `not_yet` when the token could not be honoured in time.
+        """
+        deadline = trio.current_time() + limits.TOKEN_WAIT_S
+        read = await self._get_once(keys, level, token)
+        wider: Level = level
+        while behind := _behind(keys, read.cells, token):
+            if trio.current_time() >= deadline:
+                raise WireError(
+                    NOT_YET,
+                    f"{len(behind)} of the cells have not reached the state your token names",
+                    retry_after_ms=200,
+                    details={"cells": len(behind)},
+                )
+            wider = _widened(wider)
+            again = await self._get_best(behind, wider)
+            for key, cell in zip(behind, again, strict=True):
+                read.cells[keys.index(key)] = cell
+            if _behind(behind, again, token):
+                await trio.sleep(TOKEN_RETRY_S)
+        return read
+
+    async def labels(self, keys: Sequence[bytes]) -> dict[bytes, list[Any]]:
+        """The label records on the posts at `keys`, from the nearest replica of each.
+
+        Labels are told with what they label and do not count towards a level: when no replica answers, the
+        posts are shown without.
+        """
+        found: dict[bytes, list[Any]] = {}
+        groups: dict[bytes, list[bytes]] = {}
+        for key in dict.fromkeys(keys):
+            nearest = self._router.candidates(self._topology.where(key).slots)
+            if nearest:
+                groups.setdefault(nearest[0], []).append(key)
+        for node_id, asked in groups.items():
+            if node_id == self._router.node_id:
+                frames = [self._local.labels(key) for key in asked]
+            else:
+                try:
+                    answer = await self._peers.call(
+                        node_id, "replica.labels", self._claims(asked), limits.REQUEST_TIMEOUT_S
+                    )
+                except (WireError, PeerUnreachable):
+                    continue
+                frames = codec.shaped(answer["labels"], list[list[bytes]], "labels")
+            found |= {
+                key: [codec.unpack(frame) for frame in some] for key, some in zip(asked, frames, strict=True)
+            }
+        return found
+
+    def _claims(self, keys: Sequence[bytes]) -> dict[str, Any]:
+        """`keys`, with the epochs under which they are asked about."""
+        owners = {owner.id: owner.epoch for owner in map(self._topology.where, keys)}
+        return {"ranges": sorted(owners.items()), "keys": list(keys)}
+
+    async def _get_best(self, keys: Sequence[bytes], level: Level) -> list[bytes | None]:
+        """Read at `level`, or at the most that can be reached below it."""
+        for attempt in reversed(levels.LEVELS[: levels.LEVELS.index(level) + 1]):
+            try:
+                return (await self._get_once(keys, attempt, Token())).cells
+            except WireError as error:
+                if error.kind is not LEVEL_UNREACHABLE:
+                    raise
+        return [None] * len(keys)
+
+    async def _get_once(self, keys: Sequence[bytes], level: Level, token: Token) -> Read:
+        groups: dict[tuple[tuple[Slot, ...], Level], list[int]] = {}
+        for index, key in enumerate(keys):
+            needed: Level = _at_least_quorum(level) if token.at_quorum(key) else level
+            groups.setdefault((self._topology.where(key).slots, needed), []).append(index)
+        cells: list[bytes | None] = [None] * len(keys)
+        worst: dict[str, Any] | None = None
+        for (slots, needed), indices in groups.items():
+            found, achieved = await self._read_slots([keys[index] for index in indices], slots, needed)
+            for index, cell in zip(indices, found, strict=True):
+                cells[index] = cell
+            if worst is None or achieved["acks"] < worst["acks"]:
+                worst = achieved
+        return Read(cells, worst or levels.achieved((), set(), self._router.region))
+
+    async def _read_slots(
+        self, keys: list[bytes], slots: tuple[Slot, ...], level: Level
+    ) -> tuple[list[bytes | None], dict[str, Any]]:
+        failed: set[bytes] = set()
+        while True:
+            chosen = self._router.readers(slots, level, failed)
+            if chosen is None:
+                raise self._unreachable(slots, level, failed)
+            if chosen == [self._router.node_id]:
+                return self._local.read(keys), levels.achieved(
+                    slots, set(chosen), self._router.region, read=True
+                )
+            states = await self._ask_all(chosen, keys)
+            failed |= {node for node in chosen if node not in states}
+            if not failed.intersection(chosen):
+                joined = await self._settle(keys, chosen, states)
+                return joined, levels.achieved(slots, set(chosen), self._router.region, read=True)
+
+    async def _ask_all(
+        self, nodes: Sequence[bytes], keys: list[bytes]
+    ) -> dict[bytes, list[bytes | None] | list[bytes]]:
+        """Cells from the first node, digests from the others; nodes that fail are left out."""
+        states: dict[bytes, list[bytes | None] | list[bytes]] = {}
+
+        async def ask(node_id: bytes, digests: bool) -> None:
+            try:
+                states[node_id] = await self.read_at(node_id, keys, digests=digests)
+            except (WireError, PeerUnreachable):
+                return
+
+        async with trio.open_nursery() as nursery:
+            for position, node_id in enumerate(nodes):
+                nursery.start_soon(ask, node_id, position > 0)
+        return states
+
+    async def read_at(self, node_id: bytes, keys: list[bytes], *, digests: bool = False) -> list[Any]:
+        """The cells (or digests of them) that one replica holds.
+
+        Raises:
+            WireError, PeerUnreachable: it did not answer.
+        """
+        if node_id == self._router.node_id:
+            cells = self._local.read(keys)
+            return [digest_of(cell) for cell in cells] if digests else cells
+        params = {**self._claims(keys), "digests": digests}
+        try:
+            answer = await self._peers.call(node_id, "replica.read", params, limits.REQUEST_TIMEOUT_S)
+        except WireError as error:
+            if error.kind is STALE_TOPOLOGY:
+                await self._topology.refresh(node_id)
+            raise
+        cells = answer["cells"]
+        if not isinstance(cells, list) or len(cells) != len(keys):
+            raise PeerUnreachable(
+                f"node {node_id.hex()} answered a read of {len(keys)} keys with something else"
+            )
+        return cells
+
+    async def _settle(
+        self, keys: list[bytes], nodes: Sequence[bytes], states: Mapping[bytes, Sequence[bytes | None]]
+    ) -> list[bytes | None]:
+        """Join what differs and give the join to whoever lacks it."""
+        cells = list(states[nodes[0]])
+        differing = [
+            index
+            for index, cell in enumerate(cells)
+            if any(states[node][index] != digest_of(cell) for node in nodes[1:])
+        ]
+        if not differing:
+            return cells
+        some = [keys[index] for index in differing]
+        known = {nodes[0]: [cells[index] for index in differing]}
+        for node in nodes[1:]:
+            known[node] = await self.read_at(node, some)
+        joined = [_join_all([known[node][at] for node in nodes]) for at in range(len(some))]
+        for node in nodes:
+            lacking = [at for at, cell in enumerate(joined) if cell is not None and known[node][at] != cell]
+            if lacking:
+                await self._write_back(node, [(some[at], joined[at]) for at in lacking])
+        for index, cell in zip(differing, joined, strict=True):
+            cells[index] = cell
+        return cells
+
+    async def _write_back(self, node_id: bytes, pairs: Sequence[tuple[bytes, bytes | None]]) -> None:
+        batch = CellBatch({})
+        for key, cell in pairs:
+            owner = self._topology.where(key)
+            assert cell is not None
+            batch.ranges[owner.id] = owner.epoch
+            batch.keys.append(key)
+            batch.cells.append(cell)
+        if node_id == self._router.node_id:
+            await self._local.join(batch)
+        else:
+            await self._peers.call(node_id, "replica.join", batch.to_wire(), limits.REQUEST_TIMEOUT_S)
+
+    def _unreachable(self, slots: tuple[Slot, ...], level: Level, failed: set[bytes]) -> WireError:
+        reachable = set(self._router.candidates(slots, failed))
+        return WireError(
+            LEVEL_UNREACHABLE,
+            f"{level} needs replicas that cannot be reached from here",
+            retry_after_ms=1000,
+            details={
+                "achieved": levels.achieved(slots, reachable, self._router.region, read=True),
+                "missing": levels.missing(level, slots, reachable, self._router.region, read=True),
+            },
+        )
+
+
+def _join_all(states: Sequence[bytes | None]) -> bytes | None:
+    cells = [Cell.decode(state) for state in states if state is not None]
+    if not cells:
+        return None
+    joined = cells[0]
+    for cell in cells[1:]:
+        joined = join(joined, cell)
+    return joined.encode()
+
+
+def _behind(keys: Sequence[bytes], cells: Sequence[bytes | None], token: Token) -> list[bytes]:
+    """The keys whose cells do not cover what the token says the client has seen."""
+    if not token.cells:
+        return []
+    return [
+        key
+        for key, data in zip(keys, cells, strict=True)
+        if key in token.cells and not token.covered_by(key, {} if data is None else Cell.decode(data).clock)
+    ]
+
+
+def _at_least_quorum(level: Level) -> Level:
+    return "quorum" if level in ("one", "local_quorum") else level
+
+
+def _widened(level: Level) -> Level:
+    return "quorum" if level in ("one", "local_quorum") else "all"

@@ -1,0 +1,252 @@
+"""The repairer keeps replicas equal without being asked.
+
+Every few seconds a node compares, with one other replica in turn, the aggregates of the ranges both hold:
+one message, answered from block sums that the writing transactions keep. Ranges that differ are reconciled
+(see `protocol.sync.reconcile`): what this node lacks is fetched and joined, what the other lacks is sent.
+Writes in flight make aggregates differ for a moment; reconciling is then cheap, because little differs. A
+node that comes back is compared with at once. Hints and read repair only make any of this rarer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Annotated, Any
+
+import trio
+from folkmoot.node.contracts import CellBatch, Liveness, LocalReplica, Peers, PeerUnreachable, Topology
+from folkmoot.protocol import codec, limits
+from folkmoot.protocol.connection import Params
+from folkmoot.protocol.errors import STALE_TOPOLOGY, WireError
+from folkmoot.protocol.ring import epochs
+from folkmoot.protocol.ring.epochs import Claim
+from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeMap
+from folkmoot.protocol.sync.frames import Print
+from folkmoot.protocol.sync.reconcile import Initiator, respond
+from folkmoot.protocol.sync.view import View
+from msgspec import Meta, Struct
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[bytes, Params], Any]
+
+
+class _Compare(Struct):
+    """`sync.compare`: one side's aggregates of the ranges both hold."""
+
+    ranges: Annotated[list[tuple[int, int, int, bytes]], Meta(max_length=limits.MESSAGE_COLLECTION_ITEMS)]
+
+
+class _Step(Struct):
+    """`sync.step`: one reconciliation frame about one range."""
+
+    range: int
+    epoch: int
+    frame: bytes
+
+
+class _Fetch(Struct):
+    """`sync.fetch`: the cells at some keys of one range, as many as fit a message."""
+
+    range: int
+    epoch: int
+    keys: Annotated[list[bytes], Meta(max_length=limits.MESSAGE_COLLECTION_ITEMS)]
+
+
+@dataclass(slots=True)
+class RepairStatistics:
+    """Counts since the start.
+
+    Args:
+        comparisons: with how many replicas aggregates were compared.
+        mismatches: ranges that differed.
+        fetched, pushed: cells that moved.
+        equal_at: node id → monotonic seconds at which all shared ranges were last found equal.
+    """
+
+    comparisons: int
+    mismatches: int
+    fetched: int
+    pushed: int
+    equal_at: dict[bytes, float]
+
+
+class Repairer:
+    """See the module.
+
+    Args:
+        node_id: this node's.
+        ranges: the range map now.
+        view: this node's leaves.
+        local: this node's replica, which joins what is fetched.
+        topology, liveness, peers: see `contracts`.
+        random: spreads the comparisons of nodes that started together.
+        interval_s: how long it takes to compare with every other replica once.
+    """
+
+    def __init__(
+        self,
+        node_id: bytes,
+        ranges: Callable[[], RangeMap],
+        view: View,
+        local: LocalReplica,
+        topology: Topology,
+        liveness: Liveness,
+        peers: Peers,
+        random: Random,
+        interval_s: float,
+    ) -> None:
+        self._node_id = node_id
+        self._ranges = ranges
+        self._view = view
+        self._local = local
+        self._topology = topology
+        self._liveness = liveness
+        self._peers = peers
+        self._random = random
+        self._interval_s = interval_s
+        self._returned: dict[bytes, None] = {}
+        self._wake = trio.Event()
+        self._statistics = RepairStatistics(0, 0, 0, 0, {})
+
+    def statistics(self) -> RepairStatistics:
+        return self._statistics
+
+    def methods(self) -> Mapping[str, Handler]:
+        """What other nodes may ask, by name."""
+        return {"sync.compare": self.compare, "sync.step": self.step, "sync.fetch": self.fetch}
+
+    def has_returned(self, node_id: bytes) -> None:
+        """A node that was away is back: compare with it first, and now."""
+        self._returned[node_id] = None
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Compare for ever: with who has returned at once, else with the next replica in turn."""
+        turn: list[bytes] = []
+        while True:
+            turn = turn or self._others()
+            pause_s = self._interval_s / max(1, len(self._others()))
+            with trio.move_on_after(pause_s * self._random.uniform(0.5, 1.0)):
+                await self._wake.wait()
+            self._wake = trio.Event()
+            chosen = [*self._returned, *turn[:1]]
+            turn = turn[1:]
+            self._returned.clear()
+            for node_id in dict.fromkeys(chosen):
+                if self._liveness.reachable(node_id):
+                    await self._repair_with(node_id)
+
+    async def _repair_with(self, node_id: bytes) -> None:
+        try:
+            await self.repair(node_id)
+        except (WireError, PeerUnreachable) as error:
+            log.info("repair with %s waits: %s", node_id.hex()[:8], error)
+            if isinstance(error, WireError) and error.kind is STALE_TOPOLOGY:
+                await self._topology.refresh(node_id)
+
+    async def repair(self, node_id: bytes) -> int:
+        """Make this node and `node_id` equal in every range both hold; returns how many differed.
+
+        Raises:
+            WireError, PeerUnreachable: it did not come to its end; the next one goes on.
+        """
+        shared = [owner for owner in self._ranges().of_node(self._node_id) if node_id in owner.nodes()]
+        if not shared:
+            return 0
+        asked = [(owner.id, owner.epoch, *self._print(owner).to_wire()) for owner in shared]
+        answer = await self._call(node_id, "sync.compare", {"ranges": asked})
+        different = set(codec.shaped(answer["different"], list[int], "ranges that differ"))
+        self._statistics.comparisons += 1
+        self._statistics.mismatches += len(different)
+        for owner in shared:
+            if owner.id in different:
+                await self._reconcile(node_id, owner)
+        if not different:
+            self._statistics.equal_at[node_id] = trio.current_time()
+        return len(different)
+
+    async def _reconcile(self, node_id: bytes, owner: RangeDescriptor) -> None:
+        claim = Claim.of(owner).to_params()
+        initiator = Initiator(self._view, owner.start, owner.end)
+        while query := initiator.next_query():
+            answer = await self._call(node_id, "sync.step", {**claim, "frame": query.frame})
+            found = initiator.receive(self._view, query, answer["frame"])
+            if found.needs:
+                await self._fetch(node_id, owner, found.needs)
+            if found.pushes:
+                await self._push(node_id, owner, found.pushes)
+
+    async def _fetch(self, node_id: bytes, owner: RangeDescriptor, keys: Sequence[bytes]) -> None:
+        remaining = list(keys)
+        while remaining:
+            params = {**Claim.of(owner).to_params(), "keys": remaining[: limits.REPLICATION_BATCH_CELLS]}
+            answer = await self._call(node_id, "sync.fetch", params)
+            cells = codec.shaped(answer["cells"], list[bytes | None], "fetched cells")
+            if not cells:
+                raise PeerUnreachable(f"node {node_id.hex()[:8]} sent no cells of those asked for")
+            pairs = [(key, cell) for key, cell in zip(remaining, cells, strict=False) if cell is not None]
+            batch = CellBatch({owner.id: owner.epoch}, [key for key, _ in pairs], [cell for _, cell in pairs])
+            self._statistics.fetched += await self._local.join(batch)
+            remaining = remaining[len(cells) :]
+
+    async def _push(self, node_id: bytes, owner: RangeDescriptor, keys: Sequence[bytes]) -> None:
+        remaining = list(keys)
+        while remaining:
+            cells = _fitting(self._local.read(remaining[: limits.REPLICATION_BATCH_CELLS]))
+            batch = CellBatch({owner.id: owner.epoch})
+            for key, cell in zip(remaining, cells, strict=False):
+                if cell is not None:
+                    batch.keys.append(key)
+                    batch.cells.append(cell)
+            if batch.keys:
+                await self._call(node_id, "replica.join", batch.to_wire())
+                self._statistics.pushed += len(batch.keys)
+            remaining = remaining[len(cells) :]
+
+    async def compare(self, node_id: bytes, params: Params) -> dict[str, Any]:
+        """Which of the asker's aggregates differ from ours."""
+        asked = codec.shaped(params, _Compare, "sync.compare")
+        different = []
+        for range_id, epoch, count, digest in asked.ranges:
+            owner = epochs.check(self._ranges(), Claim(range_id, epoch))
+            if self._print(owner) != Print(count, digest):
+                different.append(range_id)
+        return {"different": different}
+
+    async def step(self, node_id: bytes, params: Params) -> dict[str, Any]:
+        """Answer one reconciliation frame."""
+        asked = codec.shaped(params, _Step, "sync.step")
+        owner = epochs.check(self._ranges(), Claim(asked.range, asked.epoch))
+        return {"frame": respond(self._view, owner.start, owner.end, asked.frame)}
+
+    async def fetch(self, node_id: bytes, params: Params) -> dict[str, Any]:
+        """Give cells; fewer than were asked for when a message would not hold them."""
+        asked = codec.shaped(params, _Fetch, "sync.fetch")
+        epochs.check(self._ranges(), Claim(asked.range, asked.epoch))
+        return {"cells": _fitting(self._local.read(asked.keys))}
+
+    def _print(self, owner: RangeDescriptor) -> Print:
+        return Print.of(self._view.fingerprint(owner.start, owner.end))
+
+    def _others(self) -> list[bytes]:
+        """The nodes this one shares ranges with, in an order of its own."""
+        mine = self._ranges().of_node(self._node_id)
+        others = sorted({node for owner in mine for node in owner.nodes()} - {self._node_id})
+        self._random.shuffle(others)
+        return others
+
+    async def _call(self, node_id: bytes, method: str, params: Mapping[str, Any]) -> Any:
+        return await self._peers.call(node_id, method, params, limits.REQUEST_TIMEOUT_S)
+
+
+def _fitting(cells: list[bytes | None]) -> list[bytes | None]:
+    """The first of the cells that fit a message together; at least one."""
+    size = 0
+    for index, cell in enumerate(cells):
+        size += len(cell or b"")
+        if index and size > limits.REPLICATION_BATCH_BYTES:
+            return cells[:index]
+    return cells

@@ -1,0 +1,280 @@
+"""The replica keeps cells: it joins what coordinators and peers bring, durably, and passes it on.
+
+Two ways in. `put` is the first replica a coordinator chose: it joins records into their cells, commits, and
+streams the whole cells to the other slots until the level is reached. `join` is every other slot: it joins
+cells that a first replica, a hint, a read or repair sent. Both commit before they answer, through the same
+`join` of the CRDT, so the order and number of deliveries do not matter.
+
+The order of effects is promised: persist, then send, then acknowledge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import trio
+from folkmoot.node.commits import Commits
+from folkmoot.node.contracts import CellBatch, Liveness, Put, PutResult, Replication, Topology, nodes_of
+from folkmoot.node.environment import Executor, WallClock
+from folkmoot.node.tally import AckTally
+from folkmoot.protocol import limits
+from folkmoot.protocol.crdt.cell import Cell
+from folkmoot.protocol.errors import (
+    BAD_REQUEST,
+    CONFLICT,
+    LEVEL_UNREACHABLE,
+    STALE_TOPOLOGY,
+    WireError,
+)
+from folkmoot.protocol.feed.pages import PackedPage, pack_item, pack_page, pack_plain_page
+from folkmoot.protocol.key import HELD, KIND_AT, KIND_BYTE
+from folkmoot.protocol.record import signature_holds
+from folkmoot.protocol.ring import levels
+from folkmoot.protocol.ring.levels import Level
+from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
+from folkmoot.storage.transaction import Admission, WriteTransaction
+
+_HELD_BYTE = KIND_BYTE[HELD]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaStatistics:
+    """Counts since the start.
+
+    Args:
+        puts: records put here first.
+        joins: cells joined for others.
+        changed: of both, those that changed something.
+    """
+
+    puts: int
+    joins: int
+    changed: int
+
+
+class Replica:
+    """See the module.
+
+    Args:
+        node_id: this node's.
+        commits: the store, group-committed.
+        topology, liveness, replication: see `contracts`.
+        executor: where signatures are verified.
+        wall: dates hints.
+    """
+
+    def __init__(
+        self,
+        node_id: bytes,
+        commits: Commits,
+        topology: Topology,
+        liveness: Liveness,
+        replication: Replication,
+        executor: Executor,
+        wall: WallClock,
+    ) -> None:
+        self._node_id = node_id
+        self._commits = commits
+        self._topology = topology
+        self._liveness = liveness
+        self._replication = replication
+        self._executor = executor
+        self._wall = wall
+        self._puts = 0
+        self._joins = 0
+        self._changed = 0
+
+    def statistics(self) -> ReplicaStatistics:
+        return ReplicaStatistics(self._puts, self._joins, self._changed)
+
+    async def put(self, puts: Sequence[Put], level: Level, region: str) -> list[PutResult]:
+        """Join verified records here, then bring their cells to `level`.
+
+        Args:
+            puts: at most 256 whose ranges this node holds a slot of.
+            level: see the contract.
+            region: the coordinator's, for `local_quorum`.
+
+        Raises:
+            WireError: `disk_full`, `busy`; nothing was kept.
+        """
+        owners = [self._topology.where(put.key) for put in puts]
+        absent = {
+            node
+            for owner in owners
+            for node in nodes_of(owner.slots)
+            if node != self._node_id and not self._liveness.reachable(node)
+        }
+        deleting = all(put.record.deleted for put in puts)
+        outcomes = await self._commits.run(
+            self._put_job(puts, owners, absent), Admission.ESSENTIAL if deleting else Admission.CLIENT_PUT
+        )
+        self._puts += len(puts)
+        tallies = await self._spread(puts, owners, outcomes, absent, region)
+        with trio.move_on_after(limits.REQUEST_TIMEOUT_S / 2):
+            for tally in tallies.values():
+                await tally.wait_for(level)
+        return [
+            _result(outcome, tallies.get(owner.slots), level)
+            for outcome, owner in zip(outcomes, owners, strict=True)
+        ]
+
+    def _put_job(
+        self, puts: Sequence[Put], owners: Sequence[RangeDescriptor], absent: set[bytes]
+    ) -> Callable[[WriteTransaction], list[_Outcome]]:
+        now_us = self._wall.now_us()
+
+        def job(transaction: WriteTransaction) -> list[_Outcome]:
+            outcomes: list[_Outcome] = []
+            for put, owner in zip(puts, owners, strict=True):
+                try:
+                    outcome = transaction.put_record(put.record, held=put.held)
+                except WireError as error:
+                    outcomes.append(_Outcome("refused", b"", error))
+                    continue
+                outcomes.append(_Outcome(outcome.status.value, outcome.cell))
+                if absent:
+                    for node in nodes_of(owner.slots):
+                        if node in absent:
+                            transaction.hint(node, put.key, now_us)
+            return outcomes
+
+        return job
+
+    async def _spread(
+        self,
+        puts: Sequence[Put],
+        owners: Sequence[RangeDescriptor],
+        outcomes: Sequence[_Outcome],
+        absent: set[bytes],
+        region: str,
+    ) -> dict[tuple[Slot, ...], AckTally]:
+        """Offer the changed cells to the other slots; one tally for all ranges with the same slots."""
+        batches: dict[tuple[Slot, ...], CellBatch] = {}
+        for put, owner, outcome in zip(puts, owners, outcomes, strict=True):
+            if outcome.cell:
+                batch = batches.setdefault(owner.slots, CellBatch({}))
+                batch.ranges[owner.id] = owner.epoch
+                batch.keys.append(put.key)
+                batch.cells.append(outcome.cell)
+                self._changed += outcome.status != "duplicate"
+        tallies: dict[tuple[Slot, ...], AckTally] = {}
+        for slots, batch in batches.items():
+            tally = tallies[slots] = AckTally(slots, region)
+            tally.acked.add(self._node_id)
+            tally.failed |= absent
+            for node in nodes_of(slots):
+                if node != self._node_id and node not in absent:
+                    await self._replication.offer(node, batch, tally)
+        return tallies
+
+    async def join(self, batch: CellBatch) -> int:
+        """Join cells that another replica sent, and make them durable.
+
+        Returns:
+            How many cells changed.
+
+        Raises:
+            WireError: `bad_request` or `bad_signature` when a cell
+                is not what it should be (nothing of the batch is kept then).
+        """
+        cells = [Cell.decode(data) for data in batch.cells]
+        for key, cell in zip(batch.keys, cells, strict=True):
+            if key != cell.key and not (
+                key[KIND_AT] == _HELD_BYTE and key[KIND_AT + 1 :] == cell.key[KIND_AT:]
+            ):
+                raise WireError(BAD_REQUEST, "a cell was sent under another cell's key")
+        if not await self._executor.run(lambda: all(map(_signatures_hold, cells))):
+            raise WireError(BAD_REQUEST, "a cell holds a record whose signature does not hold")
+
+        def job(transaction: WriteTransaction) -> int:
+            changed = 0
+            for key, cell in zip(batch.keys, cells, strict=True):
+                changed += transaction.join_cell(key, cell).changed
+            return changed
+
+        changed = await self._commits.run(job, Admission.PEER_JOIN)
+        self._joins += len(cells)
+        self._changed += changed
+        return changed
+
+    def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The cells this node has at `keys`."""
+        return self._commits.store.get_cells(keys)
+
+    def page(self, place: bytes, before: bytes | None, limit: int) -> PackedPage:
+        """A page of the posts this node has of an author."""
+        found = self._commits.store.author_page(place, before, limit=limit, bytes_max=limits.PAGE_BYTES)
+        labels, counts = found.labels, found.counts
+        if not labels and not counts:
+            return pack_plain_page(found.frames, found.resume)
+        return pack_page(
+            (
+                pack_item(frame, labels.get(item, ()), *counts.get(item, (0, 0)))
+                for item, frame in zip(found.items, found.frames, strict=True)
+            ),
+            found.resume,
+        )
+
+    def labels(self, key: bytes) -> list[bytes]:
+        """The frames of the labels this node has on the post at `key`."""
+        return self._commits.store.labels_of(key)
+
+    def check_epochs(self, ranges: Mapping[int, int], keys: Sequence[bytes]) -> None:
+        """Refuse what was asked under another epoch than ours, or for a range that is not ours.
+
+        Args:
+            ranges: range id → epoch, as the sender knows them.
+            keys: what the request is about.
+
+        Raises:
+            WireError: `stale_topology`.
+        """
+        for key in keys:
+            owner = self._topology.where(key)
+            if ranges.get(owner.id) != owner.epoch or self._node_id not in owner.nodes():
+                raise stale(owner)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    status: str
+    cell: bytes
+    error: WireError | None = None
+
+
+def stale(owner: RangeDescriptor) -> WireError:
+    """The answer to a request under another epoch: ours, so that the older side can catch up."""
+    return WireError(
+        STALE_TOPOLOGY,
+        f"range {owner.id} is at epoch {owner.epoch} here",
+        retry_after_ms=50,
+        details={"range": owner.id, "epoch": owner.epoch},
+    )
+
+
+def _signatures_hold(cell: Cell) -> bool:
+    return all(signature_holds(r.device, r.signature, r.payload) for r in cell.records())
+
+
+def _result(outcome: _Outcome, tally: AckTally | None, level: Level) -> PutResult:
+    if outcome.error is not None:
+        return PutResult("refused", error=outcome.error.to_wire())
+    assert tally is not None
+    acks = frozenset(tally.acked)
+    if outcome.status == "absorbed":
+        gone = WireError(CONFLICT, "this post was deleted by its author; a deletion is final")
+        return PutResult("refused", acks, tally.slots, gone.to_wire())
+    if tally.reached(level):
+        return PutResult(outcome.status, acks, tally.slots)
+    missed = WireError(
+        LEVEL_UNREACHABLE,
+        f"kept on {len(acks)} of {len(tally.slots)} slots, which is less than {level}; send the same bytes again",
+        retry_after_ms=1000,
+        details={
+            "achieved": levels.achieved(tally.slots, tally.acked, tally.region),
+            "missing": levels.missing(level, tally.slots, tally.acked, tally.region),
+        },
+    )
+    return PutResult("uncertain", acks, tally.slots, missed.to_wire())

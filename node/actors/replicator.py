@@ -1,0 +1,208 @@
+"""The replicator streams whole cells to the other replicas, one bounded stream a peer.
+
+Several puts share a message: a sender takes whatever waits for its peer, up to a message's worth, so the
+cost of a message is spread over many posts and nothing waits for a timer. The window bounds what is queued
+and in flight together; when it is full a put waits a moment, and then what did not fit becomes hints. A
+message that fails becomes hints too: a hint is a pointer, the cell itself is in the store already.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import trio
+from folkmoot.node.contracts import CellBatch, Peers, PeerUnreachable, Tally, Topology
+from folkmoot.protocol import limits
+from folkmoot.protocol.errors import STALE_TOPOLOGY, WireError
+
+OFFER_WAIT_S = 1.0
+MESSAGES_IN_FLIGHT = 8
+
+LeaveHints = Callable[[bytes, Sequence[bytes]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicatorStatistics:
+    """What the replicator has done since it began.
+
+    Args:
+        sent: cells acknowledged by peers.
+        hinted: cells that became hints.
+        queued: cells now queued or in flight, a peer.
+    """
+
+    sent: int
+    hinted: int
+    queued: dict[bytes, int]
+
+
+class _Stream:
+    """What waits for one peer. Owned by the replicator's loop."""
+
+    __slots__ = ("cells", "in_flight", "queue", "room", "work")
+
+    def __init__(self) -> None:
+        self.queue: deque[tuple[CellBatch, Tally]] = deque()
+        self.cells = 0
+        self.in_flight = trio.CapacityLimiter(MESSAGES_IN_FLIGHT)
+        self.work = trio.Event()
+        self.room = trio.Event()
+
+
+class Replicator:
+    """See the module.
+
+    Args:
+        peers: how to reach them.
+        topology: whose epochs a message carries.
+        leave_hints: keeps pointers to cells for a node.
+    """
+
+    def __init__(self, peers: Peers, topology: Topology, leave_hints: LeaveHints) -> None:
+        self._peers = peers
+        self._topology = topology
+        self._leave_hints = leave_hints
+        self._streams: dict[bytes, _Stream] = {}
+        self._nursery: trio.Nursery | None = None
+        self._sent = 0
+        self._hinted = 0
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Own the senders until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            task_status.started()
+            await trio.sleep_forever()
+
+    async def offer(self, node_id: bytes, batch: CellBatch, tally: Tally) -> None:
+        """Queue `batch` for `node_id`, in parts that fit a message; the tally hears of each part."""
+        stream = self._stream(node_id)
+        for part in _parts(batch):
+            tally.expect(node_id)
+            if not await self._make_room(stream, len(part.keys)):
+                await self._give_up(node_id, [(part, tally)])
+                continue
+            stream.cells += len(part.keys)
+            stream.queue.append((part, tally))
+            stream.work.set()
+
+    def statistics(self) -> ReplicatorStatistics:
+        return ReplicatorStatistics(
+            self._sent, self._hinted, {node: stream.cells for node, stream in self._streams.items()}
+        )
+
+    def _stream(self, node_id: bytes) -> _Stream:
+        stream = self._streams.get(node_id)
+        if stream is None:
+            assert self._nursery is not None, "the replicator was asked before it ran"
+            stream = self._streams[node_id] = _Stream()
+            self._nursery.start_soon(self._feed, node_id, stream)
+        return stream
+
+    async def _make_room(self, stream: _Stream, cells: int) -> bool:
+        if stream.cells == 0 or stream.cells + cells <= limits.REPLICATION_WINDOW_CELLS:
+            return True
+        with trio.move_on_after(OFFER_WAIT_S):
+            while stream.cells and stream.cells + cells > limits.REPLICATION_WINDOW_CELLS:
+                stream.room = trio.Event()
+                await stream.room.wait()
+            return True
+        return False
+
+    async def _feed(self, node_id: bytes, stream: _Stream) -> None:
+        async with trio.open_nursery() as senders:
+            while True:
+                while not stream.queue:
+                    stream.work = trio.Event()
+                    await stream.work.wait()
+                await stream.in_flight.acquire_on_behalf_of(taken := _take(stream))
+                senders.start_soon(self._send, node_id, stream, taken)
+
+    async def _send(self, node_id: bytes, stream: _Stream, taken: _Taken) -> None:
+        try:
+            await self._deliver(node_id, taken.message)
+        except (WireError, PeerUnreachable):
+            await self._give_up(node_id, taken.parts)
+        else:
+            self._sent += len(taken.message.keys)
+            for _, tally in taken.parts:
+                tally.settle(node_id, acknowledged=True)
+        finally:
+            stream.cells -= len(taken.message.keys)
+            stream.room.set()
+            stream.in_flight.release_on_behalf_of(taken)
+
+    async def _deliver(self, node_id: bytes, message: CellBatch) -> None:
+        try:
+            await self._join(node_id, message)
+        except WireError as error:
+            if error.kind is not STALE_TOPOLOGY:
+                raise
+            await self._topology.refresh(node_id)
+            message.ranges = self._epochs(message.keys)
+            await self._join(node_id, message)
+
+    def _epochs(self, keys: Sequence[bytes]) -> dict[int, int]:
+        owners = map(self._topology.where, keys)
+        return {descriptor.id: descriptor.epoch for descriptor in owners}
+
+    async def _join(self, node_id: bytes, message: CellBatch) -> None:
+        await self._peers.call(node_id, "replica.join", message.to_wire(), limits.REQUEST_TIMEOUT_S)
+
+    async def _give_up(self, node_id: bytes, parts: Sequence[tuple[CellBatch, Tally]]) -> None:
+        keys = [key for part, _ in parts for key in part.keys]
+        self._hinted += len(keys)
+        try:
+            await self._leave_hints(node_id, keys)
+        finally:
+            for _, tally in parts:
+                tally.settle(node_id, acknowledged=False)
+
+
+class _Taken:
+    """Parts of several puts that travel in one message."""
+
+    __slots__ = ("message", "parts")
+
+    def __init__(self, parts: list[tuple[CellBatch, Tally]]) -> None:
+        self.parts = parts
+        self.message = CellBatch({})
+        for part, _ in parts:
+            self.message.ranges.update(part.ranges)
+            self.message.keys.extend(part.keys)
+            self.message.cells.extend(part.cells)
+
+
+def _take(stream: _Stream) -> _Taken:
+    parts = [stream.queue.popleft()]
+    cells, size = len(parts[0][0].keys), parts[0][0].cell_bytes
+    while stream.queue:
+        part = stream.queue[0][0]
+        cells, size = cells + len(part.keys), size + part.cell_bytes
+        if cells > limits.REPLICATION_BATCH_CELLS or size > limits.REPLICATION_BATCH_BYTES:
+            break
+        parts.append(stream.queue.popleft())
+    return _Taken(parts)
+
+
+def _parts(batch: CellBatch) -> list[CellBatch]:
+    """Split into parts that each fit a message; a batch that fits is its own only part."""
+    if (
+        len(batch.keys) <= limits.REPLICATION_BATCH_CELLS
+        and batch.cell_bytes <= limits.REPLICATION_BATCH_BYTES
+    ):
+        return [batch]
+    parts: list[CellBatch] = []
+    part = CellBatch(batch.ranges)
+    size = 0
+    for key, cell in zip(batch.keys, batch.cells, strict=True):
+        full = len(part.keys) == limits.REPLICATION_BATCH_CELLS
+        if part.keys and (full or size + len(cell) > limits.REPLICATION_BATCH_BYTES):
+            parts.append(part)
+            part, size = CellBatch(batch.ranges), 0
+        part.keys.append(key)
+        part.cells.append(cell)
+        size += len(cell)
+    return [*parts, part]

@@ -1,0 +1,193 @@
+"""A session is one client's connection: it opens with `hello`, may prove who it is, and asks.
+
+What arrived together is handled together: every `record.put` of one read of the socket with the same level
+and token is one pass through the gate and one group of the store, however many messages it came in. Other
+methods run as a task each. The link bounds what is in flight; more than that it answers `busy`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import trio
+from folkmoot.node.actors.intake import Origin
+from folkmoot.node.rpc import TaskServer, wire_error
+from folkmoot.node.transport.interface import Accepted
+from folkmoot.protocol import codec, limits
+from folkmoot.protocol.client.link import Link
+from folkmoot.protocol.connection import Params, Request
+from folkmoot.protocol.errors import BAD_REQUEST, SHUTTING_DOWN, UNKNOWN_METHOD, WireError
+from folkmoot.protocol.messages import RecordPut
+from folkmoot.protocol.ring.levels import Level, parse_level
+from folkmoot.protocol.token import Token
+
+PUT = "record.put"
+HELLO = "hello"
+
+
+@dataclass(slots=True)
+class Asker:
+    """What a session knows of who is asking.
+
+    Args:
+        address: the host part of the remote address.
+        challenge: 32 random bytes of this connection.
+        opened: whether `hello` has been answered.
+        account: proven by `auth`, or None.
+        roles: of that account.
+    """
+
+    address: str
+    challenge: bytes
+    opened: bool = False
+    account: bytes | None = None
+    roles: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def origin(self) -> Origin:
+        return Origin(self.address, exempt="operator" in self.roles)
+
+
+Hello = Callable[[Asker, Params], dict[str, Any]]
+Method = Callable[[Asker, Params], Awaitable[Any]]
+
+
+class PutIntake(Protocol):
+    """Takes in records; see `intake`."""
+
+    async def put(self, raw: list[Any], level: Level, token: Token, origin: Origin) -> dict[str, Any]: ...
+
+
+class Sessions:
+    """Serves every client connection.
+
+    Args:
+        hello: answers the first request.
+        methods: the methods of the contract but for `hello` and `record.put`, by name.
+        intake: where puts go.
+        challenge: draws 32 random bytes.
+    """
+
+    def __init__(
+        self,
+        hello: Hello,
+        methods: Mapping[str, Method],
+        intake: PutIntake,
+        challenge: Callable[[], bytes],
+    ) -> None:
+        self._hello = hello
+        self._methods = methods
+        self._intake = intake
+        self._challenge = challenge
+        self._links: set[Link] = set()
+
+    @property
+    def open_count(self) -> int:
+        """Connections now being served."""
+        return len(self._links)
+
+    async def serve(self, accepted: Accepted) -> None:
+        """Serve one connection until it ends."""
+        asker = Asker(accepted.remote.host, self._challenge())
+        async with trio.open_nursery() as nursery:
+            session = _Session(asker, self._hello, self._methods, self._intake, nursery)
+            link = Link(accepted.stream, on_requests=session.on_requests)
+            self._links.add(link)
+            try:
+                await link.run()
+            finally:
+                self._links.discard(link)
+            nursery.cancel_scope.cancel()
+
+    def say_goodbye(self) -> None:
+        """Tell every client that this node is shutting down; their links end once that is read."""
+        for link in list(self._links):
+            link.leave(WireError(SHUTTING_DOWN, "this node is shutting down", retry_after_ms=1000))
+
+
+@dataclass(slots=True)
+class _PutGroup:
+    """Puts of one read that share level and token."""
+
+    messages: list[tuple[int, int]] = field(default_factory=list)
+    records: list[Any] = field(default_factory=list)
+
+
+class _Session:
+    def __init__(
+        self,
+        asker: Asker,
+        hello: Hello,
+        methods: Mapping[str, Method],
+        intake: PutIntake,
+        nursery: trio.Nursery,
+    ) -> None:
+        self._asker = asker
+        self._hello = hello
+        self._methods = methods
+        self._intake = intake
+        self._nursery = nursery
+        self._tasks = TaskServer(nursery, self._handle)
+
+    def on_requests(self, link: Link, requests: list[Request]) -> None:
+        """Answer or start answering everything one read brought."""
+        groups: dict[tuple[str, bytes], _PutGroup] = {}
+        for request in requests:
+            if request.method == HELLO:
+                self._open(link, request)
+                continue
+            if request.method != PUT or not self._asker.opened:
+                self._nursery.start_soon(self._tasks.answer, link, request)
+                continue
+            try:
+                put = codec.shaped(request.params, RecordPut, PUT)
+            except WireError as error:
+                link.refuse(request.msgid, error)
+                continue
+            group = groups.setdefault((put.level, put.token or b""), _PutGroup())
+            if group.records and len(group.records) + len(put.records) > 2 * limits.RECORDS_PER_PUT:
+                self._start(link, put.level, put.token or b"", group)
+                group = groups[put.level, put.token or b""] = _PutGroup()
+            group.messages.append((request.msgid, len(put.records)))
+            group.records.extend(put.records)
+        for (level, token), group in groups.items():
+            self._start(link, level, token, group)
+
+    def _open(self, link: Link, request: Request) -> None:
+        """Answer `hello` at once: what follows it in the same read may rely on it having been heard."""
+        try:
+            result = self._hello(self._asker, request.params)
+        except WireError as error:
+            link.refuse(request.msgid, error)
+        else:
+            self._asker.opened = True
+            link.respond(request.msgid, result)
+
+    def _start(self, link: Link, level: str, token: bytes, group: _PutGroup) -> None:
+        self._nursery.start_soon(self._put, link, level, token, group)
+
+    async def _put(self, link: Link, level: str, token_bytes: bytes, group: _PutGroup) -> None:
+        try:
+            token = Token.decode(token_bytes) if token_bytes else Token()
+            answer = await self._intake.put(group.records, parse_level(level), token, self._asker.origin)
+        except Exception as error:
+            refusal = wire_error(error, PUT)
+            for msgid, _ in group.messages:
+                link.refuse(msgid, refusal)
+            return
+        start = 0
+        for msgid, count in group.messages:
+            link.respond(
+                msgid, {"results": answer["results"][start : start + count], "token": answer["token"]}
+            )
+            start += count
+
+    async def _handle(self, link: Link, method: str, params: Params) -> Any:
+        if not self._asker.opened:
+            raise WireError(BAD_REQUEST, "the first request is hello")
+        handler = self._methods.get(method)
+        if handler is None:
+            raise WireError(UNKNOWN_METHOD, f"this node has no method {method[:64]!r}")
+        return await handler(self._asker, params)

@@ -1,0 +1,108 @@
+"""The cluster as one node sees it: what `cluster.status` and `cluster.where` tell.
+
+Ownership comes from the topology, reachability from gossip; a status never mixes the two into one word.
+A range is *under-replicated* when fewer of its slots than it has are filled by reachable nodes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from folkmoot.protocol.gossip.members import Member
+from folkmoot.protocol.key import place_prefix
+from folkmoot.protocol.ring.ranges import RangeMap
+from folkmoot.protocol.ring.roster import Roster
+
+
+class Owners(Protocol):
+    """The topology this node holds."""
+
+    @property
+    def roster(self) -> Roster | None: ...
+
+    @property
+    def ranges(self) -> RangeMap | None: ...
+
+
+class ClusterView:
+    """See the module.
+
+    Args:
+        cluster: the cluster's id.
+        owners: roster and ranges.
+        members: the members known by gossip, by node id.
+        details: this node's own figures (store, queues, gate), under `node` in the status.
+    """
+
+    def __init__(
+        self,
+        cluster: str,
+        owners: Owners,
+        members: Callable[[], Mapping[bytes, Member]],
+        details: Callable[[], dict[str, Any]],
+    ) -> None:
+        self._cluster = cluster
+        self._owners = owners
+        self._members = members
+        self._details = details
+
+    def status(self) -> dict[str, Any]:
+        """The result of `cluster.status`."""
+        members = self._members()
+        roster, ranges = self._owners.roster, self._owners.ranges
+        owned: Counter[bytes] = Counter()
+        under = 0
+        for descriptor in ranges.ranges if ranges else ():
+            owned.update(descriptor.nodes())
+            under += any(
+                self._state(members, node) not in ("alive", "suspect") for node in descriptor.nodes()
+            )
+        founders = {node.node_id: node for node in roster.nodes} if roster else {}
+        nodes = []
+        for node_id in sorted({*founders, *members}):
+            member, founder = members.get(node_id), founders.get(node_id)
+            described = member.description if member else None
+            nodes.append(
+                {
+                    "id": node_id.hex(),
+                    "name": founder.name if founder else described.name if described else "",
+                    "region": founder.region if founder else described.region if described else "",
+                    "state": self._state(members, node_id),
+                    "ranges": owned[node_id],
+                    "address": str_of(described.client) if described else None,
+                }
+            )
+        return {
+            "cluster": self._cluster,
+            "epoch": roster.epoch if roster else 0,
+            "nodes": nodes,
+            "ranges": {"count": len(ranges.ranges) if ranges else 0, "under_replicated": under},
+            "node": self._details(),
+        }
+
+    def where(self, account: bytes) -> dict[str, Any]:
+        """The result of `cluster.where` for an account of 34 bytes."""
+        assert self._owners.ranges is not None, "a node serves clients only once it has a topology"
+        members = self._members()
+        owner = self._owners.ranges.lookup(place_prefix(account))
+        return {
+            "range": owner.id,
+            "epoch": owner.epoch,
+            "replicas": [
+                {"node": node.hex(), "region": slot.region, "state": self._state(members, node)}
+                for slot in owner.slots
+                for node in slot.nodes
+            ],
+        }
+
+    def _state(self, members: Mapping[bytes, Member], node_id: bytes) -> str:
+        member = members.get(node_id)
+        return member.state.name.lower() if member else "unknown"
+
+
+def str_of(endpoint: tuple[str, int]) -> str:
+    """`host:port`, with brackets round an IPv6 host."""
+    host, port = endpoint
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,109 @@
+"""The store as trio code sees it: reads at once, writes by awaiting a group commit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+import trio
+from folkmoot.storage.group import Completion
+from folkmoot.storage.store import Store
+from folkmoot.storage.transaction import Admission, WriteTransaction
+from folkmoot.storage.writer import WriterThread
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Commits(Protocol):
+    """One node's open store."""
+
+    @property
+    def store(self) -> Store:
+        """For reads, which are short and never wait for writes."""
+        ...
+
+    async def run(
+        self,
+        job: Callable[[WriteTransaction], T],
+        admission: Admission,
+        *,
+        rows: int = 1,
+        urgent: bool = False,
+    ) -> T:
+        """Commit what `job` does, together with everything else that waits, and return its result.
+
+        Args:
+            job: may run more than once; changes nothing but the transaction.
+            admission: how full the disk may be.
+            rows: about how many cells it writes.
+            urgent: for small jobs that must not wait behind data.
+
+        Raises:
+            WireError: `busy`, or what the job raised.
+            DiskFull: nothing was changed.
+            CommitFailed: nobody knows what is on disk; the process must end.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Commit what waits, then close the store."""
+        ...
+
+
+class ThreadCommits:
+    """`Commits` over the writer thread. Made inside a trio run.
+
+    Args:
+        store: taken over; closed by `aclose`.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._token = trio.lowlevel.current_trio_token()
+        self._writer = WriterThread(store, self._deliver)
+
+    async def run(
+        self,
+        job: Callable[[WriteTransaction], T],
+        admission: Admission,
+        *,
+        rows: int = 1,
+        urgent: bool = False,
+    ) -> T:
+        """See `Commits`."""
+        ended = trio.Event()
+        outcome: list[Any] = [None, None]
+
+        def done(result: Any, error: BaseException | None) -> None:
+            outcome[:] = result, error
+            ended.set()
+
+        self._writer.submit(job, admission, done, rows=rows, urgent=urgent)
+        # The commit cannot be taken back, so its answer is waited for even by a task that is cancelled.
+        with trio.CancelScope(shield=True):
+            await ended.wait()
+        result, error = outcome
+        if error is not None:
+            raise error
+        return result  # type: ignore[no-any-return]
+
+    async def aclose(self) -> None:
+        """See `Commits`."""
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(self._writer.close)
+            self.store.close()
+
+    def _deliver(self, completions: list[Completion]) -> None:
+        """On the writer's thread: one wake-up of the loop for a whole group."""
+        try:
+            self._token.run_sync_soon(_tell_all, completions)
+        except trio.RunFinishedError:
+            log.debug("%d commits ended after the node did", len(completions))
+
+
+def _tell_all(completions: list[Completion]) -> None:
+    for completion in completions:
+        completion.tell()

@@ -1,0 +1,192 @@
+"""What one actor may ask of another, as narrow as it gets.
+
+Actors never import each other. Each is handed objects of these shapes by `daemon`, the one file in which
+they meet, so that any of them can be read, tested and replaced alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from folkmoot.protocol.errors import FolkmootError
+from folkmoot.protocol.feed.pages import PackedPage
+from folkmoot.protocol.key import held_key
+from folkmoot.protocol.record import Record
+from folkmoot.protocol.ring.levels import Level
+from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
+from folkmoot.protocol.token import Token
+
+
+class PeerUnreachable(FolkmootError):
+    """A peer could not be reached, or broke off, before it answered: what it did is not known."""
+
+
+class Peers(Protocol):
+    """Calls to other nodes, over authenticated links that are dialled when needed."""
+
+    async def call(self, node_id: bytes, method: str, params: Mapping[str, Any], timeout_s: float) -> Any:
+        """Send one request and return its result.
+
+        Args:
+            node_id: 16 bytes.
+            method: `replica.join` and the like.
+            params: one map.
+            timeout_s: seconds for the whole exchange.
+
+        Raises:
+            WireError: the peer answered with an error.
+            PeerUnreachable: no link, a broken link, or no answer in time.
+        """
+        ...
+
+
+class Liveness(Protocol):
+    """Who is reachable, by gossip. Never decides who owns what."""
+
+    def reachable(self, node_id: bytes) -> bool:
+        """Alive, or merely suspected."""
+        ...
+
+    def alive(self, node_id: bytes) -> bool:
+        """Alive and not suspected: asked first."""
+        ...
+
+
+class Topology(Protocol):
+    """Who owns what, by epoch. Never decides who is reachable."""
+
+    def where(self, key: bytes) -> RangeDescriptor:
+        """The descriptor of the range that holds `key`."""
+        ...
+
+    def region_of(self, node_id: bytes) -> str: ...
+
+    async def refresh(self, node_id: bytes) -> None:
+        """Fetch newer descriptors from a peer that knows of some."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """One record on its way into a cell.
+
+    Args:
+        record: read and verified.
+        held: whether it waits for review, in the `held` cell beside its own.
+    """
+
+    record: Record
+    held: bool = False
+
+    @property
+    def key(self) -> bytes:
+        """The key of the cell it goes to."""
+        return held_key(self.record.key) if self.held else self.record.key
+
+
+@dataclass(slots=True)
+class PutResult:
+    """What became of one record of a put.
+
+    Args:
+        status: `stored`, `duplicate`, `held`, `refused` or `uncertain`.
+        acks: nodes known to hold it durably.
+        slots: the slots of its range, from which `achieved` follows.
+        error: for `refused` and `uncertain`.
+    """
+
+    status: str
+    acks: frozenset[bytes] = frozenset()
+    slots: tuple[Slot, ...] = ()
+    error: Mapping[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class CellBatch:
+    """Whole cells on their way to a replica, with the epochs under which they are sent.
+
+    Args:
+        ranges: range id → epoch, for every range the cells belong to.
+        keys: cell keys.
+        cells: encoded cells, one a key.
+    """
+
+    ranges: dict[int, int]
+    keys: list[bytes] = field(default_factory=list)
+    cells: list[bytes] = field(default_factory=list)
+
+    @property
+    def cell_bytes(self) -> int:
+        return sum(map(len, self.cells))
+
+    def to_wire(self) -> dict[str, Any]:
+        return {
+            "ranges": sorted(self.ranges.items()),
+            "cells": list(zip(self.keys, self.cells, strict=True)),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The answer to one read.
+
+    Args:
+        cells: encoded cells, one a key; None where nothing is known.
+        achieved: the weakest `achieved` over the ranges read.
+    """
+
+    cells: list[bytes | None]
+    achieved: dict[str, Any]
+
+
+class Reading(Protocol):
+    """Answers reads from as many replicas as their level needs."""
+
+    async def get(self, keys: Sequence[bytes], level: Level, token: Token) -> Read: ...
+
+    async def labels(self, keys: Sequence[bytes]) -> dict[bytes, list[list[bytes]]]:
+        """The label records on the posts with these keys, as `[payload, signature]`."""
+        ...
+
+    async def author_page(
+        self, account: bytes, before: bytes | None, limit: int, level: Level, token: Token
+    ) -> PackedPage: ...
+
+    async def profile(self, account: bytes) -> dict[str, Any]: ...
+
+
+class LocalReplica(Protocol):
+    """This node's own replica, asked without a message."""
+
+    async def put(self, puts: Sequence[Put], level: Level, region: str) -> list[PutResult]: ...
+
+    async def join(self, batch: CellBatch) -> int: ...
+
+    def read(self, keys: Sequence[bytes]) -> list[bytes | None]: ...
+
+    def labels(self, key: bytes) -> list[bytes]: ...
+
+    def page(self, place: bytes, before: bytes | None, limit: int) -> PackedPage: ...
+
+
+class Replication(Protocol):
+    """The streams of cells to other replicas."""
+
+    async def offer(self, node_id: bytes, batch: CellBatch, tally: Tally) -> None:
+        """Queue `batch` for `node_id`; waits a bounded time for room, then leaves hints instead."""
+        ...
+
+
+class Tally(Protocol):
+    """Who has acknowledged one batch."""
+
+    def expect(self, node_id: bytes) -> None: ...
+
+    def settle(self, node_id: bytes, *, acknowledged: bool) -> None: ...
+
+
+def nodes_of(slots: Sequence[Slot]) -> tuple[bytes, ...]:
+    """Every node that fills one of the slots, each once, in slot order."""
+    return tuple(dict.fromkeys(node for slot in slots for node in slot.nodes))

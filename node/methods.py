@@ -1,0 +1,248 @@
+"""The methods of the client contract, but for `record.put` (see `actors.intake`).
+
+Each takes who asks and the request's one map, and returns the result's map or raises a `WireError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from folkmoot.node.accounts import AccountKeys
+from folkmoot.node.actors.session import Asker, Method
+from folkmoot.node.contracts import Read, Reading
+from folkmoot.node.rpc import Packed
+from folkmoot.protocol import codec, limits, messages
+from folkmoot.protocol.connection import Params
+from folkmoot.protocol.crdt.cell import Cell, summary
+from folkmoot.protocol.errors import (
+    BAD_REQUEST,
+    BAD_SIGNATURE,
+    FORBIDDEN,
+    REVOKED_KEY,
+    UNAUTHENTICATED,
+    UNSUPPORTED_VERSION,
+    WireError,
+)
+from folkmoot.protocol.feed import cursor as cursors
+from folkmoot.protocol.feed.cursor import CursorKind
+from folkmoot.protocol.feed.pages import pack_result
+from folkmoot.protocol.identity import is_account, verify
+from folkmoot.protocol.key import HELD, KINDS_PRIVATE, KINDS_UNDER_SUBJECT, cell_key
+from folkmoot.protocol.ring.levels import parse_level
+from folkmoot.protocol.token import Token
+
+VERSION: Final = 1
+AUTH_PREFIX: Final = b"folkmoot-auth-v1\x00"
+AUTH_LIFETIME_MS: Final = 24 * 3600 * 1000
+OMIT_FROM_BYTES: Final = limits.MESSAGE_BYTES - limits.CELL_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this node is, as `hello` tells it.
+
+    Args:
+        node_id: 32 hex digits.
+        name, region, cluster: labels.
+        operators: accounts (34 bytes) with the operator role.
+    """
+
+    node_id: str
+    name: str
+    region: str
+    cluster: str
+    operators: frozenset[bytes]
+
+
+class ClusterView(Protocol):
+    """Describes the cluster as this node sees it."""
+
+    def status(self) -> dict[str, Any]: ...
+
+    def where(self, account: bytes) -> dict[str, Any]: ...
+
+
+class Methods:
+    """See the module.
+
+    Args:
+        identity: this node.
+        reading: answers reads.
+        accounts: which keys an account has.
+        now_ms: the wall clock.
+        cluster: see `ClusterView`.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        reading: Reading,
+        accounts: AccountKeys,
+        now_ms: Callable[[], int],
+        cluster: ClusterView,
+    ) -> None:
+        self._identity = identity
+        self._reading = reading
+        self._accounts = accounts
+        self._now_ms = now_ms
+        self._cluster = cluster
+
+    def table(self) -> Mapping[str, Method]:
+        """The methods by their names on the wire."""
+        return {
+            "auth": self.auth,
+            "ping": self.ping,
+            "record.get": self.record_get,
+            "feed.author": self.feed_author,
+            "account.get": self.account_get,
+            "cluster.status": self.cluster_status,
+            "cluster.where": self.cluster_where,
+        }
+
+    def hello(self, asker: Asker, params: Params) -> dict[str, Any]:
+        """Agree on a version; tell who this node is, its limits and the challenge for `auth`."""
+        hello = codec.shaped(params, messages.Hello, "hello")
+        lowest, highest = hello.versions
+        if not lowest <= VERSION <= highest:
+            raise WireError(
+                UNSUPPORTED_VERSION,
+                f"this node speaks version {VERSION}; the client offers {lowest} to {highest}",
+                details={"versions": [VERSION, VERSION]},
+            )
+        me = self._identity
+        return {
+            "version": VERSION,
+            "node": {"id": me.node_id, "name": me.name, "region": me.region},
+            "cluster": me.cluster,
+            "features": [],
+            "limits": limits.announced(),
+            "challenge": asker.challenge,
+            "time_ms": self._now_ms(),
+        }
+
+    async def auth(self, asker: Asker, params: Params) -> dict[str, Any]:
+        """Prove an account by its signature over this connection's challenge."""
+        auth = codec.shaped(params, messages.Auth, "auth")
+        if not is_account(auth.account):
+            raise WireError(BAD_REQUEST, "account is not an account id of 34 bytes")
+        device = auth.signer or auth.account
+        if not self._accounts.may_write(auth.account, device):
+            raise WireError(REVOKED_KEY, "signer is not a valid key of the account")
+        message = AUTH_PREFIX + asker.challenge + self._identity.node_id.encode()
+        if not verify(device, auth.signature, message):
+            raise WireError(
+                BAD_SIGNATURE, "the signature is not over this connection's challenge and this node's id"
+            )
+        asker.account = auth.account
+        asker.roles = frozenset({"operator"} if auth.account in self._identity.operators else ())
+        return {
+            "account": auth.account,
+            "roles": sorted(asker.roles),
+            "expires_ms": self._now_ms() + AUTH_LIFETIME_MS,
+        }
+
+    async def ping(self, asker: Asker, params: Params) -> dict[str, Any]:
+        """The node's clock."""
+        return {"time_ms": self._now_ms()}
+
+    async def record_get(self, asker: Asker, params: Params) -> dict[str, Any]:
+        """Cells by key, the display winner first."""
+        get = codec.shaped(params, messages.RecordGet, "record.get")
+        for place, kind, item in get.keys:
+            _check_private(asker, place, kind, item)
+        keys = [cell_key(place, kind, item) for place, kind, item in get.keys]
+        token = Token.decode(get.token) if get.token else Token()
+        unique = list(dict.fromkeys(keys))
+        read = await self._reading.get(unique, parse_level(get.level), token)
+        labels = await self._reading.labels(
+            [key for key, (_, kind, _) in zip(keys, get.keys, strict=True) if kind == "post"]
+        )
+        found = dict(zip(unique, read.cells, strict=True))
+        return {
+            "cells": _cells(get, keys, found, labels),
+            "achieved": read.achieved,
+            "token": token.join(_seen(read, unique)).encode(),
+        }
+
+    async def feed_author(self, asker: Asker, params: Params) -> Packed:
+        """A page of an account's posts, newest first."""
+        feed = codec.shaped(params, messages.FeedAuthor, "feed.author")
+        if not is_account(feed.account):
+            raise WireError(BAD_REQUEST, "account is not an account id of 34 bytes")
+        before = None
+        if feed.cursor is not None:
+            before = cursors.decode(CursorKind.AUTHOR, feed.account, feed.cursor)
+        token = Token.decode(feed.token) if feed.token else Token()
+        page = await self._reading.author_page(
+            feed.account, before, feed.limit, parse_level(feed.level), token
+        )
+        cursor = None if page.resume is None else cursors.encode(CursorKind.AUTHOR, feed.account, page.resume)
+        return Packed(pack_result(page, cursor, feed.token or token.encode()))
+
+    async def account_get(self, asker: Asker, params: Params) -> dict[str, Any]:
+        """An account's keys and profile."""
+        account = codec.shaped(params, messages.AccountGet, "account.get").account
+        if not is_account(account):
+            raise WireError(BAD_REQUEST, "account is not an account id of 34 bytes")
+        profile = await self._reading.profile(account)
+        return {
+            "account": account,
+            "keys": self._accounts.keys_of(account),
+            "profile": profile,
+            "counts": {},
+        }
+
+    async def cluster_status(self, asker: Asker, params: Params) -> dict[str, Any]:
+        """The cluster as this node sees it."""
+        return self._cluster.status()
+
+    async def cluster_where(self, asker: Asker, params: Params) -> dict[str, Any]:
+        """Which range and nodes keep an account."""
+        account = codec.shaped(params, messages.AccountGet, "cluster.where").account
+        if not is_account(account):
+            raise WireError(BAD_REQUEST, "account is not an account id of 34 bytes")
+        return self._cluster.where(account)
+
+
+def _check_private(asker: Asker, place: bytes, kind: str, item: bytes) -> None:
+    """What is private is its author's alone to read."""
+    if kind not in KINDS_PRIVATE:
+        return
+    author = item[-limits.ACCOUNT_BYTES :] if kind in KINDS_UNDER_SUBJECT else place
+    if asker.account is None:
+        raise WireError(UNAUTHENTICATED, f"a {kind} is private: send auth first")
+    if asker.account != author:
+        what = "held record" if kind == HELD else kind
+        raise WireError(FORBIDDEN, f"this {what} belongs to another account")
+
+
+def _cells(
+    get: messages.RecordGet,
+    keys: list[bytes],
+    found: Mapping[bytes, bytes | None],
+    labels: Mapping[bytes, list[Any]],
+) -> list[dict[str, Any] | None]:
+    """What the result says of each cell; once the message is nearly full the rest are only named."""
+    cells: list[dict[str, Any] | None] = []
+    size = 0
+    for wanted, key in zip(get.keys, keys, strict=True):
+        data = found[key]
+        if data is None:
+            cells.append(None)
+            continue
+        size += len(data)
+        if size > OMIT_FROM_BYTES and len(cells):
+            cells.append({"key": list(wanted), "omitted": True})
+            continue
+        told = summary(Cell.decode(data), history=get.history)
+        cells.append({"key": list(wanted), **told, "labels": labels.get(key, [])})
+    return cells
+
+
+def _seen(read: Read, keys: list[bytes]) -> Token:
+    """What the client has now seen, so that no later read shows it less."""
+    return Token.of(
+        (key, Cell.decode(data).clock) for key, data in zip(keys, read.cells, strict=True) if data is not None
+    )

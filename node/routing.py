@@ -1,0 +1,66 @@
+"""Whom to ask for a range: nearest first, suspects last, the unreachable not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from folkmoot.node.contracts import Liveness, Topology, nodes_of
+from folkmoot.protocol.ring import levels
+from folkmoot.protocol.ring.levels import Level
+from folkmoot.protocol.ring.ranges import Slot
+
+
+class Router:
+    """Orders the replicas of a range by how well they serve this node.
+
+    Args:
+        node_id, region: this node's own.
+        topology, liveness: see `contracts`.
+    """
+
+    def __init__(self, node_id: bytes, region: str, topology: Topology, liveness: Liveness) -> None:
+        self.node_id = node_id
+        self.region = region
+        self._topology = topology
+        self._liveness = liveness
+
+    def candidates(self, slots: Sequence[Slot], exclude: Iterable[bytes] = ()) -> list[bytes]:
+        """The reachable nodes of `slots`: this node, its region's, the others'; suspects after all of them."""
+        excluded = set(exclude)
+        reachable = [
+            node
+            for node in nodes_of(slots)
+            if node not in excluded and (node == self.node_id or self._liveness.reachable(node))
+        ]
+        return sorted(reachable, key=self._distance)
+
+    def readers(
+        self, slots: Sequence[Slot], level: Level, exclude: Iterable[bytes] = ()
+    ) -> list[bytes] | None:
+        """The nearest nodes whose answers together reach `level`, or None when no set of reachable ones does.
+
+        Nodes are added nearest first until the level is reached; then those it is reached without are left
+        out, farthest first, so that `local_quorum` asks nobody abroad.
+        """
+        readers_only = {slot.reader for slot in slots}
+        chosen: list[bytes] = []
+        for node in self.candidates(slots, exclude):
+            if levels.satisfied(level, slots, set(chosen), self.region):
+                break
+            if node in readers_only:
+                chosen.append(node)
+        if not levels.satisfied(level, slots, set(chosen), self.region):
+            return None
+        for node in reversed(list(chosen)):
+            fewer = set(chosen) - {node}
+            if fewer and levels.satisfied(level, slots, fewer, self.region):
+                chosen.remove(node)
+        return chosen
+
+    def _distance(self, node_id: bytes) -> tuple[bool, bool, bool, bytes]:
+        return (
+            node_id != self.node_id,
+            node_id != self.node_id and not self._liveness.alive(node_id),
+            self._topology.region_of(node_id) != self.region,
+            node_id,
+        )

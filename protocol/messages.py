@@ -1,0 +1,76 @@
+"""The parameters of every method of version 1, as shapes that are checked before anything else looks.
+
+Unknown keys are ignored. What a shape cannot say (that a level exists, that a key belongs to the asker) is
+the method's own to check.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from folkmoot.protocol import limits
+
+Account = Annotated[bytes, Meta(min_length=limits.ACCOUNT_BYTES, max_length=limits.ACCOUNT_BYTES)]
+TokenBytes = Annotated[bytes, Meta(max_length=limits.TOKEN_BYTES)]
+CursorBytes = Annotated[bytes, Meta(max_length=limits.CURSOR_BYTES)]
+Level = Annotated[str, Meta(max_length=16)]
+
+
+class Hello(Struct):
+    """`hello`: which versions the client speaks, who it is, which features it knows."""
+
+    versions: tuple[int, int]
+    client: Annotated[str, Meta(max_length=128)] = ""
+    features: Annotated[list[str], Meta(max_length=64)] = []
+
+
+class Auth(Struct):
+    """`auth`: the account's signature over this connection's challenge and the node's id."""
+
+    account: Account
+    signature: Annotated[
+        bytes, Meta(min_length=limits.SIGNATURE_BYTES, max_length=limits.SIGNATURE_BYTES)
+    ]
+    signer: Account | None = None
+
+
+class RecordPut(Struct):
+    """`record.put`: at most 256 `[payload, signature]`."""
+
+    records: Annotated[list[Any], Meta(min_length=1, max_length=limits.RECORDS_PER_PUT)]
+    level: Level = "quorum"
+    token: TokenBytes | None = None
+
+
+class RecordGet(Struct):
+    """`record.get`: at most 256 `[place, kind, item]`."""
+
+    keys: Annotated[
+        list[tuple[Account, str, Annotated[bytes, Meta(min_length=1, max_length=limits.ITEM_BYTES)]]],
+        Meta(min_length=1, max_length=limits.KEYS_PER_GET),
+    ]
+    level: Level = "one"
+    token: TokenBytes | None = None
+    history: bool = False
+
+
+class FeedAuthor(Struct):
+    """`feed.author`: a page of an account's posts, newest first."""
+
+    account: Account
+    limit: Annotated[int, Meta(ge=1, le=limits.PAGE_ITEMS)] = limits.PAGE_ITEMS_DEFAULT
+    cursor: CursorBytes | None = None
+    token: TokenBytes | None = None
+    level: Level = "one"
+
+
+class AccountGet(Struct):
+    """`account.get` and `cluster.where`: an account."""
+
+    account: Account
+
+
+class Empty(Struct):
+    """`ping`, `cluster.status`: nothing to say."""
