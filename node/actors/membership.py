@@ -1,0 +1,392 @@
+"""The membership actor: one task that feeds the gossip core and carries out its effects, in order.
+
+Everything that happens reaches the core through this task: opened datagrams and push-pull traffic through a
+bounded mailbox that sheds when full, evidence from peer links through a control lane that holds each event
+once and is served first. Only two observations bypass it, because they change nothing but a number: bytes
+seen on a stream, and the lag of the event loop.
+
+Order of effects: what must be durable is stored before anything of the same call is sent, and a push-pull is
+answered after that.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import trio
+from folkmoot.node.environment import Environment
+from folkmoot.node.transport.interface import Address, Datagrams
+from folkmoot.protocol.errors import BUSY, CONFLICT, FolkmootError, WireError
+from folkmoot.protocol.gossip import events, messages, push_pull
+from folkmoot.protocol.gossip.members import Description, Endpoint, Member, MetaValue, State
+from folkmoot.protocol.gossip.membership import Membership, MembershipStatistics
+from folkmoot.protocol.gossip.profile import Profile
+from folkmoot.protocol.gossip.seal import BOOT_MAX, NONCE_BYTES, KeyRing, Opener, Sealer
+from folkmoot.protocol.limits import GOSSIP_MAIL
+
+log = logging.getLogger(__name__)
+
+_LEAVE_GOSSIP_ROUNDS = 3
+
+
+class NodeExpelled(FolkmootError):
+    """The cluster knows this node id as one that left; ids are not taken back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What a node must remember across boots so that nobody mistakes its new words for old ones.
+
+    Args:
+        incarnation: the greatest ever used.
+        boot: the number of the latest boot.
+    """
+
+    incarnation: int
+    boot: int
+
+
+AskPeer = Callable[[Address, bytes | None, bytes], Awaitable[bytes]]
+
+
+@dataclass(slots=True)
+class GossipTraffic:
+    """Datagrams and bytes since the start.
+
+    Args:
+        sent_bytes: sealed datagrams and push-pull messages sent.
+        datagrams_sent: handed to the network.
+        datagrams_opened: authentic and new.
+        datagrams_refused: not sealed by a key of the ring, or malformed.
+        datagrams_repeated: authentic, and seen before.
+        datagrams_shed: dropped because the mailbox was full.
+    """
+
+    sent_bytes: int = 0
+    datagrams_sent: int = 0
+    datagrams_opened: int = 0
+    datagrams_refused: int = 0
+    datagrams_repeated: int = 0
+    datagrams_shed: int = 0
+
+
+class _Asked:
+    """A peer's push-pull request on its way through the mailbox, and the place for its answer."""
+
+    def __init__(self, request: push_pull.Request) -> None:
+        self.event = events.PushPullAsked(request)
+        self.answered = trio.Event()
+        self.answer = b""
+
+
+class MembershipActor:
+    """One node's membership, running.
+
+    Args:
+        environment: wall clock (for the boot number) and random generator.
+        cluster: the cluster's id; datagrams of another one do not open.
+        node_id: 16 bytes.
+        description: what this node says of itself, with the addresses others are to use.
+        datagrams: the bound gossip port.
+        ring: the gossip keys; replace its keys to rotate.
+        profile: the timings.
+        seeds: peers' ports to ask first.
+        load: the numbers of earlier boots, or None at the first.
+        store: makes the numbers durable before it returns.
+        ask_peer: sends a payload to a peer's `gossip.push_pull` and returns the answer's payload; raises
+            `FolkmootError` when there is none. With node id None whoever is at the address may answer.
+    """
+
+    def __init__(
+        self,
+        *,
+        environment: Environment,
+        cluster: str,
+        node_id: bytes,
+        description: Description,
+        datagrams: Datagrams,
+        ring: KeyRing,
+        profile: Profile,
+        seeds: Sequence[Address],
+        load: Callable[[], Numbers | None],
+        store: Callable[[Numbers], Awaitable[None]],
+        ask_peer: AskPeer,
+    ) -> None:
+        self._random = environment.random
+        self._datagrams = datagrams
+        self._profile = profile
+        self._store = store
+        self._ask_peer = ask_peer
+        self._numbers = next_numbers(load(), environment.wall.now_us())
+        self._core = Membership(
+            Member.alive(node_id, description, self._numbers.incarnation),
+            [Endpoint(*seed) for seed in seeds],
+            profile,
+            environment.random,
+            trio.current_time(),
+        )
+        self._sealer = Sealer(ring, cluster, node_id, self._numbers.boot)
+        self._opener = Opener(ring, cluster)
+        self._control: dict[events.Event, None] = {}
+        self._meta: Mapping[str, MetaValue] | None = None
+        self._mail: deque[events.Event | _Asked] = deque()
+        self._woken = trio.Event()
+        self._changed = trio.Event()
+        self._left = trio.Event()
+        self._expelled = False
+        self._version = 0
+        self._members: Mapping[bytes, Member] | None = None
+        self._traffic = GossipTraffic()
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Gossip until cancelled.
+
+        Raises:
+            NodeExpelled: this node id has left the cluster.
+        """
+        # After a failure this runs again, perhaps with an incarnation that could not be stored then.
+        self._numbers = replace(self._numbers, incarnation=self.own.incarnation)
+        await self._store(self._numbers)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._receive)
+            nursery.start_soon(self._measure_lag)
+            task_status.started()
+            while not self._expelled:
+                await self._turn(nursery)
+            nursery.cancel_scope.cancel()
+        raise NodeExpelled(
+            f"the cluster knows node {self.own.node_id.hex()} as one that has left, and a node id is never "
+            "taken back: start this node on a new data directory (`folkmoot init`)"
+        )
+
+    # What the rest of the node asks.
+
+    @property
+    def own(self) -> Member:
+        """This node as it wants to be known."""
+        return self._core.own
+
+    @property
+    def version(self) -> int:
+        """Counts the changes of `members()`."""
+        return self._version
+
+    async def wait_changed(self, seen: int) -> int:
+        """Wait until `version` is no longer `seen`, and return it; changes in between are seen as one."""
+        while self._version == seen:
+            await self._changed.wait()
+        return self._version
+
+    def members(self) -> Mapping[bytes, Member]:
+        """Every member ever heard of by node id, this one included; a snapshot that never changes."""
+        if self._members is None:
+            self._members = MappingProxyType({member.node_id: member for member in self._core})
+        return self._members
+
+    def alive(self, node_id: bytes) -> bool:
+        """Whether a node is held alive and is not suspected."""
+        member = self._core.get(node_id)
+        return member is not None and member.state is State.ALIVE
+
+    def reachable(self, node_id: bytes) -> bool:
+        """Whether a node is held alive, or is merely suspected."""
+        member = self._core.get(node_id)
+        return member is not None and member.is_live
+
+    def address_of(self, node_id: bytes) -> Address | None:
+        """Where a node's peers' port was last said to be; None when it is unknown or has left."""
+        member = self._core.get(node_id)
+        return None if member is None or member.state is State.LEFT else Address(*member.peer)
+
+    def neighbours(self, count: int) -> list[bytes]:
+        """Up to `count` live members that come after this one in the circle of ids."""
+        own = self.own.node_id
+        others = sorted(member.node_id for member in self._core if member.is_live and member.node_id != own)
+        after = [node_id for node_id in others if node_id > own]
+        return (after + others)[: min(count, len(others))]
+
+    def statistics(self) -> tuple[MembershipStatistics, GossipTraffic]:
+        """The core's figures, and the traffic's."""
+        return self._core.statistics(), replace(self._traffic)
+
+    # What the rest of the node reports.
+
+    def connection_reset(self, node_id: bytes) -> None:
+        """A peer link broke without goodbye."""
+        self._control_nowait(events.ConnectionReset(node_id))
+
+    def connection_refused(self, node_id: bytes) -> None:
+        """Nobody listens on a peer's port."""
+        self._control_nowait(events.ConnectionRefused(node_id))
+
+    def stream_alive(self, node_id: bytes) -> None:
+        """Bytes came in on a peer link."""
+        self._core.observe_stream(node_id, trio.current_time())
+
+    def update_meta(self, meta: Mapping[str, MetaValue]) -> None:
+        """Spread other small facts about this node; only the latest of quick updates is spread.
+
+        Raises:
+            WireError: `too_large`, when they do not fit into a datagram.
+        """
+        replace(self.own.description, meta=meta).encode()
+        self._meta = dict(meta)
+        self._woken.set()
+
+    async def leave(self) -> None:
+        """Leave for good: tell every member directly, and let the news spread a moment."""
+        self._control_nowait(events.LeaveAsked())
+        await self._left.wait()
+        await trio.sleep(_LEAVE_GOSSIP_ROUNDS * self._profile.gossip_interval_s)
+
+    async def handle_push_pull(self, payload: bytes) -> bytes:
+        """Answer a peer's `gossip.push_pull`.
+
+        Raises:
+            WireError: the payload is not a request (1xx), or this node is too busy (`busy`).
+        """
+        asked = _Asked(push_pull.decode_request(payload))
+        if not self._mail_nowait(asked):
+            raise WireError(BUSY, "this node has too much gossip waiting", retry_after_ms=1_000)
+        with trio.move_on_after(self._profile.push_pull_timeout_s):
+            await asked.answered.wait()
+            return asked.answer
+        raise WireError(BUSY, "this node's membership did not answer in time", retry_after_ms=1_000)
+
+    # How it runs.
+
+    def _control_nowait(self, event: events.Event) -> None:
+        self._control[event] = None
+        self._woken.set()
+
+    def _mail_nowait(self, mail: events.Event | _Asked) -> bool:
+        if len(self._mail) >= GOSSIP_MAIL:
+            return False
+        self._mail.append(mail)
+        self._woken.set()
+        return True
+
+    async def _turn(self, nursery: trio.Nursery) -> None:
+        """Wait for something to do and do it: evidence, then mail, then what time asks for."""
+        with trio.move_on_at(self._core.next_deadline()):
+            await self._woken.wait()
+        self._woken = trio.Event()
+        waiting: list[events.Event | _Asked] = list(self._control)
+        self._control.clear()
+        if self._meta is not None:
+            waiting.append(events.MetaUpdated(self._meta))
+            self._meta = None
+        waiting += self._mail
+        self._mail.clear()
+        for mail in waiting:
+            event = mail.event if isinstance(mail, _Asked) else mail
+            effects = self._core.handle(event, trio.current_time())
+            await self._perform(effects, mail if isinstance(mail, _Asked) else None, nursery)
+            if isinstance(mail, events.LeaveAsked):
+                self._left.set()
+        if self._core.next_deadline() <= trio.current_time():
+            await self._perform(self._core.tick(trio.current_time()), None, nursery)
+
+    async def _perform(
+        self, effects: list[events.Effect], asked: _Asked | None, nursery: trio.Nursery
+    ) -> None:
+        for effect in effects:
+            match effect:
+                case events.PersistIncarnation(incarnation):
+                    await self._store(replace(self._numbers, incarnation=incarnation))
+                    self._numbers = replace(self._numbers, incarnation=incarnation)
+                case events.SendDatagram():
+                    await self._send(effect)
+                case events.StartPushPull():
+                    self._assert_durable()
+                    nursery.start_soon(self._ask, effect)
+                case events.AnswerPushPull(answer):
+                    self._assert_durable()
+                    assert asked is not None, "an answer to a request nobody made"
+                    asked.answer = push_pull.encode(answer)
+                    self._traffic.sent_bytes += len(asked.answer)
+                    asked.answered.set()
+                case events.MemberChanged(member, before):
+                    self._publish(member, before)
+                case events.Expelled():
+                    self._expelled = True
+
+    def _assert_durable(self) -> None:
+        assert self._core.own.incarnation <= self._numbers.incarnation, "persist, then send"
+
+    async def _send(self, effect: events.SendDatagram) -> None:
+        self._assert_durable()
+        sealed = self._sealer.seal(effect.payload, self._random.randbytes(NONCE_BYTES))
+        self._traffic.datagrams_sent += 1
+        self._traffic.sent_bytes += len(sealed)
+        await self._datagrams.send(sealed, Address(*effect.endpoint), effect.node_id)
+
+    async def _ask(self, effect: events.StartPushPull) -> None:
+        """Carry one push-pull request to a peer and its outcome to the mailbox."""
+        payload = push_pull.encode(effect.request)
+        self._traffic.sent_bytes += len(payload)
+        outcome: events.Event = events.PushPullFailed(effect.endpoint)
+        try:
+            with trio.move_on_after(self._profile.push_pull_timeout_s):
+                answer = await self._ask_peer(Address(*effect.endpoint), effect.node_id, payload)
+                outcome = events.PushPullAnswered(effect.endpoint, push_pull.decode_answer(answer))
+        except FolkmootError as error:
+            log.debug("push-pull with %s: %s", Address(*effect.endpoint), error)
+        finally:
+            # There is always room for it: the core starts few requests, and waits for each outcome.
+            self._mail.append(outcome)
+            self._woken.set()
+
+    def _publish(self, member: Member, before: Member | None) -> None:
+        self._members = None
+        self._version += 1
+        self._changed.set()
+        self._changed = trio.Event()
+        if before is None or before.state is not member.state:
+            was = before.state.name.lower() if before else "unknown"
+            log.info(
+                "%s (%s) is %s, was %s", member.name, member.node_id.hex(), member.state.name.lower(), was
+            )
+
+    async def _receive(self) -> None:
+        """Open datagrams; what does not open is counted and forgotten."""
+        while True:
+            datagram, source = await self._datagrams.receive()
+            try:
+                opened = self._opener.open(datagram)
+                spoken = messages.decode(opened.payload)
+            except WireError as error:
+                if error.kind is CONFLICT:
+                    self._traffic.datagrams_repeated += 1
+                else:
+                    self._traffic.datagrams_refused += 1
+                continue
+            self._traffic.datagrams_opened += 1
+            event = events.DatagramReceived(opened.sender, Endpoint(*source), spoken)
+            if not self._mail_nowait(event):
+                self._traffic.datagrams_shed += 1
+
+    async def _measure_lag(self) -> None:
+        while True:
+            due = trio.current_time() + self._profile.lag_interval_s
+            await trio.sleep_until(due)
+            self._core.observe_lag(trio.current_time() - due)
+
+
+def next_numbers(earlier: Numbers | None, wall_us: int) -> Numbers:
+    """The numbers of this boot.
+
+    The boot number follows the clock in milliseconds where it can: a node whose disk was lost or restored
+    would otherwise count from a number its peers have seen, and they would drop its datagrams as repeats.
+
+    Args:
+        earlier: of the boot before, or None.
+        wall_us: microseconds since 1970.
+    """
+    if earlier is None:
+        earlier = Numbers(0, 0)
+    return Numbers(earlier.incarnation + 1, min(max(earlier.boot + 1, wall_us // 1_000), BOOT_MAX))
