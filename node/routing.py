@@ -25,7 +25,7 @@ class Router:
         self._liveness = liveness
 
     def candidates(self, slots: Sequence[Slot], exclude: Iterable[bytes] = ()) -> list[bytes]:
-        """The reachable nodes of `slots`: this node, its region's, the others'; suspects after all of them."""
+        """The reachable nodes of `slots`: this node, its region's, the others'; suspects last."""
         excluded = set(exclude)
         reachable = [
             node

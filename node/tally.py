@@ -51,7 +51,7 @@ class AckTally:
         return not levels.possible(level, self.slots, self.failed, self.region)
 
     async def wait_for(self, level: Level) -> bool:
-        """Wait until `level` is reached (True) or cannot be any more (False). The caller sets the deadline."""
+        """Wait until `level` is reached (True) or cannot be any more (False); the caller sets a deadline."""
         while not self.reached(level):
             if self.hopeless(level):
                 return False

@@ -31,7 +31,10 @@ def encode_canonical(value: Any) -> bytes:
         WireError: `not_canonical`, when the value holds nil, a float or another forbidden type.
     """
     assert_canonical_types(value)
-    return _canonical_encoder.encode(value)
+    try:
+        return _canonical_encoder.encode(value)
+    except (OverflowError, UnicodeEncodeError) as error:
+        raise WireError(NOT_CANONICAL, f"a value MessagePack cannot hold: {error}") from error
 
 
 def decode_canonical(data: bytes) -> Any:
@@ -59,7 +62,7 @@ def assert_canonical_types(value: Any, depth: int = limits.MESSAGE_DEPTH) -> Non
         return
     if kind is not dict and kind is not list and kind is not tuple:
         raise WireError(NOT_CANONICAL, f"a value of type {kind.__name__} has no canonical form")
-    if depth <= 1:
+    if depth < 1:
         raise WireError(NOT_CANONICAL, f"nested deeper than {limits.MESSAGE_DEPTH}")
     if len(value) > limits.MESSAGE_COLLECTION_ITEMS:
         raise WireError(TOO_LARGE, f"a collection of more than {limits.MESSAGE_COLLECTION_ITEMS} items")

@@ -20,6 +20,7 @@ from folkmoot.protocol.identity import KeyPair, is_account, verify
 from folkmoot.protocol.key import KINDS_UNDER_SUBJECT, cell_key
 from folkmoot.protocol.limits import (
     CELL_DEVICES,
+    MESSAGE_DEPTH,
     RECORD_BYTES,
     RECORD_ID_BYTES,
     SIGNATURE_BYTES,
@@ -209,13 +210,11 @@ def _read(payload: bytes) -> _Payload:
     try:
         fields = _decoder.decode(payload)
     except msgspec.ValidationError as error:
-        codec.decode_canonical(
-            payload
-        )  # a payload that is not canonical says so before it says what is missing
+        codec.decode_canonical(payload)  # if it is not canonical, that is said before what is missing
         raise WireError(BAD_REQUEST, f"the payload has the wrong shape: {error}") from error
     except codec.DecodeErrors as error:
         raise WireError(NOT_CANONICAL, f"the payload is not one MessagePack map: {error}") from error
-    codec.assert_canonical_types(fields.body, depth=14)
+    codec.assert_canonical_types(fields.body, depth=MESSAGE_DEPTH - 1)
     if _encoder.encode(fields) != payload:
         codec.decode_canonical(payload)  # passes when all that differs is a key this version does not know
         _refuse_spelled_defaults(fields)

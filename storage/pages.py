@@ -11,7 +11,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from folkmoot.protocol.crdt.cell import shown_frame, winner_frame
-from folkmoot.protocol.key import ITEM_AT, kind_prefix, place_prefix, prefix_end
+from folkmoot.protocol.key import ITEM_AT, kind_prefix, parse_key, place_prefix, prefix_end
 from folkmoot.protocol.limits import PAGE_LABELS_PER_POST, PAGE_ROWS_SCANNED, POST_ITEM_BYTES
 from folkmoot.storage import counts
 from folkmoot.storage.interface import Table, Transaction
@@ -101,6 +101,12 @@ def _labels(
         if len(of_post) < PAGE_LABELS_PER_POST:
             of_post.append(winner_frame(row_cell(key, row)))
     return labels
+
+
+def labels_of(transaction: Transaction, key: bytes) -> list[bytes]:
+    """The frames of the labels on the post at `key`, at most 16."""
+    place, _, item = parse_key(key)
+    return _labels(transaction, place, item, item).get(item, [])
 
 
 def _fitting(

@@ -132,6 +132,11 @@ class Store:
         with self._engine.begin() as transaction:
             return pages.author_page(transaction, place, before_item, limit=limit, bytes_max=bytes_max)
 
+    def labels_of(self, key: bytes) -> list[bytes]:
+        """See `pages.labels_of`."""
+        with self._engine.begin() as transaction:
+            return pages.labels_of(transaction, key)
+
     def counts_of(self, place_prefix: bytes, item: bytes) -> Counts:
         """The likes and reposts of one post."""
         with self._engine.begin() as transaction:

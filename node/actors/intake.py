@@ -150,7 +150,7 @@ class Intake:
         for entry in entries:
             if entry.record is not None and entry.error is None and not next(verdicts):
                 entry.error = WireError(
-                    BAD_SIGNATURE, "the signature does not match the payload and its signer"
+                    BAD_SIGNATURE, "the signature does not fit payload and signer"
                 )
 
     def _judge(self, entries: Sequence[_Entry], origin: Origin) -> None:
@@ -251,6 +251,6 @@ def _ahead(record: Record, latest_us: int) -> WireError | None:
         )
     if record.kind == "post" and post_time_ms(record.item) * 1000 > latest_us:
         return WireError(
-            BAD_REQUEST, "the time in the post's UUIDv7 is more than 5 minutes ahead of this node's"
+            BAD_REQUEST, "the post's UUIDv7 is more than 5 minutes ahead of this node's clock"
         )
     return None

@@ -145,7 +145,7 @@ class Reader:
             failed |= {node for node in chosen if node not in states}
             if not failed.intersection(chosen):
                 joined = await self._settle(keys, chosen, states)
-                return joined, levels.achieved(slots, set(chosen), self._router.region, read=True)
+                return joined, self._achieved(slots, chosen)
 
     async def _ask_all(
         self, nodes: Sequence[bytes], keys: list[bytes]
@@ -224,6 +224,9 @@ class Reader:
             await self._local.join(batch)
         else:
             await self._peers.call(node_id, "replica.join", batch.to_wire(), limits.REQUEST_TIMEOUT_S)
+
+    def _achieved(self, slots: tuple[Slot, ...], answered: Sequence[bytes]) -> dict[str, Any]:
+        return levels.achieved(slots, set(answered), self._router.region, read=True)
 
     def _unreachable(self, slots: tuple[Slot, ...], level: Level, failed: set[bytes]) -> WireError:
         reachable = set(self._router.candidates(slots, failed))

@@ -28,14 +28,12 @@ from folkmoot.protocol.errors import (
     WireError,
 )
 from folkmoot.protocol.feed.pages import PackedPage, pack_item, pack_page, pack_plain_page
-from folkmoot.protocol.key import HELD, KIND_AT, KIND_BYTE
+from folkmoot.protocol.key import held_key
 from folkmoot.protocol.record import signature_holds
 from folkmoot.protocol.ring import levels
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
 from folkmoot.storage.transaction import Admission, WriteTransaction
-
-_HELD_BYTE = KIND_BYTE[HELD]
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +268,7 @@ def _result(outcome: _Outcome, tally: AckTally | None, level: Level) -> PutResul
         return PutResult(outcome.status, acks, tally.slots)
     missed = WireError(
         LEVEL_UNREACHABLE,
-        f"kept on {len(acks)} of {len(tally.slots)} slots, which is less than {level}; send the same bytes again",
+        f"kept on {len(acks)} of {len(tally.slots)} slots, less than {level}; send the same bytes again",
         retry_after_ms=1000,
         details={
             "achieved": levels.achieved(tally.slots, tally.acked, tally.region),

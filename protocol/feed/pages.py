@@ -1,7 +1,7 @@
 """Pages on the wire: the result of `feed.author`, put together from bytes that are ready.
 
-An item is `{record, labels, counts}`. Record and labels are `[payload, signature]` frames exactly as they were
-signed and stored, so building a page is joining bytes: nothing is decoded and nothing is packed twice.
+An item is `{record, labels, counts}`. Record and labels are `[payload, signature]` frames exactly as they
+were signed and stored, so building a page is joining bytes: nothing is decoded and nothing packed twice.
 """
 
 from __future__ import annotations
