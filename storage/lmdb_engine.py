@@ -10,6 +10,8 @@ py-lmdb hands `Error` subclasses for what it finds; each is given one of this pa
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -46,6 +48,29 @@ def map_bytes_for(cap_bytes: int) -> int:
     """The size of the map for a disk cap: the cap and its headroom, in whole MiB."""
     size = cap_bytes + max(HEADROOM_BYTES_MIN, int(cap_bytes * HEADROOM_FRACTION))
     return -(-size // MIB) * MIB
+
+
+def audit(directory: Path) -> list[str]:
+    """Read the closed file of the store in `directory` page by page, without LMDB, and say what is wrong.
+
+    Opening a file whose pages are damaged can end the process; this cannot. It needs py-lmdb 3, and finds
+    nothing without it.
+
+    Raises:
+        StoreCorrupt: the file is so far from being LMDB's that there are no pages to read.
+        StoreUnusable, StoreReadOnly: it cannot be read.
+    """
+    if importlib.util.find_spec("lmdb.verify") is None:
+        return []
+    verifier = importlib.import_module("lmdb.verify")
+    data = directory / "store" / "data.mdb"
+    try:
+        problems: list[str] = verifier.verify(str(data))
+    except verifier.VerifyError as error:
+        raise StoreCorrupt(str(data), str(error)) from error
+    except OSError as error:
+        raise os_failure(data, error) from error
+    return problems
 
 
 class LmdbEngine:

@@ -1,0 +1,228 @@
+"""The full check of a store: everything derived is derived again and compared.
+
+Cells are the truth. Each must pass its checksum, be a cell that joins can reach, and stand at its own key;
+the log has exactly one row for each, at the sequence the cell's row names; block sums, counts and hint
+states equal their recomputation (invariant I10). Meant for a store that nobody writes to: the directory's
+lock sees to that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Final, NamedTuple
+
+from folkmoot.protocol.crdt.cell import Cell
+from folkmoot.protocol.crdt.flag import is_on
+from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.key import HELD, PLACE_PREFIX_BYTES, block_of, held_key, parse_key
+from folkmoot.protocol.limits import BLOCKS
+from folkmoot.storage import counts, rows
+from folkmoot.storage.errors import StoreCorrupt
+from folkmoot.storage.interface import Engine, Table, Transaction
+from folkmoot.storage.rows import NODE_BYTES, Counts
+from folkmoot.storage.transaction import SEQUENCE
+
+FINDINGS_MAX: Final = 1_000
+PROGRESS_ROWS: Final = 1_000
+
+
+class Finding(NamedTuple):
+    """Something that is not as it must be: in which table, at which key (hex or name), and what."""
+
+    table: str
+    where: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What a check saw.
+
+    Args:
+        cells, log, blocks, counts, hints, meta: rows read, by table.
+        signatures: signatures checked.
+        findings: what is wrong, at most `FINDINGS_MAX` of them.
+        findings_left_off: how many more there were.
+    """
+
+    cells: int
+    log: int
+    blocks: int
+    counts: int
+    hints: int
+    meta: int
+    signatures: int
+    findings: tuple[Finding, ...]
+    findings_left_off: int
+
+    @property
+    def ok(self) -> bool:
+        return not self.findings
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain values."""
+        plain = asdict(self)
+        plain["findings"] = [finding._asdict() for finding in self.findings]
+        return {"ok": self.ok, **plain}
+
+
+def verify(
+    engine: Engine,
+    *,
+    signatures: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> VerifyReport:
+    """Check everything in a store.
+
+    Args:
+        engine: of a store that nobody else has open.
+        signatures: check those too, about 60 µs each.
+        progress: called now and then with cells done and cells in all.
+    """
+    with engine.begin() as transaction:
+        return _Check(transaction, signatures, progress).run()
+
+
+class _Check:
+    def __init__(
+        self, transaction: Transaction, signatures: bool, progress: Callable[[int, int], None]
+    ) -> None:
+        self._transaction = transaction
+        self._check_signatures = signatures
+        self._progress = progress
+        self._findings: list[Finding] = []
+        self._left_off = 0
+        self._signatures = 0
+        self._rows = dict.fromkeys(Table, 0)
+        self._block_cells = [0] * BLOCKS
+        self._block_totals = [0] * BLOCKS
+        self._sequence = 0
+        self._place = b""
+        self._counts: dict[bytes, Counts] = {}
+
+    def run(self) -> VerifyReport:
+        for stage in (self._meta, self._cells, self._log, self._blocks, self._hints):
+            try:
+                stage()
+            except StoreCorrupt as error:
+                self._find(error.where, "", error.reason)
+        return VerifyReport(
+            cells=self._rows[Table.CELLS],
+            log=self._rows[Table.LOG],
+            blocks=self._rows[Table.BLOCKS],
+            counts=self._rows[Table.COUNTS],
+            hints=self._rows[Table.HINTS],
+            meta=self._rows[Table.META],
+            signatures=self._signatures,
+            findings=tuple(self._findings),
+            findings_left_off=self._left_off,
+        )
+
+    def _find(self, table: Table | str, where: bytes | str, what: str) -> None:
+        if len(self._findings) == FINDINGS_MAX:
+            self._left_off += 1
+            return
+        name = table.name.lower() if isinstance(table, Table) else table
+        self._findings.append(Finding(name, where.hex() if isinstance(where, bytes) else where, what))
+
+    def _scan(self, table: Table, start: bytes = b"", stop: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        for row in self._transaction.scan(table, start, stop):
+            self._rows[table] += 1
+            yield row
+
+    def _meta(self) -> None:
+        for name, row in self._scan(Table.META):
+            try:
+                value = rows.row_meta(name, row)
+            except StoreCorrupt as error:
+                self._find(Table.META, name.decode(errors="replace"), error.reason)
+                continue
+            if name == SEQUENCE:
+                self._sequence = int.from_bytes(value, "big")
+
+    def _cells(self) -> None:
+        total = self._transaction.count(Table.CELLS)
+        for key, row in self._scan(Table.CELLS):
+            if key[:PLACE_PREFIX_BYTES] != self._place:
+                self._compare_counts(key[:PLACE_PREFIX_BYTES])
+            try:
+                self._cell(key, row)
+            except StoreCorrupt as error:
+                self._find(Table.CELLS, key, error.reason)
+            if self._rows[Table.CELLS] % PROGRESS_ROWS == 0:
+                self._progress(self._rows[Table.CELLS], total)
+        self._compare_counts(b"")
+        self._progress(self._rows[Table.CELLS], total)
+        stray = self._transaction.count(Table.COUNTS) - self._rows[Table.COUNTS]
+        if stray:
+            self._find(Table.COUNTS, "", f"{stray} rows of counts under places without cells")
+
+    def _cell(self, key: bytes, row: bytes) -> None:
+        data = rows.row_cell(key, row)
+        block = block_of(key)
+        self._block_cells[block] += 1
+        self._block_totals[block] += int.from_bytes(rows.cell_hash(key, data), "big")
+        sequence = rows.row_sequence(row)
+        if sequence > self._sequence:
+            self._find(Table.CELLS, key, f"changed at sequence {sequence}, and {self._sequence} was the last")
+        if self._transaction.get(Table.LOG, rows.log_key_of(key, sequence)) != key:
+            self._find(Table.CELLS, key, f"the log does not have it at sequence {sequence}")
+        try:
+            cell = Cell.decode(data)
+            kind = parse_key(key).kind
+        except WireError as error:
+            self._find(Table.CELLS, key, error.message)
+            return
+        if key != (held_key(cell.key) if kind == HELD else cell.key):
+            self._find(Table.CELLS, key, f"it holds the cell of key {cell.key.hex()}")
+        if rows.is_counted(key) and is_on(cell):
+            counts.add(self._counts, key)
+        if self._check_signatures:
+            self._verify_signatures(key, cell)
+
+    def _verify_signatures(self, key: bytes, cell: Cell) -> None:
+        for record in cell.records():
+            self._signatures += 1
+            try:
+                record.verify()
+            except WireError as error:
+                self._find(Table.CELLS, key, error.message)
+
+    def _compare_counts(self, next_place: bytes) -> None:
+        """Compare the counts of the place whose cells have all been seen, and go on to the next."""
+        kept: dict[bytes, Counts] = {}
+        if self._place:
+            # Keys of a place are its prefix and 16 bytes: with 17 bytes of 0xff behind, past every one.
+            stop = self._place + b"\xff" * 17
+            kept = {key: rows.unpack_counts(row) for key, row in self._scan(Table.COUNTS, self._place, stop)}
+        for key in sorted(kept.keys() | self._counts.keys()):
+            found, derived = kept.get(key, rows.NO_COUNTS), self._counts.get(key, rows.NO_COUNTS)
+            if found != derived or (key in kept and found == rows.NO_COUNTS):
+                self._find(Table.COUNTS, key, f"kept as {tuple(found)}, counted as {tuple(derived)}")
+        self._place = next_place
+        self._counts = {}
+
+    def _log(self) -> None:
+        seen = sum(1 for _ in self._scan(Table.LOG))
+        if seen != self._rows[Table.CELLS]:
+            self._find(Table.LOG, "", f"{seen} rows for {self._rows[Table.CELLS]} cells")
+
+    def _blocks(self) -> None:
+        kept = {int.from_bytes(key, "big"): rows.unpack_block(row) for key, row in self._scan(Table.BLOCKS)}
+        for block in range(BLOCKS):
+            derived = self._block_cells[block], self._block_totals[block] & rows.SUM_MASK
+            if kept.get(block, (0, 0)) != derived:
+                self._find(Table.BLOCKS, rows.block_key(block), "its count or sum is not that of its cells")
+
+    def _hints(self) -> None:
+        waiting: dict[bytes, int] = {}
+        for key, _ in self._scan(Table.HINTS):
+            waiting[key[:NODE_BYTES]] = waiting.get(key[:NODE_BYTES], 0) + 1
+        for node, row in self._scan(Table.HINT_NODES):
+            said = rows.unpack_hint_node(row).waiting
+            found = waiting.pop(node, 0)
+            if said != found:
+                self._find(Table.HINT_NODES, node, f"{found} hints, and {said} counted")
+        for node in sorted(waiting):
+            self._find(Table.HINT_NODES, node, f"{waiting[node]} hints that are not counted")
