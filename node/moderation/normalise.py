@@ -12,9 +12,10 @@ A text is looked at in several *views*, because every way of undressing a text a
   if it has a letter that was written as one: `455` is a number.
 
 Words of a list are folded by the same function, so that both sides always agree. Two texts are equal under
-NFKC exactly when they are equal under NFKD; folding decomposes because that needs no context (UAX #15), so
-that the original place of each folded code point is known by counting. Views are made fast and without
-places; places are traced only for a view that had a hit.
+NFKC exactly when they are equal under NFKD; folding decomposes, because that needs no context but for the
+order of several marks on one letter, which is left as written (UAX #15). So the original place of each
+folded code point is known by counting. Views are made fast and without places; places are traced only for a
+view that had a hit.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 # Combining classes of marks through (1), above and below (200 on) letters: é, zalgo. Those in between are
 # vowels, viramas and voicing marks, without which words of Indic, Thai, Hebrew or Japanese would change.
 _DIACRITIC_CLASSES: Final = frozenset({1, *range(200, 256)})
+
+_FOLDING_ENTRIES: Final = 32_768
 
 _BLANKS: Final = re.compile(r"\s+")
 # Four or more single letters or digits with the same thing between them.
@@ -131,9 +134,11 @@ def is_word_character(character: str) -> bool:
 
 
 class _Folding(dict[int, str]):
-    """Code point → its folded form, worked out when first met; at most one entry per code point."""
+    """Code point → its folded form, worked out when met; forgets all when a text has met too many."""
 
     def __missing__(self, code: int) -> str:
+        if len(self) >= _FOLDING_ENTRIES:
+            self.clear()
         self[code] = form = _fold_code_point(chr(code))
         return form
 

@@ -17,6 +17,44 @@ from tests.moderation.documents import FILE, HEAD, document, pattern, rule, word
 
 POLICIES = Path(__file__).resolve().parent.parent.parent / "configs" / "policies"
 
+MUCH_IS_WRONG = """\
+version = 2
+name = "Not A Slug"
+unicode = "14.0.0"
+colour = "red"
+
+[[lists]]
+id = "bad"
+category = "test"
+severity = 9
+match = "sometimes"
+words = [
+    "fine",
+    3,
+    "",
+    "\u200b",
+]
+
+[[patterns]]
+id = "bad"
+category = "test"
+severity = true
+regex = '(a)\\1'
+
+[[rules]]
+id = "one"
+when = ["bad", "gone"]
+then = "label"
+reason = "So."
+
+[[rules]]
+id = "one"
+when = []
+then = "refuse"
+label = "x"
+reason = "   "
+"""
+
 
 def problems_of(text: str | bytes) -> list[str]:
     """What is wrong with a document, each as `line: sentence`."""
@@ -56,44 +94,7 @@ def test_the_policies_we_ship_are_valid_and_bear_their_name(name: str) -> None:
 
 
 def test_all_problems_are_told_at_once_each_at_its_line() -> None:
-    text = """\
-version = 2
-name = "Not A Slug"
-unicode = "14.0.0"
-colour = "red"
-
-[[lists]]
-id = "bad"
-category = "test"
-severity = 9
-match = "sometimes"
-words = [
-    "fine",
-    3,
-    "",
-    "\u200b",
-]
-
-[[patterns]]
-id = "bad"
-category = "test"
-severity = true
-regex = '(a)\\1'
-
-[[rules]]
-id = "one"
-when = ["bad", "gone"]
-then = "label"
-reason = "So."
-
-[[rules]]
-id = "one"
-when = []
-then = "refuse"
-label = "x"
-reason = "   "
-"""
-    told = problems_of(text)
+    told = problems_of(MUCH_IS_WRONG)
     expected = {
         "1: format version 2",
         "2: name is 'Not A Slug'",
