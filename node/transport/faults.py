@@ -76,14 +76,15 @@ class LinkFaults:
         """The faults that are set: node id in hexadecimal → fields."""
         return {node_id.hex(): asdict(fault) for node_id, fault in sorted(self._faults.items())}
 
-    def datagram_delay_s(self, node_id: bytes | None) -> float | None:
-        """When a datagram to `node_id` should leave: seconds from now; None when it is lost."""
+    def loses(self, node_id: bytes | None) -> bool:
+        """Whether the next datagram to `node_id` is lost; never when nobody knows who is there."""
         fault = self._faults.get(node_id) if node_id is not None else None
-        if fault is None:
-            return 0.0
-        if fault.cut or self._random.random() < fault.loss:
-            return None
-        return self._delay_s(fault)
+        return fault is not None and (fault.cut or self._random.random() < fault.loss)
+
+    def delay_s(self, node_id: bytes | None) -> float:
+        """By how many seconds the next datagram to `node_id` is late."""
+        fault = self._faults.get(node_id) if node_id is not None else None
+        return 0.0 if fault is None else self._late_s(fault)
 
     async def hold(self, node_id: bytes, size_bytes: int) -> None:
         """Wait until so many bytes of a stream may leave for `node_id`."""
@@ -91,12 +92,12 @@ class LinkFaults:
             await self._changed.wait()
         if fault is not None:
             pace_s = size_bytes / fault.rate_bytes_s if fault.rate_bytes_s else 0.0
-            await trio.sleep(self._delay_s(fault) + pace_s)
+            await trio.sleep(self._late_s(fault) + pace_s)
 
     def __contains__(self, node_id: bytes) -> bool:
         return node_id in self._faults
 
-    def _delay_s(self, fault: Fault) -> float:
+    def _late_s(self, fault: Fault) -> float:
         return (fault.delay_ms + self._random.random() * fault.jitter_ms) / 1000
 
     def _wake(self) -> None:

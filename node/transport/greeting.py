@@ -76,7 +76,9 @@ def _judge(greeting: dict[Any, Any], own: NodeName, proven: NodeName | None) -> 
     if not isinstance(cluster, str) or not isinstance(node_id, bytes) or len(node_id) != 16:
         raise HandshakeFailed("a greeting without cluster and node id")
     if cluster != own.cluster:
-        raise WrongCluster(f"node {node_id.hex()} is of cluster {cluster[:80]!r}, this one of {own.cluster!r}")
+        raise WrongCluster(
+            f"node {node_id.hex()} is of cluster {cluster[:80]!r}, this one of {own.cluster!r}"
+        )
     if proven is not None and proven != (cluster, node_id):
         raise Untrusted(f"node {node_id.hex()} of {cluster!r} greets with the certificate of {proven}")
     if node_id == own.node_id:

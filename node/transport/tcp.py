@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import ipaddress
 import logging
@@ -22,6 +23,7 @@ from folkmoot.node.transport.errors import (
 from folkmoot.node.transport.faults import FaultyStream, LinkFaults
 from folkmoot.node.transport.interface import Accepted, AcceptHandler, Address, Datagrams
 from folkmoot.node.transport.tls import NodeTls, TlsFiles
+from folkmoot.node.transport.udp import open_udp
 from folkmoot.protocol import limits
 
 logger = logging.getLogger(__name__)
@@ -109,6 +111,7 @@ class TcpListener:
             logger.info("%s did not finish its handshake with %s in time", remote, self._address)
         except TransportError as error:
             logger.warning("refused %s at %s: %s", remote, self._address, error)
+            await _linger(stream)
         return None
 
 
@@ -126,7 +129,6 @@ class TcpNetwork:
     """
 
     def __init__(self, name: NodeName, tls: TlsFiles | None, faults: LinkFaults) -> None:
-        assert name.node_id is not None, "a network belongs to a node"
         self._name = name
         self._tls = None if tls is None else NodeTls(tls, name)
         self._faults = faults
@@ -151,9 +153,7 @@ class TcpNetwork:
             raise HandshakeFailed(sentence) from error
 
     async def open_datagrams(self, address: Address) -> Datagrams:
-        from folkmoot.node.transport.udp import UdpDatagrams
-
-        return await UdpDatagrams.open(address, self._faults)
+        return await open_udp(address, self._faults)
 
     async def _greet(
         self, raw: trio.SocketStream, address: Address, node_id: bytes | None
@@ -207,6 +207,14 @@ class TcpNetwork:
                 raise AddressInUse(f"{address} is taken: another process listens there") from error
             raise TransportError(f"cannot listen on {address}: {error.strerror}") from error
         return trio.SocketListener(bound)
+
+
+async def _linger(stream: trio.SocketStream) -> None:
+    """Let the other end read why it was refused: closing over unread bytes would reset that away."""
+    with trio.move_on_after(limits.CLOSE_TIMEOUT_S), contextlib.suppress(trio.BrokenResourceError):
+        await stream.send_eof()
+        while await stream.receive_some(limits.RECEIVE_CHUNK_BYTES):
+            pass
 
 
 async def _resolve(address: Address) -> tuple[int, tuple[str, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,6 +130,7 @@ async def _shake_hands(stream: trio.SSLStream[trio.SocketStream], who: str, ca: 
     try:
         await stream.do_handshake()
     except trio.BrokenResourceError as error:
+        await _send_alert(stream)
         cause = error.__cause__
         if isinstance(cause, ssl.SSLCertVerificationError):
             raise Untrusted(
@@ -138,3 +140,15 @@ async def _shake_hands(stream: trio.SSLStream[trio.SocketStream], who: str, ca: 
         if alert := alert_of(error):
             raise Untrusted(f"{who} did not accept this node's certificate: {alert}") from error
         raise HandshakeFailed(f"{who} does not speak TLS 1.3: {cause or 'it hung up'}") from error
+
+
+async def _send_alert(stream: trio.SSLStream[trio.SocketStream]) -> None:
+    """Tell the other end why the handshake failed.
+
+    OpenSSL has written the alert, and trio leaves it where it lies; without it the other end would see
+    nothing but a closed connection. The name is private to trio: a test notices when it goes.
+    """
+    alert: bytes = stream._outgoing.read()
+    if alert:
+        with contextlib.suppress(trio.BrokenResourceError):
+            await stream.transport_stream.send_all(alert)
