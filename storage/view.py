@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from itertools import islice
 
 from folkmoot.protocol.sync.fingerprint import Fingerprint
 from folkmoot.protocol.sync.view import BlockView, Leaf
@@ -22,8 +23,8 @@ def block_view(store: Store) -> BlockView:
                 for key, row in transaction.scan(Table.BLOCKS, rows.block_key(first), stop)
             ]
 
-    def scan(start: bytes, end: bytes) -> Iterator[Leaf]:
+    def scan(start: bytes, end: bytes, limit: int | None) -> Iterable[Leaf]:
         with store.engine.begin() as transaction:
-            yield from list(blocks.hashes(transaction, start, end))
+            return list(islice(blocks.hashes(transaction, start, end), limit))
 
     return BlockView(sums, scan)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from folkmoot.protocol import codec
-from folkmoot.protocol.errors import BAD_REQUEST, STALE_TOPOLOGY, WireError
+from folkmoot.protocol.errors import STALE_TOPOLOGY, WireError
 from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeId, RangeMap
 from folkmoot.protocol.ring.roster import Epoch
 from msgspec import Struct
@@ -63,20 +63,3 @@ def check(ranges: RangeMap, claim: Claim) -> RangeDescriptor:
         f"range {claim.range} is at epoch {epoch} here and {claim.epoch} in the request: {behind} is behind",
         details={"range": claim.range, "epoch": epoch},
     )
-
-
-def check_holder(descriptor: RangeDescriptor, node_id: bytes, keys: list[bytes]) -> None:
-    """Check that this node holds the range and that the keys of a request lie in it.
-
-    Raises:
-        WireError: `stale_topology` when the node holds no slot of it; `bad_request` for a key outside.
-    """
-    if node_id not in descriptor.nodes():
-        raise WireError(
-            STALE_TOPOLOGY,
-            f"this node holds no slot of range {descriptor.id} at epoch {descriptor.epoch}",
-            details={"range": descriptor.id, "epoch": descriptor.epoch},
-        )
-    for key in keys:
-        if not descriptor.covers(key):
-            raise WireError(BAD_REQUEST, f"key {key.hex()} does not lie in range {descriptor.id}")

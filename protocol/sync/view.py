@@ -8,7 +8,6 @@ space; ranges are half-open.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
 from typing import Protocol
 
 from folkmoot.protocol.key import block_of, block_start
@@ -50,13 +49,13 @@ class BlockView:
 
     Args:
         sums: the non-empty blocks from the first number to before the second, in order.
-        scan: the leaves of a range, in order.
+        scan: the first leaves of a range in order, as many as the limit says; all of them without one.
     """
 
     def __init__(
         self,
         sums: Callable[[int, int], Iterable[tuple[int, Fingerprint]]],
-        scan: Callable[[bytes, bytes], Iterator[Leaf]],
+        scan: Callable[[bytes, bytes, int | None], Iterable[Leaf]],
     ) -> None:
         self._sums = sums
         self._scan = scan
@@ -72,12 +71,12 @@ class BlockView:
         """See `View`."""
         weights = [(bound, part.count) for bound, part in self._parts(start, end) if part.count]
         if len(weights) == 1:
-            weights = [(key, 1) for key, _ in self._scan(start, end)]
+            weights = [(key, 1) for key, _ in self._scan(start, end, None)]
         return balanced_bounds(weights, parts)
 
     def leaves(self, start: bytes, end: bytes, limit: int) -> list[Leaf]:
         """See `View`."""
-        return list(islice(self._scan(start, end), limit))
+        return list(self._scan(start, end, limit))
 
     def _parts(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, Fingerprint]]:
         """The range as consecutive parts (first bound, fingerprint), none longer than a block."""
@@ -93,7 +92,7 @@ class BlockView:
             yield block_start(last), self._scanned(block_start(last), end)
 
     def _scanned(self, start: bytes, end: bytes) -> Fingerprint:
-        return Fingerprint.of(leaf for _, leaf in self._scan(start, end))
+        return Fingerprint.of(leaf for _, leaf in self._scan(start, end, None))
 
 
 def balanced_bounds(weights: Sequence[tuple[bytes, int]], parts: int) -> list[bytes]:

@@ -9,7 +9,7 @@ from folkmoot.protocol.errors import BAD_REQUEST, STALE_TOPOLOGY, WireError
 from folkmoot.protocol.ring import epochs
 from folkmoot.protocol.ring.epochs import Claim
 
-from tests.ring.samples import descriptor, node_id, thirds
+from tests.ring.samples import descriptor, thirds
 
 RANGES = thirds().replace(descriptor(1, 3, b"\x40", b"\x80"))
 
@@ -43,16 +43,3 @@ def test_a_request_without_a_claim_is_refused(params: Any) -> None:
     with pytest.raises(WireError) as caught:
         Claim.from_params(params)
     assert caught.value.kind is BAD_REQUEST
-
-
-def test_a_holder_answers_for_the_keys_of_its_range_only() -> None:
-    found = RANGES.lookup(b"\x41")
-    epochs.check_holder(found, node_id(1), [b"\x40", b"\x7f\xff"])
-    with pytest.raises(WireError) as caught:
-        epochs.check_holder(found, node_id(2), [])
-    assert caught.value.kind is STALE_TOPOLOGY
-    assert caught.value.details == {"range": 1, "epoch": 3}
-    for outside in (b"\x3f", b"\x80"):
-        with pytest.raises(WireError, match="does not lie in range 1") as refused:
-            epochs.check_holder(found, node_id(1), [b"\x41", outside])
-        assert refused.value.kind is BAD_REQUEST

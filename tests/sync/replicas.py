@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 from folkmoot.protocol.key import block_of
 from folkmoot.protocol.limits import SYNC_FRAME_BYTES, SYNC_PAGE_ITEMS
@@ -35,10 +35,11 @@ class Replica:
         for key, leaf in leaves:
             sums[block_of(key)] = sums.get(block_of(key), Fingerprint()).add(leaf)
 
-        def scan(start: bytes, end: bytes) -> Iterator[Leaf]:
-            for at in range(bisect_left(keys, start), len(keys) if end == b"" else bisect_left(keys, end)):
-                self.leaves_scanned += 1
-                yield leaves[at]
+        def scan(start: bytes, end: bytes, limit: int | None) -> list[Leaf]:
+            stop = len(keys) if end == b"" else bisect_left(keys, end)
+            found = leaves[bisect_left(keys, start) : stop][:limit]
+            self.leaves_scanned += len(found)
+            return found
 
         def between(first: int, last: int) -> list[tuple[int, Fingerprint]]:
             return [(block, total) for block, total in sums.items() if first <= block < last]
