@@ -150,11 +150,17 @@ class Reading(Protocol):
         """The label records on the posts with these keys, as `[payload, signature]`."""
         ...
 
+
+class FeedReading(Protocol):
+    """Answers reads of feeds and profiles."""
+
     async def author_page(
         self, account: bytes, before: bytes | None, limit: int, level: Level, token: Token
     ) -> PackedPage: ...
 
-    async def profile(self, account: bytes) -> dict[str, Any]: ...
+    async def profile(self, account: bytes) -> dict[str, Any]:
+        """The fields of a profile by their names."""
+        ...
 
 
 class LocalReplica(Protocol):
@@ -167,6 +173,8 @@ class LocalReplica(Protocol):
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]: ...
 
     def labels(self, key: bytes) -> list[bytes]: ...
+
+    def profile(self, account: bytes) -> list[bytes]: ...
 
     def page(self, place: bytes, before: bytes | None, limit: int) -> PackedPage: ...
 

@@ -14,8 +14,10 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from folkmoot.node.transport.faults import LinkFaults
 from folkmoot.node.transport.interface import Network
 from folkmoot.protocol.identity import KeyPair
+from folkmoot.storage.store import Owner
 
 if TYPE_CHECKING:
     from folkmoot.node.commits import Commits
@@ -42,8 +44,12 @@ class Executor(Protocol):
 class Disk(Protocol):
     """Where a node's store lives."""
 
-    def open(self, directory: Path) -> Commits:
+    def open(self, directory: Path, owner: Owner) -> Commits:
         """Open (or create) the store in `directory`.
+
+        Args:
+            directory: made when it does not exist.
+            owner: the node and cluster whose store it must be.
 
         Raises:
             StorageError: locked by another daemon, corrupt, read-only, or of a newer schema.
@@ -74,6 +80,8 @@ class Environment:
         disk: see `Disk`.
         executor: for signature batches and other pure, slow work.
         secrets: the node's keys.
+        faults: planted on links to peers by operators, when the configuration allows it.
+        process_id: by which the machine knows this node.
     """
 
     wall: WallClock
@@ -82,3 +90,5 @@ class Environment:
     disk: Disk
     executor: Executor
     secrets: Secrets
+    faults: LinkFaults
+    process_id: int

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from folkmoot.node.accounts import AccountKeys
 from folkmoot.node.actors.session import Asker, Method
-from folkmoot.node.contracts import Read, Reading
+from folkmoot.node.contracts import FeedReading, Read, Reading
 from folkmoot.node.rpc import Packed
 from folkmoot.protocol import codec, limits, messages
 from folkmoot.protocol.connection import Params
@@ -46,14 +46,14 @@ class Identity:
     Args:
         node_id: 32 hex digits.
         name, region, cluster: labels.
-        operators: accounts (34 bytes) with the operator role.
+        operators: accounts (34 bytes) with the operator role; a reload changes the set.
     """
 
     node_id: str
     name: str
     region: str
     cluster: str
-    operators: frozenset[bytes]
+    operators: set[bytes]
 
 
 class ClusterView(Protocol):
@@ -69,7 +69,8 @@ class Methods:
 
     Args:
         identity: this node.
-        reading: answers reads.
+        reading: answers reads of cells.
+        feeds: answers reads of feeds and profiles.
         accounts: which keys an account has.
         now_ms: the wall clock.
         cluster: see `ClusterView`.
@@ -79,12 +80,14 @@ class Methods:
         self,
         identity: Identity,
         reading: Reading,
+        feeds: FeedReading,
         accounts: AccountKeys,
         now_ms: Callable[[], int],
         cluster: ClusterView,
     ) -> None:
         self._identity = identity
         self._reading = reading
+        self._feeds = feeds
         self._accounts = accounts
         self._now_ms = now_ms
         self._cluster = cluster
@@ -175,9 +178,7 @@ class Methods:
         if feed.cursor is not None:
             before = cursors.decode(CursorKind.AUTHOR, feed.account, feed.cursor)
         token = Token.decode(feed.token) if feed.token else Token()
-        page = await self._reading.author_page(
-            feed.account, before, feed.limit, parse_level(feed.level), token
-        )
+        page = await self._feeds.author_page(feed.account, before, feed.limit, parse_level(feed.level), token)
         cursor = None if page.resume is None else cursors.encode(CursorKind.AUTHOR, feed.account, page.resume)
         return Packed(pack_result(page, cursor, feed.token or token.encode()))
 
@@ -186,7 +187,7 @@ class Methods:
         account = codec.shaped(params, messages.AccountGet, "account.get").account
         if not is_account(account):
             raise WireError(BAD_REQUEST, "account is not an account id of 34 bytes")
-        profile = await self._reading.profile(account)
+        profile = await self._feeds.profile(account)
         return {
             "account": account,
             "keys": self._accounts.keys_of(account),

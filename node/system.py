@@ -1,12 +1,26 @@
-"""The environment of a real node: this machine's clock, generator, sockets, disk and threads."""
+"""The environment of a real node: this machine's clock, generator, sockets, disk, threads and key files."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
+from random import SystemRandom
 from typing import TypeVar
 
 import trio
+from folkmoot.node.certificates import NodeName
+from folkmoot.node.commits import ThreadCommits
+from folkmoot.node.data_directory import DataDirectory, read_gossip_ring
+from folkmoot.node.environment import Environment
+from folkmoot.node.settings import NodeConfig
+from folkmoot.node.transport.faults import LinkFaults
+from folkmoot.node.transport.tcp import TcpNetwork
+from folkmoot.node.transport.tls import TlsFiles
+from folkmoot.protocol.identity import KeyPair
+from folkmoot.storage.lmdb_engine import LmdbEngine
+from folkmoot.storage.store import LOG_ID_BYTES, Owner, Store
 
 T = TypeVar("T")
 
@@ -24,7 +38,76 @@ class ThreadExecutor:
     """Runs work on a few threads of its own, so that nothing else in the process can starve it."""
 
     def __init__(self) -> None:
-        self._limiter = trio.CapacityLimiter(VERIFY_THREADS)
+        self._limiter: trio.CapacityLimiter | None = None
 
     async def run(self, work: Callable[[], T]) -> T:
+        if self._limiter is None:
+            self._limiter = trio.CapacityLimiter(VERIFY_THREADS)
         return await trio.to_thread.run_sync(work, limiter=self._limiter)
+
+
+class LmdbDisk:
+    """Stores in LMDB.
+
+    Args:
+        cap_bytes: the disk cap.
+        random: draws the log id of a new store.
+    """
+
+    def __init__(self, cap_bytes: int, random: SystemRandom) -> None:
+        self._cap_bytes = cap_bytes
+        self._random = random
+
+    def open(self, directory: Path, owner: Owner) -> ThreadCommits:
+        engine = LmdbEngine(directory, cap_bytes=self._cap_bytes)
+        try:
+            store = Store(engine, owner=owner, fresh_log_id=self._random.randbytes(LOG_ID_BYTES))
+        except BaseException:
+            engine.close()
+            raise
+        return ThreadCommits(store)
+
+
+class FileSecrets:
+    """The keys in a node's data directory.
+
+    Args:
+        config: names the directory, and the gossip ring when it lies elsewhere.
+    """
+
+    def __init__(self, config: NodeConfig) -> None:
+        self._directory = DataDirectory(config.node.data)
+        self._ring = config.gossip.keys_file or self._directory.gossip_ring_file
+
+    def service(self) -> KeyPair:
+        return self._directory.service_key()
+
+    def gossip_ring(self) -> tuple[bytes, ...]:
+        return read_gossip_ring(self._ring)
+
+
+def machine_environment(config: NodeConfig) -> Environment:
+    """The environment of a node on this machine.
+
+    Args:
+        config: with the node id filled in.
+
+    Raises:
+        FolkmootError: certificates or keys are missing or wrong.
+    """
+    assert config.node.id is not None, "the node id is read before the environment is made"
+    random = SystemRandom()
+    tls = config.tls
+    files = None if tls.mode == "off" else TlsFiles(tls.ca, tls.certificate, tls.key)
+    faults = LinkFaults(random)
+    name = NodeName(config.cluster.id, bytes.fromhex(config.node.id))
+    return Environment(
+        wall=SystemWallClock(),
+        random=random,
+        network=TcpNetwork(name, files, faults),
+        disk=LmdbDisk(config.store.disk_cap, random),
+        executor=ThreadExecutor(),
+        secrets=FileSecrets(config),
+        faults=faults,
+        process_id=os.getpid(),
+    )

@@ -14,6 +14,8 @@ import trio
 from folkmoot.node.contracts import LocalReplica, Peers, PeerUnreachable, Reading, Topology
 from folkmoot.node.routing import Router
 from folkmoot.protocol import codec, limits
+from folkmoot.protocol.crdt import register
+from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.errors import LEVEL_UNREACHABLE, STALE_TOPOLOGY, WireError
 from folkmoot.protocol.feed.pages import PackedPage, array_header
 from folkmoot.protocol.key import kind_prefix
@@ -90,6 +92,29 @@ class FeedReader:
                 return first
             await self._reading.get(_keys_of(pages.values()), level, Token())
             return await self._ask(readers[0], owner, account, before, limit)
+
+    async def profile(self, account: bytes) -> dict[str, Any]:
+        """The fields of a profile, from the nearest replica that answers.
+
+        Raises:
+            WireError: `level_unreachable`.
+        """
+        owner = self._topology.where(kind_prefix(account, "profile"))
+        for node_id in self._router.candidates(owner.slots):
+            try:
+                cells = await self._profile_at(node_id, owner, account)
+            except (WireError, PeerUnreachable):
+                continue
+            fields = [Cell.decode(cell) for cell in cells]
+            return {cell.winner.item.decode(): register.shown(cell)["value"] for cell in fields}
+        raise WireError(LEVEL_UNREACHABLE, "no replica of this account's range can be reached from here")
+
+    async def _profile_at(self, node_id: bytes, owner: RangeDescriptor, account: bytes) -> list[bytes]:
+        if node_id == self._router.node_id:
+            return self._local.profile(account)
+        params = {"ranges": [(owner.id, owner.epoch)], "account": account}
+        answer = await self._peers.call(node_id, "replica.profile", params, limits.REQUEST_TIMEOUT_S)
+        return codec.shaped(answer["cells"], list[bytes], "a profile")
 
     async def _ask_all(
         self,

@@ -149,9 +149,7 @@ class Intake:
         verdicts = iter(holds() if small else await self._environment.executor.run(holds))
         for entry in entries:
             if entry.record is not None and entry.error is None and not next(verdicts):
-                entry.error = WireError(
-                    BAD_SIGNATURE, "the signature does not fit payload and signer"
-                )
+                entry.error = WireError(BAD_SIGNATURE, "the signature does not fit payload and signer")
 
     def _judge(self, entries: Sequence[_Entry], origin: Origin) -> None:
         passing = [entry for entry in entries if entry.error is None]
@@ -250,7 +248,5 @@ def _ahead(record: Record, latest_us: int) -> WireError | None:
             details={"node_time_us": latest_us - limits.STAMP_AHEAD_US},
         )
     if record.kind == "post" and post_time_ms(record.item) * 1000 > latest_us:
-        return WireError(
-            BAD_REQUEST, "the post's UUIDv7 is more than 5 minutes ahead of this node's clock"
-        )
+        return WireError(BAD_REQUEST, "the post's UUIDv7 is more than 5 minutes ahead of this node's clock")
     return None

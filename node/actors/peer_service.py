@@ -58,6 +58,13 @@ class ReplicaPage(Struct):
     before: bytes | None = None
 
 
+class ReplicaProfile(Struct):
+    """`replica.profile`: the cells of an account's profile."""
+
+    ranges: Claims
+    account: bytes
+
+
 class EpochCheck(Protocol):
     """Refuses what was asked under other epochs than ours."""
 
@@ -90,6 +97,7 @@ class PeerService:
             "replica.read": self._read,
             "replica.page": self._page,
             "replica.labels": self._labels,
+            "replica.profile": self._profile,
             **others,
         }
 
@@ -134,6 +142,11 @@ class PeerService:
         asked = codec.shaped(params, ReplicaPage, "replica.page")
         self._epochs.check_epochs(dict(asked.ranges), [kind_prefix(asked.account, "post")])
         return self._replica.page(asked.account, asked.before, asked.limit).to_wire()
+
+    async def _profile(self, node_id: bytes, params: Params) -> dict[str, Any]:
+        asked = codec.shaped(params, ReplicaProfile, "replica.profile")
+        self._epochs.check_epochs(dict(asked.ranges), [kind_prefix(asked.account, "profile")])
+        return {"cells": self._replica.profile(asked.account)}
 
     async def _labels(self, node_id: bytes, params: Params) -> dict[str, Any]:
         asked = codec.shaped(params, ReplicaRead, "replica.labels")

@@ -28,7 +28,7 @@ from folkmoot.protocol.errors import (
     WireError,
 )
 from folkmoot.protocol.feed.pages import PackedPage, pack_item, pack_page, pack_plain_page
-from folkmoot.protocol.key import held_key
+from folkmoot.protocol.key import held_key, kind_prefix, prefix_end
 from folkmoot.protocol.record import signature_holds
 from folkmoot.protocol.ring import levels
 from folkmoot.protocol.ring.levels import Level
@@ -179,9 +179,7 @@ class Replica:
         """
         cells = [Cell.decode(data) for data in batch.cells]
         for key, cell in zip(batch.keys, cells, strict=True):
-            if key != cell.key and not (
-                key[KIND_AT] == _HELD_BYTE and key[KIND_AT + 1 :] == cell.key[KIND_AT:]
-            ):
+            if key not in (cell.key, held_key(cell.key)):
                 raise WireError(BAD_REQUEST, "a cell was sent under another cell's key")
         if not await self._executor.run(lambda: all(map(_signatures_hold, cells))):
             raise WireError(BAD_REQUEST, "a cell holds a record whose signature does not hold")
@@ -214,6 +212,14 @@ class Replica:
             ),
             found.resume,
         )
+
+    def profile(self, account: bytes) -> list[bytes]:
+        """The cells of an account's profile fields."""
+        prefix = kind_prefix(account, "profile")
+        found = self._commits.store.cells_between(
+            prefix, prefix_end(prefix), limit=limits.PROFILE_FIELDS, bytes_max=limits.PAGE_BYTES
+        )
+        return [cell for _, cell in found]
 
     def labels(self, key: bytes) -> list[bytes]:
         """The frames of the labels this node has on the post at `key`."""

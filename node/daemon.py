@@ -1,0 +1,393 @@
+"""The daemon: the one file in which all parts of a node meet.
+
+Read it to see who is handed what. Starting: open the store, bind the three ports, learn the topology, begin
+to gossip, and only then serve clients. Stopping is the reverse, each step with a deadline. What is
+acknowledged is on disk, so a node may also simply be killed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import trio
+from folkmoot.node.accounts import AccountKeys
+from folkmoot.node.actors.coordinator import Coordinator
+from folkmoot.node.actors.feed_reader import FeedReader
+from folkmoot.node.actors.gatekeeper import Gatekeeper
+from folkmoot.node.actors.hinter import Hinter
+from folkmoot.node.actors.intake import Intake
+from folkmoot.node.actors.membership import MembershipActor
+from folkmoot.node.actors.peer_links import PeerLinks
+from folkmoot.node.actors.peer_service import PeerService
+from folkmoot.node.actors.reader import Reader
+from folkmoot.node.actors.repairer import Repairer
+from folkmoot.node.actors.replica import Replica
+from folkmoot.node.actors.replicator import Replicator
+from folkmoot.node.actors.session import Method, Sessions
+from folkmoot.node.actors.topology import TopologyHolder
+from folkmoot.node.actors.watcher import Watcher
+from folkmoot.node.cluster_view import ClusterView
+from folkmoot.node.commits import Commits
+from folkmoot.node.data_directory import Ready
+from folkmoot.node.environment import Environment
+from folkmoot.node.fault_methods import FaultMethods
+from folkmoot.node.founding import founding_roster
+from folkmoot.node.methods import Identity, Methods
+from folkmoot.node.moderation.quota import QuotaRates, Rate
+from folkmoot.node.remembered import Remembered
+from folkmoot.node.routing import Router
+from folkmoot.node.rpc import run_link
+from folkmoot.node.settings import NodeConfig
+from folkmoot.node.supervisor import supervise
+from folkmoot.node.transport.interface import Accepted, Address, Datagrams, Listener
+from folkmoot.protocol import limits
+from folkmoot.protocol.client.link import Link
+from folkmoot.protocol.connection import Params
+from folkmoot.protocol.gossip.members import Description, Endpoint
+from folkmoot.protocol.gossip.profile import PROFILES
+from folkmoot.protocol.gossip.seal import KeyRing
+from folkmoot.storage.store import Owner
+from folkmoot.storage.view import block_view
+
+log = logging.getLogger(__name__)
+
+GOODBYE_S = 2.0
+DRAIN_S = 10.0
+
+
+class RunningNode:
+    """A node that serves.
+
+    Attributes:
+        ready: who it is and where it listens.
+    """
+
+    def __init__(self, ready: Ready, parts: _Parts) -> None:
+        self.ready = ready
+        self._parts = parts
+
+    async def drain(self) -> None:
+        """Take no new clients, say goodbye to those there are, and let what was accepted finish."""
+        await self._parts.client_listener.aclose()
+        self._parts.sessions.say_goodbye()
+        with trio.move_on_after(GOODBYE_S):
+            while self._parts.sessions.open_count:
+                await trio.sleep(limits.POLL_S)
+
+    async def reload(self, config: NodeConfig) -> None:
+        """Apply what a reload can change (see `settings`); the rest waits for a restart."""
+        self._parts.reload(config)
+
+
+async def serve(
+    config: NodeConfig,
+    environment: Environment,
+    *,
+    task_status: trio.TaskStatus[RunningNode] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run a node until cancelled.
+
+    Args:
+        config: complete, the node id included.
+        environment: the node's outside world.
+        task_status: told the running node once it serves clients.
+
+    Raises:
+        FolkmootError: it cannot start; the sentence says what to do.
+    """
+    assert config.node.id is not None, "the node id is filled in before a node starts"
+    owner = Owner(bytes.fromhex(config.node.id), config.cluster.id)
+    commits = environment.disk.open(config.node.data, owner)
+    try:
+        network, listen = environment.network, config.listen
+        clients = await network.listen_clients(listen.clients)
+        peers = await network.listen_peers(listen.peers)
+        datagrams = await network.open_datagrams(listen.datagrams or Address(listen.peers.host, 0))
+        parts = _Parts(config, environment, commits, clients, peers, datagrams)
+        try:
+            await parts.run(task_status)
+        finally:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + DRAIN_S):
+                await clients.aclose()
+                await peers.aclose()
+                await datagrams.aclose()
+    finally:
+        await commits.aclose()
+
+
+class _Parts:
+    """Everything a node consists of, put together."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        environment: Environment,
+        commits: Commits,
+        client_listener: Listener,
+        peer_listener: Listener,
+        datagrams: Datagrams,
+    ) -> None:
+        assert config.node.id is not None
+        self.config = config
+        self.environment = environment
+        self.commits = commits
+        self.client_listener = client_listener
+        self.peer_listener = peer_listener
+        self.datagrams = datagrams
+        self.node_id = bytes.fromhex(config.node.id)
+        self.service = environment.secrets.service()
+        self.ring = KeyRing(environment.secrets.gossip_ring())
+        self.remembered = Remembered(commits)
+        self._join_the_cluster()
+        self._keep_cells()
+        self._serve_clients()
+
+    def _join_the_cluster(self) -> None:
+        """Membership, links and topology: who is there, how to reach them, who owns what."""
+        config, environment = self.config, self.environment
+        self.topology = TopologyHolder(
+            self.node_id,
+            founding=None if self._joins_later else founding_roster(config, self.service.account),
+            replicas=config.cluster.replicas,
+            fetch=self._fetch_topology,
+            remembered=self.remembered.topology(),
+            keep=self.remembered.keep_topology,
+        )
+        self.membership = MembershipActor(
+            environment=environment,
+            cluster=config.cluster.id,
+            node_id=self.node_id,
+            description=self._description(),
+            datagrams=self.datagrams,
+            ring=self.ring,
+            profile=PROFILES[config.gossip.profile],
+            seeds=[*config.cluster.seeds, *self.remembered.addresses()],
+            load=self.remembered.numbers,
+            store=self.remembered.keep_numbers,
+            ask_peer=self._push_pull,
+        )
+        self.links = PeerLinks(environment.network, self.membership, self.membership)
+        self.router = Router(self.node_id, config.node.region, self.topology, self.membership)
+
+    def _keep_cells(self) -> None:
+        """Replica, replication, hints and repair: what this node keeps, and how it stays equal to others."""
+        environment, wall = self.environment, self.environment.wall
+        self.hinter = Hinter(self.commits, self.topology, self.membership, self.links, wall.now_us)
+        self.replicator = Replicator(self.links, self.topology, self.hinter.leave)
+        self.replica = Replica(
+            self.node_id,
+            self.commits,
+            self.topology,
+            self.membership,
+            self.replicator,
+            environment.executor,
+            wall,
+        )
+        self.repairer = Repairer(
+            self.node_id,
+            lambda: self.topology.ranges,
+            block_view(self.commits.store),
+            self.replica,
+            self.topology,
+            self.membership,
+            self.links,
+            environment.random,
+            limits.REPAIR_INTERVAL_S,
+        )
+        self.peer_service = PeerService(
+            self.replica,
+            self.replica,
+            environment.executor,
+            {
+                "gossip.push_pull": self._answer_push_pull,
+                "topology.fetch": self.topology.answer,
+                **self.repairer.methods(),
+            },
+        )
+        self.watcher = Watcher(
+            self.membership,
+            returned=self._member_returned,
+            topology_differs=lambda member: self.topology.differs(member.description.meta),
+            refresh=self.topology.refresh,
+            keep_addresses=self.remembered.keep_addresses,
+        )
+
+    def _serve_clients(self) -> None:
+        """Gate, coordination, reads and sessions: what clients see."""
+        config, environment = self.config, self.environment
+        accounts = AccountKeys()
+        self.gatekeeper = Gatekeeper(
+            config.gate.policy, _rates(config), wall=environment.wall, executor=environment.executor
+        )
+        coordinator = Coordinator(self.router, self.topology, self.links, self.replica)
+        intake = Intake(
+            environment,
+            self.gatekeeper,
+            coordinator,
+            accounts,
+            self.service,
+            config.node.region,
+            trio.current_time,
+        )
+        reader = Reader(self.router, self.topology, self.links, self.replica)
+        feeds = FeedReader(self.router, self.topology, self.links, self.replica, reader)
+        self.identity = Identity(
+            self.node_id.hex(),
+            config.node.name,
+            config.node.region,
+            config.cluster.id,
+            set(config.operators.accounts),
+        )
+        view = ClusterView(config.cluster.id, self.topology, self.membership.members, self._figures)
+        methods = Methods(self.identity, reader, feeds, accounts, self._now_ms, view)
+        table: Mapping[str, Method] = methods.table()
+        if config.faults.enabled:
+            table = {**table, **FaultMethods(environment.faults).table()}
+        self.sessions = Sessions(
+            methods.hello, table, intake, partial(environment.random.randbytes, limits.CHALLENGE_BYTES)
+        )
+
+    async def run(self, task_status: trio.TaskStatus[RunningNode]) -> None:
+        """Start everything, in order; end when one part fails beyond repair."""
+        await self.gatekeeper.open()
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.links.run)
+            await nursery.start(self.replicator.run)
+            nursery.start_soon(self.peer_listener.serve, self._serve_peer)
+            await nursery.start(self.membership.run)
+            for name, child in (
+                ("watcher", self.watcher.run),
+                ("hinter", self.hinter.run),
+                ("repairer", self.repairer.run),
+                ("gatekeeper", self.gatekeeper.run),
+            ):
+                nursery.start_soon(supervise, name, child)
+            await self.topology.wait_known()
+            nursery.start_soon(self.client_listener.serve, self.sessions.serve)
+            task_status.started(RunningNode(self._ready(), self))
+
+    def reload(self, config: NodeConfig) -> None:
+        """Apply what a reload can change."""
+        self.gatekeeper.reconfigure(config.gate.policy, _rates(config))
+        self.ring.replace(self.environment.secrets.gossip_ring())
+        self.identity.operators.clear()
+        self.identity.operators.update(config.operators.accounts)
+
+    @property
+    def _joins_later(self) -> bool:
+        """Whether this node is not a founder and learns the topology from its seeds."""
+        founders = self.config.cluster.founders
+        if founders:
+            return self.config.node.id not in {founder.id for founder in founders}
+        return bool(self.config.cluster.seeds)
+
+    async def _serve_peer(self, accepted: Accepted) -> None:
+        node_id = accepted.node_id
+        assert node_id is not None, "the peers' port knows who calls"
+
+        async def answer(link: Link, method: str, params: Params) -> Any:
+            self.membership.stream_alive(node_id)
+            return await self.peer_service.answer(node_id, method, params)
+
+        await run_link(accepted.stream, answer)
+        self.membership.connection_reset(node_id)
+
+    async def _push_pull(self, address: Address, node_id: bytes | None, payload: bytes) -> bytes:
+        params = {"payload": payload}
+        timeout_s = limits.REQUEST_TIMEOUT_S
+        if node_id is None or self.membership.address_of(node_id) != address:
+            answer = await self.links.call_address(address, "gossip.push_pull", params, timeout_s)
+        else:
+            answer = await self.links.call(node_id, "gossip.push_pull", params, timeout_s)
+        payload_back: bytes = answer["payload"]
+        return payload_back
+
+    async def _answer_push_pull(self, node_id: bytes, params: Params) -> dict[str, Any]:
+        return {"payload": await self.membership.handle_push_pull(params["payload"])}
+
+    async def _fetch_topology(self, node_id: bytes, params: Params) -> Any:
+        return await self.links.call(node_id, "topology.fetch", params, limits.REQUEST_TIMEOUT_S)
+
+    def _member_returned(self, node_id: bytes) -> None:
+        self.links.forgive(node_id)
+        self.repairer.has_returned(node_id)
+
+    def _now_ms(self) -> int:
+        return self.environment.wall.now_us() // 1000
+
+    def _description(self) -> Description:
+        host = self.config.listen.advertise
+
+        def told(address: Address) -> Endpoint:
+            return Endpoint(host or address.host, address.port)
+
+        return Description(
+            self.config.node.name,
+            self.config.node.region,
+            told(self.peer_listener.address),
+            told(self.datagrams.address),
+            told(self.client_listener.address),
+            self.topology.meta(),
+        )
+
+    def _ready(self) -> Ready:
+        return Ready(
+            id=self.node_id.hex(),
+            name=self.config.node.name,
+            region=self.config.node.region,
+            pid=self.environment.process_id,
+            address=str(self.client_listener.address),
+            peers=str(self.peer_listener.address),
+            datagrams=str(self.datagrams.address),
+        )
+
+    def _figures(self) -> dict[str, Any]:
+        """This node's own figures, for `cluster.status`."""
+        usage = self.commits.store.usage()
+        replica, replicator = self.replica.statistics(), self.replicator.statistics()
+        repair, (gossip, traffic) = self.repairer.statistics(), self.membership.statistics()
+        return {
+            "id": self.node_id.hex(),
+            "sessions": self.sessions.open_count,
+            "store": {
+                "live_bytes": usage.live_bytes,
+                "file_bytes": usage.file_bytes,
+                "cap_bytes": usage.cap_bytes,
+                "sequence": self.commits.store.sequence,
+            },
+            "replica": {"puts": replica.puts, "joins": replica.joins, "changed": replica.changed},
+            "replication": {
+                "sent": replicator.sent,
+                "hinted": replicator.hinted,
+                "queued": sum(replicator.queued.values()),
+            },
+            "hints": {
+                node.hex(): state.count for node, state in sorted(self.commits.store.hint_states().items())
+            },
+            "repair": {
+                "comparisons": repair.comparisons,
+                "mismatches": repair.mismatches,
+                "fetched": repair.fetched,
+                "pushed": repair.pushed,
+            },
+            "gossip": {
+                "alive": gossip.alive,
+                "suspect": gossip.suspect,
+                "dead": gossip.dead,
+                "incarnation": gossip.incarnation,
+                "refutations": gossip.refutations,
+                "lag_ms": round(gossip.lag_s * 1000, 1),
+                "sent_bytes": traffic.sent_bytes,
+            },
+            "gate": self.gatekeeper.status().to_wire(),
+        }
+
+
+def _rates(config: NodeConfig) -> QuotaRates:
+    gate = config.gate
+    return QuotaRates(
+        Rate(gate.account_rate / 60, gate.account_burst), Rate(gate.address_rate / 60, gate.address_burst)
+    )
