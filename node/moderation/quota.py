@@ -10,10 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
+from typing import Final
 
 from cachetools import LRUCache
 from folkmoot.protocol.errors import RATE_LIMITED, WireError
 from folkmoot.protocol.limits import QUOTA_BUCKETS
+
+# Who waits exactly as long as told must not be turned away again for a rounding error.
+_ROUNDING_S: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,8 @@ class TokenBuckets:
 
     def wait_s(self, key: bytes | str, now: float) -> float:
         """Seconds until the bucket of `key` has a token; 0 when it has one."""
-        return max(0.0, self._full_at.get(key, now) - now - self._slack_s)
+        wait_s = self._full_at.get(key, now) - now - self._slack_s
+        return wait_s if wait_s > _ROUNDING_S else 0.0
 
     def take(self, key: bytes | str, now: float) -> None:
         """Take a token from the bucket of `key`, which has one."""

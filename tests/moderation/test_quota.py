@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from folkmoot.node.moderation.quota import Quota, QuotaRates, Rate
 from folkmoot.protocol.errors import WireError
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 PLENTY = Rate(1e6, 1_000_000)
@@ -32,7 +32,7 @@ def refusals(quota: Quota, account: bytes, address: str, at: list[float]) -> Ite
 def test_a_bucket_allows_its_burst_then_its_rate(
     rate: Rate, at: list[float], expected: list[int | None]
 ) -> None:
-    # Binary fractions aside, a wait that is asked for is rounded up to the next millisecond.
+    # A wait is told in whole milliseconds, rounded up.
     by_account = list(refusals(Quota(QuotaRates(rate, PLENTY)), ALICE, "host", at))
     by_address = list(refusals(Quota(QuotaRates(PLENTY, rate)), ALICE, "host", at))
     for told in (by_account, by_address):
@@ -75,6 +75,8 @@ def test_a_rate_that_allows_nothing_is_a_mistake(rate: tuple[float, int]) -> Non
         Rate(*rate)
 
 
+@example(steps_ms=[187, 186], per_second=1, burst=1)
+@example(steps_ms=[15_991, 0, 3], per_second=20, burst=2)
 @given(
     st.lists(st.integers(0, 4_000), min_size=1, max_size=60),
     st.integers(1, 20),
@@ -98,4 +100,4 @@ def test_no_window_lets_more_through_than_burst_and_rate(
             passed.append(now)
     for first, start in enumerate(passed):
         for last in range(first, len(passed)):
-            assert last - first + 1 <= burst + (passed[last] - start) * per_second + 1e-6
+            assert last - first + 1 <= burst + (passed[last] - start) * per_second + 1e-4
