@@ -6,7 +6,6 @@ import contextlib
 import importlib
 import importlib.metadata
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -82,11 +81,6 @@ def run(arguments: Sequence[str]) -> int:
     """
     try:
         result: Any = cli.main(list(arguments), prog_name="folkmoot", standalone_mode=False)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read our output has enough. Standard output must not fail once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return exit_codes.OK
     except BaseException as error:
         failure = describe(error)
         if failure is None:

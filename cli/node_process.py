@@ -18,9 +18,10 @@ from folkmoot.cli.output import Output
 from folkmoot.cli.preflight import bind_trial, check_surroundings
 from folkmoot.node.config import ConfigError, with_id
 from folkmoot.node.config_values import read_address
-from folkmoot.node.daemon import RunningNode, machine_environment, serve
+from folkmoot.node.daemon import RunningNode, serve
 from folkmoot.node.data_directory import DataDirectory
 from folkmoot.node.settings import NodeConfig
+from folkmoot.node.system import machine_environment
 from folkmoot.node.transport.interface import Address
 
 DRAIN_S: Final = 30.0

@@ -21,9 +21,9 @@ class LinkFault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Args:
         source, to: node names.
-        cut: nothing arrives, connections break.
+        cut: nothing arrives; connections stall.
         delay_ms: everything arrives that much later.
-        loss: the share of datagrams that are dropped, and the chance that a connection stalls; 0 to 1.
+        loss: the share of datagrams that are dropped, 0 to 1; connections lose nothing.
     """
 
     source: str
@@ -116,10 +116,14 @@ def slow(manifest: Manifest, link: str, *, delay_ms: float, loss: float, one_way
 
 
 def wire_links(manifest: Manifest, faults: Iterable[LinkFault], source: str) -> list[dict[str, Any]]:
-    """The `links` of `fault.set` for the node called `source`."""
-    ids = {node.name: node.id for node in manifest.nodes}
-    return [
-        {"to": ids[fault.to], "cut": fault.cut, "delay_ms": fault.delay_ms, "loss": fault.loss}
-        for fault in faults
-        if fault.source == source
-    ]
+    """The `links` of `fault.set` for the node called `source`: all of them, those without a fault too.
+
+    Setting every link at once replaces what the node had without a moment in which all are whole.
+    """
+    wanted = {fault.to: fault for fault in faults if fault.source == source}
+    links = []
+    for node in manifest.nodes:
+        if node.name != source:
+            fault = wanted.get(node.name, LinkFault(source=source, to=node.name))
+            links.append({"to": node.id, "cut": fault.cut, "delay_ms": fault.delay_ms, "loss": fault.loss})
+    return links

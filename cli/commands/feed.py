@@ -1,0 +1,84 @@
+"""`folkmoot feed`: read an account's posts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import click
+from folkmoot.cli.connection import Target, ask, target_options
+from folkmoot.cli.errors import OperatorError
+from folkmoot.cli.examples import examples
+from folkmoot.cli.output import Output, json_option
+from folkmoot.cli.post_names import post_name
+from folkmoot.protocol.identity import account_from_text, account_to_text
+from folkmoot.protocol.limits import PAGE_ITEMS
+from folkmoot.protocol.record import Record
+
+LIMIT_MAX: Final = 10_000
+
+
+@click.command(
+    epilog=examples(
+        "folkmoot feed did:key:z6Mk…",
+        "folkmoot feed did:key:z6Mk… --limit 500 --json",
+        "folkmoot feed did:key:z6Mk… --cursor 8201…   (the cursor of the previous page)",
+    )
+)
+@click.argument("account")
+@click.option(
+    "--limit", type=click.IntRange(1, LIMIT_MAX), default=20, show_default=True, help="Posts at most."
+)
+@click.option("--cursor", help="Where the previous page ended.")
+@target_options
+@json_option
+def command(account: str, limit: int, cursor: str | None, target: Target, output: Output) -> None:
+    """Read an account's posts.
+
+    The newest come first. Signatures are checked here, so that the node need not be trusted.
+    """
+    author = account_from_text(account)
+    position = _read_cursor(cursor)
+    posts: list[dict[str, Any]] = []
+    while len(posts) < limit:
+        wanted: dict[str, Any] = {"account": author, "limit": min(limit - len(posts), PAGE_ITEMS)}
+        if position is not None:
+            wanted["cursor"] = position
+        page = ask(target, "feed.author", wanted)
+        posts += [_post(item, author) for item in page["items"]]
+        position = page["cursor"]
+        if position is None:
+            break
+    value = {"account": account, "items": posts, "cursor": position.hex() if position else None}
+    output.result(value, [line for post in posts for line in _text(post)] or ["no posts"])
+
+
+def _read_cursor(text: str | None) -> bytes | None:
+    try:
+        return None if text is None else bytes.fromhex(text)
+    except ValueError as error:
+        raise click.UsageError("--cursor is not one that `feed --json` printed") from error
+
+
+def _post(item: dict[str, Any], author: bytes) -> dict[str, Any]:
+    record = Record.from_wire(item["record"])
+    record.verify()
+    if record.author != author:
+        raise OperatorError(f"the node sent a post of {account_to_text(record.author)} instead")
+    when = datetime.fromtimestamp(record.stamp / 1e6, UTC)
+    return {
+        "post": post_name(record.author, record.item),
+        "id": record.id.hex(),
+        "time": when.isoformat(timespec="seconds"),
+        "body": record.body,
+        "labels": item.get("labels", []),
+        "counts": item.get("counts", {}),
+    }
+
+
+def _text(post: dict[str, Any]) -> list[str]:
+    counts = ", ".join(f"{count} {name}" for name, count in post["counts"].items() if count)
+    heading = f"{post['time']}  {post['post']}" + (f"  ({counts})" if counts else "")
+    body = post["body"]
+    words = "(deleted)" if body.get("deleted") else body.get("text", "")
+    return [heading, *(f"  {line}" for line in words.splitlines()), ""]
