@@ -14,15 +14,15 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from folkmoot.protocol.errors import FolkmootError
+from folkmoot.protocol.node_name import NODE_DNS_NAME, NodeName
 
-NODE_DNS_NAME: Final = "node.folkmoot"
 CA_CERTIFICATE: Final = "ca.crt"
 CA_KEY: Final = "ca.key"
 NODE_CERTIFICATE: Final = "node.crt"
@@ -33,32 +33,10 @@ BACKDATE: Final = timedelta(hours=1)  # the clocks of a cluster being set up may
 
 _CLUSTER: Final = re.compile(r"[a-z0-9-]{1,63}")
 _NODE_ID: Final = re.compile(r"[0-9a-f]{32}")
-_URI: Final = re.compile(r"folkmoot:([a-z0-9-]{1,63})/([0-9a-f]{32})?")
 
 
 class CertificateError(FolkmootError):
     """A certificate cannot be made or read; the sentence says which file and what to do."""
-
-
-class NodeName(NamedTuple):
-    """What the URI of a certificate says.
-
-    Args:
-        cluster: the cluster's id.
-        node_id: 16 bytes; None on the CA's own certificate.
-    """
-
-    cluster: str
-    node_id: bytes | None
-
-    def __str__(self) -> str:
-        return f"folkmoot:{self.cluster}/{self.node_id.hex() if self.node_id else ''}"
-
-    @classmethod
-    def parse(cls, uri: str) -> NodeName | None:
-        """Read a URI; None when it is not one of ours."""
-        found = _URI.fullmatch(uri)
-        return None if found is None else cls(found[1], bytes.fromhex(found[2]) if found[2] else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +123,10 @@ def create_node(
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, node_id)])
     not_before, not_after = _validity(now, days)
+    if issuer.not_valid_after_utc <= not_before:
+        raise CertificateError(
+            f"the CA in {ca} expired on {issuer.not_valid_after_utc:%Y-%m-%d}: make a new one"
+        )
     validity = not_before, min(not_after, issuer.not_valid_after_utc)
     purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     certificate = (
@@ -229,8 +211,7 @@ def _name_of(certificate: x509.Certificate) -> NodeName | None:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return None
-    ours = [NodeName.parse(uri) for uri in names.get_values_for_type(x509.UniformResourceIdentifier)]
-    return ours[0] if len(ours) == 1 else None
+    return NodeName.of(names.get_values_for_type(x509.UniformResourceIdentifier))
 
 
 def _is_ca(certificate: x509.Certificate) -> bool:

@@ -27,14 +27,14 @@ from folkmoot.node.actors.repairer import Repairer
 from folkmoot.node.actors.replica import Replica
 from folkmoot.node.actors.replicator import Replicator
 from folkmoot.node.actors.session import Method, Sessions
-from folkmoot.node.actors.topology import TopologyHolder
+from folkmoot.node.actors.topology import META_KEY, TopologyHolder
 from folkmoot.node.actors.watcher import Watcher
 from folkmoot.node.cluster_view import ClusterView
 from folkmoot.node.commits import Commits
 from folkmoot.node.data_directory import Ready
 from folkmoot.node.environment import Environment
 from folkmoot.node.fault_methods import FaultMethods
-from folkmoot.node.founding import founding_roster
+from folkmoot.node.founding import found
 from folkmoot.node.methods import Identity, Methods
 from folkmoot.node.moderation.quota import QuotaRates, Rate
 from folkmoot.node.remembered import Remembered
@@ -74,8 +74,7 @@ class RunningNode:
         await self._parts.client_listener.aclose()
         self._parts.sessions.say_goodbye()
         with trio.move_on_after(GOODBYE_S):
-            while self._parts.sessions.open_count:
-                await trio.sleep(limits.POLL_S)
+            await self._parts.sessions.wait_empty()
 
     async def reload(self, config: NodeConfig) -> None:
         """Apply what a reload can change (see `settings`); the rest waits for a restart."""
@@ -148,13 +147,13 @@ class _Parts:
     def _join_the_cluster(self) -> None:
         """Membership, links and topology: who is there, how to reach them, who owns what."""
         config, environment = self.config, self.environment
+        self.links = PeerLinks(environment.network)
         self.topology = TopologyHolder(
-            self.node_id,
-            founding=None if self._joins_later else founding_roster(config, self.service.account),
-            replicas=config.cluster.replicas,
-            fetch=self._fetch_topology,
-            remembered=self.remembered.topology(),
-            keep=self.remembered.keep_topology,
+            config.cluster.id,
+            self.remembered.topology() or found(config, self.service.account),
+            self.remembered.keep_topology,
+            self.links,
+            self._announce_topology,
         )
         self.membership = MembershipActor(
             environment=environment,
@@ -169,7 +168,7 @@ class _Parts:
             store=self.remembered.keep_numbers,
             ask_peer=self._push_pull,
         )
-        self.links = PeerLinks(environment.network, self.membership, self.membership)
+        self.links.follow(self.membership, self.membership)
         self.router = Router(self.node_id, config.node.region, self.topology, self.membership)
 
     def _keep_cells(self) -> None:
@@ -188,7 +187,7 @@ class _Parts:
         )
         self.repairer = Repairer(
             self.node_id,
-            lambda: self.topology.ranges,
+            lambda: self.topology.current().ranges,
             block_view(self.commits.store),
             self.replica,
             self.topology,
@@ -203,15 +202,13 @@ class _Parts:
             environment.executor,
             {
                 "gossip.push_pull": self._answer_push_pull,
-                "topology.fetch": self.topology.answer,
+                **self.topology.methods(),
                 **self.repairer.methods(),
             },
         )
         self.watcher = Watcher(
             self.membership,
             returned=self._member_returned,
-            topology_differs=lambda member: self.topology.differs(member.description.meta),
-            refresh=self.topology.refresh,
             keep_addresses=self.remembered.keep_addresses,
         )
 
@@ -258,6 +255,8 @@ class _Parts:
             await nursery.start(self.replicator.run)
             nursery.start_soon(self.peer_listener.serve, self._serve_peer)
             await nursery.start(self.membership.run)
+            nursery.start_soon(supervise, "topology", partial(self.topology.follow, self.membership))
+            await self.topology.wait_learned()
             for name, child in (
                 ("watcher", self.watcher.run),
                 ("hinter", self.hinter.run),
@@ -265,7 +264,6 @@ class _Parts:
                 ("gatekeeper", self.gatekeeper.run),
             ):
                 nursery.start_soon(supervise, name, child)
-            await self.topology.wait_known()
             nursery.start_soon(self.client_listener.serve, self.sessions.serve)
             task_status.started(RunningNode(self._ready(), self))
 
@@ -275,14 +273,6 @@ class _Parts:
         self.ring.replace(self.environment.secrets.gossip_ring())
         self.identity.operators.clear()
         self.identity.operators.update(config.operators.accounts)
-
-    @property
-    def _joins_later(self) -> bool:
-        """Whether this node is not a founder and learns the topology from its seeds."""
-        founders = self.config.cluster.founders
-        if founders:
-            return self.config.node.id not in {founder.id for founder in founders}
-        return bool(self.config.cluster.seeds)
 
     async def _serve_peer(self, accepted: Accepted) -> None:
         node_id = accepted.node_id
@@ -308,8 +298,8 @@ class _Parts:
     async def _answer_push_pull(self, node_id: bytes, params: Params) -> dict[str, Any]:
         return {"payload": await self.membership.handle_push_pull(params["payload"])}
 
-    async def _fetch_topology(self, node_id: bytes, params: Params) -> Any:
-        return await self.links.call(node_id, "topology.fetch", params, limits.REQUEST_TIMEOUT_S)
+    def _announce_topology(self, summary: bytes) -> None:
+        self.membership.update_meta({META_KEY: summary})
 
     def _member_returned(self, node_id: bytes) -> None:
         self.links.forgive(node_id)
@@ -330,7 +320,7 @@ class _Parts:
             told(self.peer_listener.address),
             told(self.datagrams.address),
             told(self.client_listener.address),
-            self.topology.meta(),
+            {META_KEY: self.topology.summary.encode()},
         )
 
     def _ready(self) -> Ready:

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 from folkmoot.node.settings import NodeConfig
-from folkmoot.protocol.ring.roster import Roster, RosterNode
+from folkmoot.protocol.ring.roster import RosterNode
+from folkmoot.protocol.ring.topology import Topology
 
 
-def founding_roster(config: NodeConfig, service_account: bytes) -> Roster:
-    """The roster at epoch 1.
+def found(config: NodeConfig, service_account: bytes) -> Topology | None:
+    """The topology this node starts its cluster with, or None when it is to learn one.
 
     Args:
-        config: names the founders; without any, this node founds the cluster alone.
-        service_account: this node's own (34 bytes), for that case.
+        config: names the founders. A node without any that has seeds joins later; one without seeds founds
+            the cluster alone.
+        service_account: this node's own (34 bytes), for that last case.
 
     Raises:
-        RingError: two founders share an id or a name.
+        RingError: the founders make no roster, or are too few for `replicas`.
     """
     assert config.node.id is not None, "the node id is filled in before a node starts"
-    founders = tuple(
-        RosterNode(
-            bytes.fromhex(founder.id),
-            founder.name,
-            founder.region,
-            founder.capacity,
-            founder.service_account,
-        )
-        for founder in config.cluster.founders
-    )
-    alone = RosterNode(
-        bytes.fromhex(config.node.id), config.node.name, config.node.region, 1.0, service_account
-    )
-    return Roster(1, config.cluster.id, founders or (alone,))
+    cluster = config.cluster
+    founders = [
+        RosterNode(bytes.fromhex(each.id), each.name, each.region, each.capacity, each.service_account)
+        for each in cluster.founders
+    ]
+    if not founders and not cluster.seeds:
+        node_id = bytes.fromhex(config.node.id)
+        founders = [RosterNode(node_id, config.node.name, config.node.region, 1.0, service_account)]
+    if config.node.id not in {founder.node_id.hex() for founder in founders}:
+        return None
+    replicas = cluster.replicas
+    if isinstance(replicas, int):
+        replicas = min(replicas, len(founders))
+    return Topology.bootstrap(cluster.id, founders, replicas)

@@ -9,6 +9,7 @@ from folkmoot.node.actors.membership import Numbers
 from folkmoot.node.commits import Commits
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol import codec
+from folkmoot.protocol.ring.topology import Topology
 from folkmoot.storage.transaction import Admission
 
 _NUMBERS: Final = "gossip.numbers"
@@ -32,29 +33,28 @@ class Remembered:
         return None if value is None else Numbers(*value)
 
     async def keep_numbers(self, numbers: Numbers) -> None:
-        await self._put(_NUMBERS, [numbers.incarnation, numbers.boot])
+        await self._put(_NUMBERS, codec.pack([numbers.incarnation, numbers.boot]))
 
     def addresses(self) -> list[Address]:
         """Where peers were last met: a restarted node finds its cluster without seeds."""
         return [Address(host, port) for host, port in self._get(_ADDRESSES) or ()]
 
     async def keep_addresses(self, addresses: Iterable[Address]) -> None:
-        await self._put(_ADDRESSES, [list(address) for address in addresses])
+        await self._put(_ADDRESSES, codec.pack([list(address) for address in addresses]))
 
-    def topology(self) -> dict[str, Any] | None:
-        """The newest roster and range descriptors, as they travel."""
-        value: dict[str, Any] | None = self._get(_TOPOLOGY)
-        return value
+    def topology(self) -> Topology | None:
+        """The newest roster and range descriptors this node has adopted."""
+        data = self._commits.store.meta_get(_TOPOLOGY)
+        return None if data is None else Topology.decode(data)
 
-    async def keep_topology(self, topology: dict[str, Any]) -> None:
-        await self._put(_TOPOLOGY, topology)
+    async def keep_topology(self, encoded: bytes) -> None:
+        await self._put(_TOPOLOGY, encoded)
 
     def _get(self, name: str) -> Any:
         data = self._commits.store.meta_get(name)
         return None if data is None else codec.unpack(data)
 
-    async def _put(self, name: str, value: Any) -> None:
-        data = codec.pack(value)
+    async def _put(self, name: str, data: bytes) -> None:
         await self._commits.run(
             lambda transaction: transaction.meta_put(name, data), Admission.ESSENTIAL, urgent=True
         )

@@ -10,7 +10,6 @@ from random import SystemRandom
 from typing import TypeVar
 
 import trio
-from folkmoot.node.certificates import NodeName
 from folkmoot.node.commits import ThreadCommits
 from folkmoot.node.data_directory import DataDirectory, read_gossip_ring
 from folkmoot.node.environment import Environment
@@ -19,6 +18,7 @@ from folkmoot.node.transport.faults import LinkFaults
 from folkmoot.node.transport.tcp import TcpNetwork
 from folkmoot.node.transport.tls import TlsFiles
 from folkmoot.protocol.identity import KeyPair
+from folkmoot.protocol.node_name import NodeName
 from folkmoot.storage.lmdb_engine import LmdbEngine
 from folkmoot.storage.store import LOG_ID_BYTES, Owner, Store
 

@@ -64,16 +64,20 @@ class PeerLinks:
 
     Args:
         network: how to dial.
-        directory: where peers are.
-        evidence: who hears what links show.
     """
 
-    def __init__(self, network: Network, directory: Directory, evidence: Evidence) -> None:
+    _directory: Directory
+    _evidence: Evidence
+
+    def __init__(self, network: Network) -> None:
         self._network = network
-        self._directory = directory
-        self._evidence = evidence
         self._peers: dict[bytes, _Peer] = {}
         self._nursery: trio.Nursery | None = None
+
+    def follow(self, directory: Directory, evidence: Evidence) -> None:
+        """Say, before the links run, where peers are and who hears what links show of them."""
+        self._directory = directory
+        self._evidence = evidence
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Own the links until cancelled, and keep those to neighbours open."""

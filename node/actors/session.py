@@ -82,6 +82,7 @@ class Sessions:
         self._intake = intake
         self._challenge = challenge
         self._links: set[Link] = set()
+        self._emptied = trio.Event()
 
     @property
     def open_count(self) -> int:
@@ -99,7 +100,15 @@ class Sessions:
                 await link.run()
             finally:
                 self._links.discard(link)
+                if not self._links:
+                    self._emptied.set()
+                    self._emptied = trio.Event()
             nursery.cancel_scope.cancel()
+
+    async def wait_empty(self) -> None:
+        """Wait until no connection is being served."""
+        while self._links:
+            await self._emptied.wait()
 
     def say_goodbye(self) -> None:
         """Tell every client that this node is shutting down; their links end once that is read."""

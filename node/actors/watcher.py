@@ -1,23 +1,17 @@
 """The watcher follows the membership and tells the others what concerns them.
 
-A member that is alive again is dialled without the pause its failures earned, and compared with at once. A
-member whose gossip shows another topology is asked for it. Where members are is remembered, so that a
-restarted node finds its cluster without a seed.
+A member that is alive again is dialled without the pause its failures earned, and compared with at once.
+Where members are is remembered, so that a restarted node finds its cluster without a seed.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 import trio
-from folkmoot.node.contracts import PeerUnreachable
 from folkmoot.node.transport.interface import Address
-from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.gossip.members import Member, State
-
-log = logging.getLogger(__name__)
 
 PAUSE_S = 0.1
 
@@ -39,8 +33,6 @@ class Watcher:
     Args:
         source: whom it follows.
         returned: called with each node that is alive and was not.
-        topology_differs: whether a member's meta shows a topology this node should ask for.
-        refresh: fetches the topology of a node.
         keep_addresses: remembers where members are.
     """
 
@@ -49,14 +41,10 @@ class Watcher:
         source: MemberSource,
         *,
         returned: Callable[[bytes], None],
-        topology_differs: Callable[[Member], bool],
-        refresh: Callable[[bytes], Awaitable[None]],
         keep_addresses: Callable[[Sequence[Address]], Awaitable[None]],
     ) -> None:
         self._source = source
         self._returned = returned
-        self._topology_differs = topology_differs
-        self._refresh = refresh
         self._keep_addresses = keep_addresses
         self._alive: set[bytes] = set()
         self._addresses: list[Address] = []
@@ -80,9 +68,3 @@ class Watcher:
         if addresses and addresses != self._addresses:
             await self._keep_addresses(addresses)
             self._addresses = addresses
-        for member in others:
-            if member.node_id in alive and self._topology_differs(member):
-                try:
-                    await self._refresh(member.node_id)
-                except (WireError, PeerUnreachable) as error:
-                    log.info("topology of %s waits: %s", member.name, error)
