@@ -162,6 +162,12 @@ class TopologyHolder:
 
     # How it comes to know more.
 
+    async def begin(self) -> None:
+        """Make what this node starts with durable, then let others know of it."""
+        if self._current is not None:
+            await self._save(self._current.encode())
+            self._announce(self._current.summary.encode())
+
     async def follow(self, gossip: Gossip) -> None:
         """Ask every member that seems to know something newer, for ever."""
         seen = -1
@@ -199,7 +205,7 @@ class TopologyHolder:
             WireError: `bad_request`, when the parts do not fit; nothing was taken.
         """
         accepted = news.joined_to(self._accepted, self._cluster)
-        if accepted is None or accepted is self._accepted:
+        if accepted is None or accepted is self._current:
             return False
         # Saves keep their order, and each holds all accepted before it, so the last one saved has it all.
         self._accepted = accepted
