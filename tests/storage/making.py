@@ -1,0 +1,110 @@
+"""Accounts, records and stores for the tests of storage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from folkmoot.protocol.bodies import make_uuid7
+from folkmoot.protocol.identity import KeyPair
+from folkmoot.protocol.record import Record
+from folkmoot.storage.group import Job, commit_group
+from folkmoot.storage.interface import Engine, Table
+from folkmoot.storage.rows import row_cell
+from folkmoot.storage.store import Owner, Store
+from folkmoot.storage.transaction import Admission, PutOutcome, WriteTransaction
+
+OWNER = Owner(node=b"node-of-16-bytes", cluster="test")
+LOG_ID = b"log-id--16-bytes"
+NOW_US = 1_790_000_000_000_000
+ABSENT = b"absent-node-0001"
+
+
+@cache
+def person(number: int) -> KeyPair:
+    """One of the test's accounts."""
+    return KeyPair(number.to_bytes(32, "big"))
+
+
+def post_item(number: int) -> bytes:
+    """The item of a post; larger numbers are later."""
+    return make_uuid7(1_790_000_000_000 + number, number)
+
+
+def post(device: KeyPair, number: int, text: str = "hello", *, stamp: int = 1, **more: Any) -> Record:
+    return Record.sign(
+        device, kind="post", item=post_item(number), body={"text": text}, stamp=NOW_US + stamp, **more
+    )
+
+
+def deletion(device: KeyPair, number: int, *, stamp: int = 2, **more: Any) -> Record:
+    return Record.sign(
+        device, kind="post", item=post_item(number), body={"deleted": True}, stamp=NOW_US + stamp, **more
+    )
+
+
+def reaction(
+    kind: str, who: KeyPair, subject: KeyPair, number: int, *, on: bool = True, stamp: int = 1, **more: Any
+) -> Record:
+    """A like or a repost of a post of `subject`."""
+    account = more.get("author", who.account)
+    return Record.sign(
+        who,
+        kind=kind,
+        item=post_item(number) + account,
+        body={"on": on},
+        stamp=NOW_US + stamp,
+        place=subject.account,
+        **more,
+    )
+
+
+def label(labeler: KeyPair, author: KeyPair, number: int, name: str = "spam", *, stamp: int = 1) -> Record:
+    return Record.sign(
+        labeler,
+        kind="label",
+        item=post_item(number) + name.encode() + labeler.account,
+        body={"label": name},
+        stamp=NOW_US + stamp,
+        place=author.account,
+    )
+
+
+def open_store(engine: Engine) -> Store:
+    return Store(engine, owner=OWNER, fresh_log_id=LOG_ID)
+
+
+def run(
+    store: Store, *jobs: Callable[[WriteTransaction], Any], admission: Admission = Admission.CLIENT_PUT
+) -> list[Any]:
+    """Commit jobs as one group; their results. An error of a job is raised."""
+    completions = commit_group(store, [Job(job, admission, _ignore) for job in jobs])
+    for completion in completions:
+        if completion.error is not None:
+            raise completion.error
+    return [completion.result for completion in completions]
+
+
+def put(store: Store, *records: Record, admission: Admission = Admission.CLIENT_PUT) -> list[PutOutcome]:
+    """Put records in one job."""
+    outcomes: list[PutOutcome] = run(
+        store, lambda tx: [tx.put_record(record) for record in records], admission=admission
+    )[0]
+    return outcomes
+
+
+def cells_of(store: Store) -> dict[bytes, bytes]:
+    """Every cell by its key."""
+    with store.engine.begin() as transaction:
+        return {key: row_cell(key, row) for key, row in transaction.scan(Table.CELLS)}
+
+
+def dump(store: Store) -> list[list[tuple[bytes, bytes]]]:
+    """Every row of every table."""
+    with store.engine.begin() as transaction:
+        return [list(transaction.scan(table)) for table in Table]
+
+
+def _ignore(result: Any, error: BaseException | None) -> None:
+    """For jobs whose completions are looked at directly."""

@@ -1,0 +1,146 @@
+"""An author's pages: order, bounds, deletions, counts and labels."""
+
+from __future__ import annotations
+
+import pytest
+from folkmoot.protocol import codec
+from folkmoot.protocol.crdt.cell import Cell, shown_frame, winner_frame
+from folkmoot.protocol.identity import KeyPair
+from folkmoot.protocol.key import cell_key
+from folkmoot.protocol.limits import PAGE_LABELS_PER_POST
+from folkmoot.protocol.record import SIGNED_PREFIX, Record
+from folkmoot.storage import pages
+from folkmoot.storage.pages import AuthorPage
+from folkmoot.storage.store import Store
+
+from tests.storage.making import NOW_US, deletion, label, person, post, post_item, put, reaction
+
+ANN, BEN = person(1), person(2)
+ROOM = 10**6
+
+
+def page(
+    store: Store, before: bytes | None = None, *, author: KeyPair = ANN, limit: int = 10, room: int = ROOM
+) -> AuthorPage:
+    return store.author_page(author.account, before, limit=limit, bytes_max=room)
+
+
+def frame(record: Record) -> bytes:
+    return codec.pack(record.to_wire())
+
+
+def test_newest_first_and_only_this_author(store: Store) -> None:
+    posts = [post(ANN, number) for number in range(5)]
+    put(store, *posts, *(post(person(i), 1) for i in range(2, 30)))
+    put(store, Record.sign(ANN, kind="profile", item=b"name", body={"value": "Ann"}, stamp=NOW_US))
+    found = page(store)
+    assert found.frames == [frame(record) for record in reversed(posts)]
+    assert found.items == [record.item for record in reversed(posts)]
+    assert (found.counts, found.labels, found.resume) == ({}, {}, None)
+
+
+def test_an_author_without_posts(store: Store) -> None:
+    put(store, post(BEN, 1))
+    assert page(store) == AuthorPage([], [], {}, {}, None)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 6, 7, 8])
+def test_pages_follow_each_other(store: Store, limit: int) -> None:
+    put(store, *(post(ANN, number) for number in range(7)))
+    items: list[bytes] = []
+    before = None
+    while True:
+        found = page(store, before, limit=limit)
+        assert len(found.items) <= limit
+        items += found.items
+        before = found.resume
+        if before is None:
+            break
+        put(store, post(ANN, 100 + len(items)))
+    assert items == [post_item(number) for number in reversed(range(7))]
+
+
+def test_a_page_is_bounded_in_bytes_but_never_stuck(store: Store) -> None:
+    put(store, *(post(ANN, number, "x" * 1000) for number in range(4)))
+    size = len(frame(post(ANN, 0, "x" * 1000)))
+    assert len(page(store, room=2 * size).items) == 2
+    assert len(page(store, room=2 * size - 1).items) == 1
+    assert len(page(store, room=1).items) == 1
+    assert page(store, room=2 * size).resume == post_item(2)
+
+
+def test_deleted_posts_are_passed_over(store: Store) -> None:
+    put(store, *(post(ANN, number) for number in range(6)))
+    put(store, *(deletion(ANN, number) for number in (0, 2, 5)))
+    assert page(store).items == [post_item(number) for number in (4, 3, 1)]
+    assert page(store, limit=3).resume == post_item(1)
+
+
+def test_a_scan_of_many_markers_ends_early_and_goes_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(store, post(ANN, 0), *(deletion(ANN, number) for number in range(1, 8)))
+    monkeypatch.setattr(pages, "PAGE_ROWS_SCANNED", 3)
+    first = page(store)
+    assert (first.items, first.resume) == ([], post_item(5))
+    second = page(store, first.resume)
+    assert (second.items, second.resume) == ([], post_item(2))
+    third = page(store, second.resume)
+    assert (third.items, third.resume) == ([post_item(0)], None)
+
+
+def test_the_display_winner_is_shown(store: Store) -> None:
+    late, early = post(ANN, 1, "late", stamp=9), post(BEN, 1, "early", stamp=3, author=ANN.account)
+    put(store, post(ANN, 1, "first"), late, early)
+    assert page(store).frames == [frame(late)]
+
+
+def test_counts_and_labels_come_with_the_page(store: Store) -> None:
+    put(store, *(post(ANN, number) for number in range(5)))
+    put(store, reaction("like", BEN, ANN, 1), reaction("like", BEN, ANN, 3), reaction("repost", BEN, ANN, 3))
+    put(store, label(BEN, ANN, 0), label(BEN, ANN, 3, "rude"), label(BEN, ANN, 3, "spam"))
+    found = page(store, post_item(4), limit=3)
+    assert found.items == [post_item(number) for number in (3, 2, 1)]
+    assert found.counts == {post_item(1): (1, 0), post_item(3): (1, 1)}
+    assert {item: set(frames) for item, frames in found.labels.items()} == {
+        post_item(3): {frame(label(BEN, ANN, 3, "rude")), frame(label(BEN, ANN, 3, "spam"))}
+    }
+
+
+def test_labels_are_bounded_a_post_and_count_as_bytes(store: Store) -> None:
+    put(store, *(post(ANN, number) for number in range(3)))
+    put(store, *(label(BEN, ANN, 1, f"name-{i:02}") for i in range(PAGE_LABELS_PER_POST + 5)))
+    assert len(page(store).labels[post_item(1)]) == PAGE_LABELS_PER_POST
+    room = 3 * len(frame(post(ANN, 0))) + 100
+    assert page(store, room=room).items == [post_item(2)]
+    second = page(store, post_item(2), room=room)
+    assert second.items == [post_item(1)] and second.resume == post_item(1)
+
+
+def with_payload_key(name: str, record: Record) -> Record:
+    """The same record with a key this version does not know."""
+    fields = codec.unpack(record.payload)
+    payload = codec.encode_canonical({**fields, name: "future"})
+    return Record(payload, ANN.sign(SIGNED_PREFIX + payload))
+
+
+@pytest.mark.parametrize("name", ["a", "author1", "bode", "zeta"])
+def test_deletion_is_seen_behind_unknown_keys(name: str) -> None:
+    for record in (post(ANN, 1), post(ANN, 1, "x" * 400), deletion(ANN, 1)):
+        stranger = with_payload_key(name, record)
+        data = Cell.of(stranger).encode()
+        assert shown_frame(data) == (None if record.deleted else winner_frame(data))
+
+
+def test_a_text_that_looks_like_a_deletion_is_shown() -> None:
+    data = Cell.of(post(ANN, 1, "\xa7deleted\xc3 body deleted")).encode()
+    assert shown_frame(data) == winner_frame(data)
+
+
+def test_the_frame_of_a_cell_with_sixteen_survivors() -> None:
+    cell = Cell.of(post(ANN, 1))
+    from folkmoot.protocol.crdt.cell import join
+
+    for i in range(15):
+        cell = join(cell, Cell.of(post(person(50 + i), 1, author=ANN.account, stamp=i + 2)))
+    assert len(cell.survivors) == 16
+    assert shown_frame(cell.encode()) == frame(cell.winner)
+    assert cell_key(ANN.account, "post", post_item(1)) == cell.key
