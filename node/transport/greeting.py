@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 import trio
-from folkmoot.node.certificates import NodeName
 from folkmoot.node.transport.errors import HandshakeFailed, TransportError, Untrusted, WrongCluster, WrongNode
 from folkmoot.node.transport.tls import alert_of
 from folkmoot.protocol import codec
 from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.node_name import NodeName
 
 GREETING_BYTES: Final = 1024
 _REFUSALS: Final = {kind.__name__: kind for kind in (Untrusted, WrongCluster, WrongNode, HandshakeFailed)}

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 import trio
-from folkmoot.node.certificates import NodeName
 from folkmoot.node.transport import greeting
 from folkmoot.node.transport.errors import (
     AddressInUse,
@@ -25,6 +24,7 @@ from folkmoot.node.transport.interface import Accepted, AcceptHandler, Address, 
 from folkmoot.node.transport.tls import NodeTls, TlsFiles
 from folkmoot.node.transport.udp import open_udp
 from folkmoot.protocol import limits
+from folkmoot.protocol.node_name import NodeName
 
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import trio
-from folkmoot.node.certificates import NODE_DNS_NAME, NodeName, read_certificate
+from folkmoot.node.certificates import read_certificate
 from folkmoot.node.transport.errors import HandshakeFailed, TransportError, Untrusted
 from folkmoot.node.transport.interface import Address
+from folkmoot.protocol.node_name import NODE_DNS_NAME, NodeName
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class NodeTls:
     ) -> tuple[trio.abc.Stream, NodeName]:
         await _shake_hands(stream, who, self._ca)
         uris = [value for kind, value in stream.getpeercert()["subjectAltName"] if kind == "URI"]
-        name = NodeName.parse(uris[0]) if len(uris) == 1 else None
+        name = NodeName.of(uris)
         if name is None or name.node_id is None:
             raise Untrusted(f"{who} has a certificate that names no node: {uris}")
         return stream, name

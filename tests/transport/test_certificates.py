@@ -11,11 +11,11 @@ from click.testing import CliRunner
 from folkmoot.cli.commands.cert import command
 from folkmoot.node.certificates import (
     CertificateError,
-    NodeName,
     create_ca,
     create_node,
     read_certificate,
 )
+from folkmoot.protocol.node_name import NodeName
 
 NODE = "0123456789abcdef0123456789abcdef"
 
@@ -37,6 +37,12 @@ def test_a_node_never_outlives_its_ca(tmp_path: Path) -> None:
     create_ca(tmp_path, "town", days=3, now=now)
     node = read_certificate(create_node(tmp_path, tmp_path / "node", None, NODE, days=9, now=now))
     assert node.not_after <= now + timedelta(days=3)
+
+
+def test_an_expired_ca_signs_nothing(tmp_path: Path) -> None:
+    create_ca(tmp_path, "town", days=1, now=datetime(2020, 1, 1, tzinfo=UTC))
+    with pytest.raises(CertificateError, match="expired on 2020-01-02"):
+        create_node(tmp_path, tmp_path / "node", "town", NODE)
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from random import Random
 import pytest
 import trio
 import trio.testing
-from folkmoot.node.certificates import NodeName, create_ca, create_node
+from folkmoot.node.certificates import create_ca, create_node
 from folkmoot.node.transport.errors import (
     AddressInUse,
     ConnectionRefused,
@@ -28,6 +28,7 @@ from folkmoot.node.transport.interface import Accepted, Address, Listener
 from folkmoot.node.transport.tcp import TcpNetwork
 from folkmoot.node.transport.tls import TlsFiles
 from folkmoot.protocol import limits
+from folkmoot.protocol.node_name import NodeName
 
 from tests.waiting import until
 
