@@ -144,10 +144,6 @@ class Roster:
     def __contains__(self, node_id: object) -> bool:
         return node_id in self._by_id
 
-    def named(self, name: str) -> RosterNode | None:
-        """The member people call `name`."""
-        return next((node for node in self.nodes if node.name == name), None)
-
     def regions(self) -> dict[str, tuple[RosterNode, ...]]:
         """The members of each region, regions by name and members by id."""
         names = sorted({node.region for node in self.nodes})

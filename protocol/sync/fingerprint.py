@@ -18,7 +18,6 @@ from typing import Final
 
 LEAF_BYTES: Final = 32
 DIGEST_BYTES: Final = 16
-ENCODED_BYTES: Final = 8 + LEAF_BYTES
 
 _MODULUS: Final = 1 << (8 * LEAF_BYTES)
 
@@ -65,12 +64,6 @@ class Fingerprint:
     def encode(self) -> bytes:
         """Count (8 bytes) and sum (32), both big-endian."""
         return self.count.to_bytes(8, "big") + self.total.to_bytes(LEAF_BYTES, "big")
-
-    @classmethod
-    def decode(cls, data: bytes) -> Fingerprint:
-        """The inverse of `encode`, for bytes that this node wrote."""
-        assert len(data) == ENCODED_BYTES, "the store checks its rows"
-        return cls(int.from_bytes(data[:8], "big"), int.from_bytes(data[8:], "big"))
 
     def digest(self) -> bytes:
         """What is sent to be compared: SHA-256 of the encoding, cut to 16 bytes."""

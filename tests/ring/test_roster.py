@@ -60,13 +60,12 @@ def test_the_order_in_which_founders_are_listed_does_not_matter() -> None:
     assert one.digest() == other.digest() != roster({"eu": 3, "us": 2}).digest()
 
 
-def test_members_are_found_by_id_by_name_and_by_region() -> None:
+def test_members_are_found_by_id_and_by_region() -> None:
     members = roster({"us": 1, "eu": 2})
     anna = members.nodes[0]
-    assert members.get(anna.node_id) == members.named(anna.name) == anna
+    assert members.get(anna.node_id) is anna
     assert anna.node_id in members
     assert members.get(b"?" * 16) is None
-    assert members.named("nobody") is None
     assert {region: len(nodes) for region, nodes in members.regions().items()} == {"eu": 2, "us": 1}
 
 
