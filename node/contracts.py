@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
+from folkmoot.protocol import codec
 from folkmoot.protocol.errors import FolkmootError
 from folkmoot.protocol.feed.pages import PackedPage
 from folkmoot.protocol.key import held_key
 from folkmoot.protocol.record import Record
+from folkmoot.protocol.ring import levels
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
 from folkmoot.protocol.token import Token
+from msgspec import Struct
 
 
 class PeerUnreachable(FolkmootError):
@@ -86,21 +90,89 @@ class Put:
         return held_key(self.record.key) if self.held else self.record.key
 
 
-@dataclass(slots=True)
+class Coverage:
+    """Who holds the records of one batch that share their slots; one object for all of them.
+
+    Args:
+        slots: of their ranges.
+        acks: nodes known to hold them durably.
+        region: the coordinator's.
+    """
+
+    def __init__(self, slots: Sequence[Slot], acks: frozenset[bytes], region: str) -> None:
+        self.slots = slots
+        self.acks = acks
+        self.region = region
+
+    @cached_property
+    def achieved(self) -> dict[str, Any]:
+        """The wire's `achieved`."""
+        return levels.achieved(self.slots, self.acks, self.region)
+
+    @cached_property
+    def complete(self) -> bool:
+        """Whether every slot has them."""
+        return levels.satisfied("all", self.slots, self.acks, self.region)
+
+
+@dataclass(frozen=True, slots=True)
 class PutResult:
     """What became of one record of a put.
 
     Args:
         status: `stored`, `duplicate`, `held`, `refused` or `uncertain`.
-        acks: nodes known to hold it durably.
-        slots: the slots of its range, from which `achieved` follows.
+        coverage: who holds it; None when nobody was asked to.
         error: for `refused` and `uncertain`.
     """
 
     status: str
-    acks: frozenset[bytes] = frozenset()
-    slots: tuple[Slot, ...] = ()
+    coverage: Coverage | None = None
     error: Mapping[str, Any] | None = None
+
+
+class _PackedResults(Struct):
+    coverages: list[list[bytes]]
+    results: list[tuple[str, int, dict[str, Any] | None]]
+
+
+def pack_results(results: Sequence[PutResult]) -> dict[str, Any]:
+    """The result of `replica.put`: who holds what is said once for all records it is true of."""
+    coverages: dict[int, int] = {}
+    acks: list[list[bytes]] = []
+    entries = []
+    for result in results:
+        at = -1
+        if result.coverage is not None:
+            at = coverages.setdefault(id(result.coverage), len(acks))
+            if at == len(acks):
+                acks.append(sorted(result.coverage.acks))
+        entries.append([result.status, at, result.error])
+    return {"coverages": acks, "results": entries}
+
+
+def unpack_results(answer: object, owners: Sequence[RangeDescriptor], region: str) -> list[PutResult]:
+    """The inverse of `pack_results`.
+
+    Args:
+        answer: what the replica said.
+        owners: of each record that was put.
+        region: the coordinator's.
+
+    Raises:
+        PeerUnreachable: the answer is not one to this put, so nothing is known.
+    """
+    packed = codec.shaped(answer, _PackedResults, "the result of replica.put")
+    if len(packed.results) != len(owners):
+        raise PeerUnreachable(f"{len(packed.results)} results came back for {len(owners)} records")
+    coverages: dict[tuple[int, tuple[Slot, ...]], Coverage] = {}
+    results = []
+    for (status, at, error), owner in zip(packed.results, owners, strict=True):
+        coverage = None
+        if 0 <= at < len(packed.coverages):
+            acks = frozenset(packed.coverages[at])
+            coverage = coverages.setdefault((at, owner.slots), Coverage(owner.slots, acks, region))
+        results.append(PutResult(status, coverage, error))
+    return results
 
 
 @dataclass(slots=True)

@@ -226,7 +226,6 @@ class _Parts:
             coordinator,
             accounts,
             self.service,
-            config.node.region,
             trio.current_time,
         )
         reader = Reader(self.router, self.topology, self.links, self.replica)

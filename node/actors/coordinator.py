@@ -9,7 +9,6 @@ replica can take answers `uncertain` with what is missing, never an error that l
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import trio
 from folkmoot.node.contracts import (
@@ -19,6 +18,7 @@ from folkmoot.node.contracts import (
     Put,
     PutResult,
     Topology,
+    unpack_results,
 )
 from folkmoot.node.routing import Router
 from folkmoot.protocol import limits
@@ -38,6 +38,20 @@ from folkmoot.protocol.ring.ranges import RangeDescriptor
 
 # Errors of one replica after which another may still succeed.
 _TRY_ANOTHER = frozenset({BUSY, DISK_FULL, SHUTTING_DOWN, TIMEOUT, INTERNAL, STALE_TOPOLOGY})
+
+
+class _Attempt:
+    """One record on its way to a replica that takes it."""
+
+    __slots__ = ("error", "owner", "put", "result", "tried", "unsure")
+
+    def __init__(self, put: Put, owner: RangeDescriptor) -> None:
+        self.put = put
+        self.owner = owner
+        self.tried: set[bytes] = set()
+        self.error: WireError | None = None
+        self.unsure = False
+        self.result: PutResult | None = None
 
 
 class Coordinator:
@@ -60,100 +74,101 @@ class Coordinator:
         """Bring each record to `level`.
 
         Args:
-            puts: at most 256, read, verified and judged.
-            level: see the contract; checked by the caller.
+            puts: at most a few hundred, read, verified and judged.
+            level: see the contract.
 
         Returns:
             One result a put, in order; never raises for what the cluster's state causes.
         """
-        results: list[PutResult | None] = [None] * len(puts)
-        tried: list[set[bytes]] = [set() for _ in puts]
-        errors: list[WireError | None] = [None] * len(puts)
-        waiting = list(range(len(puts)))
+        attempts = [_Attempt(put, self._topology.where(put.key)) for put in puts]
+        waiting = attempts
         while waiting:
-            groups: dict[bytes, list[int]] = {}
-            for index in waiting:
-                owner = self._topology.where(puts[index].key)
-                candidates = self._router.candidates(owner.slots, tried[index])
-                if candidates:
-                    groups.setdefault(candidates[0], []).append(index)
-                    tried[index].add(candidates[0])
-                else:
-                    results[index] = _nobody(owner, errors[index])
-            await self._ask_all(groups, puts, level, results, errors)
-            waiting = [index for index in waiting if results[index] is None]
-        return [result for result in results if result is not None]
+            await self._ask_all(self._choose(waiting), level)
+            waiting = [attempt for attempt in waiting if attempt.result is None]
+        return [attempt.result for attempt in attempts if attempt.result is not None]
 
-    async def _ask_all(
-        self,
-        groups: Mapping[bytes, list[int]],
-        puts: Sequence[Put],
-        level: Level,
-        results: list[PutResult | None],
-        errors: list[WireError | None],
-    ) -> None:
-        async def ask(node_id: bytes, indices: list[int]) -> None:
-            try:
-                answers = await self._ask(node_id, [puts[index] for index in indices], level)
-            except (WireError, PeerUnreachable) as error:
-                if isinstance(error, WireError) and error.kind not in _TRY_ANOTHER:
-                    answers = [PutResult("refused", error=error.to_wire())] * len(indices)
-                else:
-                    for index in indices:
-                        errors[index] = error if isinstance(error, WireError) else None
-                    return
-            for index, answer in zip(indices, answers, strict=True):
-                results[index] = answer
+    def _choose(self, attempts: Sequence[_Attempt]) -> dict[bytes, list[_Attempt]]:
+        """Group by the next replica to ask; what has none left gets its result."""
+        groups: dict[bytes, list[_Attempt]] = {}
+        nearest: dict[int, list[bytes]] = {}
+        for attempt in attempts:
+            owner = attempt.owner
+            if owner.id not in nearest:
+                nearest[owner.id] = self._router.candidates(owner.slots)
+            chosen = next((node for node in nearest[owner.id] if node not in attempt.tried), None)
+            if chosen is None:
+                attempt.result = _nobody(attempt)
+            else:
+                attempt.tried.add(chosen)
+                groups.setdefault(chosen, []).append(attempt)
+        return groups
 
+    async def _ask_all(self, groups: Mapping[bytes, list[_Attempt]], level: Level) -> None:
         if len(groups) == 1:
-            await ask(*next(iter(groups.items())))
+            await self._ask(*next(iter(groups.items())), level)
             return
         async with trio.open_nursery() as nursery:
-            for node_id, indices in groups.items():
-                nursery.start_soon(ask, node_id, indices)
+            for node_id, attempts in groups.items():
+                nursery.start_soon(self._ask, node_id, attempts, level)
 
-    async def _ask(self, node_id: bytes, puts: Sequence[Put], level: Level) -> list[PutResult]:
-        if node_id == self._router.node_id:
-            return await self._local.put(puts, level, self._router.region)
+    async def _ask(self, node_id: bytes, attempts: Sequence[_Attempt], level: Level) -> None:
+        """Ask one replica; what it could not take is left without a result."""
         try:
-            return await self._call(node_id, puts, level)
+            if node_id == self._router.node_id:
+                puts = [attempt.put for attempt in attempts]
+                results = await self._local.put(puts, level, self._router.region)
+            else:
+                results = await self._call(node_id, attempts, level)
+        except PeerUnreachable:
+            for attempt in attempts:
+                attempt.unsure = True
+            return
         except WireError as error:
-            if error.kind is not STALE_TOPOLOGY:
-                raise
-            await self._topology.refresh(node_id)
-            return await self._call(node_id, puts, level)
+            if error.kind is STALE_TOPOLOGY:
+                await self._catch_up(node_id, attempts)
+            for attempt in attempts:
+                attempt.error = error
+                if error.kind not in _TRY_ANOTHER:
+                    attempt.result = PutResult("refused", error=error.to_wire())
+            return
+        for attempt, result in zip(attempts, results, strict=True):
+            attempt.result = result
 
-    async def _call(self, node_id: bytes, puts: Sequence[Put], level: Level) -> list[PutResult]:
-        owners = [self._topology.where(put.key) for put in puts]
-        answer = await self._peers.call(
-            node_id,
-            "replica.put",
-            {
-                "ranges": sorted({owner.id: owner.epoch for owner in owners}.items()),
-                "puts": [[put.held, put.record.payload, put.record.signature] for put in puts],
-                "level": level,
-                "region": self._router.region,
-            },
-            limits.REQUEST_TIMEOUT_S,
-        )
-        return [_from_wire(entry, owner) for entry, owner in zip(answer["results"], owners, strict=True)]
+    async def _catch_up(self, node_id: bytes, attempts: Sequence[_Attempt]) -> None:
+        """Learn the newer topology; whoever is the range's replica now may be asked, again if need be."""
+        await self._topology.refresh(node_id)
+        for attempt in attempts:
+            owner = self._topology.where(attempt.put.key)
+            if owner.epoch > attempt.owner.epoch:
+                attempt.owner = owner
+                attempt.tried.clear()
+
+    async def _call(self, node_id: bytes, attempts: Sequence[_Attempt], level: Level) -> list[PutResult]:
+        params = {
+            "ranges": sorted({attempt.owner.id: attempt.owner.epoch for attempt in attempts}.items()),
+            "puts": [
+                [attempt.put.held, attempt.put.record.payload, attempt.put.record.signature]
+                for attempt in attempts
+            ],
+            "level": level,
+            "region": self._router.region,
+        }
+        answer = await self._peers.call(node_id, "replica.put", params, limits.REQUEST_TIMEOUT_S)
+        return unpack_results(answer, [attempt.owner for attempt in attempts], self._router.region)
 
 
-def _from_wire(entry: Any, owner: RangeDescriptor) -> PutResult:
-    status, acks, error = entry
-    return PutResult(str(status), frozenset(acks), owner.slots, error)
-
-
-def _nobody(owner: RangeDescriptor, error: WireError | None) -> PutResult:
-    """No replica of the range could be reached; what the last of them said goes along."""
-    if error is None:
-        error = WireError(
-            LEVEL_UNREACHABLE,
-            f"no replica of range {owner.id} can be reached from here",
-            retry_after_ms=1000,
-            details={
-                "achieved": levels.achieved(owner.slots, set(), ""),
-                "missing": levels.missing("one", owner.slots, set(), ""),
-            },
-        )
-    return PutResult("uncertain", frozenset(), owner.slots, error.to_wire())
+def _nobody(attempt: _Attempt) -> PutResult:
+    """The result of a record no replica took: refused when that is certain, else uncertain."""
+    slots, error = attempt.owner.slots, attempt.error
+    if error is not None and not attempt.unsure:
+        return PutResult("refused", error=error.to_wire())
+    unreachable = WireError(
+        LEVEL_UNREACHABLE,
+        f"no replica of range {attempt.owner.id} answered",
+        retry_after_ms=1000,
+        details={
+            "achieved": levels.achieved(slots, set(), ""),
+            "missing": levels.missing("one", slots, set(), ""),
+        },
+    )
+    return PutResult("uncertain", error=unreachable.to_wire())

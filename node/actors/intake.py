@@ -24,7 +24,6 @@ from folkmoot.protocol.moderation.label import KIND as LABEL
 from folkmoot.protocol.moderation.label import Label
 from folkmoot.protocol.moderation.verdict import Action, Verdict
 from folkmoot.protocol.record import Record, signature_holds
-from folkmoot.protocol.ring import levels
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.token import Token
 
@@ -78,7 +77,6 @@ class Intake:
         coordination: where accepted records go.
         accounts: which keys may write.
         service: this node's key pair, which signs labels.
-        region: this node's, to say what was achieved.
         now: monotonic seconds.
     """
 
@@ -89,7 +87,6 @@ class Intake:
         coordination: Coordination,
         accounts: AccountKeys,
         service: KeyPair,
-        region: str,
         now: Callable[[], float],
     ) -> None:
         self._environment = environment
@@ -97,7 +94,6 @@ class Intake:
         self._coordination = coordination
         self._accounts = accounts
         self._service = service
-        self._region = region
         self._now = now
         self._label_stamp = 0
 
@@ -210,7 +206,7 @@ class Intake:
         result = results[entry.puts[0]]
         held = entry.verdict is not None and entry.verdict.action is Action.HOLD
         wire["status"] = "held" if held and result.status in ("stored", "duplicate") else result.status
-        wire["achieved"] = levels.achieved(result.slots, result.acks, self._region) if result.slots else None
+        wire["achieved"] = None if result.coverage is None else result.coverage.achieved
         if result.error is not None:
             wire["error"] = dict(result.error)
         return wire
@@ -222,7 +218,7 @@ class Intake:
         for put, result in zip(puts, results, strict=True):
             if result.status not in ("stored", "duplicate", "uncertain"):
                 continue
-            if levels.satisfied("all", result.slots, result.acks, self._region):
+            if result.coverage is not None and result.coverage.complete:
                 confirmed.append(put.key)
             else:
                 unconfirmed.append((put.key, {put.record.device: put.record.stamp}))

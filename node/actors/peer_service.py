@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Protocol
 
-from folkmoot.node.contracts import CellBatch, LocalReplica, Put
+from folkmoot.node.contracts import CellBatch, LocalReplica, Put, pack_results
 from folkmoot.node.environment import Executor
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.connection import Params
@@ -122,7 +122,7 @@ class PeerService:
         ):
             raise WireError(BAD_SIGNATURE, "a coordinator passed on a record whose signature does not hold")
         results = await self._replica.put(puts, parse_level(asked.level), asked.region)
-        return {"results": [[result.status, sorted(result.acks), result.error] for result in results]}
+        return pack_results(results)
 
     async def _join(self, node_id: bytes, params: Params) -> dict[str, Any]:
         asked = codec.shaped(params, ReplicaJoin, "replica.join")

@@ -15,7 +15,16 @@ from dataclasses import dataclass
 
 import trio
 from folkmoot.node.commits import Commits
-from folkmoot.node.contracts import CellBatch, Liveness, Put, PutResult, Replication, Topology, nodes_of
+from folkmoot.node.contracts import (
+    CellBatch,
+    Coverage,
+    Liveness,
+    Put,
+    PutResult,
+    Replication,
+    Topology,
+    nodes_of,
+)
 from folkmoot.node.environment import Executor, WallClock
 from folkmoot.node.tally import AckTally
 from folkmoot.protocol import limits
@@ -113,10 +122,11 @@ class Replica:
         with trio.move_on_after(limits.REQUEST_TIMEOUT_S / 2):
             for tally in tallies.values():
                 await tally.wait_for(level)
-        return [
-            _result(outcome, tallies.get(owner.slots), level)
-            for outcome, owner in zip(outcomes, owners, strict=True)
-        ]
+        told = {slots: _Told(tally, level) for slots, tally in tallies.items()}
+        by_range = {
+            owner.id: told.get(owner.slots) for owner in {owner.id: owner for owner in owners}.values()
+        }
+        return [_result(outcome, by_range[owner.id]) for outcome, owner in zip(outcomes, owners, strict=True)]
 
     def _put_job(
         self, puts: Sequence[Put], owners: Sequence[RangeDescriptor], absent: set[bytes]
@@ -149,14 +159,18 @@ class Replica:
         region: str,
     ) -> dict[tuple[Slot, ...], AckTally]:
         """Offer the changed cells to the other slots; one tally for all ranges with the same slots."""
+        by_range: dict[int, CellBatch] = {}
         batches: dict[tuple[Slot, ...], CellBatch] = {}
         for put, owner, outcome in zip(puts, owners, outcomes, strict=True):
-            if outcome.cell:
-                batch = batches.setdefault(owner.slots, CellBatch({}))
+            if outcome.error is not None:
+                continue
+            batch = by_range.get(owner.id)
+            if batch is None:
+                batch = by_range[owner.id] = batches.setdefault(owner.slots, CellBatch({}))
                 batch.ranges[owner.id] = owner.epoch
-                batch.keys.append(put.key)
-                batch.cells.append(outcome.cell)
-                self._changed += outcome.status != "duplicate"
+            batch.keys.append(put.key)
+            batch.cells.append(outcome.cell)
+            self._changed += outcome.status != "duplicate"
         tallies: dict[tuple[Slot, ...], AckTally] = {}
         for slots, batch in batches.items():
             tally = tallies[slots] = AckTally(slots, region)
@@ -262,23 +276,37 @@ def _signatures_hold(cell: Cell) -> bool:
     return all(signature_holds(r.device, r.signature, r.payload) for r in cell.records())
 
 
-def _result(outcome: _Outcome, tally: AckTally | None, level: Level) -> PutResult:
+def _result(outcome: _Outcome, told: _Told | None) -> PutResult:
     if outcome.error is not None:
         return PutResult("refused", error=outcome.error.to_wire())
-    assert tally is not None
-    acks = frozenset(tally.acked)
-    if outcome.status == "absorbed":
-        gone = WireError(CONFLICT, "this post was deleted by its author; a deletion is final")
-        return PutResult("refused", acks, tally.slots, gone.to_wire())
-    if tally.reached(level):
-        return PutResult(outcome.status, acks, tally.slots)
-    missed = WireError(
+    assert told is not None, "what is kept has been told of"
+    return told.of(outcome.status)
+
+
+class _Told:
+    """What a client is told of the records of one tally, worked out once."""
+
+    def __init__(self, tally: AckTally, level: Level) -> None:
+        self.coverage = Coverage(tally.slots, frozenset(tally.acked), tally.region)
+        self._missed = None if tally.reached(level) else _missed(tally, level).to_wire()
+
+    def of(self, status: str) -> PutResult:
+        if status == "absorbed":
+            gone = WireError(CONFLICT, "this post was deleted by its author; a deletion is final")
+            return PutResult("refused", self.coverage, gone.to_wire())
+        if self._missed is not None:
+            return PutResult("uncertain", self.coverage, self._missed)
+        return PutResult(status, self.coverage)
+
+
+def _missed(tally: AckTally, level: Level) -> WireError:
+    acks = len(tally.acked)
+    return WireError(
         LEVEL_UNREACHABLE,
-        f"kept on {len(acks)} of {len(tally.slots)} slots, less than {level}; send the same bytes again",
+        f"kept on {acks} of {len(tally.slots)} slots, less than {level}; send the same bytes again",
         retry_after_ms=1000,
         details={
             "achieved": levels.achieved(tally.slots, tally.acked, tally.region),
             "missing": levels.missing(level, tally.slots, tally.acked, tally.region),
         },
     )
-    return PutResult("uncertain", acks, tally.slots, missed.to_wire())

@@ -66,6 +66,8 @@ class PolicyEngine:
         Args:
             fields: name and text of each.
         """
+        if not self._rules:
+            return self.accepted
         try:
             hits: dict[int, tuple[str, Span]] = {}
             for field, text in fields:
