@@ -16,7 +16,6 @@ is sent only once every member of the cluster understands it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -136,11 +135,6 @@ def decode(payload: bytes) -> tuple[Message, ...]:
     except struct.error as error:
         raise WireError(BAD_REQUEST, f"a gossip message is cut short at byte {offset}") from error
     return tuple(messages)
-
-
-def join_encoded(messages: Iterable[bytes]) -> bytes:
-    """The payload of a datagram, from encoded messages."""
-    return b"".join(messages)
 
 
 def _decode_one(payload: bytes, offset: int) -> tuple[Message, int]:

@@ -78,12 +78,14 @@ class Prober:
     def take_turns(self, now: float) -> None:
         """Start the probes whose turn has come."""
         if now >= self._probe_at:
-            self._probe_at = now + self._profile.probe_interval_s * self._health.factor
-            self._probe_next(Purpose.ROTATION, self._claims.live_others(), now)
+            whole_s = self._profile.probe_interval_s * self._health.factor
+            self._probe_at = now + whole_s
+            self._probe_next(Purpose.ROTATION, self._claims.live_others(), now, whole_s)
         if now >= self._retry_at:
-            self._retry_at = now + self._profile.retry_interval_s
+            whole_s = self._profile.retry_interval_s
+            self._retry_at = now + whole_s
             dead = [member for member in self._claims.view if member.state is State.DEAD]
-            self._probe_next(Purpose.RETRY, dead, now)
+            self._probe_next(Purpose.RETRY, dead, now, whole_s)
 
     def probe_after_reset(self, member: Member, now: float) -> None:
         """Probe a member whose connection broke, unless that is under way already."""
@@ -141,13 +143,12 @@ class Prober:
         if relay is not None:
             self._ping(member, relay)
 
-    def _probe_next(self, purpose: Purpose, eligible: list[Member], now: float) -> None:
+    def _probe_next(self, purpose: Purpose, eligible: list[Member], now: float, whole_s: float) -> None:
         target = self._rounds[purpose].next([member.node_id for member in eligible])
         if target is None or self._probes.is_probing(target, purpose):
             return
         member = self._claims.view[target]
         direct_s = self._profile.probe_timeout_s * self._health.factor
-        whole_s = self._profile.probe_interval_s * self._health.factor
         self._ping(member, self._probes.start(member, purpose, now, direct_s, whole_s))
 
     def _showed_life(self, probe: Probe) -> bool:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from random import Random
 
 from folkmoot.protocol.gossip.broadcast import retransmit_limit
 from folkmoot.protocol.gossip.claims import Claims
 from folkmoot.protocol.gossip.events import Effect, SendDatagram
 from folkmoot.protocol.gossip.members import Endpoint, Member
-from folkmoot.protocol.gossip.messages import encode, join_encoded
+from folkmoot.protocol.gossip.messages import encode
 from folkmoot.protocol.gossip.profile import Profile
 from folkmoot.protocol.gossip.seal import PAYLOAD_BYTES
 
@@ -38,11 +38,11 @@ class Speaker:
         """Seconds, when `gossip` has something to tell; infinite when there is nothing to say or nobody."""
         return self._gossip_at
 
-    def send(self, node_id: bytes, endpoint: Endpoint, messages: Iterable[bytes]) -> None:
+    def send(self, node_id: bytes, endpoint: Endpoint, messages: Sequence[bytes]) -> None:
         """Send messages, with as many rumours as fit beside them; nothing when there are neither."""
-        payload = join_encoded(messages)
         limit = retransmit_limit(self._profile.retransmit_multiplier, self._claims.view.live_count())
-        payload += join_encoded(self._claims.rumours.take(PAYLOAD_BYTES - len(payload), limit))
+        rumours = self._claims.rumours.take(PAYLOAD_BYTES - sum(map(len, messages)), limit)
+        payload = b"".join([*messages, *(rumour for rumour in rumours if rumour not in messages)])
         if payload:
             self._outbox.append(SendDatagram(node_id, endpoint, payload))
 

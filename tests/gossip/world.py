@@ -91,7 +91,11 @@ class World:
         self.nodes[name].running = False
         if resets:
             for other in self.running():
-                self.later(0.001, lambda other=other: self.tell(other, events.ConnectionReset(node_id(name))))
+                self.reset(other, name)
+
+    def reset(self, observer: str, name: str) -> None:
+        """The kernel resets the observer's connection to a node."""
+        self.later(0.001, lambda: self.tell(observer, events.ConnectionReset(node_id(name))))
 
     def partition(self, *islands: Iterable[str]) -> None:
         self.islands = [set(island) for island in islands]

@@ -1,0 +1,28 @@
+"""Hypothesis strategies for what gossip carries."""
+
+from __future__ import annotations
+
+from folkmoot.protocol.gossip.members import INCARNATION_MAX, Description, Endpoint, Member, State
+from hypothesis import strategies as st
+
+node_ids = st.binary(min_size=16, max_size=16)
+incarnations = st.one_of(st.integers(0, 4), st.integers(0, INCARNATION_MAX))
+endpoints = st.builds(Endpoint, st.text(max_size=12), st.integers(0, 65_535))
+meta_values = st.one_of(st.integers(0, 2**63), st.text(max_size=8), st.binary(max_size=16))
+descriptions = st.builds(
+    Description,
+    name=st.text(max_size=12),
+    region=st.text(max_size=4),
+    peer=endpoints,
+    datagram=endpoints,
+    client=endpoints,
+    meta=st.dictionaries(st.text(max_size=6), meta_values, max_size=3),
+)
+members = st.builds(
+    Member,
+    node_id=node_ids,
+    description=descriptions,
+    described=incarnations,
+    state=st.sampled_from(State),
+    incarnation=incarnations,
+)

@@ -1,0 +1,131 @@
+"""The join of views, and what a description may be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from folkmoot.protocol import codec
+from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.gossip.members import Description, Endpoint, Member, State, View, digest, join
+from folkmoot.protocol.limits import GOSSIP_MEMBERS
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.gossip.strategies import descriptions, members
+from tests.gossip.world import description, node_id
+
+OWN = Member.alive(node_id("own"), description("own"), 1)
+
+
+def of_one_node(count: int) -> st.SearchStrategy[list[Member]]:
+    same = members.map(lambda member: replace(member, node_id=node_id("x")))
+    return st.lists(same, min_size=count, max_size=count)
+
+
+@given(of_one_node(3))
+def test_join_is_associative_commutative_and_idempotent(known: Sequence[Member]) -> None:
+    one, two, three = known
+    assert join(one, two) == join(two, one)
+    assert join(join(one, two), three) == join(one, join(two, three))
+    assert join(one, one) == one
+    assert join(one, join(one, two)) == join(one, two)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), members), max_size=12), st.randoms(use_true_random=False))
+def test_views_that_heard_the_same_are_equal_whatever_the_order_and_repeats(heard, random) -> None:  # type: ignore[no-untyped-def]
+    heard = [replace(member, node_id=node_id(name)) for name, member in heard]
+    first, second = View(OWN), View(OWN)
+    for member in heard:
+        first.join(member)
+    again = heard + random.sample(heard, len(heard) // 2)
+    random.shuffle(again)
+    for member in again:
+        second.join(member)
+    assert first.digest() == second.digest()
+    assert {member.node_id: member for member in first} == {member.node_id: member for member in second}
+
+
+A, B = description("a"), description("b")
+
+
+@pytest.mark.parametrize(
+    ("held", "heard", "state", "incarnation"),
+    [
+        pytest.param((State.ALIVE, 3), (State.SUSPECT, 3), State.SUSPECT, 3, id="accused"),
+        pytest.param((State.ALIVE, 3), (State.SUSPECT, 2), State.ALIVE, 3, id="an outdated accusation"),
+        pytest.param((State.SUSPECT, 3), (State.ALIVE, 3), State.SUSPECT, 3, id="a stale alive"),
+        pytest.param((State.SUSPECT, 3), (State.ALIVE, 4), State.ALIVE, 4, id="refuted"),
+        pytest.param((State.DEAD, 3), (State.SUSPECT, 3), State.DEAD, 3, id="dead stays dead"),
+        pytest.param((State.DEAD, 3), (State.ALIVE, 4), State.ALIVE, 4, id="returned"),
+        pytest.param((State.LEFT, 3), (State.ALIVE, 9), State.LEFT, 3, id="left is for ever"),
+        pytest.param((State.ALIVE, 9), (State.LEFT, 3), State.LEFT, 3, id="left beats what is newer"),
+    ],
+)
+def test_which_claim_stands(
+    held: tuple[State, int], heard: tuple[State, int], state: State, incarnation: int
+) -> None:
+    known, claimed = (Member(node_id("x"), A, at, said, at) for said, at in (held, heard))
+    joined = join(known, claimed)
+    assert (joined.state, joined.incarnation) == (state, incarnation)
+
+
+def test_the_later_description_stands_whatever_is_claimed() -> None:
+    accused = Member(node_id("x"), A, 1, State.SUSPECT, 7)
+    joined = join(accused, Member.alive(node_id("x"), B, 5))
+    assert joined == Member(node_id("x"), B, 5, State.SUSPECT, 7)
+
+
+def test_a_full_view_takes_no_strangers_but_hears_of_those_it_has() -> None:
+    view = View(OWN)
+    for number in range(GOSSIP_MEMBERS - 1):
+        assert view.join(Member.alive(node_id(f"n{number}"), A, 1))
+    assert not view.join(Member.alive(node_id("one-more"), A, 1))
+    assert view.join(Member.alive(node_id("n1"), A, 2))
+    assert view.live_count() == GOSSIP_MEMBERS
+
+
+@given(st.lists(members, max_size=5))
+def test_a_digest_does_not_depend_on_order(known: list[Member]) -> None:
+    distinct = list({member.node_id: member for member in known}.values())
+    assert digest(distinct) == digest(distinct[::-1])
+
+
+@given(members)
+def test_a_member_survives_the_wire(member: Member) -> None:
+    assert Member.from_wire(codec.unpack(codec.pack(member.to_wire()))) == member
+
+
+@given(descriptions)
+def test_a_description_survives_the_wire(given_description: Description) -> None:
+    assert Description.decode(given_description.encode()) == given_description
+
+
+def test_a_description_that_gossip_cannot_carry_is_refused_with_its_size() -> None:
+    with pytest.raises(WireError, match="at most 512") as caught:
+        replace(A, meta={"much": b"x" * 600}).encode()
+    assert caught.value.kind.name == "too_large"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ["name", "region", ["host", 1], ["host", 1], ["host", 1]],
+        ["name", "region", ["host", 1], ["host", 1], ["host", 65_536], {}],
+        ["name", "region", ["host", 1], ["host", 1], ["host", -1], {}],
+        ["name", "region", ["host", 1], ["host", 1], ["host", True], {}],
+        ["name", "region", ["host", 1], ["host", 1], [b"host", 1], {}],
+        ["name", b"region", ["host", 1], ["host", 1], ["host", 1], {}],
+        ["name", "region", ["host", 1], ["host", 1], ["host", 1], {"epochs": [1]}],
+        {"name": "name"},
+        7,
+    ],
+)
+def test_what_is_not_a_description_is_refused(value: object) -> None:
+    with pytest.raises(WireError):
+        Description.decode(codec.encode_canonical(value))
+
+
+def test_endpoints_compare_like_any_address() -> None:
+    assert Endpoint("::1", 7) == ("::1", 7)
