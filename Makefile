@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench simulate dev
+.PHONY: help demo test check bench simulate dev docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,10 @@ bench: $(VENV)/installed ## the benchmarks, as ratios to what the machine can do
 simulate: $(VENV)/installed ## replay SEEDS seeded simulations of the production actors
 	@seq $(SEED_FIRST) $$(($(SEED_FIRST) + $(SEEDS) - 1)) | \
 		xargs --max-procs=$(JOBS) --max-args=1 $(BIN)/folkmoot simulate --seed
+
+docs: dev ## write docs/reference and the test vectors anew from the code
+	@$(BIN)/python -m tests.house.reference
+	@$(BIN)/python -m tests.vectors.generate
 
 dev: $(VENV)/installed-dev build/pkg/folkmoot ## prepare for development: tools, and the link type checkers follow
 

@@ -19,8 +19,11 @@ CONFIG_NAME: Final = "folkmoot.toml"
 
 def home() -> Path:
     """Where a node lives unless told otherwise: under `/var/lib` for root, the XDG data home for others."""
-    if os.geteuid() == 0:
-        return Path("/var/lib/folkmoot")
+    return Path("/var/lib/folkmoot") if os.geteuid() == 0 else user_home()
+
+
+def user_home() -> Path:
+    """Where a person's own things are, such as the key they post with."""
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "folkmoot"
 
 

@@ -7,7 +7,7 @@ configuration `--config` names, and otherwise the only local cluster there is.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -17,11 +17,14 @@ from folkmoot.cli.config_option import ConfigChoice
 from folkmoot.cli.errors import OperatorError, Unreachable
 
 if TYPE_CHECKING:
+    from folkmoot.protocol.client import Client
     from folkmoot.protocol.identity import KeyPair
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Result = TypeVar("Result")
 
-ASK_S: Final = 15.0
+PATIENCE_S: Final = 15.0
+ATTEMPTS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,33 +142,53 @@ def _only_local() -> Target:
     )
 
 
-def ask(
+def converse(
     target: Target,
-    method: str,
-    params: Mapping[str, Any],
+    talk: Callable[[Client], Awaitable[Result]],
     *,
     operator: KeyPair | None = None,
-    timeout_s: float = ASK_S,
-) -> Any:
-    """Ask the first node that answers.
+    patience_s: float = PATIENCE_S,
+) -> Result:
+    """Connect to one of the nodes, talk to it, and hang up.
 
     Args:
-        target: who may be asked.
-        method, params: what.
+        target: who may be talked to.
+        talk: what to say, given the client.
         operator: whose key to prove first.
-        timeout_s: for each node.
+        patience_s: for connecting, and for each call.
 
     Raises:
         Unreachable: no node answered.
-        WireError: the node's own error.
+        FolkmootError: from the node, or the CA file cannot be used.
     """
+    # Imported here so that a command's help need not wait for the client.
     import trio
-    from folkmoot.cli.session import ask_one
+    from folkmoot.protocol import client as clients
 
-    silent: list[str] = []
-    for address in target.addresses:
-        try:
-            return trio.run(ask_one, address, target.ca, method, params, operator, timeout_s)
-        except Unreachable as error:
-            silent.append(str(error))
-    raise Unreachable("\n".join(silent), hint="folkmoot cluster ls")
+    async def connect_and_talk() -> Result:
+        settings = clients.ClientSettings(deadline_s=patience_s, attempts=ATTEMPTS, name="folkmoot-cli/1")
+        async with clients.connect(
+            target.addresses, ca=target.ca, tls=target.ca is not None, settings=settings
+        ) as client:
+            if operator is not None:
+                await client.auth(operator)
+            return await talk(client)
+
+    try:
+        return trio.run(connect_and_talk)
+    except (clients.Unreachable, clients.LinkBroken) as error:
+        raise Unreachable(str(error), hint="folkmoot cluster ls") from error
+
+
+def ask(
+    target: Target,
+    method: str,
+    params: dict[str, Any] | None = None,
+    *,
+    operator: KeyPair | None = None,
+    patience_s: float = PATIENCE_S,
+) -> Any:
+    """One question; see `converse`."""
+    return converse(
+        target, lambda client: client.call(method, params or {}), operator=operator, patience_s=patience_s
+    )

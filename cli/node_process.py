@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -13,16 +14,20 @@ from typing import Final
 
 import msgspec
 import trio
+from folkmoot.cli import logs
 from folkmoot.cli.config_option import ConfigChoice
 from folkmoot.cli.output import Output
 from folkmoot.cli.preflight import bind_trial, check_surroundings
-from folkmoot.node.config import ConfigError, with_id
+from folkmoot.node.config import with_id
 from folkmoot.node.config_values import read_address
 from folkmoot.node.daemon import RunningNode, serve
-from folkmoot.node.data_directory import DataDirectory
+from folkmoot.node.data_directory import DataDirectory, Ready
 from folkmoot.node.settings import NodeConfig
 from folkmoot.node.system import machine_environment
 from folkmoot.node.transport.interface import Address
+from folkmoot.protocol.errors import FolkmootError
+
+log = logging.getLogger(__name__)
 
 DRAIN_S: Final = 30.0
 
@@ -38,59 +43,71 @@ def run(choice: ConfigChoice, output: Output) -> None:
         ConfigError: it cannot start like this; everything wrong is reported.
         FolkmootError: from the node.
     """
-    config = _load(choice)
-    check_surroundings(config)
-    trio.run(_run, choice, prefer_previous_ports(config), output)
-
-
-def _load(choice: ConfigChoice) -> NodeConfig:
     config = choice.load().config
+    logs.configure(config.log)
+    check_surroundings(config)
+    trio.run(_Process(choice, output).run, prefer_previous_ports(_with_id(config)))
+
+
+def _with_id(config: NodeConfig) -> NodeConfig:
     return config if config.node.id else with_id(config, DataDirectory(config.node.data).node_id())
 
 
-async def _run(choice: ConfigChoice, config: NodeConfig, output: Output) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-        async with trio.open_nursery() as nursery:
-            node: RunningNode = await nursery.start(partial(serve, config, machine_environment(config)))
-            DataDirectory(config.node.data).write_ready(node.ready)
-            ready = msgspec.to_builtins(node.ready)
-            output.result(ready, f"{node.ready.name} listens for clients on {node.ready.address}")
-            sys.stdout.flush()
-            nursery.start_soon(_obey, signals, choice, node, nursery.cancel_scope)
+class _Process:
+    """The running node and the signals that steer it, from before it is ready to its end."""
 
+    def __init__(self, choice: ConfigChoice, output: Output) -> None:
+        self._choice = choice
+        self._output = output
+        self._node: RunningNode | None = None
 
-async def _obey(
-    signals: AsyncIterator[int], choice: ConfigChoice, node: RunningNode, scope: trio.CancelScope
-) -> None:
-    """Turn signals into reloads and, at the first that ends, into a drain; the next one ends at once."""
-    async for number in signals:
-        if number == signal.SIGHUP:
-            await _reload(choice, node)
-            continue
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_second_signal, signals)
-            with trio.move_on_after(DRAIN_S):
-                await node.drain()
-            nursery.cancel_scope.cancel()
+    async def run(self, config: NodeConfig) -> None:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._obey, signals, nursery.cancel_scope)
+                self._node = await nursery.start(partial(serve, config, machine_environment(config)))
+                self._tell_ready(DataDirectory(config.node.data), self._node.ready)
+
+    def _tell_ready(self, data: DataDirectory, ready: Ready) -> None:
+        data.write_ready(ready)
+        self._output.result(
+            msgspec.to_builtins(ready),
+            f"{ready.name} listens for clients on {ready.address}, peers on {ready.peers}",
+        )
+        sys.stdout.flush()
+
+    async def _obey(self, signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+        """Reload at SIGHUP; drain and end at the first other signal, end at once at the next."""
+        async for number in signals:
+            if number != signal.SIGHUP:
+                break
+            await self._reload()
+        if self._node is not None:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_end_at_once, signals)
+                with trio.move_on_after(DRAIN_S):
+                    await self._node.drain()
+                nursery.cancel_scope.cancel()
         scope.cancel()
-        return
+
+    async def _reload(self) -> None:
+        """Apply a changed configuration whole, or say why not and keep the old one."""
+        if self._node is None:
+            return
+        try:
+            config = _with_id(self._choice.load().config)
+        except FolkmootError as error:
+            log.error("reload refused, nothing changed: %s", error)
+        else:
+            logs.configure(config.log)
+            await self._node.reload(config)
 
 
-async def _second_signal(signals: AsyncIterator[int]) -> None:
+async def _end_at_once(signals: AsyncIterator[int]) -> None:
     async for number in signals:
         if number != signal.SIGHUP:
             # What is acknowledged is on disk, so leaving here loses nothing.
             os._exit(128 + number)
-
-
-async def _reload(choice: ConfigChoice, node: RunningNode) -> None:
-    """Apply a changed configuration whole, or say why not and keep the old one."""
-    try:
-        config = _load(choice)
-    except ConfigError as error:
-        print(f"folkmoot: reload refused, nothing changed:\n{error}", file=sys.stderr, flush=True)
-    else:
-        await node.reload(config)
 
 
 def prefer_previous_ports(config: NodeConfig) -> NodeConfig:

@@ -253,6 +253,7 @@ class _Parts:
             await nursery.start(self.links.run)
             await nursery.start(self.replicator.run)
             nursery.start_soon(self.peer_listener.serve, self._serve_peer)
+            await self.topology.begin()
             await nursery.start(self.membership.run)
             nursery.start_soon(supervise, "topology", partial(self.topology.follow, self.membership))
             await self.topology.wait_learned()

@@ -45,15 +45,15 @@ class Router:
         readers_only = {slot.reader for slot in slots}
         chosen: list[bytes] = []
         for node in self.candidates(slots, exclude):
-            if levels.satisfied(level, slots, set(chosen), self.region):
+            if levels.satisfied(level, slots, set(chosen), self.region, read=True):
                 break
             if node in readers_only:
                 chosen.append(node)
-        if not levels.satisfied(level, slots, set(chosen), self.region):
+        if not levels.satisfied(level, slots, set(chosen), self.region, read=True):
             return None
         for node in reversed(list(chosen)):
             fewer = set(chosen) - {node}
-            if fewer and levels.satisfied(level, slots, fewer, self.region):
+            if fewer and levels.satisfied(level, slots, fewer, self.region, read=True):
                 chosen.remove(node)
         return chosen
 

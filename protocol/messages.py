@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct
-
 from folkmoot.protocol import limits
+from msgspec import Meta, Struct
 
 Account = Annotated[bytes, Meta(min_length=limits.ACCOUNT_BYTES, max_length=limits.ACCOUNT_BYTES)]
 TokenBytes = Annotated[bytes, Meta(max_length=limits.TOKEN_BYTES)]

@@ -25,7 +25,9 @@ ROW_OVERHEAD_BYTES: Final = 16
 JOURNAL_COMMITS: Final = 256
 
 
-class _Change(NamedTuple):
+class Change(NamedTuple):
+    """One row that a commit wrote, or deleted (value None)."""
+
     table: Table
     key: bytes
     value: bytes | None
@@ -60,7 +62,7 @@ class MemoryEngine:
         self._closed = False
         self._journal_commits = journal_commits
         self._base: _Base = [{} for _ in Table]
-        self._journal: deque[list[_Change]] = deque()
+        self._journal: deque[list[Change]] = deque()
 
     @property
     def commits(self) -> int:
@@ -105,7 +107,12 @@ class MemoryEngine:
         )
         return survivor
 
-    def append(self, changes: list[_Change]) -> None:
+    def newest_changes(self, commits: int) -> list[Change]:
+        """What the last `commits` commits changed, oldest first: for those who watch a simulation."""
+        newest = list(self._journal)[len(self._journal) - commits :]
+        return [change for changes in newest for change in changes]
+
+    def append(self, changes: list[Change]) -> None:
         """Journal a commit (for `MemoryTransaction`)."""
         self._commits += 1
         self._journal.append(changes)
@@ -123,7 +130,7 @@ class MemoryTransaction:
         self._engine = engine
         self._write = write
         self._open = True
-        self._changes: list[_Change] = []
+        self._changes: list[Change] = []
         self._undo: list[Callable[[], None]] = []
         self._broken: DiskFull | None = None
         if write:
@@ -187,7 +194,7 @@ class MemoryTransaction:
     def _change(self, table: Table, key: bytes, before: bytes | None, after: bytes | None) -> None:
         assert self._write and self._open, "only an open write transaction writes"
         self._undo.append(lambda: self._set(table, key, after, before))
-        self._changes.append(_Change(table, key, after))
+        self._changes.append(Change(table, key, after))
         self._set(table, key, before, after)
 
     def _set(self, table: Table, key: bytes, before: bytes | None, after: bytes | None) -> None:
@@ -216,7 +223,7 @@ def row_bytes(key: bytes, value: bytes | None) -> int:
     return 0 if value is None else len(key) + len(value) + ROW_OVERHEAD_BYTES
 
 
-def _apply(tables: _Base, changes: list[_Change]) -> None:
+def _apply(tables: _Base, changes: list[Change]) -> None:
     for table, key, value in changes:
         if value is None:
             tables[table].pop(key, None)

@@ -6,6 +6,7 @@ Blocking on purpose: it is used by commands, fixtures and scripts, where nothing
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import select
@@ -13,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +26,7 @@ from folkmoot.cli.cluster.supervisor import LISTENING, READY_S
 from folkmoot.cli.errors import OperatorError
 
 SUPERVISOR_S: Final = 15.0
+POLL_S: Final = 0.01
 ANSWER_MARGIN_S: Final = 30.0
 ANSWER_BYTES_MAX: Final = 4 * 1024 * 1024
 
@@ -88,6 +91,18 @@ class LocalCluster:
         """Stop all nodes and the supervisor; nothing happens when it is not running."""
         with contextlib.suppress(NotRunning):
             self.ask("down")
+            self._await_end()
+
+    def _await_end(self) -> None:
+        """Wait until the supervisor, which holds its lock to its last moment, is gone."""
+        deadline = time.monotonic() + SUPERVISOR_S
+        with self.directory.lock_file.open("rb") as lock:
+            while time.monotonic() < deadline:
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return
+                time.sleep(POLL_S)
+        raise ClusterFailed(f"the supervisor in {self.directory.path} did not end within {SUPERVISOR_S:g} s")
 
     def running(self) -> bool:
         """Whether there is a supervisor."""
@@ -117,7 +132,7 @@ class LocalCluster:
         request = {"op": operation, "nodes": list(nodes), "deadline_s": deadline_s}
         answer = self._exchange(request, 2 * deadline_s + ANSWER_MARGIN_S)
         if "error" in answer:
-            raise ClusterFailed(answer["error"], hint=f"folkmoot cluster logs {self.manifest.name}")
+            raise ClusterFailed(answer["error"], hint=f"folkmoot cluster logs --cluster {self.manifest.name}")
         result: dict[str, Any] = answer["result"]
         return result
 

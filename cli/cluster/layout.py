@@ -217,6 +217,7 @@ class ClusterDirectory:
             "tls": {"mode": "mutual" if shape.tls else "off"},
             "gossip": {"profile": "loopback"},
             "faults": {"enabled": True},
+            "log": {"json": False},
             "operators": {"accounts": [account_to_text(self.operator().account)]},
         }
         for setting, value in shape.settings:

@@ -107,7 +107,7 @@ def _strangers(
     described: dict[str, Any], node: dict[str, Any], running: Iterable[dict[str, Any]]
 ) -> list[str]:
     """The running nodes that `node` does not see alive, itself included."""
-    status = ask(_only(described, node), "cluster.status", {})
+    status = ask(_only(described, node), "cluster.status")
     alive = {seen["id"] for seen in status["nodes"] if seen["state"] == "alive"}
     return [other["name"] for other in running if other["id"] not in alive]
 

@@ -106,7 +106,7 @@ def up(
         if given:
             raise OperatorError(
                 f"cluster {name} exists, and --{given[0].replace('settings', 'set')} is for new ones",
-                hint=f"folkmoot cluster up {name}, or folkmoot cluster down {name} --delete first",
+                hint=f"folkmoot cluster down {name} --delete",
             )
     else:
         life.create(cluster, name, life.parse_shape(nodes, regions, replicas, tls == "on", settings))
@@ -268,8 +268,7 @@ def _faulted(cluster: LocalCluster, new: list[faults.LinkFault], output: Output)
 def down(name: str, directory: Path | None, delete: bool, output: Output) -> None:
     """Stop a local cluster; `up` brings it back with its data."""
     cluster = LocalCluster.find(name, directory)
-    path = str(cluster.directory.path)
-    cluster.manifest  # noqa: B018 - a cluster that never was is an error, not one that is down
+    name, path = cluster.manifest.name, str(cluster.directory.path)
     cluster.down()
     if delete:
         cluster.directory.delete()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
-from folkmoot.cli.connection import Target, ask, target_options
+from folkmoot.cli.connection import Target, converse, target_options
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.examples import examples
 from folkmoot.cli.output import Output, json_option
@@ -14,6 +14,9 @@ from folkmoot.cli.post_names import post_name
 from folkmoot.protocol.identity import account_from_text, account_to_text
 from folkmoot.protocol.limits import PAGE_ITEMS
 from folkmoot.protocol.record import Record
+
+if TYPE_CHECKING:
+    from folkmoot.protocol.client import Client
 
 LIMIT_MAX: Final = 10_000
 
@@ -38,19 +41,26 @@ def command(account: str, limit: int, cursor: str | None, target: Target, output
     The newest come first. Signatures are checked here, so that the node need not be trusted.
     """
     author = account_from_text(account)
-    position = _read_cursor(cursor)
-    posts: list[dict[str, Any]] = []
-    while len(posts) < limit:
-        wanted: dict[str, Any] = {"account": author, "limit": min(limit - len(posts), PAGE_ITEMS)}
-        if position is not None:
-            wanted["cursor"] = position
-        page = ask(target, "feed.author", wanted)
-        posts += [_post(item, author) for item in page["items"]]
+    start = _read_cursor(cursor)
+    items, position = converse(target, lambda client: _pages(client, author, limit, start))
+    posts = [_post(item, author) for item in items]
+    value = {"account": account, "items": posts, "cursor": position.hex() if position else None}
+    output.result(value, [line for post in posts for line in _text(post)] or ["no posts"])
+
+
+async def _pages(
+    client: Client, author: bytes, limit: int, position: bytes | None
+) -> tuple[list[dict[str, Any]], bytes | None]:
+    """At most `limit` items after `position`, and where they end (None at the end of all)."""
+    items: list[dict[str, Any]] = []
+    while len(items) < limit:
+        wanted: dict[str, Any] = {"account": author, "limit": min(limit - len(items), PAGE_ITEMS)}
+        page = await client.call("feed.author", wanted | ({"cursor": position} if position else {}))
+        items += page["items"]
         position = page["cursor"]
         if position is None:
             break
-    value = {"account": account, "items": posts, "cursor": position.hex() if position else None}
-    output.result(value, [line for post in posts for line in _text(post)] or ["no posts"])
+    return items, position
 
 
 def _read_cursor(text: str | None) -> bytes | None:

@@ -22,7 +22,7 @@ from folkmoot.protocol.identity import account_to_text
     epilog=examples(
         "folkmoot init --cluster alpha --name one --region eu",
         "folkmoot init --cluster alpha --name two --region us --seed 10.0.0.1:7100 --gossip-ring ring",
-        "folkmoot init --directory /tmp/try --cluster try --tls off",
+        "folkmoot init --directory try --cluster try --tls off",
     )
 )
 @click.option(

@@ -6,11 +6,11 @@ import secrets
 import sys
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
-from folkmoot.cli.config_option import home
-from folkmoot.cli.connection import Target, ask, target_options
+from folkmoot.cli.config_option import user_home
+from folkmoot.cli.connection import Target, converse, target_options
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, FAILED, OK
@@ -20,6 +20,9 @@ from folkmoot.node.data_directory import read_key, write_key
 from folkmoot.protocol.bodies import make_uuid7
 from folkmoot.protocol.identity import SEED_BYTES, KeyPair, account_to_text
 from folkmoot.protocol.record import Record
+
+if TYPE_CHECKING:
+    from folkmoot.protocol.client import PutResult
 
 LEVELS: Final = ("one", "local_quorum", "quorum", "each_quorum", "all")
 EXIT_CODES: Final = {"stored": OK, "duplicate": OK, "held": OK, "refused": FAILED, "uncertain": DEGRADED}
@@ -62,15 +65,15 @@ def command(
 ) -> int:
     """Publish a post.
 
-    TEXT is the post, or - to read it from standard input. Exit code 3 says that it is kept somewhere but
-    the level was not reached: send it again.
+    TEXT is the post, or - to read it from standard input. If the level is not reached the same signed bytes
+    are sent again a few times; exit code 3 says that it is kept somewhere, yet not as widely as asked.
     """
     body = _body(sys.stdin.read().strip() if text == "-" else text, reply_to, root, tags, lang)
     now_us = time.time_ns() // 1000
     item = make_uuid7(now_us // 1000, secrets.randbits(74))
     record = Record.sign(_key(key_file, output), kind="post", item=item, body=body, stamp=now_us)
-    reply = ask(target, "record.put", {"records": [record.to_wire()], "level": level})
-    result = reply["results"][0]
+    frame = (record.payload, record.signature)
+    (result,) = converse(target, lambda client: client.put_records([frame], level))
     return _report(record, result, output)
 
 
@@ -93,7 +96,7 @@ def _body(
 def _key(file: Path | None, output: Output) -> KeyPair:
     if file is not None:
         return read_key(file)
-    own = home() / "me.key"
+    own = user_home() / "me.key"
     if not own.exists():
         own.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_key(own, secrets.token_bytes(SEED_BYTES))
@@ -101,21 +104,22 @@ def _key(file: Path | None, output: Output) -> KeyPair:
     return read_key(own)
 
 
-def _report(record: Record, result: dict[str, Any], output: Output) -> int:
-    status = result["status"]
-    code = EXIT_CODES.get(status, FAILED)
+def _report(record: Record, result: PutResult, output: Output) -> int:
+    error = result.error
     value = {
-        **result,
         "id": record.id.hex(),
         "account": account_to_text(record.author),
         "post": post_name(record.author, record.item),
+        "status": result.status,
+        "achieved": result.achieved,
+        "verdict": result.verdict,
+        "error": error,
     }
-    error = result.get("error")
+    code = EXIT_CODES.get(result.status, FAILED)
     if code == FAILED:
-        raise OperatorError(
-            f"{status}: {error['message'] if error else 'no reason given'}", details={"result": value}
-        )
-    told = [f"{status}: {value['post']}"]
+        reason = error["message"] if error else "no reason given"
+        raise OperatorError(f"{result.status}: {reason}", details={"result": value})
+    told = [f"{result.status}: {value['post']}"]
     if error:
         told.append(error["message"])
     output.result(value, told)

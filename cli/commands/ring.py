@@ -19,7 +19,7 @@ def command() -> None:
 @json_option
 def show(target: Target, output: Output) -> None:
     """Show how many ranges each node holds."""
-    status = ask(target, "cluster.status", {})
+    status = ask(target, "cluster.status")
     columns = ("name", "region", "ranges", "state", "id")
     nodes = [{column: node[column] for column in columns} for node in status["nodes"]]
     value = {
@@ -39,7 +39,8 @@ def show(target: Target, output: Output) -> None:
 def where(account: str, target: Target, output: Output) -> None:
     """Show which nodes keep ACCOUNT's posts."""
     found = ask(target, "cluster.where", {"account": account_from_text(account)})
+    names = {node["id"]: node["name"] for node in ask(target, "cluster.status")["nodes"]}
+    replicas = [{"name": names.get(replica["node"]), **replica} for replica in found["replicas"]]
     heading = f"range {found['range']}, epoch {found['epoch']}"
-    output.result(
-        {"account": account, **found}, [heading, *table(found["replicas"], ("node", "region", "state"))]
-    )
+    lines = table(replicas, ("name", "region", "state", "node"))
+    output.result({"account": account, **found, "replicas": replicas}, [heading, *lines])

@@ -27,7 +27,7 @@ def command(target: Target, output: Output) -> int:
 
     Exit code 3 says that it is degraded: a node is not alive, or a range has fewer copies than it should.
     """
-    status = ask(target, "cluster.status", {})
+    status = ask(target, "cluster.status")
     reasons = _reasons(status)
     status["state"] = "degraded" if reasons else "healthy"
     status["reasons"] = reasons

@@ -15,10 +15,12 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from random import Random
 from types import MappingProxyType
+from typing import Protocol
 
 import trio
-from folkmoot.node.environment import Environment
+from folkmoot.node.environment import WallClock
 from folkmoot.node.transport.interface import Address, Datagrams
 from folkmoot.protocol.errors import BUSY, CONFLICT, FolkmootError, WireError
 from folkmoot.protocol.gossip import events, messages, push_pull
@@ -48,6 +50,16 @@ class Numbers:
 
     incarnation: int
     boot: int
+
+
+class Surroundings(Protocol):
+    """What of its environment a membership uses."""
+
+    @property
+    def wall(self) -> WallClock: ...
+
+    @property
+    def random(self) -> Random: ...
 
 
 AskPeer = Callable[[Address, bytes | None, bytes], Awaitable[bytes]]
@@ -104,7 +116,7 @@ class MembershipActor:
     def __init__(
         self,
         *,
-        environment: Environment,
+        environment: Surroundings,
         cluster: str,
         node_id: bytes,
         description: Description,

@@ -9,28 +9,17 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from typing import Final, Protocol
+from typing import Final
 
 import trio
 from folkmoot.node.transport.errors import TransportError
+from folkmoot.node.transport.faults import LinkFaults
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol.limits import GOSSIP_DATAGRAM_BYTES, KIB
 
 # A stalled event loop should find what came meanwhile, not what was left of it.
 _RECEIVE_BUFFER_BYTES: Final = 512 * KIB
 _HELD_DATAGRAMS: Final = 1_024
-
-
-class LinkFaults(Protocol):
-    """What may go wrong on purpose on the link from this node to another one."""
-
-    def loses(self, node_id: bytes | None) -> bool:
-        """Whether the next message to that node is lost."""
-        ...
-
-    def delay_s(self, node_id: bytes | None) -> float:
-        """By how many seconds it is late; 0 for not at all."""
-        ...
 
 
 class UdpDatagrams:

@@ -1,0 +1,29 @@
+"""A client of a folkmoot cluster. It needs nothing of the project but `folkmoot.protocol`.
+
+async with connect("127.0.0.1:7400", ca="ca.crt") as client:
+    results = await client.put_records([record.frame], level="quorum")
+    async for page in client.author_feed(account):
+        ...
+"""
+
+from __future__ import annotations
+
+from folkmoot.protocol.client.blocking import BlockingClient
+from folkmoot.protocol.client.client import Client, ClientSettings, connect
+from folkmoot.protocol.client.errors import ClientError, Unreachable, UntrustedNode
+from folkmoot.protocol.client.feeds import Page
+from folkmoot.protocol.client.link_terms import LinkBroken
+from folkmoot.protocol.client.puts import PutResult
+
+__all__ = [
+    "BlockingClient",
+    "Client",
+    "ClientError",
+    "ClientSettings",
+    "LinkBroken",
+    "Page",
+    "PutResult",
+    "Unreachable",
+    "UntrustedNode",
+    "connect",
+]

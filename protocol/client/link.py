@@ -27,6 +27,7 @@ from folkmoot.protocol.client.link_terms import (
     LinkBroken,
     LinkSettings,
     LinkStatistics,
+    NoAnswer,
     Reply,
     result_of,
 )
@@ -137,7 +138,7 @@ class Link:
         """Ask, and wait for the result.
 
         Raises:
-            WireError: the other side's error; or `timeout`, when the answer did not come in time.
+            WireError: the other side's error; `NoAnswer` when none came in time.
             LinkBroken: the link ended first.
         """
         reply: Reply | None = None
@@ -156,7 +157,7 @@ class Link:
             finally:
                 self.forget(msgid)
         if reply is None:
-            raise WireError(TIMEOUT, f"no answer to {method} within {timeout_s} s")
+            raise NoAnswer(method, timeout_s)
         return result_of(reply)
 
     def notify(self, method: str, params: Params) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from folkmoot.protocol import limits
 from folkmoot.protocol.connection import Response
-from folkmoot.protocol.errors import FolkmootError, WireError
+from folkmoot.protocol.errors import TIMEOUT, FolkmootError, WireError
 
 
 class Ended(NamedTuple):
@@ -29,6 +29,13 @@ class LinkBroken(FolkmootError):
     def __init__(self, ended: Ended) -> None:
         super().__init__(ended.reason)
         self.goodbye = ended.goodbye
+
+
+class NoAnswer(WireError):
+    """This side waited long enough: whether the request was carried out is unknown."""
+
+    def __init__(self, method: str, timeout_s: float) -> None:
+        super().__init__(TIMEOUT, f"no answer to {method} within {timeout_s:.1f} s")
 
 
 Reply = Response | Ended

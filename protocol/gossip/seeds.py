@@ -1,6 +1,7 @@
 """The addresses a node was told to start from, asked until each is accounted for, and again if it is lost.
 
-A seed is accounted for while a live member has its address, or is the node that last answered there. So a
+They are asked quickly while this node is alone, and as rarely as views are compared once it is not. A seed is
+accounted for while a live member has its address, or is the node that last answered there. So a
 node that starts before its seeds finds them, and two islands whose seeds name each other do not stay islands,
 however long nobody was there.
 """
@@ -52,6 +53,8 @@ class Seeds:
         """The seeds to ask now; each call moves on to other ones."""
         if now < self._due:
             return []
+        if self._joined and live_ids:
+            self._pause_s = self._profile.push_pull_interval_s
         self._due = now + self._pause_s
         self._pause_s = min(self._profile.join_retry_max_s, 2 * self._pause_s)
         missing = [
@@ -72,7 +75,5 @@ class Seeds:
         else:
             self._answered_by[endpoint] = node_id
         self._joined = self._joined or node_id != self._own_id or not self._endpoints
-        if self._joined:
-            self._pause_s = self._profile.join_retry_max_s
         if not self._endpoints:
             self._due = math.inf

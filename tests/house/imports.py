@@ -57,7 +57,7 @@ BANS = (
     Ban(
         folder="node/",
         modules=frozenset(AMBIENT),
-        unless=("node/transport/tcp.py", "node/transport/udp.py", "node/machine.py", "node/certificates.py"),
+        unless=("node/transport/tcp.py", "node/transport/udp.py", "node/system.py", "node/certificates.py"),
         allowed=frozenset({"random.Random"}),
         because="node code takes time, randomness, network and threads from its Environment",
     ),

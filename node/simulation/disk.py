@@ -1,0 +1,222 @@
+"""A simulated node's disk: the memory engine behind group commits that take virtual time.
+
+What waits becomes one group, as in production (see `storage.writer`). The group exists only in memory until
+its fsync ends, so a crash before that loses it whole; it is acknowledged a scheduling point later, so a crash
+in between keeps it without anyone having been told. Both points can also be hit on purpose.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any, TypeVar
+
+import trio
+from folkmoot.node.simulation.trace import Trace
+from folkmoot.node.simulation.witness import Witness
+from folkmoot.protocol import limits
+from folkmoot.protocol.errors import BUSY, WireError
+from folkmoot.storage.errors import StoreClosed
+from folkmoot.storage.group import Completion, Job, commit_group
+from folkmoot.storage.memory_engine import MemoryEngine
+from folkmoot.storage.store import LOG_ID_BYTES, Owner, Store
+from folkmoot.storage.transaction import Admission, WriteTransaction
+
+T = TypeVar("T")
+
+FSYNC_LEAST_S = 0.0005
+FSYNC_SPREAD_S = 0.004
+
+
+class CrashPoint(enum.Enum):
+    """Where in a group commit a crash may be planted."""
+
+    BEFORE_COMMIT = "before the commit"
+    BEFORE_ACKNOWLEDGEMENT = "between the commit and its acknowledgement"
+
+
+class SimulatedDisk:
+    """One node's disk, which outlives its crashes.
+
+    Args:
+        node: its name.
+        random: draws fsync times and log ids.
+        trace, witness: told of every commit.
+        nursery: where the writers run.
+        on_crash: called when a planted crash point is reached.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        random: Random,
+        trace: Trace,
+        witness: Witness,
+        nursery: trio.Nursery,
+        on_crash: Callable[[], None],
+    ) -> None:
+        self.node = node
+        self.random = random
+        self.trace = trace
+        self.witness = witness
+        self.on_crash = on_crash
+        self.engine = MemoryEngine()
+        self.slowdown = 1.0
+        self.crash_point: CrashPoint | None = None
+        self.peak_waiting = 0
+        self.commits: SimulatedCommits | None = None
+        self._nursery = nursery
+
+    def open(self, directory: Path, owner: Owner) -> SimulatedCommits:
+        """See `environment.Disk`; there is one store, whatever the directory."""
+        assert self.commits is None, "a second daemon on one disk"
+        store = Store(self.engine, owner=owner, fresh_log_id=self.random.randbytes(LOG_ID_BYTES))
+        self.commits = SimulatedCommits(self, store)
+        self._nursery.start_soon(self.commits.write)
+        return self.commits
+
+    def crash(self) -> None:
+        """Keep what is committed; whoever waits for more is never answered."""
+        self.crash_point = None
+        if self.commits is not None:
+            self.commits.die()
+        self.closed()
+
+    def closed(self) -> None:
+        """Be ready to be opened again."""
+        self.commits = None
+        self.engine = self.engine.crash()
+
+    def fsync_s(self) -> float:
+        """How long the next fsync takes."""
+        return self.slowdown * (FSYNC_LEAST_S + FSYNC_SPREAD_S * self.random.random())
+
+    def reached(self, point: CrashPoint) -> None:
+        """A group commit is at this point; crash there if that was planted."""
+        if self.crash_point is point:
+            self.on_crash()
+
+
+class SimulatedCommits:
+    """`node.commits.Commits` on virtual time.
+
+    Args:
+        disk: where it commits.
+        store: taken over.
+    """
+
+    def __init__(self, disk: SimulatedDisk, store: Store) -> None:
+        self.store = store
+        self._disk = disk
+        self._urgent: deque[Job] = deque()
+        self._jobs: deque[Job] = deque()
+        self._work = trio.lowlevel.ParkingLot()
+        self._idle = trio.Event()
+        self._awaited: dict[trio.Event, None] = {self._idle: None}
+        self._closing = False
+        self._dead = False
+        self._scope = trio.CancelScope()
+
+    async def run(
+        self,
+        job: Callable[[WriteTransaction], T],
+        admission: Admission,
+        *,
+        rows: int = 1,
+        urgent: bool = False,
+    ) -> T:
+        """See `node.commits.Commits`."""
+        lane, longest = self._lane(urgent)
+        if self._dead:
+            await trio.sleep_forever()
+        if self._closing:
+            raise StoreClosed
+        if len(lane) >= longest:
+            raise WireError(BUSY, "too many writes wait for the disk", retry_after_ms=50)
+        ended = trio.Event()
+        outcome: list[Any] = [None, None]
+
+        def done(result: Any, error: BaseException | None) -> None:
+            outcome[:] = result, error
+            ended.set()
+
+        lane.append(Job(job, admission, done, rows))
+        self._disk.peak_waiting = max(self._disk.peak_waiting, len(lane))
+        self._work.unpark()
+        await self._ended(ended)
+        result, error = outcome
+        if error is not None:
+            raise error
+        return result  # type: ignore[no-any-return]
+
+    async def aclose(self) -> None:
+        """See `node.commits.Commits`."""
+        self._closing = True
+        self._work.unpark()
+        await self._ended(self._idle)
+        self.store.close()
+        self._disk.closed()
+
+    async def write(self) -> None:
+        """Commit group after group, until closed or dead."""
+        with self._scope:
+            while group := await self._next_group():
+                await trio.sleep(self._disk.fsync_s())
+                self._disk.reached(CrashPoint.BEFORE_COMMIT)
+                await trio.lowlevel.checkpoint_if_cancelled()
+                completions = self._commit(group)
+                self._disk.reached(CrashPoint.BEFORE_ACKNOWLEDGEMENT)
+                await trio.lowlevel.checkpoint()
+                for completion in completions:
+                    completion.tell()
+            self._idle.set()
+
+    def die(self) -> None:
+        """The machine stops: nothing more is committed, and nobody is answered."""
+        self._closing = self._dead = True
+        self._scope.cancel()
+        for event in self._awaited:
+            event.set()
+
+    def _commit(self, group: list[Job]) -> list[Completion]:
+        engine = self._disk.engine
+        before = engine.commits
+        completions = commit_group(self.store, group)
+        changes = engine.newest_changes(engine.commits - before)
+        self._disk.witness.committed(self._disk.node, changes)
+        written = b"".join(change.key + (change.value or b"") for change in changes)
+        self._disk.trace.note(f"commit {self._disk.node} {len(group)}", written)
+        return completions
+
+    async def _ended(self, event: trio.Event) -> None:
+        """Wait for a commit even when cancelled, for it cannot be taken back; unless the machine dies."""
+        self._awaited[event] = None
+        with trio.CancelScope(shield=True):
+            await event.wait()
+        if self._dead:
+            await trio.sleep_forever()  # a dead machine's tasks hear nothing but their cancellation
+        del self._awaited[event]
+
+    async def _next_group(self) -> list[Job]:
+        while not (self._urgent or self._jobs or self._closing):
+            await self._work.park()
+        group: list[Job] = []
+        rows = 0
+        for lane in (self._urgent, self._jobs):
+            while (
+                lane
+                and len(group) < limits.STORE_GROUP_JOBS
+                and (not group or rows < limits.STORE_GROUP_ROWS)
+            ):
+                job = lane.popleft()
+                rows += job.rows
+                group.append(job)
+        return group
+
+    def _lane(self, urgent: bool) -> tuple[deque[Job], int]:
+        if urgent:
+            return self._urgent, limits.STORE_URGENT_JOBS
+        return self._jobs, limits.STORE_QUEUE_JOBS

@@ -1,0 +1,82 @@
+"""The witness sees every commit of every node, and holds each to what a cell may become.
+
+On one node, from one commit to the next, a cell only grows: its clock never goes back, a deletion never goes
+away, and what it shows is what its clock says is newest. That is the sharpest place to look for something
+that returns, because no later repair can hide it. The distinct cells seen are kept, for the laws of join.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from folkmoot.protocol.crdt import clock as clocks
+from folkmoot.protocol.crdt.cell import Cell
+from folkmoot.storage.interface import Table
+from folkmoot.storage.memory_engine import Change
+from folkmoot.storage.rows import row_cell
+
+STATES_PER_KEY = 24
+
+
+class Witness:
+    """See the module.
+
+    Attributes:
+        states: key → distinct cells ever committed there, by their encoding; the first 24.
+        transitions: how many commits of a cell were judged.
+        complaints: what went wrong, a sentence each.
+    """
+
+    def __init__(self) -> None:
+        self.states: dict[bytes, dict[bytes, Cell]] = {}
+        self.transitions = 0
+        self.complaints: list[str] = []
+        self._held: dict[tuple[str, bytes], Cell] = {}
+
+    def committed(self, node: str, changes: Iterable[Change]) -> None:
+        """A node's commit is durable.
+
+        Args:
+            node: its name.
+            changes: the rows it wrote.
+        """
+        for change in changes:
+            if change.table is not Table.CELLS:
+                continue
+            if change.value is None:
+                self.complaints.append(f"{node} removed the cell at {change.key.hex()}")
+                continue
+            cell = self._cell(change.key, row_cell(change.key, change.value))
+            before = self._held.get((node, change.key))
+            if before is not None and before is not cell:
+                self._judge(node, change.key, before, cell)
+            self.transitions += 1
+            self._held[node, change.key] = cell
+
+    def _cell(self, key: bytes, data: bytes) -> Cell:
+        """The decoded cell; most states are committed by several nodes and decoded once."""
+        states = self.states.setdefault(key, {})
+        cell = states.get(data)
+        if cell is None:
+            cell = Cell.decode(data)
+            if len(states) < STATES_PER_KEY:
+                states[data] = cell
+        return cell
+
+    def _judge(self, node: str, key: bytes, before: Cell, after: Cell) -> None:
+        if not clocks.dominates(after.clock, before.clock):
+            self.complaints.append(f"the clock of {key.hex()} went back on {node}")
+        if before.deleted and not after.deleted:
+            self.complaints.append(f"the deleted cell {key.hex()} returned on {node}")
+        if not after.deleted and shown_stamps(after) != newest_stamps(after):
+            self.complaints.append(f"the cell {key.hex()} on {node} shows less than its clock covers")
+
+
+def shown_stamps(cell: Cell) -> dict[bytes, int]:
+    """The newest record shown of each device that has one among the survivors."""
+    return {record.device: record.stamp for record in cell.survivors}
+
+
+def newest_stamps(cell: Cell) -> dict[bytes, int]:
+    """The stamps that the clock has for those devices."""
+    return {record.device: cell.clock[record.device] for record in cell.survivors}
