@@ -66,7 +66,7 @@ def test_down_leaves_no_process_and_can_be_repeated(cluster: LocalCluster) -> No
     described = cluster.up()
     cluster.down()
     assert not any(alive(pid) for pid in pids(described))
-    assert not alive(described["supervisor"])
+    until_blocking(lambda: not alive(described["supervisor"]), what="the supervisor's end")
     cluster.down()
     with pytest.raises(NotRunning, match="cluster try is not running"):
         cluster.ask("status")

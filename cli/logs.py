@@ -1,0 +1,37 @@
+"""Where a node's log goes: standard error, as text for people or one JSON object a line for programs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from folkmoot.node.settings import LogSection
+
+TEXT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+NAMESPACE = "folkmoot."
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, and the traceback if there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name.removeprefix(NAMESPACE),
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            entry["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False)
+
+
+def configure(log: LogSection) -> None:
+    """Send the log to standard error as `log` says; a later call replaces an earlier one's choices."""
+    as_json = log.json if log.json is not None else not sys.stderr.isatty()
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if as_json else logging.Formatter(TEXT))
+    logging.basicConfig(level=log.level.upper(), handlers=[handler], force=True)
