@@ -74,10 +74,14 @@ class MemoryEngine:
 
     def begin(self, *, write: bool = False) -> MemoryTransaction:
         self.lock.acquire()
-        if self._closed:
+        try:
+            if self._closed:
+                raise StoreClosed
+            assert not (write and self.open_readers), "a reader is open where this thread writes"
+            return MemoryTransaction(self, write=write)
+        except BaseException:
             self.lock.release()
-            raise StoreClosed
-        return MemoryTransaction(self, write=write)
+            raise
 
     def usage(self) -> Usage:
         with self.begin():
@@ -133,8 +137,6 @@ class MemoryTransaction:
         self._changes: list[Change] = []
         self._undo: list[Callable[[], None]] = []
         self._broken: DiskFull | None = None
-        if write:
-            assert engine.open_readers == 0, "a reader is open where this thread writes"
         engine.open_readers += not write
 
     def get(self, table: Table, key: bytes) -> bytes | None:

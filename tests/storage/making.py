@@ -7,13 +7,14 @@ from functools import cache
 from typing import Any
 
 from folkmoot.protocol.bodies import make_uuid7
+from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.record import Record
 from folkmoot.storage.group import Job, commit_group
 from folkmoot.storage.interface import Engine, Table
 from folkmoot.storage.rows import row_cell
 from folkmoot.storage.store import Owner, Store
-from folkmoot.storage.transaction import Admission, PutOutcome, WriteTransaction
+from folkmoot.storage.transaction import Admission, JoinOutcome, PutOutcome, WriteTransaction
 
 OWNER = Owner(node=b"node-of-16-bytes", cluster="test")
 LOG_ID = b"log-id--16-bytes"
@@ -92,6 +93,12 @@ def put(store: Store, *records: Record, admission: Admission = Admission.CLIENT_
         store, lambda tx: [tx.put_record(record) for record in records], admission=admission
     )[0]
     return outcomes
+
+
+def join_cell(store: Store, key: bytes, cell: Cell | bytes) -> JoinOutcome:
+    """Join a cell as one a peer sent."""
+    outcome: JoinOutcome = run(store, lambda tx: tx.join_cell(key, cell), admission=Admission.PEER_JOIN)[0]
+    return outcome
 
 
 def cells_of(store: Store) -> dict[bytes, bytes]:

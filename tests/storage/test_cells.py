@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from folkmoot.protocol.crdt.cell import Cell, join
 from folkmoot.protocol.errors import TOO_LARGE, WireError
@@ -14,7 +16,7 @@ from folkmoot.storage.store import Store
 from folkmoot.storage.transaction import PutStatus
 
 from tests.crdt.resigning import sign_again
-from tests.storage.making import cells_of, deletion, dump, open_store, person, post, put, run
+from tests.storage.making import cells_of, deletion, dump, join_cell, open_store, person, post, put, run
 
 ANN, TABLET = person(1), person(2)
 
@@ -125,18 +127,18 @@ def test_a_held_record_waits_beside_its_cell(store: Store) -> None:
 
 def test_joining_a_cell(store: Store) -> None:
     first, second = post(ANN, 1, "one"), post(ANN, 1, "two", stamp=2)
-    ((changed, cell),) = run(store, lambda tx: tx.join_cell(first.key, Cell.of(first)))
+    changed, cell = join_cell(store, first.key, Cell.of(first))
     assert changed and cell == Cell.of(first).encode()
-    ((changed, cell),) = run(store, lambda tx: tx.join_cell(first.key, Cell.of(second).encode()))
+    changed, cell = join_cell(store, first.key, Cell.of(second).encode())
     assert changed and cell == joined(first, second) == store.get_cell(first.key)
     for known in (Cell.of(first), Cell.of(second).encode(), cell):
-        assert run(store, lambda tx, known=known: tx.join_cell(first.key, known)) == [(False, cell)]
+        assert join_cell(store, first.key, known) == (False, cell)
 
 
 def test_a_joined_cell_of_too_many_devices_is_not_refused(store: Store) -> None:
     for i in range(CELL_DEVICES + 2):
         record = post(person(100 + i), 1, author=ANN.account, stamp=i)
-        run(store, lambda tx, record=record: tx.join_cell(record.key, Cell.of(record)))
+        join_cell(store, record.key, Cell.of(record))
     assert len(Cell.decode(store.get_cell(record.key) or b"").clock) == CELL_DEVICES + 2
 
 
@@ -182,13 +184,13 @@ def test_a_changed_byte_is_never_returned(engine: Engine, store: Store, at: int)
         row[at] ^= 1
         transaction.put(Table.CELLS, record.key, bytes(row))
         transaction.commit()
-    readers = [
+    readers: list[Callable[[], object]] = [
         lambda: store.get_cell(record.key),
         lambda: store.author_page(ANN.account, limit=10, bytes_max=10**6),
         lambda: store.leaves(b"", b"", 10),
         lambda: store.cells_between(b"", b"", limit=10, bytes_max=10**6),
         lambda: put(store, post(ANN, 1, "edit", stamp=2)),
-        lambda: run(store, lambda tx: tx.join_cell(record.key, Cell.of(record))),
+        lambda: join_cell(store, record.key, Cell.of(record)),
     ]
     for reader in readers:
         with pytest.raises(StoreCorrupt) as found:

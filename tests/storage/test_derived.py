@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from functools import reduce
 from itertools import pairwise
 
@@ -26,6 +27,7 @@ from tests.storage.making import (
     NOW_US,
     cells_of,
     deletion,
+    join_cell,
     label,
     open_store,
     person,
@@ -173,15 +175,10 @@ STEPS = st.lists(
 )
 
 
-@given(steps=STEPS, torn=st.integers(0, 3))
-def test_everything_derived_equals_its_recomputation(
-    steps: list[tuple[str, list[Record]]], torn: int
-) -> None:
-    """I10, after any operations, failing jobs and a crash that loses the last commits."""
-    engine = MemoryEngine()
-    store = open_store(engine)
+def acting(what: str, records: list[Record]) -> Callable[[WriteTransaction], None]:
+    """The job of one step."""
 
-    def act(what: str, records: list[Record], tx: WriteTransaction) -> None:
+    def act(tx: WriteTransaction) -> None:
         for record in records:
             if what == "join":
                 tx.join_cell(record.key, Cell.of(record).encode())
@@ -192,14 +189,24 @@ def test_everything_derived_equals_its_recomputation(
         if what == "fail":
             raise RuntimeError("after changing something")
 
+    return act
+
+
+@given(steps=STEPS, torn=st.integers(0, 3))
+def test_everything_derived_equals_its_recomputation(
+    steps: list[tuple[str, list[Record]]], torn: int
+) -> None:
+    """I10, after any operations, failing jobs and a crash that loses the last commits."""
+    engine = MemoryEngine()
+    store = open_store(engine)
     for what, records in steps:
         before = cells_of(store)
         if what == "fail":
             with pytest.raises(RuntimeError):
-                run(store, lambda tx, records=records: act("fail", records, tx))
+                run(store, acting(what, records))
             assert cells_of(store) == before
         else:
-            run(store, lambda tx, what=what, records=records: act(what, records, tx))
+            run(store, acting(what, records))
         assert store.fingerprint(b"", b"") == obvious_fingerprint(store, b"", b"")
     assert verify(engine, signatures=True).findings == ()
     survivor = engine.crash(lose_commits=min(torn, engine.commits - 1))
@@ -211,7 +218,7 @@ def test_the_order_of_arrival_does_not_matter(engine: Engine) -> None:
     put(one, *RECORDS)
     other = open_store(MemoryEngine())
     for record in reversed(RECORDS):
-        run(other, lambda tx, record=record: tx.join_cell(record.key, Cell.of(record)))
+        join_cell(other, record.key, Cell.of(record))
     assert cells_of(one) == cells_of(other)
     assert one.fingerprint(b"", b"") == other.fingerprint(b"", b"")
     assert counts_of(one, ANN, 1) == counts_of(other, ANN, 1)

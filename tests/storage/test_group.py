@@ -74,11 +74,7 @@ def fill(store: Store, admission: Admission) -> int:
     """Write posts until this class of writes is refused; how many went in."""
     for number in range(10_000):
         try:
-            run(
-                store,
-                lambda tx, number=number: tx.put_record(post(ANN, number, "x" * 2000)),
-                admission=admission,
-            )
+            put(store, post(ANN, number, "x" * 2000), admission=admission)
         except DiskFull as full:
             assert full.to_wire_error().kind.name == "disk_full"
             return number

@@ -1,0 +1,155 @@
+"""`verify` finds each kind of damage; a check that cannot fail is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from folkmoot.protocol.crdt.cell import Cell
+from folkmoot.protocol.key import block_of, place_prefix
+from folkmoot.protocol.record import Record
+from folkmoot.storage import rows, verify
+from folkmoot.storage.interface import Engine, Table, Transaction
+from folkmoot.storage.store import Store
+
+from tests.storage.making import ABSENT, NOW_US, person, post, post_item, put, reaction, run
+
+ANN, BEN = person(1), person(2)
+POST, LIKE = post(ANN, 1), reaction("like", BEN, ANN, 1)
+COUNTS_KEY = place_prefix(ANN.account) + post_item(1)
+
+Damage = Callable[[Transaction], object]
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    put(store, POST, LIKE, post(BEN, 1))
+    run(store, lambda tx: tx.hint(ABSENT, POST.key, NOW_US))
+    return store
+
+
+def damage(engine: Engine, act: Damage) -> list[tuple[str, str]]:
+    with engine.begin(write=True) as transaction:
+        act(transaction)
+        transaction.commit()
+    return [(finding.table, finding.where) for finding in verify.verify(engine).findings]
+
+
+def replace_cell(transaction: Transaction, key: bytes, cell: bytes) -> None:
+    """With a checksum that fits, and the block's sum kept true."""
+    row = transaction.get(Table.CELLS, key) or b""
+    before = rows.row_cell(key, row)
+    transaction.put(Table.CELLS, key, rows.cell_row(key, rows.row_sequence(row), cell))
+    block = rows.block_key(block_of(key))
+    cells, total = rows.unpack_block(transaction.get(Table.BLOCKS, block) or b"")
+    change = [int.from_bytes(rows.cell_hash(key, data), "big") for data in (cell, before)]
+    transaction.put(
+        Table.BLOCKS, block, rows.pack_block(cells, (total + change[0] - change[1]) & rows.SUM_MASK)
+    )
+
+
+def test_a_sound_store(filled: Store) -> None:
+    progress: list[tuple[int, int]] = []
+    report = verify.verify(
+        filled.engine, signatures=True, progress=lambda done, total: progress.append((done, total))
+    )
+    assert report.ok and report.findings == ()
+    assert (report.cells, report.log, report.counts, report.hints, report.signatures) == (3, 3, 1, 1, 3)
+    assert progress[-1] == (3, 3)
+    assert report.to_json()["ok"] is True
+
+
+def test_a_checksum(filled: Store, engine: Engine) -> None:
+    def act(transaction: Transaction) -> None:
+        row = transaction.get(Table.CELLS, POST.key) or b""
+        transaction.put(Table.CELLS, POST.key, row[:-1] + bytes((row[-1] ^ 1,)))
+
+    found = damage(engine, act)
+    assert ("cells", POST.key.hex()) in found
+    assert ("blocks", rows.block_key(block_of(POST.key)).hex()) in found
+
+
+@pytest.mark.parametrize("cell", [b"", b"\x93\x90\x80\x90", b"nonsense", Cell.of(post(ANN, 2)).encode()])
+def test_bytes_that_are_no_cell_of_this_key(filled: Store, engine: Engine, cell: bytes) -> None:
+    found = damage(engine, lambda transaction: replace_cell(transaction, POST.key, cell))
+    assert found == [("cells", POST.key.hex())]
+
+
+def test_a_signature_is_checked_on_request(filled: Store, engine: Engine) -> None:
+    forged = Record(POST.payload, bytes(64))
+    assert (
+        damage(engine, lambda transaction: replace_cell(transaction, POST.key, Cell.of(forged).encode()))
+        == []
+    )
+    findings = verify.verify(engine, signatures=True).findings
+    assert [finding.where for finding in findings] == [POST.key.hex()]
+
+
+def test_the_log(filled: Store, engine: Engine) -> None:
+    at = rows.log_key_of(POST.key, 1)
+    found = damage(engine, lambda transaction: transaction.delete(Table.LOG, at))
+    assert found == [("cells", POST.key.hex()), ("log", "")]
+    found = damage(engine, lambda transaction: transaction.put(Table.LOG, at, LIKE.key))
+    assert found == [("cells", POST.key.hex())]
+    damage(engine, lambda transaction: transaction.put(Table.LOG, at, POST.key))
+    stray = rows.log_key_of(POST.key, 99)
+    assert damage(engine, lambda transaction: transaction.put(Table.LOG, stray, POST.key)) == [("log", "")]
+
+
+def test_the_sequence(filled: Store, engine: Engine) -> None:
+    low = rows.meta_row(b"sequence", (1).to_bytes(8, "big"))
+    found = damage(engine, lambda transaction: transaction.put(Table.META, b"sequence", low))
+    assert {table for table, _ in found} == {"cells"} and len(found) == 2
+
+
+def test_block_sums(filled: Store, engine: Engine) -> None:
+    block = rows.block_key(block_of(POST.key))
+    other = rows.block_key((block_of(POST.key) + 1) % 4096)
+    found = damage(engine, lambda transaction: transaction.delete(Table.BLOCKS, block))
+    assert found == [("blocks", block.hex())]
+    found = damage(
+        engine, lambda transaction: transaction.put(Table.BLOCKS, other, rows.pack_block(1, 2**255))
+    )
+    assert sorted(found) == sorted([("blocks", block.hex()), ("blocks", other.hex())])
+
+
+@pytest.mark.parametrize("value", [(2, 0), (1, 1), (0, 0), None])
+def test_counts(filled: Store, engine: Engine, value: tuple[int, int] | None) -> None:
+    def act(transaction: Transaction) -> None:
+        if value is None:
+            transaction.delete(Table.COUNTS, COUNTS_KEY)
+        else:
+            transaction.put(Table.COUNTS, COUNTS_KEY, rows.pack_counts(rows.Counts(*value)))
+
+    assert damage(engine, act) == [("counts", COUNTS_KEY.hex())]
+
+
+def test_counts_where_there_are_no_cells(filled: Store, engine: Engine) -> None:
+    row = rows.pack_counts(rows.Counts(1, 0))
+    stray = place_prefix(person(9).account) + post_item(1)
+    assert damage(engine, lambda transaction: transaction.put(Table.COUNTS, stray, row)) == [("counts", "")]
+
+
+def test_hints(filled: Store, engine: Engine) -> None:
+    row = rows.pack_hint(NOW_US, 1)
+    found = damage(engine, lambda transaction: transaction.put(Table.HINTS, ABSENT + b"more", row))
+    assert found == [("hint_nodes", ABSENT.hex())]
+    found = damage(engine, lambda transaction: transaction.delete(Table.HINT_NODES, ABSENT))
+    assert found == [("hint_nodes", ABSENT.hex())]
+
+
+def test_meta_values(filled: Store, engine: Engine) -> None:
+    run(filled, lambda tx: tx.meta_put("incarnation", b"7"))
+    found = damage(engine, lambda transaction: transaction.put(Table.META, b"incarnation", b"8....."))
+    assert found == [("meta", "incarnation")]
+
+
+def test_findings_are_bounded(filled: Store, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify, "FINDINGS_MAX", 2)
+
+    def act(transaction: Transaction) -> None:
+        for key, row in list(transaction.scan(Table.CELLS)):
+            transaction.put(Table.CELLS, key, row + b"x")
+
+    assert len(damage(engine, act)) == 2
+    assert verify.verify(engine).findings_left_off > 0

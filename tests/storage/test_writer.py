@@ -1,0 +1,192 @@
+"""The writer's thread: grouping, order, bounds, and what happens when it closes or fails."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from queue import Queue
+from typing import Any
+
+import pytest
+from folkmoot.protocol.errors import BUSY, WireError
+from folkmoot.protocol.limits import STORE_GROUP_JOBS, STORE_QUEUE_JOBS, STORE_URGENT_JOBS
+from folkmoot.storage.errors import CommitFailed, StoreClosed
+from folkmoot.storage.group import Completion
+from folkmoot.storage.memory_engine import MemoryEngine, MemoryTransaction
+from folkmoot.storage.store import Store
+from folkmoot.storage.transaction import Admission, PutStatus, WriteTransaction
+from folkmoot.storage.verify import verify
+from folkmoot.storage.writer import WriterThread
+
+from tests.storage.making import cells_of, open_store, person, post
+
+ANN = person(1)
+DEADLINE_S = 30.0
+
+
+class Writing:
+    """A writer whose thread can be held up in a job, and what it delivered, group by group."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.groups: Queue[list[Completion]] = Queue()
+        self.writer = WriterThread(store, self.groups.put)
+        self._go_on = threading.Event()
+
+    def hold(self) -> None:
+        """Keep the thread busy until `go_on`, so that what is submitted meanwhile waits."""
+        started = threading.Event()
+
+        def wait(tx: WriteTransaction) -> None:
+            started.set()
+            assert self._go_on.wait(DEADLINE_S)
+
+        self.submit(wait)
+        assert started.wait(DEADLINE_S)
+
+    def go_on(self) -> None:
+        self._go_on.set()
+        assert len(self.next_group()) == 1
+
+    def submit(self, job: Any, **options: Any) -> None:
+        self.writer.submit(job, Admission.CLIENT_PUT, lambda result, error: None, **options)
+
+    def next_group(self) -> list[Completion]:
+        return self.groups.get(timeout=DEADLINE_S)
+
+
+@pytest.fixture
+def writing(store: Store) -> Iterator[Writing]:
+    made = Writing(store)
+    yield made
+    made._go_on.set()
+    made.writer.close()
+
+
+def test_what_waits_becomes_one_group_with_one_sync(writing: Writing) -> None:
+    writing.hold()
+    for number in range(50):
+        writing.submit(lambda tx, number=number: tx.put_record(post(ANN, number)).status)
+    before = writing.store.engine.commits
+    writing.go_on()
+    group = writing.next_group()
+    assert [completion.result for completion in group] == [PutStatus.STORED] * 50
+    assert writing.store.engine.commits - before <= 2
+    statistics = writing.writer.statistics()
+    assert (statistics.waiting, statistics.groups, statistics.jobs) == (0, 2, 51)
+    assert sum(statistics.group_us) == 2
+
+
+def test_delivered_means_durable(writing: Writing) -> None:
+    record = post(ANN, 1)
+    writing.submit(lambda tx: tx.put_record(record))
+    (completion,) = writing.next_group()
+    assert writing.store.get_cell(record.key) == completion.result.cell
+
+
+def test_urgent_jobs_go_first(writing: Writing) -> None:
+    writing.hold()
+    for number in range(STORE_GROUP_JOBS):
+        writing.submit(lambda tx, number=number: number)
+    writing.submit(lambda tx: "urgent", urgent=True)
+    writing.go_on()
+    assert [completion.result for completion in writing.next_group()] == [
+        "urgent",
+        *range(STORE_GROUP_JOBS - 1),
+    ]
+    assert [completion.result for completion in writing.next_group()] == [STORE_GROUP_JOBS - 1]
+
+
+def test_a_group_is_bounded_in_rows(writing: Writing) -> None:
+    writing.hold()
+    for number in range(4):
+        writing.submit(lambda tx, number=number: number, rows=3000)
+    writing.go_on()
+    assert [completion.result for completion in writing.next_group()] == [0, 1]
+    assert [completion.result for completion in writing.next_group()] == [2, 3]
+
+
+@pytest.mark.parametrize(("urgent", "longest"), [(False, STORE_QUEUE_JOBS), (True, STORE_URGENT_JOBS)])
+def test_a_full_lane_is_busy_and_the_other_is_not(writing: Writing, urgent: bool, longest: int) -> None:
+    writing.hold()
+    for _ in range(longest):
+        writing.submit(lambda tx: None, urgent=urgent)
+    with pytest.raises(WireError) as refused:
+        writing.submit(lambda tx: None, urgent=urgent)
+    assert refused.value.kind is BUSY and refused.value.retry_after_ms
+    writing.submit(lambda tx: None, urgent=not urgent)
+    writing.go_on()
+    ended = 0
+    while ended < longest + 1:
+        ended += len(writing.next_group())
+    writing.submit(lambda tx: None, urgent=urgent)
+
+
+def test_close_commits_what_waits(store: Store) -> None:
+    writing = Writing(store)
+    writing.hold()
+    for number in range(300):
+        writing.submit(lambda tx, number=number: tx.put_record(post(ANN, number)))
+    closing = threading.Thread(target=writing.writer.close)
+    closing.start()
+    writing.go_on()
+    closing.join(DEADLINE_S)
+    assert len(cells_of(store)) == 300
+    with pytest.raises(StoreClosed):
+        writing.submit(lambda tx: None)
+
+
+def test_an_error_reaches_its_own_done(store: Store) -> None:
+    told: Queue[tuple[Any, BaseException | None]] = Queue()
+    writer = WriterThread(store)
+    error = RuntimeError("mine")
+
+    def fail(tx: WriteTransaction) -> None:
+        raise error
+
+    writer.submit(fail, Admission.CLIENT_PUT, lambda result, error: told.put((result, error)))
+    assert told.get(timeout=DEADLINE_S) == (None, error)
+    writer.submit(lambda tx: 7, Admission.CLIENT_PUT, lambda result, error: told.put((result, error)))
+    assert told.get(timeout=DEADLINE_S) == (7, None)
+    writer.close()
+
+
+def test_after_a_failed_commit_everyone_hears_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    writing = Writing(open_store(MemoryEngine()))
+    writing.hold()
+    for _ in range(STORE_GROUP_JOBS + 10):
+        writing.submit(lambda tx: None)
+
+    def fail(transaction: MemoryTransaction) -> None:
+        raise CommitFailed("the disk said no")
+
+    monkeypatch.setattr(MemoryTransaction, "commit", fail)
+    writing._go_on.set()
+    group = writing.next_group()
+    assert len(group) == STORE_GROUP_JOBS + 11
+    assert all(isinstance(completion.error, CommitFailed) for completion in group)
+    with pytest.raises(CommitFailed):
+        writing.submit(lambda tx: None)
+    writing.writer.close()
+
+
+def test_readers_on_other_threads_meanwhile(writing: Writing) -> None:
+    seen: list[int] = []
+    stop = threading.Event()
+
+    def read() -> None:
+        while not stop.is_set():
+            cells, _ = writing.store.fingerprint(b"", b"")
+            seen.append(cells)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(200):
+        writing.submit(lambda tx, number=number: tx.put_record(post(ANN, number)))
+    ended = 0
+    while ended < 200:
+        ended += len(writing.next_group())
+    stop.set()
+    reader.join(DEADLINE_S)
+    assert seen == sorted(seen) and writing.store.fingerprint(b"", b"").cells == 200
+    assert verify(writing.store.engine).ok
