@@ -1,0 +1,301 @@
+"""A client that keeps going: it fails over, reconnects, resends what may be resent, and carries its token.
+
+Every call has one deadline and a bounded number of attempts. A call is sent again when the node said that
+this can help, after the time it asked for, and when the link broke before the answer, if the method is
+idempotent: sending the same records again stores them once. Everything else that goes wrong is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+import trio
+from folkmoot.protocol import limits
+from folkmoot.protocol.client.backoff import backoff_s
+from folkmoot.protocol.client.dialing import Dialler, Endpoint
+from folkmoot.protocol.client.errors import ClientError, Unreachable
+from folkmoot.protocol.client.failover import FIRST_ROUNDS, Failover
+from folkmoot.protocol.client.feeds import AuthorFeed
+from folkmoot.protocol.client.link import OnNotification
+from folkmoot.protocol.client.link_terms import LinkBroken, NoAnswer
+from folkmoot.protocol.client.puts import Frame, PutResult, put_in_batches
+from folkmoot.protocol.client.session import Session, Welcome
+from folkmoot.protocol.connection import Params
+from folkmoot.protocol.errors import (
+    BUSY,
+    RATE_LIMITED,
+    SHUTTING_DOWN,
+    STALE_TOPOLOGY,
+    FolkmootError,
+    WireError,
+)
+from folkmoot.protocol.identity import KeyPair
+from folkmoot.protocol.token import Token
+
+IDEMPOTENT: Final = frozenset(
+    {
+        *("ping", "record.put", "record.get", "account.get", "cluster.status", "cluster.where"),
+        *("feed.author", "feed.home", "feed.thread"),
+    }
+)
+# Refusals that say the request was not carried out at all.
+_NOT_DONE: Final = frozenset({BUSY, RATE_LIMITED, SHUTTING_DOWN, STALE_TOPOLOGY})
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """How patient a client is.
+
+    Args:
+        deadline_s: for one call, with everything tried on its way.
+        attempt_s: for one answer; then another node is tried.
+        attempts: how often one call is sent.
+        name: what this program calls itself in `hello`.
+        carry_token: whether reads and writes carry the session's token.
+    """
+
+    deadline_s: float = 30.0
+    attempt_s: float = limits.REQUEST_TIMEOUT_S + 2.0
+    attempts: int = 6
+    name: str = "folkmoot-client/1"
+    carry_token: bool = True
+
+
+@asynccontextmanager
+async def connect(
+    addresses: str | Sequence[str],
+    *,
+    ca: str | Path | None = None,
+    tls: bool = True,
+    settings: ClientSettings | None = None,
+    random: Random | None = None,
+    on_notification: OnNotification | None = None,
+) -> AsyncIterator[Client]:
+    """Open a client of a cluster.
+
+    Args:
+        addresses: `host:port` of one node's clients' port, or of several to fail over among.
+        ca: the cluster's CA certificate; needed unless `tls` is off.
+        tls: False for a node on loopback that was started with TLS off.
+        settings: how patient to be.
+        random: draws the jitter of pauses.
+        on_notification: called with notifications such as `feed.event`; must not wait.
+
+    Raises:
+        Unreachable: no node answered at any address.
+        UntrustedNode: who answered is not a node of the CA's cluster.
+        ClientError: an address or the CA file cannot be used.
+    """
+    if tls and ca is None:
+        raise ClientError("give the cluster's CA file (ca=…), or tls=False for a node with TLS off")
+    texts = [addresses] if isinstance(addresses, str) else list(addresses)
+    if not texts:
+        raise ClientError("no address to connect to")
+    endpoints = [Endpoint.parse(text) for text in texts]
+    settings = settings or ClientSettings()
+    random = random or Random()  # noqa: S311  # spreads load, protects nothing
+    failure: Exception | None = None
+    async with trio.open_nursery() as nursery:
+        failover = Failover(
+            nursery,
+            Dialler(Path(ca) if tls and ca is not None else None),
+            endpoints,
+            client=settings.name,
+            random=random,
+            on_notification=on_notification,
+        )
+        try:
+            await failover.session(trio.current_time() + settings.deadline_s, rounds=FIRST_ROUNDS)
+            yield Client(failover, settings, random)
+        except Exception as error:
+            failure = error  # raised below as itself: a nursery would wrap it in a group
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+class Client:
+    """See `connect`, which makes one.
+
+    Args:
+        failover: opens sessions.
+        settings: how patient to be.
+        random: draws the jitter of pauses.
+    """
+
+    def __init__(self, failover: Failover, settings: ClientSettings, random: Random) -> None:
+        self.settings = settings
+        self.token: bytes | None = None
+        self._failover = failover
+        self._random = random
+
+    async def call(
+        self, method: str, params: Params | None = None, *, deadline_s: float | None = None
+    ) -> Any:
+        """Ask for anything, and wait for the result.
+
+        Args:
+            method: for example `cluster.status`.
+            params: its parameters.
+            deadline_s: for this call; the settings' if not given.
+
+        Raises:
+            WireError: the node's error, when sending again cannot help or did not.
+            LinkBroken: the link ended and the method may not be resent.
+            Unreachable: no node answered in time.
+        """
+        deadline = trio.current_time() + (self.settings.deadline_s if deadline_s is None else deadline_s)
+        last: FolkmootError | None = None
+        for attempt in range(self.settings.attempts):
+            if attempt:
+                assert last is not None
+                pause_s = self._pause_s(last, attempt)
+                if trio.current_time() + pause_s >= deadline:
+                    raise last
+                await trio.sleep(pause_s)
+            try:
+                session = await self._failover.session(deadline)
+            except Unreachable as error:
+                if last is None:
+                    raise
+                raise last from error
+            patience_s = min(self.settings.attempt_s, deadline - trio.current_time())
+            try:
+                return await session.link.call(method, params or {}, timeout_s=patience_s)
+            except (LinkBroken, WireError) as error:
+                self._judge(error, method, session)
+                last = error
+        assert last is not None
+        raise last
+
+    async def put_records(self, records: Sequence[Frame], level: str = "quorum") -> list[PutResult]:
+        """Write signed records, as many as you like.
+
+        Records of uncertain outcome, and those refused for a passing reason, are sent again.
+
+        Args:
+            records: `(payload, signature)` each.
+            level: what a write waits for.
+
+        Returns:
+            One result a record, in order.
+
+        Raises:
+            WireError: a whole request was refused.
+            Unreachable: no node answered in time.
+        """
+        return await put_in_batches(
+            self._call_with_token, records, level, self.settings.attempts, self._random
+        )
+
+    async def get(
+        self, keys: Sequence[tuple[bytes, str, bytes]], *, level: str = "one", history: bool = False
+    ) -> list[dict[str, Any] | None]:
+        """Read cells.
+
+        Args:
+            keys: at most 256 `(place, kind, item)`.
+            level: what a read asks.
+            history: also superseded records.
+
+        Returns:
+            One cell a key, None where there is none; see the contract for its keys.
+        """
+        params: Params = {"keys": [list(key) for key in keys], "level": level}
+        if history:
+            params["history"] = True
+        cells: list[dict[str, Any] | None] = (await self._call_with_token("record.get", params))["cells"]
+        return cells
+
+    def author_feed(
+        self, account: bytes, *, limit: int = limits.PAGE_ITEMS_DEFAULT, level: str = "one"
+    ) -> AuthorFeed:
+        """An account's posts, newest first, page by page: `async for page in client.author_feed(account)`.
+
+        Args:
+            account: 34 bytes.
+            limit: items a page, 1–200.
+            level: what each read asks.
+        """
+        return AuthorFeed(self._call_with_token, {"account": account, "limit": limit, "level": level})
+
+    async def account(self, account: bytes) -> dict[str, Any]:
+        """What is known of an account."""
+        result: dict[str, Any] = await self.call("account.get", {"account": account})
+        return result
+
+    async def status(self) -> dict[str, Any]:
+        """How the cluster is, as the connected node sees it."""
+        result: dict[str, Any] = await self.call("cluster.status")
+        return result
+
+    async def where(self, account: bytes) -> dict[str, Any]:
+        """Which nodes keep an account."""
+        result: dict[str, Any] = await self.call("cluster.where", {"account": account})
+        return result
+
+    async def auth(self, keypair: KeyPair, account: bytes | None = None) -> dict[str, Any]:
+        """Act for an account from now on, after reconnections too.
+
+        Args:
+            keypair: one of the account's keys.
+            account: 34 bytes; the key pair's own if not given.
+
+        Raises:
+            WireError: the node does not believe it; the client goes on without.
+        """
+        deadline = trio.current_time() + self.settings.deadline_s
+        return await self._failover.authenticate(keypair, account or keypair.account, deadline)
+
+    async def ready(self) -> Welcome:
+        """Connect if need be; what the connected node said of itself.
+
+        Raises:
+            Unreachable: no node answered in time.
+        """
+        return (await self.session()).welcome
+
+    async def session(self) -> Session:
+        """The open session, for those who pipeline on its link themselves."""
+        return await self._failover.session(trio.current_time() + self.settings.deadline_s)
+
+    def _judge(self, error: LinkBroken | WireError, method: str, session: Session) -> None:
+        """Return when sending again may help, having given up a link of no use; otherwise raise `error`."""
+        if isinstance(error, LinkBroken | NoAnswer):
+            self._failover.abandon(session)
+            if method not in IDEMPOTENT:
+                raise error
+        elif not error.kind.retryable or (method not in IDEMPOTENT and error.kind not in _NOT_DONE):
+            raise error
+        elif error.kind == SHUTTING_DOWN:
+            self._failover.abandon(session)
+
+    def _pause_s(self, error: FolkmootError, attempt: int) -> float:
+        if isinstance(error, LinkBroken) and attempt == 1:
+            return 0.0
+        asked_ms = error.retry_after_ms if isinstance(error, WireError) else None
+        return (asked_ms or 0) / 1000 + backoff_s(attempt, self._random)
+
+    async def _call_with_token(self, method: str, params: Params) -> dict[str, Any]:
+        """Carry the session's token there, and what came back from then on."""
+        sent = self.token if self.settings.carry_token else None
+        result: dict[str, Any] = await self.call(method, params if sent is None else params | {"token": sent})
+        received = result.get("token")
+        if isinstance(received, bytes) and self.settings.carry_token:
+            self.token = received if self.token == sent else _join(self.token, received)
+        return result
+
+
+def _join(held: bytes | None, received: bytes) -> bytes:
+    """The token of both, when another call's answer came in between."""
+    if held is None:
+        return received
+    try:
+        return Token.decode(held).join(Token.decode(received)).encode()
+    except WireError:
+        return received  # of a form only newer nodes know: the newest token is all that can be carried
