@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from folkmoot.node.actors.membership import Numbers
+from folkmoot.node.boot_numbers import Numbers
 from folkmoot.node.commits import Commits
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol import codec

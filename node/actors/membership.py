@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 import trio
+from folkmoot.node.boot_numbers import Numbers, next_numbers
 from folkmoot.node.environment import WallClock
 from folkmoot.node.transport.interface import Address, Datagrams
 from folkmoot.protocol.errors import BUSY, CONFLICT, FolkmootError, WireError
@@ -27,7 +28,7 @@ from folkmoot.protocol.gossip import events, messages, push_pull
 from folkmoot.protocol.gossip.members import Description, Endpoint, Member, MetaValue, State
 from folkmoot.protocol.gossip.membership import Membership, MembershipStatistics
 from folkmoot.protocol.gossip.profile import Profile
-from folkmoot.protocol.gossip.seal import BOOT_MAX, NONCE_BYTES, KeyRing, Opener, Sealer
+from folkmoot.protocol.gossip.seal import NONCE_BYTES, KeyRing, Opener, Sealer
 from folkmoot.protocol.limits import GOSSIP_MAIL
 
 log = logging.getLogger(__name__)
@@ -37,19 +38,6 @@ _LEAVE_GOSSIP_ROUNDS = 3
 
 class NodeExpelled(FolkmootError):
     """The cluster knows this node id as one that left; ids are not taken back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Numbers:
-    """What a node must remember across boots so that nobody mistakes its new words for old ones.
-
-    Args:
-        incarnation: the greatest ever used.
-        boot: the number of the latest boot.
-    """
-
-    incarnation: int
-    boot: int
 
 
 class Surroundings(Protocol):
@@ -387,18 +375,3 @@ class MembershipActor:
             due = trio.current_time() + self._profile.lag_interval_s
             await trio.sleep_until(due)
             self._core.observe_lag(trio.current_time() - due)
-
-
-def next_numbers(earlier: Numbers | None, wall_us: int) -> Numbers:
-    """The numbers of this boot.
-
-    The boot number follows the clock in milliseconds where it can: a node whose disk was lost or restored
-    would otherwise count from a number its peers have seen, and they would drop its datagrams as repeats.
-
-    Args:
-        earlier: of the boot before, or None.
-        wall_us: microseconds since 1970.
-    """
-    if earlier is None:
-        earlier = Numbers(0, 0)
-    return Numbers(earlier.incarnation + 1, min(max(earlier.boot + 1, wall_us // 1_000), BOOT_MAX))

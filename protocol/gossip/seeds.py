@@ -1,9 +1,9 @@
 """The addresses a node was told to start from, asked until each is accounted for, and again if it is lost.
 
 They are asked quickly while this node is alone, and as rarely as views are compared once it is not. A seed is
-accounted for while a live member has its address, or is the node that last answered there. So a
-node that starts before its seeds finds them, and two islands whose seeds name each other do not stay islands,
-however long nobody was there.
+accounted for while a live member has its address, or is the node that last answered there. So a node that
+starts before its seeds finds them, and two islands whose seeds name each other do not stay islands, however
+long nobody was there.
 """
 
 from __future__ import annotations
@@ -54,9 +54,10 @@ class Seeds:
         if now < self._due:
             return []
         if self._joined and live_ids:
-            self._pause_s = self._profile.push_pull_interval_s
-        self._due = now + self._pause_s
-        self._pause_s = min(self._profile.join_retry_max_s, 2 * self._pause_s)
+            self._due = now + self._profile.push_pull_interval_s
+        else:
+            self._due = now + self._pause_s
+            self._pause_s = min(self._profile.join_retry_max_s, 2 * self._pause_s)
         missing = [
             endpoint
             for endpoint in self._endpoints
