@@ -1,0 +1,125 @@
+"""The load side of benchmarks, as a process of its own: presigns, waits for the word, and reports.
+
+    python -m benchmarks.client puts HOST PORT LEVEL POSTS BATCH WINDOW SEED
+    python -m benchmarks.client pages HOST PORT ACCOUNT_HEX PAGES WINDOW
+    python -m benchmarks.client paced HOST PORT LEVEL RATE SECONDS SEED
+
+Prints `ready`, waits for a line on standard input, works, and prints one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import trio
+
+from benchmarks.harness import presigned_posts
+from folkmoot.protocol.client.link import Link
+from folkmoot.protocol.client.link_terms import Reply, result_of
+
+CLIENT = {"versions": [1, 1], "client": "folkmoot-bench/1"}
+
+
+async def opened(host: str, port: int, nursery: trio.Nursery) -> Link:
+    """A link that has said hello."""
+    link = Link(await trio.open_tcp_stream(host, port))
+    nursery.start_soon(link.run)
+    await link.call("hello", CLIENT)
+    return link
+
+
+def wait_for_the_word() -> None:
+    """Say that everything is prepared, and block until told to go."""
+    print("ready", flush=True)
+    sys.stdin.readline()
+
+
+async def windowed(link: Link, method: str, requests: list[dict[str, Any]], window: int) -> float:
+    """Send all requests with at most `window` unanswered; the seconds from first sent to last answered."""
+    left = len(requests)
+    free = trio.Semaphore(window)
+    finished = trio.Event()
+
+    def on_reply(reply: Reply) -> None:
+        nonlocal left
+        result = result_of(reply)
+        assert all(each["status"] == "stored" for each in result.get("results", ())), result
+        left -= 1
+        free.release()
+        if not left:
+            finished.set()
+
+    began = time.perf_counter()
+    for request in requests:
+        await free.acquire()
+        await link.wait_room()
+        link.submit(method, request, on_reply)
+    await finished.wait()
+    return time.perf_counter() - began
+
+
+async def puts(host: str, port: str, level: str, posts: str, batch: str, window: str, seed: str) -> dict[str, Any]:
+    """Presigned posts as fast as they are taken."""
+    records = [record.to_wire() for record in presigned_posts(int(posts), seed=int(seed))]
+    size = int(batch)
+    requests = [
+        {"records": records[start : start + size], "level": level} for start in range(0, len(records), size)
+    ]
+    async with trio.open_nursery() as nursery:
+        link = await opened(host, int(port), nursery)
+        wait_for_the_word()
+        seconds = await windowed(link, "record.put", requests, int(window))
+        nursery.cancel_scope.cancel()
+    return {"posts": len(records), "seconds": seconds}
+
+
+async def pages(host: str, port: str, account: str, count: str, window: str) -> dict[str, Any]:
+    """Pages of 50 of one author, pipelined."""
+    request = {"account": bytes.fromhex(account), "limit": 50}
+    async with trio.open_nursery() as nursery:
+        link = await opened(host, int(port), nursery)
+        wait_for_the_word()
+        seconds = await windowed(link, "feed.author", [request] * int(count), int(window))
+        nursery.cancel_scope.cancel()
+    return {"pages": int(count), "seconds": seconds}
+
+
+async def paced(host: str, port: str, level: str, rate: str, seconds: str, seed: str) -> dict[str, Any]:
+    """Single posts at their due times, whether or not earlier ones have been answered (open loop)."""
+    count = int(float(rate) * float(seconds))
+    records = [record.to_wire() for record in presigned_posts(count, seed=int(seed))]
+    latencies: list[float] = []
+    generator = random.Random(int(seed))
+    finished = trio.Event()
+
+    def answered(due: float) -> Callable[[Reply], None]:
+        def on_reply(reply: Reply) -> None:
+            result_of(reply)
+            latencies.append(trio.current_time() - due)
+            if len(latencies) == count:
+                finished.set()
+
+        return on_reply
+
+    async with trio.open_nursery() as nursery:
+        link = await opened(host, int(port), nursery)
+        wait_for_the_word()
+        due = trio.current_time()
+        for record in records:
+            due += generator.expovariate(float(rate))
+            await trio.sleep_until(due)
+            await link.wait_room()
+            link.submit("record.put", {"records": [record], "level": level}, answered(due))
+        await finished.wait()
+        nursery.cancel_scope.cancel()
+    return {"latencies_ms": [round(latency * 1000, 3) for latency in latencies]}
+
+
+if __name__ == "__main__":
+    work = {"puts": puts, "pages": pages, "paced": paced}[sys.argv[1]]
+    print(json.dumps(trio.run(work, *sys.argv[2:])), flush=True)

@@ -1,0 +1,147 @@
+"""What all benchmarks share: the machine's name, medians, presigned posts, and real nodes to measure."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from folkmoot.protocol.bodies import make_uuid7
+from folkmoot.protocol.identity import KeyPair
+from folkmoot.protocol.record import Record
+
+UNLIMITED_QUOTA = (
+    "gate.account_rate=1e9",
+    "gate.account_burst=1000000000",
+    "gate.address_rate=1e9",
+    "gate.address_burst=1000000000",
+)
+
+
+@dataclass(frozen=True)
+class Node:
+    """One measured node.
+
+    Args:
+        host, port: its clients' port.
+        pid: its process.
+    """
+
+    name: str
+    host: str
+    port: int
+    pid: int
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    return {
+        "python": platform.python_version(),
+        "system": platform.platform(terse=True),
+        "cores": os.cpu_count(),
+        "load_before": os.getloadavg()[0],
+    }
+
+
+def median(values: Sequence[float]) -> float:
+    """The median; with its spread it is what a benchmark reports."""
+    return statistics.median(values)
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value below which `share` (0 to 1) of the values lie."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def presigned_posts(count: int, authors: int = 1000, text_bytes: int = 75, seed: int = 1) -> list[Record]:
+    """Posts of about 200 bytes of payload, dealt out to authors in turn."""
+    generator = random.Random(seed)
+    keys = [KeyPair(generator.randbytes(32)) for _ in range(authors)]
+    now_us = time.time_ns() // 1000 - count
+    text = "x" * text_bytes
+    return [
+        Record.sign(
+            keys[index % authors],
+            kind="post",
+            item=make_uuid7((now_us + index) // 1000, generator.getrandbits(74)),
+            body={"text": text},
+            stamp=now_us + index,
+        )
+        for index in range(count)
+    ]
+
+
+@contextlib.contextmanager
+def local_cluster(nodes: int, *, settings: Sequence[str] = (), regions: str = "eu,us,ap") -> Iterator[list[Node]]:
+    """A local cluster without TLS, in a directory of its own, gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="folkmoot-bench-") as directory:
+        command = [sys.executable, "-m", "folkmoot.cli", "cluster"]
+        where = ["bench", "--dir", str(Path(directory) / "cluster")]
+        options = [part for each in (*UNLIMITED_QUOTA, *settings) for part in ("--set", each)]
+        up = [*command, "up", *where, "--nodes", str(nodes), "--regions", regions, "--tls", "off", "--json"]
+        started = subprocess.run([*up, *options], check=True, capture_output=True, text=True)
+        try:
+            yield [_node(each) for each in json.loads(started.stdout)["nodes"]]
+        finally:
+            subprocess.run([*command, "down", *where, "--delete"], check=True, capture_output=True)
+
+
+def _node(told: dict[str, Any]) -> Node:
+    host, _, port = told["address"].rpartition(":")
+    return Node(told["name"], host, int(port), told["pid"])
+
+
+def resident_bytes(pid: int, field: str = "VmRSS") -> int:
+    """A field of /proc/PID/status that is given in kB."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) * 1024
+    raise LookupError(field)
+
+
+@contextlib.contextmanager
+def child(module: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A process of this package, talked to over its pipes; killed at the end if it is still there."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"benchmarks.{module}", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def say(process: subprocess.Popen[str], line: str) -> None:
+    """Send one line to a child."""
+    assert process.stdin is not None
+    process.stdin.write(line + "\n")
+    process.stdin.flush()
+
+
+def hear(process: subprocess.Popen[str]) -> str:
+    """The next line of a child.
+
+    Raises:
+        RuntimeError: it ended instead.
+    """
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise RuntimeError(f"a benchmark's child ended with {process.wait()}")
+    return line.strip()
