@@ -58,12 +58,20 @@ def audit(directory: Path) -> list[str]:
 
     Raises:
         StoreCorrupt: the file is so far from being LMDB's that there are no pages to read.
+        StoreLocked: a daemon has the store open.
         StoreUnusable, StoreReadOnly: it cannot be read.
     """
+    lock = DirectoryLock(directory)
+    try:
+        return _audit_pages(directory / "store" / "data.mdb")
+    finally:
+        lock.release()
+
+
+def _audit_pages(data: Path) -> list[str]:
     if importlib.util.find_spec("lmdb.verify") is None:
         return []
     verifier = importlib.import_module("lmdb.verify")
-    data = directory / "store" / "data.mdb"
     try:
         problems: list[str] = verifier.verify(str(data))
     except verifier.VerifyError as error:
