@@ -85,6 +85,7 @@ def _check_media(media: object) -> None:
             or len(entry["hash"]) != 32
             or type(entry.get("mime")) is not str
             or type(entry.get("size")) is not int
+            or entry["size"] < 0
             or type(entry.get("alt", "")) is not str
         ):
             raise WireError(BAD_REQUEST, "a medium is {hash: 32 bytes, mime: str, size: uint, alt: str}")

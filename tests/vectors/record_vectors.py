@@ -231,6 +231,13 @@ def _bad_request() -> dict[str, bytes]:
         "a deletion that says more": _with(body=spell({"deleted": True, "text": "x"})),
         "a deletion that says no": _with(body=spell({"deleted": False})),
         "a reply to no account": _with(body=spell({"reply_to": {"author": b"x", "item": POST}, "text": "x"})),
+        "a medium of negative size": _with(
+            body=spell({"media": [{"alt": "", "hash": HASH, "mime": "image/png", "size": -1}], "text": "x"})
+        ),
+        "a medium whose hash is cut short": _with(
+            body=spell({"media": [{"alt": "", "hash": b"x", "mime": "image/png", "size": 1}], "text": "x"})
+        ),
+        "tags that are not text": _with(body=spell({"tags": [b"moot"], "text": "x"})),
         "a body that is a list": _with(body=spell([])),
         "seen names the own device": _with(seen=spell({ALICE.account.hex(): 1})),
         "seen in upper case": _with(seen=spell({laptop.upper(): 1})),
