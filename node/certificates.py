@@ -120,22 +120,13 @@ def create_node(
     name = _name_of(issuer)
     if name is None or (cluster is not None and name.cluster != cluster):
         raise CertificateError(f"the CA in {ca} is {name}, not the CA of cluster {cluster}")
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, node_id)])
     not_before, not_after = _validity(now, days)
     if issuer.not_valid_after_utc <= not_before:
-        raise CertificateError(
-            f"the CA in {ca} expired on {issuer.not_valid_after_utc:%Y-%m-%d}: make a new one"
-        )
+        raise CertificateError(f"the CA in {ca} expired on {issuer.not_valid_after_utc:%Y-%m-%d}")
     validity = not_before, min(not_after, issuer.not_valid_after_utc)
-    purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-    certificate = (
-        _builder(subject, issuer.subject, key.public_key(), issuer_key.public_key(), validity)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(digital_signature=True), critical=True)
-        .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
-        .add_extension(_names(NodeName(name.cluster, bytes.fromhex(node_id))), critical=False)
-        .sign(issuer_key, hashes.SHA256())
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = _sign_node(
+        issuer, issuer_key, key.public_key(), NodeName(name.cluster, bytes.fromhex(node_id)), validity
     )
     _write(directory, (NODE_KEY, _key_pem(key)), (NODE_CERTIFICATE, _pem(certificate)))
     if not (directory / CA_CERTIFICATE).exists():
@@ -156,6 +147,26 @@ def read_certificate(file: Path) -> CertificateFacts:
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
         fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
+    )
+
+
+def _sign_node(
+    issuer: x509.Certificate,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    public: ec.EllipticCurvePublicKey,
+    name: NodeName,
+    validity: tuple[datetime, datetime],
+) -> x509.Certificate:
+    assert name.node_id is not None, "only a CA has no node id"
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name.node_id.hex())])
+    purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    return (
+        _builder(subject, issuer.subject, public, issuer_key.public_key(), validity)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(digital_signature=True), critical=True)
+        .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+        .add_extension(_names(name), critical=False)
+        .sign(issuer_key, hashes.SHA256())
     )
 
 

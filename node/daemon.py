@@ -45,6 +45,7 @@ from folkmoot.node.supervisor import supervise
 from folkmoot.node.transport.interface import Accepted, Address, Datagrams, Listener
 from folkmoot.protocol import limits
 from folkmoot.protocol.client.link import Link
+from folkmoot.protocol.client.link_terms import PATIENT
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.gossip.members import Description, Endpoint
 from folkmoot.protocol.gossip.profile import PROFILES
@@ -282,7 +283,7 @@ class _Parts:
             self.membership.stream_alive(node_id)
             return await self.peer_service.answer(node_id, method, params)
 
-        await run_link(accepted.stream, answer)
+        await run_link(accepted.stream, answer, settings=PATIENT)
         self.membership.connection_reset(node_id)
 
     async def _push_pull(self, address: Address, node_id: bytes | None, payload: bytes) -> bytes:

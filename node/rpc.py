@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 import trio
+from folkmoot.node.contracts import PeerUnreachable
 from folkmoot.protocol import limits
 from folkmoot.protocol.client.link import Link, OnNotification
 from folkmoot.protocol.client.link_terms import LinkBroken, LinkSettings
@@ -20,8 +21,6 @@ from folkmoot.protocol.connection import Params, Request
 from folkmoot.protocol.errors import INTERNAL, LEVEL_UNREACHABLE, TIMEOUT, WireError
 
 logger = logging.getLogger(__name__)
-
-RpcLink = Link
 
 
 class Packed(NamedTuple):
@@ -74,7 +73,7 @@ def wire_error(error: Exception, method: str) -> WireError:
     """What to answer when serving `method` raised `error`; a bug of ours is logged with its traceback."""
     if isinstance(error, WireError):
         return error
-    if isinstance(error, LinkBroken):
+    if isinstance(error, LinkBroken | PeerUnreachable):
         return WireError(LEVEL_UNREACHABLE, f"a peer needed for {method} went away: {error}")
     logger.error("%s failed", method, exc_info=error)
     return WireError(INTERNAL, f"{method} failed inside this node; its log says why")

@@ -17,7 +17,7 @@ from folkmoot.node.transport.errors import ConnectionRefused, TransportError
 from folkmoot.node.transport.interface import Address, Network
 from folkmoot.protocol import limits
 from folkmoot.protocol.client.link import Link
-from folkmoot.protocol.client.link_terms import LinkBroken
+from folkmoot.protocol.client.link_terms import PATIENT, LinkBroken, NoAnswer
 
 log = logging.getLogger(__name__)
 
@@ -101,10 +101,8 @@ class PeerLinks:
             link = await self._link(node_id)
             try:
                 result = await link.call(method, dict(params), timeout_s=timeout_s)
-            except LinkBroken as error:
+            except (LinkBroken, NoAnswer) as error:
                 raise PeerUnreachable(f"{method} to {node_id.hex()[:8]}: {error}") from error
-            except trio.TooSlowError:
-                raise PeerUnreachable(f"{method} to {node_id.hex()[:8]}: no answer in time") from None
             self._evidence.stream_alive(node_id)
             return result
         assert scope.cancelled_caught
@@ -118,13 +116,13 @@ class PeerLinks:
             try:
                 stream, _ = await self._network.dial_peer(address, None)
                 async with trio.open_nursery() as nursery:
-                    link = Link(stream)
+                    link = Link(stream, settings=PATIENT)
                     nursery.start_soon(link.run)
                     try:
                         return await link.call(method, dict(params), timeout_s=timeout_s)
                     finally:
                         nursery.cancel_scope.cancel()
-            except (TransportError, LinkBroken, trio.TooSlowError) as error:
+            except (TransportError, LinkBroken, NoAnswer) as error:
                 raise PeerUnreachable(f"{method} to {address}: {error}") from error
         raise PeerUnreachable(f"{method} to {address}: no answer within {timeout_s} s")
 
@@ -178,7 +176,7 @@ class PeerLinks:
         stream: trio.abc.Stream,
         task_status: trio.TaskStatus[Link] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        link = Link(stream)
+        link = Link(stream, settings=PATIENT)
         task_status.started(link)
         try:
             await link.run()

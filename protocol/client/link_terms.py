@@ -62,8 +62,8 @@ class LinkSettings:
     close_s: float = limits.CLOSE_TIMEOUT_S
 
 
-ASKING: Final = LinkSettings(first_message_s=math.inf, idle_s=math.inf)
-"""For the side that only asks: each of its calls has a deadline of its own."""
+PATIENT: Final = LinkSettings(first_message_s=math.inf, idle_s=math.inf)
+"""For links that may be silent, since something else notices a dead end: an asker's deadlines, or gossip."""
 
 
 class LinkStatistics(NamedTuple):

@@ -9,7 +9,7 @@ from folkmoot.protocol import codec, limits
 from folkmoot.protocol.client.dialing import Dialler, Endpoint
 from folkmoot.protocol.client.errors import ClientError, Unreachable, UntrustedNode
 from folkmoot.protocol.client.link import Link, OnNotification
-from folkmoot.protocol.client.link_terms import ASKING
+from folkmoot.protocol.client.link_terms import PATIENT
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.node_name import NodeName
 from msgspec import Struct
@@ -106,7 +106,7 @@ async def open_session(
             stream, proven = await dialler.dial(endpoint)
     except trio.TooSlowError as error:
         raise Unreachable(f"{endpoint}: no answer within {limits.HANDSHAKE_TIMEOUT_S} s") from error
-    link = Link(stream, on_notification=on_notification, settings=ASKING)
+    link = Link(stream, on_notification=on_notification, settings=PATIENT)
     nursery.start_soon(link.run)
     try:
         params = {"versions": [VERSION_MIN, VERSION_MAX], "client": client, "features": []}

@@ -11,7 +11,7 @@ import trio.testing
 from folkmoot.node.rpc import Packed, run_link
 from folkmoot.protocol import codec
 from folkmoot.protocol.client.link import Link
-from folkmoot.protocol.client.link_terms import ASKING, Ended, LinkBroken
+from folkmoot.protocol.client.link_terms import PATIENT, Ended, LinkBroken
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import BUSY, INTERNAL, LEVEL_UNREACHABLE, TIMEOUT, WireError
 
@@ -36,7 +36,7 @@ async def asked(method: str) -> Any:
     async with trio.open_nursery() as nursery:
         server = await nursery.start(run_link, there, handle)
         assert isinstance(server, Link)
-        asker = Link(here, settings=ASKING)
+        asker = Link(here, settings=PATIENT)
         nursery.start_soon(asker.run)
         try:
             return await asker.call(method, {"x": 1}, timeout_s=60.0)
