@@ -120,7 +120,7 @@ def test_the_package_list_is_the_tree() -> None:
 
 def test_a_forgotten_package_would_be_seen() -> None:
     shortened = tree.read("setup.cfg").replace("    folkmoot.protocol.crdt\n", "")
-    assert tree.packages_on_disk() - listed_packages(shortened) == {"folkmoot.protocol.crdt"}
+    assert "folkmoot.protocol.crdt" in tree.packages_on_disk() - listed_packages(shortened)
 
 
 def test_every_package_folder_says_that_it_is_typed() -> None:
