@@ -8,7 +8,7 @@ import pytest
 from folkmoot.protocol import codec
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.gossip import messages, push_pull
-from folkmoot.protocol.gossip.members import INCARNATION_MAX
+from folkmoot.protocol.gossip.members import INCARNATION_MAX, Member
 from folkmoot.protocol.gossip.messages import Ack, Alive, Dead, Left, Nack, Ping, PingRequest, Suspect
 from folkmoot.protocol.limits import GOSSIP_MEMBERS
 from hypothesis import given
@@ -78,7 +78,7 @@ def test_hostile_bytes_raise_nothing_but_the_typed_error(
 
 @given(st.sampled_from(DECODERS), st.lists(members, max_size=2), st.integers(0, 400), st.integers(1, 255))
 def test_a_flipped_byte_raises_nothing_but_the_typed_error(
-    decode: Callable[[bytes], object], view: list[push_pull.Member], position: int, flip: int
+    decode: Callable[[bytes], object], view: list[Member], position: int, flip: int
 ) -> None:
     alive = messages.encode(Alive(node_id("x"), 1, description("x")))
     for payload in (push_pull.encode(push_pull.Exchange(node_id("x"), tuple(view))), alive):
@@ -91,10 +91,16 @@ def test_a_flipped_byte_raises_nothing_but_the_typed_error(
 
 
 @given(st.lists(members, max_size=3))
-def test_push_pull_survives_the_wire(view: list[push_pull.Member]) -> None:
-    requests = [push_pull.Compare(node_id("x"), b"d" * 16), push_pull.Exchange(node_id("x"), tuple(view))]
+def test_push_pull_survives_the_wire(view: list[Member]) -> None:
+    requests: list[push_pull.Request] = [
+        push_pull.Compare(node_id("x"), b"d" * 16),
+        push_pull.Exchange(node_id("x"), tuple(view)),
+    ]
     assert [push_pull.decode_request(push_pull.encode(request)) for request in requests] == requests
-    answers = [push_pull.Equal(node_id("x")), push_pull.Whole(node_id("x"), tuple(view))]
+    answers: list[push_pull.Answer] = [
+        push_pull.Equal(node_id("x")),
+        push_pull.Whole(node_id("x"), tuple(view)),
+    ]
     assert [push_pull.decode_answer(push_pull.encode(answer)) for answer in answers] == answers
 
 
