@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 import trio
-from folkmoot.cli import logs
+from folkmoot.cli import logs, service_manager
 from folkmoot.cli.config_option import ConfigChoice
 from folkmoot.cli.output import Output
 from folkmoot.cli.preflight import bind_trial, check_surroundings
@@ -67,6 +67,7 @@ class _Process:
                 nursery.start_soon(self._obey, signals, nursery.cancel_scope)
                 self._node = await nursery.start(partial(serve, config, machine_environment(config)))
                 self._tell_ready(DataDirectory(config.node.data), self._node.ready)
+                nursery.start_soon(service_manager.feed_watchdog)
 
     def _tell_ready(self, data: DataDirectory, ready: Ready) -> None:
         data.write_ready(ready)
@@ -75,6 +76,7 @@ class _Process:
             f"{ready.name} listens for clients on {ready.address}, peers on {ready.peers}",
         )
         sys.stdout.flush()
+        service_manager.notify("READY=1", f"STATUS=clients at {ready.address}, peers at {ready.peers}")
 
     async def _obey(self, signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
         """Reload at SIGHUP; drain and end at the first other signal, end at once at the next."""
@@ -82,6 +84,7 @@ class _Process:
             if number != signal.SIGHUP:
                 break
             await self._reload()
+        service_manager.notify("STOPPING=1")
         if self._node is not None:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_end_at_once, signals)
@@ -94,6 +97,7 @@ class _Process:
         """Apply a changed configuration whole, or say why not and keep the old one."""
         if self._node is None:
             return
+        service_manager.notify_reloading()
         try:
             config = _with_id(self._choice.load().config)
         except FolkmootError as error:
@@ -101,6 +105,7 @@ class _Process:
         else:
             logs.configure(config.log)
             await self._node.reload(config)
+        service_manager.notify("READY=1")
 
 
 async def _end_at_once(signals: AsyncIterator[int]) -> None:

@@ -12,9 +12,13 @@ from pathlib import Path
 
 from folkmoot.node.config import ConfigError
 from folkmoot.node.data_directory import DataDirectory, read_gossip_ring
+from folkmoot.node.moderation.policy_file import load_engine
 from folkmoot.node.settings import NodeConfig
 from folkmoot.node.transport.interface import Address
+from folkmoot.node.transport.tls import NodeTls, TlsFiles
 from folkmoot.protocol.errors import FolkmootError
+from folkmoot.protocol.moderation.policy import PolicyError
+from folkmoot.protocol.node_name import NodeName
 
 
 def gossip_ring_file(config: NodeConfig) -> Path:
@@ -35,13 +39,15 @@ def check_surroundings(config: NodeConfig) -> None:
 
 def _problems(config: NodeConfig) -> Iterator[str]:
     data = DataDirectory(config.node.data)
-    for read in (data.node_id, data.service_key, lambda: read_gossip_ring(gossip_ring_file(config))):
-        yield from _complaint(read)
+    if config.node.id is None:
+        yield from _complaint(data.node_id)
+    yield from _complaint(data.service_key)
+    yield from _complaint(lambda: read_gossip_ring(gossip_ring_file(config)))
     if config.tls.mode == "mutual":
-        for key in ("ca", "certificate", "key"):
-            yield from _readable(f"tls.{key}", getattr(config.tls, key), "run `folkmoot cert --help`")
+        yield from _certificates(config)
     if config.gate.policy is not None:
-        yield from _readable("gate.policy", config.gate.policy, "unset it to have no policy")
+        policy = config.gate.policy
+        yield from _complaint(lambda: load_engine(policy))
     if config.node.data.is_dir() and not os.access(config.node.data, os.W_OK | os.X_OK):
         yield f"node.data: {config.node.data} cannot be written by this user"
     yield from _taken("listen.clients", config.listen.clients, socket.SOCK_STREAM)
@@ -50,9 +56,30 @@ def _problems(config: NodeConfig) -> Iterator[str]:
         yield from _taken("listen.datagrams", config.listen.datagrams, socket.SOCK_DGRAM)
 
 
+def _certificates(config: NodeConfig) -> Iterator[str]:
+    """What is wrong with the files, and if nothing is, with what they say."""
+    tls = config.tls
+    files = {"ca": tls.ca, "certificate": tls.certificate, "key": tls.key}
+    unreadable = [
+        complaint
+        for key, file in files.items()
+        for complaint in _readable(f"tls.{key}", file, "run `folkmoot cert --help`")
+    ]
+    yield from unreadable
+    if not unreadable:
+        try:
+            node_id = config.node.id or DataDirectory(config.node.data).node_id()
+        except FolkmootError:
+            return  # said already
+        name = NodeName(config.cluster.id, bytes.fromhex(node_id))
+        yield from _complaint(lambda: NodeTls(TlsFiles(**files), name))
+
+
 def _complaint(read: Callable[[], object]) -> Iterator[str]:
     try:
         read()
+    except PolicyError as error:
+        yield from error.problems
     except FolkmootError as error:
         yield str(error)
 

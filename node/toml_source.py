@@ -49,9 +49,11 @@ class TomlSource:
         self.text = text
         try:
             self.data: dict[str, Any] = tomllib.loads(text)
+            self._offsets = _Walk(text).offsets
         except tomllib.TOMLDecodeError as error:
             raise TomlSyntaxError(_syntax_sentence(file, text, str(error))) from error
-        self._offsets = _Walk(text).offsets
+        except RecursionError as error:
+            raise TomlSyntaxError(f"{file}: nested too deeply to be meant") from error
 
     @classmethod
     def read(cls, file: Path) -> TomlSource:

@@ -71,6 +71,11 @@ def test_bytes_that_are_not_utf8_are_said(tmp_path: Path) -> None:
         TomlSource.read(file)
 
 
+def test_a_document_nested_without_end_is_refused() -> None:
+    with pytest.raises(TomlSyntaxError, match="nested too deeply"):
+        TomlSource(Path("f.toml"), "a = " + "[" * 100_000)
+
+
 values = st.recursive(
     st.integers(-9, 9) | st.booleans() | st.text(st.characters(max_codepoint=0x7E, min_codepoint=0x20)),
     lambda inner: st.lists(inner, max_size=3),
