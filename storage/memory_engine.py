@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import islice
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
@@ -149,6 +150,9 @@ class MemoryTransaction:
         rows = self._engine.tables[table]
         for key in rows.irange(start, stop or None, inclusive=(True, False), reverse=reverse):
             yield key, rows[key]
+
+    def last(self, table: Table, start: bytes, stop: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        return list(islice(self.scan(table, start, stop, reverse=True), limit))
 
     def count(self, table: Table) -> int:
         return len(self._engine.tables[table])

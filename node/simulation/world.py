@@ -151,7 +151,7 @@ class World:
     @classmethod
     @asynccontextmanager
     async def running(cls, seed: str, node_count: int) -> AsyncIterator[World]:
-        """A world whose nodes are started, and stopped at the end."""
+        """A world whose nodes are started, and crashed at the end."""
         async with trio.open_nursery() as nursery:
             world = cls(seed, node_count, nursery)
             nursery.start_soon(world.network.run)
@@ -159,6 +159,7 @@ class World:
                 for node in world.nodes:
                     world.start(node)
                 yield world
+                await world._stop()
                 nursery.cancel_scope.cancel()
 
     def random(self, tag: str) -> Random:
@@ -205,6 +206,15 @@ class World:
         """The nodes that hold the range of `key`."""
         wanted = self.ranges.lookup(key).nodes()
         return [node for node in self.nodes if node.node_id in wanted]
+
+    async def _stop(self) -> None:
+        """Crash what is up, and wait until nothing of it runs: disks work until then."""
+        for node in self.nodes:
+            if node.up:
+                self.crash(node)
+        with trio.fail_after(DEATH_S_MAX):
+            for node in self.nodes:
+                await node.ended.wait()
 
     async def _run(self, node: SimulatedNode, network: HostNetwork) -> None:
         _running_in.set(node)
