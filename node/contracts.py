@@ -226,6 +226,10 @@ class Reading(Protocol):
 class FeedReading(Protocol):
     """Answers reads of feeds and profiles."""
 
+    def local_page(
+        self, account: bytes, before: bytes | None, limit: int, level: Level, token: Token
+    ) -> PackedPage | None: ...
+
     async def author_page(
         self, account: bytes, before: bytes | None, limit: int, level: Level, token: Token
     ) -> PackedPage: ...

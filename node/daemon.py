@@ -244,7 +244,11 @@ class _Parts:
         if config.faults.enabled:
             table = {**table, **FaultMethods(environment.faults).table()}
         self.sessions = Sessions(
-            methods.hello, table, intake, partial(environment.random.randbytes, limits.CHALLENGE_BYTES)
+            methods.hello,
+            methods.immediate(),
+            table,
+            intake,
+            partial(environment.random.randbytes, limits.CHALLENGE_BYTES),
         )
 
     async def run(self, task_status: trio.TaskStatus[RunningNode]) -> None:

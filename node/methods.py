@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from folkmoot.node.accounts import AccountKeys
-from folkmoot.node.actors.session import Asker, Method
+from folkmoot.node.actors.session import Asker, Immediate, Method
 from folkmoot.node.contracts import FeedReading, Read, Reading
 from folkmoot.node.rpc import Packed
 from folkmoot.protocol import codec, limits, messages
@@ -27,7 +27,7 @@ from folkmoot.protocol.errors import (
 )
 from folkmoot.protocol.feed import cursor as cursors
 from folkmoot.protocol.feed.cursor import CursorKind
-from folkmoot.protocol.feed.pages import pack_result
+from folkmoot.protocol.feed.pages import PackedPage, pack_result
 from folkmoot.protocol.identity import is_account, verify
 from folkmoot.protocol.key import HELD, KINDS_PRIVATE, KINDS_UNDER_SUBJECT, cell_key
 from folkmoot.protocol.ring.levels import parse_level
@@ -37,6 +37,10 @@ VERSION: Final = 1
 AUTH_PREFIX: Final = b"folkmoot-auth-v1\x00"
 AUTH_LIFETIME_MS: Final = 24 * 3600 * 1000
 OMIT_FROM_BYTES: Final = limits.MESSAGE_BYTES - limits.CELL_BYTES
+
+
+NO_TOKEN: Final = Token()
+_NO_TOKEN_BYTES: Final = NO_TOKEN.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,10 @@ class Methods:
             "cluster.where": self.cluster_where,
         }
 
+    def immediate(self) -> Mapping[str, Immediate]:
+        """Methods that can often be answered at once, by their names on the wire."""
+        return {"feed.author": self.feed_author_now}
+
     def hello(self, asker: Asker, params: Params) -> dict[str, Any]:
         """Agree on a version; tell who this node is, its limits and the challenge for `auth`."""
         hello = codec.shaped(params, messages.Hello, "hello")
@@ -169,18 +177,19 @@ class Methods:
             "token": token.join(_seen(read, unique)).encode(),
         }
 
+    def feed_author_now(self, asker: Asker, params: Params) -> Packed | None:
+        """`feed.author`, when this node can answer it at once: no task, nothing waited for."""
+        asked, before, token = _page_of(params)
+        page = self._feeds.local_page(asked.account, before, asked.limit, parse_level(asked.level), token)
+        return None if page is None else _packed(asked, page)
+
     async def feed_author(self, asker: Asker, params: Params) -> Packed:
         """A page of an account's posts, newest first."""
-        feed = codec.shaped(params, messages.FeedAuthor, "feed.author")
-        if not is_account(feed.account):
-            raise WireError(BAD_REQUEST, "account is not an account id of 34 bytes")
-        before = None
-        if feed.cursor is not None:
-            before = cursors.decode(CursorKind.AUTHOR, feed.account, feed.cursor)
-        token = Token.decode(feed.token) if feed.token else Token()
-        page = await self._feeds.author_page(feed.account, before, feed.limit, parse_level(feed.level), token)
-        cursor = None if page.resume is None else cursors.encode(CursorKind.AUTHOR, feed.account, page.resume)
-        return Packed(pack_result(page, cursor, feed.token or token.encode()))
+        asked, before, token = _page_of(params)
+        page = await self._feeds.author_page(
+            asked.account, before, asked.limit, parse_level(asked.level), token
+        )
+        return _packed(asked, page)
 
     async def account_get(self, asker: Asker, params: Params) -> dict[str, Any]:
         """An account's keys and profile."""
@@ -205,6 +214,24 @@ class Methods:
         if not is_account(account):
             raise WireError(BAD_REQUEST, "account is not an account id of 34 bytes")
         return self._cluster.where(account)
+
+
+def _page_of(params: Params) -> tuple[messages.FeedAuthor, bytes | None, Token]:
+    """What a `feed.author` asks for: its parameters, the item before which the page begins, the token."""
+    asked = codec.shaped(params, messages.FeedAuthor, "feed.author")
+    if not is_account(asked.account):
+        raise WireError(BAD_REQUEST, "account is not an account id of 34 bytes")
+    before = None
+    if asked.cursor is not None:
+        before = cursors.decode(CursorKind.AUTHOR, asked.account, asked.cursor)
+    return asked, before, Token.decode(asked.token) if asked.token else NO_TOKEN
+
+
+def _packed(asked: messages.FeedAuthor, page: PackedPage) -> Packed:
+    cursor = None
+    if page.resume is not None:
+        cursor = cursors.encode(CursorKind.AUTHOR, asked.account, page.resume)
+    return Packed(pack_result(page, cursor, asked.token or _NO_TOKEN_BYTES))
 
 
 def _check_private(asker: Asker, place: bytes, kind: str, item: bytes) -> None:

@@ -67,6 +67,10 @@ class Transaction(Protocol):
         meanwhile."""
         ...
 
+    def last(self, table: Table, start: bytes, stop: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """The last `limit` rows with start ≤ key < stop, last first: a `scan` backwards in one step."""
+        ...
+
     def count(self, table: Table) -> int:
         """How many rows a table has."""
         ...

@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -234,6 +235,18 @@ class LmdbTransaction:
                     yield row
         except lmdb.Error as error:
             raise self._broken or _read_failure(table, error) from error
+
+    def last(self, table: Table, start: bytes, stop: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        try:
+            cursor = self._transaction.cursor(self._tables[table])
+            if not (cursor.prev() if stop and cursor.set_range(stop) else cursor.last()):
+                return []
+            rows = list(islice(cursor.iterprev(), limit))
+        except lmdb.Error as error:
+            raise self._broken or _read_failure(table, error) from error
+        while rows and rows[-1][0] < start:
+            rows.pop()
+        return rows
 
     def count(self, table: Table) -> int:
         entries: int = self._transaction.stat(self._tables[table])["entries"]

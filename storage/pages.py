@@ -8,14 +8,17 @@ counts and labels come from one range scan each over the items that the page spa
 from __future__ import annotations
 
 from itertools import islice
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from folkmoot.protocol.crdt.cell import shown_frame, winner_frame
+from folkmoot.protocol.crdt.cell import winner_frame
 from folkmoot.protocol.key import ITEM_AT, kind_prefix, parse_key, place_prefix, prefix_end
 from folkmoot.protocol.limits import PAGE_LABELS_PER_POST, PAGE_ROWS_SCANNED, POST_ITEM_BYTES
 from folkmoot.storage import counts
 from folkmoot.storage.interface import Table, Transaction
-from folkmoot.storage.rows import Counts, row_cell
+from folkmoot.storage.rows import Counts, row_cell, row_frames
+
+# Fewer rows than this are not worth a step of their own.
+_ROWS_AT_ONCE: Final = 32
 
 
 class AuthorPage(NamedTuple):
@@ -70,20 +73,26 @@ def _posts(
     stop = prefix_end(prefix) if before_item is None else prefix + before_item
     items: list[bytes] = []
     frames: list[bytes] = []
-    size = 0
+    size = scanned = 0
     last = None
-    for scanned, (key, row) in enumerate(transaction.scan(Table.CELLS, prefix, stop, reverse=True)):
-        if scanned == PAGE_ROWS_SCANNED or len(items) == limit:
-            return items, frames, last
-        frame = shown_frame(row_cell(key, row))
-        if frame is not None:
-            size += len(frame)
-            if size > bytes_max and items:
+    while scanned < PAGE_ROWS_SCANNED:
+        wanted = min(max(limit - len(items) + 1, _ROWS_AT_ONCE), PAGE_ROWS_SCANNED - scanned)
+        rows = transaction.last(Table.CELLS, prefix, stop, wanted)
+        for (key, _), frame in zip(rows, row_frames(rows), strict=True):
+            if len(items) == limit:
                 return items, frames, last
-            items.append(key[ITEM_AT:])
-            frames.append(frame)
-        last = key[ITEM_AT:]
-    return items, frames, None
+            if frame is not None:
+                size += len(frame)
+                if size > bytes_max and items:
+                    return items, frames, last
+                items.append(key[ITEM_AT:])
+                frames.append(frame)
+            last = key[ITEM_AT:]
+        if len(rows) < wanted:
+            return items, frames, None
+        scanned += wanted
+        stop = rows[-1][0]
+    return items, frames, last
 
 
 def _labels(

@@ -1,6 +1,8 @@
 """How rows are laid out in bytes: one page that says everything that is on disk.
 
-A cell's row is `sequence (8) ‖ cell ‖ crc (4, little-endian)`, the checksum taken over key and row. A CRC-32
+A cell's row is `sequence (8) ‖ shown (2) ‖ cell ‖ crc (4, little-endian)`, the checksum taken over key and
+row. `shown` is the length of the display winner's frame within the cell, 0 when the cell is a deletion, so
+that pages are cut out of rows without looking into them. A CRC-32
 that follows its own message, least byte first, leaves the same residue whatever the message was, so that
 one call over the whole row checks it without cutting anything off. The key is part of what is summed: a row
 that stands at the wrong key is damage too.
@@ -12,14 +14,18 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 from zlib import crc32
 
+from folkmoot.protocol.crdt.cell import shown_frame
 from folkmoot.protocol.key import ITEM_AT, KIND_AT, KIND_BYTE, PLACE_PREFIX_BYTES, lane_of
 from folkmoot.protocol.limits import POST_ITEM_BYTES
 from folkmoot.storage.errors import StoreCorrupt
 
 SEQUENCE_BYTES: Final = 8
+ROW_HEAD_BYTES: Final = SEQUENCE_BYTES + 2
+_FRAME_AT: Final = ROW_HEAD_BYTES + 2
 CRC_BYTES: Final = 4
 CRC_RESIDUE: Final = 0x2144DF1C
 NODE_BYTES: Final = 16
@@ -29,6 +35,7 @@ LIKE: Final = KIND_BYTE["like"]
 REPOST: Final = KIND_BYTE["repost"]
 COUNTED_KINDS: Final = frozenset({LIKE, REPOST})
 
+_row_head = struct.Struct(">QH")
 _block_row = struct.Struct(">Q32s")
 _counts_row = struct.Struct(">II")
 _hint_row = struct.Struct(">QQ")
@@ -37,7 +44,8 @@ _hint_node_row = struct.Struct(">QQ?")
 
 def cell_row(key: bytes, sequence: int, cell: bytes) -> bytes:
     """The row of a cell whose latest change has this sequence."""
-    body = sequence.to_bytes(SEQUENCE_BYTES, "big") + cell
+    shown = len(shown_frame(cell) or b"")
+    body = _row_head.pack(sequence, shown) + cell
     return body + crc32(key + body).to_bytes(CRC_BYTES, "little")
 
 
@@ -49,7 +57,29 @@ def row_cell(key: bytes, row: bytes) -> bytes:
     """
     if crc32(key + row) != CRC_RESIDUE:
         raise damaged(key)
-    return row[SEQUENCE_BYTES:-CRC_BYTES]
+    return row[ROW_HEAD_BYTES:-CRC_BYTES]
+
+
+def row_frames(rows: Sequence[tuple[bytes, bytes]]) -> list[bytes | None]:
+    """The display winners' frames in some rows, checked; None for deletions.
+
+    One loop for all rows of a page, which is little else than this.
+
+    Args:
+        rows: (key, row) of cells.
+
+    Raises:
+        StoreCorrupt: naming the key.
+    """
+    frames: list[bytes | None] = []
+    for key, row in rows:
+        if crc32(key + row) != CRC_RESIDUE:
+            raise damaged(key)
+        shown = row[8] << 8 | row[9]
+        # Frames begin after the headers of the cell and of its survivors, which are longer for 16 or more.
+        start = _FRAME_AT if row[11] & 0xF0 == 0x90 else _FRAME_AT + 2
+        frames.append(row[start : start + shown] if shown else None)
+    return frames
 
 
 def meta_row(name: bytes, value: bytes) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import trio
 from folkmoot.node.actors.intake import Origin
-from folkmoot.node.rpc import TaskServer, wire_error
+from folkmoot.node.rpc import Packed, TaskServer, wire_error
 from folkmoot.node.transport.interface import Accepted
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.client.link import Link
@@ -51,6 +51,7 @@ class Asker:
 
 
 Hello = Callable[[Asker, Params], dict[str, Any]]
+Immediate = Callable[[Asker, Params], Packed | None]
 Method = Callable[[Asker, Params], Awaitable[Any]]
 
 
@@ -65,6 +66,7 @@ class Sessions:
 
     Args:
         hello: answers the first request.
+        immediate: methods to be tried first without a task, by name; None sends them on to `methods`.
         methods: the methods of the contract but for `hello` and `record.put`, by name.
         intake: where puts go.
         challenge: draws 32 random bytes.
@@ -73,11 +75,13 @@ class Sessions:
     def __init__(
         self,
         hello: Hello,
+        immediate: Mapping[str, Immediate],
         methods: Mapping[str, Method],
         intake: PutIntake,
         challenge: Callable[[], bytes],
     ) -> None:
         self._hello = hello
+        self._immediate = immediate
         self._methods = methods
         self._intake = intake
         self._challenge = challenge
@@ -93,7 +97,7 @@ class Sessions:
         """Serve one connection until it ends."""
         asker = Asker(accepted.remote.host, self._challenge())
         async with trio.open_nursery() as nursery:
-            session = _Session(asker, self._hello, self._methods, self._intake, nursery)
+            session = _Session(asker, self._hello, self._immediate, self._methods, self._intake, nursery)
             link = Link(accepted.stream, on_requests=session.on_requests)
             self._links.add(link)
             try:
@@ -129,12 +133,14 @@ class _Session:
         self,
         asker: Asker,
         hello: Hello,
+        immediate: Mapping[str, Immediate],
         methods: Mapping[str, Method],
         intake: PutIntake,
         nursery: trio.Nursery,
     ) -> None:
         self._asker = asker
         self._hello = hello
+        self._immediate = immediate
         self._methods = methods
         self._intake = intake
         self._nursery = nursery
@@ -148,7 +154,8 @@ class _Session:
                 self._open(link, request)
                 continue
             if request.method != PUT or not self._asker.opened:
-                self._nursery.start_soon(self._tasks.answer, link, request)
+                if not self._answer_now(link, request):
+                    self._nursery.start_soon(self._tasks.answer, link, request)
                 continue
             try:
                 put = codec.shaped(request.params, RecordPut, PUT)
@@ -163,6 +170,21 @@ class _Session:
             group.records.extend(put.records)
         for (level, token), group in groups.items():
             self._start(link, level, token, group)
+
+    def _answer_now(self, link: Link, request: Request) -> bool:
+        """Answer without a task where that is possible."""
+        immediate = self._immediate.get(request.method)
+        if immediate is None or not self._asker.opened:
+            return False
+        try:
+            result = immediate(self._asker, request.params)
+        except Exception as error:
+            link.refuse(request.msgid, wire_error(error, request.method))
+            return True
+        if result is None:
+            return False
+        link.respond_packed(request.msgid, result.data)
+        return True
 
     def _open(self, link: Link, request: Request) -> None:
         """Answer `hello` at once: what follows it in the same read may rely on it having been heard."""
