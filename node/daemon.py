@@ -360,7 +360,7 @@ class _Parts:
                 "queued": sum(replicator.queued.values()),
             },
             "hints": {
-                node.hex(): state.count for node, state in sorted(self.commits.store.hint_states().items())
+                node.hex(): state.waiting for node, state in sorted(self.commits.store.hint_states().items())
             },
             "repair": {
                 "comparisons": repair.comparisons,
