@@ -34,10 +34,12 @@ class Target:
     Args:
         addresses: clients' ports, `host:port`, tried in order.
         ca: the cluster's CA certificate; None with TLS off.
+        directory: of the local cluster they belong to, if they do.
     """
 
     addresses: tuple[str, ...]
     ca: Path | None
+    directory: Path | None = None
 
 
 def target_options(command: Command) -> Command:
@@ -113,7 +115,8 @@ def target_of(described: dict[str, Any]) -> Target:
         raise Unreachable(
             f"no node of cluster {described['name']} runs", hint=f"folkmoot cluster up {described['name']}"
         )
-    return Target(addresses, Path(described["ca"]) if described["ca"] else None)
+    ca = Path(described["ca"]) if described["ca"] else None
+    return Target(addresses, ca, Path(described["directory"]))
 
 
 def _configured(file: Path) -> Target:

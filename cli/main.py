@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import importlib.metadata
 import json
+import keyword
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -29,6 +30,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "ring": "Show which nodes keep what.",
         "post": "Publish a post.",
         "feed": "Read an account's posts.",
+        "import": "Bring a file of posts into a cluster.",
     },
     "On this machine": {
         "cluster": "Run, break and mend local clusters of real processes.",
@@ -45,7 +47,9 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
             return None
-        module = importlib.import_module(f"folkmoot.cli.commands.{cmd_name.replace('-', '_')}")
+        # `import` is a word of Python's own, so its module is called `import_`.
+        name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name.replace("-", "_")
+        module = importlib.import_module(f"folkmoot.cli.commands.{name}")
         command: click.Command = module.command
         return command
 
