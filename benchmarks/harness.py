@@ -84,7 +84,9 @@ def presigned_posts(count: int, authors: int = 1000, text_bytes: int = 75, seed:
 
 
 @contextlib.contextmanager
-def local_cluster(nodes: int, *, settings: Sequence[str] = (), regions: str = "eu,us,ap") -> Iterator[list[Node]]:
+def local_cluster(
+    nodes: int, *, settings: Sequence[str] = (), regions: str = "eu,us,ap"
+) -> Iterator[list[Node]]:
     """A local cluster without TLS, in a directory of its own, gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="folkmoot-bench-") as directory:
         command = [sys.executable, "-m", "folkmoot.cli", "cluster"]

@@ -20,8 +20,6 @@ from typing import Any
 import lmdb
 import msgpack
 import nacl.bindings
-from benchmarks.harness import child, hear, local_cluster, median, presigned_posts, say
-
 from folkmoot.node.moderation.engine import PolicyEngine
 from folkmoot.protocol.connection import Connection
 from folkmoot.protocol.moderation.policy import EMPTY
@@ -30,6 +28,8 @@ from folkmoot.storage.group import Job, commit_group
 from folkmoot.storage.lmdb_engine import LmdbEngine
 from folkmoot.storage.store import Owner, Store
 from folkmoot.storage.transaction import Admission, WriteTransaction
+
+from benchmarks.harness import child, hear, local_cluster, median, presigned_posts, say
 
 POSTS = 20_480
 BATCH = 256
@@ -82,16 +82,19 @@ def stages() -> dict[str, float]:
 
     time_it("frame and decode", lambda: [Connection().receive(message) for message in messages])
     time_it("read the record", lambda: [Record.from_wire(wire) for wire in wires])
-    time_it(
-        "verify", lambda: [signature_holds(r.device, r.signature, r.payload) for r in records]
-    )
+    time_it("verify", lambda: [signature_holds(r.device, r.signature, r.payload) for r in records])
     engine = PolicyEngine(EMPTY)
     time_it("gate", lambda: [engine.judge(record.body["text"]) for record in records])
     with tempfile.TemporaryDirectory(prefix="folkmoot-bench-") as directory:
         store = Store(
-            LmdbEngine(Path(directory), cap_bytes=1 << 30), owner=Owner(bytes(16), "bench"), fresh_log_id=bytes(16)
+            LmdbEngine(Path(directory), cap_bytes=1 << 30),
+            owner=Owner(bytes(16), "bench"),
+            fresh_log_id=bytes(16),
         )
-        time_it("join, index, commit", lambda: [_commit(store, records, at) for at in range(0, len(records), BATCH)])
+        time_it(
+            "join, index, commit",
+            lambda: [_commit(store, records, at) for at in range(0, len(records), BATCH)],
+        )
         store.close()
     result = {"id": bytes(32), "status": "stored", "achieved": {"level": "all", "acks": 1, "slots": 1}}
     answer = {"results": [result] * BATCH, "token": b""}

@@ -99,7 +99,7 @@ def unpack(data: bytes | memoryview) -> Any:
             ext_hook=_refuse_extension,
         )
     except (ValueError, msgpack.UnpackException, RecursionError) as error:
-        raise WireError(BAD_REQUEST, f"malformed MessagePack: {error}") from error
+        raise explain(error) from error
 
 
 def shaped(value: Any, shape: type[T], what: str) -> T:
@@ -119,26 +119,17 @@ def shaped(value: Any, shape: type[T], what: str) -> T:
         raise WireError(BAD_REQUEST, f"{what}: {error}") from error
 
 
-def message_unpacker() -> msgpack.Unpacker:
-    """A streaming decoder bounded by the message limits, for `connection`."""
-    return msgpack.Unpacker(
-        raw=False,
-        strict_map_key=True,
-        max_buffer_size=2 * limits.MESSAGE_BYTES,
-        max_array_len=limits.MESSAGE_COLLECTION_ITEMS,
-        max_map_len=limits.MESSAGE_COLLECTION_ITEMS,
-        max_str_len=limits.MESSAGE_BYTES,
-        max_bin_len=limits.MESSAGE_BYTES,
-        max_ext_len=0,
-        ext_hook=_refuse_extension,
-    )
+def message_framer() -> msgpack.Unpacker:
+    """Tells where messages end, by `skip` and `tell`, without building or checking anything."""
+    return msgpack.Unpacker(max_buffer_size=2 * limits.MESSAGE_BYTES)
 
 
-MessageErrors = (ValueError, msgpack.UnpackException, RecursionError)
+FramingErrors = (ValueError, msgpack.UnpackException)
+Unfinished = msgpack.OutOfData
 
 
 def explain(error: Exception) -> WireError:
-    """The wire error for one of `MessageErrors` raised by a `message_unpacker`."""
+    """The wire error for what MessagePack's decoder raised."""
     if isinstance(error, msgpack.StackError):
         return WireError(TOO_LARGE, f"nested deeper than {limits.MESSAGE_DEPTH}")
     sentence = str(error) or type(error).__name__

@@ -97,10 +97,10 @@ class Connection:
     """
 
     def __init__(self, *, outstanding_max: int = limits.INFLIGHT_PER_CONNECTION) -> None:
-        self._unpacker = codec.message_unpacker()
-        self._received_bytes = 0
-        self._message_start = 0  # where in the received bytes the message being read begins
-        self._guard: NestingGuard | None = None  # watches that message from its second piece on
+        self._framer = codec.message_framer()
+        self._framed_bytes = 0  # where in all received bytes the message being read begins
+        self._unfinished = b""  # that message as far as it has arrived
+        self._guard = NestingGuard()  # watches it while it is short
         self._violated = False
         self._outstanding: set[int] = set()
         self._outstanding_max = outstanding_max
@@ -112,7 +112,7 @@ class Connection:
     @property
     def mid_message(self) -> bool:
         """Whether a message has begun and is not whole."""
-        return self._received_bytes != self._message_start
+        return bool(self._unfinished)
 
     @property
     def violated(self) -> bool:
@@ -134,30 +134,42 @@ class Connection:
                 self._receive_piece(pieces[start : start + limits.RECEIVE_CHUNK_BYTES], events)
             except WireError as error:
                 events.append(self._violation(error))
-            except codec.MessageErrors as error:
+            except codec.FramingErrors as error:
                 events.append(self._violation(codec.explain(error)))
         return events
 
     def _receive_piece(self, piece: memoryview, events: list[Event]) -> None:
-        """Decode one piece, small enough for the decoder's own buffer to stay within its bound."""
-        unpacker = self._unpacker
-        unpacker.feed(piece)
-        self._received_bytes += len(piece)
-        for message in unpacker:
-            end = unpacker.tell()
-            size = end - self._message_start
-            self._message_start = end
-            self._guard = None
-            if size > limits.MESSAGE_BYTES:
-                raise WireError(TOO_LARGE, f"a message of {size} bytes, over {limits.MESSAGE_BYTES}")
-            event = self._event(message)
+        """Cut one piece, with what waited for it, into messages; a message is decoded once it is whole."""
+        self._framer.feed(piece)
+        data = memoryview(self._unfinished + bytes(piece)) if self._unfinished else piece
+        start = 0
+        while start < len(data):
+            try:
+                self._framer.skip()
+            except codec.Unfinished:
+                break
+            size = self._framer.tell() - self._framed_bytes
+            _check_room(size)
+            event = self._event(codec.unpack(data[start : start + size]))
             if event is not None:
                 events.append(event)
-        unfinished = self._received_bytes - self._message_start
-        if unfinished:
-            if self._guard is None:
-                self._guard = NestingGuard()
-            self._guard.feed(piece[-unfinished:] if unfinished < len(piece) else piece)
+            start += size
+            self._framed_bytes += size
+        self._keep(data[start:], len(piece))
+
+    def _keep(self, unfinished: memoryview, new_bytes: int) -> None:
+        """Keep what is not a whole message, if it still can become one.
+
+        A message that has barely begun is watched byte by byte, so that one which announces the impossible
+        and falls silent is refused at once; a long one costs nothing until it is whole.
+        """
+        _check_room(len(unfinished))
+        if len(unfinished) < new_bytes or not self._unfinished:
+            self._guard = NestingGuard()
+            new_bytes = len(unfinished)
+        self._unfinished = bytes(unfinished)
+        if 0 < len(unfinished) <= limits.GUARDED_BYTES:
+            self._guard.feed(unfinished[len(unfinished) - new_bytes :])
 
     def _event(self, message: Any) -> Event | None:
         """Tell which of the three shapes a decoded message has."""
@@ -196,9 +208,7 @@ class Connection:
 
     def _violation(self, error: WireError) -> Violation:
         self._violated = True
-        self._unpacker = codec.message_unpacker()
-        self._guard = None
-        self._message_start = self._received_bytes
+        self._unfinished = b""
         return Violation(error, self.goodbye(error))
 
     # Out: values to bytes.
@@ -267,10 +277,15 @@ class Connection:
     def statistics(self) -> ConnectionStatistics:
         """Where this connection stands."""
         return ConnectionStatistics(
-            buffered_bytes=self._received_bytes - self._message_start,
+            buffered_bytes=len(self._unfinished),
             outstanding=len(self._outstanding),
             stray_responses=self._stray_responses,
         )
+
+
+def _check_room(size: int) -> None:
+    if size > limits.MESSAGE_BYTES:
+        raise WireError(TOO_LARGE, f"a message of {size} bytes or more, over {limits.MESSAGE_BYTES}")
 
 
 def _check_size(message: bytes) -> None:

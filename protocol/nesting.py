@@ -4,8 +4,8 @@ A decoder can only be asked about values it has finished. A sender that opens a 
 falls silent would keep the decoder's half-built value, and the reader's patience, for as long as it likes.
 `NestingGuard` therefore follows the *bytes* of an unfinished message: it keeps how many values each open
 container still expects, skips over scalars by their length, and refuses the first byte that opens one
-container too many or announces more bytes than a message may have. It never looks at a finished message;
-those are walked by `check_nesting`, which is faster because it touches containers only.
+container too many or announces more than a message may have. Finished messages are walked by
+`check_nesting`, which is faster because it touches containers only.
 
 Source: the MessagePack specification, https://github.com/msgpack/msgpack/blob/master/spec.md
 """
@@ -56,12 +56,17 @@ def check_nesting(value: list[Any] | dict[Any, Any], depth: int = limits.MESSAGE
     Raises:
         WireError: `too_large`, when a container lies deeper than that.
     """
-    for item in value.values() if type(value) is dict else value:
-        kind = type(item)
-        if kind is list or kind is dict:
-            if depth <= 1:
-                raise _too_deep()
-            check_nesting(item, depth - 1)
+    level: list[Any] = [value]
+    for _ in range(depth):
+        level = [
+            item
+            for container in level
+            for item in (container.values() if type(container) is dict else container)
+            if type(item) is list or type(item) is dict
+        ]
+        if not level:
+            return
+    raise _too_deep()
 
 
 class NestingGuard:
@@ -114,6 +119,8 @@ class NestingGuard:
                 if lead < _FIRST_ARRAY:
                     position += length
                 else:
+                    if length > limits.MESSAGE_COLLECTION_ITEMS:
+                        raise WireError(TOO_LARGE, f"a collection of {length} items")
                     items = length if lead < _FIRST_MAP else 2 * length
             else:
                 raise WireError(BAD_REQUEST, "an extension type")
