@@ -32,6 +32,7 @@ from folkmoot.node.actors.watcher import Watcher
 from folkmoot.node.cluster_view import ClusterView
 from folkmoot.node.commits import Commits
 from folkmoot.node.data_directory import Ready
+from folkmoot.node.debug_methods import DebugMethods
 from folkmoot.node.environment import Environment
 from folkmoot.node.fault_methods import FaultMethods
 from folkmoot.node.founding import found
@@ -240,7 +241,8 @@ class _Parts:
         )
         view = ClusterView(config.cluster.id, self.topology, self.membership.members, self._figures)
         methods = Methods(self.identity, reader, feeds, accounts, self._now_ms, view)
-        table: Mapping[str, Method] = methods.table()
+        debug = DebugMethods(self.commits.store, lambda: self.topology.current().ranges)
+        table: Mapping[str, Method] = {**methods.table(), **debug.table()}
         if config.faults.enabled:
             table = {**table, **FaultMethods(environment.faults).table()}
         self.sessions = Sessions(

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from folkmoot.node.actors.session import Asker, Method
+from folkmoot.node.operators import operators_only
 from folkmoot.node.transport.faults import LinkFaults
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.connection import Params
-from folkmoot.protocol.errors import BAD_REQUEST, FORBIDDEN, UNAUTHENTICATED, WireError
+from folkmoot.protocol.errors import BAD_REQUEST, WireError
 from msgspec import Meta, Struct
 
 _Milliseconds = Annotated[float, Meta(ge=0, le=60_000)]
@@ -53,7 +54,7 @@ class FaultMethods:
 
     async def set(self, asker: Asker, params: Params) -> dict[str, Any]:
         """Change the faults of some links; the result lists all that are set."""
-        _operators_only(asker)
+        operators_only(asker, "faults")
         for link in codec.shaped(params, _Set, "fault.set").links:
             changes = {
                 name: getattr(link, name)
@@ -68,7 +69,7 @@ class FaultMethods:
 
     async def clear(self, asker: Asker, params: Params) -> dict[str, Any]:
         """Heal some links, or all."""
-        _operators_only(asker)
+        operators_only(asker, "faults")
         to = codec.shaped(params, _Clear, "fault.clear").to
         if to is None:
             self._faults.clear()
@@ -78,12 +79,5 @@ class FaultMethods:
 
     async def list(self, asker: Asker, params: Params) -> dict[str, Any]:
         """The faults that are set."""
-        _operators_only(asker)
+        operators_only(asker, "faults")
         return {"links": self._faults.describe()}
-
-
-def _operators_only(asker: Asker) -> None:
-    if asker.account is None:
-        raise WireError(UNAUTHENTICATED, "faults are for operators: send auth first")
-    if "operator" not in asker.roles:
-        raise WireError(FORBIDDEN, "faults are for operators; this account is not listed in [operators]")
