@@ -62,6 +62,15 @@ class _Process:
         self._node: RunningNode | None = None
 
     async def run(self, config: NodeConfig) -> None:
+        try:
+            await self._run(config)
+        except Exception:
+            if self._node is not None:
+                # Before it was ready a sentence is enough; what ends a running node is worth its traceback.
+                log.exception("the node ended because a part of it failed")
+            raise
+
+    async def _run(self, config: NodeConfig) -> None:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._obey, signals, nursery.cancel_scope)

@@ -102,6 +102,7 @@ def test_a_cluster_lives_through_what_is_done_to_it(folkmoot: Folkmoot) -> None:
     assert folkmoot("status", "--cluster", "local").code == exit_codes.FAILED
 
     again = folkmoot("cluster", "up", "--json")
+    assert again.code == exit_codes.OK, again.err + folkmoot("cluster", "logs", "-n", "60").out
     assert [node["address"] for node in again.json["nodes"]] == [node["address"] for node in nodes.values()]
     assert len(folkmoot("feed", account, "--json").json["items"]) == 2
     assert folkmoot("cluster", "down", "--delete").code == exit_codes.OK
