@@ -7,6 +7,7 @@ counts and labels come from one range scan each over the items that the page spa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -78,6 +79,8 @@ def _posts(
     while scanned < PAGE_ROWS_SCANNED:
         wanted = min(max(limit - len(items) + 1, _ROWS_AT_ONCE), PAGE_ROWS_SCANNED - scanned)
         rows = transaction.last(Table.CELLS, prefix, stop, wanted)
+        if not scanned and (whole := _plain_page(rows[:limit], bytes_max)):
+            return *whole, None if len(rows) <= limit else rows[limit - 1][0][ITEM_AT:]
         for (key, _), frame in zip(rows, row_frames(rows), strict=True):
             if len(items) == limit:
                 return items, frames, last
@@ -93,6 +96,17 @@ def _posts(
         scanned += wanted
         stop = rows[-1][0]
     return items, frames, last
+
+
+def _plain_page(
+    rows: Sequence[tuple[bytes, bytes]], bytes_max: int
+) -> tuple[list[bytes], list[bytes]] | None:
+    """The page that most pages are, made of all the rows there are; None when one is not to be shown."""
+    frames = row_frames(rows)
+    shown = [frame for frame in frames if frame is not None]
+    if len(shown) < len(rows) or sum(map(len, shown)) > bytes_max:
+        return None
+    return [key[ITEM_AT:] for key, _ in rows], shown
 
 
 def _labels(

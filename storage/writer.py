@@ -3,6 +3,9 @@
 Jobs wait in two bounded lanes. The urgent one (promises, membership, the like) is always emptied first, so
 that control never waits behind data. The thread takes what waits, within the bounds of a group, commits it
 with one fsync, and hands all endings over at once, so that the receiving side is woken once a group.
+
+Two hops between threads cost more than a small commit on a fast disk, so a caller may commit on its own
+thread while the writer has nothing to do (`commit_now`). A transaction never changes threads.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,6 +21,7 @@ from folkmoot.protocol.errors import BUSY, WireError
 from folkmoot.protocol.limits import (
     STORE_GROUP_JOBS,
     STORE_GROUP_ROWS,
+    STORE_INLINE_US,
     STORE_QUEUE_JOBS,
     STORE_URGENT_JOBS,
 )
@@ -66,6 +70,8 @@ class WriterThread:
         self._changed = threading.Condition()
         self._closing = False
         self._failure: CommitFailed | None = None
+        self._writing = threading.Lock()
+        self._last_us = 0
         self._groups = self._ended = 0
         self._group_us = [0] * HISTOGRAM_BUCKETS
         self._thread = threading.Thread(target=self._run, name="folkmoot-writer", daemon=True)
@@ -104,6 +110,28 @@ class WriterThread:
             lane.append(Job(job, admission, done, rows))
             self._changed.notify()
 
+    def commit_now(self, jobs: Sequence[Job]) -> list[Completion] | None:
+        """Commit `jobs` on the calling thread, if the writer is idle and the last group was quick.
+
+        Returns:
+            How each ended, for the caller to deliver; None when they should be submitted instead.
+
+        Raises:
+            CommitFailed: the process must end.
+        """
+        with self._changed:
+            if self._closing or self._failure is not None or self._urgent or self._jobs:
+                return None
+            if self._last_us > STORE_INLINE_US or not self._writing.acquire(blocking=False):
+                return None
+        try:
+            return self._commit(jobs)
+        except CommitFailed as failure:
+            self._give_up(failure, [])
+            raise
+        finally:
+            self._writing.release()
+
     def statistics(self) -> WriterStatistics:
         """What has been done so far."""
         with self._changed:
@@ -123,18 +151,24 @@ class WriterThread:
 
     def _run(self) -> None:
         while group := self._next_group():
-            started = time.perf_counter_ns()
             try:
-                completions = commit_group(self._store, group)
+                with self._writing:
+                    completions = self._commit(group)
             except CommitFailed as failure:
                 self._give_up(failure, group)
                 return
-            taken_us = (time.perf_counter_ns() - started) // 1000
-            with self._changed:
-                self._groups += 1
-                self._ended += len(completions)
-                self._group_us[min(taken_us.bit_length(), HISTOGRAM_BUCKETS - 1)] += 1
             self._deliver(completions)
+
+    def _commit(self, group: Sequence[Job]) -> list[Completion]:
+        started = time.perf_counter_ns()
+        completions = commit_group(self._store, group)
+        taken_us = (time.perf_counter_ns() - started) // 1000
+        with self._changed:
+            self._last_us = taken_us
+            self._groups += 1
+            self._ended += len(completions)
+            self._group_us[min(taken_us.bit_length(), HISTOGRAM_BUCKETS - 1)] += 1
+        return completions
 
     def _next_group(self) -> list[Job]:
         """Wait for jobs and take a group of them; empty when closing and nothing waits."""
