@@ -31,6 +31,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "post": "Publish a post.",
         "feed": "Read an account's posts.",
         "import": "Bring a file of posts into a cluster.",
+        "check": "Compare what a cluster acknowledged with what it has.",
     },
     "On this machine": {
         "cluster": "Run, break and mend local clusters of real processes.",

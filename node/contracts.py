@@ -73,6 +73,19 @@ class Topology(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Who brings the records.
+
+    Args:
+        address: the host part of the client's address, for quotas.
+        exempt: an operator's import, which quotas do not slow.
+    """
+
+    address: str
+    exempt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Put:
     """One record on its way into a cell.
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from folkmoot.node.accounts import AccountKeys
-from folkmoot.node.contracts import Put, PutResult
+from folkmoot.node.contracts import Origin, Put, PutResult
 from folkmoot.node.environment import Environment
 from folkmoot.protocol import limits
 from folkmoot.protocol.bodies import post_time_ms
@@ -42,19 +42,6 @@ class Coordination(Protocol):
     """Brings puts to their replicas."""
 
     async def put(self, puts: Sequence[Put], level: Level) -> list[PutResult]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Who brings the records.
-
-    Args:
-        address: the host part of the client's address, for quotas.
-        exempt: an operator's import, which quotas do not slow.
-    """
-
-    address: str
-    exempt: bool = False
 
 
 @dataclass(slots=True)

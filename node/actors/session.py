@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import trio
-from folkmoot.node.actors.intake import Origin
+from folkmoot.node.contracts import Origin
 from folkmoot.node.rpc import Packed, TaskServer, wire_error
 from folkmoot.node.transport.interface import Accepted
 from folkmoot.protocol import codec, limits

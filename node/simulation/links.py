@@ -86,15 +86,9 @@ class Link:
             await self._healed.park()
             await trio.sleep(self.crossing_s())
 
-    def change(self, **values: float | bool) -> None:
-        """Set some of the conditions; what was stalled goes on when the link is no longer cut."""
-        for name, value in values.items():
-            setattr(self.conditions, name, value)
-        self._resume()
-
-    def mend(self) -> None:
-        """Have nothing wrong with the link any more."""
-        self.conditions = Conditions()
+    def set(self, conditions: Conditions) -> None:
+        """Put other conditions in force; what was stalled goes on when the link is no longer cut."""
+        self.conditions = conditions
         self._resume()
 
     def _resume(self) -> None:
@@ -128,4 +122,4 @@ class Links:
     def mend_all(self) -> None:
         """Have nothing wrong anywhere."""
         for link in self._links.values():
-            link.mend()
+            link.set(Conditions())

@@ -57,18 +57,22 @@ _running_in: contextvars.ContextVar[SimulatedNode | None] = contextvars.ContextV
 
 
 class SimulatedWallClock:
-    """A wall clock that is off by a constant.
+    """A wall clock that is off.
 
     Args:
-        skew_us: by how much, in microseconds.
+        skew_us: always by so much, in microseconds.
+
+    Attributes:
+        jump_us: for a while by so much more.
     """
 
     def __init__(self, skew_us: int) -> None:
         self.skew_us = skew_us
+        self.jump_us = 0
 
     def now_us(self) -> int:
         """See `environment.WallClock`."""
-        return EPOCH_US + int(trio.current_time() * 1_000_000) + self.skew_us
+        return EPOCH_US + int(trio.current_time() * 1_000_000) + self.skew_us + self.jump_us
 
 
 class InlineExecutor:

@@ -102,8 +102,8 @@ def test_a_new_boot_starts_afresh_and_ends_the_old_one() -> None:
     ring = KeyRing([OLD])
     opener = Opener(ring, "moot")
     before, after = sealer(ring, boot=1), sealer(ring, boot=2)
-    unseen = seal(before)
     opener.open(seal(before))
+    unseen = [seal(before) for _ in range(3)][-1]
     assert opener.open(seal(after)).counter == 1
     with pytest.raises(WireError) as caught:
         opener.open(unseen)

@@ -14,7 +14,8 @@ from folkmoot.protocol.key import block_of, block_start, place_prefix
 from folkmoot.protocol.limits import HINT_AGE_S
 from folkmoot.protocol.record import Record
 from folkmoot.storage import counts, hints
-from folkmoot.storage.interface import Engine
+from folkmoot.storage.errors import StoreCorrupt
+from folkmoot.storage.interface import Engine, Table
 from folkmoot.storage.memory_engine import MemoryEngine
 from folkmoot.storage.store import Store
 from folkmoot.storage.transaction import WriteTransaction
@@ -61,6 +62,20 @@ def test_fingerprints_of_any_slice_equal_the_sum_over_its_cells(store: Store) ->
     for start in bounds:
         for stop in bounds:
             assert store.fingerprint(start, stop) == obvious_fingerprint(store, start, stop)
+
+
+def test_whole_blocks_are_looked_up_and_edges_are_read(store: Store) -> None:
+    record = post(ANN, 1)
+    put(store, record)
+    start, stop = block_start(block_of(record.key)), block_start(block_of(record.key) + 1)
+    with store.engine.begin(write=True) as transaction:
+        transaction.put(Table.CELLS, record.key, b"damaged")
+        transaction.commit()
+    for slice_start, slice_stop in ((start, stop), (b"", b""), (b"", stop), (start, b"")):
+        assert store.fingerprint(slice_start, slice_stop).cells == 1
+    for slice_start, slice_stop in ((record.key, stop), (record.key, b""), (start, record.key + b"\0")):
+        with pytest.raises(StoreCorrupt):
+            store.fingerprint(slice_start, slice_stop)
 
 
 def test_leaves_are_keys_and_hashes(store: Store) -> None:

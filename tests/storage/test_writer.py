@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from folkmoot.protocol.errors import BUSY, WireError
 from folkmoot.protocol.limits import STORE_GROUP_JOBS, STORE_QUEUE_JOBS, STORE_URGENT_JOBS
+from folkmoot.storage import writer as writer_module
 from folkmoot.storage.errors import CommitFailed, StoreClosed
-from folkmoot.storage.group import Completion
+from folkmoot.storage.group import Completion, Job
 from folkmoot.storage.memory_engine import MemoryEngine, MemoryTransaction
 from folkmoot.storage.store import Store
 from folkmoot.storage.transaction import Admission, PutStatus, WriteTransaction
@@ -134,6 +135,49 @@ def test_close_commits_what_waits(store: Store) -> None:
     assert len(cells_of(store)) == 300
     with pytest.raises(StoreClosed):
         writing.submit(lambda tx: None)
+
+
+def test_a_caller_may_commit_while_the_writer_is_idle(writing: Writing) -> None:
+    jobs = [
+        Job(lambda tx, n=n: tx.put_record(post(ANN, n)).status, Admission.CLIENT_PUT, print) for n in (1, 2)
+    ]
+    completions = writing.writer.commit_now(jobs)
+    assert completions is not None
+    assert [completion.result for completion in completions] == [PutStatus.STORED] * 2
+    writing.submit(lambda tx: tx.put_record(post(ANN, 3)).status)
+    assert [completion.result for completion in writing.next_group()] == [PutStatus.STORED]
+    assert writing.store.sequence == 3 and verify(writing.store.engine).ok
+    assert writing.writer.statistics().groups == 2
+
+
+def test_nobody_commits_beside_a_busy_or_slow_writer(
+    writing: Writing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Job(lambda tx: None, Admission.CLIENT_PUT, print)
+    writing.hold()
+    assert writing.writer.commit_now([job]) is None
+    writing.submit(lambda tx: None)
+    assert writing.writer.commit_now([job]) is None
+    writing.go_on()
+    writing.next_group()
+    assert writing.writer.commit_now([job]) is not None
+    monkeypatch.setattr(writer_module, "STORE_INLINE_US", -1)
+    assert writing.writer.commit_now([job]) is None
+
+
+def test_commits_of_both_threads_never_mix(writing: Writing) -> None:
+    inline = 0
+    for number in range(300):
+        job = Job(lambda tx, number=number: tx.put_record(post(ANN, number)), Admission.CLIENT_PUT, print)
+        if writing.writer.commit_now([job]) is None:
+            writing.submit(job.run)
+        else:
+            inline += 1
+            writing.submit(lambda tx, number=number: tx.put_record(post(ANN, 1000 + number)))
+    writing.writer.close()
+    assert len(cells_of(writing.store)) == 300 + inline
+    assert writing.store.sequence == 300 + inline
+    assert verify(writing.store.engine).ok
 
 
 def test_an_error_reaches_its_own_done(store: Store) -> None:

@@ -1,0 +1,29 @@
+"""The invariants of the design that a simulated run is held to: one file a checker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from folkmoot.node.simulation.checkers import (
+    bounds,
+    convergence,
+    errors,
+    join_laws,
+    no_return,
+    quorum,
+    recomputation,
+    sessions,
+)
+from folkmoot.node.simulation.checkers.verdict import Evidence, Verdict
+
+CHECKERS: Final[tuple[Callable[[Evidence], Verdict], ...]] = (
+    join_laws.check,
+    convergence.check,
+    quorum.check,
+    no_return.check,
+    sessions.check,
+    recomputation.check,
+    bounds.check,
+    errors.check,
+)
