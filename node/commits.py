@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 import trio
+from folkmoot.storage.errors import CommitFailed
 from folkmoot.storage.group import Completion
 from folkmoot.storage.store import Store
 from folkmoot.storage.transaction import Admission, WriteTransaction
@@ -48,6 +49,10 @@ class Commits(Protocol):
         """
         ...
 
+    async def watch(self) -> None:
+        """Wait for ever; raise `CommitFailed` once a commit failed, because then the node must not go on."""
+        ...
+
     async def aclose(self) -> None:
         """Commit what waits, then close the store."""
         ...
@@ -64,6 +69,8 @@ class ThreadCommits:
         self.store = store
         self._token = trio.lowlevel.current_trio_token()
         self._writer = WriterThread(store, self._deliver)
+        self._failure: CommitFailed | None = None
+        self._failed = trio.Event()
 
     async def run(
         self,
@@ -90,6 +97,12 @@ class ThreadCommits:
             raise error
         return result  # type: ignore[no-any-return]
 
+    async def watch(self) -> None:
+        """See `Commits`."""
+        await self._failed.wait()
+        assert self._failure is not None
+        raise self._failure
+
     async def aclose(self) -> None:
         """See `Commits`."""
         with trio.CancelScope(shield=True):
@@ -99,11 +112,13 @@ class ThreadCommits:
     def _deliver(self, completions: list[Completion]) -> None:
         """On the writer's thread: one wake-up of the loop for a whole group."""
         try:
-            self._token.run_sync_soon(_tell_all, completions)
+            self._token.run_sync_soon(self._tell_all, completions)
         except trio.RunFinishedError:
             log.debug("%d commits ended after the node did", len(completions))
 
-
-def _tell_all(completions: list[Completion]) -> None:
-    for completion in completions:
-        completion.tell()
+    def _tell_all(self, completions: list[Completion]) -> None:
+        for completion in completions:
+            if isinstance(completion.error, CommitFailed):
+                self._failure = completion.error
+                self._failed.set()
+            completion.tell()

@@ -257,6 +257,7 @@ class _Parts:
         """Start everything, in order; end when one part fails beyond repair."""
         await self.gatekeeper.open()
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.commits.watch)
             await nursery.start(self.links.run)
             await nursery.start(self.replicator.run)
             nursery.start_soon(self.peer_listener.serve, self._serve_peer)

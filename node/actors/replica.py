@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import trio
 from folkmoot.node.commits import Commits
@@ -42,6 +43,7 @@ from folkmoot.protocol.record import signature_holds
 from folkmoot.protocol.ring import levels
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
+from folkmoot.storage.errors import DiskFull, StorageError
 from folkmoot.storage.transaction import Admission, WriteTransaction
 
 
@@ -58,6 +60,9 @@ class ReplicaStatistics:
     puts: int
     joins: int
     changed: int
+
+
+T = TypeVar("T")
 
 
 class Replica:
@@ -113,10 +118,7 @@ class Replica:
             for node in nodes_of(owner.slots)
             if node != self._node_id and not self._liveness.reachable(node)
         }
-        deleting = all(put.record.deleted for put in puts)
-        outcomes = await self._commits.run(
-            self._put_job(puts, owners, absent), Admission.ESSENTIAL if deleting else Admission.CLIENT_PUT
-        )
+        outcomes = await self._commit(self._put_job(puts, owners, absent), Admission.CLIENT_PUT, len(puts))
         self._puts += len(puts)
         tallies = await self._spread(puts, owners, outcomes, absent, region)
         with trio.move_on_after(limits.REQUEST_TIMEOUT_S / 2):
@@ -127,6 +129,13 @@ class Replica:
             owner.id: told.get(owner.slots) for owner in {owner.id: owner for owner in owners}.values()
         }
         return [_result(outcome, by_range[owner.id]) for outcome, owner in zip(outcomes, owners, strict=True)]
+
+    async def _commit(self, job: Callable[[WriteTransaction], T], admission: Admission, rows: int) -> T:
+        """Commit, and say what the store could not do in the words of the contract."""
+        try:
+            return await self._commits.run(job, admission, rows=rows)
+        except StorageError as error:
+            raise error.to_wire_error() from error
 
     def _put_job(
         self, puts: Sequence[Put], owners: Sequence[RangeDescriptor], absent: set[bytes]
@@ -140,6 +149,9 @@ class Replica:
                     outcome = transaction.put_record(put.record, held=put.held)
                 except WireError as error:
                     outcomes.append(_Outcome("refused", b"", error))
+                    continue
+                except DiskFull as full:
+                    outcomes.append(_Outcome("refused", b"", full.to_wire_error()))
                     continue
                 outcomes.append(_Outcome(outcome.status.value, outcome.cell))
                 if absent:
@@ -204,7 +216,7 @@ class Replica:
                 changed += transaction.join_cell(key, cell).changed
             return changed
 
-        changed = await self._commits.run(job, Admission.PEER_JOIN)
+        changed = await self._commit(job, Admission.PEER_JOIN, len(cells))
         self._joins += len(cells)
         self._changed += changed
         return changed

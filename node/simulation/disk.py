@@ -152,6 +152,10 @@ class SimulatedCommits:
             raise error
         return result  # type: ignore[no-any-return]
 
+    async def watch(self) -> None:
+        """See `node.commits.Commits`; a commit to memory does not fail."""
+        await trio.sleep_forever()
+
     async def aclose(self) -> None:
         """See `node.commits.Commits`."""
         self._closing = True
