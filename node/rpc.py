@@ -19,6 +19,7 @@ from folkmoot.protocol.client.link import Link, OnNotification
 from folkmoot.protocol.client.link_terms import LinkBroken, LinkSettings
 from folkmoot.protocol.connection import Params, Request
 from folkmoot.protocol.errors import INTERNAL, LEVEL_UNREACHABLE, TIMEOUT, WireError
+from folkmoot.storage.errors import StorageError
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,8 @@ def wire_error(error: Exception, method: str) -> WireError:
     """What to answer when serving `method` raised `error`; a bug of ours is logged with its traceback."""
     if isinstance(error, WireError):
         return error
+    if isinstance(error, StorageError):
+        return error.to_wire_error()
     if isinstance(error, LinkBroken | PeerUnreachable):
         return WireError(LEVEL_UNREACHABLE, f"a peer needed for {method} went away: {error}")
     logger.error("%s failed", method, exc_info=error)
