@@ -51,9 +51,13 @@ class AckTally:
         return not levels.possible(level, self.slots, self.failed, self.region)
 
     async def wait_for(self, level: Level) -> bool:
-        """Wait until `level` is reached (True) or cannot be any more (False); the caller sets a deadline."""
+        """Wait until `level` is reached (True) or cannot be any more (False); the caller sets a deadline.
+
+        A level that cannot be reached is only given up when all who were asked have answered, so that what
+        the client is told of it, who has the record and who has not, is the truth.
+        """
         while not self.reached(level):
-            if self.hopeless(level):
+            if self.hopeless(level) and not any(self._outstanding.values()):
                 return False
             self._changed = trio.Event()
             await self._changed.wait()
