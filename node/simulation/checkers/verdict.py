@@ -1,0 +1,122 @@
+"""What a checker says, and what it is given to judge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from folkmoot.node.simulation.history import History
+from folkmoot.node.simulation.witness import Witness
+from folkmoot.protocol.ring.ranges import RangeMap
+from folkmoot.storage.memory_engine import MemoryEngine
+
+COMPLAINTS_TOLD = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One invariant's.
+
+    Args:
+        invariant: its number in the design, such as `I5`.
+        compared: how many comparisons were made.
+        complaints: what broke it, a sentence each.
+        facts: figures worth reporting.
+    """
+
+    invariant: str
+    compared: int
+    complaints: tuple[str, ...]
+    facts: Mapping[str, int | float] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether it holds, as far as was compared."""
+        return not self.complaints
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values, with the first complaints."""
+        plain: dict[str, Any] = {"ok": self.ok, "compared": self.compared}
+        if self.facts:
+            plain["facts"] = dict(self.facts)
+        if self.complaints:
+            plain["complaints"] = list(self.complaints[:COMPLAINTS_TOLD])
+            plain["complaints_count"] = len(self.complaints)
+        return plain
+
+
+class Inquiry:
+    """Counts comparisons and collects complaints.
+
+    Args:
+        invariant: which is inquired into.
+    """
+
+    def __init__(self, invariant: str) -> None:
+        self.invariant = invariant
+        self.compared = 0
+        self.complaints: list[str] = []
+
+    def fails(self, holds: bool) -> bool:
+        """Count one comparison; whether it turned out badly."""
+        self.compared += 1
+        return not holds
+
+    def complain(self, sentence: str) -> None:
+        """Say what broke the invariant."""
+        self.complaints.append(sentence)
+
+    def verdict(self, facts: Mapping[str, int | float] | None = None) -> Verdict:
+        """The verdict; an inquiry that compared nothing has failed."""
+        if not self.compared:
+            self.complain("nothing could be compared, so nothing was checked")
+        return Verdict(self.invariant, self.compared, tuple(self.complaints), facts or {})
+
+
+@dataclass(frozen=True, slots=True)
+class HeldCells:
+    """What one node holds in the end.
+
+    Args:
+        name, node_id: the node's.
+        engine: its store's, stopped.
+        cells: cell key → encoded cell.
+    """
+
+    name: str
+    node_id: bytes
+    engine: MemoryEngine
+    cells: Mapping[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the checkers judge.
+
+    Args:
+        seed: for checkers that sample.
+        history: what clients saw.
+        witness: what was committed.
+        held: what the nodes hold in the end, after the quiet.
+        ranges: who should hold what.
+        quiet_s: how long it took until all replicas were equal; None when they never were.
+        peaks: the greatest each bounded thing ever was, with its bound.
+        samples: how often the nodes were asked for those.
+        errors: what living nodes logged as errors, or ended with.
+    """
+
+    seed: str
+    history: History
+    witness: Witness
+    held: tuple[HeldCells, ...]
+    ranges: RangeMap
+    quiet_s: float | None
+    peaks: Mapping[str, tuple[int, int]]
+    samples: int
+    errors: tuple[str, ...] = ()
+
+    def replicas_of(self, key: bytes) -> list[HeldCells]:
+        """The nodes that should hold the cell at `key`."""
+        wanted = self.ranges.lookup(key).nodes()
+        return [held for held in self.held if held.node_id in wanted]

@@ -1,0 +1,184 @@
+"""The history: every acknowledgement and every read of a run, as the clients saw them.
+
+Checkers judge this and what the nodes hold, and nothing else: no promise is checked against what a node
+believes of itself. Times are virtual seconds; sessions are numbered, and one session is one thing at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from folkmoot.protocol.crdt import clock as clocks
+from folkmoot.protocol.crdt.clock import Clock
+from folkmoot.protocol.key import cell_key
+from folkmoot.protocol.record import Record
+
+# Levels at which a write meets every read of these levels.
+QUORUM_LEVELS: Final = frozenset({"quorum", "each_quorum", "all"})
+KEPT: Final = frozenset({"stored", "duplicate"})
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """A node said that it has a record.
+
+    Args:
+        record: which.
+        sent_s, at_s: when that was asked, and when the answer came.
+        level: the level achieved, by the answer.
+        session: who asked; None for a stranger who replays.
+    """
+
+    record: Record
+    sent_s: float
+    at_s: float
+    level: str
+    session: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CellView:
+    """A cell as a client was told it.
+
+    Args:
+        clock: device → stamp.
+        shown: (device, stamp) of the records, winner first.
+        deleted: whether the cell is a deletion.
+        on: whether a flag is on; False for what is no flag.
+    """
+
+    clock: Clock
+    shown: tuple[tuple[bytes, int], ...]
+    deleted: bool
+    on: bool
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> CellView:
+        """What `record.get` told."""
+        records = [Record.from_wire(frame) for frame in wire["records"]]
+        return cls(
+            {bytes.fromhex(device): stamp for device, stamp in wire["clock"].items()},
+            tuple((record.device, record.stamp) for record in records),
+            wire["deleted"],
+            any(record.body.get("on") is True for record in records),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CellRead:
+    """One cell of one answered read.
+
+    Args:
+        key: which.
+        view: what was told; None for nothing.
+        sent_s, at_s: when it was asked, and when the answer came.
+        level: the level achieved, by the answer.
+        session: who asked.
+        floor: what the session's token stood for at this key.
+    """
+
+    key: bytes
+    view: CellView | None
+    sent_s: float
+    at_s: float
+    level: str
+    session: int
+    floor: Clock
+
+
+class ShownPost(NamedTuple):
+    """The record of a post that a page shows."""
+
+    stamp: int
+    deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PageRead:
+    """One answered `feed.author`, from the newest post on.
+
+    Args:
+        account: whose posts.
+        shown: post item → the record shown.
+        complete: whether the page says there is nothing more.
+        sent_s, at_s, level: as for `CellRead`; the level is the one asked for.
+        floor: post item → the stamp the session's token stands for there.
+    """
+
+    account: bytes
+    shown: Mapping[bytes, ShownPost]
+    complete: bool
+    sent_s: float
+    at_s: float
+    level: str
+    floor: Mapping[bytes, int]
+
+    def reaches(self, item: bytes) -> bool:
+        """Whether a post with this item would have to be on the page."""
+        return self.complete or (bool(self.shown) and item > min(self.shown))
+
+
+@dataclass(slots=True)
+class History:
+    """See the module.
+
+    Attributes:
+        submitted: every record any client ever sent, in order.
+        acks, reads, pages: what was answered.
+        counts: outcomes, for the report.
+    """
+
+    submitted: list[Record] = field(default_factory=list)
+    acks: list[Ack] = field(default_factory=list)
+    reads: list[CellRead] = field(default_factory=list)
+    pages: list[PageRead] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def count(self, outcome: str) -> None:
+        """One more of these."""
+        self.counts[outcome] = self.counts.get(outcome, 0) + 1
+
+
+class Floor:
+    """What a session has seen, cell by cell: what its token promises it will see again.
+
+    A token that overflows keeps only "read this lane at quorum" for some cells, and that promise is about
+    what was seen at a quorum; so both are kept.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[bytes, Clock] = {}
+        self._seen_at_quorum: dict[bytes, Clock] = {}
+
+    def add(self, key: bytes, clock: Clock, level: str) -> None:
+        """The session has seen `clock` at `key`, at this level."""
+        self._seen[key] = clocks.join(self._seen.get(key, {}), clock)
+        if level in QUORUM_LEVELS:
+            self._seen_at_quorum[key] = clocks.join(self._seen_at_quorum.get(key, {}), clock)
+
+    def at(self, key: bytes, *, overflowed: bool) -> Clock:
+        """What must be seen at `key`.
+
+        Args:
+            key: which cell.
+            overflowed: whether the token only says "at quorum" there.
+        """
+        return (self._seen_at_quorum if overflowed else self._seen).get(key, {})
+
+
+def newest_acks(acks: Iterable[Ack]) -> dict[tuple[bytes, bytes], Ack]:
+    """For each cell and device, the acknowledged record with the greatest stamp."""
+    newest: dict[tuple[bytes, bytes], Ack] = {}
+    for ack in acks:
+        at = ack.record.key, ack.record.device
+        if at not in newest or newest[at].record.stamp < ack.record.stamp:
+            newest[at] = ack
+    return newest
+
+
+def key_of(wire: Iterable[Any]) -> bytes:
+    """The cell key of `[place, kind, item]`."""
+    place, kind, item = wire
+    return cell_key(place, kind, item)

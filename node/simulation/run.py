@@ -1,0 +1,165 @@
+"""One simulated run: a seed in, a verdict on every invariant out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import trio
+from folkmoot.node.simulation.checkers import CHECKERS
+from folkmoot.node.simulation.checkers.convergence import equal_replicas
+from folkmoot.node.simulation.checkers.verdict import Evidence, HeldCells, Verdict
+from folkmoot.node.simulation.determinism import run_repeatably
+from folkmoot.node.simulation.faults import FaultInjector, bring_up, schedule
+from folkmoot.node.simulation.gauges import Gauges
+from folkmoot.node.simulation.history import History
+from folkmoot.node.simulation.workload import Town, run_workload
+from folkmoot.node.simulation.world import SimulatedNode, World
+from folkmoot.storage.interface import Table
+from folkmoot.storage.rows import row_cell
+
+START_S = 60.0
+QUIET_S_MAX = 240.0
+QUIET_STEP_S = 2.0
+PROGRESS_STEP_S = 1.0
+
+OnProgress = Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be run.
+
+    Args:
+        seed: decides everything.
+        nodes: how many.
+        minutes: virtual time under load; the quiet at the end comes on top.
+        faults: names, see `faults.FAULTS`.
+        people: how many write and read.
+        pause_s: mean time between two things one of them does.
+        fault_gap_s: mean time between the beginnings of two faults.
+    """
+
+    seed: int
+    nodes: int = 5
+    minutes: float = 15.0
+    faults: tuple[str, ...] = ()
+    people: int = 6
+    pause_s: float = 2.0
+    fault_gap_s: float = 8.0
+
+    @property
+    def load_s(self) -> float:
+        """Seconds of virtual time under load."""
+        return self.minutes * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of it.
+
+    Args:
+        plan: what was run.
+        trace: see `trace`; equal for equal plans.
+        simulated_s: virtual time that passed.
+        events: deliveries, commits, acknowledgements and faults.
+        verdicts: one an invariant.
+        outcomes: how often requests ended in which way.
+    """
+
+    plan: Plan
+    trace: str
+    simulated_s: float
+    events: int
+    verdicts: tuple[Verdict, ...]
+    outcomes: dict[str, int]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every invariant holds."""
+        return all(verdict.ok for verdict in self.verdicts)
+
+    def checks_to_json(self) -> dict[str, Any]:
+        """The verdicts as plain values, by invariant."""
+        return {verdict.invariant: verdict.to_json() for verdict in self.verdicts}
+
+
+def simulate(plan: Plan, on_progress: OnProgress = lambda at_s: None) -> Report:
+    """Run a plan.
+
+    Args:
+        plan: what to run.
+        on_progress: called now and then with the virtual time.
+    """
+    return run_repeatably(lambda: _simulate(plan, on_progress), plan.seed)
+
+
+async def _simulate(plan: Plan, on_progress: OnProgress) -> Report:
+    async with World.running(str(plan.seed), plan.nodes) as world:
+        history = History()
+        await world.wait_serving(world.nodes, START_S)
+        async with trio.open_nursery() as background:
+            background.start_soon(_tell_progress, on_progress)
+            gauges = Gauges(world)
+            background.start_soon(gauges.run)
+            await _under_load(plan, world, history)
+            quiet_s = await _wait_quiet(world)
+            background.cancel_scope.cancel()
+        simulated_s = trio.current_time()
+        trace, events = world.trace.digest, world.trace.events
+    evidence = Evidence(
+        seed=world.seed,
+        history=history,
+        witness=world.witness,
+        held=tuple(_held(node) for node in world.nodes),
+        ranges=world.ranges,
+        quiet_s=quiet_s,
+        peaks=gauges.peaks(),
+        samples=gauges.samples,
+        errors=tuple(world.errors),
+    )
+    verdicts = tuple(check(evidence) for check in CHECKERS)
+    return Report(plan, trace, simulated_s, events, verdicts, history.counts)
+
+
+async def _under_load(plan: Plan, world: World, history: History) -> None:
+    """Let people live while things break; in the end nothing is broken any more."""
+    episodes = schedule(
+        world.random("faults"), plan.faults, plan.nodes, plan.load_s, mean_gap_s=plan.fault_gap_s
+    )
+    begun_s = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(FaultInjector(world, episodes).run)
+        await run_workload(Town(world, history), plan.people, plan.pause_s, begun_s + plan.load_s)
+    world.network.links.mend_all()
+    for node in world.nodes:
+        await bring_up(world, node)
+    await world.wait_serving(world.nodes, START_S)
+
+
+async def _wait_quiet(world: World) -> float | None:
+    """Wait until all replicas are equal; how long it took, or None when it took too long."""
+    begun_s = trio.current_time()
+    while trio.current_time() - begun_s < QUIET_S_MAX:
+        await trio.sleep(QUIET_STEP_S)
+        cells = {node.node_id: _cells(node) for node in world.nodes}
+        if equal_replicas(cells, world.ranges):
+            return trio.current_time() - begun_s
+    return None
+
+
+async def _tell_progress(on_progress: OnProgress) -> None:
+    while True:
+        on_progress(trio.current_time())
+        await trio.sleep(PROGRESS_STEP_S)
+
+
+def _cells(node: SimulatedNode) -> dict[bytes, bytes]:
+    with node.disk.engine.begin() as transaction:
+        return {key: row_cell(key, row) for key, row in transaction.scan(Table.CELLS)}
+
+
+def _held(node: SimulatedNode) -> HeldCells:
+    """What a node's disk has after the world's end, which crashed it."""
+    return HeldCells(node.name, node.node_id, node.disk.engine, _cells(node))
