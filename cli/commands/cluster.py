@@ -74,10 +74,18 @@ def _describe(described: dict[str, Any], output: Output) -> int:
 )
 @name_argument
 @dir_option
-@click.option("--nodes", type=click.IntRange(1, NODES_MAX), default=3, show_default=True)
+@click.option(
+    "--nodes", type=click.IntRange(1, NODES_MAX), default=3, show_default=True, help="How many nodes."
+)
 @click.option("--regions", default="eu,us,ap", show_default=True, help="Dealt out to the nodes in turn.")
 @click.option("--replicas", help="Copies of each range: a number, or eu=1,us=1. [default: 3 or fewer]")
-@click.option("--tls", type=click.Choice(["on", "off"]), default="on", show_default=True)
+@click.option(
+    "--tls",
+    type=click.Choice(["on", "off"]),
+    default="on",
+    show_default=True,
+    help="Certificates of its own, or plain connections.",
+)
 @click.option(
     "--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="A setting of every node."
 )
@@ -282,7 +290,9 @@ def down(name: str, directory: Path | None, delete: bool, output: Output) -> Non
     )
 )
 @click.argument("nodes", nargs=-1, metavar="[NODE...]")
-@click.option("-n", "--lines", type=click.IntRange(1, 100_000), default=20, show_default=True)
+@click.option(
+    "-n", "--lines", type=click.IntRange(1, 100_000), default=20, show_default=True, help="Of each log."
+)
 @click.option("-f", "--follow", is_flag=True, help="Go on as the logs grow.")
 @cluster_option
 @json_option

@@ -43,7 +43,13 @@ from folkmoot.protocol.identity import account_to_text
 )
 @click.option("--clients", default="127.0.0.1:0", show_default=True, help="Where clients connect.")
 @click.option("--peers", default="127.0.0.1:0", show_default=True, help="Where other nodes connect.")
-@click.option("--tls", type=click.Choice(["mutual", "off"]), default="mutual", show_default=True)
+@click.option(
+    "--tls",
+    type=click.Choice(["mutual", "off"]),
+    default="mutual",
+    show_default=True,
+    help="Certificates, or plain connections on loopback.",
+)
 @json_option
 def command(
     directory: Path | None,

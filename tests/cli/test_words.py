@@ -56,9 +56,10 @@ def test_only_running_nodes_are_talked_to() -> None:
         {"state": "running", "address": "b:2"},
         {"state": "paused", "address": "c:3"},
     ]
-    assert target_of({"name": "x", "ca": "/ca", "nodes": nodes}) == Target(("b:2",), Path("/ca"))
+    described = {"name": "x", "ca": "/ca", "directory": "/c", "nodes": nodes}
+    assert target_of(described) == Target(("b:2",), Path("/ca"), Path("/c"))
     with pytest.raises(Unreachable, match="no node of cluster x runs"):
-        target_of({"name": "x", "ca": None, "nodes": nodes[:1]})
+        target_of({**described, "nodes": nodes[:1]})
 
 
 def test_a_node_without_a_ca_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
