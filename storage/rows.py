@@ -2,10 +2,10 @@
 
 A cell's row is `sequence (8) ‖ shown (2) ‖ cell ‖ crc (4, little-endian)`, the checksum taken over key and
 row. `shown` is the length of the display winner's frame within the cell, 0 when the cell is a deletion, so
-that pages are cut out of rows without looking into them. A CRC-32
-that follows its own message, least byte first, leaves the same residue whatever the message was, so that
-one call over the whole row checks it without cutting anything off. The key is part of what is summed: a row
-that stands at the wrong key is damage too.
+that pages are cut out of rows without looking into them. A CRC-32 that follows its own message, least byte
+first, leaves the same residue whatever the message was, so that one call over the whole row checks it
+without cutting anything off. The key is part of what is summed: a row that stands at the wrong key is damage
+too.
 
 Source of the residue property: R. N. Williams, "A Painless Guide to CRC Error Detection Algorithms" (1993).
 """

@@ -176,6 +176,8 @@ class _Check:
             return
         if key != (held_key(cell.key) if kind == HELD else cell.key):
             self._find(Table.CELLS, key, f"it holds the cell of key {cell.key.hex()}")
+        if rows.cell_row(key, sequence, data) != row:
+            self._find(Table.CELLS, key, "its row says that something else is shown of it")
         if rows.is_counted(key) and is_on(cell):
             counts.add(self._counts, key)
         if self._check_signatures:

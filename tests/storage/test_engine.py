@@ -68,6 +68,19 @@ def test_scan_bounds(engine: Engine, start: bytes, stop: bytes, reverse: bool) -
     assert rows == [(key, key) for key in (reversed(expected) if reverse else expected)]
 
 
+@pytest.mark.parametrize("start", [b"", b"b", b"bb", b"\xff\xff\xff"])
+@pytest.mark.parametrize("stop", [b"", b"\0", b"b", b"bb", b"\xff\xff\xff"])
+@pytest.mark.parametrize("limit", [1, 2, 100])
+def test_last_is_the_beginning_of_a_scan_backwards(
+    engine: Engine, start: bytes, stop: bytes, limit: int
+) -> None:
+    write(engine, {key: key for key in KEYS})
+    with engine.begin() as transaction:
+        backwards = list(transaction.scan(Table.CELLS, start, stop, reverse=True))
+        assert transaction.last(Table.CELLS, start, stop, limit) == backwards[:limit]
+        assert transaction.last(Table.LOG, start, stop, limit) == []
+
+
 def test_scan_of_an_empty_table(engine: Engine) -> None:
     with engine.begin() as transaction:
         assert list(transaction.scan(Table.LOG)) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from zlib import crc32
 
 import pytest
 from folkmoot.protocol.crdt.cell import Cell
@@ -39,7 +40,8 @@ def replace_cell(transaction: Transaction, key: bytes, cell: bytes) -> None:
     """With a checksum that fits, and the block's sum kept true."""
     row = transaction.get(Table.CELLS, key) or b""
     before = rows.row_cell(key, row)
-    transaction.put(Table.CELLS, key, rows.cell_row(key, rows.row_sequence(row), cell))
+    body = row[: rows.ROW_HEAD_BYTES] + cell
+    transaction.put(Table.CELLS, key, body + crc32(key + body).to_bytes(rows.CRC_BYTES, "little"))
     block = rows.block_key(block_of(key))
     cells, total = rows.unpack_block(transaction.get(Table.BLOCKS, block) or b"")
     change = [int.from_bytes(rows.cell_hash(key, data), "big") for data in (cell, before)]
@@ -73,6 +75,16 @@ def test_a_checksum(filled: Store, engine: Engine) -> None:
 def test_bytes_that_are_no_cell_of_this_key(filled: Store, engine: Engine, cell: bytes) -> None:
     found = damage(engine, lambda transaction: replace_cell(transaction, POST.key, cell))
     assert found == [("cells", POST.key.hex())]
+
+
+@pytest.mark.parametrize("shown", [0, 5])
+def test_a_row_that_shows_something_else(filled: Store, engine: Engine, shown: int) -> None:
+    def act(transaction: Transaction) -> None:
+        row = transaction.get(Table.CELLS, POST.key) or b""
+        body = row[: rows.SEQUENCE_BYTES] + shown.to_bytes(2, "big") + row[rows.ROW_HEAD_BYTES : -4]
+        transaction.put(Table.CELLS, POST.key, body + crc32(POST.key + body).to_bytes(4, "little"))
+
+    assert damage(engine, act) == [("cells", POST.key.hex())]
 
 
 def test_a_signature_is_checked_on_request(filled: Store, engine: Engine) -> None:

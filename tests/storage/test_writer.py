@@ -56,6 +56,11 @@ class Writing:
         return self.groups.get(timeout=DEADLINE_S)
 
 
+def putting(number: int) -> Job:
+    record = post(ANN, number)
+    return Job(lambda tx: tx.put_record(record), Admission.CLIENT_PUT, lambda result, error: None)
+
+
 @pytest.fixture
 def writing(store: Store) -> Iterator[Writing]:
     made = Writing(store)
@@ -138,12 +143,10 @@ def test_close_commits_what_waits(store: Store) -> None:
 
 
 def test_a_caller_may_commit_while_the_writer_is_idle(writing: Writing) -> None:
-    jobs = [
-        Job(lambda tx, n=n: tx.put_record(post(ANN, n)).status, Admission.CLIENT_PUT, print) for n in (1, 2)
-    ]
+    jobs = [putting(1), putting(2)]
     completions = writing.writer.commit_now(jobs)
     assert completions is not None
-    assert [completion.result for completion in completions] == [PutStatus.STORED] * 2
+    assert [completion.result.status for completion in completions] == [PutStatus.STORED] * 2
     writing.submit(lambda tx: tx.put_record(post(ANN, 3)).status)
     assert [completion.result for completion in writing.next_group()] == [PutStatus.STORED]
     assert writing.store.sequence == 3 and verify(writing.store.engine).ok
@@ -153,7 +156,7 @@ def test_a_caller_may_commit_while_the_writer_is_idle(writing: Writing) -> None:
 def test_nobody_commits_beside_a_busy_or_slow_writer(
     writing: Writing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = Job(lambda tx: None, Admission.CLIENT_PUT, print)
+    job = Job(lambda tx: None, Admission.CLIENT_PUT, lambda result, error: None)
     writing.hold()
     assert writing.writer.commit_now([job]) is None
     writing.submit(lambda tx: None)
@@ -168,12 +171,12 @@ def test_nobody_commits_beside_a_busy_or_slow_writer(
 def test_commits_of_both_threads_never_mix(writing: Writing) -> None:
     inline = 0
     for number in range(300):
-        job = Job(lambda tx, number=number: tx.put_record(post(ANN, number)), Admission.CLIENT_PUT, print)
+        job = putting(number)
         if writing.writer.commit_now([job]) is None:
             writing.submit(job.run)
         else:
             inline += 1
-            writing.submit(lambda tx, number=number: tx.put_record(post(ANN, 1000 + number)))
+            writing.submit(putting(1000 + number).run)
     writing.writer.close()
     assert len(cells_of(writing.store)) == 300 + inline
     assert writing.store.sequence == 300 + inline
