@@ -18,7 +18,7 @@ from folkmoot.node.contracts import Origin, Put, PutResult
 from folkmoot.node.environment import Environment
 from folkmoot.protocol import limits
 from folkmoot.protocol.bodies import post_time_ms
-from folkmoot.protocol.errors import BAD_REQUEST, BAD_SIGNATURE, REVOKED_KEY, WireError
+from folkmoot.protocol.errors import BAD_REQUEST, BAD_SIGNATURE, BUSY, REVOKED_KEY, WireError
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.moderation.label import KIND as LABEL
 from folkmoot.protocol.moderation.label import Label
@@ -28,6 +28,7 @@ from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.token import Token
 
 VERIFY_INLINE_MAX = 2
+BUSY_RETRY_MS = 100
 
 
 class Gate(Protocol):
@@ -83,6 +84,7 @@ class Intake:
         self._service = service
         self._now = now
         self._label_stamp = 0
+        self._in_work = 0
 
     async def put(self, raw: Sequence[Any], level: Level, token: Token, origin: Origin) -> dict[str, Any]:
         """Take in records; the result of `record.put`.
@@ -92,7 +94,21 @@ class Intake:
             level: what to wait for.
             token: what the client had seen; returned grown.
             origin: who brings them.
+
+        Raises:
+            WireError: `busy`, when more than a bounded number of records are in work for all clients.
         """
+        if self._in_work + len(raw) > limits.RECORDS_IN_INTAKE:
+            raise WireError(BUSY, "this node has too many records in work", retry_after_ms=BUSY_RETRY_MS)
+        self._in_work += len(raw)
+        try:
+            return await self._take_in(raw, level, token, origin)
+        finally:
+            self._in_work -= len(raw)
+
+    async def _take_in(
+        self, raw: Sequence[Any], level: Level, token: Token, origin: Origin
+    ) -> dict[str, Any]:
         entries = self._read(raw)
         await self._verify(entries)
         self._judge(entries, origin)
