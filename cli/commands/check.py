@@ -1,0 +1,101 @@
+"""`folkmoot check`: compare what a cluster acknowledged with what it has."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from folkmoot.cli.connection import Target, target_options
+from folkmoot.cli.errors import OperatorError
+from folkmoot.cli.examples import examples
+from folkmoot.cli.exit_codes import FAILED, OK
+from folkmoot.cli.output import Output, json_option
+
+if TYPE_CHECKING:
+    from folkmoot.cli.checking.checker import CheckResult
+
+
+@click.command(
+    epilog=examples(
+        "folkmoot check --cluster local",
+        "folkmoot check --cluster local --journal mine.journal --deadline 120 --json",
+        "folkmoot check --node 10.0.0.7:7400 --ca ca.crt --operator operator.key",
+    )
+)
+@click.option(
+    "--journal",
+    "journals",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A journal of acknowledgements. May be repeated. [default: all that are kept with the cluster]",
+)
+@click.option(
+    "--deadline",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    help="Seconds to wait for the cluster to come to rest and its replicas to become equal.",
+)
+@click.option(
+    "--operator",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="An operator's key file. [default: a local cluster's own]",
+)
+@target_options
+@json_option
+def command(
+    journals: tuple[Path, ...], deadline: float, operator: Path | None, target: Target, output: Output
+) -> int:
+    """Compare what a cluster acknowledged with what it has.
+
+    Every replica is read by itself, byte for byte. Of the records that import, bench and demo were
+    acknowledged, and wrote into journals, none may be lost, none that was deleted or switched off may be
+    back, no two replicas may differ, and nothing may be there twice.
+
+    Exit code 0 says that everything was compared and found kept. What could not be compared is a failure.
+    """
+    import trio
+
+    result = trio.run(partial(_check, journals, deadline, operator, target, output))
+    output.result(result.summary(), _text(result))
+    return OK if result.passed else FAILED
+
+
+async def _check(
+    journals: tuple[Path, ...], deadline: float, operator: Path | None, target: Target, output: Output
+) -> CheckResult:
+    from folkmoot.cli.checking.checker import Checker, read_promises
+    from folkmoot.cli.checking.replicas import open_replicas
+    from folkmoot.cli.clients import journals_of, operator_of
+    from folkmoot.cli.journal import SUFFIX
+
+    key = operator_of(target, operator)
+    if key is None:
+        raise OperatorError(
+            "a node lets only operators read what it holds by itself", hint="--operator KEYFILE"
+        )
+    async with open_replicas(target, key) as replicas:
+        kept = journals_of(target, replicas.cluster)
+        promises = read_promises(journals or sorted(kept.glob(f"*{SUFFIX}")), replicas.cluster)
+        output.note(f"comparing {promises.count:,} acknowledged records on {len(replicas.reached)} nodes")
+        return await Checker(replicas, promises, deadline).run()
+
+
+def _text(result: CheckResult) -> list[str]:
+    value: dict[str, Any] = result.summary()
+    lines = [f"{finding['violation']}: {finding['sentence']}" for finding in value["findings"]]
+    if len(result.findings) > len(lines):
+        lines.append(f"… and {len(result.findings) - len(lines):,} more")
+    if result.silent:
+        lines.append(f"no answer from {', '.join(result.silent)}")
+    if not result.at_rest:
+        lines.append("the cluster did not come to rest in time")
+    lines.append(
+        f"{'passed' if result.passed else 'FAILED'}: {result.compared:,} of {result.acknowledged:,}"
+        f" acknowledged records compared on {result.replicas} replicas in {result.seconds:.1f} s:"
+        f" {value['lost']} lost, {value['resurrected']} resurrected, {value['diverged']} diverged,"
+        f" {value['duplicated']} duplicated, {result.could_not_compare} not compared"
+    )
+    return lines
