@@ -85,8 +85,9 @@ def test_views_become_equal_and_true(seed: int, story: list[Step]) -> None:
 @settings(max_examples=30)
 @given(st.integers(0, 2**32), st.sets(st.sampled_from("bcde"), min_size=1, max_size=3))
 def test_the_dead_are_dead_to_all_and_the_living_to_none(seed: int, victims: set[str]) -> None:
-    world = World(seed, loss=0.05)
+    world = World(seed)
     world.start_all(NAMES)
+    world.loss = 0.05
     for name in sorted(victims):
         world.kill(name)
 
