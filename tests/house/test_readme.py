@@ -17,7 +17,12 @@ LEFT_OUT = ("make test", "git clone", "cd ")
 
 
 def linked_checkout(folder: Path) -> Path:
-    """A folder that shows this checkout's files, so that what commands write lands beside them."""
+    """A folder that shows this checkout's files, so that what commands write lands beside them.
+
+    The installation is brought up to date first: an install from inside the folder would make the real
+    `.venv` point at a folder that is gone after the test.
+    """
+    subprocess.run(["make", "dev"], cwd=ROOT, check=True, capture_output=True)
     folder.mkdir()
     for entry in ROOT.iterdir():
         if entry.name != ".git":
