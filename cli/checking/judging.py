@@ -169,11 +169,11 @@ class Judge:
         into.compared += 1
         name = f"{entry.kind} {entry.id.hex()[:16]}"
         if Fate.REPLACED in fates:
-            self._found(Violation.DUPLICATED, key, f"{name}: another record stands under its dot")
+            into.add(Violation.DUPLICATED, key, f"{name}: another record stands under its dot")
         elif Fate.RESURRECTED in fates:
-            self._found(Violation.RESURRECTED, key, f"{name}: what it deleted or switched off is back")
+            into.add(Violation.RESURRECTED, key, f"{name}: what it deleted or switched off is back")
         elif Fate.KEPT not in fates:
-            self._found(Violation.LOST, key, f"{name}: acknowledged at {entry.level}, and no replica has it")
+            into.add(Violation.LOST, key, f"{name}: acknowledged at {entry.level}, and no replica has it")
 
     def _look_for_twins(self, key: bytes, cell: Cell | None, into: Judgement) -> None:
         """A dot names one record at one key, everywhere."""
