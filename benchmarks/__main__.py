@@ -1,4 +1,4 @@
-"""Run benchmarks: `python -m benchmarks [NAME …] [--repetitions N] [--json]`."""
+"""Run benchmarks: `python -m benchmarks [NAME …] [--repetitions N] [--full] [--json]`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import importlib
 import json
 from typing import Any
 
-from benchmarks.harness import machine
+from benchmarks.harness import Plan, machine
 
 NAMES = ("put_rate", "author_page", "quorum_latency", "membership", "memory")
 
@@ -17,14 +17,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", default=NAMES, metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--full", action="store_true", help="the minutes the targets speak of, not seconds")
     parser.add_argument("--json", action="store_true", help="one line of JSON on standard output")
     options = parser.parse_args()
     unknown = set(options.names) - set(NAMES)
     if unknown:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
-    report: dict[str, Any] = {"machine": machine(), "repetitions": options.repetitions}
+    plan = Plan(options.repetitions, options.full)
+    report: dict[str, Any] = {"machine": machine(), "repetitions": plan.repetitions, "full": plan.full}
     for name in options.names:
-        report[name] = importlib.import_module(f"benchmarks.{name}").run(options.repetitions)
+        report[name] = importlib.import_module(f"benchmarks.{name}").run(plan)
         if not options.json:
             print(f"{name}:")
             _show(report[name], "  ")

@@ -1,9 +1,10 @@
 """Pages of an author's posts a second, against a bare scan over a trio socket.
 
 Method. Both sides hold the same 2,000 posts of one author in LMDB and are asked for the newest 50, by one
-client process with 16 requests unanswered that counts answers and does not decode them. *Bare*: a trio server that reads fixed-size requests, walks an
-LMDB cursor backwards over 50 rows, packs their values with msgpack and sends them. *Node*: `feed.author` on a
-real node, loopback, TLS off, level `one`. The two are measured in turn; the ratio is of medians.
+client process with 16 requests unanswered that counts answers and does not decode them. *Bare*: a trio
+server that reads fixed-size requests, walks an LMDB cursor backwards over 50 rows, packs their values with
+msgpack and sends them. *Node*: `feed.author` on a real node, loopback, TLS off, level `one`. The two are
+measured in turn; the ratio is of medians.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import msgpack
 import trio
 
 from benchmarks.client import counted, msgpack_values, opened, windowed
-from benchmarks.harness import Node, child, hear, local_cluster, median, presigned_posts, say
+from benchmarks.harness import Node, Plan, child, hear, local_cluster, median, presigned_posts, say
 
 POSTS = 2_000
 PAGES = 4_000
@@ -108,10 +109,10 @@ def node() -> float:
     return float(rates[-1])
 
 
-def run(repetitions: int) -> dict[str, Any]:
+def run(plan: Plan) -> dict[str, Any]:
     """Measure; see the module."""
     bares, nodes = [], []
-    for _ in range(repetitions):
+    for _ in range(plan.repetitions):
         bares.append(bare())
         nodes.append(node())
     return {

@@ -3,6 +3,7 @@
     python -m benchmarks.client puts HOST PORT LEVEL POSTS BATCH WINDOW SEED
     python -m benchmarks.client pages HOST PORT ACCOUNT_HEX PAGES WINDOW
     python -m benchmarks.client paced HOST PORT LEVEL RATE SECONDS SEED
+    python -m benchmarks.client loaded HOST PORT LEVEL SECONDS BATCH WINDOW
 
 Prints `ready`, waits for a line on standard input, works, and prints one line of JSON.
 """
@@ -14,13 +15,14 @@ import json
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgpack
 import trio
 from folkmoot.protocol.client.link import Link
 from folkmoot.protocol.client.link_terms import Reply, result_of
+from folkmoot.protocol.record import Record
 
 from benchmarks.harness import presigned_posts
 
@@ -130,37 +132,83 @@ async def counted(
     return time.perf_counter() - began
 
 
+async def paced_posts(
+    records: Sequence[Record], rate: float, seed: int, send: Callable[[Record, float], Awaitable[None]]
+) -> None:
+    """Hand each record to `send` when it is due, whether or not earlier ones have been answered (open loop).
+
+    Args:
+        records: in order.
+        rate: records a second, at exponentially distributed distances.
+        seed: of the distances.
+        send: given a record and when it was due, on trio's clock.
+    """
+    generator = random.Random(seed)
+    due = trio.current_time()
+    for record in records:
+        due += generator.expovariate(rate)
+        await trio.sleep_until(due)
+        await send(record, due)
+
+
 async def paced(host: str, port: str, level: str, rate: str, seconds: str, seed: str) -> dict[str, Any]:
-    """Single posts at their due times, whether or not earlier ones have been answered (open loop)."""
-    count = int(float(rate) * float(seconds))
-    records = [record.to_wire() for record in presigned_posts(count, seed=int(seed))]
-    latencies: list[float] = []
-    generator = random.Random(int(seed))
+    """Single posts at their due times, and how late each was acknowledged."""
+    records = presigned_posts(int(float(rate) * float(seconds)), seed=int(seed))
+    latencies_s: list[float] = []
     finished = trio.Event()
 
-    def answered(due: float) -> Callable[[Reply], None]:
+    async def send(record: Record, due: float) -> None:
         def on_reply(reply: Reply) -> None:
-            result_of(reply)
-            latencies.append(trio.current_time() - due)
-            if len(latencies) == count:
+            (result,) = result_of(reply)["results"]
+            assert result["status"] == "stored", result
+            latencies_s.append(trio.current_time() - due)
+            if len(latencies_s) == len(records):
                 finished.set()
 
-        return on_reply
+        await link.wait_room()
+        link.submit("record.put", {"records": [record.to_wire()], "level": level}, on_reply)
 
     async with trio.open_nursery() as nursery:
         link = await opened(host, int(port), nursery)
         wait_for_the_word()
-        due = trio.current_time()
-        for record in records:
-            due += generator.expovariate(float(rate))
-            await trio.sleep_until(due)
-            await link.wait_room()
-            link.submit("record.put", {"records": [record], "level": level}, answered(due))
+        await paced_posts(records, float(rate), int(seed), send)
         await finished.wait()
         nursery.cancel_scope.cancel()
-    return {"latencies_ms": [round(latency * 1000, 3) for latency in latencies]}
+    return {"latencies_ms": [latency_s * 1000 for latency_s in latencies_s]}
 
+
+async def loaded(host: str, port: str, level: str, seconds: str, batch: str, window: str) -> dict[str, Any]:
+    """As many posts as are taken for so many seconds, signed on the way; what matters is the load."""
+    size, sent, seed = int(batch), 0, random.randrange(2**30)
+    free = trio.Semaphore(int(window))
+
+    def on_reply(reply: Reply) -> None:
+        result_of(reply)
+        free.release()
+
+    async with trio.open_nursery() as nursery:
+        link = await opened(host, int(port), nursery)
+        wait_for_the_word()
+        ends = trio.current_time() + float(seconds)
+        while trio.current_time() < ends:
+            records = presigned_posts(size, authors=size, seed=seed + sent)
+            await free.acquire()
+            request = {"records": [record.to_wire() for record in records], "level": level}
+            link.submit("record.put", request, on_reply)
+            sent += size
+        for _ in range(int(window)):
+            await free.acquire()
+        nursery.cancel_scope.cancel()
+    return {"posts": sent, "seconds": float(seconds)}
+
+
+MODES: Mapping[str, Callable[..., Awaitable[dict[str, Any]]]] = {
+    "puts": puts,
+    "pages": pages,
+    "paced": paced,
+    "loaded": loaded,
+}
 
 if __name__ == "__main__":
-    work = {"puts": puts, "pages": pages, "paced": paced}[sys.argv[1]]
-    print(json.dumps(trio.run(work, *sys.argv[2:])), flush=True)
+    mode, *arguments = sys.argv[1:]
+    print(json.dumps(trio.run(MODES[mode], *arguments)), flush=True)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from folkmoot.cli.cluster.control import LocalCluster
 from folkmoot.protocol.bodies import make_uuid7
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.record import Record
@@ -30,18 +31,63 @@ UNLIMITED_QUOTA = (
 
 
 @dataclass(frozen=True)
+class Plan:
+    """How much to measure.
+
+    Args:
+        repetitions: of every measurement whose median is reported.
+        full: take the minutes that the targets speak of, where a default run takes seconds.
+    """
+
+    repetitions: int
+    full: bool
+
+
+@dataclass(frozen=True)
 class Node:
     """One measured node.
 
     Args:
         host, port: its clients' port.
         pid: its process.
+        data: its data directory; the log is in it.
     """
 
     name: str
+    id: str
     host: str
     port: int
     pid: int
+    data: Path
+
+    @property
+    def address(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class Cluster:
+    """A local cluster that runs; iterating gives its nodes.
+
+    Args:
+        control: what starts and stops its processes.
+        described: the cluster as its supervisor describes it.
+    """
+
+    def __init__(self, control: LocalCluster, described: dict[str, Any]) -> None:
+        self._control = control
+        self.nodes = [_node(each) for each in described["nodes"]]
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    @property
+    def operator_key_file(self) -> Path:
+        """The key of the account that quotas do not slow."""
+        return self._control.directory.operator_key_file
+
+    def start_again(self) -> None:
+        """Start the nodes that do not run, and return once they listen; their processes are new."""
+        self.nodes = [_node(each) for each in self._control.ask("start")["nodes"]]
 
 
 def machine() -> dict[str, Any]:
@@ -86,23 +132,25 @@ def presigned_posts(count: int, authors: int = 1000, text_bytes: int = 75, seed:
 @contextlib.contextmanager
 def local_cluster(
     nodes: int, *, settings: Sequence[str] = (), regions: str = "eu,us,ap"
-) -> Iterator[list[Node]]:
+) -> Iterator[Cluster]:
     """A local cluster without TLS, in a directory of its own, gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="folkmoot-bench-") as directory:
         command = [sys.executable, "-m", "folkmoot.cli", "cluster"]
         where = ["bench", "--dir", str(Path(directory) / "cluster")]
         options = [part for each in (*UNLIMITED_QUOTA, *settings) for part in ("--set", each)]
         up = [*command, "up", *where, "--nodes", str(nodes), "--regions", regions, "--tls", "off", "--json"]
-        started = subprocess.run([*up, *options], check=True, capture_output=True, text=True)
+        started = subprocess.run([*up, *options], check=True, stdout=subprocess.PIPE, text=True)
         try:
-            yield [_node(each) for each in json.loads(started.stdout)["nodes"]]
+            yield Cluster(
+                LocalCluster.find(directory=Path(directory) / "cluster"), json.loads(started.stdout)
+            )
         finally:
             subprocess.run([*command, "down", *where, "--delete"], check=True, capture_output=True)
 
 
 def _node(told: dict[str, Any]) -> Node:
     host, _, port = told["address"].rpartition(":")
-    return Node(told["name"], host, int(port), told["pid"])
+    return Node(told["name"], told["id"], host, int(port), told["pid"], Path(told["data"]))
 
 
 def resident_bytes(pid: int, field: str = "VmRSS") -> int:

@@ -14,6 +14,7 @@ import json
 import random
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from folkmoot.storage.lmdb_engine import LmdbEngine
 from folkmoot.storage.store import Owner, Store
 from folkmoot.storage.transaction import Admission, WriteTransaction
 
-from benchmarks.harness import child, hear, local_cluster, median, presigned_posts, say
+from benchmarks.harness import Plan, child, hear, local_cluster, median, presigned_posts, say
 
 POSTS = 20_480
 BATCH = 256
@@ -91,10 +92,7 @@ def stages() -> dict[str, float]:
             owner=Owner(bytes(16), "bench"),
             fresh_log_id=bytes(16),
         )
-        time_it(
-            "join, index, commit",
-            lambda: [_commit(store, records, at) for at in range(0, len(records), BATCH)],
-        )
+        time_it("join, index, commit", lambda: _commit(store, records))
         store.close()
     result = {"id": bytes(32), "status": "stored", "achieved": {"level": "all", "acks": 1, "slots": 1}}
     answer = {"results": [result] * BATCH, "token": b""}
@@ -103,19 +101,21 @@ def stages() -> dict[str, float]:
     return timed
 
 
-def _commit(store: Store, records: list[Record], start: int) -> None:
-    def job(transaction: WriteTransaction) -> None:
-        for record in records[start : start + BATCH]:
+def _commit(store: Store, records: list[Record]) -> None:
+    def job(transaction: WriteTransaction, batch: list[Record]) -> None:
+        for record in batch:
             transaction.put_record(record)
 
-    commit_group(store, [Job(job, Admission.CLIENT_PUT, lambda result, error: None, BATCH)])
+    for start in range(0, len(records), BATCH):
+        batch = partial(job, batch=records[start : start + BATCH])
+        commit_group(store, [Job(batch, Admission.CLIENT_PUT, lambda result, error: None, BATCH)])
 
 
-def run(repetitions: int) -> dict[str, Any]:
+def run(plan: Plan) -> dict[str, Any]:
     """Measure; see the module."""
     frames = [msgpack.packb(record.to_wire()) for record in presigned_posts(POSTS, seed=0)]
     bares, nodes = [], []
-    for repetition in range(repetitions):
+    for repetition in range(plan.repetitions):
         bares.append(bare(frames))
         nodes.append(node(repetition + 1))
     return {
