@@ -44,7 +44,7 @@ from folkmoot.node.rpc import run_link
 from folkmoot.node.settings import NodeConfig
 from folkmoot.node.supervisor import supervise
 from folkmoot.node.transport.interface import Accepted, Address, Datagrams, Listener
-from folkmoot.protocol import limits
+from folkmoot.protocol import codec, limits
 from folkmoot.protocol.client.link import Link
 from folkmoot.protocol.client.link_terms import PATIENT
 from folkmoot.protocol.connection import Params
@@ -52,7 +52,6 @@ from folkmoot.protocol.gossip.members import Description, Endpoint
 from folkmoot.protocol.gossip.profile import PROFILES
 from folkmoot.protocol.gossip.seal import KeyRing
 from folkmoot.storage.store import Owner
-from folkmoot.storage.view import block_view
 
 log = logging.getLogger(__name__)
 
@@ -190,7 +189,7 @@ class _Parts:
         self.repairer = Repairer(
             self.node_id,
             lambda: self.topology.current().ranges,
-            block_view(self.commits.store),
+            self.commits.store.view,
             self.replica,
             self.topology,
             self.membership,
@@ -290,8 +289,9 @@ class _Parts:
             self.membership.stream_alive(node_id)
             return await self.peer_service.answer(node_id, method, params)
 
-        await run_link(accepted.stream, answer, settings=PATIENT)
-        self.membership.connection_reset(node_id)
+        link = await run_link(accepted.stream, answer, settings=PATIENT)
+        if link.ended is None or link.ended.goodbye is None:
+            self.membership.connection_reset(node_id)
 
     async def _push_pull(self, address: Address, node_id: bytes | None, payload: bytes) -> bytes:
         params = {"payload": payload}
@@ -304,7 +304,8 @@ class _Parts:
         return payload_back
 
     async def _answer_push_pull(self, node_id: bytes, params: Params) -> dict[str, Any]:
-        return {"payload": await self.membership.handle_push_pull(params["payload"])}
+        payload = codec.shaped(params.get("payload"), bytes, "the payload of gossip.push_pull")
+        return {"payload": await self.membership.handle_push_pull(payload)}
 
     def _announce_topology(self, summary: bytes) -> None:
         self.membership.update_meta({META_KEY: summary})

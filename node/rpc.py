@@ -89,7 +89,7 @@ async def run_link(
     on_notification: OnNotification | None = None,
     settings: LinkSettings | None = None,
     task_status: trio.TaskStatus[Link] = trio.TASK_STATUS_IGNORED,
-) -> None:
+) -> Link:
     """Carry a link whose requests `handler` answers, until it ends; requests then in work are cancelled.
 
     Args:
@@ -98,6 +98,9 @@ async def run_link(
         on_notification: see `Link`.
         settings: see `Link`.
         task_status: told the link as soon as it can be used, so that `nursery.start` returns it.
+
+    Returns:
+        The ended link, which knows why.
     """
     async with trio.open_nursery() as nursery:
         link = Link(
@@ -109,3 +112,4 @@ async def run_link(
         task_status.started(link)
         await link.run()
         nursery.cancel_scope.cancel()
+    return link

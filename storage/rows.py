@@ -12,7 +12,6 @@ Source of the residue property: R. N. Williams, "A Painless Guide to CRC Error D
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -106,11 +105,6 @@ def row_sequence(row: bytes) -> int:
 def damaged(key: bytes, reason: str = "its checksum does not fit") -> StoreCorrupt:
     """The error for a cell that is not what was written."""
     return StoreCorrupt(f"the cell at {key.hex()}", reason)
-
-
-def cell_hash(key: bytes, cell: bytes) -> bytes:
-    """What stands for a cell in sums and reconciliation: SHA-256 of key and cell (32 bytes)."""
-    return hashlib.sha256(key + cell).digest()
 
 
 def log_key(lane: int, sequence: int) -> bytes:

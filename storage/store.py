@@ -11,14 +11,16 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from folkmoot.protocol.limits import LANES
-from folkmoot.storage import blocks, counts, hints, pages, rows
-from folkmoot.storage.blocks import Fingerprint
+from folkmoot.protocol.sync.fingerprint import Fingerprint
+from folkmoot.protocol.sync.view import Leaf
+from folkmoot.storage import counts, hints, pages, rows
 from folkmoot.storage.errors import SchemaTooNew, StoreCorrupt, WrongStore
 from folkmoot.storage.hints import Hint
 from folkmoot.storage.interface import Engine, Table, Transaction, Usage
 from folkmoot.storage.pages import AuthorPage
 from folkmoot.storage.rows import Counts, HintState, row_cell
 from folkmoot.storage.transaction import Heads, WriteTransaction
+from folkmoot.storage.view import block_view
 
 SCHEMA: Final = 1
 LOG_ID_BYTES: Final = 16
@@ -59,6 +61,7 @@ class Store:
 
     def __init__(self, engine: Engine, *, owner: Owner | None, fresh_log_id: bytes | None = None) -> None:
         self._engine = engine
+        self.view = block_view(engine)
         with engine.begin() as transaction:
             fresh = transaction.count(Table.META) == 0
         if fresh:
@@ -156,17 +159,17 @@ class Store:
             return [LogEntry(int.from_bytes(at[1:], "big"), key) for at, key in found]
 
     def fingerprint(self, start: bytes, stop: bytes) -> Fingerprint:
-        """See `blocks.fingerprint`."""
-        return blocks.fingerprint(self._engine, start, stop)
+        """Of the cells with start ≤ key < stop; see `view`."""
+        return self.view.fingerprint(start, stop)
 
-    def leaves(self, start: bytes, stop: bytes, limit: int) -> list[tuple[bytes, bytes]]:
-        """Keys and hashes (32 bytes) of the first cells with start ≤ key < stop; an empty `stop` is the end.
+    def leaves(self, start: bytes, stop: bytes, limit: int) -> list[Leaf]:
+        """Keys and leaf hashes (32 bytes) of the first cells with start ≤ key < stop; an empty `stop` is
+        the end.
 
         Raises:
             StoreCorrupt: a cell is damaged.
         """
-        with self._engine.begin() as transaction:
-            return list(islice(blocks.hashes(transaction, start, stop), limit))
+        return self.view.leaves(start, stop, limit)
 
     def cells_between(
         self, start: bytes, stop: bytes, *, limit: int, bytes_max: int

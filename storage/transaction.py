@@ -24,12 +24,13 @@ from folkmoot.protocol.limits import (
     DISK_FULL_PEER_JOIN,
 )
 from folkmoot.protocol.record import Record
+from folkmoot.protocol.sync.fingerprint import leaf_hash
 from folkmoot.storage import counts, rows
 from folkmoot.storage.blocks import BlockSums
 from folkmoot.storage.errors import DiskFull
 from folkmoot.storage.hints import Hint, HintBook
 from folkmoot.storage.interface import Table, Transaction
-from folkmoot.storage.rows import SEQUENCE_BYTES, cell_hash, cell_row, damaged, log_key_of, row_cell
+from folkmoot.storage.rows import SEQUENCE_BYTES, cell_row, damaged, log_key_of, row_cell
 
 SEQUENCE: Final = b"sequence"
 
@@ -297,7 +298,7 @@ class WriteTransaction:
         self._transaction.put(_CELLS, key, new_row)
         if row is not None:
             self._transaction.delete(_LOG, log_key_of(key, rows.row_sequence(row)))
-            self._add_to_block(key, -1, -int.from_bytes(cell_hash(key, row_cell(key, row)), "big"))
+            self._add_to_block(key, -1, -int.from_bytes(leaf_hash(key, row_cell(key, row)), "big"))
         self._inserted(key, after, len(new_row))
         if rows.is_counted(key):
             was = known is not None and is_on(known)
@@ -307,7 +308,7 @@ class WriteTransaction:
         """What goes with a new row of a cell: its place in the log and in its block's sum."""
         self.sequence = sequence = self.sequence + 1
         self._transaction.put(_LOG, log_key_of(key, sequence), key)
-        self._add_to_block(key, 1, int.from_bytes(cell_hash(key, cell), "big"))
+        self._add_to_block(key, 1, int.from_bytes(leaf_hash(key, cell), "big"))
         self._live_bytes += _PAGE_FILL * (row_bytes + 2 * len(key))
         self.cells_changed += 1
 

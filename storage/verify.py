@@ -17,6 +17,7 @@ from folkmoot.protocol.crdt.flag import is_on
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.key import HELD, PLACE_PREFIX_BYTES, block_of, held_key, parse_key
 from folkmoot.protocol.limits import BLOCKS
+from folkmoot.protocol.sync.fingerprint import leaf_hash
 from folkmoot.storage import counts, rows
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Engine, Table, Transaction
@@ -162,7 +163,7 @@ class _Check:
         data = rows.row_cell(key, row)
         block = block_of(key)
         self._block_cells[block] += 1
-        self._block_totals[block] += int.from_bytes(rows.cell_hash(key, data), "big")
+        self._block_totals[block] += int.from_bytes(leaf_hash(key, data), "big")
         sequence = rows.row_sequence(row)
         if sequence > self._sequence:
             self._find(Table.CELLS, key, f"changed at sequence {sequence}, and {self._sequence} was the last")

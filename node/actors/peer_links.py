@@ -18,6 +18,7 @@ from folkmoot.node.transport.interface import Address, Network
 from folkmoot.protocol import limits
 from folkmoot.protocol.client.link import Link
 from folkmoot.protocol.client.link_terms import PATIENT, LinkBroken, NoAnswer
+from folkmoot.protocol.errors import SHUTTING_DOWN, WireError
 
 log = logging.getLogger(__name__)
 
@@ -111,17 +112,19 @@ class PeerLinks:
     async def call_address(
         self, address: Address, method: str, params: Mapping[str, Any], timeout_s: float
     ) -> Any:
-        """Ask whoever is at `address`, once, over a link of its own: how a seed is spoken to."""
+        """Ask whoever is at `address`, once, over a link of its own: how a seed is spoken to.
+
+        The link ends with a goodbye, so that its end is no news of a death.
+        """
+        assert self._nursery is not None, "links were asked for before they ran"
         with trio.move_on_after(timeout_s):
             try:
                 stream, _ = await self._network.dial_peer(address, None)
-                async with trio.open_nursery() as nursery:
-                    link = Link(stream, settings=PATIENT)
-                    nursery.start_soon(link.run)
-                    try:
-                        return await link.call(method, dict(params), timeout_s=timeout_s)
-                    finally:
-                        nursery.cancel_scope.cancel()
+                link: Link = await self._nursery.start(_carry_once, stream)
+                try:
+                    return await link.call(method, dict(params), timeout_s=timeout_s)
+                finally:
+                    link.leave(WireError(SHUTTING_DOWN, "all has been asked"))
             except (TransportError, LinkBroken, NoAnswer) as error:
                 raise PeerUnreachable(f"{method} to {address}: {error}") from error
         raise PeerUnreachable(f"{method} to {address}: no answer within {timeout_s} s")
@@ -182,4 +185,13 @@ class PeerLinks:
             await link.run()
         finally:
             peer.link = None
-        self._evidence.connection_reset(node_id)
+        if link.ended is None or link.ended.goodbye is None:
+            self._evidence.connection_reset(node_id)
+
+
+async def _carry_once(
+    stream: trio.abc.Stream, task_status: trio.TaskStatus[Link] = trio.TASK_STATUS_IGNORED
+) -> None:
+    link = Link(stream, settings=PATIENT)
+    task_status.started(link)
+    await link.run()

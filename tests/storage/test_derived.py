@@ -13,6 +13,7 @@ from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.key import block_of, block_start, place_prefix
 from folkmoot.protocol.limits import HINT_AGE_S
 from folkmoot.protocol.record import Record
+from folkmoot.protocol.sync.fingerprint import Fingerprint
 from folkmoot.storage import counts, hints
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Engine, Table
@@ -42,13 +43,13 @@ from tests.storage.making import (
 ANN, BEN, CAT = person(1), person(2), person(3)
 
 
-def obvious_fingerprint(store: Store, start: bytes, stop: bytes) -> tuple[int, int]:
+def obvious_fingerprint(store: Store, start: bytes, stop: bytes) -> Fingerprint:
     hashes = [
         int.from_bytes(hashlib.sha256(key + cell).digest(), "big")
         for key, cell in cells_of(store).items()
         if start <= key and (not stop or key < stop)
     ]
-    return len(hashes), reduce(lambda total, one: (total + one) % 2**256, hashes, 0)
+    return Fingerprint(len(hashes), reduce(lambda total, one: (total + one) % 2**256, hashes, 0))
 
 
 def test_fingerprints_of_any_slice_equal_the_sum_over_its_cells(store: Store) -> None:
@@ -72,7 +73,7 @@ def test_whole_blocks_are_looked_up_and_edges_are_read(store: Store) -> None:
         transaction.put(Table.CELLS, record.key, b"damaged")
         transaction.commit()
     for slice_start, slice_stop in ((start, stop), (b"", b""), (b"", stop), (start, b"")):
-        assert store.fingerprint(slice_start, slice_stop).cells == 1
+        assert store.fingerprint(slice_start, slice_stop).count == 1
     for slice_start, slice_stop in ((record.key, stop), (record.key, b""), (start, record.key + b"\0")):
         with pytest.raises(StoreCorrupt):
             store.fingerprint(slice_start, slice_stop)

@@ -9,6 +9,7 @@ import pytest
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.key import block_of, place_prefix
 from folkmoot.protocol.record import Record
+from folkmoot.protocol.sync.fingerprint import leaf_hash
 from folkmoot.storage import rows, verify
 from folkmoot.storage.interface import Engine, Table, Transaction
 from folkmoot.storage.store import Store
@@ -44,7 +45,7 @@ def replace_cell(transaction: Transaction, key: bytes, cell: bytes) -> None:
     transaction.put(Table.CELLS, key, body + crc32(key + body).to_bytes(rows.CRC_BYTES, "little"))
     block = rows.block_key(block_of(key))
     cells, total = rows.unpack_block(transaction.get(Table.BLOCKS, block) or b"")
-    change = [int.from_bytes(rows.cell_hash(key, data), "big") for data in (cell, before)]
+    change = [int.from_bytes(leaf_hash(key, data), "big") for data in (cell, before)]
     transaction.put(
         Table.BLOCKS, block, rows.pack_block(cells, (total + change[0] - change[1]) & rows.SUM_MASK)
     )
