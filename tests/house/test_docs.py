@@ -20,11 +20,12 @@ DOCUMENTS = (
     "docs/operations.md",
 )
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+FENCED = re.compile(r"^```.*?^```$", re.M | re.S)
 
 
 def missing(names: set[str], text: str) -> set[str]:
     """The names that `text` never mentions in backticks, alone or with what belongs to them."""
-    mentioned = " ".join(re.findall(r"`([^`]+)`", text))
+    mentioned = " ".join(re.findall(r"`([^`]+)`", FENCED.sub("", text)))
     return {name for name in names if not re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.])", mentioned)}
 
 
@@ -85,6 +86,7 @@ def test_no_link_leads_nowhere() -> None:
 def test_these_checks_can_fail() -> None:
     assert missing({"record.put", "ping", "busy"}, "`record.put {…}` and `pinging`, busy") == {"ping", "busy"}
     assert missing({"put"}, "`record.put`") == {"put"}
+    assert missing({"ping", "busy"}, "```\nping\n```\nthen `busy`") == {"ping"}
     assert broken_links("docs/a.md", "[here](../README.md#x) [there](nowhere.md)") == [
         "docs/a.md: nowhere.md"
     ]
