@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from folkmoot.node.contracts import Liveness, Topology, nodes_of
+from folkmoot.protocol.errors import LEVEL_UNREACHABLE, WireError
 from folkmoot.protocol.ring import levels
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import Slot
@@ -56,6 +57,19 @@ class Router:
             if fewer and levels.satisfied(level, slots, fewer, self.region, read=True):
                 chosen.remove(node)
         return chosen
+
+    def unreachable(self, slots: Sequence[Slot], level: Level, exclude: Iterable[bytes] = ()) -> WireError:
+        """The answer to a read for which `readers` found too few: who could be reached, who is missing."""
+        reachable = set(self.candidates(slots, exclude))
+        return WireError(
+            LEVEL_UNREACHABLE,
+            f"{level} needs replicas that cannot be reached from here",
+            retry_after_ms=1000,
+            details={
+                "achieved": levels.achieved(slots, reachable, self.region, read=True),
+                "missing": levels.missing(level, slots, reachable, self.region, read=True),
+            },
+        )
 
     def _distance(self, node_id: bytes) -> tuple[bool, bool, bool, bytes]:
         return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 import trio
 
@@ -18,7 +18,15 @@ class NeverHappened(AssertionError):
     """The deadline passed; the message says what was waited for."""
 
 
-async def until(condition: Callable[[], T | Awaitable[T]], *, what: str, within_s: float = 10.0) -> T:
+@overload
+async def until(condition: Callable[[], Awaitable[T]], *, what: str, within_s: float = 10.0) -> T: ...
+
+
+@overload
+async def until(condition: Callable[[], T], *, what: str, within_s: float = 10.0) -> T: ...
+
+
+async def until(condition: Callable[[], Any], *, what: str, within_s: float = 10.0) -> Any:
     """Poll `condition` until it is true and return its value.
 
     Args:
@@ -32,7 +40,7 @@ async def until(condition: Callable[[], T | Awaitable[T]], *, what: str, within_
     deadline = trio.current_time() + within_s
     while True:
         outcome = condition()
-        value: T = await outcome if isawaitable(outcome) else outcome
+        value = await outcome if isawaitable(outcome) else outcome
         if value:
             return value
         if trio.current_time() >= deadline:

@@ -16,7 +16,7 @@ from folkmoot.node.routing import Router
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.crdt import register
 from folkmoot.protocol.crdt.cell import Cell
-from folkmoot.protocol.errors import LEVEL_UNREACHABLE, STALE_TOPOLOGY, WireError
+from folkmoot.protocol.errors import STALE_TOPOLOGY, WireError
 from folkmoot.protocol.feed.pages import PackedPage, array_header
 from folkmoot.protocol.key import kind_prefix
 from folkmoot.protocol.record import Record
@@ -90,11 +90,7 @@ class FeedReader:
         while True:
             readers = self._router.readers(owner.slots, level, failed)
             if readers is None:
-                raise WireError(
-                    LEVEL_UNREACHABLE,
-                    f"{level} needs replicas of this account's range that cannot be reached from here",
-                    retry_after_ms=1000,
-                )
+                raise self._router.unreachable(owner.slots, level, failed)
             pages = await self._ask_all(readers, owner, account, before, limit)
             failed |= {node for node in readers if node not in pages}
             if failed.intersection(readers):
@@ -103,7 +99,10 @@ class FeedReader:
             if all(page.items == first.items for page in pages.values()):
                 return first
             await self._reading.get(_keys_of(pages.values()), level, Token())
-            return await self._ask(readers[0], owner, account, before, limit)
+            settled = await self._ask_all(readers[:1], owner, account, before, limit)
+            if readers[0] in settled:
+                return settled[readers[0]]
+            failed.add(readers[0])
 
     async def profile(self, account: bytes) -> dict[str, Any]:
         """The fields of a profile, from the nearest replica that answers.
@@ -119,7 +118,7 @@ class FeedReader:
                 continue
             fields = [Cell.decode(cell) for cell in cells]
             return {cell.winner.item.decode(): register.shown(cell)["value"] for cell in fields}
-        raise WireError(LEVEL_UNREACHABLE, "no replica of this account's range can be reached from here")
+        raise self._router.unreachable(owner.slots, "one", owner.nodes())
 
     async def _profile_at(self, node_id: bytes, owner: RangeDescriptor, account: bytes) -> list[bytes]:
         if node_id == self._router.node_id:
@@ -156,18 +155,23 @@ class FeedReader:
     ) -> PackedPage:
         if node_id == self._router.node_id:
             return self._local.page(account, before, limit)
-        params: Mapping[str, Any] = {
-            "ranges": [(owner.id, owner.epoch)],
-            "account": account,
-            "limit": limit,
-            "before": before,
-        }
+
+        async def ask(owner: RangeDescriptor) -> Any:
+            params: Mapping[str, Any] = {
+                "ranges": [(owner.id, owner.epoch)],
+                "account": account,
+                "limit": limit,
+                "before": before,
+            }
+            return await self._peers.call(node_id, "replica.page", params, limits.REQUEST_TIMEOUT_S)
+
         try:
-            answer = await self._peers.call(node_id, "replica.page", params, limits.REQUEST_TIMEOUT_S)
+            answer = await ask(owner)
         except WireError as error:
-            if error.kind is STALE_TOPOLOGY:
-                await self._topology.refresh(node_id)
-            raise
+            if error.kind is not STALE_TOPOLOGY:
+                raise
+            await self._topology.refresh(node_id)
+            answer = await ask(self._topology.where(kind_prefix(account, "post")))
         page = codec.shaped(answer, _Page, "a page")
         return PackedPage(page.count, page.items, page.resume)
 

@@ -8,7 +8,8 @@ time for a state that covers it, asking ever more replicas; what is still missin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import trio
@@ -16,7 +17,13 @@ from folkmoot.node.contracts import CellBatch, LocalReplica, Peers, PeerUnreacha
 from folkmoot.node.routing import Router
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.crdt.cell import Cell, digest_of, join
-from folkmoot.protocol.errors import LEVEL_UNREACHABLE, NOT_YET, STALE_TOPOLOGY, WireError
+from folkmoot.protocol.errors import (
+    LEVEL_UNREACHABLE,
+    NOT_YET,
+    STALE_TOPOLOGY,
+    FolkmootError,
+    WireError,
+)
 from folkmoot.protocol.ring import levels
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import Slot
@@ -136,16 +143,19 @@ class Reader:
         while True:
             chosen = self._router.readers(slots, level, failed)
             if chosen is None:
-                raise self._unreachable(slots, level, failed)
+                raise self._router.unreachable(slots, level, failed)
             if chosen == [self._router.node_id]:
                 return self._local.read(keys), levels.achieved(
                     slots, set(chosen), self._router.region, read=True
                 )
             states = await self._ask_all(chosen, keys)
             failed |= {node for node in chosen if node not in states}
-            if not failed.intersection(chosen):
-                joined = await self._settle(keys, chosen, states)
-                return joined, self._achieved(slots, chosen)
+            if failed.intersection(chosen):
+                continue
+            try:
+                return await self._settle(keys, chosen, states), self._achieved(slots, chosen)
+            except _Dropped as dropped:
+                failed.add(dropped.node_id)
 
     async def _ask_all(
         self, nodes: Sequence[bytes], keys: list[bytes]
@@ -173,13 +183,18 @@ class Reader:
         if node_id == self._router.node_id:
             cells = self._local.read(keys)
             return [digest_of(cell) for cell in cells] if digests else cells
-        params = {**self._claims(keys), "digests": digests}
+
+        async def ask() -> Any:
+            params = {**self._claims(keys), "digests": digests}
+            return await self._peers.call(node_id, "replica.read", params, limits.REQUEST_TIMEOUT_S)
+
         try:
-            answer = await self._peers.call(node_id, "replica.read", params, limits.REQUEST_TIMEOUT_S)
+            answer = await ask()
         except WireError as error:
-            if error.kind is STALE_TOPOLOGY:
-                await self._topology.refresh(node_id)
-            raise
+            if error.kind is not STALE_TOPOLOGY:
+                raise
+            await self._topology.refresh(node_id)
+            answer = await ask()
         cells = answer["cells"]
         if not isinstance(cells, list) or len(cells) != len(keys):
             raise PeerUnreachable(
@@ -190,7 +205,11 @@ class Reader:
     async def _settle(
         self, keys: list[bytes], nodes: Sequence[bytes], states: Mapping[bytes, Sequence[bytes | None]]
     ) -> list[bytes | None]:
-        """Join what differs and give the join to whoever lacks it."""
+        """Join what differs and give the join to whoever lacks it.
+
+        Raises:
+            _Dropped: one of the nodes failed meanwhile.
+        """
         cells = list(states[nodes[0]])
         differing = [
             index
@@ -202,12 +221,14 @@ class Reader:
         some = [keys[index] for index in differing]
         known = {nodes[0]: [cells[index] for index in differing]}
         for node in nodes[1:]:
-            known[node] = await self.read_at(node, some)
+            with _dropping(node):
+                known[node] = await self.read_at(node, some)
         joined = [_join_all([known[node][at] for node in nodes]) for at in range(len(some))]
         for node in nodes:
             lacking = [at for at, cell in enumerate(joined) if cell is not None and known[node][at] != cell]
             if lacking:
-                await self._write_back(node, [(some[at], joined[at]) for at in lacking])
+                with _dropping(node):
+                    await self._write_back(node, [(some[at], joined[at]) for at in lacking])
         for index, cell in zip(differing, joined, strict=True):
             cells[index] = cell
         return cells
@@ -228,17 +249,22 @@ class Reader:
     def _achieved(self, slots: tuple[Slot, ...], answered: Sequence[bytes]) -> dict[str, Any]:
         return levels.achieved(slots, set(answered), self._router.region, read=True)
 
-    def _unreachable(self, slots: tuple[Slot, ...], level: Level, failed: set[bytes]) -> WireError:
-        reachable = set(self._router.candidates(slots, failed))
-        return WireError(
-            LEVEL_UNREACHABLE,
-            f"{level} needs replicas that cannot be reached from here",
-            retry_after_ms=1000,
-            details={
-                "achieved": levels.achieved(slots, reachable, self._router.region, read=True),
-                "missing": levels.missing(level, slots, reachable, self._router.region, read=True),
-            },
-        )
+
+class _Dropped(FolkmootError):
+    """A replica that had answered failed before the read was settled; others may take its place."""
+
+    def __init__(self, node_id: bytes) -> None:
+        super().__init__(f"node {node_id.hex()} failed during a read")
+        self.node_id = node_id
+
+
+@contextmanager
+def _dropping(node_id: bytes) -> Iterator[None]:
+    """Say whose failure it is, be it the peer's, the link's or (of this node itself) the disk's."""
+    try:
+        yield
+    except FolkmootError as error:
+        raise _Dropped(node_id) from error
 
 
 def _join_all(states: Sequence[bytes | None]) -> bytes | None:

@@ -30,7 +30,7 @@ async def settled(client: Client, record: Record) -> dict[str, Any]:
 
     async def everywhere() -> bool:
         results.append(await client.put_one(record, "all"))
-        return results[-1]["status"] != "uncertain"
+        return bool(results[-1]["status"] != "uncertain")
 
     await until(everywhere, what="the record to reach all", within_s=20)
     return results[-1]
