@@ -34,7 +34,9 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "check": "Compare what a cluster acknowledged with what it has.",
     },
     "On this machine": {
+        "demo": "Watch a cluster of three regions lose a node, heal and answer.",
         "cluster": "Run, break and mend local clusters of real processes.",
+        "simulate": "Run clusters on virtual time, break them, and check what they promise.",
     },
 }
 
