@@ -7,7 +7,7 @@ nearest replica, which by now has them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import trio
@@ -96,9 +96,11 @@ class FeedReader:
             if failed.intersection(readers):
                 continue
             first = pages[readers[0]]
-            if all(page.items == first.items for page in pages.values()):
+            differing = _differing(pages.values())
+            if not differing:
                 return first
-            await self._reading.get(_keys_of(pages.values()), level, Token())
+            for start in range(0, len(differing), limits.KEYS_PER_GET):
+                await self._reading.get(differing[start : start + limits.KEYS_PER_GET], level, Token())
             settled = await self._ask_all(readers[:1], owner, account, before, limit)
             if readers[0] in settled:
                 return settled[readers[0]]
@@ -176,10 +178,17 @@ class FeedReader:
         return PackedPage(page.count, page.items, page.resume)
 
 
-def _keys_of(pages: Iterable[PackedPage]) -> list[bytes]:
-    """The cells that any of the pages shows."""
-    keys: dict[bytes, None] = {}
-    for page in pages:
-        for item in codec.unpack(array_header(page.count) + page.items):
-            keys[Record.from_wire(item["record"]).key] = None
-    return list(keys)[: limits.KEYS_PER_GET]
+def _differing(pages: Collection[PackedPage]) -> list[bytes]:
+    """The cells that some of the pages show and others do not, or not in the same state."""
+    if len({page.items for page in pages}) == 1:
+        return []
+    shown = [
+        {Record.from_wire(item["record"]).key: item["record"] for item in _items_of(page)} for page in pages
+    ]
+    keys = dict.fromkeys(key for records in shown for key in records)
+    return [key for key in keys if any(records.get(key) != shown[0].get(key) for records in shown)]
+
+
+def _items_of(page: PackedPage) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = codec.unpack(array_header(page.count) + page.items)
+    return items
