@@ -6,8 +6,6 @@ gone when both are nought.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.crdt.flag import is_on
 from folkmoot.protocol.key import KIND_AT, prefix_end
@@ -45,11 +43,13 @@ def write(transaction: Transaction, changes: dict[bytes, list[int]]) -> None:
 
 def slice_of(
     transaction: Transaction, place_prefix: bytes, first_item: bytes, last_item: bytes
-) -> Iterator[tuple[bytes, Counts]]:
-    """Post items from `first_item` to `last_item` (both included) that have counts."""
-    stop = prefix_end(place_prefix + last_item)
-    for key, row in transaction.scan(Table.COUNTS, place_prefix + first_item, stop):
-        yield key[len(place_prefix) :], unpack_counts(row)
+) -> dict[bytes, Counts]:
+    """Of the posts from `first_item` to `last_item` (both included), those that have counts: by item."""
+    start, stop = place_prefix + first_item, prefix_end(place_prefix + last_item)
+    if not transaction.last(Table.COUNTS, start, stop, 1):
+        return {}
+    rows = transaction.scan(Table.COUNTS, start, stop)
+    return {key[len(place_prefix) :]: unpack_counts(row) for key, row in rows}
 
 
 def derive(transaction: Transaction, place_prefix: bytes) -> dict[bytes, Counts]:

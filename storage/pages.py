@@ -26,18 +26,23 @@ class AuthorPage(NamedTuple):
     """Posts of one author, newest first.
 
     Attributes:
-        items: the posts' items (16 bytes each).
+        keys: the posts' cell keys.
         frames: of each, the display winner's `[payload, signature]`, encoded as it was signed.
         counts: item → likes and reposts, for those that have any.
         labels: item → frames of the labels' display winners, at most 16 a post.
         resume: the item before which the next page begins, or None when there is nothing more.
     """
 
-    items: list[bytes]
+    keys: list[bytes]
     frames: list[bytes]
     counts: dict[bytes, Counts]
     labels: dict[bytes, list[bytes]]
     resume: bytes | None
+
+    @property
+    def items(self) -> list[bytes]:
+        """The posts' items (16 bytes each)."""
+        return [key[ITEM_AT:] for key in self.keys]
 
 
 def author_page(
@@ -54,17 +59,17 @@ def author_page(
     Raises:
         StoreCorrupt: a cell is damaged.
     """
-    items, frames, resume = _posts(transaction, place, before_item, limit, bytes_max)
-    if not items:
-        return AuthorPage(items, frames, {}, {}, resume)
-    labels = _labels(transaction, place, items[-1], items[0])
+    keys, frames, resume = _posts(transaction, place, before_item, limit, bytes_max)
+    if not keys:
+        return AuthorPage(keys, frames, {}, {}, resume)
+    labels = _labels(transaction, place, keys[-1][ITEM_AT:], keys[0][ITEM_AT:])
     if labels:
-        kept = _fitting(items, frames, labels, bytes_max)
-        if kept < len(items):
-            del items[kept:], frames[kept:]
-            resume = items[-1]
-    counted = dict(counts.slice_of(transaction, place_prefix(place), items[-1], items[0]))
-    return AuthorPage(items, frames, counted, labels, resume)
+        kept = _fitting(keys, frames, labels, bytes_max)
+        if kept < len(keys):
+            del keys[kept:], frames[kept:]
+            resume = keys[-1][ITEM_AT:]
+    counted = counts.slice_of(transaction, place_prefix(place), keys[-1][ITEM_AT:], keys[0][ITEM_AT:])
+    return AuthorPage(keys, frames, counted, labels, resume)
 
 
 def _posts(
@@ -72,30 +77,30 @@ def _posts(
 ) -> tuple[list[bytes], list[bytes], bytes | None]:
     prefix = kind_prefix(place, "post")
     stop = prefix_end(prefix) if before_item is None else prefix + before_item
-    items: list[bytes] = []
+    keys: list[bytes] = []
     frames: list[bytes] = []
     size = scanned = 0
     last = None
     while scanned < PAGE_ROWS_SCANNED:
-        wanted = min(max(limit - len(items) + 1, _ROWS_AT_ONCE), PAGE_ROWS_SCANNED - scanned)
+        wanted = min(max(limit - len(keys) + 1, _ROWS_AT_ONCE), PAGE_ROWS_SCANNED - scanned)
         rows = transaction.last(Table.CELLS, prefix, stop, wanted)
         if not scanned and (whole := _plain_page(rows[:limit], bytes_max)):
             return *whole, None if len(rows) <= limit else rows[limit - 1][0][ITEM_AT:]
         for (key, _), frame in zip(rows, row_frames(rows), strict=True):
-            if len(items) == limit:
-                return items, frames, last
+            if len(keys) == limit:
+                return keys, frames, last
             if frame is not None:
                 size += len(frame)
-                if size > bytes_max and items:
-                    return items, frames, last
-                items.append(key[ITEM_AT:])
+                if size > bytes_max and keys:
+                    return keys, frames, last
+                keys.append(key)
                 frames.append(frame)
             last = key[ITEM_AT:]
         if len(rows) < wanted:
-            return items, frames, None
+            return keys, frames, None
         scanned += wanted
         stop = rows[-1][0]
-    return items, frames, last
+    return keys, frames, last
 
 
 def _plain_page(
@@ -106,7 +111,7 @@ def _plain_page(
     shown = [frame for frame in frames if frame is not None]
     if len(shown) < len(rows) or sum(map(len, shown)) > bytes_max:
         return None
-    return [key[ITEM_AT:] for key, _ in rows], shown
+    return [key for key, _ in rows], shown
 
 
 def _labels(
@@ -117,8 +122,11 @@ def _labels(
     Bounded in rows as well as per post; what is past the bound of rows belongs to the oldest of the page.
     """
     prefix = kind_prefix(place, "label")
+    start, stop = prefix + first_item, prefix_end(prefix + last_item)
     labels: dict[bytes, list[bytes]] = {}
-    rows = transaction.scan(Table.CELLS, prefix + first_item, prefix_end(prefix + last_item), reverse=True)
+    if not transaction.last(Table.CELLS, start, stop, 1):
+        return labels
+    rows = transaction.scan(Table.CELLS, start, stop, reverse=True)
     for key, row in islice(rows, PAGE_ROWS_SCANNED):
         of_post = labels.setdefault(key[ITEM_AT : ITEM_AT + POST_ITEM_BYTES], [])
         if len(of_post) < PAGE_LABELS_PER_POST:
@@ -132,13 +140,11 @@ def labels_of(transaction: Transaction, key: bytes) -> list[bytes]:
     return _labels(transaction, place, item, item).get(item, [])
 
 
-def _fitting(
-    items: list[bytes], frames: list[bytes], labels: dict[bytes, list[bytes]], bytes_max: int
-) -> int:
+def _fitting(keys: list[bytes], frames: list[bytes], labels: dict[bytes, list[bytes]], bytes_max: int) -> int:
     """How many of the posts fit with their labels; at least one."""
     size = 0
-    for index, (item, frame) in enumerate(zip(items, frames, strict=True)):
-        size += len(frame) + sum(map(len, labels.get(item, ())))
+    for index, (key, frame) in enumerate(zip(keys, frames, strict=True)):
+        size += len(frame) + sum(map(len, labels.get(key[ITEM_AT:], ())))
         if size > bytes_max and index:
             return index
-    return len(items)
+    return len(keys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -65,7 +66,8 @@ def command(
     from folkmoot.cli.cluster.life import parse_shape
     from folkmoot.cli.demo.stage import DemoPlan
 
-    shape = parse_shape(nodes, regions, None, True, ())
+    policy = importlib.resources.files("folkmoot.configs") / "policies" / "default.toml"
+    shape = parse_shape(nodes, regions, None, True, (f"gate.policy={policy}",))
     if len(shape.regions) < NODES_MIN:
         raise click.UsageError("--regions wants three or more: one is cut off, one loses a node")
     result = trio.run(partial(_play, DemoPlan(posts, shape, keep), plain, output))

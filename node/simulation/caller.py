@@ -15,7 +15,7 @@ from folkmoot.protocol.client.link_terms import PATIENT, LinkBroken
 from folkmoot.protocol.errors import TIMEOUT, FolkmootError, WireError
 
 CALL_TIMEOUT_S = 12.0
-MOVE_CHANCE = 0.2
+MOVE_CHANCE = 0.3
 
 
 class NoNode(FolkmootError):

@@ -23,7 +23,7 @@ NODE_FAULTS: Final = ("crash", "torn", "disk", "clock")
 FAULTS: Final = (*LINK_FAULTS, "partition", *NODE_FAULTS)
 
 QUIET_FIRST_S: Final = 3.0
-QUIET_LAST_FRACTION: Final = 0.1
+QUIET_LAST_S: Final = 1.0
 LENGTH_S: Final = (2.0, 30.0)
 DISK_SLOWDOWN: Final = 200.0
 CLOCK_JUMP_US: Final = 60_000_000
@@ -83,7 +83,7 @@ def schedule(
         duration_s: of the run.
         mean_gap_s: mean time between the beginnings of two episodes.
     """
-    last_s = duration_s * (1 - QUIET_LAST_FRACTION)
+    last_s = duration_s - QUIET_LAST_S
     episodes: list[Episode] = []
     at_s = QUIET_FIRST_S
     while faults and (at_s := at_s + random.expovariate(1 / mean_gap_s)) < last_s:

@@ -27,6 +27,7 @@ class Ack:
     Args:
         record: which.
         sent_s, at_s: when that was asked, and when the answer came.
+        asked: the level asked for.
         level: the level achieved, by the answer.
         session: who asked; None for a stranger who replays.
     """
@@ -34,6 +35,7 @@ class Ack:
     record: Record
     sent_s: float
     at_s: float
+    asked: str
     level: str
     session: int | None
 
@@ -74,6 +76,7 @@ class CellRead:
         key: which.
         view: what was told; None for nothing.
         sent_s, at_s: when it was asked, and when the answer came.
+        asked: the level asked for.
         level: the level achieved, by the answer.
         session: who asked.
         floor: what the session's token stood for at this key.
@@ -83,6 +86,7 @@ class CellRead:
     view: CellView | None
     sent_s: float
     at_s: float
+    asked: str
     level: str
     session: int
     floor: Clock

@@ -14,7 +14,7 @@ from folkmoot.node.simulation.determinism import run_repeatably
 from folkmoot.node.simulation.faults import FaultInjector, bring_up, schedule
 from folkmoot.node.simulation.gauges import Gauges
 from folkmoot.node.simulation.history import History
-from folkmoot.node.simulation.workload import Town, run_workload
+from folkmoot.node.simulation.workload import Town, Workload
 from folkmoot.node.simulation.world import SimulatedNode, World
 from folkmoot.storage.interface import Table
 from folkmoot.storage.rows import row_cell
@@ -125,17 +125,20 @@ async def _simulate(plan: Plan, on_progress: OnProgress) -> Report:
 
 async def _under_load(plan: Plan, world: World, history: History) -> None:
     """Let people live while things break; in the end nothing is broken any more."""
-    episodes = schedule(
-        world.random("faults"), plan.faults, plan.nodes, plan.load_s, mean_gap_s=plan.fault_gap_s
-    )
-    begun_s = trio.current_time()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(FaultInjector(world, episodes).run)
-        await run_workload(Town(world, history), plan.people, plan.pause_s, begun_s + plan.load_s)
-    world.network.links.mend_all()
-    for node in world.nodes:
-        await bring_up(world, node)
-    await world.wait_serving(world.nodes, START_S)
+    random = world.random("faults")
+    episodes = schedule(random, plan.faults, plan.nodes, plan.load_s, mean_gap_s=plan.fault_gap_s)
+    until_s = trio.current_time() + plan.load_s
+    async with trio.open_nursery() as links:
+        workload = Workload(Town(world, history), plan.people, plan.pause_s, links)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(FaultInjector(world, episodes).run)
+            nursery.start_soon(workload.live, until_s)
+        world.network.links.mend_all()
+        for node in world.nodes:
+            await bring_up(world, node)
+        await world.wait_serving(world.nodes, START_S)
+        await workload.settle()
+        links.cancel_scope.cancel()
 
 
 async def _wait_quiet(world: World) -> float | None:

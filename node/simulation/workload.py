@@ -8,10 +8,11 @@ history.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import trio
 from folkmoot.node.simulation.caller import UNANSWERED, Caller
@@ -34,15 +35,21 @@ from folkmoot.protocol.key import cell_key
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.token import Token
 
-T = TypeVar("T")
+Doing = Callable[[], Awaitable[None]]
 Place = tuple[bytes, str, bytes]
 
-LEVELS: Final = ("quorum", "quorum", "quorum", "one", "local_quorum", "each_quorum", "all")
-ATTEMPTS: Final = 8
+WRITE_LEVELS: Final = ("quorum", "quorum", "quorum", "one", "local_quorum", "each_quorum", "all")
+READ_LEVELS: Final = ("quorum", "quorum", "one", "one", "local_quorum", "each_quorum", "all")
+ATTEMPTS: Final = 2
 RETRY_S: Final = 0.25
+SETTLE_S: Final = 60.0
+RECENT_POSTS: Final = 20
 NEW_SESSION_CHANCE: Final = 0.03
 PAGE_LIMIT: Final = 20
-KEYS_PER_READ: Final = 6
+OWN_KEYS_PER_READ: Final = 3
+OTHER_KEYS_PER_READ: Final = 3
+RECENT_PLACES: Final = 60
+TOUCHED_PLACES: Final = 6
 
 
 @dataclass(slots=True)
@@ -87,30 +94,43 @@ class Person:
         self._pause_s = pause_s
         self._stamp = 0
         self._own: list[bytes] = []
-        self._flags: dict[Place, bool] = {}
+        self._switched_on: dict[Place, None] = {}
+        self._unsettled: deque[tuple[Record, str]] = deque()
+        self._touched: deque[Place] = deque(maxlen=TOUCHED_PLACES)
         self._token: bytes | None = None
         self._floor = Floor()
         self._session = town.new_session()
 
     async def live(self, until_s: float) -> None:
-        """Do things until the virtual time `until_s`."""
-        doings: list[tuple[Callable[[], Any], int]] = [
+        """Do things until the virtual time `until_s`, one of each sort to begin with."""
+        for doing in (self.post, self.post, self.edit, self.like, self.unlike, self.delete, self.read):
+            await doing()
+        doings: list[tuple[Doing, int]] = [
             (self.post, 4),
             (self.edit, 3),
             (self.delete, 1),
-            (self.like, 4),
+            (self.like, 3),
+            (self.unlike, 2),
             (self.follow, 1),
-            (self.read, 6),
+            (self.read, 7),
             (self.read_page, 2),
+            (self.settle_one, 3),
         ]
         choices = [doing for doing, weight in doings for _ in range(weight)]
-        while True:
+        while trio.current_time() < until_s:
             await trio.sleep(self._random.expovariate(1 / self._pause_s))
-            if trio.current_time() >= until_s:
-                return
             if self._random.random() < NEW_SESSION_CHANCE:
                 self._begin_session()
             await self._random.choice(choices)()
+
+    async def settle(self) -> None:
+        """Send again whatever has no certain answer yet, until it has one, or for a minute."""
+        begun_s = trio.current_time()
+        while self._unsettled and trio.current_time() - begun_s < SETTLE_S:
+            await self.settle_one()
+            await trio.sleep(RETRY_S)
+        for _ in self._unsettled:
+            self._history.count("writes never settled")
 
     # Writing.
 
@@ -134,21 +154,35 @@ class Person:
             await self._put((self._key.account, "post", item), {"deleted": True})
 
     async def like(self) -> None:
-        """Switch a like on, or one that is on off."""
+        """Like or repost something."""
         if self._town.posts:
-            author, item = self._random.choice(self._town.posts[-20:])
+            author, item = self._random.choice(self._town.posts[-RECENT_POSTS:])
             kind = self._random.choice(("like", "repost"))
-            await self._switch((author, kind, item + self._key.account))
+            await self._switch((author, kind, item + self._key.account), on=True)
+
+    async def unlike(self) -> None:
+        """Take back a like, a repost or a follow."""
+        if self._switched_on:
+            await self._switch(self._random.choice(list(self._switched_on)), on=False)
 
     async def follow(self) -> None:
-        """Follow somebody, or no longer."""
+        """Follow somebody."""
         if self._town.posts:
             author, _ = self._random.choice(self._town.posts)
-            await self._switch((self._key.account, "follow", author))
+            await self._switch((self._key.account, "follow", author), on=True)
 
-    async def _switch(self, place: Place) -> None:
-        on = not self._flags.get(place, False)
-        self._flags[place] = on
+    async def settle_one(self) -> None:
+        """Send a record again, the same bytes, whose answer was not certain; by now it may be an old one."""
+        if self._unsettled:
+            record, level = self._unsettled.popleft()
+            if not await self._try_put(record, level):
+                self._unsettled.append((record, level))
+
+    async def _switch(self, place: Place, *, on: bool) -> None:
+        if on:
+            self._switched_on[place] = None
+        else:
+            del self._switched_on[place]
         await self._put(place, {"on": on})
 
     async def _put(self, place: Place, body: dict[str, Any]) -> None:
@@ -157,13 +191,14 @@ class Person:
             self._key, kind=kind, item=item, body=body, stamp=self._next_stamp(), place=where
         )
         self._town.places[place] = None
+        self._touched.append(place)
         self._history.submitted.append(record)
-        level = self._random.choice(LEVELS)
+        level = self._random.choice(WRITE_LEVELS)
         for attempt in range(ATTEMPTS):
             if await self._try_put(record, level):
                 return
             await trio.sleep(RETRY_S * 2**attempt * self._random.uniform(0.5, 1.5))
-        self._history.count("writes given up")
+        self._unsettled.append((record, level))
 
     async def _try_put(self, record: Record, level: str) -> bool:
         """Send the record once; whether the answer settles the matter."""
@@ -178,7 +213,7 @@ class Person:
         self._history.count(f"writes {result['status']}")
         if result["status"] in KEPT:
             achieved = result["achieved"]["level"]
-            ack = Ack(record, sent_s, trio.current_time(), achieved, self._session)
+            ack = Ack(record, sent_s, trio.current_time(), level, achieved, self._session)
             self._history.acks.append(ack)
             self._town.world.trace.note(f"ack {achieved}", record.id)
             self._floor.add(record.key, {record.device: record.stamp}, achieved)
@@ -189,11 +224,13 @@ class Person:
 
     async def read(self) -> None:
         """Look at a few cells, one's own more than others'."""
-        places = list(self._town.places)
+        places = list(self._town.places)[-RECENT_PLACES:]
         if not places:
             return
-        chosen = list(dict.fromkeys(self._random.choice(places[-60:]) for _ in range(KEYS_PER_READ)))
-        level = self._random.choice(LEVELS)
+        drawn = [self._random.choice(self._touched or places) for _ in range(OWN_KEYS_PER_READ)]
+        drawn += [self._random.choice(places) for _ in range(OTHER_KEYS_PER_READ)]
+        chosen = list(dict.fromkeys(drawn))
+        level = self._random.choice(READ_LEVELS)
         sent_s, token = trio.current_time(), self._with_token()
         answer = await self._ask("record.get", {"keys": [list(p) for p in chosen], "level": level, **token})
         if answer is None:
@@ -205,16 +242,17 @@ class Person:
             key = key_of(place)
             view = None if wire is None else CellView.from_wire(wire)
             floor = self._floor.at(key, overflowed=held.at_quorum(key)) if token else {}
-            read = CellRead(key, view, sent_s, trio.current_time(), achieved, self._session, floor)
+            read = CellRead(key, view, sent_s, trio.current_time(), level, achieved, self._session, floor)
             self._history.reads.append(read)
             self._floor.add(key, {} if view is None else view.clock, achieved)
+        self._touched.extend(chosen[:1])
 
     async def read_page(self) -> None:
         """Look at what somebody has posted."""
         if not self._town.posts:
             return
         account, _ = self._random.choice(self._town.posts)
-        level = self._random.choice(LEVELS)
+        level = self._random.choice(READ_LEVELS)
         sent_s, token = trio.current_time(), self._with_token()
         answer = await self._ask(
             "feed.author", {"account": account, "level": level, "limit": PAGE_LIMIT, **token}
@@ -297,7 +335,7 @@ class Stranger:
         """Send a record that is somebody else's, as it was signed."""
         history = self._town.history
         sent_s = trio.current_time()
-        level = self._random.choice(LEVELS)
+        level = self._random.choice(WRITE_LEVELS)
         try:
             answer = await self._caller.call("record.put", {"records": [record.to_wire()], "level": level})
         except (*UNANSWERED, WireError):
@@ -307,21 +345,33 @@ class Stranger:
         history.count(f"replays {result['status']}")
         if result["status"] in KEPT:
             achieved = result["achieved"]["level"]
-            history.acks.append(Ack(record, sent_s, trio.current_time(), achieved, None))
+            history.acks.append(Ack(record, sent_s, trio.current_time(), level, achieved, None))
 
 
-async def run_workload(town: Town, people: int, pause_s: float, until_s: float) -> None:
-    """Let people live in the town until the virtual time `until_s`; returns when all have finished.
+class Workload:
+    """Everybody in a town.
 
     Args:
         town: where.
         people: how many.
         pause_s: mean time between two things one of them does.
-        until_s: when they begin nothing more.
+        nursery: where their links run.
     """
-    async with trio.open_nursery() as links:
-        async with trio.open_nursery() as living:
-            for number in range(people):
-                living.start_soon(Person(town, f"person-{number + 1}", links, pause_s).live, until_s)
-            living.start_soon(Stranger(town, links, pause_s).live, until_s)
-        links.cancel_scope.cancel()
+
+    def __init__(self, town: Town, people: int, pause_s: float, nursery: trio.Nursery) -> None:
+        names = [f"person-{number + 1}" for number in range(people)]
+        self._people = [Person(town, name, nursery, pause_s) for name in names]
+        self._stranger = Stranger(town, nursery, pause_s)
+
+    async def live(self, until_s: float) -> None:
+        """Let them live until the virtual time `until_s`; returns when all have finished."""
+        async with trio.open_nursery() as nursery:
+            for person in self._people:
+                nursery.start_soon(person.live, until_s)
+            nursery.start_soon(self._stranger.live, until_s)
+
+    async def settle(self) -> None:
+        """Let them send again what has no certain answer yet."""
+        async with trio.open_nursery() as nursery:
+            for person in self._people:
+                nursery.start_soon(person.settle)

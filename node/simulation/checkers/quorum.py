@@ -14,6 +14,7 @@ from folkmoot.node.simulation.history import QUORUM_LEVELS, Ack, CellRead, Histo
 from folkmoot.protocol.crdt import clock as clocks
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.crdt.clock import Clock
+from folkmoot.protocol.ring.levels import LEVELS
 
 
 def check(evidence: Evidence) -> Verdict:
@@ -29,6 +30,8 @@ def check(evidence: Evidence) -> Verdict:
         for read in of_key:
             _compare_with_writes(inquiry, read, acks[key])
             _compare_with_reads(inquiry, read, of_key)
+    for answer in (*evidence.history.acks, *evidence.history.reads):
+        _compare_levels(inquiry, answer)
     _compare_pages(inquiry, evidence.history)
     _compare_end(inquiry, evidence)
     return inquiry.verdict()
@@ -38,6 +41,16 @@ def meet(write_level: str, read_level: str) -> bool:
     """Whether a write and a read of these levels share a replica."""
     both = {write_level, read_level}
     return "all" in both or both <= QUORUM_LEVELS
+
+
+def _compare_levels(inquiry: Inquiry, answer: Ack | CellRead) -> None:
+    """What is answered as done has reached what was asked for; levels rise in the order they stand in."""
+    order = ("none", *LEVELS)
+    if inquiry.fails(order.index(answer.level) >= order.index(answer.asked)):
+        what = "write" if isinstance(answer, Ack) else "read"
+        inquiry.complain(
+            f"a {what} asked for {answer.asked} at {answer.sent_s:.3f} s was answered with {answer.level}"
+        )
 
 
 def _compare_with_writes(inquiry: Inquiry, read: CellRead, acks: list[Ack]) -> None:
