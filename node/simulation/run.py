@@ -14,7 +14,8 @@ from folkmoot.node.simulation.determinism import run_repeatably
 from folkmoot.node.simulation.faults import FaultInjector, bring_up, schedule
 from folkmoot.node.simulation.gauges import Gauges
 from folkmoot.node.simulation.history import History
-from folkmoot.node.simulation.workload import Town, Workload
+from folkmoot.node.simulation.town import Town
+from folkmoot.node.simulation.workload import Workload
 from folkmoot.node.simulation.world import SimulatedNode, World
 from folkmoot.storage.interface import Table
 from folkmoot.storage.rows import row_cell

@@ -1,16 +1,13 @@
-"""The workload: people with one device each, who post, edit, delete, like, follow and read, and a stranger.
+"""The workload: people with one device each, who post, edit, delete, like, follow and read.
 
 A person does one thing at a time, carries a session token, sends the same bytes again until the answer is
-certain, and now and then begins a new session. The stranger has no key: it sends other people's old records
-to any node, and old cells to replicas, as anyone may who has read them. Everything answered goes into the
-history.
+certain, and now and then begins a new session. Everything answered goes into the history.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
@@ -22,12 +19,13 @@ from folkmoot.node.simulation.history import (
     CellRead,
     CellView,
     Floor,
-    History,
     PageRead,
     ShownPost,
     key_of,
 )
-from folkmoot.node.simulation.world import SKEW_US_MAX, SimulatedWallClock, World
+from folkmoot.node.simulation.stranger import Stranger
+from folkmoot.node.simulation.town import WRITE_LEVELS, Place, Town
+from folkmoot.node.simulation.world import SKEW_US_MAX, SimulatedWallClock
 from folkmoot.protocol.bodies import make_uuid7
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.identity import SEED_BYTES, KeyPair
@@ -36,9 +34,7 @@ from folkmoot.protocol.record import Record
 from folkmoot.protocol.token import Token
 
 Doing = Callable[[], Awaitable[None]]
-Place = tuple[bytes, str, bytes]
 
-WRITE_LEVELS: Final = ("quorum", "quorum", "quorum", "one", "local_quorum", "each_quorum", "all")
 READ_LEVELS: Final = ("quorum", "quorum", "one", "one", "local_quorum", "each_quorum", "all")
 ATTEMPTS: Final = 2
 RETRY_S: Final = 0.25
@@ -50,28 +46,6 @@ OWN_KEYS_PER_READ: Final = 3
 OTHER_KEYS_PER_READ: Final = 3
 RECENT_PLACES: Final = 60
 TOUCHED_PLACES: Final = 6
-
-
-@dataclass(slots=True)
-class Town:
-    """What everybody knows: the posts there are, and the history.
-
-    Attributes:
-        posts: (author, item) of every post whose making was answered.
-        places: every cell any record was sent for.
-        sessions: how many there were.
-    """
-
-    world: World
-    history: History
-    posts: list[tuple[bytes, bytes]] = field(default_factory=list)
-    places: dict[Place, None] = field(default_factory=dict)
-    sessions: int = 0
-
-    def new_session(self) -> int:
-        """The number of a new session."""
-        self.sessions += 1
-        return self.sessions
 
 
 class Person:
@@ -305,47 +279,6 @@ class Person:
 
     def _body(self) -> dict[str, Any]:
         return {"text": f"words {self._random.getrandbits(64):x} " * self._random.randint(1, 8)}
-
-
-class Stranger:
-    """Somebody who sends again what others have written.
-
-    Args:
-        town: where.
-        nursery: where its links run.
-        pause_s: mean time between two replays.
-    """
-
-    def __init__(self, town: Town, nursery: trio.Nursery, pause_s: float) -> None:
-        self._town = town
-        self._random = town.world.random("stranger")
-        self._caller = Caller(town.world, "stranger", self._random, nursery)
-        self._pause_s = pause_s
-
-    async def live(self, until_s: float) -> None:
-        """Replay until the virtual time `until_s`."""
-        while True:
-            await trio.sleep(self._random.expovariate(1 / self._pause_s))
-            if trio.current_time() >= until_s:
-                return
-            if self._town.history.submitted:
-                await self.replay(self._random.choice(self._town.history.submitted))
-
-    async def replay(self, record: Record) -> None:
-        """Send a record that is somebody else's, as it was signed."""
-        history = self._town.history
-        sent_s = trio.current_time()
-        level = self._random.choice(WRITE_LEVELS)
-        try:
-            answer = await self._caller.call("record.put", {"records": [record.to_wire()], "level": level})
-        except (*UNANSWERED, WireError):
-            history.count("replays unanswered")
-            return
-        (result,) = answer["results"]
-        history.count(f"replays {result['status']}")
-        if result["status"] in KEPT:
-            achieved = result["achieved"]["level"]
-            history.acks.append(Ack(record, sent_s, trio.current_time(), level, achieved, None))
 
 
 class Workload:

@@ -19,6 +19,7 @@ from typing import Final, TypeVar
 
 import trio
 from folkmoot.node import daemon
+from folkmoot.node.config_values import read_address
 from folkmoot.node.environment import Environment
 from folkmoot.node.founding import found
 from folkmoot.node.settings import (
@@ -111,7 +112,7 @@ class SimulatedNode:
 
     Attributes:
         up: whether its daemon runs (it may not serve yet).
-        clients: where it serves clients; None while it does not.
+        clients, peers: where it serves clients and peers; None while it does not.
         boots: how often it was started.
     """
 
@@ -125,6 +126,7 @@ class SimulatedNode:
     disk: SimulatedDisk
     up: bool = False
     clients: Address | None = None
+    peers: Address | None = None
     boots: int = 0
     network: HostNetwork | None = None
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
@@ -184,7 +186,7 @@ class World:
         """Cut a node's power."""
         assert node.up, f"{node.name} is down already"
         node.up = False
-        node.clients = None
+        node.clients = node.peers = None
         self.trace.note(f"crash {node.name}")
         self.network.crash(node.host)
         node.disk.crash()
@@ -237,8 +239,8 @@ class World:
             with scope:
                 async with trio.open_nursery() as nursery:
                     serving = await nursery.start(partial(daemon.serve, node.config, environment))
-                    host, _, port = serving.ready.address.rpartition(":")
-                    node.clients = Address(host, int(port))
+                    node.clients = read_address(serving.ready.address)
+                    node.peers = read_address(serving.ready.peers)
                     self._serving.unpark_all()
         except Exception as error:
             # What a dying process raises is nobody's business; a living one has no reason to.

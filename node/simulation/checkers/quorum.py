@@ -30,8 +30,10 @@ def check(evidence: Evidence) -> Verdict:
         for read in of_key:
             _compare_with_writes(inquiry, read, acks[key])
             _compare_with_reads(inquiry, read, of_key)
-    for answer in (*evidence.history.acks, *evidence.history.reads):
-        _compare_levels(inquiry, answer)
+    for ack in evidence.history.acks:
+        _compare_levels(inquiry, ack)
+    for read in evidence.history.reads:
+        _compare_levels(inquiry, read)
     _compare_pages(inquiry, evidence.history)
     _compare_end(inquiry, evidence)
     return inquiry.verdict()

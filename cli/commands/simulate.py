@@ -1,0 +1,144 @@
+"""`folkmoot simulate`: whole clusters on virtual time, broken on purpose, judged, and repeatable by seed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+from folkmoot.cli import exit_codes
+from folkmoot.cli.examples import examples
+from folkmoot.cli.output import Output, json_option
+
+if TYPE_CHECKING:
+    from folkmoot.node.simulation.run import OnProgress, Plan, Report
+
+
+class SeedRange(click.ParamType[range]):
+    """`A..B`, both included."""
+
+    name = "A..B"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> range:
+        """The seeds from A to B."""
+        if isinstance(value, range):
+            return value
+        first, dots, last = str(value).partition("..")
+        if not (dots and first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
+            self.fail(f"{value!r} is not two numbers A..B with A at most B", param, ctx)
+        return range(int(first), int(last) + 1)
+
+
+@click.command(
+    epilog=examples(
+        "folkmoot simulate --seed 7",
+        "folkmoot simulate --seed 7 --nodes 3 --minutes 2 --faults crash,partition",
+        "folkmoot simulate --seeds 1..1000 --minutes 2",
+    )
+)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Decides everything.")
+@click.option("--seeds", type=SeedRange(), help="One run after another, a seed each; instead of --seed.")
+@click.option("--nodes", type=click.IntRange(1, 32), default=5, show_default=True, help="How many.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0.1, max=24 * 60),
+    default=15.0,
+    show_default=True,
+    help="Virtual time under load; a quiet end comes on top.",
+)
+@click.option(
+    "--faults",
+    default="all",
+    show_default=True,
+    metavar="LIST",
+    help="Which faults, with commas: loss, duplication, reordering, delay, partition, oneway, crash, torn, "
+    "disk, clock; or all, or none.",
+)
+@json_option
+def command(seed: int, seeds: range | None, nodes: int, minutes: float, faults: str, output: Output) -> int:
+    """Run the production daemon in a simulated world and check what it promises.
+
+    The world has its own time, network and disks, and breaks them as the seed decides; clients write and
+    read all the while. The same seed gives the same run. Ends with 1, and with the line that replays it, when
+    a promise was broken.
+    """
+    # Imported here so that `--help` need not wait for the whole node.
+    from folkmoot.node.simulation.faults import UnknownFault, parse_faults
+    from folkmoot.node.simulation.run import Plan
+
+    try:
+        chosen = parse_faults(faults)
+    except UnknownFault as error:
+        raise click.BadParameter(str(error), param_hint="--faults") from error
+    broken = 0
+    for each in seeds or (seed,):
+        plan = Plan(each, nodes, minutes, chosen)
+        report, real_s = _run(plan, output)
+        output.result(_to_json(report, real_s), _to_lines(report, real_s))
+        if not report.ok:
+            broken += 1
+            click.echo(f"replay: {replay_line(plan, faults)}", err=True)
+    return exit_codes.FAILED if broken else exit_codes.OK
+
+
+def replay_line(plan: Plan, faults: str) -> str:
+    """The command that repeats a run exactly."""
+    options = f"--seed {plan.seed} --nodes {plan.nodes} --minutes {plan.minutes:g} --faults {faults}"
+    return f"folkmoot simulate {options}"
+
+
+def _run(plan: Plan, output: Output) -> tuple[Report, float]:
+    from folkmoot.node.simulation.run import simulate
+
+    begun = time.perf_counter()
+    with _progress(plan, quiet=output.as_json) as on_progress:
+        report = simulate(plan, on_progress)
+    return report, time.perf_counter() - begun
+
+
+@contextmanager
+def _progress(plan: Plan, *, quiet: bool) -> Iterator[OnProgress]:
+    """A bar on standard error that follows virtual time, when somebody watches."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield lambda at_s: None
+        return
+    columns = (
+        TextColumn("seed {task.fields[seed]}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f} of {task.total:.0f} virtual s"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task("", total=plan.load_s, seed=plan.seed)
+        yield lambda at_s: progress.update(bar, completed=min(at_s, plan.load_s))
+
+
+def _to_json(report: Report, real_s: float) -> dict[str, Any]:
+    return {
+        "seed": report.plan.seed,
+        "trace": report.trace,
+        "simulated_s": round(report.simulated_s, 3),
+        "real_s": round(real_s, 3),
+        "checks": report.checks_to_json(),
+    }
+
+
+def _to_lines(report: Report, real_s: float) -> list[str]:
+    speed = report.simulated_s / real_s
+    lines = [
+        f"seed {report.plan.seed}: {'ok' if report.ok else 'BROKEN'}, trace {report.trace}",
+        f"  {report.simulated_s:.0f} simulated s in {real_s:.1f} s ({speed:.0f} times real time), "
+        f"{report.events} events",
+    ]
+    for verdict in report.verdicts:
+        facts = "".join(f", {name} {value}" for name, value in verdict.facts.items())
+        state = "holds" if verdict.ok else f"BROKEN, {len(verdict.complaints)} complaints"
+        lines.append(f"  {verdict.invariant:<6} {state}: {verdict.compared} comparisons{facts}")
+        lines += [f"         {complaint}" for complaint in verdict.complaints[:10]]
+    return lines
