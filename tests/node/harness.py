@@ -55,6 +55,8 @@ from tests.waiting import until
 CLUSTER = "town"
 READY_S = 20.0
 
+_item_numbers = itertools.count(1)
+
 Key = tuple[bytes, str, bytes]
 
 
@@ -69,11 +71,10 @@ class Author:
         self.device = KeyPair(number.to_bytes(32, "big"))
         self.account = self.device.account
         self._stamps = itertools.count(time.time_ns() // 1000)
-        self._items = Random(number)
 
     def item(self) -> bytes:
         """A fresh post's item."""
-        return make_uuid7(time.time_ns() // 1_000_000, self._items.getrandbits(74))
+        return make_uuid7(time.time_ns() // 1_000_000, next(_item_numbers))
 
     def record(self, kind: str, item: bytes, body: dict[str, Any], **more: Any) -> Record:
         return Record.sign(self.device, kind=kind, item=item, body=body, stamp=next(self._stamps), **more)
