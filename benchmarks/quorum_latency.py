@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -218,4 +219,4 @@ async def _main(role: str, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(_main, *sys.argv[1:])
+    trio.run(partial(_main, *sys.argv[1:]))
