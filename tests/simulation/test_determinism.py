@@ -1,0 +1,79 @@
+"""The canary for trio's private names, and the promise that a seed decides everything."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import trio
+import trio._core._run as trio_run
+from folkmoot.node.simulation.determinism import run_repeatably
+from folkmoot.node.simulation.faults import FAULTS
+from folkmoot.node.simulation.run import Plan, simulate
+
+TASKS = 12
+ROUNDS = 6
+
+SUBPROCESS = """
+from folkmoot.node.simulation.faults import FAULTS
+from folkmoot.node.simulation.run import Plan, simulate
+print(simulate(Plan(5, nodes=3, minutes=0.4, faults=FAULTS, pause_s=0.7)).trace)
+"""
+
+
+async def scheduling_order() -> list[int]:
+    """In which order tasks that are always ready are run."""
+    order: list[int] = []
+
+    async def one(number: int) -> None:
+        for _ in range(ROUNDS):
+            order.append(number)
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        for number in range(TASKS):
+            nursery.start_soon(one, number)
+    return order
+
+
+def test_the_private_names_are_there() -> None:
+    assert isinstance(trio_run._ALLOW_DETERMINISTIC_SCHEDULING, bool)
+    assert callable(trio_run._r.seed)
+
+
+def test_a_seed_decides_the_scheduling() -> None:
+    orders = [run_repeatably(scheduling_order, seed) for seed in (1, 1, 2, 3)]
+    assert orders[0] == orders[1]
+    assert len({tuple(order) for order in orders}) == 3, "trio no longer shuffles by this generator"
+
+
+def test_time_is_virtual_and_starts_at_nought() -> None:
+    async def sleep_a_year() -> tuple[float, float]:
+        begun_s = trio.current_time()
+        await trio.sleep_until(365 * 86_400.0)
+        return begun_s, trio.current_time()
+
+    assert run_repeatably(sleep_a_year, 1) == (0.0, 365 * 86_400.0)
+
+
+def test_the_switch_is_put_back() -> None:
+    before = trio_run._ALLOW_DETERMINISTIC_SCHEDULING
+    run_repeatably(scheduling_order, 1)
+    assert before == trio_run._ALLOW_DETERMINISTIC_SCHEDULING
+
+
+def test_one_seed_one_trace_under_any_hash_seed() -> None:
+    here = simulate(Plan(5, nodes=3, minutes=0.4, faults=FAULTS, pause_s=0.7))
+    elsewhere = [
+        subprocess.run(
+            [sys.executable, "-c", SUBPROCESS],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for hash_seed in ("1", "4242")
+    ]
+    assert [here.trace, here.trace] == elsewhere
+    assert here.trace != simulate(Plan(6, nodes=3, minutes=0.4, faults=FAULTS, pause_s=0.7)).trace
