@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import msgspec
 from folkmoot.protocol.errors import FolkmootError
@@ -59,7 +59,8 @@ class Line(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
-_decoder = msgspec.json.Decoder(Entry, strict=False)  # ids and authors may be numbers
+_decoder = msgspec.json.Decoder(Entry)
+_NAMES: Final = ("id", "author", "reply_to", "repost_of", "like_of", "deletion_of")
 
 
 class Source:
@@ -133,6 +134,18 @@ def parse_time_us(text: str) -> int:
 
 def _read(number: int, data: bytes) -> Line:
     try:
-        return Line(number, _decoder.decode(data))
+        try:
+            return Line(number, _decoder.decode(data))
+        except msgspec.ValidationError:
+            return Line(number, _with_numbers(msgspec.json.decode(data)))
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         return Line(number, None, f"not an entry: {error}")
+
+
+def _with_numbers(value: Any) -> Entry:
+    """The entry in `value`, whose ids and authors may be numbers."""
+    if isinstance(value, dict):
+        value = {
+            key: str(part) if key in _NAMES and type(part) is int else part for key, part in value.items()
+        }
+    return msgspec.convert(value, Entry)
