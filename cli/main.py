@@ -32,6 +32,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "feed": "Read an account's posts.",
         "import": "Bring a file of posts into a cluster.",
         "check": "Compare what a cluster acknowledged with what it has.",
+        "bench": "Measure what a cluster can do.",
     },
     "On this machine": {
         "demo": "Watch a cluster of three regions lose a node, heal and answer.",
