@@ -21,8 +21,8 @@ from folkmoot.storage.interface import Table
 from folkmoot.storage.rows import row_cell
 
 START_S = 60.0
-QUIET_S_MAX = 240.0
-QUIET_STEP_S = 2.0
+QUIET_S_MAX = 120.0
+QUIET_STEP_S = 1.0
 PROGRESS_STEP_S = 1.0
 
 OnProgress = Callable[[float], None]
@@ -104,8 +104,8 @@ async def _simulate(plan: Plan, on_progress: OnProgress) -> Report:
             background.start_soon(_tell_progress, on_progress)
             gauges = Gauges(world)
             background.start_soon(gauges.run)
-            await _under_load(plan, world, history)
-            quiet_s = await _wait_quiet(world)
+            healed_s = await _under_load(plan, world, history)
+            quiet_s = await _wait_quiet(world, healed_s)
             background.cancel_scope.cancel()
         simulated_s = trio.current_time()
         trace, events = world.trace.digest, world.trace.events
@@ -124,8 +124,8 @@ async def _simulate(plan: Plan, on_progress: OnProgress) -> Report:
     return Report(plan, trace, simulated_s, events, verdicts, history.counts)
 
 
-async def _under_load(plan: Plan, world: World, history: History) -> None:
-    """Let people live while things break; in the end nothing is broken any more."""
+async def _under_load(plan: Plan, world: World, history: History) -> float:
+    """Let people live while things break; in the end nothing is broken any more. Returns since when."""
     random = world.random("faults")
     episodes = schedule(random, plan.faults, plan.nodes, plan.load_s, mean_gap_s=plan.fault_gap_s)
     until_s = trio.current_time() + plan.load_s
@@ -138,18 +138,20 @@ async def _under_load(plan: Plan, world: World, history: History) -> None:
         for node in world.nodes:
             await bring_up(world, node)
         await world.wait_serving(world.nodes, START_S)
+        healed_s = trio.current_time()
         await workload.settle()
         links.cancel_scope.cancel()
+    return healed_s
 
 
-async def _wait_quiet(world: World) -> float | None:
-    """Wait until all replicas are equal; how long it took, or None when it took too long."""
-    begun_s = trio.current_time()
-    while trio.current_time() - begun_s < QUIET_S_MAX:
-        await trio.sleep(QUIET_STEP_S)
+async def _wait_quiet(world: World, healed_s: float) -> float | None:
+    """Wait until all replicas are equal; how long after the heal that was, or None when it took too long."""
+    until_s = trio.current_time() + QUIET_S_MAX
+    while trio.current_time() < until_s:
         cells = {node.node_id: _cells(node) for node in world.nodes}
         if equal_replicas(cells, world.ranges):
-            return trio.current_time() - begun_s
+            return trio.current_time() - healed_s
+        await trio.sleep(QUIET_STEP_S)
     return None
 
 

@@ -1,0 +1,86 @@
+"""The fault schedule is a pure function that keeps its bounds."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from folkmoot.node.simulation.faults import (
+    FAULTS,
+    Episode,
+    UnknownFault,
+    conditions_of,
+    parse_faults,
+    schedule,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+SCHEDULES = st.builds(
+    lambda seed, faults, nodes, duration_s: (
+        nodes,
+        duration_s,
+        faults,
+        schedule(Random(seed), faults, nodes, duration_s, mean_gap_s=3.0),
+    ),
+    st.integers(0, 2**32),
+    st.lists(st.sampled_from(FAULTS), unique=True),
+    st.integers(1, 7),
+    st.floats(10, 900),
+)
+
+
+@given(SCHEDULES)
+def test_every_episode_ends_before_the_run_does(made: tuple[int, float, list[str], list[Episode]]) -> None:
+    nodes, duration_s, faults, episodes = made
+    for episode in episodes:
+        assert episode.fault in faults
+        assert 0 < episode.begin_s <= episode.end_s < duration_s
+        assert episode.node < nodes
+        assert all(0 <= one < nodes and 0 <= other < nodes != one - other for one, other in episode.pairs)
+        assert all(one != other for one, other in episode.pairs)
+
+
+@given(SCHEDULES)
+def test_never_more_than_half_of_the_nodes_are_down(
+    made: tuple[int, float, list[str], list[Episode]],
+) -> None:
+    nodes, _, _, episodes = made
+    crashes = [episode for episode in episodes if episode.fault in ("crash", "torn")]
+    for crash in crashes:
+        down = [other for other in crashes if other.begin_s <= crash.begin_s <= other.end_s]
+        assert len(down) <= max(1, nodes // 2)
+        assert len({other.node for other in down}) == len(down)
+
+
+def test_the_same_generator_makes_the_same_schedule() -> None:
+    made = [schedule(Random("7/faults"), FAULTS, 5, 300, mean_gap_s=3.0) for _ in range(2)]
+    assert made[0] == made[1]
+    assert {episode.fault for episode in made[0]} == set(FAULTS)
+
+
+def test_a_partition_cuts_both_ways_and_nothing_inside_a_side() -> None:
+    episodes = schedule(Random(3), ("partition",), 5, 300, mean_gap_s=3.0)
+    for episode in episodes:
+        assert all((other, one) in episode.pairs for one, other in episode.pairs)
+        assert episode.pairs, "a partition that parts nobody"
+
+
+def test_the_end_of_one_fault_does_not_heal_another() -> None:
+    cut = Episode("partition", 0, 1, ((0, 1),), strength=0.4)
+    lossy = Episode("loss", 0, 1, ((0, 1),), strength=0.8)
+    assert conditions_of([cut, lossy]).cut and conditions_of([cut]).cut
+    assert conditions_of([lossy]).loss > 0 and not conditions_of([lossy]).cut
+    assert conditions_of([]) == conditions_of(())
+
+
+@pytest.mark.parametrize(
+    ("text", "faults"), [("all", FAULTS), ("none", ()), ("crash, loss,crash", ("crash", "loss"))]
+)
+def test_faults_by_name(text: str, faults: tuple[str, ...]) -> None:
+    assert parse_faults(text) == faults
+
+
+def test_an_unknown_fault_names_those_there_are() -> None:
+    with pytest.raises(UnknownFault, match="no fault 'gremlins'; there are loss, duplication"):
+        parse_faults("loss,gremlins")

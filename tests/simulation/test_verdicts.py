@@ -1,0 +1,73 @@
+"""A check that compared nothing has failed."""
+
+from __future__ import annotations
+
+import pytest
+from folkmoot.node.simulation.checkers import CHECKERS, convergence
+from folkmoot.node.simulation.checkers.verdict import Evidence, HeldCells, Inquiry
+from folkmoot.node.simulation.history import History
+from folkmoot.node.simulation.run import Plan, simulate
+from folkmoot.node.simulation.witness import Witness
+from folkmoot.protocol.ring.ranges import OPEN, RangeDescriptor, RangeMap, Slot
+from folkmoot.storage.memory_engine import MemoryEngine
+
+NODE = b"n" * 16
+OTHER = b"o" * 16
+
+
+def evidence(*held: HeldCells, quiet_s: float | None = 2.0) -> Evidence:
+    """A run in which nothing happened."""
+    slots = (Slot("eu", (NODE,)), Slot("us", (OTHER,)))
+    return Evidence(
+        seed="1",
+        history=History(),
+        witness=Witness(),
+        held=held,
+        ranges=RangeMap((RangeDescriptor(0, 1, OPEN, OPEN, slots),)),
+        quiet_s=quiet_s,
+        peaks={},
+        samples=0,
+    )
+
+
+def held(node_id: bytes, cells: dict[bytes, bytes]) -> HeldCells:
+    """What a node holds; its engine is not looked at."""
+    return HeldCells(f"node {node_id[:1].decode()}", node_id, MemoryEngine(), cells)
+
+
+def test_an_inquiry_without_comparisons_fails() -> None:
+    verdict = Inquiry("I5").verdict()
+    assert not verdict.ok
+    assert "nothing could be compared" in verdict.complaints[0]
+
+
+@pytest.mark.parametrize("check", CHECKERS)
+def test_no_checker_passes_a_run_in_which_nothing_happened(check: object) -> None:
+    assert callable(check)
+    verdict = check(evidence())
+    assert not verdict.ok or verdict.invariant == "errors"
+
+
+def test_a_node_that_cannot_be_compared_is_not_passed_over() -> None:
+    verdict = convergence.check(evidence(held(NODE, {b"key": b"cell"})))
+    assert "could not be compared" in verdict.complaints[0]
+
+
+def test_different_bytes_and_missing_cells_are_found() -> None:
+    one, other = held(NODE, {b"a": b"1", b"b": b"1"}), held(OTHER, {b"a": b"2"})
+    verdict = convergence.check(evidence(one, other))
+    assert len(verdict.complaints) == 2
+    assert "lacked by ['node o']" in verdict.complaints[1]
+    assert convergence.check(evidence(one, held(OTHER, dict(one.cells)))).ok
+
+
+def test_replicas_that_became_equal_too_late_are_told() -> None:
+    cells = {b"a": b"1"}
+    verdict = convergence.check(evidence(held(NODE, cells), held(OTHER, cells), quiet_s=None))
+    assert "did not become equal in the time" in verdict.complaints[0]
+
+
+def test_a_run_without_people_compares_nothing_and_fails() -> None:
+    report = simulate(Plan(1, nodes=1, minutes=0.1, people=0))
+    assert not report.ok
+    assert {verdict.invariant for verdict in report.verdicts if not verdict.ok} >= {"I5", "I6", "I9"}
