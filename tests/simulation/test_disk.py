@@ -90,9 +90,10 @@ async def test_a_crash_in_a_group_commit(
 async def test_a_closed_store_has_committed_what_waited(autojump_clock: trio.testing.MockClock) -> None:
     async with bench() as one:
         commits = one.open()
-        one.nursery.start_soon(one.write, commits, "one")
-        await trio.testing.wait_all_tasks_blocked()
-        await commits.aclose()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(one.write, commits, "one")
+            await trio.testing.wait_all_tasks_blocked()
+            await commits.aclose()
         with pytest.raises(StoreClosed):
             await commits.run(lambda transaction: None, Admission.ESSENTIAL)
         assert one.acknowledged == ["one"]
