@@ -36,6 +36,7 @@ from folkmoot.node.debug_methods import DebugMethods
 from folkmoot.node.environment import Environment
 from folkmoot.node.fault_methods import FaultMethods
 from folkmoot.node.founding import found
+from folkmoot.node.joining import Joining
 from folkmoot.node.methods import Identity, Methods
 from folkmoot.node.moderation.quota import QuotaRates, Rate
 from folkmoot.node.remembered import Remembered
@@ -149,6 +150,7 @@ class _Parts:
         """Membership, links and topology: who is there, how to reach them, who owns what."""
         config, environment = self.config, self.environment
         self.links = PeerLinks(environment.network)
+        self.joining = Joining(config.cluster.seeds)
         self.topology = TopologyHolder(
             config.cluster.id,
             self.remembered.topology() or found(config, self.service.account),
@@ -263,7 +265,7 @@ class _Parts:
             await self.topology.begin()
             await nursery.start(self.membership.run)
             nursery.start_soon(supervise, "topology", partial(self.topology.follow, self.membership))
-            await self.topology.wait_learned()
+            await self.joining.wait(self.topology.wait_learned)
             for name, child in (
                 ("watcher", self.watcher.run),
                 ("hinter", self.hinter.run),
@@ -297,7 +299,8 @@ class _Parts:
         params = {"payload": payload}
         timeout_s = limits.REQUEST_TIMEOUT_S
         if node_id is None or self.membership.address_of(node_id) != address:
-            answer = await self.links.call_address(address, "gossip.push_pull", params, timeout_s)
+            with self.joining.asking(address):
+                answer = await self.links.call_address(address, "gossip.push_pull", params, timeout_s)
         else:
             answer = await self.links.call(node_id, "gossip.push_pull", params, timeout_s)
         payload_back: bytes = answer["payload"]

@@ -363,12 +363,18 @@ class MembershipActor:
                 if error.kind is CONFLICT:
                     self._traffic.datagrams_repeated += 1
                 else:
-                    self._traffic.datagrams_refused += 1
+                    self._refuse(source, error)
                 continue
             self._traffic.datagrams_opened += 1
             event = events.DatagramReceived(opened.sender, Endpoint(*source), spoken)
             if not self._mail_nowait(event):
                 self._traffic.datagrams_shed += 1
+
+    def _refuse(self, source: Address, error: WireError) -> None:
+        """Count a datagram that is not for us, and say so ever less often: anyone may send rubbish."""
+        self._traffic.datagrams_refused = refused = self._traffic.datagrams_refused + 1
+        if refused & (refused - 1) == 0:
+            log.warning("refused datagram %d, from %s: %s", refused, source, error.message)
 
     async def _measure_lag(self) -> None:
         while True:

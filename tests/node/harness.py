@@ -127,6 +127,11 @@ class Node:
         return self._running
 
     @property
+    def started(self) -> bool:
+        """Whether it serves clients."""
+        return self._running is not None
+
+    @property
     def parts(self) -> Any:
         """The node's insides, for what no client and no peer can ask."""
         return self.running._parts
@@ -261,7 +266,7 @@ class Town:
     def __init__(self, nodes: Sequence[Node], ca: Path | None, nursery: trio.Nursery) -> None:
         self.nodes = list(nodes)
         self._dialler = Dialler(ca)
-        self._nursery = nursery
+        self.nursery = nursery
 
     def __getitem__(self, index: int) -> Node:
         return self.nodes[index]
@@ -273,11 +278,11 @@ class Town:
             cluster = msgspec.structs.replace(node.config.cluster, seeds=seeds)
             node.config = msgspec.structs.replace(node.config, cluster=cluster)
             with trio.fail_after(READY_S):
-                await self._nursery.start(node.run)
+                await self.nursery.start(node.run)
         await self.all_alive()
 
     def running(self) -> list[Node]:
-        return [node for node in self.nodes if node._running is not None]
+        return [node for node in self.nodes if node.started]
 
     async def all_alive(self) -> None:
         """Wait until every running node holds every other one alive."""
@@ -341,7 +346,7 @@ def lay_out(
         tls: whether nodes and clients speak TLS.
         sections: further sections of every node's configuration.
     """
-    source, ring, founders, homes = Random(7), None, [], []
+    source, ring, founders, homes = Random(str(directory)), None, [], []
     for number in range(nodes):
         home = DataDirectory(directory / f"node-{number + 1}")
         home.create(source, ring)
