@@ -50,7 +50,9 @@ def command() -> None:
 @click.option(
     "--level", type=click.Choice(LEVELS), default="quorum", show_default=True, help="What a write waits for."
 )
-@click.option("--seconds", type=click.FloatRange(min=0.1), default=10.0, show_default=True)
+@click.option(
+    "--seconds", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="How long to measure."
+)
 @click.option(
     "--rate",
     type=click.FloatRange(min=0.1),
@@ -59,7 +61,9 @@ def command() -> None:
 @click.option(
     "--batch", type=click.IntRange(1, RECORDS_PER_PUT), default=64, show_default=True, help="Posts a request."
 )
-@click.option("--connections", type=click.IntRange(1, 256), default=4, show_default=True)
+@click.option(
+    "--connections", type=click.IntRange(1, 256), default=4, show_default=True, help="How many clients."
+)
 @click.option(
     "--window",
     type=click.IntRange(1, INFLIGHT_PER_CONNECTION),

@@ -35,7 +35,13 @@ NODES_MAX = 9
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="A file of posts, as `import` reads it. [default: a conversation of our own]",
 )
-@click.option("--nodes", type=click.IntRange(NODES_MIN, NODES_MAX), default=3, show_default=True)
+@click.option(
+    "--nodes",
+    type=click.IntRange(NODES_MIN, NODES_MAX),
+    default=3,
+    show_default=True,
+    help="How many processes.",
+)
 @click.option("--regions", default="eu,us,ap", show_default=True, help="Three or more; dealt out in turn.")
 @click.option("--keep", is_flag=True, help="Leave the cluster running, and say how to reach it.")
 @click.option("--plain", is_flag=True, help="Lines instead of a live view, on a terminal too.")
