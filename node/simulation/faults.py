@@ -19,12 +19,13 @@ from folkmoot.node.simulation.world import SimulatedNode, World
 from folkmoot.protocol.errors import FolkmootError
 
 LINK_FAULTS: Final = ("loss", "duplication", "reordering", "delay", "oneway")
-NODE_FAULTS: Final = ("crash", "torn", "disk", "clock")
+DOWN_FAULTS: Final = ("crash", "torn", "restart")
+NODE_FAULTS: Final = (*DOWN_FAULTS, "disk", "clock")
 FAULTS: Final = (*LINK_FAULTS, "partition", *NODE_FAULTS)
 
 QUIET_FIRST_S: Final = 3.0
 QUIET_LAST_S: Final = 1.0
-LENGTH_S: Final = (2.0, 30.0)
+LENGTH_S: Final = (1.0, 45.0)
 DISK_SLOWDOWN: Final = 200.0
 CLOCK_JUMP_US: Final = 60_000_000
 EXTRA_S: Final = 0.4
@@ -109,12 +110,12 @@ def _episode(random: Random, fault: str, node_count: int, begin_s: float, end_s:
 
 def _too_many_down(episodes: Iterable[Episode], new: Episode, node_count: int) -> bool:
     """Whether more than half of the nodes could be down at once, or one be crashed twice."""
-    if new.fault not in ("crash", "torn"):
+    if new.fault not in DOWN_FAULTS:
         return False
     others = {
         episode.node
         for episode in episodes
-        if episode.fault in ("crash", "torn") and episode.end_s + 1.0 >= new.begin_s
+        if episode.fault in DOWN_FAULTS and episode.end_s + 1.0 >= new.begin_s
     }
     return new.node in others or len(others) >= max(1, node_count // 2)
 
@@ -142,19 +143,21 @@ class FaultInjector:
         await trio.sleep_until(episode.begin_s)
         self._world.trace.note(f"fault {episode.fault} begins")
         self._under_way.append(episode)
-        self._begin(episode)
+        await self._begin(episode)
         await trio.sleep_until(episode.end_s)
         self._world.trace.note(f"fault {episode.fault} ends")
         self._under_way.remove(episode)
         await self._end(episode)
 
-    def _begin(self, episode: Episode) -> None:
+    async def _begin(self, episode: Episode) -> None:
         if episode.node < 0:
             self._apply_to_links()
             return
         node = self._world.nodes[episode.node]
         if episode.fault == "crash" and node.up:
             self._world.crash(node)
+        elif episode.fault == "restart" and node.clients is not None:
+            await self._world.stop(node)
         elif episode.fault == "torn":
             early = episode.strength < 0.55
             node.disk.crash_point = CrashPoint.BEFORE_COMMIT if early else CrashPoint.BEFORE_ACKNOWLEDGEMENT
@@ -168,7 +171,7 @@ class FaultInjector:
             self._apply_to_links()
             return
         node = self._world.nodes[episode.node]
-        if episode.fault in ("crash", "torn"):
+        if episode.fault in DOWN_FAULTS:
             node.disk.crash_point = None
             await bring_up(self._world, node)
         elif episode.fault == "disk":

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import trio
+from folkmoot.node.simulation.caller import UNANSWERED, Caller
 from folkmoot.node.simulation.checkers import CHECKERS
 from folkmoot.node.simulation.checkers.convergence import equal_replicas
-from folkmoot.node.simulation.checkers.verdict import Evidence, HeldCells, Verdict
+from folkmoot.node.simulation.checkers.verdict import Evidence, HeldCells, Quiet, Verdict
 from folkmoot.node.simulation.determinism import run_repeatably
 from folkmoot.node.simulation.faults import FaultInjector, bring_up, schedule
 from folkmoot.node.simulation.gauges import Gauges
@@ -17,6 +18,7 @@ from folkmoot.node.simulation.history import History
 from folkmoot.node.simulation.town import Town
 from folkmoot.node.simulation.workload import Workload
 from folkmoot.node.simulation.world import SimulatedNode, World
+from folkmoot.protocol.errors import WireError
 from folkmoot.storage.interface import Table
 from folkmoot.storage.rows import row_cell
 
@@ -105,7 +107,7 @@ async def _simulate(plan: Plan, on_progress: OnProgress) -> Report:
             gauges = Gauges(world)
             background.start_soon(gauges.run)
             healed_s = await _under_load(plan, world, history)
-            quiet_s = await _wait_quiet(world, healed_s)
+            quiet = await _wait_quiet(world, healed_s)
             background.cancel_scope.cancel()
         simulated_s = trio.current_time()
         trace, events = world.trace.digest, world.trace.events
@@ -115,7 +117,7 @@ async def _simulate(plan: Plan, on_progress: OnProgress) -> Report:
         witness=world.witness,
         held=tuple(_held(node) for node in world.nodes),
         ranges=world.ranges,
-        quiet_s=quiet_s,
+        quiet=quiet,
         peaks=gauges.peaks(),
         samples=gauges.samples,
         errors=tuple(world.errors),
@@ -144,21 +146,43 @@ async def _under_load(plan: Plan, world: World, history: History) -> float:
     return healed_s
 
 
-async def _wait_quiet(world: World, healed_s: float) -> float | None:
-    """Wait until all replicas are equal; how long after the heal that was, or None when it took too long."""
-    until_s = trio.current_time() + QUIET_S_MAX
-    while trio.current_time() < until_s:
-        cells = {node.node_id: _cells(node) for node in world.nodes}
-        if equal_replicas(cells, world.ranges):
-            return trio.current_time() - healed_s
-        await trio.sleep(QUIET_STEP_S)
-    return None
+async def _wait_quiet(world: World, healed_s: float) -> Quiet:
+    """Wait until all replicas are equal and every node holds every other alive, or for too long."""
+    agreed_s = equal_s = None
+    async with trio.open_nursery() as links:
+        observer = Caller(world, "observer", world.random("observer"), links)
+        while trio.current_time() - healed_s < QUIET_S_MAX and (agreed_s is None or equal_s is None):
+            if equal_s is None and equal_replicas(_cells_by_node(world), world.ranges):
+                equal_s = trio.current_time() - healed_s
+            if agreed_s is None and await _all_alive(world, observer):
+                agreed_s = trio.current_time() - healed_s
+            await trio.sleep(QUIET_STEP_S)
+        links.cancel_scope.cancel()
+    return Quiet(equal_s, agreed_s)
+
+
+async def _all_alive(world: World, observer: Caller) -> bool:
+    """Whether every node tells that all nodes are alive."""
+    for node in world.nodes:
+        try:
+            link = await observer.open(node)
+            status = await link.call("cluster.status", {})
+        except (*UNANSWERED, WireError):
+            return False
+        link.close()
+        if any(member["state"] != "alive" for member in status["nodes"]):
+            return False
+    return True
 
 
 async def _tell_progress(on_progress: OnProgress) -> None:
     while True:
         on_progress(trio.current_time())
         await trio.sleep(PROGRESS_STEP_S)
+
+
+def _cells_by_node(world: World) -> dict[bytes, dict[bytes, bytes]]:
+    return {node.node_id: _cells(node) for node in world.nodes}
 
 
 def _cells(node: SimulatedNode) -> dict[bytes, bytes]:

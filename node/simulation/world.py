@@ -114,6 +114,7 @@ class SimulatedNode:
         up: whether its daemon runs (it may not serve yet).
         clients, peers: where it serves clients and peers; None while it does not.
         boots: how often it was started.
+        running: the daemon of the latest boot that served.
     """
 
     name: str
@@ -128,7 +129,7 @@ class SimulatedNode:
     clients: Address | None = None
     peers: Address | None = None
     boots: int = 0
-    network: HostNetwork | None = None
+    running: daemon.RunningNode | None = None
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     ended: trio.Event = field(default_factory=trio.Event)
 
@@ -178,9 +179,8 @@ class World:
         node.up = True
         node.boots += 1
         node.scope, node.ended = trio.CancelScope(), trio.Event()
-        node.network = self.network.boot(node.host, node.node_id)
         self.trace.note(f"boot {node.name} {node.boots}")
-        self._nursery.start_soon(self._run, node, node.network)
+        self._nursery.start_soon(self._run, node, self.network.boot(node.host, node.node_id))
 
     def crash(self, node: SimulatedNode) -> None:
         """Cut a node's power."""
@@ -192,8 +192,21 @@ class World:
         node.disk.crash()
         node.scope.cancel()
 
+    async def stop(self, node: SimulatedNode) -> None:
+        """Stop a node in good order, as a signal does."""
+        assert node.up and node.running is not None, f"{node.name} does not run"
+        self.trace.note(f"stop {node.name}")
+        node.clients = node.peers = None
+        with trio.fail_after(DEATH_S_MAX):
+            await node.running.drain()
+            node.scope.cancel()
+            await node.ended.wait()
+        if node.up:  # and no crash overtook it
+            node.up = False
+            self.network.crash(node.host)
+
     async def restart(self, node: SimulatedNode) -> None:
-        """Boot a crashed node again, once its tasks are gone."""
+        """Boot a node that is down again, once its tasks are gone."""
         with trio.fail_after(DEATH_S_MAX):
             await node.ended.wait()
         self.start(node)
@@ -239,6 +252,7 @@ class World:
             with scope:
                 async with trio.open_nursery() as nursery:
                     serving = await nursery.start(partial(daemon.serve, node.config, environment))
+                    node.running = serving
                     node.clients = read_address(serving.ready.address)
                     node.peers = read_address(serving.ready.peers)
                     self._serving.unpark_all()

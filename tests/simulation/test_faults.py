@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 from folkmoot.node.simulation.faults import (
+    DOWN_FAULTS,
     FAULTS,
     Episode,
     UnknownFault,
@@ -46,7 +47,7 @@ def test_never_more_than_half_of_the_nodes_are_down(
     made: tuple[int, float, list[str], list[Episode]],
 ) -> None:
     nodes, _, _, episodes = made
-    crashes = [episode for episode in episodes if episode.fault in ("crash", "torn")]
+    crashes = [episode for episode in episodes if episode.fault in DOWN_FAULTS]
     for crash in crashes:
         down = [other for other in crashes if other.begin_s <= crash.begin_s <= other.end_s]
         assert len(down) <= max(1, nodes // 2)

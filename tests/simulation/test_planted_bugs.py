@@ -72,7 +72,8 @@ def test_i3_neither_hints_nor_repair(monkeypatch: Plant) -> None:
     monkeypatch.setattr(Hinter, "run", idle)
     monkeypatch.setattr(Repairer, "run", idle)
     report = first_broken("I3", busy)
-    assert "did not become equal" in complaints_of(report, "I3")
+    assert "has 2 states" in complaints_of(report, "I3")
+    assert "equal_s was never reached" in complaints_of(report, "I11")
 
 
 def test_i5_an_acknowledgement_before_the_other_replica_has_it(monkeypatch: Plant) -> None:

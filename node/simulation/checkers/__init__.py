@@ -13,6 +13,7 @@ from folkmoot.node.simulation.checkers import (
     no_return,
     quorum,
     recomputation,
+    recovery,
     sessions,
 )
 from folkmoot.node.simulation.checkers.verdict import Evidence, Verdict
@@ -24,6 +25,7 @@ CHECKERS: Final[tuple[Callable[[Evidence], Verdict], ...]] = (
     no_return.check,
     sessions.check,
     recomputation.check,
+    recovery.check,
     bounds.check,
     errors.check,
 )

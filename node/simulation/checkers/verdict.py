@@ -91,6 +91,19 @@ class HeldCells:
 
 
 @dataclass(frozen=True, slots=True)
+class Quiet:
+    """How long after the heal it took, in virtual seconds; None when it took too long.
+
+    Args:
+        equal_s: until all replicas were equal.
+        agreed_s: until every node held every other alive.
+    """
+
+    equal_s: float | None
+    agreed_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What the checkers judge.
 
@@ -100,7 +113,7 @@ class Evidence:
         witness: what was committed.
         held: what the nodes hold in the end, after the quiet.
         ranges: who should hold what.
-        quiet_s: how long it took until all replicas were equal; None when they never were.
+        quiet: how long it took to recover.
         peaks: the greatest each bounded thing ever was, with its bound.
         samples: how often the nodes were asked for those.
         errors: what living nodes logged as errors, or ended with.
@@ -111,7 +124,7 @@ class Evidence:
     witness: Witness
     held: tuple[HeldCells, ...]
     ranges: RangeMap
-    quiet_s: float | None
+    quiet: Quiet
     peaks: Mapping[str, tuple[int, int]]
     samples: int
     errors: tuple[str, ...] = ()
