@@ -30,13 +30,26 @@ def missing(names: set[str], text: str) -> set[str]:
 
 
 def broken_links(path: str, text: str) -> list[str]:
-    """Relative links that lead nowhere."""
+    """Relative links that lead nowhere: to no file, or to no heading of one."""
     folder = (ROOT / path).parent
-    return [
-        f"{path}: {target}"
-        for target in LINK.findall(text)
-        if "://" not in target and not (folder / target.split("#")[0]).exists()
-    ]
+    broken = []
+    for target in LINK.findall(text):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        file = folder / name
+        page = text if not name else file.read_text(encoding="utf-8") if file.is_file() else ""
+        if (name and not file.exists()) or (anchor and anchor not in anchors(page)):
+            broken.append(f"{path}: {target}")
+    return broken
+
+
+def anchors(text: str) -> set[str]:
+    """The names under which a page's headings can be linked to."""
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)$", FENCED.sub("", text), re.M)
+    }
 
 
 @pytest.mark.parametrize("name", pages())
@@ -87,6 +100,6 @@ def test_these_checks_can_fail() -> None:
     assert missing({"record.put", "ping", "busy"}, "`record.put {…}` and `pinging`, busy") == {"ping", "busy"}
     assert missing({"put"}, "`record.put`") == {"put"}
     assert missing({"ping", "busy"}, "```\nping\n```\nthen `busy`") == {"ping"}
-    assert broken_links("docs/a.md", "[here](../README.md#x) [there](nowhere.md)") == [
-        "docs/a.md: nowhere.md"
-    ]
+    assert broken_links("docs/a.md", "[here](../README.md) [there](nowhere.md)") == ["docs/a.md: nowhere.md"]
+    page = "# One, `two.three`\n[up](#one-twothree) [down](#four) [out](../README.md#nothing)"
+    assert broken_links("docs/a.md", page) == ["docs/a.md: #four", "docs/a.md: ../README.md#nothing"]
