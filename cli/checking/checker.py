@@ -211,7 +211,7 @@ class Checker:
         replicas = [self._replicas.reached[node] for node in owner.nodes()]
         judgement = Judgement()
         promised = deque(keys)
-        async for end, cells in _side_by_side(replicas, owner.start, owner.end):
+        async for end, cells in side_by_side(replicas, owner.start, owner.end):
             present = set().union(*cells.values())
             while promised and (end is None or promised[0] <= end):
                 present.add(promised.popleft())
@@ -238,7 +238,7 @@ class Checker:
                 nursery.start_soon(read, clients[index % len(clients)])
 
 
-async def _side_by_side(
+async def side_by_side(
     replicas: Sequence[Replica], start: bytes, end: bytes
 ) -> AsyncIterator[tuple[bytes | None, dict[str, dict[bytes, bytes]]]]:
     """Stretches of a range with every replica's cells in them, by name and key.

@@ -62,7 +62,8 @@ def command(
     one reply_to or repost_of, the id of an earlier line. Every author gets a key derived from one master key,
     so importing the same file again stores nothing twice, and an interrupted import goes on where it was.
 
-    Exit code 3 says that some records were refused, or not kept as widely as asked; the report lists them.
+    Exit code 3 says that some records were refused, or that the level was not reached for a minute, which ends
+    the import; the report lists them.
     """
     import trio
 
@@ -114,9 +115,11 @@ async def _import(
         "report": str(result.report) if result.report else None,
     }
     output.result(value, _text(value))
+    if result.tally.uncertain:
+        return DEGRADED
     if result.stopped:
         return INTERRUPTED
-    return DEGRADED if result.tally.refused or result.tally.uncertain else OK
+    return DEGRADED if result.tally.refused else OK
 
 
 async def _stop_on_signal(signals: AsyncIterator[int], importer: Any, output: Output) -> None:
@@ -132,7 +135,9 @@ def _text(value: dict[str, Any]) -> list[str]:
     if value["resumed"]:
         lines.append(f"{value['resumed']:,} lines had been settled by an earlier run")
     if value["unreferenced"]:
-        lines.append(f"{value['unreferenced']:,} posts refer to a line that was skipped, or is not in the file before them")
+        lines.append(
+            f"{value['unreferenced']:,} posts refer to a line that was skipped, or is not in the file before them"
+        )
     lines += [f"  {count:,} × {reason}" for reason, count in list(value["reasons"].items())[:10]]
     if value["report"]:
         lines.append(f"each of them is listed in {value['report']}")

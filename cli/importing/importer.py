@@ -66,7 +66,7 @@ class ImportResult:
     Args:
         tally: what was done.
         seconds: how long it took.
-        stopped: whether it was asked to stop before its end.
+        stopped: whether it ended before its end: it was asked to, or a level was not reached for too long.
         journal: of the acknowledgements.
         report: of what was not simply stored; None when there is nothing to list.
     """
@@ -156,6 +156,8 @@ class Importer:
             async for batch in inbox:
                 complete = await sender.send(batch)
                 keeper.settled(batch, complete=complete)
+                # What the cluster cannot do for one batch it will not do for the next.
+                self._stopping = self._stopping or not complete
 
     def _batches(self, source: Source, report: Report, resumed_line: int) -> Iterator[Batch]:
         """The records of the source after `resumed_line`, signed as they are asked for."""

@@ -111,6 +111,13 @@ async def test_what_stays_uncertain_is_listed_not_journalled_and_resumed_from(
     assert checkpoint(wanted) is None
 
 
+async def test_a_level_that_cannot_be_reached_ends_it(tmp_path: Path, autojump_clock: Any) -> None:
+    wanted = plan(tmp_path, lines=100)
+    result = await run(ScriptedClient(uncertain_for("words 3")), wanted)
+    assert result.stopped and result.tally.uncertain == 1 and checkpoint(wanted) == 0
+    assert trio.current_time() < 2 * PATIENCE_S
+
+
 async def test_a_slow_quota_is_waited_for_however_long(tmp_path: Path, autojump_clock: Any) -> None:
     limited = with_first("refused", name="rate_limited", message="slower", retryable=True)
     client = ScriptedClient(*[limited] * 400, all_stored)
