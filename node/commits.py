@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import trio
-from folkmoot.storage.errors import CommitFailed
-from folkmoot.storage.group import Completion
+from folkmoot.protocol.errors import WireError
+from folkmoot.storage.errors import CommitFailed, StorageError
+from folkmoot.storage.group import Completion, Job
 from folkmoot.storage.store import Store
 from folkmoot.storage.transaction import Admission, WriteTransaction
 from folkmoot.storage.writer import WriterThread
@@ -16,6 +17,8 @@ from folkmoot.storage.writer import WriterThread
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+INLINE_ROWS: Final = 16
 
 
 class Commits(Protocol):
@@ -69,6 +72,7 @@ class ThreadCommits:
         self.store = store
         self._token = trio.lowlevel.current_trio_token()
         self._writer = WriterThread(store, self._deliver)
+        self._gathered: list[Job] = []
         self._failure: CommitFailed | None = None
         self._failed = trio.Event()
 
@@ -88,14 +92,42 @@ class ThreadCommits:
             outcome[:] = result, error
             ended.set()
 
-        self._writer.submit(job, admission, done, rows=rows, urgent=urgent)
         # The commit cannot be taken back, so its answer is waited for even by a task that is cancelled.
         with trio.CancelScope(shield=True):
+            if urgent:
+                self._writer.submit(job, admission, done, rows=rows, urgent=True)
+            else:
+                await self._gather(Job(job, admission, done, rows))
             await ended.wait()
         result, error = outcome
         if error is not None:
             raise error
         return result  # type: ignore[no-any-return]
+
+    async def _gather(self, job: Job) -> None:
+        """Commit `job` with what other tasks bring in the same turn of the loop; the first does it for all.
+
+        Few rows are committed here while the writer is idle: a commit holds up the loop, but what arrives
+        meanwhile is then committed together, so it delays nobody for longer than a group would.
+        """
+        self._gathered.append(job)
+        if len(self._gathered) > 1:
+            return
+        await trio.lowlevel.checkpoint()
+        jobs, self._gathered = self._gathered, []
+        try:
+            few = sum(each.rows for each in jobs) <= INLINE_ROWS
+            completions = self._writer.commit_now(jobs) if few else None
+        except CommitFailed as failure:
+            completions = [Completion(each, None, failure) for each in jobs]
+        if completions is not None:
+            self._tell_all(completions)
+            return
+        for each in jobs:
+            try:
+                self._writer.submit(each.run, each.admission, each.done, rows=each.rows)
+            except (WireError, StorageError) as error:
+                each.done(None, error)
 
     async def watch(self) -> None:
         """See `Commits`."""

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from folkmoot.node.accounts import AccountKeys
 from folkmoot.node.contracts import Origin, Put, PutResult
 from folkmoot.node.environment import Environment
+from folkmoot.node.signatures import check_signatures
 from folkmoot.protocol import limits
 from folkmoot.protocol.bodies import post_time_ms
 from folkmoot.protocol.errors import BAD_REQUEST, BAD_SIGNATURE, BUSY, REVOKED_KEY, WireError
@@ -23,11 +24,10 @@ from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.moderation.label import KIND as LABEL
 from folkmoot.protocol.moderation.label import Label
 from folkmoot.protocol.moderation.verdict import Action, Verdict
-from folkmoot.protocol.record import Record, signature_holds
+from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.token import Token
 
-VERIFY_INLINE_MAX = 2
 BUSY_RETRY_MS = 100
 
 
@@ -140,12 +140,7 @@ class Intake:
 
     async def _verify(self, entries: Sequence[_Entry]) -> None:
         records = [entry.record for entry in entries if entry.record is not None and entry.error is None]
-
-        def holds() -> list[bool]:
-            return [signature_holds(r.device, r.signature, r.payload) for r in records]
-
-        small = len(records) <= VERIFY_INLINE_MAX
-        verdicts = iter(holds() if small else await self._environment.executor.run(holds))
+        verdicts = iter(await check_signatures(records, self._environment.executor))
         for entry in entries:
             if entry.record is not None and entry.error is None and not next(verdicts):
                 entry.error = WireError(BAD_SIGNATURE, "the signature does not fit payload and signer")

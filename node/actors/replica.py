@@ -27,6 +27,7 @@ from folkmoot.node.contracts import (
     nodes_of,
 )
 from folkmoot.node.environment import Executor, WallClock
+from folkmoot.node.signatures import check_signatures
 from folkmoot.node.tally import AckTally
 from folkmoot.protocol import limits
 from folkmoot.protocol.crdt.cell import Cell
@@ -39,7 +40,6 @@ from folkmoot.protocol.errors import (
 )
 from folkmoot.protocol.feed.pages import PackedPage, pack_item, pack_page, pack_plain_page
 from folkmoot.protocol.key import held_key, kind_prefix, prefix_end
-from folkmoot.protocol.record import signature_holds
 from folkmoot.protocol.ring import levels
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
@@ -207,7 +207,8 @@ class Replica:
         for key, cell in zip(batch.keys, cells, strict=True):
             if key not in (cell.key, held_key(cell.key)):
                 raise WireError(BAD_REQUEST, "a cell was sent under another cell's key")
-        if not await self._executor.run(lambda: all(map(_signatures_hold, cells))):
+        records = [record for cell in cells for record in cell.records()]
+        if not all(await check_signatures(records, self._executor)):
             raise WireError(BAD_REQUEST, "a cell holds a record whose signature does not hold")
 
         def job(transaction: WriteTransaction) -> int:
@@ -282,10 +283,6 @@ def stale(owner: RangeDescriptor) -> WireError:
         retry_after_ms=50,
         details={"range": owner.id, "epoch": owner.epoch},
     )
-
-
-def _signatures_hold(cell: Cell) -> bool:
-    return all(signature_holds(r.device, r.signature, r.payload) for r in cell.records())
 
 
 def _result(outcome: _Outcome, told: _Told | None) -> PutResult:
