@@ -62,8 +62,8 @@ def command(
     one reply_to or repost_of, the id of an earlier line. Every author gets a key derived from one master key,
     so importing the same file again stores nothing twice, and an interrupted import goes on where it was.
 
-    Exit code 3 says that some records were refused, or that the level was not reached for a minute, which ends
-    the import; the report lists them.
+    Exit code 3 says that some records were refused, or that the level was not reached for a minute, which
+    ends the import; the report lists them.
     """
     import trio
 
@@ -136,7 +136,7 @@ def _text(value: dict[str, Any]) -> list[str]:
         lines.append(f"{value['resumed']:,} lines had been settled by an earlier run")
     if value["unreferenced"]:
         lines.append(
-            f"{value['unreferenced']:,} posts refer to a line that was skipped, or is not in the file before them"
+            f"{value['unreferenced']:,} posts refer to a line that was skipped, or does not come before them"
         )
     lines += [f"  {count:,} × {reason}" for reason, count in list(value["reasons"].items())[:10]]
     if value["report"]:
