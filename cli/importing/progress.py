@@ -42,9 +42,16 @@ async def show_progress(tally: Tally, name: str, size_bytes: int) -> None:
     with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as progress:
         task = progress.add_task(name, total=size_bytes, told="")
         began = trio.current_time()
-        while True:
+
+        def draw() -> None:
             seconds = max(trio.current_time() - began, REFRESH_S)
             sent = tally.acknowledged + tally.refused + tally.uncertain
             told = f"{tally.acknowledged:,} acknowledged, {sent / seconds:,.0f}/s"
             progress.update(task, completed=tally.bytes_read, told=told, refresh=True)
-            await trio.sleep(REFRESH_S)
+
+        try:
+            while True:
+                draw()
+                await trio.sleep(REFRESH_S)
+        finally:
+            draw()
