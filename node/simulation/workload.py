@@ -45,6 +45,9 @@ PAGE_LIMIT: Final = 20
 OWN_KEYS_PER_READ: Final = 3
 OTHER_KEYS_PER_READ: Final = 3
 RECENT_PLACES: Final = 60
+# What the policy has something to say to: it labels the first, holds the second and refuses the third.
+JUDGED_PHRASES: Final = ("cheap followers", "make money fast", "send me your private key")
+PHRASES: Final = ("good morning",) * 12 + JUDGED_PHRASES
 TOUCHED_PLACES: Final = 6
 
 
@@ -192,7 +195,9 @@ class Person:
             self._town.world.trace.note(f"ack {achieved}", record.id)
             self._floor.add(record.key, {record.device: record.stamp}, achieved)
             return True
-        return result["status"] == "refused" and not result["error"]["retryable"]
+        if result["status"] == "refused":
+            return not result["error"]["retryable"]
+        return bool(result["status"] == "held")
 
     # Reading.
 
@@ -278,7 +283,8 @@ class Person:
         return self._stamp
 
     def _body(self) -> dict[str, Any]:
-        return {"text": f"words {self._random.getrandbits(64):x} " * self._random.randint(1, 8)}
+        phrase = self._random.choice(PHRASES)
+        return {"text": f"{phrase} {self._random.getrandbits(64):x} " * self._random.randint(1, 8)}
 
 
 class Workload:

@@ -18,6 +18,7 @@ from random import Random
 from typing import Final, TypeVar
 
 import trio
+from folkmoot import configs
 from folkmoot.node import daemon
 from folkmoot.node.config_values import read_address
 from folkmoot.node.environment import Environment
@@ -52,6 +53,7 @@ NEAR: Final = Delay(0.0005, 0.001)
 FAR: Final = Delay(0.02, 0.02)
 DEATH_S_MAX: Final = 60.0
 FIXED_PORTS: Final = 2
+POLICY: Final = Path(configs.__file__).parent / "policies" / "strict.toml"
 LOG = logging.getLogger("folkmoot")
 
 _running_in: contextvars.ContextVar[SimulatedNode | None] = contextvars.ContextVar("node", default=None)
@@ -346,7 +348,7 @@ def _config(index: int, founders: tuple[Founder, ...]) -> NodeConfig:
         ),
         tls=TlsSection(mode="off"),
         gossip=GossipSection(profile="lan"),
-        gate=GateSection(account_rate=60_000.0, account_burst=60_000, address_rate=60_000.0),
+        gate=GateSection(policy=POLICY, account_rate=60_000.0, account_burst=60_000, address_rate=60_000.0),
     )
 
 
