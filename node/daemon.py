@@ -26,7 +26,7 @@ from folkmoot.node.actors.reader import Reader
 from folkmoot.node.actors.repairer import Repairer
 from folkmoot.node.actors.replica import Replica
 from folkmoot.node.actors.replicator import Replicator
-from folkmoot.node.actors.session import Method, Sessions
+from folkmoot.node.actors.session import Method, Offer, Sessions
 from folkmoot.node.actors.topology import META_KEY, TopologyHolder
 from folkmoot.node.actors.watcher import Watcher
 from folkmoot.node.cluster_view import ClusterView
@@ -246,13 +246,8 @@ class _Parts:
         table: Mapping[str, Method] = {**methods.table(), **debug.table()}
         if config.faults.enabled:
             table = {**table, **FaultMethods(environment.faults).table()}
-        self.sessions = Sessions(
-            methods.hello,
-            methods.immediate(),
-            table,
-            intake,
-            partial(environment.random.randbytes, limits.CHALLENGE_BYTES),
-        )
+        offer = Offer(methods.hello, methods.immediate(), table, intake, self._now_ms)
+        self.sessions = Sessions(offer, partial(environment.random.randbytes, limits.CHALLENGE_BYTES))
 
     async def run(self, task_status: trio.TaskStatus[RunningNode]) -> None:
         """Start everything, in order; end when one part fails beyond repair."""

@@ -58,7 +58,7 @@ class DebugMethods:
         return {"ranges": [descriptor.to_wire() for descriptor in page]}
 
     async def cells(self, asker: Asker, params: Params) -> dict[str, Any]:
-        """The first of this node's cells within bounds, as many as fit a message; an empty page is the end."""
+        """The first of this node's cells within bounds, as many as fit; an empty page is the end."""
         operators_only(asker, "a node's own cells")
         asked = codec.shaped(params, _Cells, "debug.cells")
         cells = self._store.cells_between(

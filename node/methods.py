@@ -148,10 +148,11 @@ class Methods:
             )
         asker.account = auth.account
         asker.roles = frozenset({"operator"} if auth.account in self._identity.operators else ())
+        asker.expires_ms = self._now_ms() + AUTH_LIFETIME_MS
         return {
             "account": auth.account,
             "roles": sorted(asker.roles),
-            "expires_ms": self._now_ms() + AUTH_LIFETIME_MS,
+            "expires_ms": asker.expires_ms,
         }
 
     async def ping(self, asker: Asker, params: Params) -> dict[str, Any]:
@@ -239,10 +240,10 @@ def _check_private(asker: Asker, place: bytes, kind: str, item: bytes) -> None:
     if kind not in KINDS_PRIVATE:
         return
     author = item[-limits.ACCOUNT_BYTES :] if kind in KINDS_UNDER_SUBJECT else place
+    what = "held record" if kind == HELD else kind
     if asker.account is None:
-        raise WireError(UNAUTHENTICATED, f"a {kind} is private: send auth first")
+        raise WireError(UNAUTHENTICATED, f"a {what} is private: send auth first")
     if asker.account != author:
-        what = "held record" if kind == HELD else kind
         raise WireError(FORBIDDEN, f"this {what} belongs to another account")
 
 

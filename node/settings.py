@@ -106,7 +106,6 @@ class ClusterSection(Section, frozen=True, kw_only=True):
         setting(
             "Peers' ports of nodes to ask first.",
             why="None is right for the first node; later ones also remember whom they met.",
-            applies="reload",
         ),
     ] = ()
     founders: Annotated[

@@ -37,6 +37,7 @@ class Asker:
         opened: whether `hello` has been answered.
         account: proven by `auth`, or None.
         roles: of that account.
+        expires_ms: when the proof ends, by this node's clock.
     """
 
     address: str
@@ -44,6 +45,12 @@ class Asker:
     opened: bool = False
     account: bytes | None = None
     roles: frozenset[str] = field(default_factory=frozenset)
+    expires_ms: int = 0
+
+    def expire(self, now_ms: int) -> None:
+        """Forget a proof whose time is over."""
+        if self.account is not None and now_ms >= self.expires_ms:
+            self.account, self.roles = None, frozenset()
 
     @property
     def origin(self) -> Origin:
@@ -61,29 +68,35 @@ class PutIntake(Protocol):
     async def put(self, raw: list[Any], level: Level, token: Token, origin: Origin) -> dict[str, Any]: ...
 
 
-class Sessions:
-    """Serves every client connection.
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What sessions offer.
 
     Args:
         hello: answers the first request.
         immediate: methods to be tried first without a task, by name; None sends them on to `methods`.
         methods: the methods of the contract but for `hello` and `record.put`, by name.
         intake: where puts go.
+        now_ms: the wall clock, by which proofs of accounts expire.
+    """
+
+    hello: Hello
+    immediate: Mapping[str, Immediate]
+    methods: Mapping[str, Method]
+    intake: PutIntake
+    now_ms: Callable[[], int]
+
+
+class Sessions:
+    """Serves every client connection.
+
+    Args:
+        offer: what they are offered.
         challenge: draws 32 random bytes.
     """
 
-    def __init__(
-        self,
-        hello: Hello,
-        immediate: Mapping[str, Immediate],
-        methods: Mapping[str, Method],
-        intake: PutIntake,
-        challenge: Callable[[], bytes],
-    ) -> None:
-        self._hello = hello
-        self._immediate = immediate
-        self._methods = methods
-        self._intake = intake
+    def __init__(self, offer: Offer, challenge: Callable[[], bytes]) -> None:
+        self._offer = offer
         self._challenge = challenge
         self._links: set[Link] = set()
         self._emptied = trio.Event()
@@ -97,7 +110,7 @@ class Sessions:
         """Serve one connection until it ends."""
         asker = Asker(accepted.remote.host, self._challenge())
         async with trio.open_nursery() as nursery:
-            session = _Session(asker, self._hello, self._immediate, self._methods, self._intake, nursery)
+            session = _Session(asker, self._offer, nursery)
             link = Link(accepted.stream, on_requests=session.on_requests)
             self._links.add(link)
             try:
@@ -129,25 +142,15 @@ class _PutGroup:
 
 
 class _Session:
-    def __init__(
-        self,
-        asker: Asker,
-        hello: Hello,
-        immediate: Mapping[str, Immediate],
-        methods: Mapping[str, Method],
-        intake: PutIntake,
-        nursery: trio.Nursery,
-    ) -> None:
+    def __init__(self, asker: Asker, offer: Offer, nursery: trio.Nursery) -> None:
         self._asker = asker
-        self._hello = hello
-        self._immediate = immediate
-        self._methods = methods
-        self._intake = intake
+        self._offer = offer
         self._nursery = nursery
         self._tasks = TaskServer(nursery, self._handle)
 
     def on_requests(self, link: Link, requests: list[Request]) -> None:
         """Answer or start answering everything one read brought."""
+        self._asker.expire(self._offer.now_ms())
         groups: dict[tuple[str, bytes], _PutGroup] = {}
         for request in requests:
             if request.method == HELLO:
@@ -173,7 +176,7 @@ class _Session:
 
     def _answer_now(self, link: Link, request: Request) -> bool:
         """Answer without a task where that is possible."""
-        immediate = self._immediate.get(request.method)
+        immediate = self._offer.immediate.get(request.method)
         if immediate is None or not self._asker.opened:
             return False
         try:
@@ -189,7 +192,7 @@ class _Session:
     def _open(self, link: Link, request: Request) -> None:
         """Answer `hello` at once: what follows it in the same read may rely on it having been heard."""
         try:
-            result = self._hello(self._asker, request.params)
+            result = self._offer.hello(self._asker, request.params)
         except WireError as error:
             link.refuse(request.msgid, error)
         else:
@@ -202,7 +205,9 @@ class _Session:
     async def _put(self, link: Link, level: str, token_bytes: bytes, group: _PutGroup) -> None:
         try:
             token = Token.decode(token_bytes) if token_bytes else Token()
-            answer = await self._intake.put(group.records, parse_level(level), token, self._asker.origin)
+            answer = await self._offer.intake.put(
+                group.records, parse_level(level), token, self._asker.origin
+            )
         except Exception as error:
             refusal = wire_error(error, PUT)
             for msgid, _ in group.messages:
@@ -218,7 +223,7 @@ class _Session:
     async def _handle(self, link: Link, method: str, params: Params) -> Any:
         if not self._asker.opened:
             raise WireError(BAD_REQUEST, "the first request is hello")
-        handler = self._methods.get(method)
+        handler = self._offer.methods.get(method)
         if handler is None:
             raise WireError(UNKNOWN_METHOD, f"this node has no method {method[:64]!r}")
         return await handler(self._asker, params)

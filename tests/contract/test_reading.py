@@ -65,7 +65,7 @@ async def test_a_limit_out_of_bounds_is_a_bad_request(node: Place, ann: Device, 
         )
 
 
-@pytest.mark.parametrize("cursor", [b"", b"x", bytes(16), os.urandom(64), b"\xff" * 300, "text", 5])
+@pytest.mark.parametrize("cursor", [b"", b"x", bytes(16), bytes(range(64)), b"\xff" * 300, "text", 5])
 async def test_a_cursor_nobody_gave_is_a_bad_request(node: Place, ann: Device, cursor: object) -> None:
     async with opened(node) as connection:
         params = {"account": ann.account, "cursor": cursor}
