@@ -18,6 +18,7 @@ When the stream ends, for whatever reason, every call that waits raises `LinkBro
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import trio
@@ -319,7 +320,8 @@ class Link:
         """Give the goodbye time to be read: closing over unread bytes at once would reset it away."""
         with trio.move_on_after(self.settings.close_s):
             if isinstance(self.stream, trio.abc.HalfCloseableStream):
-                await self.stream.send_eof()
+                with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # gone before us
+                    await self.stream.send_eof()
             await trio.sleep_forever()  # the reading task discards what comes, and ends the link at its end
 
     # Between the two.
