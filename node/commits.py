@@ -98,7 +98,8 @@ class ThreadCommits:
                 self._writer.submit(job, admission, done, rows=rows, urgent=True)
             else:
                 await self._gather(Job(job, admission, done, rows))
-            await ended.wait()
+            if not ended.is_set():
+                await ended.wait()
         result, error = outcome
         if error is not None:
             raise error

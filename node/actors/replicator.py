@@ -39,15 +39,15 @@ class ReplicatorStatistics:
 
 
 class _Stream:
-    """What waits for one peer. Owned by the replicator's loop."""
+    """What waits for one peer, and who is bringing it there."""
 
-    __slots__ = ("cells", "in_flight", "queue", "room", "work")
+    __slots__ = ("cells", "queue", "room", "senders", "starting")
 
     def __init__(self) -> None:
         self.queue: deque[tuple[CellBatch, Tally]] = deque()
-        self.cells = 0
-        self.in_flight = trio.CapacityLimiter(MESSAGES_IN_FLIGHT)
-        self.work = trio.Event()
+        self.cells = 0  # queued and in flight
+        self.senders = 0  # at most one message of each is in flight
+        self.starting = False  # a sender is about to take what waits
         self.room = trio.Event()
 
 
@@ -86,7 +86,7 @@ class Replicator:
                 continue
             stream.cells += len(part.keys)
             stream.queue.append((part, tally))
-            stream.work.set()
+            self._wake(node_id, stream)
 
     def statistics(self) -> ReplicatorStatistics:
         return ReplicatorStatistics(
@@ -96,9 +96,7 @@ class Replicator:
     def _stream(self, node_id: bytes) -> _Stream:
         stream = self._streams.get(node_id)
         if stream is None:
-            assert self._nursery is not None, "the replicator was asked before it ran"
             stream = self._streams[node_id] = _Stream()
-            self._nursery.start_soon(self._feed, node_id, stream)
         return stream
 
     async def _make_room(self, stream: _Stream, cells: int) -> bool:
@@ -111,16 +109,26 @@ class Replicator:
             return True
         return False
 
-    async def _feed(self, node_id: bytes, stream: _Stream) -> None:
-        async with trio.open_nursery() as senders:
-            while True:
-                while not stream.queue:
-                    stream.work = trio.Event()
-                    await stream.work.wait()
-                await stream.in_flight.acquire_on_behalf_of(taken := _take(stream))
-                senders.start_soon(self._send, node_id, stream, taken)
+    def _wake(self, node_id: bytes, stream: _Stream) -> None:
+        """Start a sender, unless one is about to take what waits or as many as may be are under way."""
+        if stream.queue and not stream.starting and stream.senders < MESSAGES_IN_FLIGHT:
+            assert self._nursery is not None, "the replicator was asked before it ran"
+            stream.starting = True
+            stream.senders += 1
+            self._nursery.start_soon(self._send, node_id, stream)
 
-    async def _send(self, node_id: bytes, stream: _Stream, taken: _Taken) -> None:
+    async def _send(self, node_id: bytes, stream: _Stream) -> None:
+        """Send one message after another, each with what has gathered, until nothing waits."""
+        stream.starting = False
+        try:
+            while stream.queue:
+                taken = _take(stream)
+                self._wake(node_id, stream)  # for what did not fit
+                await self._send_one(node_id, stream, taken)
+        finally:
+            stream.senders -= 1
+
+    async def _send_one(self, node_id: bytes, stream: _Stream, taken: _Taken) -> None:
         try:
             await self._deliver(node_id, taken.message)
         except (WireError, PeerUnreachable):
@@ -132,7 +140,6 @@ class Replicator:
         finally:
             stream.cells -= len(taken.message.keys)
             stream.room.set()
-            stream.in_flight.release_on_behalf_of(taken)
 
     async def _deliver(self, node_id: bytes, message: CellBatch) -> None:
         try:
