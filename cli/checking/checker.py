@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import trio
 from folkmoot.cli.checking.judging import Finding, Judge, Judgement, Violation
-from folkmoot.cli.checking.replicas import Replica, Replicas
-from folkmoot.cli.errors import OperatorError
+from folkmoot.cli.checking.replicas import NotReadable, Replica, Replicas
+from folkmoot.cli.errors import OperatorError, Unreachable
 from folkmoot.cli.journal import Acknowledged, read_journal
 from folkmoot.protocol.client import Client
 from folkmoot.protocol.limits import PAGE_ITEMS
@@ -129,7 +129,8 @@ class Checker:
     """
 
     def __init__(self, replicas: Replicas, promises: Promises, deadline_s: float) -> None:
-        self._replicas = replicas
+        self._reached = dict(replicas.reached)
+        self._silent = dict(replicas.silent)
         self._promises = promises
         self._deadline_s = deadline_s
         self._judge = Judge(promises.by_key, promises.devices)
@@ -138,13 +139,17 @@ class Checker:
         """Check everything.
 
         Raises:
-            WireError, LinkBroken, Unreachable: a node stopped answering in the middle.
+            WireError: a node does not take us for an operator.
+            OperatorError: the ranges changed meanwhile.
+            Unreachable: no node answers any more.
         """
         began = trio.current_time()
         deadline = began + self._deadline_s
         at_rest = await self._wait_for_rest(deadline)
-        ranges = await self._replicas.ranges()
-        judgements, not_compared = await self._judge_ranges(ranges, deadline)
+        if not self._reached:
+            raise Unreachable("no node answers any more", hint="folkmoot cluster ls")
+        ranges = await next(iter(self._reached.values())).ranges()
+        judgements = await self._judge_ranges(ranges, deadline)
         last = Judgement()
         self._judge.judge_held(last)
         await self._judge_feeds(last)
@@ -152,11 +157,11 @@ class Checker:
         return CheckResult(
             acknowledged=self._promises.count,
             compared=sum(judgement.compared for judgement in judgements),
-            could_not_compare=not_compared + sum(judgement.unreadable for judgement in judgements),
+            could_not_compare=sum(judgement.unreadable for judgement in judgements),
             findings=[finding for judgement in judgements for finding in judgement.findings],
-            replicas=len(self._replicas.reached),
+            replicas=len(self._reached),
             ranges=len(ranges),
-            silent=sorted(self._replicas.silent.values()),
+            silent=sorted(self._silent.values()),
             at_rest=at_rest,
             seconds=trio.current_time() - began,
         )
@@ -165,7 +170,7 @@ class Checker:
         """Wait until no node owes another, and no store changes from one look to the next."""
         before: list[int] | None = None
         while trio.current_time() < deadline:
-            figures = [await replica.figures() for replica in self._replicas.reached.values()]
+            figures = await self._figures()
             owed = any(self._owes(figure) for figure in figures)
             now = [figure["store"]["sequence"] for figure in figures]
             if not owed and now == before:
@@ -174,29 +179,29 @@ class Checker:
             await trio.sleep(REST_POLL_S)
         return False
 
+    async def _figures(self) -> list[dict[str, Any]]:
+        found = []
+        for replica in list(self._reached.values()):
+            try:
+                found.append(await replica.figures())
+            except NotReadable as failure:
+                self._give_up(failure)
+        return found
+
+    def _give_up(self, failure: NotReadable) -> None:
+        """Ask a node that has gone no more: each question would wait for its deadline."""
+        if failure.gone and self._reached.pop(failure.replica.node_id, None) is not None:
+            self._silent[failure.replica.node_id] = failure.replica.name
+
     def _owes(self, figures: Mapping[str, Any]) -> bool:
-        hints = sum(
-            count for node, count in figures["hints"].items() if bytes.fromhex(node) in self._replicas.reached
-        )
+        hints = sum(count for node, count in figures["hints"].items() if bytes.fromhex(node) in self._reached)
         return bool(hints or figures["replication"]["queued"])
 
-    async def _judge_ranges(
-        self, ranges: Sequence[RangeDescriptor], deadline: float
-    ) -> tuple[list[Judgement], int]:
-        """Judge every range; those that differ again until they are equal or time is up.
-
-        Returns:
-            The judgements, and what could not be compared.
-        """
+    async def _judge_ranges(self, ranges: Sequence[RangeDescriptor], deadline: float) -> list[Judgement]:
+        """Judge every range; those that differ again until they are equal or time is up."""
         keys = self._promises.by_range(ranges)
         judgements: dict[int, Judgement] = {}
-        not_compared = 0
-        waiting = []
-        for index, owner in enumerate(ranges):
-            if all(node in self._replicas.reached for node in owner.nodes()):
-                waiting.append(index)
-            else:
-                not_compared += len(keys[index]) or 1
+        waiting = list(range(len(ranges)))
         while waiting:
             for index in waiting:
                 judgements[index] = await self._judge_range(ranges[index], keys[index])
@@ -204,11 +209,20 @@ class Checker:
             if trio.current_time() >= deadline:
                 break
             await trio.sleep(RETRY_S if waiting else 0)
-        return list(judgements.values()), not_compared
+        return list(judgements.values())
 
     async def _judge_range(self, owner: RangeDescriptor, keys: Sequence[bytes]) -> Judgement:
+        """Judge one range; nothing of it is compared unless all of its replicas can be read."""
+        if all(node in self._reached for node in owner.nodes()):
+            try:
+                return await self._walk(owner, keys)
+            except NotReadable as failure:
+                self._give_up(failure)
+        return Judgement(unreadable=len(keys) or 1)
+
+    async def _walk(self, owner: RangeDescriptor, keys: Sequence[bytes]) -> Judgement:
         """Walk one range on all its replicas side by side."""
-        replicas = [self._replicas.reached[node] for node in owner.nodes()]
+        replicas = [self._reached[node] for node in owner.nodes()]
         judgement = Judgement()
         promised = deque(keys)
         async for end, cells in side_by_side(replicas, owner.start, owner.end):
@@ -222,7 +236,9 @@ class Checker:
     async def _judge_feeds(self, into: Judgement) -> None:
         """Read the feeds of all authors whose posts were acknowledged, spread over the nodes."""
         accounts = iter(sorted(self._judge.shown))
-        clients = [replica.client for replica in self._replicas.reached.values()]
+        clients = [replica.client for replica in self._reached.values()]
+        if not clients:
+            return
 
         async def read(client: Client) -> None:
             for account in accounts:

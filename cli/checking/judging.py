@@ -94,7 +94,7 @@ class Judgement:
     Args:
         findings: the broken promises.
         compared: acknowledged records that were judged.
-        unreadable: cells that no client could read.
+        unreadable: what could not be compared: promises, or cells, or a range without either.
     """
 
     findings: list[Finding] = field(default_factory=list)

@@ -11,13 +11,30 @@ from typing import Any, Final
 from folkmoot.cli.clients import open_client
 from folkmoot.cli.connection import Target
 from folkmoot.cli.errors import OperatorError, Unreachable
-from folkmoot.protocol.client import Client, ClientSettings
+from folkmoot.protocol.client import Client, ClientSettings, LinkBroken
+from folkmoot.protocol.client import Unreachable as NoNodeAnswers
+from folkmoot.protocol.client.link_terms import NoAnswer
+from folkmoot.protocol.errors import FORBIDDEN, UNAUTHENTICATED, FolkmootError, WireError
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.ring.ranges import RangeDescriptor
 
 _EACH: Final = ClientSettings(
     name="folkmoot-check/1", carry_token=False, deadline_s=8.0, attempt_s=8.0, attempts=2
 )
+
+
+class NotReadable(FolkmootError):
+    """A replica did not give what it was asked for.
+
+    Args:
+        replica: which.
+        cause: what went wrong.
+    """
+
+    def __init__(self, replica: Replica, cause: FolkmootError) -> None:
+        super().__init__(f"{replica.name}: {cause}")
+        self.replica = replica
+        self.gone = not isinstance(cause, WireError) or isinstance(cause, NoAnswer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +52,41 @@ class Replica:
     client: Client
 
     async def cells(self, start: bytes, end: bytes) -> list[tuple[bytes, bytes]]:
-        """The first of its cells within bounds; none when there are none."""
-        found = (await self.client.call("debug.cells", {"start": start, "end": end}))["cells"]
+        """The first of its cells within bounds; none when there are none.
+
+        Raises:
+            NotReadable: it does not answer, or cannot read them itself.
+        """
+        try:
+            found = (await self.client.call("debug.cells", {"start": start, "end": end}))["cells"]
+        except (WireError, LinkBroken, NoNodeAnswers) as error:
+            if isinstance(error, WireError) and error.kind in (UNAUTHENTICATED, FORBIDDEN):
+                raise
+            raise NotReadable(self, error) from error
         return [(key, data) for key, data in found]
 
+    async def ranges(self) -> list[RangeDescriptor]:
+        """The whole range map, as it knows it.
+
+        Raises:
+            OperatorError: the map changed while it was read.
+        """
+        found: list[RangeDescriptor] = []
+        while page := (await self.client.call("debug.ranges", {"first": len(found)}))["ranges"]:
+            found += [RangeDescriptor.from_wire(wire) for wire in page]
+        _check_whole(found)
+        return found
+
     async def figures(self) -> dict[str, Any]:
-        """What `cluster.status` says of this node itself."""
-        figures: dict[str, Any] = (await self.client.status())["node"]
+        """What `cluster.status` says of this node itself.
+
+        Raises:
+            NotReadable: it does not answer.
+        """
+        try:
+            figures: dict[str, Any] = (await self.client.status())["node"]
+        except (WireError, LinkBroken, NoNodeAnswers) as error:
+            raise NotReadable(self, error) from error
         return figures
 
 
@@ -58,15 +103,6 @@ class Replicas:
     cluster: str
     reached: Mapping[bytes, Replica]
     silent: Mapping[bytes, str]
-
-    async def ranges(self) -> list[RangeDescriptor]:
-        """The range map, as the first node knows it."""
-        client = next(iter(self.reached.values())).client
-        found: list[RangeDescriptor] = []
-        while page := (await client.call("debug.ranges", {"first": len(found)}))["ranges"]:
-            found += [RangeDescriptor.from_wire(wire) for wire in page]
-        _check_whole(found)
-        return found
 
 
 def _check_whole(ranges: Sequence[RangeDescriptor]) -> None:

@@ -11,8 +11,10 @@ from folkmoot.cli.checking.checker import Checker, CheckResult, Promises, side_b
 from folkmoot.cli.checking.replicas import Replica, Replicas
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.journal import Acknowledged
-from folkmoot.protocol.client import Client, Page
+from folkmoot.protocol.client import Client, LinkBroken, Page, Unreachable
+from folkmoot.protocol.client.link_terms import Ended
 from folkmoot.protocol.crdt.cell import Cell
+from folkmoot.protocol.errors import INTERNAL, WireError
 from folkmoot.protocol.key import cell_key
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
@@ -50,12 +52,16 @@ class StandIn:
         self.changes = list(changes)
         self.hints = hints
         self.pages_read = 0
+        self.fails_after: int | None = None
+        self.failure: Exception = LinkBroken(Ended("gone"))
 
     async def call(self, method: str, params: Mapping[str, Any]) -> Any:
         await trio.lowlevel.checkpoint()
         if method == "debug.ranges":
             return {"ranges": [each.to_wire() for each in self.ranges[params["first"] : params["first"] + 1]]}
         assert method == "debug.cells"
+        if self.pages_read == self.fails_after:
+            raise self.failure
         self.pages_read += 1
         if self.changes:
             key, cell = self.changes.pop()
@@ -151,6 +157,24 @@ async def test_a_silent_replica_leaves_everything_uncompared(autojump_clock: Any
     assert result.silent == ["away0"]
 
 
+@pytest.mark.parametrize(
+    ("failure", "silent"),
+    [
+        (LinkBroken(Ended("gone")), ["n1"]),
+        (Unreachable("gone"), ["n1"]),
+        (WireError(INTERNAL, "damaged"), []),
+    ],
+)
+async def test_a_replica_that_fails_in_the_middle_leaves_the_rest_uncompared(
+    autojump_clock: Any, failure: Exception, silent: list[str]
+) -> None:
+    failing = StandIn(cells_of(POSTS), page=50)
+    failing.fails_after, failing.failure = 2, failure
+    result = await check([StandIn(cells_of(POSTS), page=50), failing], POSTS)
+    assert result.silent == silent and not result.passed
+    assert 0 < result.compared < 20 and result.compared + result.could_not_compare == 20
+
+
 async def test_a_silent_replica_of_empty_ranges_still_counts(autojump_clock: Any) -> None:
     result = await check([StandIn({})], POSTS[:1], silent=1)
     assert result.could_not_compare == 2
@@ -160,7 +184,7 @@ async def test_ranges_with_a_hole_are_not_believed() -> None:
     stand_in = StandIn({})
     stand_in.ranges = split_ranges(1)[:1]
     with pytest.raises(OperatorError, match="ranges changed"):
-        await Replicas("c", {IDS[0]: replica(0, stand_in)}, {}).ranges()
+        await replica(0, stand_in).ranges()
 
 
 KEYS = st.sampled_from([cell_key(POSTS[0].author, "post", bytes([number] * 16)) for number in range(12)])
