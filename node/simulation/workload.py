@@ -24,8 +24,8 @@ from folkmoot.node.simulation.history import (
     key_of,
 )
 from folkmoot.node.simulation.stranger import Stranger
+from folkmoot.node.simulation.surroundings import SKEW_US_MAX, SimulatedWallClock
 from folkmoot.node.simulation.town import WRITE_LEVELS, Place, Town
-from folkmoot.node.simulation.world import SKEW_US_MAX, SimulatedWallClock
 from folkmoot.protocol.bodies import make_uuid7
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.identity import SEED_BYTES, KeyPair

@@ -7,105 +7,29 @@ does while it dies can be seen from outside.
 
 from __future__ import annotations
 
-import contextvars
-import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from random import Random
-from typing import Final, TypeVar
+from typing import Final
 
 import trio
-from folkmoot import configs
 from folkmoot.node import daemon
 from folkmoot.node.config_values import read_address
 from folkmoot.node.environment import Environment
-from folkmoot.node.founding import found
-from folkmoot.node.settings import (
-    AccountId,
-    ClusterSection,
-    Founder,
-    GateSection,
-    GossipSection,
-    ListenSection,
-    NodeConfig,
-    NodeSection,
-    TlsSection,
-)
 from folkmoot.node.simulation.disk import SimulatedDisk
+from folkmoot.node.simulation.layout import Member, delay_between, lay_out, ranges_of
 from folkmoot.node.simulation.links import Delay
+from folkmoot.node.simulation.logged_errors import Process, errors_into, running_in
 from folkmoot.node.simulation.network import HostNetwork, SimulatedNetwork
+from folkmoot.node.simulation.surroundings import SKEW_US_MAX, InlineExecutor, SimulatedWallClock
 from folkmoot.node.simulation.trace import Trace
 from folkmoot.node.simulation.witness import Witness
 from folkmoot.node.transport.faults import LinkFaults
 from folkmoot.node.transport.interface import Address
-from folkmoot.protocol.identity import SEED_BYTES, KeyPair
-from folkmoot.protocol.ring.ranges import RangeMap
 
-T = TypeVar("T")
-
-REGIONS: Final = ("eu", "us", "ap")
-EPOCH_US: Final = 1_800_000_000_000_000  # virtual time 0 on the wall
-SKEW_US_MAX: Final = 200_000
-NEAR: Final = Delay(0.0005, 0.001)
-FAR: Final = Delay(0.02, 0.02)
 DEATH_S_MAX: Final = 60.0
-FIXED_PORTS: Final = 2
-POLICY: Final = Path(configs.__file__).parent / "policies" / "strict.toml"
-LOG = logging.getLogger("folkmoot")
-
-_running_in: contextvars.ContextVar[SimulatedNode | None] = contextvars.ContextVar("node", default=None)
-
-
-class SimulatedWallClock:
-    """A wall clock that is off.
-
-    Args:
-        skew_us: always by so much, in microseconds.
-
-    Attributes:
-        jump_us: for a while by so much more.
-    """
-
-    def __init__(self, skew_us: int) -> None:
-        self.skew_us = skew_us
-        self.jump_us = 0
-
-    def now_us(self) -> int:
-        """See `environment.WallClock`."""
-        return EPOCH_US + int(trio.current_time() * 1_000_000) + self.skew_us + self.jump_us
-
-
-class InlineExecutor:
-    """Runs work at once: threads would race virtual time."""
-
-    async def run(self, work: Callable[[], T]) -> T:
-        """See `environment.Executor`."""
-        await trio.lowlevel.checkpoint()
-        return work()
-
-
-@dataclass(frozen=True, slots=True)
-class SimulatedSecrets:
-    """A node's keys.
-
-    Args:
-        key: the service account's.
-        ring: the cluster's gossip keys.
-    """
-
-    key: KeyPair
-    ring: tuple[bytes, ...]
-
-    def service(self) -> KeyPair:
-        """See `environment.Secrets`."""
-        return self.key
-
-    def gossip_ring(self) -> tuple[bytes, ...]:
-        """See `environment.Secrets`."""
-        return self.ring
 
 
 @dataclass(slots=True, eq=False)
@@ -113,18 +37,15 @@ class SimulatedNode:
     """One node, through all its boots.
 
     Attributes:
+        member: who it is.
+        wall, disk: outlive its crashes.
         up: whether its daemon runs (it may not serve yet).
         clients, peers: where it serves clients and peers; None while it does not.
         boots: how often it was started.
         running: the daemon of the latest boot that served.
     """
 
-    name: str
-    host: str
-    node_id: bytes
-    region: str
-    config: NodeConfig
-    secrets: SimulatedSecrets
+    member: Member
     wall: SimulatedWallClock
     disk: SimulatedDisk
     up: bool = False
@@ -134,6 +55,21 @@ class SimulatedNode:
     running: daemon.RunningNode | None = None
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     ended: trio.Event = field(default_factory=trio.Event)
+
+    @property
+    def name(self) -> str:
+        """As in its configuration."""
+        return self.member.name
+
+    @property
+    def host(self) -> str:
+        """Its address."""
+        return self.member.host
+
+    @property
+    def node_id(self) -> bytes:
+        """16 bytes."""
+        return self.member.node_id
 
 
 class World:
@@ -153,9 +89,11 @@ class World:
         self.network = SimulatedNetwork(self.random("network"), self.trace, self._delay_of)
         self._nursery = nursery
         self._serving = trio.lowlevel.ParkingLot()
-        self._regions: dict[str, str] = {}
-        self.nodes = self._make_nodes(node_count)
-        self.ranges = self._make_ranges()
+        random = self.random("cluster")
+        members = lay_out(random, node_count)
+        self._regions = {member.host: member.region for member in members}
+        self.nodes = [self._make_node(member, random) for member in members]
+        self.ranges = ranges_of(members[0])
 
     @classmethod
     @asynccontextmanager
@@ -164,11 +102,11 @@ class World:
         async with trio.open_nursery() as nursery:
             world = cls(seed, node_count, nursery)
             nursery.start_soon(world.network.run)
-            with _errors_into(world.errors):
+            with errors_into(world.errors):
                 for node in world.nodes:
                     world.start(node)
                 yield world
-                await world._stop()
+                await world._end()
                 nursery.cancel_scope.cancel()
 
     def random(self, tag: str) -> Random:
@@ -228,7 +166,7 @@ class World:
         wanted = self.ranges.lookup(key).nodes()
         return [node for node in self.nodes if node.node_id in wanted]
 
-    async def _stop(self) -> None:
+    async def _end(self) -> None:
         """Crash what is up, and wait until nothing of it runs: disks work until then."""
         for node in self.nodes:
             if node.up:
@@ -238,14 +176,14 @@ class World:
                 await node.ended.wait()
 
     async def _run(self, node: SimulatedNode, network: HostNetwork) -> None:
-        _running_in.set(node)
+        running_in.set(Process(node.name, lambda: node.up))
         environment = Environment(
             wall=node.wall,
             random=self.random(f"{node.name}/{node.boots}"),
             network=network,
             disk=node.disk,
             executor=InlineExecutor(),
-            secrets=node.secrets,
+            secrets=node.member.secrets,
             faults=LinkFaults(self.random(f"{node.name}/{node.boots}/faults")),
             process_id=node.boots,
         )
@@ -253,7 +191,7 @@ class World:
         try:
             with scope:
                 async with trio.open_nursery() as nursery:
-                    serving = await nursery.start(partial(daemon.serve, node.config, environment))
+                    serving = await nursery.start(partial(daemon.serve, node.member.config, environment))
                     node.running = serving
                     node.clients = read_address(serving.ready.address)
                     node.peers = read_address(serving.ready.peers)
@@ -267,117 +205,20 @@ class World:
             ended.set()
 
     def _delay_of(self, source: str, target: str) -> Delay:
-        """Hosts without a region (clients) are near everyone."""
-        here, there = self._regions.get(source), self._regions.get(target)
-        return NEAR if here is None or there is None or here == there else FAR
+        return delay_between(self._regions.get(source), self._regions.get(target))
 
-    def _make_nodes(self, count: int) -> list[SimulatedNode]:
-        random = self.random("cluster")
-        ring = (random.randbytes(32),)
-        founders: list[Founder] = []
-        secrets: list[SimulatedSecrets] = []
-        for index in range(count):
-            secrets.append(SimulatedSecrets(KeyPair(random.randbytes(SEED_BYTES)), ring))
-            founders.append(
-                Founder(
-                    id=random.randbytes(16).hex(),
-                    name=f"n{index + 1}",
-                    region=REGIONS[index % len(REGIONS)],
-                    service_account=AccountId(secrets[index].key.account),
-                )
-            )
-        return [self._make_node(index, tuple(founders), secrets[index], random) for index in range(count)]
-
-    def _make_node(
-        self, index: int, founders: tuple[Founder, ...], secrets: SimulatedSecrets, random: Random
-    ) -> SimulatedNode:
-        founder = founders[index]
-        host = host_of(index)
-        self._regions[host] = founder.region
-        wall = SimulatedWallClock(random.randint(-SKEW_US_MAX, SKEW_US_MAX))
-
+    def _make_node(self, member: Member, random: Random) -> SimulatedNode:
         def crash() -> None:
             self.crash(node)
 
         disk = SimulatedDisk(
-            founder.name,
-            self.random(f"{founder.name}/disk"),
+            member.name,
+            self.random(f"{member.name}/disk"),
             self.trace,
             self.witness,
             self._nursery,
             crash,
         )
-        config = _config(index, founders)
-        node = SimulatedNode(
-            founder.name, host, bytes.fromhex(founder.id), founder.region, config, secrets, wall, disk
-        )
+        wall = SimulatedWallClock(random.randint(-SKEW_US_MAX, SKEW_US_MAX))
+        node = SimulatedNode(member, wall, disk)
         return node
-
-    def _make_ranges(self) -> RangeMap:
-        """The map every founder computes; it does not change before topology moves by consensus."""
-        node = self.nodes[0]
-        topology = found(node.config, node.secrets.key.account)
-        assert topology is not None, "every simulated node is a founder"
-        return topology.ranges
-
-
-def host_of(index: int) -> str:
-    """The host of node number `index`, from 0."""
-    return f"127.0.1.{index + 1}"
-
-
-def _config(index: int, founders: tuple[Founder, ...]) -> NodeConfig:
-    """The configuration of one node. The first two have fixed ports, the others new ones at every boot."""
-    founder = founders[index]
-    host = host_of(index)
-    fixed = index < FIXED_PORTS
-    regions = sorted({each.region for each in founders})
-    seeds = tuple(Address(host_of(at), 7001) for at in range(min(FIXED_PORTS, len(founders))) if at != index)
-    return NodeConfig(
-        node=NodeSection(name=founder.name, region=founder.region, id=founder.id, data=Path(founder.name)),
-        cluster=ClusterSection(
-            id="simulated",
-            seeds=seeds,
-            founders=founders,
-            replicas=dict.fromkeys(regions, 1) if len(regions) == len(REGIONS) else len(founders),
-        ),
-        listen=ListenSection(
-            clients=Address(host, 7000 if fixed else 0),
-            peers=Address(host, 7001 if fixed else 0),
-            datagrams=Address(host, 7002 if fixed else 0),
-        ),
-        tls=TlsSection(mode="off"),
-        gossip=GossipSection(profile="lan"),
-        gate=GateSection(policy=POLICY, account_rate=60_000.0, account_burst=60_000, address_rate=60_000.0),
-    )
-
-
-@contextmanager
-def _errors_into(errors: list[str]) -> Iterator[None]:
-    """Collect errors that are logged, and nothing else of the log."""
-    collector = _ErrorCollector(errors)
-    before = LOG.level, LOG.propagate
-    LOG.addHandler(collector)
-    LOG.setLevel(logging.ERROR)
-    LOG.propagate = False
-    try:
-        yield
-    finally:
-        LOG.setLevel(before[0])
-        LOG.propagate = before[1]
-        LOG.removeHandler(collector)
-
-
-class _ErrorCollector(logging.Handler):
-    """Collects what living nodes log as errors: production code logs its bugs and goes on."""
-
-    def __init__(self, errors: list[str]) -> None:
-        super().__init__(logging.ERROR)
-        self._errors = errors
-        self._format = logging.Formatter("%(name)s: %(message)s")
-
-    def emit(self, record: logging.LogRecord) -> None:
-        node = _running_in.get()
-        if node is None or node.up:
-            name = "?" if node is None else node.name
-            self._errors.append(f"{name} logged: {self._format.format(record)}")

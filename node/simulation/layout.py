@@ -1,0 +1,123 @@
+"""Who the nodes of a simulated cluster are, and how each is configured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from folkmoot import configs
+from folkmoot.node.founding import found
+from folkmoot.node.settings import (
+    AccountId,
+    ClusterSection,
+    Founder,
+    GateSection,
+    GossipSection,
+    ListenSection,
+    NodeConfig,
+    NodeSection,
+    TlsSection,
+)
+from folkmoot.node.simulation.links import Delay
+from folkmoot.node.simulation.surroundings import SimulatedSecrets
+from folkmoot.node.transport.interface import Address
+from folkmoot.protocol.identity import SEED_BYTES, KeyPair
+from folkmoot.protocol.ring.ranges import RangeMap
+
+REGIONS: Final = ("eu", "us", "ap")
+NEAR: Final = Delay(0.0005, 0.001)
+FAR: Final = Delay(0.02, 0.02)
+FIXED_PORTS: Final = 2
+POLICY: Final = Path(configs.__file__).parent / "policies" / "strict.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One node's fixed properties.
+
+    Args:
+        host: its address; a name of its own on loopback, where no certificates are asked for.
+        config: complete.
+        secrets: its keys.
+    """
+
+    host: str
+    config: NodeConfig
+    secrets: SimulatedSecrets
+
+    @property
+    def name(self) -> str:
+        """The node's name: `n1`, `n2`, …"""
+        return self.config.node.name
+
+    @property
+    def region(self) -> str:
+        """Where it stands."""
+        return self.config.node.region
+
+    @property
+    def node_id(self) -> bytes:
+        """16 bytes."""
+        assert self.config.node.id is not None
+        return bytes.fromhex(self.config.node.id)
+
+
+def lay_out(random: Random, count: int) -> list[Member]:
+    """A cluster of `count` founders, region by region in turn."""
+    ring = (random.randbytes(32),)
+    secrets = [SimulatedSecrets(KeyPair(random.randbytes(SEED_BYTES)), ring) for _ in range(count)]
+    founders = tuple(
+        Founder(
+            id=random.randbytes(16).hex(),
+            name=f"n{index + 1}",
+            region=REGIONS[index % len(REGIONS)],
+            service_account=AccountId(each.key.account),
+        )
+        for index, each in enumerate(secrets)
+    )
+    return [Member(host_of(index), _config(index, founders), secrets[index]) for index in range(count)]
+
+
+def ranges_of(member: Member) -> RangeMap:
+    """The map every founder computes; it does not change before topology moves by consensus."""
+    topology = found(member.config, member.secrets.key.account)
+    assert topology is not None, "every simulated node is a founder"
+    return topology.ranges
+
+
+def delay_between(one: str | None, other: str | None) -> Delay:
+    """The delay of a healthy link between two regions; clients, who have none, are near everyone."""
+    return NEAR if one is None or other is None or one == other else FAR
+
+
+def host_of(index: int) -> str:
+    """The host of node number `index`, from 0."""
+    return f"127.0.1.{index + 1}"
+
+
+def _config(index: int, founders: tuple[Founder, ...]) -> NodeConfig:
+    """The configuration of one node. The first two have fixed ports, the others new ones at every boot."""
+    founder = founders[index]
+    host = host_of(index)
+    fixed = index < FIXED_PORTS
+    regions = sorted({each.region for each in founders})
+    seeds = tuple(Address(host_of(at), 7001) for at in range(min(FIXED_PORTS, len(founders))) if at != index)
+    return NodeConfig(
+        node=NodeSection(name=founder.name, region=founder.region, id=founder.id, data=Path(founder.name)),
+        cluster=ClusterSection(
+            id="simulated",
+            seeds=seeds,
+            founders=founders,
+            replicas=dict.fromkeys(regions, 1) if len(regions) == len(REGIONS) else len(founders),
+        ),
+        listen=ListenSection(
+            clients=Address(host, 7000 if fixed else 0),
+            peers=Address(host, 7001 if fixed else 0),
+            datagrams=Address(host, 7002 if fixed else 0),
+        ),
+        tls=TlsSection(mode="off"),
+        gossip=GossipSection(profile="lan"),
+        gate=GateSection(policy=POLICY, account_rate=60_000.0, account_burst=60_000, address_rate=60_000.0),
+    )

@@ -1,0 +1,64 @@
+"""The small parts of a simulated node's environment: its wall clock, its executor, its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import trio
+from folkmoot.protocol.identity import KeyPair
+
+T = TypeVar("T")
+
+EPOCH_US: Final = 1_800_000_000_000_000  # virtual time 0 on the wall
+SKEW_US_MAX: Final = 200_000
+
+
+class SimulatedWallClock:
+    """A wall clock that is off.
+
+    Args:
+        skew_us: always by so much, in microseconds.
+
+    Attributes:
+        jump_us: for a while by so much more.
+    """
+
+    def __init__(self, skew_us: int) -> None:
+        self.skew_us = skew_us
+        self.jump_us = 0
+
+    def now_us(self) -> int:
+        """See `environment.WallClock`."""
+        return EPOCH_US + int(trio.current_time() * 1_000_000) + self.skew_us + self.jump_us
+
+
+class InlineExecutor:
+    """Runs work at once: threads would race virtual time."""
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """See `environment.Executor`."""
+        await trio.lowlevel.checkpoint()
+        return work()
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedSecrets:
+    """A node's keys.
+
+    Args:
+        key: the service account's.
+        ring: the cluster's gossip keys.
+    """
+
+    key: KeyPair
+    ring: tuple[bytes, ...]
+
+    def service(self) -> KeyPair:
+        """See `environment.Secrets`."""
+        return self.key
+
+    def gossip_ring(self) -> tuple[bytes, ...]:
+        """See `environment.Secrets`."""
+        return self.ring
