@@ -261,12 +261,13 @@ def _cells(
         if data is None:
             cells.append(None)
             continue
-        size += len(data)
+        attached = labels.get(key, [])
+        size += len(data) + sum(len(part) for frame in attached for part in frame)
         if size > OMIT_FROM_BYTES and len(cells):
             cells.append({"key": list(wanted), "omitted": True})
             continue
         told = summary(Cell.decode(data), history=get.history)
-        cells.append({"key": list(wanted), **told, "labels": labels.get(key, [])})
+        cells.append({"key": list(wanted), **told, "labels": attached})
     return cells
 
 

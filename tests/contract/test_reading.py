@@ -139,6 +139,30 @@ async def test_pages_and_cells_stay_within_a_message(node: Place, ann: Device, n
         assert got == dict(enumerate(records))
 
 
+async def test_labels_stay_within_a_message_too(node: Place, ann: Device, bob: Device, now_us: int) -> None:
+    """Whoever labels at length makes pages shorter and cells omitted, never an answer too large to give."""
+    records = posts(ann, 8, now_us)
+    labels = [
+        bob.record(
+            "label",
+            uuid7(MILLISECOND, post) + b"label-%02d" % number + bob.account,
+            {"pad": bytes(15_900), "reason": "x", "value": f"label-{number:02}"},
+            now_us,
+            place=ann.account,
+        )
+        for post in range(8)
+        for number in range(16)
+    ]
+    keys = [[ann.account, "post", uuid7(MILLISECOND, n)] for n in range(8)]
+    async with opened(node) as connection:
+        await put_all(connection, records + labels, group=50)
+        found = await pages(connection, ann.account, limit=200)
+        assert [record for page in found for record in page] == records[::-1]
+        cells = (await connection.call("record.get", {"keys": keys, "level": "quorum"}))["cells"]
+        assert [cell["key"] for cell in cells] == keys
+        assert "records" in cells[0] and cells[-1] == {"key": keys[-1], "omitted": True}
+
+
 async def test_a_get_holds_256_keys_known_or_not(node: Place, ann: Device, now_us: int) -> None:
     [record] = posts(ann, 1, now_us)
     keys = [[ann.account, "post", uuid7(MILLISECOND, n)] for n in range(256)]
