@@ -4,6 +4,7 @@
 PYTHON ?=
 SEEDS ?= 100
 SEED_FIRST ?= 1
+MINUTES ?= 2
 JOBS ?= 2
 
 VENV := .venv
@@ -18,7 +19,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  variables: PYTHON=/path/to/python3 (which one builds $(VENV)), JOBS=$(JOBS),"
-	@echo "             SEEDS=$(SEEDS) and SEED_FIRST=$(SEED_FIRST) (for simulate), ARGS='…' (passed on by demo and bench)"
+	@echo "             SEEDS=$(SEEDS), SEED_FIRST=$(SEED_FIRST) and MINUTES=$(MINUTES) (for simulate), ARGS='…' (passed on by demo and bench)"
 
 demo: $(VENV)/installed ## a three-region cluster on this machine: real posts, a dead node, a partition, a verdict
 	@$(BIN)/folkmoot demo $(ARGS)
@@ -40,7 +41,7 @@ bench: $(VENV)/installed ## the benchmarks, as ratios to what the machine can do
 
 simulate: $(VENV)/installed ## replay SEEDS seeded simulations of the production actors
 	@seq $(SEED_FIRST) $$(($(SEED_FIRST) + $(SEEDS) - 1)) | \
-		xargs --max-procs=$(JOBS) --max-args=1 $(BIN)/folkmoot simulate --seed
+		xargs --max-procs=$(JOBS) --max-args=1 $(BIN)/folkmoot simulate --minutes $(MINUTES) --seed
 
 docs: dev ## write docs/reference and the test vectors anew from the code
 	@$(BIN)/python -m tests.house.reference
