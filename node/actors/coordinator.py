@@ -20,6 +20,7 @@ from folkmoot.node.contracts import (
     Topology,
     unpack_results,
 )
+from folkmoot.node.fitting import in_messages
 from folkmoot.node.routing import Router
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import (
@@ -104,12 +105,17 @@ class Coordinator:
         return groups
 
     async def _ask_all(self, groups: Mapping[bytes, list[_Attempt]], level: Level) -> None:
-        if len(groups) == 1:
-            await self._ask(*next(iter(groups.items())), level)
+        parts = [
+            (node_id, part)
+            for node_id, attempts in groups.items()
+            for part in in_messages(attempts, lambda attempt: len(attempt.put.record.payload))
+        ]
+        if len(parts) == 1:
+            await self._ask(*parts[0], level)
             return
         async with trio.open_nursery() as nursery:
-            for node_id, attempts in groups.items():
-                nursery.start_soon(self._ask, node_id, attempts, level)
+            for node_id, part in parts:
+                nursery.start_soon(self._ask, node_id, part, level)
 
     async def _ask(self, node_id: bytes, attempts: Sequence[_Attempt], level: Level) -> None:
         """Ask one replica; what it could not take is left without a result."""

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Protocol
 
 from folkmoot.node.contracts import CellBatch, LocalReplica, Put, pack_results
 from folkmoot.node.environment import Executor
+from folkmoot.node.fitting import fitting
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.crdt.cell import digest_of
@@ -42,7 +43,7 @@ class ReplicaJoin(Struct):
 
 
 class ReplicaRead(Struct):
-    """`replica.read`: cells, or digests of them."""
+    """`replica.read`: cells, the first of them that fit a message; or digests, all of them."""
 
     ranges: Claims
     keys: Keys
@@ -136,7 +137,9 @@ class PeerService:
         asked = codec.shaped(params, ReplicaRead, "replica.read")
         self._epochs.check_epochs(dict(asked.ranges), asked.keys)
         cells = self._replica.read(asked.keys)
-        return {"cells": [digest_of(cell) for cell in cells] if asked.digests else cells}
+        if asked.digests:
+            return {"cells": [digest_of(cell) for cell in cells]}
+        return {"cells": cells[: fitting(len(cell or b"") for cell in cells)]}
 
     async def _page(self, node_id: bytes, params: Params) -> dict[str, Any]:
         asked = codec.shaped(params, ReplicaPage, "replica.page")
@@ -151,4 +154,5 @@ class PeerService:
     async def _labels(self, node_id: bytes, params: Params) -> dict[str, Any]:
         asked = codec.shaped(params, ReplicaRead, "replica.labels")
         self._epochs.check_epochs(dict(asked.ranges), asked.keys)
-        return {"labels": [self._replica.labels(key) for key in asked.keys]}
+        labels = [self._replica.labels(key) for key in asked.keys]
+        return {"labels": labels[: fitting(sum(map(len, frames)) for frames in labels)]}

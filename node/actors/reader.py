@@ -14,6 +14,7 @@ from typing import Any
 
 import trio
 from folkmoot.node.contracts import CellBatch, LocalReplica, Peers, PeerUnreachable, Read, Topology
+from folkmoot.node.fitting import in_messages
 from folkmoot.node.routing import Router
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.crdt.cell import Cell, digest_of, join
@@ -85,26 +86,30 @@ class Reader:
         posts are shown without.
         """
         found: dict[bytes, list[Any]] = {}
-        groups: dict[bytes, list[bytes]] = {}
-        for key in dict.fromkeys(keys):
-            nearest = self._router.candidates(self._topology.where(key).slots)
-            if nearest:
-                groups.setdefault(nearest[0], []).append(key)
-        for node_id, asked in groups.items():
-            if node_id == self._router.node_id:
-                frames = [self._local.labels(key) for key in asked]
-            else:
+        failed: set[bytes] = set()
+        waiting = list(dict.fromkeys(keys))
+        while waiting:
+            groups: dict[bytes, list[bytes]] = {}
+            for key in waiting:
+                for nearest in self._router.candidates(self._topology.where(key).slots, failed)[:1]:
+                    groups.setdefault(nearest, []).append(key)
+            for node_id, asked in groups.items():
                 try:
-                    answer = await self._peers.call(
-                        node_id, "replica.labels", self._claims(asked), limits.REQUEST_TIMEOUT_S
-                    )
+                    frames = await self._labels_at(node_id, asked)
                 except (WireError, PeerUnreachable):
-                    continue
-                frames = codec.shaped(answer["labels"], list[list[bytes]], "labels")
-            found |= {
-                key: [codec.unpack(frame) for frame in some] for key, some in zip(asked, frames, strict=True)
-            }
+                    failed.add(node_id)
+                else:
+                    found |= dict(zip(asked, frames, strict=True))
+            waiting = [key for asked in groups.values() for key in asked if key not in found]
         return found
+
+    async def _labels_at(self, node_id: bytes, keys: list[bytes]) -> list[list[Any]]:
+        if node_id == self._router.node_id:
+            frames = [self._local.labels(key) for key in keys]
+        else:
+            told = await self._all_of(node_id, "replica.labels", "labels", keys)
+            frames = codec.shaped(told, list[list[bytes]], "labels")
+        return [[codec.unpack(frame) for frame in some] for some in frames]
 
     def _claims(self, keys: Sequence[bytes]) -> dict[str, Any]:
         """`keys`, with the epochs under which they are asked about."""
@@ -184,23 +189,35 @@ class Reader:
             cells = self._local.read(keys)
             return [digest_of(cell) for cell in cells] if digests else cells
 
-        async def ask() -> Any:
-            params = {**self._claims(keys), "digests": digests}
-            return await self._peers.call(node_id, "replica.read", params, limits.REQUEST_TIMEOUT_S)
+        return await self._all_of(node_id, "replica.read", "cells", keys, digests=digests)
 
+    async def _all_of(
+        self, node_id: bytes, method: str, field: str, keys: list[bytes], **more: Any
+    ) -> list[Any]:
+        """What a peer has at each of the keys, asked for again as long as a message does not hold it all.
+
+        Raises:
+            WireError, PeerUnreachable: it did not answer.
+        """
+        found: list[Any] = []
+        while len(found) < len(keys):
+            rest = keys[len(found) :]
+            part = (await self._ask(node_id, method, rest, more))[field]
+            if not isinstance(part, list) or not 0 < len(part) <= len(rest):
+                raise PeerUnreachable(f"node {node_id.hex()} answered {method} with something else")
+            found += part
+        return found
+
+    async def _ask(self, node_id: bytes, method: str, keys: Sequence[bytes], more: Mapping[str, Any]) -> Any:
+        """One request; once more under the newer epochs when ours were stale."""
+        timeout_s = limits.REQUEST_TIMEOUT_S
         try:
-            answer = await ask()
+            return await self._peers.call(node_id, method, {**self._claims(keys), **more}, timeout_s)
         except WireError as error:
             if error.kind is not STALE_TOPOLOGY:
                 raise
             await self._topology.refresh(node_id)
-            answer = await ask()
-        cells = answer["cells"]
-        if not isinstance(cells, list) or len(cells) != len(keys):
-            raise PeerUnreachable(
-                f"node {node_id.hex()} answered a read of {len(keys)} keys with something else"
-            )
-        return cells
+            return await self._peers.call(node_id, method, {**self._claims(keys), **more}, timeout_s)
 
     async def _settle(
         self, keys: list[bytes], nodes: Sequence[bytes], states: Mapping[bytes, Sequence[bytes | None]]
@@ -225,26 +242,29 @@ class Reader:
                 known[node] = await self.read_at(node, some)
         joined = [_join_all([known[node][at] for node in nodes]) for at in range(len(some))]
         for node in nodes:
-            lacking = [at for at, cell in enumerate(joined) if cell is not None and known[node][at] != cell]
-            if lacking:
-                with _dropping(node):
-                    await self._write_back(node, [(some[at], joined[at]) for at in lacking])
+            lacking = [
+                (key, cell)
+                for key, cell, had in zip(some, joined, known[node], strict=True)
+                if cell is not None and cell != had
+            ]
+            with _dropping(node):
+                await self._write_back(node, lacking)
         for index, cell in zip(differing, joined, strict=True):
             cells[index] = cell
         return cells
 
-    async def _write_back(self, node_id: bytes, pairs: Sequence[tuple[bytes, bytes | None]]) -> None:
-        batch = CellBatch({})
-        for key, cell in pairs:
-            owner = self._topology.where(key)
-            assert cell is not None
-            batch.ranges[owner.id] = owner.epoch
-            batch.keys.append(key)
-            batch.cells.append(cell)
-        if node_id == self._router.node_id:
-            await self._local.join(batch)
-        else:
-            await self._peers.call(node_id, "replica.join", batch.to_wire(), limits.REQUEST_TIMEOUT_S)
+    async def _write_back(self, node_id: bytes, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+        for part in in_messages(pairs, lambda pair: len(pair[1])):
+            batch = CellBatch({})
+            for key, cell in part:
+                owner = self._topology.where(key)
+                batch.ranges[owner.id] = owner.epoch
+                batch.keys.append(key)
+                batch.cells.append(cell)
+            if node_id == self._router.node_id:
+                await self._local.join(batch)
+            else:
+                await self._peers.call(node_id, "replica.join", batch.to_wire(), limits.REQUEST_TIMEOUT_S)
 
     def _achieved(self, slots: tuple[Slot, ...], answered: Sequence[bytes]) -> dict[str, Any]:
         return levels.achieved(slots, set(answered), self._router.region, read=True)

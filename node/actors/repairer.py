@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 import trio
 from folkmoot.node.contracts import CellBatch, Liveness, LocalReplica, Peers, PeerUnreachable, Topology
+from folkmoot.node.fitting import fitting
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import STALE_TOPOLOGY, WireError
@@ -244,9 +245,4 @@ class Repairer:
 
 def _fitting(cells: list[bytes | None]) -> list[bytes | None]:
     """The first of the cells that fit a message together; at least one."""
-    size = 0
-    for index, cell in enumerate(cells):
-        size += len(cell or b"")
-        if index and size > limits.REPLICATION_BATCH_BYTES:
-            return cells[:index]
-    return cells
+    return cells[: fitting(len(cell or b"") for cell in cells)]
