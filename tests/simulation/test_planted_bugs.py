@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import pytest
 import trio
 from folkmoot.node.actors import reader
+from folkmoot.node.actors.feed_reader import FeedReader
 from folkmoot.node.actors.gatekeeper import Gatekeeper
 from folkmoot.node.actors.hinter import Hinter
 from folkmoot.node.actors.repairer import Repairer
@@ -16,6 +17,9 @@ from folkmoot.node.simulation.run import Plan, Report, simulate
 from folkmoot.node.tally import AckTally
 from folkmoot.protocol import limits
 from folkmoot.protocol.crdt.cell import Cell
+from folkmoot.protocol.feed.pages import PackedPage
+from folkmoot.protocol.ring.levels import Level
+from folkmoot.protocol.token import Token
 from folkmoot.storage import transaction
 from folkmoot.storage.transaction import WriteTransaction
 
@@ -90,6 +94,19 @@ def test_i5_an_acknowledgement_before_the_other_replica_has_it(monkeypatch: Plan
 def test_i5_less_than_was_asked_for_called_done(monkeypatch: Plant) -> None:
     monkeypatch.setattr(AckTally, "reached", lambda self, level: bool(self.acked))
     assert "was answered with" in complaints_of(first_broken("I5", busy), "I5")
+
+
+def test_i5_a_page_from_the_nearest_replica_whatever_the_level(monkeypatch: Plant) -> None:
+    real = FeedReader.author_page
+
+    async def author_page(
+        self: FeedReader, account: bytes, before: bytes | None, limit: int, level: Level, token: Token
+    ) -> PackedPage:
+        return await real(self, account, before, limit, "one", Token())
+
+    monkeypatch.setattr(FeedReader, "author_page", author_page)
+    report = first_broken("I5", lambda seed: busy(seed, ("partition", "delay")))
+    assert "a page read at" in complaints_of(report, "I5")
 
 
 def test_i5_a_disk_that_acknowledges_before_it_keeps(monkeypatch: Plant) -> None:

@@ -36,7 +36,9 @@ def check(evidence: Evidence) -> Verdict:
         _compare_levels(inquiry, read)
     _compare_pages(inquiry, evidence.history)
     _compare_end(inquiry, evidence)
-    return inquiry.verdict()
+    history = evidence.history
+    facts = {"acks": len(history.acks), "cells_read": len(history.reads), "pages": len(history.pages)}
+    return inquiry.verdict(facts)
 
 
 def meet(write_level: str, read_level: str) -> bool:
