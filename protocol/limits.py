@@ -27,6 +27,7 @@ HANDSHAKE_TIMEOUT_S: Final = 5.0
 HELLO_TIMEOUT_S: Final = 10.0
 IDLE_TIMEOUT_S: Final = 300.0
 REQUEST_TIMEOUT_S: Final = 10.0
+REPLICA_READ_TIMEOUT_S: Final = 3.0  # then a read turns to another replica, well within its own deadline
 MESSAGE_TIMEOUT_S: Final = 30.0  # from a message's first bytes to its last
 SEND_TIMEOUT_S: Final = 10.0  # for one flush; a reader slower than this is cut off
 CLOSE_TIMEOUT_S: Final = 0.5  # for a last message to be read before the stream closes
@@ -171,6 +172,7 @@ assert REPLICATION_BATCH_BYTES + CELL_BYTES > MESSAGE_BYTES > REPLICATION_BATCH_
 assert MESSAGE_BYTES <= OUTPUT_HIGH_WATER_BYTES < OUTPUT_BYTES < OUTPUT_CUT_BYTES
 assert KEYS_PER_GET <= MESSAGE_COLLECTION_ITEMS and RECORDS_PER_PUT <= MESSAGE_COLLECTION_ITEMS
 assert PAGE_ITEMS * 4 <= MESSAGE_COLLECTION_ITEMS
+assert 3 * REPLICA_READ_TIMEOUT_S < REQUEST_TIMEOUT_S
 assert DISK_WARN < DISK_FULL_CLIENT_PUT < DISK_FULL_PEER_JOIN < DISK_FULL_DELETE < 1.0
 assert GOSSIP_MEMBERS >= 2 * ROSTER_NODES, "those who left are remembered beside those who are here"
 assert GOSSIP_MEMBERS * (GOSSIP_DESCRIPTION_BYTES + _FRAME_OVERHEAD_BYTES) <= MESSAGE_BYTES - 64 * KIB

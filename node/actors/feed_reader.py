@@ -126,7 +126,7 @@ class FeedReader:
         if node_id == self._router.node_id:
             return self._local.profile(account)
         params = {"ranges": [(owner.id, owner.epoch)], "account": account}
-        answer = await self._peers.call(node_id, "replica.profile", params, limits.REQUEST_TIMEOUT_S)
+        answer = await self._peers.call(node_id, "replica.profile", params, limits.REPLICA_READ_TIMEOUT_S)
         return codec.shaped(answer["cells"], list[bytes], "a profile")
 
     async def _ask_all(
@@ -165,7 +165,7 @@ class FeedReader:
                 "limit": limit,
                 "before": before,
             }
-            return await self._peers.call(node_id, "replica.page", params, limits.REQUEST_TIMEOUT_S)
+            return await self._peers.call(node_id, "replica.page", params, limits.REPLICA_READ_TIMEOUT_S)
 
         try:
             answer = await ask(owner)

@@ -210,7 +210,7 @@ class Reader:
 
     async def _ask(self, node_id: bytes, method: str, keys: Sequence[bytes], more: Mapping[str, Any]) -> Any:
         """One request; once more under the newer epochs when ours were stale."""
-        timeout_s = limits.REQUEST_TIMEOUT_S
+        timeout_s = limits.REPLICA_READ_TIMEOUT_S
         try:
             return await self._peers.call(node_id, method, {**self._claims(keys), **more}, timeout_s)
         except WireError as error:

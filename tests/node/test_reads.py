@@ -54,6 +54,21 @@ async def test_quorum_reads_are_monotonic(tmp_path: Path) -> None:
                 assert await client.get(record, "quorum") is not None
 
 
+async def test_a_read_turns_from_a_replica_that_stalls_to_another(tmp_path: Path) -> None:
+    """A link goes silent and gossip does not know yet: the read is late, and answered."""
+    async with founded(tmp_path) as town, town.client(town[0]) as client:
+        record = Author(1).post()
+        assert (await client.put_one(record, "all"))["status"] == "stored"
+        slots = town[0].parts.topology.where(record.key).slots
+        asked = town[0].parts.router.readers(slots, "quorum")
+        [stalled] = [node for node in town.nodes[1:] if node.id in asked]
+        stalled.environment.faults.set(town[0].id, Fault(delay_ms=60_000))
+        began = trio.current_time()
+        assert await client.get(record, "quorum") is not None
+        assert 1 < trio.current_time() - began < 8
+        town.heal()
+
+
 async def test_siblings_of_two_devices_are_joined_and_said(tmp_path: Path) -> None:
     async with founded(tmp_path) as town:
         ann, phone = Author(1), Author(2)
