@@ -1,7 +1,7 @@
 """The load side of benchmarks, as a process of its own: presigns, waits for the word, and reports.
 
     python -m benchmarks.client puts HOST PORT LEVEL POSTS BATCH WINDOW SEED
-    python -m benchmarks.client pages HOST PORT ACCOUNT_HEX PAGES WINDOW
+    python -m benchmarks.client pages HOST PORT ACCOUNT_HEX PAGES CONNECTIONS WINDOW
     python -m benchmarks.client paced HOST PORT LEVEL RATE SECONDS SEED
     python -m benchmarks.client loaded HOST PORT LEVEL SECONDS BATCH WINDOW
 
@@ -84,20 +84,23 @@ async def puts(
     return {"posts": len(records), "seconds": seconds}
 
 
-async def pages(host: str, port: str, account: str, count: str, window: str) -> dict[str, Any]:
-    """Pages of 50 of one author, pipelined; answers are only counted, as `author_page.ask_bare` does."""
+async def pages(
+    host: str, port: str, account: str, count: str, connections: str, window: str
+) -> dict[str, Any]:
+    """Pages of 50 of one author; answers are only counted, as `author_page.ask_bare` does."""
     params = {"account": bytes.fromhex(account), "limit": 50}
     async with trio.open_nursery() as nursery:
         link = await opened(host, int(port), nursery)
         first = await link.call("feed.author", params)
         assert len(first["items"]) == 50, first
         nursery.cancel_scope.cancel()
-    stream = await trio.open_tcp_stream(host, int(port))
-    await stream.send_all(msgpack.packb([0, 0, "hello", [CLIENT]]))
-    await stream.receive_some(65536)
+    streams = [await trio.open_tcp_stream(host, int(port)) for _ in range(int(connections))]
+    for stream in streams:
+        await stream.send_all(msgpack.packb([0, 0, "hello", [CLIENT]]))
+        await stream.receive_some(65536)
     request = msgpack.packb([0, 1, "feed.author", [params]])
     wait_for_the_word()
-    seconds = await counted(stream, request, int(count), int(window), msgpack_values())
+    seconds = await counted(streams, request, int(count), int(window))
     return {"pages": int(count), "seconds": seconds}
 
 
@@ -117,18 +120,24 @@ def msgpack_values() -> Callable[[bytes], int]:
     return count
 
 
-async def counted(
-    stream: trio.SocketStream, request: bytes, count: int, window: int, answers_in: Callable[[bytes], int]
-) -> float:
-    """Seconds for `count` answers to `request`, with at most `window` of them outstanding."""
-    answered = sent = 0
+async def counted(streams: Sequence[trio.SocketStream], request: bytes, count: int, window: int) -> float:
+    """Seconds for `count` answers to `request`, with at most `window` of them outstanding on each stream."""
+    each = count // len(streams)
+
+    async def ask(stream: trio.SocketStream) -> None:
+        answers_in = msgpack_values()
+        answered = sent = 0
+        while answered < each:
+            room = min(window - (sent - answered), each - sent)
+            if room:
+                sent += room
+                await stream.send_all(request * room)
+            answered += answers_in(await stream.receive_some(1 << 20))
+
     began = time.perf_counter()
-    while answered < count:
-        room = min(window - (sent - answered), count - sent)
-        if room:
-            sent += room
-            await stream.send_all(request * room)
-        answered += answers_in(await stream.receive_some(1 << 20))
+    async with trio.open_nursery() as nursery:
+        for stream in streams:
+            nursery.start_soon(ask, stream)
     return time.perf_counter() - began
 
 
