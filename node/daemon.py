@@ -202,6 +202,7 @@ class _Parts:
         self.peer_service = PeerService(
             self.replica,
             self.replica,
+            self.topology,
             environment.executor,
             {
                 "gossip.push_pull": self._answer_push_pull,

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Protocol
 
-from folkmoot.node.contracts import CellBatch, LocalReplica, Put, pack_results
+from folkmoot.node.contracts import CellBatch, LocalReplica, Put, Topology, pack_results
 from folkmoot.node.environment import Executor
 from folkmoot.node.fitting import fitting
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.crdt.cell import digest_of
-from folkmoot.protocol.errors import BAD_SIGNATURE, UNKNOWN_METHOD, WireError
+from folkmoot.protocol.errors import BAD_SIGNATURE, STALE_TOPOLOGY, UNKNOWN_METHOD, WireError
 from folkmoot.protocol.key import kind_prefix
 from folkmoot.protocol.record import Record, signature_holds
 from folkmoot.protocol.ring.levels import parse_level
@@ -78,6 +78,7 @@ class PeerService:
     Args:
         replica: this node's own.
         epochs: checks claims.
+        topology: caught up with when an asker turns out to know a newer epoch.
         executor: where signatures are verified.
         others: methods of other actors (gossip, topology, sync) by name, each taking the map.
     """
@@ -86,11 +87,13 @@ class PeerService:
         self,
         replica: LocalReplica,
         epochs: EpochCheck,
+        topology: Topology,
         executor: Executor,
         others: Mapping[str, Callable[[bytes, Params], Awaitable[Any]]],
     ) -> None:
         self._replica = replica
         self._epochs = epochs
+        self._topology = topology
         self._executor = executor
         self._methods: dict[str, Callable[[bytes, Params], Awaitable[Any]]] = {
             "replica.put": self._put,
@@ -111,6 +114,12 @@ class PeerService:
         handler = self._methods.get(method)
         if handler is None:
             raise WireError(UNKNOWN_METHOD, f"nodes of this version have no method {method[:64]!r}")
+        try:
+            return await handler(node_id, params)
+        except WireError as error:
+            if not _asker_is_ahead(error, params):
+                raise
+        await self._topology.refresh(node_id)
         return await handler(node_id, params)
 
     async def _put(self, node_id: bytes, params: Params) -> dict[str, Any]:
@@ -156,3 +165,11 @@ class PeerService:
         self._epochs.check_epochs(dict(asked.ranges), asked.keys)
         labels = [self._replica.labels(key) for key in asked.keys]
         return {"labels": labels[: fitting(sum(map(len, frames)) for frames in labels)]}
+
+
+def _asker_is_ahead(error: WireError, params: Params) -> bool:
+    """Whether a request was refused under an epoch that its sender knows and this node does not yet."""
+    if error.kind is not STALE_TOPOLOGY or error.details is None or "ranges" not in params:
+        return False
+    claimed = dict(claim[:2] for claim in params["ranges"])
+    return bool(claimed.get(error.details.get("range"), 0) > error.details.get("epoch", 0))

@@ -22,7 +22,7 @@ from folkmoot.node.certificates import create_ca, create_node
 from folkmoot.node.commits import Commits
 from folkmoot.node.daemon import RunningNode, serve
 from folkmoot.node.data_directory import DataDirectory
-from folkmoot.node.environment import Disk, Environment
+from folkmoot.node.environment import Disk, Environment, WallClock
 from folkmoot.node.settings import (
     ClusterSection,
     FaultsSection,
@@ -99,10 +99,22 @@ class _WatchedDisk:
         return commits
 
 
+class _WrongClock:
+    """The wall clock of a machine that nobody set."""
+
+    def __init__(self, wall: WallClock, off_us: int) -> None:
+        self._wall = wall
+        self._off_us = off_us
+
+    def now_us(self) -> int:
+        return self._wall.now_us() + self._off_us
+
+
 class Node:
     """One node of a town, running or not.
 
     Attributes:
+        clock_off_us: by how much its wall clock is ahead of this machine's when it is next started.
         config: what it is started with; may be replaced while it is stopped.
         environment: its outside world since it was last started.
         commits: its store; closed when it is stopped.
@@ -117,6 +129,7 @@ class Node:
         self.id = bytes.fromhex(config.node.id)
         self.name = config.node.name
         self.region = config.node.region
+        self.clock_off_us = 0
         self._running: RunningNode | None = None
         self._scope = trio.CancelScope()
         self._ended = trio.Event()
@@ -146,7 +159,8 @@ class Node:
         self._scope, self._ended = trio.CancelScope(), trio.Event()
         environment = machine_environment(self.config)
         disk = _WatchedDisk(environment.disk, partial(setattr, self, "commits"))
-        self.environment = dataclasses.replace(environment, disk=disk)
+        wall = _WrongClock(environment.wall, self.clock_off_us)
+        self.environment = dataclasses.replace(environment, disk=disk, wall=wall)
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:

@@ -153,3 +153,18 @@ async def test_a_stale_topology_is_refreshed_and_the_request_retried(tmp_path: P
         )
         await town.restart(ahead)
         assert ahead.parts.topology.where(record.key).epoch == descriptor.epoch, "an epoch is durable"
+
+
+async def test_a_replica_that_is_behind_catches_up_from_who_asks(tmp_path: Path) -> None:
+    """The coordinator knows the newer epoch, and nobody has told the others."""
+    async with founded(tmp_path) as town:
+        record, ahead = Author(1).post("under the new epoch"), town[0]
+        descriptor = of_next_epoch(ahead, record)
+        holder = ahead.parts.topology
+        for other in town.nodes[1:]:
+            ahead.environment.faults.set(other.id, Fault(loss=1.0))
+        await holder.adopt(News(holder.summary, None, (descriptor,), False))
+        async with town.client(ahead) as client:
+            assert (await client.put_one(record, "all"))["status"] == "stored"
+            assert await client.get(record, "all") is not None
+        assert all(node.parts.topology.where(record.key) == descriptor for node in town.nodes)
