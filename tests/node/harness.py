@@ -201,7 +201,9 @@ class Node:
         )
 
     async def forget_hints(self) -> None:
-        """Lose every hint it keeps."""
+        """Lose every hint it keeps, once nothing is on its way that may yet become one."""
+        statistics = self.parts.replicator.statistics
+        await until(lambda: not any(statistics().queued.values()), what="replication to come to rest")
         store = self.commits.store
         for node_id in store.hint_states():
             hints = store.hints_for(node_id, 100_000)
