@@ -6,20 +6,18 @@ import contextlib
 import json
 import os
 import platform
-import random
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
+from folkmoot.cli.bench import posts, tally
 from folkmoot.cli.cluster.control import LocalCluster
-from folkmoot.protocol.bodies import make_uuid7
-from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.record import Record
 
 UNLIMITED_QUOTA = (
@@ -107,26 +105,12 @@ def median(values: Sequence[float]) -> float:
 
 def percentile(values: Sequence[float], share: float) -> float:
     """The value below which `share` (0 to 1) of the values lie."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+    return tally.percentile(sorted(values), share)
 
 
-def presigned_posts(count: int, authors: int = 1000, text_bytes: int = 75, seed: int = 1) -> list[Record]:
-    """Posts of about 200 bytes of payload, dealt out to authors in turn."""
-    generator = random.Random(seed)
-    keys = [KeyPair(generator.randbytes(32)) for _ in range(authors)]
-    now_us = time.time_ns() // 1000 - count
-    text = "x" * text_bytes
-    return [
-        Record.sign(
-            keys[index % authors],
-            kind="post",
-            item=make_uuid7((now_us + index) // 1000, generator.getrandbits(74)),
-            body={"text": text},
-            stamp=now_us + index,
-        )
-        for index in range(count)
-    ]
+def presigned_posts(count: int, authors: int = 1000, seed: int = 1) -> list[Record]:
+    """Posts of about 200 bytes, dealt out to authors in turn; equal seeds make the same authors."""
+    return posts.presigned_posts(count, authors, Random(seed))
 
 
 @contextlib.contextmanager
