@@ -271,8 +271,12 @@ class LocalReplica(Protocol):
 class Replication(Protocol):
     """The streams of cells to other replicas."""
 
-    async def offer(self, node_id: bytes, batch: CellBatch, tally: Tally) -> None:
-        """Queue `batch` for `node_id`; waits a bounded time for room, then leaves hints instead."""
+    def offer(self, node_id: bytes, batch: CellBatch, tally: Tally) -> list[CellBatch]:
+        """Queue `batch` for `node_id`; the parts that came back are to be offered again, late."""
+        ...
+
+    async def offer_late(self, node_id: bytes, part: CellBatch, tally: Tally) -> None:
+        """Queue a part once there is room; after a bounded wait leave hints instead."""
         ...
 
 

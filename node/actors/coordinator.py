@@ -40,6 +40,9 @@ from folkmoot.protocol.ring.ranges import RangeDescriptor
 # Errors of one replica after which another may still succeed.
 _TRY_ANOTHER = frozenset({BUSY, DISK_FULL, SHUTTING_DOWN, TIMEOUT, INTERNAL, STALE_TOPOLOGY})
 
+# Of these, those after which it may still have kept what it was given.
+_MAY_HAVE_KEPT = frozenset({TIMEOUT, INTERNAL})
+
 
 class _Attempt:
     """One record on its way to a replica that takes it."""
@@ -134,6 +137,7 @@ class Coordinator:
                 await self._catch_up(node_id, attempts)
             for attempt in attempts:
                 attempt.error = error
+                attempt.unsure |= error.kind in _MAY_HAVE_KEPT
                 if error.kind not in _TRY_ANOTHER:
                     attempt.result = PutResult("refused", error=error.to_wire())
             return

@@ -52,17 +52,30 @@ class FeedReader:
         self._peers = peers
         self._local = local
         self._reading = reading
+        self._enough: dict[tuple[int, Level], tuple[int, bool]] = {}
 
     def local_page(
         self, account: bytes, before: bytes | None, limit: int, level: Level, token: Token
     ) -> PackedPage | None:
         """`author_page`, when this node alone can answer it and needs to wait for nothing; else None."""
         prefix = kind_prefix(account, "post")
-        slots = self._topology.where(prefix).slots
-        alone = levels.satisfied(level, slots, {self._router.node_id}, self._router.region, read=True)
-        if not alone or token.cells or token.at_quorum(prefix):
+        if not self._is_enough(self._topology.where(prefix), level):
             return None
-        return self._local.page(account, before, limit)
+        if token.cells or token.at_quorum(prefix):
+            return None
+        try:
+            return self._local.page(account, before, limit)
+        except WireError:
+            return None
+
+    def _is_enough(self, owner: RangeDescriptor, level: Level) -> bool:
+        """Whether this node's answer alone reaches `level`; worked out once for each epoch of a range."""
+        known = self._enough.get((owner.id, level))
+        if known is None or known[0] != owner.epoch:
+            own, region = {self._router.node_id}, self._router.region
+            known = owner.epoch, levels.satisfied(level, owner.slots, own, region, read=True)
+            self._enough[owner.id, level] = known
+        return known[1]
 
     async def author_page(
         self, account: bytes, before: bytes | None, limit: int, level: Level, token: Token
@@ -137,8 +150,6 @@ class FeedReader:
         before: bytes | None,
         limit: int,
     ) -> dict[bytes, PackedPage]:
-        if list(nodes) == [self._router.node_id]:
-            return {nodes[0]: self._local.page(account, before, limit)}
         pages: dict[bytes, PackedPage] = {}
 
         async def ask(node_id: bytes) -> None:

@@ -17,6 +17,7 @@ from folkmoot.node.commits import Commits
 from folkmoot.node.contracts import CellBatch, Liveness, Peers, PeerUnreachable, Topology
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import WireError
+from folkmoot.storage.errors import StorageError, StoreCorrupt
 from folkmoot.storage.transaction import Admission, WriteTransaction
 
 log = logging.getLogger(__name__)
@@ -86,37 +87,48 @@ class Hinter:
             delivered = 0
             for node_id in sorted(self._commits.store.hint_states()):
                 if self._liveness.alive(node_id):
-                    delivered += await self._deliver_some(node_id)
+                    delivered += await self._deliver_to(node_id)
             await trio.sleep(PACE_S if delivered else IDLE_S)
 
-    async def _deliver_some(self, node_id: bytes) -> int:
+    async def _deliver_to(self, node_id: bytes) -> int:
+        """Deliver one message's worth, more slowly after a failure; how many cells went."""
         pace = self._paces.setdefault(node_id, _Pace())
+        try:
+            return await self._deliver_some(node_id, pace)
+        except (WireError, PeerUnreachable, StorageError) as error:
+            pace.failed()
+            log.info("handoff to %s waits: %s", node_id.hex()[:8], error)
+            return 0
+
+    async def _deliver_some(self, node_id: bytes, pace: _Pace) -> int:
         hints = self._commits.store.hints_for(node_id, pace.credit)
         if not hints:
             return 0
         oldest_us = self._now_us() - int(limits.HINT_AGE_S * 1_000_000)
-        batch = self._batch([hint.key for hint in hints if hint.since_us >= oldest_us])
+        batch, unread = self._batch([hint.key for hint in hints if hint.since_us >= oldest_us])
         began = trio.current_time()
-        try:
-            if batch.keys:
-                await self._peers.call(node_id, "replica.join", batch.to_wire(), limits.REQUEST_TIMEOUT_S)
-        except (WireError, PeerUnreachable) as error:
-            pace.failed()
-            log.info("handoff of %d cells to %s waits: %s", len(batch.keys), node_id.hex()[:8], error)
-            return 0
+        if batch.keys:
+            await self._peers.call(node_id, "replica.join", batch.to_wire(), limits.REQUEST_TIMEOUT_S)
         pace.succeeded(trio.current_time() - began)
-        sent = set(batch.keys)
-        done = [hint for hint in hints if hint.key in sent or hint.since_us < oldest_us]
+        settled = {*batch.keys, *unread}
+        done = [hint for hint in hints if hint.key in settled or hint.since_us < oldest_us]
         await self._commits.run(lambda transaction: transaction.unhint(node_id, done), Admission.ESSENTIAL)
         self.delivered += len(batch.keys)
         return len(batch.keys)
 
-    def _batch(self, keys: Sequence[bytes]) -> CellBatch:
-        """As many of the cells as fit a message."""
+    def _batch(self, keys: Sequence[bytes]) -> tuple[CellBatch, list[bytes]]:
+        """As many of the cells as fit a message, and the keys at which there is nothing whole to send."""
         batch = CellBatch({})
+        unread: list[bytes] = []
         size = 0
-        for key, cell in zip(keys, self._commits.store.get_cells(keys), strict=True):
+        for key in keys:
+            try:
+                cell = self._commits.store.get_cell(key)
+            except StoreCorrupt as error:
+                log.error("a hint is dropped: %s", error)
+                cell = None
             if cell is None:
+                unread.append(key)
                 continue
             size += len(cell)
             if batch.keys and size > limits.REPLICATION_BATCH_BYTES:
@@ -125,4 +137,4 @@ class Hinter:
             batch.ranges[owner.id] = owner.epoch
             batch.keys.append(key)
             batch.cells.append(cell)
-        return batch
+        return batch, unread

@@ -150,9 +150,11 @@ class Reader:
             if chosen is None:
                 raise self._router.unreachable(slots, level, failed)
             if chosen == [self._router.node_id]:
-                return self._local.read(keys), levels.achieved(
-                    slots, set(chosen), self._router.region, read=True
-                )
+                try:
+                    return self._local.read(keys), self._achieved(slots, chosen)
+                except WireError:
+                    failed.add(self._router.node_id)
+                    continue
             states = await self._ask_all(chosen, keys)
             failed |= {node for node in chosen if node not in states}
             if failed.intersection(chosen):

@@ -27,6 +27,7 @@ from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeMap
 from folkmoot.protocol.sync.frames import Print
 from folkmoot.protocol.sync.reconcile import Initiator, respond
 from folkmoot.protocol.sync.view import View
+from folkmoot.storage.errors import StorageError
 from msgspec import Meta, Struct
 
 log = logging.getLogger(__name__)
@@ -143,7 +144,7 @@ class Repairer:
     async def _repair_with(self, node_id: bytes) -> None:
         try:
             await self.repair(node_id)
-        except (WireError, PeerUnreachable) as error:
+        except (WireError, PeerUnreachable, StorageError) as error:
             log.info("repair with %s waits: %s", node_id.hex()[:8], error)
             if isinstance(error, WireError) and error.kind is STALE_TOPOLOGY:
                 await self._topology.refresh(node_id)
@@ -164,10 +165,17 @@ class Repairer:
         self._statistics.mismatches += len(different)
         for owner in shared:
             if owner.id in different:
-                await self._reconcile(node_id, owner)
+                await self._reconcile_range(node_id, owner)
         if not different:
             self._statistics.equal_at[node_id] = trio.current_time()
         return len(different)
+
+    async def _reconcile_range(self, node_id: bytes, owner: RangeDescriptor) -> None:
+        """Reconcile one range; a damaged cell in it does not keep the others from being repaired."""
+        try:
+            await self._reconcile(node_id, owner)
+        except StorageError as error:
+            log.error("range %d cannot be repaired with %s: %s", owner.id, node_id.hex()[:8], error)
 
     async def _reconcile(self, node_id: bytes, owner: RangeDescriptor) -> None:
         claim = Claim.of(owner).to_params()

@@ -10,7 +10,8 @@ The order of effects is promised: persist, then send, then acknowledge.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -43,7 +44,7 @@ from folkmoot.protocol.key import held_key, kind_prefix, prefix_end
 from folkmoot.protocol.ring import levels
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
-from folkmoot.storage.errors import DiskFull, StorageError
+from folkmoot.storage.errors import StorageError
 from folkmoot.storage.transaction import Admission, WriteTransaction
 
 
@@ -63,6 +64,15 @@ class ReplicaStatistics:
 
 
 T = TypeVar("T")
+
+
+@contextmanager
+def _told_in_the_contract() -> Iterator[None]:
+    """Say what the store could not do in the words of the contract."""
+    try:
+        yield
+    except StorageError as error:
+        raise error.to_wire_error() from error
 
 
 class Replica:
@@ -120,10 +130,13 @@ class Replica:
         }
         outcomes = await self._commit(self._put_job(puts, owners, absent), Admission.CLIENT_PUT, len(puts))
         self._puts += len(puts)
-        tallies = await self._spread(puts, owners, outcomes, absent, region)
+        tallies, late = self._spread(puts, owners, outcomes, absent, region)
         with trio.move_on_after(limits.REQUEST_TIMEOUT_S / 2):
-            for tally in tallies.values():
-                await tally.wait_for(level)
+            async with trio.open_nursery() as nursery:
+                for node, part, tally in late:
+                    nursery.start_soon(self._replication.offer_late, node, part, tally)
+                for tally in tallies.values():
+                    await tally.wait_for(level)
         told = {slots: _Told(tally, level) for slots, tally in tallies.items()}
         by_range = {
             owner.id: told.get(owner.slots) for owner in {owner.id: owner for owner in owners}.values()
@@ -132,10 +145,8 @@ class Replica:
 
     async def _commit(self, job: Callable[[WriteTransaction], T], admission: Admission, rows: int) -> T:
         """Commit, and say what the store could not do in the words of the contract."""
-        try:
+        with _told_in_the_contract():
             return await self._commits.run(job, admission, rows=rows)
-        except StorageError as error:
-            raise error.to_wire_error() from error
 
     def _put_job(
         self, puts: Sequence[Put], owners: Sequence[RangeDescriptor], absent: set[bytes]
@@ -150,8 +161,8 @@ class Replica:
                 except WireError as error:
                     outcomes.append(_Outcome("refused", b"", error))
                     continue
-                except DiskFull as full:
-                    outcomes.append(_Outcome("refused", b"", full.to_wire_error()))
+                except StorageError as error:
+                    outcomes.append(_Outcome("refused", b"", error.to_wire_error()))
                     continue
                 outcomes.append(_Outcome(outcome.status.value, outcome.cell))
                 if absent:
@@ -162,15 +173,19 @@ class Replica:
 
         return job
 
-    async def _spread(
+    def _spread(
         self,
         puts: Sequence[Put],
         owners: Sequence[RangeDescriptor],
         outcomes: Sequence[_Outcome],
         absent: set[bytes],
         region: str,
-    ) -> dict[tuple[Slot, ...], AckTally]:
-        """Offer the changed cells to the other slots; one tally for all ranges with the same slots."""
+    ) -> tuple[dict[tuple[Slot, ...], AckTally], list[tuple[bytes, CellBatch, AckTally]]]:
+        """Offer the changed cells to the other slots.
+
+        Returns:
+            One tally for all ranges with the same slots; and what a peer had no room for yet.
+        """
         by_range: dict[int, CellBatch] = {}
         batches: dict[tuple[Slot, ...], CellBatch] = {}
         for put, owner, outcome in zip(puts, owners, outcomes, strict=True):
@@ -184,14 +199,16 @@ class Replica:
             batch.cells.append(outcome.cell)
             self._changed += outcome.status != "duplicate"
         tallies: dict[tuple[Slot, ...], AckTally] = {}
+        late: list[tuple[bytes, CellBatch, AckTally]] = []
         for slots, batch in batches.items():
             tally = tallies[slots] = AckTally(slots, region)
             tally.acked.add(self._node_id)
             tally.failed |= absent
             for node in nodes_of(slots):
                 if node != self._node_id and node not in absent:
-                    await self._replication.offer(node, batch, tally)
-        return tallies
+                    parts = self._replication.offer(node, batch, tally)
+                    late.extend((node, part, tally) for part in parts)
+        return tallies, late
 
     async def join(self, batch: CellBatch) -> int:
         """Join cells that another replica sent, and make them durable.
@@ -222,10 +239,16 @@ class Replica:
         self._changed += changed
         return changed
 
+    @_told_in_the_contract()
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """The cells this node has at `keys`."""
+        """The cells this node has at `keys`.
+
+        Raises:
+            WireError: `internal`, when one of them is damaged; another replica has it whole.
+        """
         return self._commits.store.get_cells(keys)
 
+    @_told_in_the_contract()
     def page(self, place: bytes, before: bytes | None, limit: int) -> PackedPage:
         """A page of the posts this node has of an author."""
         found = self._commits.store.author_page(place, before, limit=limit, bytes_max=limits.PAGE_BYTES)
@@ -240,6 +263,7 @@ class Replica:
             found.resume,
         )
 
+    @_told_in_the_contract()
     def profile(self, account: bytes) -> list[bytes]:
         """The cells of an account's profile fields."""
         prefix = kind_prefix(account, "profile")
@@ -248,6 +272,7 @@ class Replica:
         )
         return [cell for _, cell in found]
 
+    @_told_in_the_contract()
     def labels(self, key: bytes) -> list[bytes]:
         """The frames of the labels this node has on the post at `key`."""
         return self._commits.store.labels_of(key)

@@ -8,6 +8,7 @@ message that fails becomes hints too: a hint is a pointer, the cell itself is in
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ import trio
 from folkmoot.node.contracts import CellBatch, Peers, PeerUnreachable, Tally, Topology
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import STALE_TOPOLOGY, WireError
+from folkmoot.storage.errors import StorageError
+
+log = logging.getLogger(__name__)
 
 OFFER_WAIT_S = 1.0
 MESSAGES_IN_FLIGHT = 8
@@ -30,11 +34,13 @@ class ReplicatorStatistics:
     Args:
         sent: cells acknowledged by peers.
         hinted: cells that became hints.
+        unhinted: cells for which not even hints could be left; repair finds them.
         queued: cells now queued or in flight, a peer.
     """
 
     sent: int
     hinted: int
+    unhinted: int
     queued: dict[bytes, int]
 
 
@@ -48,7 +54,11 @@ class _Stream:
         self.cells = 0  # queued and in flight
         self.senders = 0  # at most one message of each is in flight
         self.starting = False  # a sender is about to take what waits
-        self.room = trio.Event()
+        self.room = trio.lowlevel.ParkingLot()
+
+    def has_room(self, cells: int) -> bool:
+        """Whether so many more fit the window; what is larger than the window fits when it is empty."""
+        return self.cells == 0 or self.cells + cells <= limits.REPLICATION_WINDOW_CELLS
 
 
 class Replicator:
@@ -68,6 +78,7 @@ class Replicator:
         self._nursery: trio.Nursery | None = None
         self._sent = 0
         self._hinted = 0
+        self._unhinted = 0
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Own the senders until cancelled."""
@@ -76,21 +87,46 @@ class Replicator:
             task_status.started()
             await trio.sleep_forever()
 
-    async def offer(self, node_id: bytes, batch: CellBatch, tally: Tally) -> None:
-        """Queue `batch` for `node_id`, in parts that fit a message; the tally hears of each part."""
+    def offer(self, node_id: bytes, batch: CellBatch, tally: Tally) -> list[CellBatch]:
+        """Queue `batch` for `node_id`, in parts that fit a message; the tally hears of each part.
+
+        Returns:
+            The parts for which the window has no room; they are to be offered again by `offer_late`.
+        """
         stream = self._stream(node_id)
+        late = []
         for part in _parts(batch):
             tally.expect(node_id)
-            if not await self._make_room(stream, len(part.keys)):
-                await self._give_up(node_id, [(part, tally)])
-                continue
-            stream.cells += len(part.keys)
-            stream.queue.append((part, tally))
-            self._wake(node_id, stream)
+            if stream.has_room(len(part.keys)):
+                self._queue(node_id, stream, part, tally)
+            else:
+                late.append(part)
+        return late
+
+    async def offer_late(self, node_id: bytes, part: CellBatch, tally: Tally) -> None:
+        """Queue a part as soon as there is room; leave hints when there is none within a second.
+
+        Who puts waits for this, and so feels a slow peer, but only so long.
+        """
+        stream = self._stream(node_id)
+        with trio.move_on_after(OFFER_WAIT_S):
+            while not stream.has_room(len(part.keys)):
+                await stream.room.park()
+            self._queue(node_id, stream, part, tally)
+            return
+        await self._give_up(node_id, [(part, tally)])
+
+    def _queue(self, node_id: bytes, stream: _Stream, part: CellBatch, tally: Tally) -> None:
+        stream.cells += len(part.keys)
+        stream.queue.append((part, tally))
+        self._wake(node_id, stream)
 
     def statistics(self) -> ReplicatorStatistics:
         return ReplicatorStatistics(
-            self._sent, self._hinted, {node: stream.cells for node, stream in self._streams.items()}
+            self._sent,
+            self._hinted,
+            self._unhinted,
+            {node: stream.cells for node, stream in self._streams.items()},
         )
 
     def _stream(self, node_id: bytes) -> _Stream:
@@ -98,16 +134,6 @@ class Replicator:
         if stream is None:
             stream = self._streams[node_id] = _Stream()
         return stream
-
-    async def _make_room(self, stream: _Stream, cells: int) -> bool:
-        if stream.cells == 0 or stream.cells + cells <= limits.REPLICATION_WINDOW_CELLS:
-            return True
-        with trio.move_on_after(OFFER_WAIT_S):
-            while stream.cells and stream.cells + cells > limits.REPLICATION_WINDOW_CELLS:
-                stream.room = trio.Event()
-                await stream.room.wait()
-            return True
-        return False
 
     def _wake(self, node_id: bytes, stream: _Stream) -> None:
         """Start a sender, unless one is about to take what waits or as many as may be are under way."""
@@ -139,7 +165,7 @@ class Replicator:
                 tally.settle(node_id, acknowledged=True)
         finally:
             stream.cells -= len(taken.message.keys)
-            stream.room.set()
+            stream.room.unpark_all()
 
     async def _deliver(self, node_id: bytes, message: CellBatch) -> None:
         try:
@@ -159,10 +185,14 @@ class Replicator:
         await self._peers.call(node_id, "replica.join", message.to_wire(), limits.REQUEST_TIMEOUT_S)
 
     async def _give_up(self, node_id: bytes, parts: Sequence[tuple[CellBatch, Tally]]) -> None:
+        """Leave hints; where even that fails, repair will find what is missing."""
         keys = [key for part, _ in parts for key in part.keys]
-        self._hinted += len(keys)
         try:
             await self._leave_hints(node_id, keys)
+            self._hinted += len(keys)
+        except (WireError, StorageError) as error:
+            self._unhinted += len(keys)
+            log.warning("%d cells for %s are left to repair: %s", len(keys), node_id.hex()[:8], error)
         finally:
             for _, tally in parts:
                 tally.settle(node_id, acknowledged=False)
