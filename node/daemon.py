@@ -278,6 +278,7 @@ class _Parts:
         self.ring.replace(self.environment.secrets.gossip_ring())
         self.identity.operators.clear()
         self.identity.operators.update(config.operators.accounts)
+        self.sessions.take_roles_from_all_but(self.identity.operators)
 
     async def _serve_peer(self, accepted: Accepted) -> None:
         node_id = accepted.node_id

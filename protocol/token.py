@@ -83,10 +83,20 @@ class Token:
         """Whether `key` must be read at quorum, because what was seen near it is no longer listed."""
         return lane_of(key) in self.lanes
 
-    def without(self, keys: Iterable[bytes]) -> Token:
-        """This token without `keys`, whose clocks every slot has confirmed."""
-        confirmed = frozenset(keys)
-        return Token({key: clock for key, clock in self.cells.items() if key not in confirmed}, self.lanes)
+    def without(self, confirmed: Iterable[tuple[bytes, Clock]]) -> Token:
+        """This token without what every slot has confirmed: the pairs that these clocks, by key, cover."""
+        cells = dict(self.cells)
+        for key, known in confirmed:
+            kept = {
+                device: stamp
+                for device, stamp in cells.get(key, {}).items()
+                if not clocks.covers(known, device, stamp)
+            }
+            if kept:
+                cells[key] = kept
+            else:
+                cells.pop(key, None)
+        return Token(cells, self.lanes)
 
     def encode(self) -> bytes:
         """The opaque bytes a client is given: equal tokens, equal bytes."""

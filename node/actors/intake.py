@@ -19,6 +19,7 @@ from folkmoot.node.environment import Environment
 from folkmoot.node.signatures import check_signatures
 from folkmoot.protocol import limits
 from folkmoot.protocol.bodies import post_time_ms
+from folkmoot.protocol.crdt.clock import Clock
 from folkmoot.protocol.errors import BAD_REQUEST, BAD_SIGNATURE, BUSY, REVOKED_KEY, WireError
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.moderation.label import KIND as LABEL
@@ -211,15 +212,13 @@ class Intake:
 
     def _grow(self, token: Token, puts: Sequence[Put], results: Sequence[PutResult]) -> Token:
         """Add what not every slot has confirmed, and forget what all have."""
-        unconfirmed = []
-        confirmed = []
+        unconfirmed: list[tuple[bytes, Clock]] = []
+        confirmed: list[tuple[bytes, Clock]] = []
         for put, result in zip(puts, results, strict=True):
             if result.status not in ("stored", "duplicate", "uncertain"):
                 continue
-            if result.coverage is not None and result.coverage.complete:
-                confirmed.append(put.key)
-            else:
-                unconfirmed.append((put.key, {put.record.device: put.record.stamp}))
+            complete = result.coverage is not None and result.coverage.complete
+            (confirmed if complete else unconfirmed).append((put.key, {put.record.device: put.record.stamp}))
         if confirmed and token.cells:
             token = token.without(confirmed)
         return token.join(Token.of(unconfirmed)) if unconfirmed else token

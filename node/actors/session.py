@@ -8,6 +8,7 @@ methods run as a task each. The link bounds what is in flight; more than that it
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -98,7 +99,7 @@ class Sessions:
     def __init__(self, offer: Offer, challenge: Callable[[], bytes]) -> None:
         self._offer = offer
         self._challenge = challenge
-        self._links: set[Link] = set()
+        self._links: dict[Link, Asker] = {}
         self._emptied = trio.Event()
 
     @property
@@ -112,15 +113,21 @@ class Sessions:
         async with trio.open_nursery() as nursery:
             session = _Session(asker, self._offer, nursery)
             link = Link(accepted.stream, on_requests=session.on_requests)
-            self._links.add(link)
+            self._links[link] = asker
             try:
                 await link.run()
             finally:
-                self._links.discard(link)
+                del self._links[link]
                 if not self._links:
                     self._emptied.set()
                     self._emptied = trio.Event()
             nursery.cancel_scope.cancel()
+
+    def take_roles_from_all_but(self, operators: AbstractSet[bytes]) -> None:
+        """Let go those who were operators when they proved their account and are not any more."""
+        for asker in self._links.values():
+            if asker.account not in operators:
+                asker.roles = frozenset()
 
     async def wait_empty(self) -> None:
         """Wait until no connection is being served."""

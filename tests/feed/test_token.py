@@ -90,9 +90,17 @@ def test_one_busy_account_costs_one_lane() -> None:
 
 @given(TOKENS, st.frozensets(KEYS))
 def test_confirmed_cells_leave_and_others_stay(token: Token, confirmed: frozenset[bytes]) -> None:
-    rest = token.without(confirmed)
+    rest = token.without((at, token.cells.get(at, {})) for at in confirmed)
     assert set(rest.cells) == set(token.cells) - confirmed
     assert rest.lanes == token.lanes
+
+
+def test_an_older_record_confirmed_leaves_what_was_seen_since() -> None:
+    token = Token.of([(key(1), {account(1): 200, account(2): 50})])
+    assert token.without([(key(1), {account(1): 100})]) == token
+    rest = token.without([(key(1), {account(1): 200})])
+    assert rest == Token.of([(key(1), {account(2): 50})])
+    assert rest.without([(key(1), {account(2): 51})]) == Token()
 
 
 @given(TOKENS)
