@@ -24,7 +24,7 @@ NODE_FAULTS: Final = (*DOWN_FAULTS, "disk", "clock")
 FAULTS: Final = (*LINK_FAULTS, "partition", *NODE_FAULTS)
 
 QUIET_FIRST_S: Final = 3.0
-QUIET_LAST_S: Final = 1.0
+QUIET_LAST_S: Final = 0.5
 LENGTH_S: Final = (1.0, 45.0)
 DISK_SLOWDOWN: Final = 200.0
 CLOCK_JUMP_US: Final = 60_000_000

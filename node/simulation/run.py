@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +23,8 @@ from folkmoot.storage.interface import Table
 from folkmoot.storage.rows import row_cell
 
 START_S = 60.0
-QUIET_S_MAX = 120.0
-QUIET_STEP_S = 1.0
+RECOVERY_S_MAX = 120.0
+RECOVERY_STEP_S = 0.5
 PROGRESS_STEP_S = 1.0
 
 OnProgress = Callable[[float], None]
@@ -99,15 +99,15 @@ def simulate(plan: Plan, on_progress: OnProgress = lambda at_s: None) -> Report:
 
 
 async def _simulate(plan: Plan, on_progress: OnProgress) -> Report:
+    history = History()
     async with World.running(str(plan.seed), plan.nodes) as world:
-        history = History()
         await world.wait_serving(world.nodes, START_S)
         async with trio.open_nursery() as background:
             background.start_soon(_tell_progress, on_progress)
             gauges = Gauges(world)
             background.start_soon(gauges.run)
-            healed_s = await _under_load(plan, world, history)
-            quiet = await _wait_quiet(world, healed_s)
+            workload = Workload(Town(world, history), plan.people, plan.pause_s, background)
+            quiet = await _break_and_recover(plan, world, workload, background)
             background.cancel_scope.cancel()
         simulated_s = trio.current_time()
         trace, events = world.trace.digest, world.trace.events
@@ -126,39 +126,45 @@ async def _simulate(plan: Plan, on_progress: OnProgress) -> Report:
     return Report(plan, trace, simulated_s, events, verdicts, history.counts)
 
 
-async def _under_load(plan: Plan, world: World, history: History) -> float:
-    """Let people live while things break; in the end nothing is broken any more. Returns since when."""
+async def _break_and_recover(plan: Plan, world: World, workload: Workload, links: trio.Nursery) -> Quiet:
+    """Let people live while things break, mend everything, and wait for membership, then for repair."""
+    observer = Caller(world, "observer", world.random("observer"), links)
+
+    async def agreed() -> bool:
+        return await _all_alive(world, observer)
+
+    async def equal() -> bool:
+        return equal_replicas({node.node_id: _cells(node) for node in world.nodes}, world.ranges)
+
     random = world.random("faults")
     episodes = schedule(random, plan.faults, plan.nodes, plan.load_s, mean_gap_s=plan.fault_gap_s)
     until_s = trio.current_time() + plan.load_s
-    async with trio.open_nursery() as links:
-        workload = Workload(Town(world, history), plan.people, plan.pause_s, links)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(FaultInjector(world, episodes).run)
-            nursery.start_soon(workload.live, until_s)
-        world.network.links.mend_all()
-        for node in world.nodes:
-            await bring_up(world, node)
-        await world.wait_serving(world.nodes, START_S)
-        healed_s = trio.current_time()
-        await workload.settle()
-        links.cancel_scope.cancel()
-    return healed_s
+    agreed_s: float | None = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(workload.live_and_settle, until_s)
+        await FaultInjector(world, episodes).run()
+        await trio.sleep_until(until_s)
+        await _mend(world)
+        agreed_s = await _seconds_until(agreed)
+    return Quiet(await _seconds_until(equal), agreed_s)
 
 
-async def _wait_quiet(world: World, healed_s: float) -> Quiet:
-    """Wait until all replicas are equal and every node holds every other alive, or for too long."""
-    agreed_s = equal_s = None
-    async with trio.open_nursery() as links:
-        observer = Caller(world, "observer", world.random("observer"), links)
-        while trio.current_time() - healed_s < QUIET_S_MAX and (agreed_s is None or equal_s is None):
-            if equal_s is None and equal_replicas(_cells_by_node(world), world.ranges):
-                equal_s = trio.current_time() - healed_s
-            if agreed_s is None and await _all_alive(world, observer):
-                agreed_s = trio.current_time() - healed_s
-            await trio.sleep(QUIET_STEP_S)
-        links.cancel_scope.cancel()
-    return Quiet(equal_s, agreed_s)
+async def _mend(world: World) -> None:
+    """Have nothing broken any more."""
+    world.network.links.mend_all()
+    for node in world.nodes:
+        await bring_up(world, node)
+    await world.wait_serving(world.nodes, START_S)
+
+
+async def _seconds_until(condition: Callable[[], Awaitable[bool]]) -> float | None:
+    """How long it takes until `condition`, in virtual seconds; None when it takes too long."""
+    begun_s = trio.current_time()
+    while trio.current_time() - begun_s < RECOVERY_S_MAX:
+        if await condition():
+            return trio.current_time() - begun_s
+        await trio.sleep(RECOVERY_STEP_S)
+    return None
 
 
 async def _all_alive(world: World, observer: Caller) -> bool:
@@ -179,10 +185,6 @@ async def _tell_progress(on_progress: OnProgress) -> None:
     while True:
         on_progress(trio.current_time())
         await trio.sleep(PROGRESS_STEP_S)
-
-
-def _cells_by_node(world: World) -> dict[bytes, dict[bytes, bytes]]:
-    return {node.node_id: _cells(node) for node in world.nodes}
 
 
 def _cells(node: SimulatedNode) -> dict[bytes, bytes]:

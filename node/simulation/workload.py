@@ -302,15 +302,12 @@ class Workload:
         self._people = [Person(town, name, nursery, pause_s) for name in names]
         self._stranger = Stranger(town, nursery, pause_s)
 
-    async def live(self, until_s: float) -> None:
-        """Let them live until the virtual time `until_s`; returns when all have finished."""
+    async def live_and_settle(self, until_s: float) -> None:
+        """Let them live until the virtual time `until_s`, then settle; returns when all have finished."""
         async with trio.open_nursery() as nursery:
             for person in self._people:
                 nursery.start_soon(person.live, until_s)
             nursery.start_soon(self._stranger.live, until_s)
-
-    async def settle(self) -> None:
-        """Let them send again what has no certain answer yet."""
         async with trio.open_nursery() as nursery:
             for person in self._people:
                 nursery.start_soon(person.settle)

@@ -92,11 +92,11 @@ class HeldCells:
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """How long after the heal it took, in virtual seconds; None when it took too long.
+    """How long recovery took, in virtual seconds; None when it took too long.
 
     Args:
-        equal_s: until all replicas were equal.
-        agreed_s: until every node held every other alive.
+        equal_s: from the last client's last request until all replicas were equal.
+        agreed_s: from the heal until every node held every other alive.
     """
 
     equal_s: float | None
