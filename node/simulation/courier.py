@@ -30,11 +30,6 @@ class Courier:
         if at < self._nap.deadline:
             self._nap.deadline = at
 
-    @property
-    def under_way(self) -> int:
-        """How many deliveries are still to be made."""
-        return len(self._due)
-
     async def run(self) -> None:
         """Deliver, for ever."""
         while True:

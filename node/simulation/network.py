@@ -51,7 +51,6 @@ class SimulatedNetwork:
         self.links = Links(delay_of, random)
         self.hosts: dict[str, HostNetwork] = {}
         self.stream_peak_bytes = 0
-        self.datagrams_dropped = 0
         self._ports = PORT_FIRST
 
     async def run(self) -> None:
@@ -315,7 +314,6 @@ class Datagrams:
         host = self._world.hosts.get(address.host)
         port = None if host is None else host.datagrams(address.port)
         if port is None or len(port._buffer) >= DATAGRAMS_BUFFERED:
-            self._world.datagrams_dropped += 1
             return
         self._world.trace.note(f"datagram {self._owner.host} {address.host}", data)
         port._buffer.append((data, self._address))
