@@ -10,6 +10,7 @@ The order of effects is promised: persist, then send, then acknowledge.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.errors import (
     BAD_REQUEST,
     CONFLICT,
+    INTERNAL,
     LEVEL_UNREACHABLE,
     STALE_TOPOLOGY,
     WireError,
@@ -46,6 +48,8 @@ from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
 from folkmoot.storage.errors import StorageError
 from folkmoot.storage.transaction import Admission, WriteTransaction
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,9 @@ def _told_in_the_contract() -> Iterator[None]:
     try:
         yield
     except StorageError as error:
+        if error.kind is INTERNAL:
+            # Another replica will answer in our place, and nobody but the log would say what is damaged.
+            log.error("%s", error)
         raise error.to_wire_error() from error
 
 
