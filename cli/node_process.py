@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -75,6 +76,9 @@ class _Process:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._obey, signals, nursery.cancel_scope)
                 self._node = await nursery.start(partial(serve, config, machine_environment(config)))
+                # What is alive now stays so; looking through it again and again stops the loop for 20 ms.
+                gc.collect()
+                gc.freeze()
                 self._tell_ready(DataDirectory(config.node.data), self._node.ready)
                 nursery.start_soon(service_manager.feed_watchdog)
 
