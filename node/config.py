@@ -25,6 +25,7 @@ from folkmoot.protocol.errors import FolkmootError
 
 ENVIRONMENT_PREFIX: Final = "FOLKMOOT__"
 _LOOPBACK: Final = ("127.", "localhost", "::1")
+_WILDCARDS: Final = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound
 
 
 class ConfigError(FolkmootError):
@@ -231,9 +232,11 @@ class _Reader:
                     f"{address} is beyond loopback, which needs certificates: run `folkmoot cert create-ca`"
                     ' and `folkmoot cert create-node`, and set tls.mode = "mutual"',
                 )
+        if config.listen.advertise in _WILDCARDS:
+            self._relation("listen.advertise", "nobody can dial a wildcard: name a host peers can dial")
         if config.listen.advertise is None:
             for name, address in beyond.items():
-                if address.host in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not bound
+                if address.host in _WILDCARDS:
                     self._relation(
                         name, f"{address} is a wildcard: set listen.advertise to a host peers can dial"
                     )

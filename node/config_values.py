@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple, Union, get_args, get_origin
 
 import msgspec
-from folkmoot.node.settings import NODE_ID, SLUG, AccountId, ByteSize, fields_of
+from folkmoot.node.settings import NODE_ID, SLUG, AccountId, ByteSize, HostName, fields_of
 from folkmoot.node.toml_source import KeyPath
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.host import HOST_FORM, is_host
 from folkmoot.protocol.identity import account_from_text, account_to_text
 
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]iB|B)?", re.ASCII)
@@ -120,10 +121,22 @@ def read_address(raw: Any) -> Address:
         ValueError: it is not one.
     """
     host, colon, port = _text(raw).rpartition(":")
-    host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > _PORT_MAX:
         raise ValueError(f'expected "host:port", such as "127.0.0.1:0", got {_shown(raw)}')
-    return Address(host, int(port))
+    return Address(read_host(host), int(port))
+
+
+def read_host(raw: Any) -> HostName:
+    """A host name or a literal IP address.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    host = _text(raw)
+    if not is_host(host):
+        raise ValueError(f'expected {HOST_FORM}, such as "node.example" or "192.0.2.1", got {_shown(raw)}')
+    return HostName(host)
 
 
 def read_size(raw: Any) -> ByteSize:
@@ -156,6 +169,7 @@ _READERS: Final[dict[Any, Callable[[Any], Any]]] = {
     Address: read_address,
     ByteSize: read_size,
     AccountId: read_account,
+    HostName: read_host,
 }
 
 

@@ -20,6 +20,9 @@ AccountId = NewType("AccountId", bytes)
 ByteSize = NewType("ByteSize", int)
 """Bytes; written as a number or as `512MiB`, `10GiB`."""
 
+HostName = NewType("HostName", str)
+"""A host name or a literal IP address."""
+
 Applies = Literal["reload", "restart"]
 
 SLUG: Final = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
@@ -139,7 +142,7 @@ class ListenSection(Section, frozen=True, kw_only=True):
         setting("The gossip port (UDP).", why="Unset: the host of `listen.peers`, a port of the kernel's."),
     ] = None
     advertise: Annotated[
-        str | None,
+        HostName | None,
         setting(
             "The host other nodes are told to dial.",
             why="Unset: the bound host; needed when that is a wildcard such as 0.0.0.0.",

@@ -22,10 +22,11 @@ from typing import Protocol
 import trio
 from folkmoot.node.boot_numbers import Numbers, next_numbers
 from folkmoot.node.environment import WallClock
+from folkmoot.node.transport.errors import TransportError
 from folkmoot.node.transport.interface import Address, Datagrams
 from folkmoot.protocol.errors import BUSY, CONFLICT, FolkmootError, WireError
 from folkmoot.protocol.gossip import events, messages, push_pull
-from folkmoot.protocol.gossip.members import Description, Endpoint, Member, MetaValue, State
+from folkmoot.protocol.gossip.members import NOWHERE, Description, Endpoint, Member, MetaValue, State
 from folkmoot.protocol.gossip.membership import Membership, MembershipStatistics
 from folkmoot.protocol.gossip.profile import Profile
 from folkmoot.protocol.gossip.seal import NONCE_BYTES, KeyRing, Opener, Sealer
@@ -60,6 +61,7 @@ class GossipTraffic:
     Args:
         sent_bytes: sealed datagrams and push-pull messages sent.
         datagrams_sent: handed to the network.
+        datagrams_unsent: not taken by the network, which is as good as lost.
         datagrams_opened: authentic and new.
         datagrams_refused: not sealed by a key of the ring, or malformed.
         datagrams_repeated: authentic, and seen before.
@@ -68,6 +70,7 @@ class GossipTraffic:
 
     sent_bytes: int = 0
     datagrams_sent: int = 0
+    datagrams_unsent: int = 0
     datagrams_opened: int = 0
     datagrams_refused: int = 0
     datagrams_repeated: int = 0
@@ -200,7 +203,9 @@ class MembershipActor:
     def address_of(self, node_id: bytes) -> Address | None:
         """Where a node's peers' port was last said to be; None when it is unknown or has left."""
         member = self._core.get(node_id)
-        return None if member is None or member.state is State.LEFT else Address(*member.peer)
+        if member is None or member.state is State.LEFT or member.peer == NOWHERE:
+            return None
+        return Address(*member.peer)
 
     def neighbours(self, count: int) -> list[bytes]:
         """Up to `count` live members that come after this one in the circle of ids."""
@@ -321,9 +326,16 @@ class MembershipActor:
     async def _send(self, effect: events.SendDatagram) -> None:
         self._assert_durable()
         sealed = self._sealer.seal(effect.payload, self._random.randbytes(NONCE_BYTES))
-        self._traffic.datagrams_sent += 1
-        self._traffic.sent_bytes += len(sealed)
-        await self._datagrams.send(sealed, Address(*effect.endpoint), effect.node_id)
+        address = Address(*effect.endpoint)
+        try:
+            await self._datagrams.send(sealed, address, effect.node_id)
+        except (OSError, ValueError, TransportError) as error:
+            # One peer that cannot be spoken to, whatever it said of itself, is no reason to fall silent.
+            self._traffic.datagrams_unsent += 1
+            log.debug("a datagram to %s was not sent: %s", address, error)
+        else:
+            self._traffic.datagrams_sent += 1
+            self._traffic.sent_bytes += len(sealed)
 
     async def _ask(self, effect: events.StartPushPull) -> None:
         """Carry one push-pull request to a peer and its outcome to the mailbox."""

@@ -223,8 +223,8 @@ async def _resolve(address: Address) -> tuple[int, tuple[str, int]]:
         found = await trio.socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-    except OSError as error:
-        raise TransportError(f"{address.host} is no address of anything: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise _no_address(address, error) from error
     family, _, _, _, resolved = found[0]
     return family, (str(resolved[0]), address.port)
 
@@ -232,11 +232,19 @@ async def _resolve(address: Address) -> tuple[int, tuple[str, int]]:
 async def _connect(address: Address) -> trio.SocketStream:
     try:
         return await trio.open_tcp_stream(address.host, address.port)
+    except ValueError as error:
+        raise _no_address(address, error) from error
     except OSError as error:
         causes = list(_causes(error))
         if all(isinstance(cause, ConnectionRefusedError) for cause in causes):
             raise ConnectionRefused(f"nobody listens on {address}") from error
         raise TransportError(f"cannot reach {address}: {causes[0].strerror or causes[0]}") from error
+
+
+def _no_address(address: Address, error: OSError | ValueError) -> TransportError:
+    """A host that does not resolve; Python's resolver has a `ValueError` for what is no host at all."""
+    reason = error.strerror if isinstance(error, OSError) else error
+    return TransportError(f"{address.host!r} is no address of anything: {reason}")
 
 
 def _causes(error: BaseException) -> Iterator[OSError]:

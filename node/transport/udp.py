@@ -84,7 +84,7 @@ class UdpDatagrams:
     async def _send_now(self, data: bytes, address: Address) -> None:
         try:
             await self._socket.sendto(data, address)
-        except OSError:
+        except (OSError, ValueError):  # a host that is no host is a ValueError to Python's resolver
             await trio.lowlevel.checkpoint()
 
 
@@ -103,10 +103,10 @@ async def open_udp(address: Address, faults: LinkFaults | None = None) -> UdpDat
     try:
         socket.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
         await socket.bind(address)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         socket.close()
         raise TransportError(
-            f"cannot bind the gossip port {address}: {error.strerror or error}; "
+            f"cannot bind the gossip port {address}: {getattr(error, 'strerror', None) or error}; "
             "choose another `listen.datagrams`, or port 0 to let the kernel choose"
         ) from error
     return UdpDatagrams(socket, faults)

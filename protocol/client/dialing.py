@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import trio
 from folkmoot.protocol.client.errors import ClientError, Unreachable, UntrustedNode
+from folkmoot.protocol.host import is_host
 from folkmoot.protocol.node_name import NODE_DNS_NAME, NodeName
 
 
@@ -33,7 +34,8 @@ class Endpoint(NamedTuple):
         host, colon, port = text.rpartition(":")
         bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
         digits = port.isascii() and port.isdigit()
-        if not colon or not bare or (":" in bare and bare == host) or not digits or int(port) > 65_535:
+        bracketed = bare != host or ":" not in bare
+        if not (colon and is_host(bare) and bracketed and digits) or int(port) > 65_535:
             raise ClientError(f"{text!r} is no address: it should look like 127.0.0.1:7400 or [::1]:7400")
         return cls(bare, int(port))
 
@@ -62,7 +64,7 @@ class Dialler:
         context = None if self.ca is None else _context(self.ca)
         try:
             raw = await trio.open_tcp_stream(endpoint.host, endpoint.port)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # the latter of a host that is no host
             raise Unreachable(f"{endpoint}: {'; '.join(dict.fromkeys(_reasons(error)))}") from error
         if context is None:
             return raw, None

@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from folkmoot.protocol import codec
 from folkmoot.protocol.errors import BAD_REQUEST, TOO_LARGE, WireError
+from folkmoot.protocol.host import HOST_FORM, is_host
 from folkmoot.protocol.limits import GOSSIP_DESCRIPTION_BYTES, GOSSIP_MEMBERS, NODE_ID_BYTES
 
 INCARNATION_MAX: Final = 2**63 - 1
@@ -98,14 +99,18 @@ class Description:
         return cls(name, region, _endpoint(peer), _endpoint(datagram), _endpoint(client), meta)
 
 
-NOBODY: Final = Description("", "", Endpoint("", 0), Endpoint("", 0), Endpoint("", 0), {})
+NOWHERE: Final = Endpoint("", 0)
+NOBODY: Final = Description("", "", NOWHERE, NOWHERE, NOWHERE, {})
+"""The description of a node of which only its leaving is known."""
 
 
 def _endpoint(value: Any) -> Endpoint:
     match value:
         case [str(host), int(port)] if not isinstance(port, bool) and 0 <= port <= _PORT_MAX:
-            return Endpoint(host, port)
-    raise WireError(BAD_REQUEST, "an address is [host, port]")
+            endpoint = Endpoint(host, port)
+            if endpoint == NOWHERE or is_host(host):
+                return endpoint
+    raise WireError(BAD_REQUEST, f"an address is [host, port], its host {HOST_FORM}")
 
 
 def assert_node_id(value: Any) -> bytes:

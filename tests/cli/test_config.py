@@ -121,10 +121,23 @@ def test_sizes_out_of_bounds_are_refused(tmp_path: Path, size: str) -> None:
     assert problem.startswith("folkmoot.toml:6:1: store.disk_cap: expected")
 
 
-@pytest.mark.parametrize("address", ["nothing", ":1", "h:", "h:x", "h:65536", "h:-1", ""])
+@pytest.mark.parametrize(
+    "address", ["nothing", ":1", "h:", "h:x", "h:65536", "h:-1", "", "nodes..example:1", "a b:1", "[::1:1"]
+)
 def test_addresses_that_are_none_are_refused(tmp_path: Path, address: str) -> None:
     (problem,) = problems(tmp_path, MINIMAL + f'[listen]\nclients = "{address}"\n')
     assert problem.startswith("folkmoot.toml:6:1: listen.clients: expected")
+
+
+@pytest.mark.parametrize("host", ["", "nodes..example", "a" * 64, "a\\u0000b", "node.example:7000", "[::1]"])
+def test_a_host_that_is_none_is_refused_where_it_stands(tmp_path: Path, host: str) -> None:
+    (problem,) = problems(tmp_path, MINIMAL + f'[listen]\nadvertise = "{host}"\n')
+    assert problem.startswith("folkmoot.toml:6:1: listen.advertise: expected a")
+
+
+def test_a_seed_that_is_no_host_is_refused_where_it_stands(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, MINIMAL + 'seeds = ["10.0.0.1:7000", "nodes..example:7000"]\n')
+    assert problem.startswith("folkmoot.toml:5:27: cluster.seeds.1: expected a host name or an IP address")
 
 
 class TestPrecedence:
@@ -189,6 +202,8 @@ class TestBeyondLoopback:
         (problem,) = problems(tmp_path, text)
         assert "set listen.advertise" in problem
         assert load(write(tmp_path, text + 'advertise = "node.example"\n')).config.listen.peers.port == 7000
+        (problem,) = problems(tmp_path, text + 'advertise = "0.0.0.0"\n')
+        assert problem.startswith("folkmoot.toml:7:1: listen.advertise: nobody can dial a wildcard")
 
     def test_loopback_without_certificates_is_fine(self, tmp_path: Path) -> None:
         text = MINIMAL + '[listen]\nclients = "[::1]:0"\n[tls]\nmode = "off"\n'

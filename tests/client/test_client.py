@@ -18,7 +18,7 @@ from folkmoot.protocol.client import (
     UntrustedNode,
     connect,
 )
-from folkmoot.protocol.client.dialing import Endpoint
+from folkmoot.protocol.client.dialing import Dialler, Endpoint
 from folkmoot.protocol.client.link import Link
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import (
@@ -109,11 +109,18 @@ async def test_tls_and_plain_do_not_mix(tmp_path: Path) -> None:
                 pass
 
 
-@pytest.mark.parametrize("address", ["here", "here:", ":1", "here:one", "here:65536", "::1:7400", "a:\u0661"])
+@pytest.mark.parametrize(
+    "address", ["here", "here:", ":1", "here:one", "here:65536", "::1:7400", "a:\u0661", "a..b:1"]
+)
 async def test_what_is_no_address(address: str) -> None:
     with pytest.raises(ClientError, match="is no address"):
         async with connect(address, tls=False):
             pass
+
+
+async def test_a_host_that_is_none_is_unreachable_even_when_nobody_read_it() -> None:
+    with pytest.raises(Unreachable, match="label empty"):
+        await Dialler(None).dial(Endpoint("nodes..example", 1))
 
 
 def test_what_is_an_address() -> None:

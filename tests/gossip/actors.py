@@ -22,6 +22,7 @@ from tests.gossip.world import node_id
 from tests.waiting import until
 
 KEY = b"k" * 32
+NO_HOST = "nodes..example"
 
 
 class Unavailable(FolkmootError):
@@ -58,6 +59,8 @@ class MemoryDatagrams:
 
     async def send(self, data: bytes, address: Address, node_id: bytes | None) -> None:
         await trio.lowlevel.checkpoint()
+        if address.host == NO_HOST:
+            raise UnicodeError("label empty or too long")
         if address in self._ports:
             try:
                 self._ports[address]._send.send_nowait((data, self._address))
@@ -124,8 +127,9 @@ class Actors:
         *,
         keys: tuple[bytes, ...] = (KEY,),
         name_of_cluster: str = "moot",
+        host: str | None = None,
     ) -> MembershipActor:
-        """Make a node that does not run yet."""
+        """Make a node that does not run yet; `host` is where it claims to take datagrams."""
         self._count += 1
         peer = Address("127.0.0.1", 10_000 + self._count)
         if self._real:
@@ -148,7 +152,12 @@ class Actors:
             cluster=name_of_cluster,
             node_id=node_id(name),
             description=Description(
-                name, "eu", Endpoint(*peer), Endpoint(*datagrams.address), Endpoint("127.0.0.1", 1), {}
+                name,
+                "eu",
+                Endpoint(*peer),
+                Endpoint(host or datagrams.address.host, datagrams.address.port),
+                Endpoint("127.0.0.1", 1),
+                {},
             ),
             datagrams=datagrams,
             ring=KeyRing(keys),

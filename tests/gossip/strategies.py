@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from folkmoot.protocol.gossip.members import INCARNATION_MAX, Description, Endpoint, Member, State
+from folkmoot.protocol.gossip.members import INCARNATION_MAX, NOWHERE, Description, Endpoint, Member, State
 from hypothesis import strategies as st
 
 node_ids = st.binary(min_size=16, max_size=16)
 incarnations = st.one_of(st.integers(0, 4), st.integers(0, INCARNATION_MAX))
-endpoints = st.builds(Endpoint, st.text(max_size=12), st.integers(0, 65_535))
+hosts = st.one_of(
+    st.ip_addresses().map(str),
+    st.from_regex(r"[a-z]([a-z0-9-]{0,5}[a-z0-9])?(\.[a-z]{1,4})?", fullmatch=True),
+)
+endpoints = st.one_of(st.just(NOWHERE), st.builds(Endpoint, hosts, st.integers(0, 65_535)))
 meta_values = st.one_of(st.integers(0, 2**63), st.text(max_size=8), st.binary(max_size=16))
 descriptions = st.builds(
     Description,

@@ -17,7 +17,7 @@ from folkmoot.protocol.gossip.profile import LOOPBACK
 from folkmoot.protocol.gossip.seal import BOOT_MAX, NONCE_BYTES, KeyRing, Sealer
 from folkmoot.protocol.limits import GOSSIP_MAIL
 
-from tests.gossip.actors import KEY, cluster
+from tests.gossip.actors import KEY, NO_HOST, cluster
 from tests.gossip.world import node_id
 from tests.waiting import until
 
@@ -163,6 +163,21 @@ async def test_a_node_of_another_cluster_or_key_never_becomes_a_member_by_datagr
             await actors.ports["b"].send(sealed, actors.ports["a"].address, None)
         await trio.sleep(30)
         assert set(actors.running["a"].members()) == {node_id("a"), node_id("b")}
+
+
+async def test_a_member_nothing_can_be_sent_to_harms_nobody_else(autojump_clock: Clock) -> None:
+    """Its view of itself is refused by the others; what they send there by mistake is counted as lost."""
+    async with cluster("ab") as actors:
+        spoilt = await actors.make("c", "a", host=NO_HOST)
+        a = actors.running["a"]
+        said = push_pull.encode(push_pull.Exchange(node_id("c"), (spoilt.own,)))
+        with pytest.raises(WireError, match="a host name or an IP address"):
+            await a.handle_push_pull(said)
+        a._core._claims.view.join(spoilt.own)
+        a.connection_reset(node_id("c"))
+        await until(lambda: a.statistics()[1].datagrams_unsent > 0, what="one was lost", within_s=60)
+        await until(lambda: actors.state("a", "c") is State.DEAD, what="it is held dead", within_s=60)
+        assert actors.state("a", "b") is actors.state("b", "a") is State.ALIVE
 
 
 async def test_hostile_push_pulls_get_the_typed_error(autojump_clock: Clock) -> None:

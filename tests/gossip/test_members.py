@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 from folkmoot.protocol import codec
 from folkmoot.protocol.errors import WireError
-from folkmoot.protocol.gossip.members import Description, Endpoint, Member, State, View, digest, join
+from folkmoot.protocol.gossip.members import NOBODY, Description, Endpoint, Member, State, View, digest, join
+from folkmoot.protocol.host import is_host
 from folkmoot.protocol.limits import GOSSIP_MEMBERS
 from hypothesis import given
 from hypothesis import strategies as st
@@ -125,6 +126,73 @@ def test_a_description_that_gossip_cannot_carry_is_refused_with_its_size() -> No
 def test_what_is_not_a_description_is_refused(value: object) -> None:
     with pytest.raises(WireError):
         Description.decode(codec.encode_canonical(value))
+
+
+HOSTS = [
+    "a",
+    "node.example",
+    "node.example.",
+    "folkmoot_node_1",
+    "xn--bcher-kva.example",
+    "192.0.2.1",
+    "::1",
+    "2001:db8::7",
+    "::ffff:192.0.2.1",
+    "fe80::1%eth0",
+    "a" * 63 + ".example",
+]
+NO_HOSTS = [
+    "",
+    ".",
+    "nodes..example",
+    ".example",
+    "node.example..",
+    "-a",
+    "a-",
+    "a" * 64 + ".example",
+    "a\0b",
+    "a b",
+    "a\n",
+    "a/b",
+    "bücher.example",
+    "[::1]",
+    "1:2",
+    "::1::",
+    ":::",
+    "fe80::1%\0",
+    "fe80::1%",
+]
+
+
+@pytest.mark.parametrize(
+    ("host", "good"), [(host, True) for host in HOSTS] + [(host, False) for host in NO_HOSTS]
+)
+def test_what_a_host_may_be_called(host: str, good: bool) -> None:
+    there = Endpoint(host, 7)
+    told = replace(A, peer=there, datagram=there, client=there).encode()
+    assert is_host(host) is good
+    if good:
+        assert Description.decode(told).peer == there
+    else:
+        with pytest.raises(WireError, match="a host name or an IP address") as caught:
+            Description.decode(told)
+        assert caught.value.kind.name == "bad_request"
+
+
+def test_how_long_the_name_of_a_host_may_be() -> None:
+    assert is_host(".".join(["a" * 50] * 4 + ["a" * 49]))
+    assert not is_host(".".join(["a" * 50] * 5))
+
+
+@given(st.text(max_size=300))
+def test_what_is_a_host_makes_no_resolver_choke(text: str) -> None:
+    if is_host(text):
+        text.encode("idna")
+        assert text.isascii() and "\0" not in text
+
+
+def test_a_node_of_which_only_its_leaving_is_known_is_nowhere() -> None:
+    assert Description.decode(NOBODY.encode()) == NOBODY
 
 
 def test_endpoints_compare_like_any_address() -> None:

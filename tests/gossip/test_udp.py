@@ -15,6 +15,7 @@ from folkmoot.protocol.limits import GOSSIP_DATAGRAM_BYTES
 ANY = Address("127.0.0.1", 0)
 NEAR, FAR = b"n" * 16, b"f" * 16
 DELAY_MS = 150.0
+NO_HOSTS = ("nodes..example", "a" * 64 + ".example", "a\0b")
 
 
 async def receive(port: UdpDatagrams) -> tuple[bytes, Address]:
@@ -41,6 +42,7 @@ async def test_what_cannot_be_sent_is_lost_without_a_word() -> None:
         Address("255.255.255.255", 9),
         Address("::1", 9),
         Address("127.0.0.1", 0),
+        *(Address(host, 9) for host in NO_HOSTS),
     ):
         await port.send(b"lost", address, None)
     await port.send(b"kept", port.address, None)
@@ -55,6 +57,23 @@ async def test_a_taken_port_is_said_with_what_to_do() -> None:
     with pytest.raises(TransportError, match="cannot bind"):
         await open_udp(Address("192.0.2.1", 0))
     await port.aclose()
+
+
+async def test_a_late_datagram_to_what_is_no_host_is_lost_without_a_word() -> None:
+    faults = LinkFaults(Random(1))
+    faults.set(FAR, Fault(delay_ms=1.0))
+    port = await open_udp(ANY, faults)
+    for host in NO_HOSTS:
+        await port.send(b"lost", Address(host, 9), FAR)
+    await port.send(b"kept", port.address, FAR)
+    assert (await receive(port))[0] == b"kept"
+    await port.aclose()
+
+
+@pytest.mark.parametrize("host", NO_HOSTS)
+async def test_what_is_no_host_cannot_be_bound(host: str) -> None:
+    with pytest.raises(TransportError, match="cannot bind"):
+        await open_udp(Address(host, 0))
 
 
 async def test_planted_losses_hit_only_the_link_they_lie_on() -> None:

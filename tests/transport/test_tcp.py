@@ -12,7 +12,9 @@ from random import Random
 import pytest
 import trio
 import trio.testing
+from folkmoot.node.actors.peer_links import PeerLinks
 from folkmoot.node.certificates import create_ca, create_node
+from folkmoot.node.contracts import PeerUnreachable
 from folkmoot.node.transport.errors import (
     AddressInUse,
     ConnectionRefused,
@@ -274,6 +276,52 @@ async def test_a_name_that_means_nothing() -> None:
         await plain(RIGHT).listen_peers(Address("nowhere.invalid", 1))
     with pytest.raises(TransportError, match=r"nowhere\.invalid"):
         await plain(RIGHT).dial_peer(Address("nowhere.invalid", 1), LEFT)
+
+
+@pytest.mark.parametrize("host", ["nodes..example", "a" * 64 + ".example", "a\0b"])
+async def test_what_is_no_host_is_an_error_of_the_transport(host: str) -> None:
+    """Python's resolver answers such hosts with a `ValueError`, which nobody above expects."""
+    network = plain(RIGHT)
+    for attempt in (
+        lambda: network.dial_peer(Address(host, 1), LEFT),
+        lambda: network.listen_peers(Address(host, 1)),
+        lambda: network.listen_clients(Address(host, 1)),
+        lambda: network.open_datagrams(Address(host, 1)),
+    ):
+        with pytest.raises(TransportError) as caught:
+            await attempt()
+        assert not isinstance(caught.value, ConnectionRefused), "no evidence of anybody's death"
+
+
+async def test_a_peer_that_advertises_what_is_no_host_is_merely_unreachable() -> None:
+    class Gossip:
+        """A directory of one neighbour, at a host that is none."""
+
+        def __init__(self) -> None:
+            self.asked = trio.Event()
+
+        def neighbours(self, count: int) -> list[bytes]:
+            return [LEFT]
+
+        def address_of(self, node_id: bytes) -> Address:
+            self.asked.set()
+            return Address("nodes..example", 1)
+
+        def connection_reset(self, node_id: bytes) -> None:
+            raise AssertionError
+
+        connection_refused = stream_alive = connection_reset
+
+    links, gossip = PeerLinks(plain(RIGHT)), Gossip()
+    links.follow(gossip, gossip)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(links.run)
+        await gossip.asked.wait()
+        with pytest.raises(PeerUnreachable):
+            await links.call(LEFT, "ping", {}, 1.0)
+        with pytest.raises(PeerUnreachable, match=r"nodes\.\.example"):
+            await links.call_address(Address("nodes..example", 1), "ping", {}, 1.0)
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_taken_port_is_named() -> None:
