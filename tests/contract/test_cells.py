@@ -158,11 +158,15 @@ async def test_under_another_place_the_item_ends_with_the_author(
 ) -> None:
     post = uuid7(now_us // 1000)
     body: dict[str, Any] = {"on": True} if kind in ("like", "repost") else {"value": "x"}
+    right_item = post + bob.account
+    if kind == "label":
+        right_item = post + bob.account[2:14] + b"x" + bob.account
+        body |= {"reason": "rude", "subject_id": bytes(32)}
     async with opened(node) as connection:
         for item in (post + ann.account, post + bytes(34), post):
             record = bob.record(kind, item, body, now_us, place=ann.account)
             assert await connection.status(record) == "bad_request"
-        right = bob.record(kind, post + bob.account, body, now_us, place=ann.account)
+        right = bob.record(kind, right_item, body, now_us, place=ann.account)
         assert await connection.status(right) == "stored"
 
 

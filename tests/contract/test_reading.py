@@ -145,8 +145,8 @@ async def test_labels_stay_within_a_message_too(node: Place, ann: Device, bob: D
     labels = [
         bob.record(
             "label",
-            uuid7(MILLISECOND, post) + b"label-%02d" % number + bob.account,
-            {"pad": bytes(15_900), "reason": "x", "value": f"label-{number:02}"},
+            uuid7(MILLISECOND, post) + bob.account[2:14] + b"label-%02d" % number + bob.account,
+            {"pad": bytes(15_800), "reason": "x", "subject_id": bytes(32), "value": f"label-{number:02}"},
             now_us,
             place=ann.account,
         )

@@ -19,7 +19,7 @@ from folkmoot.protocol.errors import FolkmootError, WireError
 from folkmoot.protocol.record import Record
 
 from tests.integration.processes import client, lay_out
-from tests.node.harness import Author
+from tests.node.people import Author
 from tests.waiting import until, until_blocking
 
 pytestmark = pytest.mark.cluster

@@ -17,7 +17,7 @@ from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.record import SIGNED_PREFIX
 
 from tests.integration.processes import Process, client, lay_out, node
-from tests.node.harness import Author
+from tests.node.people import Author
 from tests.waiting import until
 
 pytestmark = pytest.mark.cluster

@@ -13,7 +13,8 @@ from folkmoot.protocol.client.link_terms import LinkBroken
 from folkmoot.protocol.record import Record
 
 from tests.integration.processes import client, fails, lay_out, node
-from tests.node.harness import Author, Client
+from tests.node.harness import Client
+from tests.node.people import Author
 from tests.waiting import until
 
 pytestmark = pytest.mark.cluster

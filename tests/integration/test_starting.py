@@ -17,7 +17,7 @@ from folkmoot.protocol.errors import LEVEL_UNREACHABLE, WireError
 from folkmoot.protocol.record import Record
 
 from tests.integration.processes import NotReady, Process, client, fails, lay_out, node
-from tests.node.harness import Author
+from tests.node.people import Author
 
 pytestmark = pytest.mark.cluster
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.node.harness import Author, founded
+from tests.node.harness import founded
+from tests.node.people import Author
 from tests.waiting import until
 
 MINUTE_US = 60_000_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -13,7 +13,9 @@ from folkmoot.storage.errors import CommitFailed, StoreClosed
 from folkmoot.storage.memory_engine import MemoryEngine, MemoryTransaction
 from folkmoot.storage.transaction import Admission, WriteTransaction
 
-from tests.storage.making import open_store, person, post
+from tests.storage.making import damage_counts, open_store, person, post, reaction
+
+DEADLINE_S = 30.0
 
 
 @pytest.fixture
@@ -98,6 +100,31 @@ async def test_after_a_failed_commit_the_node_must_not_go_on(monkeypatch: pytest
     with pytest.raises(CommitFailed):
         await commits.watch()
     await commits.aclose()
+
+
+@pytest.mark.parametrize("options", [{}, {"rows": INLINE_ROWS + 1}, {"urgent": True}])
+async def test_damage_met_by_a_commit_is_told_to_everyone_who_waits(
+    commits: ThreadCommits, options: dict[str, Any]
+) -> None:
+    """Inline, handed over and urgent: whoever shared the group hears of it, and so does the node."""
+    damage_counts(commits.store)
+    like = reaction("like", person(2), person(1), 1)
+    told: list[CommitFailed] = []
+
+    async def write(job: Callable[[WriteTransaction], object]) -> None:
+        with pytest.raises(CommitFailed) as failed:
+            await commits.run(job, Admission.CLIENT_PUT, **options)
+        told.append(failed.value)
+
+    with trio.fail_after(DEADLINE_S):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(write, lambda tx: tx.put_record(like))
+            for _ in range(3):
+                nursery.start_soon(write, lambda tx: None)
+        await write(lambda tx: None)
+        with pytest.raises(CommitFailed, match="table counts is damaged"):
+            await commits.watch()
+    assert len(told) == 5
 
 
 async def test_a_closed_store_says_so(commits: ThreadCommits) -> None:

@@ -15,7 +15,8 @@ from folkmoot.protocol.key import KIND_BYTE
 from folkmoot.protocol.moderation.label import parse_label
 from folkmoot.protocol.record import Record
 
-from tests.node.harness import OPERATOR, Author, Client, Town, founded
+from tests.node.harness import Client, Town, founded
+from tests.node.people import OPERATOR, Author
 from tests.waiting import until
 
 POLICY = """

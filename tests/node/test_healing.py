@@ -11,7 +11,9 @@ from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.ranges import RangeDescriptor
 from folkmoot.protocol.ring.topology import News
 
-from tests.node.harness import Author, Node, Town, founded
+from tests.node.harness import Town, founded
+from tests.node.nodes import Node
+from tests.node.people import Author
 from tests.waiting import until
 
 REPAIRED_S = 30.0

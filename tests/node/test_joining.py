@@ -12,7 +12,9 @@ from folkmoot.node.joining import TurnedAway
 from folkmoot.node.settings import ClusterSection
 from folkmoot.node.transport.interface import Address
 
-from tests.node.harness import CLUSTER, Author, Node, Town, founded, lay_out
+from tests.node.harness import Town, founded
+from tests.node.nodes import CLUSTER, Node, lay_out
+from tests.node.people import Author
 from tests.waiting import until
 
 

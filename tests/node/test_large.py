@@ -8,7 +8,8 @@ from typing import Any
 from folkmoot.protocol.moderation.label import Label
 from folkmoot.protocol.record import Record
 
-from tests.node.harness import Author, Client, Town, founded
+from tests.node.harness import Client, Town, founded
+from tests.node.people import Author
 
 PAD_BYTES = 16_000
 

@@ -9,7 +9,8 @@ import pytest
 from folkmoot.protocol.errors import LEVEL_UNREACHABLE, WireError
 from folkmoot.protocol.record import Record
 
-from tests.node.harness import Author, Client, Town, founded
+from tests.node.harness import Client, Town, founded
+from tests.node.people import Author
 from tests.waiting import until
 
 LEVELS = ("one", "local_quorum", "quorum", "each_quorum", "all")

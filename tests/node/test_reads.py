@@ -11,7 +11,8 @@ from folkmoot.protocol.bodies import make_uuid7
 from folkmoot.protocol.errors import NOT_YET, WireError
 from folkmoot.protocol.token import Token
 
-from tests.node.harness import Author, founded
+from tests.node.harness import founded
+from tests.node.people import Author
 from tests.waiting import until
 
 
