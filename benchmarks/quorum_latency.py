@@ -107,7 +107,8 @@ async def serve_first(replica: _Replica, *ports: str) -> None:
                 committed[index] += len(data)
                 async with acknowledging:
                     new, told = max(committed) - told, max(committed)
-                    await client.send_all(bytes(new))
+                    if new:
+                        await client.send_all(bytes(new))
 
         async with trio.open_nursery() as nursery:
             for index in range(len(followers)):
@@ -116,7 +117,10 @@ async def serve_first(replica: _Replica, *ports: str) -> None:
                 whole, _ = replica.take(data)
                 for follower in followers:
                     await follower.send_all(whole)
-            nursery.cancel_scope.cancel()
+            for follower in followers:
+                await follower.send_eof()  # it ends, and so does what awaits its answers
+        for follower in followers:
+            await follower.aclose()
 
     await _listen(serve)
 
