@@ -165,6 +165,9 @@ class Intake:
                 continue
             entry.puts.append(len(puts))
             puts.append(Put(record, held=verdict.action is Action.HOLD))
+            if record.deleted:
+                # A version that waits for review is erased as well, and none can come to wait later.
+                puts.append(Put(record, held=True))
             if record.kind == "post":
                 puts.extend(Put(label) for label in self._labels(record, verdict))
         return puts
