@@ -95,7 +95,7 @@ class ThreadCommits:
         # The commit cannot be taken back, so its answer is waited for even by a task that is cancelled.
         with trio.CancelScope(shield=True):
             if urgent:
-                self._writer.submit(job, admission, done, rows=rows, urgent=True)
+                self._submit(Job(job, admission, done, rows), urgent=True)
             else:
                 await self._gather(Job(job, admission, done, rows))
             if not ended.is_set():
@@ -114,7 +114,7 @@ class ThreadCommits:
         self._gathered.append(job)
         if len(self._gathered) > 1:
             return
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.cancel_shielded_checkpoint()
         jobs, self._gathered = self._gathered, []
         try:
             few = sum(each.rows for each in jobs) <= INLINE_ROWS
@@ -125,10 +125,7 @@ class ThreadCommits:
             self._tell_all(completions)
             return
         for each in jobs:
-            try:
-                self._writer.submit(each.run, each.admission, each.done, rows=each.rows)
-            except (WireError, StorageError) as error:
-                each.done(None, error)
+            self._submit(each)
 
     async def watch(self) -> None:
         """See `Commits`."""
@@ -141,6 +138,12 @@ class ThreadCommits:
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(self._writer.close)
             self.store.close()
+
+    def _submit(self, job: Job, *, urgent: bool = False) -> None:
+        try:
+            self._writer.submit(job.run, job.admission, job.done, rows=job.rows, urgent=urgent)
+        except (WireError, StorageError) as error:
+            self._tell_all([Completion(job, None, error)])
 
     def _deliver(self, completions: list[Completion]) -> None:
         """On the writer's thread: one wake-up of the loop for a whole group."""

@@ -116,7 +116,6 @@ REPAIR_INTERVAL_S: Final = 30.0
 
 # Storage.
 STORE_KEY_BYTES: Final = 511
-STORE_READER_AGE_S: Final = 1.0
 STORE_QUEUE_JOBS: Final = 4_096
 STORE_GROUP_JOBS: Final = 256
 STORE_GROUP_ROWS: Final = 4_096
@@ -125,6 +124,7 @@ STORE_GROUP_FAILURES: Final = 4
 STORE_INLINE_US: Final = 1_500
 STORE_MAX_READERS: Final = 512
 STORE_SCAN_ROWS: Final = 10_000
+STORE_META_BYTES: Final = 8 * MIB  # the few named values (topology, addresses), whatever the disk cap
 DISK_FULL_CLIENT_PUT: Final = 0.90
 DISK_FULL_PEER_JOIN: Final = 0.95
 DISK_FULL_DELETE: Final = 0.98

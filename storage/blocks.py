@@ -14,12 +14,16 @@ from __future__ import annotations
 
 from folkmoot.protocol.limits import BLOCKS
 from folkmoot.storage.interface import Table, Transaction
-from folkmoot.storage.rows import SUM_MASK, block_key, pack_block, unpack_block
+from folkmoot.storage.rows import SUM_MASK, block_key, block_row, row_block
 
 
 class BlockSums:
     """All aggregates, as the last commit left them; kept by whoever writes, so that no row is read to
-    change one."""
+    change one.
+
+    Raises:
+        StoreCorrupt: a row is damaged.
+    """
 
     __slots__ = ("_counts", "_totals")
 
@@ -28,14 +32,15 @@ class BlockSums:
         self._totals = [0] * BLOCKS
         for key, row in transaction.scan(Table.BLOCKS):
             block = int.from_bytes(key, "big")
-            self._counts[block], self._totals[block] = unpack_block(row)
+            self._counts[block], self._totals[block] = row_block(key, row)
 
     def write(self, transaction: Transaction, changes: dict[int, list[int]]) -> None:
         """Write the changed aggregates: block → [cells added, change of the sum]."""
         for block in sorted(changes):
             added, change = changes[block]
-            row = pack_block(self._counts[block] + added, (self._totals[block] + change) & SUM_MASK)
-            transaction.put(Table.BLOCKS, block_key(block), row)
+            key = block_key(block)
+            row = block_row(key, self._counts[block] + added, (self._totals[block] + change) & SUM_MASK)
+            transaction.put(Table.BLOCKS, key, row)
 
     def committed(self, changes: dict[int, list[int]]) -> None:
         """Take over what `write` wrote, once it is durable."""

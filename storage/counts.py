@@ -16,20 +16,28 @@ from folkmoot.storage.rows import (
     REPOST,
     Counts,
     counts_key,
-    pack_counts,
+    counts_row,
     row_cell,
-    unpack_counts,
+    row_counts,
 )
 
 
 def read(transaction: Transaction, key: bytes) -> Counts:
-    """The counts of a post, at its place prefix and item."""
+    """The counts of a post, at its place prefix and item.
+
+    Raises:
+        StoreCorrupt: the row is damaged.
+    """
     row = transaction.get(Table.COUNTS, key)
-    return NO_COUNTS if row is None else unpack_counts(row)
+    return NO_COUNTS if row is None else row_counts(key, row)
 
 
 def write(transaction: Transaction, changes: dict[bytes, list[int]]) -> None:
-    """Add what changed: counts key → [likes, reposts]."""
+    """Add what changed: counts key → [likes, reposts].
+
+    Raises:
+        StoreCorrupt: a row is damaged.
+    """
     for key in sorted(changes):
         before = read(transaction, key)
         after = Counts(before.likes + changes[key][0], before.reposts + changes[key][1])
@@ -38,18 +46,22 @@ def write(transaction: Transaction, changes: dict[bytes, list[int]]) -> None:
         if after == NO_COUNTS:
             transaction.delete(Table.COUNTS, key)
         else:
-            transaction.put(Table.COUNTS, key, pack_counts(after))
+            transaction.put(Table.COUNTS, key, counts_row(key, after))
 
 
 def slice_of(
     transaction: Transaction, place_prefix: bytes, first_item: bytes, last_item: bytes
 ) -> dict[bytes, Counts]:
-    """Of the posts from `first_item` to `last_item` (both included), those that have counts: by item."""
+    """Of the posts from `first_item` to `last_item` (both included), those that have counts: by item.
+
+    Raises:
+        StoreCorrupt: a row is damaged.
+    """
     start, stop = place_prefix + first_item, prefix_end(place_prefix + last_item)
     if not transaction.last(Table.COUNTS, start, stop, 1):
         return {}
     rows = transaction.scan(Table.COUNTS, start, stop)
-    return {key[len(place_prefix) :]: unpack_counts(row) for key, row in rows}
+    return {key[len(place_prefix) :]: row_counts(key, row) for key, row in rows}
 
 
 def derive(transaction: Transaction, place_prefix: bytes) -> dict[bytes, Counts]:

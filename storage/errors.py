@@ -7,6 +7,7 @@ closed store) have a row in the wire contract, given by `to_wire_error`.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
 from folkmoot.protocol.errors import DISK_FULL, INTERNAL, SHUTTING_DOWN, ErrorKind, FolkmootError, WireError
 
@@ -107,9 +108,19 @@ class StoreClosed(StorageError):
 
 
 class CommitFailed(StorageError):
-    """A commit failed and nobody knows whether it is on disk: the process must end and start again."""
+    """A commit failed and nobody knows whether it is on disk, or nothing can be committed any more: the
+    process must end and start again."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(
             f"a commit failed ({reason}); the daemon ends, look at the disk before it is restarted"
         )
+
+    @classmethod
+    def of(cls, error: BaseException) -> Self:
+        """What it means that `error` was met while committing, outside of any job."""
+        if isinstance(error, cls):
+            return error
+        failure = cls(f"{type(error).__name__}: {error}")
+        failure.__cause__ = error
+        return failure

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from folkmoot.protocol.limits import STORE_GROUP_FAILURES
-from folkmoot.storage.errors import DiskFull
+from folkmoot.storage.errors import CommitFailed, DiskFull
 from folkmoot.storage.transaction import Admission, WriteTransaction
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ def commit_group(store: Store, jobs: Sequence[Job]) -> list[Completion]:
 
     A job that raises is left out and the others are run again without it. When several of a group raise, the
     rest are committed one by one, so that the work stays proportional to the number of jobs. A full map fails
-    the whole group with `DiskFull`.
+    the whole group with `DiskFull`. Anything else that is raised outside of the jobs, such as damage met in
+    what every commit writes, is no job's own and would meet the next group as well: it is `CommitFailed`.
 
     Raises:
         CommitFailed: nobody knows whether the group is on disk; the process must end.
@@ -88,6 +89,9 @@ def _attempt(
         for index, job in jobs:
             ended[index] = Completion(job, None, error)
         return None
+    except BaseException as error:
+        failure = CommitFailed.of(error)
+        raise failure from failure.__cause__
     for (index, job), result in zip(jobs, results, strict=True):
         ended[index] = Completion(job, result, None)
     return None

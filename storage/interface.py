@@ -13,16 +13,18 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
+from folkmoot.protocol.limits import DISK_WARN
+
 
 class Table(enum.IntEnum):
     """The tables of a store. Numbers index; names (in lower case) are what is on disk."""
 
     CELLS = 0  # cell key → row (see `rows`)
-    LOG = 1  # lane, sequence → cell key
+    LOG = 1  # lane, sequence → cell key (this and all that follow: sealed, see `rows`)
     BLOCKS = 2  # block → count and sum of its cells
     COUNTS = 3  # place prefix, post item → likes and reposts
     HINTS = 4  # node id, cell key → since when, and at which sequence
-    HINT_NODES = 5  # node id → how many hints, since when, and whether they are complete
+    HINT_NODES = 5  # node id → how many hints, and since when
     META = 6  # name → a small value
 
 
@@ -46,6 +48,11 @@ class Usage:
     def fraction(self) -> float:
         """How much of the cap is live."""
         return self.live_bytes / self.cap_bytes
+
+    @property
+    def warn(self) -> bool:
+        """Whether it is time to tell the operator: writes will soon be refused."""
+        return self.fraction >= DISK_WARN
 
     @property
     def free_fraction(self) -> float:

@@ -5,7 +5,7 @@ row. `shown` is the length of the display winner's frame within the cell, 0 when
 that pages are cut out of rows without looking into them. A CRC-32 that follows its own message, least byte
 first, leaves the same residue whatever the message was, so that one call over the whole row checks it
 without cutting anything off. The key is part of what is summed: a row that stands at the wrong key is damage
-too.
+too. The rows of all other tables are *sealed*: their value, and the same checksum over key and value.
 
 Source of the residue property: R. N. Williams, "A Painless Guide to CRC Error Detection Algorithms" (1993).
 """
@@ -21,6 +21,7 @@ from folkmoot.protocol.crdt.cell import shown_frame
 from folkmoot.protocol.key import ITEM_AT, KIND_AT, KIND_BYTE, PLACE_PREFIX_BYTES, lane_of
 from folkmoot.protocol.limits import POST_ITEM_BYTES
 from folkmoot.storage.errors import StoreCorrupt
+from folkmoot.storage.interface import Table
 
 SEQUENCE_BYTES: Final = 8
 ROW_HEAD_BYTES: Final = SEQUENCE_BYTES + 2
@@ -29,6 +30,7 @@ CRC_BYTES: Final = 4
 CRC_RESIDUE: Final = 0x2144DF1C
 NODE_BYTES: Final = 16
 SUM_MASK: Final = 2**256 - 1
+_NO_FIT: Final = "its checksum does not fit"
 
 LIKE: Final = KIND_BYTE["like"]
 REPOST: Final = KIND_BYTE["repost"]
@@ -38,7 +40,9 @@ _row_head = struct.Struct(">QH")
 _block_row = struct.Struct(">Q32s")
 _counts_row = struct.Struct(">II")
 _hint_row = struct.Struct(">QQ")
-_hint_node_row = struct.Struct(">QQ?")
+_hint_node_row = struct.Struct(">QQ")
+
+HINT_ROW_BYTES: Final = _hint_row.size + CRC_BYTES
 
 
 def cell_row(key: bytes, sequence: int, cell: bytes) -> bytes:
@@ -81,19 +85,20 @@ def row_frames(rows: Sequence[tuple[bytes, bytes]]) -> list[bytes | None]:
     return frames
 
 
-def meta_row(name: bytes, value: bytes) -> bytes:
-    """A small value with its checksum, which covers its name."""
-    return value + crc32(name + value).to_bytes(CRC_BYTES, "little")
+def seal(key: bytes, value: bytes) -> bytes:
+    """A value with its checksum, which covers its key."""
+    return value + crc32(key + value).to_bytes(CRC_BYTES, "little")
 
 
-def row_meta(name: bytes, row: bytes) -> bytes:
-    """The inverse of `meta_row`.
+def unseal(table: Table, key: bytes, row: bytes) -> bytes:
+    """The inverse of `seal`.
 
     Raises:
-        StoreCorrupt: naming the value.
+        StoreCorrupt: naming the table and the key.
     """
-    if crc32(name + row) != CRC_RESIDUE:
-        raise StoreCorrupt(f"the value {name.decode(errors='replace')!r}", "its checksum does not fit")
+    if crc32(key + row) != CRC_RESIDUE:
+        where = repr(key.decode(errors="replace")) if table is Table.META else f"at {key.hex()}"
+        raise StoreCorrupt(f"the row {where} of table {table.name.lower()}", _NO_FIT)
     return row[:-CRC_BYTES]
 
 
@@ -102,7 +107,7 @@ def row_sequence(row: bytes) -> int:
     return int.from_bytes(row[:SEQUENCE_BYTES], "big")
 
 
-def damaged(key: bytes, reason: str = "its checksum does not fit") -> StoreCorrupt:
+def damaged(key: bytes, reason: str = _NO_FIT) -> StoreCorrupt:
     """The error for a cell that is not what was written."""
     return StoreCorrupt(f"the cell at {key.hex()}", reason)
 
@@ -122,14 +127,18 @@ def block_key(block: int) -> bytes:
     return block.to_bytes(2, "big")
 
 
-def pack_block(count: int, total: int) -> bytes:
-    """The aggregate of a block: how many cells, and the sum of their hashes mod 2^256."""
-    return _block_row.pack(count, total.to_bytes(32, "big"))
+def block_row(key: bytes, count: int, total: int) -> bytes:
+    """The aggregate of a block at its key: how many cells, and the sum of their hashes mod 2^256."""
+    return seal(key, _block_row.pack(count, total.to_bytes(32, "big")))
 
 
-def unpack_block(row: bytes) -> tuple[int, int]:
-    """The inverse of `pack_block`."""
-    count, total = _block_row.unpack(row)
+def row_block(key: bytes, row: bytes) -> tuple[int, int]:
+    """The inverse of `block_row`.
+
+    Raises:
+        StoreCorrupt: naming the row.
+    """
+    count, total = _block_row.unpack(unseal(Table.BLOCKS, key, row))
     return count, int.from_bytes(total, "big")
 
 
@@ -153,12 +162,18 @@ class Counts(NamedTuple):
 NO_COUNTS: Final = Counts(0, 0)
 
 
-def pack_counts(counts: Counts) -> bytes:
-    return _counts_row.pack(*counts)
+def counts_row(key: bytes, counts: Counts) -> bytes:
+    """The counts that are kept at `key` (see `counts_key`)."""
+    return seal(key, _counts_row.pack(*counts))
 
 
-def unpack_counts(row: bytes) -> Counts:
-    return Counts(*_counts_row.unpack(row))
+def row_counts(key: bytes, row: bytes) -> Counts:
+    """The inverse of `counts_row`.
+
+    Raises:
+        StoreCorrupt: naming the row.
+    """
+    return Counts(*_counts_row.unpack(unseal(Table.COUNTS, key, row)))
 
 
 class HintState(NamedTuple):
@@ -167,29 +182,39 @@ class HintState(NamedTuple):
     Attributes:
         waiting: how many hints there are.
         since_us: wall time of the first of them, microseconds since 1970.
-        overflow: some were not kept, so that only a full repair can tell what the node lacks.
     """
 
     waiting: int
     since_us: int
-    overflow: bool
 
 
-NO_HINTS: Final = HintState(0, 0, False)
+NO_HINTS: Final = HintState(0, 0)
 
 
-def pack_hint(since_us: int, mark: int) -> bytes:
-    return _hint_row.pack(since_us, mark)
+def hint_row(key: bytes, since_us: int, mark: int) -> bytes:
+    """A hint at `key`, the node's id and the cell's key: since when, and its mark (see `hints`)."""
+    return seal(key, _hint_row.pack(since_us, mark))
 
 
-def unpack_hint(row: bytes) -> tuple[int, int]:
-    since_us, mark = _hint_row.unpack(row)
+def row_hint(key: bytes, row: bytes) -> tuple[int, int]:
+    """The inverse of `hint_row`.
+
+    Raises:
+        StoreCorrupt: naming the row.
+    """
+    since_us, mark = _hint_row.unpack(unseal(Table.HINTS, key, row))
     return since_us, mark
 
 
-def pack_hint_node(state: HintState) -> bytes:
-    return _hint_node_row.pack(*state)
+def hint_node_row(node: bytes, state: HintState) -> bytes:
+    """What is kept for `node` (16 bytes)."""
+    return seal(node, _hint_node_row.pack(*state))
 
 
-def unpack_hint_node(row: bytes) -> HintState:
-    return HintState(*_hint_node_row.unpack(row))
+def row_hint_node(node: bytes, row: bytes) -> HintState:
+    """The inverse of `hint_node_row`.
+
+    Raises:
+        StoreCorrupt: naming the row.
+    """
+    return HintState(*_hint_node_row.unpack(unseal(Table.HINT_NODES, node, row)))

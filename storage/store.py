@@ -13,12 +13,12 @@ from typing import Final, NamedTuple
 from folkmoot.protocol.limits import LANES
 from folkmoot.protocol.sync.fingerprint import Fingerprint
 from folkmoot.protocol.sync.view import Leaf
-from folkmoot.storage import counts, hints, pages, rows
+from folkmoot.storage import hints, pages, rows
 from folkmoot.storage.errors import SchemaTooNew, StoreCorrupt, WrongStore
 from folkmoot.storage.hints import Hint
 from folkmoot.storage.interface import Engine, Table, Transaction, Usage
 from folkmoot.storage.pages import AuthorPage
-from folkmoot.storage.rows import Counts, HintState, row_cell
+from folkmoot.storage.rows import HintState, row_cell
 from folkmoot.storage.transaction import Heads, WriteTransaction
 from folkmoot.storage.view import block_view
 
@@ -84,7 +84,7 @@ class Store:
         }
         with self._engine.begin(write=True) as transaction:
             for name, value in values.items():
-                transaction.put(Table.META, name, rows.meta_row(name, value))
+                transaction.put(Table.META, name, rows.seal(name, value))
             transaction.commit()
 
     def write(self) -> WriteTransaction:
@@ -101,6 +101,11 @@ class Store:
     def sequence(self) -> int:
         """The greatest change sequence given out by a commit."""
         return self._heads.sequence
+
+    @property
+    def hints_dropped(self) -> int:
+        """How many hints were not kept since this store was opened, for want of number, age or room."""
+        return self._heads.hints_dropped
 
     @property
     def owner(self) -> Owner:
@@ -140,23 +145,23 @@ class Store:
         with self._engine.begin() as transaction:
             return pages.labels_of(transaction, key)
 
-    def counts_of(self, place_prefix: bytes, item: bytes) -> Counts:
-        """The likes and reposts of one post."""
-        with self._engine.begin() as transaction:
-            return counts.read(transaction, place_prefix + item)
-
     def log_page(self, lane: int, after_sequence: int, limit: int) -> list[LogEntry]:
         """The next entries of a lane's change log (see docs/decisions/0005).
 
         Args:
             lane: 0–63.
             after_sequence: 0 for the beginning.
+
+        Raises:
+            StoreCorrupt: a row is damaged.
         """
         assert 0 <= lane < LANES, "a lane is 0 to 63"
         start, stop = rows.log_key(lane, after_sequence + 1), bytes((lane + 1,))
         with self._engine.begin() as transaction:
             found = islice(transaction.scan(Table.LOG, start, stop), limit)
-            return [LogEntry(int.from_bytes(at[1:], "big"), key) for at, key in found]
+            return [
+                LogEntry(int.from_bytes(at[1:], "big"), rows.unseal(Table.LOG, at, row)) for at, row in found
+            ]
 
     def fingerprint(self, start: bytes, stop: bytes) -> Fingerprint:
         """Of the cells with start ≤ key < stop; see `view`."""
@@ -191,13 +196,20 @@ class Store:
         return cells
 
     def hints_for(self, node: bytes, limit: int, after: bytes = b"") -> list[Hint]:
-        """The next hints of `node` (16 bytes) in key order, after the cell key `after`."""
+        """The next hints of `node` (16 bytes) in key order, after the cell key `after`.
+
+        Raises:
+            StoreCorrupt: a hint is damaged.
+        """
         with self._engine.begin() as transaction:
             return hints.page(transaction, node, after=after, limit=limit)
 
     def hint_states(self) -> dict[bytes, HintState]:
-        """Of every node that is owed something: how many hints, since when, and whether it needs a full
-        repair."""
+        """Of every node that is owed something: how many hints, and since when.
+
+        Raises:
+            StoreCorrupt: a row is damaged.
+        """
         with self._engine.begin() as transaction:
             return hints.states(transaction)
 
@@ -209,7 +221,7 @@ class Store:
         """
         with self._engine.begin() as transaction:
             row = transaction.get(Table.META, name.encode())
-        return None if row is None else rows.row_meta(name.encode(), row)
+        return None if row is None else rows.unseal(Table.META, name.encode(), row)
 
     def usage(self) -> Usage:
         """How full the store is."""
@@ -224,7 +236,7 @@ def _meta(transaction: Transaction, name: bytes) -> bytes:
     row = transaction.get(Table.META, name)
     if row is None:
         raise StoreCorrupt(f"the value {name.decode()!r}", "it is missing")
-    return rows.row_meta(name, row)
+    return rows.unseal(Table.META, name, row)
 
 
 def _check(transaction: Transaction, owner: Owner | None) -> None:

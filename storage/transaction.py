@@ -22,6 +22,7 @@ from folkmoot.protocol.limits import (
     DISK_FULL_CLIENT_PUT,
     DISK_FULL_DELETE,
     DISK_FULL_PEER_JOIN,
+    STORE_META_BYTES,
 )
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.sync.fingerprint import leaf_hash
@@ -30,7 +31,17 @@ from folkmoot.storage.blocks import BlockSums
 from folkmoot.storage.errors import DiskFull
 from folkmoot.storage.hints import Hint, HintBook
 from folkmoot.storage.interface import Table, Transaction
-from folkmoot.storage.rows import SEQUENCE_BYTES, cell_row, damaged, log_key_of, row_cell
+from folkmoot.storage.rows import (
+    HINT_ROW_BYTES,
+    NODE_BYTES,
+    SEQUENCE_BYTES,
+    cell_row,
+    damaged,
+    log_key_of,
+    row_cell,
+    seal,
+    unseal,
+)
 
 SEQUENCE: Final = b"sequence"
 
@@ -43,7 +54,7 @@ _HELD: Final = KIND_BYTE[HELD]
 
 
 class Admission(enum.Enum):
-    """How full the disk may be for a job's writes; deletions always count as the last."""
+    """How full the disk may be for a job's writes; a deletion of what is there always counts as the last."""
 
     CLIENT_PUT = DISK_FULL_CLIENT_PUT
     PEER_JOIN = DISK_FULL_PEER_JOIN
@@ -51,7 +62,7 @@ class Admission(enum.Enum):
 
 
 class PutStatus(enum.Enum):
-    """What became of a record: kept; already covered; or swallowed by a deletion that stands there."""
+    """What became of a record: kept; already covered, or deleted again; or swallowed by a deletion."""
 
     STORED = "stored"
     DUPLICATE = "duplicate"
@@ -87,14 +98,16 @@ class Heads:
     Attributes:
         blocks: the block aggregates.
         sequence: the greatest change sequence given out.
+        hints_dropped: hints that were not kept, since the store was opened.
     """
 
-    __slots__ = ("blocks", "sequence")
+    __slots__ = ("blocks", "hints_dropped", "sequence")
 
     def __init__(self, transaction: Transaction) -> None:
         self.blocks = BlockSums(transaction)
         row = transaction.get(Table.META, SEQUENCE)
-        self.sequence = 0 if row is None else int.from_bytes(rows.row_meta(SEQUENCE, row), "big")
+        self.sequence = 0 if row is None else int.from_bytes(unseal(Table.META, SEQUENCE, row), "big")
+        self.hints_dropped = 0
 
 
 class WriteTransaction:
@@ -112,7 +125,9 @@ class WriteTransaction:
         "_count_changes",
         "_delete_limit",
         "_heads",
+        "_hint_limit",
         "_hints",
+        "_hints_dropped",
         "_limit",
         "_live_bytes",
         "_transaction",
@@ -126,10 +141,12 @@ class WriteTransaction:
         self._cap_bytes = cap_bytes
         self._live_bytes = transaction.live_bytes()
         self._delete_limit = int(cap_bytes * Admission.ESSENTIAL.value)
+        self._hint_limit = int(cap_bytes * Admission.PEER_JOIN.value)
         self._limit = self._delete_limit
         self._block_changes: dict[int, list[int]] = {}
         self._count_changes: dict[bytes, list[int]] = {}
         self._hints = HintBook(transaction)
+        self._hints_dropped = 0
         self.sequence = heads.sequence
         self.cells_changed = 0
 
@@ -150,7 +167,8 @@ class WriteTransaction:
         """Join one record, whose signature was verified, into its cell (or into the held one).
 
         Raises:
-            WireError: `too_large`, when the account would have more devices than a cell may name.
+            WireError: `too_large`, when the account would have more devices than a cell may name; never for
+                a deletion.
             DiskFull: nothing was changed.
             StoreCorrupt: what stands there is damaged.
         """
@@ -200,18 +218,22 @@ class WriteTransaction:
             now_us: wall time, microseconds since 1970.
 
         Returns:
-            False when the node is past the bounds of hints; it is now marked for a full repair.
+            False when there is no room for it, or the node is past the bounds of hints; repair will find
+            what it lacks.
         """
-        return self._hints.add(node, key, now_us, self.sequence)
+        if self._hints.renew(node, key, self.sequence):
+            return True
+        room = self._live_bytes + _PAGE_FILL * (NODE_BYTES + len(key) + HINT_ROW_BYTES)
+        if room > self._hint_limit or not self._hints.add(node, key, now_us, self.sequence):
+            self._hints_dropped += 1
+            return False
+        self._live_bytes = room
+        return True
 
     def unhint(self, node: bytes, hints: Iterable[Hint]) -> int:
         """Take back hints that were delivered (as `Store.hints_for` gave them), unless their cell has
         changed since; how many went."""
         return self._hints.remove(node, hints)
-
-    def needs_repair(self, node: bytes, needed: bool) -> None:
-        """Mark a node for a full repair, or say that it has had one."""
-        self._hints.overflow(node, needed)
 
     def meta_get(self, name: str) -> bytes | None:
         """A small named value.
@@ -220,23 +242,32 @@ class WriteTransaction:
             StoreCorrupt: it is damaged.
         """
         row = self._transaction.get(Table.META, name.encode())
-        return None if row is None else rows.row_meta(name.encode(), row)
+        return None if row is None else unseal(Table.META, name.encode(), row)
 
     def meta_put(self, name: str, value: bytes) -> None:
         """Write a small named value.
 
+        A node that cannot say who it is cannot start, so these have a bound of their own in place of the disk
+        cap, which leaves them room: `STORE_META_BYTES` for all of them.
+
         Raises:
-            DiskFull: nothing was changed.
+            DiskFull: the named values would be too large; nothing was changed.
         """
-        self._room(len(value), self._limit)
-        self._transaction.put(Table.META, name.encode(), rows.meta_row(name.encode(), value))
-        self._live_bytes += _PAGE_FILL * len(value)
+        key, row = name.encode(), seal(name.encode(), value)
+        grown = len(row) - len(self._transaction.get(Table.META, key) or b"")
+        if grown > 0:
+            held = sum(len(other) for _, other in self._transaction.scan(Table.META))
+            if held + grown > STORE_META_BYTES:
+                raise DiskFull(f"{name!r} has {len(value)} bytes, and {held} of {STORE_META_BYTES} are taken")
+            self._live_bytes += _PAGE_FILL * grown
+        self._transaction.put(Table.META, key, row)
 
     def commit(self) -> None:
         """Write what was gathered and make everything durable.
 
         Raises:
             DiskFull: the map is full; nothing was changed.
+            StoreCorrupt: what would be changed is damaged; nothing was changed.
             CommitFailed: the process must end.
         """
         heads = self._heads
@@ -245,10 +276,11 @@ class WriteTransaction:
         self._hints.write()
         if self.sequence != heads.sequence:
             value = self.sequence.to_bytes(SEQUENCE_BYTES, "big")
-            self._transaction.put(Table.META, SEQUENCE, rows.meta_row(SEQUENCE, value))
+            self._transaction.put(Table.META, SEQUENCE, seal(SEQUENCE, value))
         self._transaction.commit()
         heads.blocks.committed(self._block_changes)
         heads.sequence = self.sequence
+        heads.hints_dropped += self._hints_dropped
 
     def __enter__(self) -> Self:
         return self
@@ -262,7 +294,8 @@ class WriteTransaction:
         """Join a record where something stands, or where room has to be asked for."""
         row = self._transaction.get(_CELLS, key)
         if row is None:
-            self._room(len(single), self._delete_limit if record.deleted else self._limit)
+            # A deletion of nothing frees nothing, and anyone can make as many as they like.
+            self._room(len(single), self._limit)
             self._change(key, None, None, single, Cell.of(record))
             return PutOutcome(PutStatus.STORED, single, key, True)
         before = row_cell(key, row)
@@ -274,12 +307,16 @@ class WriteTransaction:
             return PutOutcome(PutStatus.DUPLICATE, before, key, False)
         joined = join(known, Cell.of(record))
         if len(joined.clock) > CELL_DEVICES:
-            raise WireError(TOO_LARGE, f"more than {CELL_DEVICES} devices have written or been seen here")
+            # Joins bring devices past the bound that puts keep; that must not take deleting from the author.
+            if not record.deleted:
+                raise WireError(TOO_LARGE, f"more than {CELL_DEVICES} devices have written or been seen here")
+            if known.deleted:
+                return PutOutcome(PutStatus.DUPLICATE, before, key, False)
         after = joined.encode()
         if after != before:
             self._room(len(after) - len(before), self._delete_limit if record.deleted else self._limit)
             self._change(key, row, known, after, joined)
-        if covered:
+        if covered or (known.deleted and record.deleted):
             status = PutStatus.DUPLICATE
         else:
             status = PutStatus.STORED if record in joined.survivors else PutStatus.ABSORBED
@@ -307,7 +344,8 @@ class WriteTransaction:
     def _inserted(self, key: bytes, cell: bytes, row_bytes: int) -> None:
         """What goes with a new row of a cell: its place in the log and in its block's sum."""
         self.sequence = sequence = self.sequence + 1
-        self._transaction.put(_LOG, log_key_of(key, sequence), key)
+        at = log_key_of(key, sequence)
+        self._transaction.put(_LOG, at, seal(at, key))
         self._add_to_block(key, 1, int.from_bytes(leaf_hash(key, cell), "big"))
         self._live_bytes += _PAGE_FILL * (row_bytes + 2 * len(key))
         self.cells_changed += 1

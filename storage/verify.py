@@ -1,16 +1,16 @@
 """The full check of a store: everything derived is derived again and compared.
 
-Cells are the truth. Each must pass its checksum, be a cell that joins can reach, and stand at its own key;
-the log has exactly one row for each, at the sequence the cell's row names; block sums, counts and hint
-states equal their recomputation (invariant I10). Meant for a store that nobody writes to: the directory's
-lock sees to that.
+Every row must pass its checksum. Cells are the truth: each must be a cell that joins can reach, and stand at
+its own key; the log has exactly one row for each, at the sequence the cell's row names; block sums, counts
+and hint states equal their recomputation (invariant I10). Meant for a store that nobody writes to: the
+directory's lock sees to that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.crdt.flag import is_on
@@ -23,6 +23,8 @@ from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Engine, Table, Transaction
 from folkmoot.storage.rows import NODE_BYTES, Counts
 from folkmoot.storage.transaction import SEQUENCE
+
+T = TypeVar("T")
 
 FINDINGS_MAX: Final = 1_000
 PROGRESS_ROWS: Final = 1_000
@@ -132,13 +134,20 @@ class _Check:
             self._rows[table] += 1
             yield row
 
-    def _meta(self) -> None:
-        for name, row in self._scan(Table.META):
+    def _sound(
+        self, table: Table, read: Callable[[bytes, bytes], T], start: bytes = b"", stop: bytes = b""
+    ) -> Iterator[tuple[bytes, T]]:
+        """What `read` makes of the rows of a table; the damaged ones become findings."""
+        for key, row in self._scan(table, start, stop):
             try:
-                value = rows.row_meta(name, row)
+                value = read(key, row)
             except StoreCorrupt as error:
-                self._find(Table.META, name.decode(errors="replace"), error.reason)
-                continue
+                self._find(table, key.decode(errors="replace") if table is Table.META else key, error.reason)
+            else:
+                yield key, value
+
+    def _meta(self) -> None:
+        for name, value in self._sound(Table.META, lambda name, row: rows.unseal(Table.META, name, row)):
             if name == SEQUENCE:
                 self._sequence = int.from_bytes(value, "big")
 
@@ -167,7 +176,8 @@ class _Check:
         sequence = rows.row_sequence(row)
         if sequence > self._sequence:
             self._find(Table.CELLS, key, f"changed at sequence {sequence}, and {self._sequence} was the last")
-        if self._transaction.get(Table.LOG, rows.log_key_of(key, sequence)) != key:
+        at = rows.log_key_of(key, sequence)
+        if self._transaction.get(Table.LOG, at) != rows.seal(at, key):
             self._find(Table.CELLS, key, f"the log does not have it at sequence {sequence}")
         try:
             cell = Cell.decode(data)
@@ -198,7 +208,7 @@ class _Check:
         if self._place:
             # Keys of a place are its prefix and 16 bytes: with 17 bytes of 0xff behind, past every one.
             stop = self._place + b"\xff" * 17
-            kept = {key: rows.unpack_counts(row) for key, row in self._scan(Table.COUNTS, self._place, stop)}
+            kept = dict(self._sound(Table.COUNTS, rows.row_counts, self._place, stop))
         for key in sorted(kept.keys() | self._counts.keys()):
             found, derived = kept.get(key, rows.NO_COUNTS), self._counts.get(key, rows.NO_COUNTS)
             if found != derived or (key in kept and found == rows.NO_COUNTS):
@@ -212,20 +222,19 @@ class _Check:
             self._find(Table.LOG, "", f"{seen} rows for {self._rows[Table.CELLS]} cells")
 
     def _blocks(self) -> None:
-        kept = {int.from_bytes(key, "big"): rows.unpack_block(row) for key, row in self._scan(Table.BLOCKS)}
+        kept = dict(self._sound(Table.BLOCKS, rows.row_block))
         for block in range(BLOCKS):
             derived = self._block_cells[block], self._block_totals[block] & rows.SUM_MASK
-            if kept.get(block, (0, 0)) != derived:
+            if kept.get(rows.block_key(block), (0, 0)) != derived:
                 self._find(Table.BLOCKS, rows.block_key(block), "its count or sum is not that of its cells")
 
     def _hints(self) -> None:
         waiting: dict[bytes, int] = {}
-        for key, _ in self._scan(Table.HINTS):
+        for key, _ in self._sound(Table.HINTS, rows.row_hint):
             waiting[key[:NODE_BYTES]] = waiting.get(key[:NODE_BYTES], 0) + 1
-        for node, row in self._scan(Table.HINT_NODES):
-            said = rows.unpack_hint_node(row).waiting
+        for node, state in self._sound(Table.HINT_NODES, rows.row_hint_node):
             found = waiting.pop(node, 0)
-            if said != found:
-                self._find(Table.HINT_NODES, node, f"{found} hints, and {said} counted")
+            if state.waiting != found:
+                self._find(Table.HINT_NODES, node, f"{found} hints, and {state.waiting} counted")
         for node in sorted(waiting):
             self._find(Table.HINT_NODES, node, f"{waiting[node]} hints that are not counted")

@@ -126,9 +126,10 @@ class WriterThread:
                 return None
         try:
             return self._commit(jobs)
-        except CommitFailed as failure:
+        except BaseException as error:
+            failure = CommitFailed.of(error)
             self._give_up(failure, [])
-            raise
+            raise failure from failure.__cause__
         finally:
             self._writing.release()
 
@@ -150,16 +151,20 @@ class WriterThread:
         self._thread.join()
 
     def _run(self) -> None:
-        while group := self._next_group():
-            try:
+        """The thread. However it ends, nobody is left waiting for it."""
+        group: list[Job] = []
+        try:
+            while group := self._next_group():
                 with self._writing:
                     completions = self._commit(group)
-            except CommitFailed as failure:
-                self._give_up(failure, group)
-                return
-            self._deliver(completions)
+                group = []
+                self._deliver(completions)
+        except BaseException as error:
+            self._give_up(CommitFailed.of(error), group)
 
     def _commit(self, group: Sequence[Job]) -> list[Completion]:
+        if self._failure is not None:  # met on another thread, after this group was taken
+            raise self._failure
         started = time.perf_counter_ns()
         completions = commit_group(self._store, group)
         taken_us = (time.perf_counter_ns() - started) // 1000

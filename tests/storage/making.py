@@ -9,6 +9,7 @@ from typing import Any
 from folkmoot.protocol.bodies import make_uuid7
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.identity import KeyPair
+from folkmoot.protocol.moderation.label import label_item
 from folkmoot.protocol.record import Record
 from folkmoot.storage.group import Job, commit_group
 from folkmoot.storage.interface import Engine, Table
@@ -65,8 +66,8 @@ def label(labeler: KeyPair, author: KeyPair, number: int, name: str = "spam", *,
     return Record.sign(
         labeler,
         kind="label",
-        item=post_item(number) + name.encode() + labeler.account,
-        body={"label": name},
+        item=label_item(post_item(number), name, labeler.account),
+        body={"value": name, "subject_id": bytes(32)},
         stamp=NOW_US + stamp,
         place=author.account,
     )
@@ -111,6 +112,15 @@ def dump(store: Store) -> list[list[tuple[bytes, bytes]]]:
     """Every row of every table."""
     with store.engine.begin() as transaction:
         return [list(transaction.scan(table)) for table in Table]
+
+
+def damage_counts(store: Store) -> None:
+    """Like post 1 of person 1, and damage the row that counts it: the next such commit meets it."""
+    put(store, reaction("like", person(3), person(1), 1))
+    with store.engine.begin(write=True) as transaction:
+        for key, _ in list(transaction.scan(Table.COUNTS)):
+            transaction.put(Table.COUNTS, key, b"damaged")
+        transaction.commit()
 
 
 def _ignore(result: Any, error: BaseException | None) -> None:

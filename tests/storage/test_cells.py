@@ -14,6 +14,7 @@ from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Engine, Table
 from folkmoot.storage.store import Store
 from folkmoot.storage.transaction import PutStatus
+from folkmoot.storage.verify import verify
 
 from tests.crdt.resigning import sign_again
 from tests.storage.making import cells_of, deletion, dump, join_cell, open_store, person, post, put, run
@@ -82,6 +83,20 @@ def test_a_deletion_absorbs_what_comes_later(store: Store) -> None:
     assert cell.deleted and cell.history == () and cell.covers(late)
 
 
+@pytest.mark.parametrize("stamp", [1, 3])
+def test_deleting_again_is_a_duplicate(store: Store, stamp: int) -> None:
+    """Whichever of the two deletions the cell keeps: the author asked for what is so already."""
+    again = deletion(ANN, 1, stamp=stamp)
+    other = deletion(TABLET, 1, stamp=9, author=ANN.account)
+    assert statuses(store, deletion(ANN, 1, stamp=2), again, other) == [
+        PutStatus.STORED,
+        PutStatus.DUPLICATE,
+        PutStatus.DUPLICATE,
+    ]
+    cell = Cell.decode(store.get_cell(again.key) or b"")
+    assert cell.covers(again) and cell.covers(other)
+
+
 def test_a_deletion_older_than_what_it_deletes(store: Store) -> None:
     old = deletion(ANN, 1, stamp=1)
     assert statuses(store, post(ANN, 1, stamp=5), old) == [PutStatus.STORED, PutStatus.STORED]
@@ -140,6 +155,23 @@ def test_a_joined_cell_of_too_many_devices_is_not_refused(store: Store) -> None:
         record = post(person(100 + i), 1, author=ANN.account, stamp=i)
         join_cell(store, record.key, Cell.of(record))
     assert len(Cell.decode(store.get_cell(record.key) or b"").clock) == CELL_DEVICES + 2
+
+
+def test_whoever_has_too_many_devices_can_still_delete(store: Store) -> None:
+    devices = [person(100 + i) for i in range(CELL_DEVICES + 2)]
+    for device in devices:
+        record = post(device, 1, author=ANN.account)
+        join_cell(store, record.key, Cell.of(record))
+    with pytest.raises(WireError):
+        put(store, post(devices[0], 1, "edit", author=ANN.account, stamp=2))
+    assert statuses(store, deletion(ANN, 1)) == [PutStatus.STORED]
+    deleted = store.get_cell(record.key) or b""
+    assert Cell.decode(deleted).deleted
+    # Deleting on and on from new devices makes the cell no larger.
+    again = [deletion(person(200 + i), 1, author=ANN.account) for i in range(3)]
+    assert statuses(store, *again) == [PutStatus.DUPLICATE] * 3
+    assert store.get_cell(record.key) == deleted
+    assert verify(store.engine).ok
 
 
 def test_the_log_has_one_row_a_cell_at_its_latest_change(store: Store) -> None:

@@ -29,6 +29,7 @@ from tests.storage.making import (
     NOW_US,
     cells_of,
     deletion,
+    dump,
     join_cell,
     label,
     open_store,
@@ -87,7 +88,8 @@ def test_leaves_are_keys_and_hashes(store: Store) -> None:
 
 
 def counts_of(store: Store, author: KeyPair, number: int) -> tuple[int, int]:
-    return store.counts_of(place_prefix(author.account), post_item(number))
+    with store.engine.begin() as transaction:
+        return counts.read(transaction, place_prefix(author.account) + post_item(number))
 
 
 def test_counts_follow_the_flags(store: Store) -> None:
@@ -132,9 +134,9 @@ def test_hints_coalesce_and_are_bounded_in_number(store: Store, monkeypatch: pyt
     keys = [post(ANN, number).key for number in range(4)]
     kept = run(store, *(lambda tx, key=key: tx.hint(ABSENT, key, NOW_US) for key in (*keys[:3], keys[0])))
     assert kept == [True] * 4
-    assert store.hint_states() == {ABSENT: (3, NOW_US, False)}
+    assert store.hint_states() == {ABSENT: (3, NOW_US)} and store.hints_dropped == 0
     assert run(store, lambda tx: tx.hint(ABSENT, keys[3], NOW_US + 1)) == [False]
-    assert store.hint_states() == {ABSENT: (3, NOW_US, True)}
+    assert store.hint_states() == {ABSENT: (3, NOW_US)} and store.hints_dropped == 1
     assert [hint.key for hint in store.hints_for(ABSENT, 10)] == keys[:3]
     assert [hint.key for hint in store.hints_for(ABSENT, 1, keys[0])] == [keys[1]]
     assert verify(store.engine).ok
@@ -144,9 +146,8 @@ def test_hints_are_bounded_in_age(store: Store) -> None:
     late_us = NOW_US + int(HINT_AGE_S * 1e6) + 1
     run(store, lambda tx: tx.hint(ABSENT, b"old", NOW_US))
     assert run(store, lambda tx: tx.hint(ABSENT, b"new", late_us)) == [False]
-    assert store.hint_states()[ABSENT].overflow
+    assert [hint.key for hint in store.hints_for(ABSENT, 10)] == [b"old"]
     run(store, lambda tx: tx.unhint(ABSENT, store.hints_for(ABSENT, 10)))
-    run(store, lambda tx: tx.needs_repair(ABSENT, False))
     assert store.hint_states() == {}
     assert run(store, lambda tx: tx.hint(ABSENT, b"new", late_us)) == [True]
 
@@ -163,6 +164,13 @@ def test_a_change_during_delivery_keeps_its_hint(store: Store) -> None:
     assert run(store, lambda tx: tx.unhint(ABSENT, delivered)) == [0]
     assert run(store, lambda tx: tx.unhint(ABSENT, store.hints_for(ABSENT, 10))) == [1]
     assert store.hint_states() == {}
+
+
+def test_what_was_dropped_leaves_no_trace(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hints, "HINTS_PER_NODE", 0)
+    before = dump(store)
+    assert run(store, lambda tx: tx.hint(ABSENT, b"key", NOW_US)) == [False]
+    assert dump(store) == before and store.hints_dropped == 1
 
 
 def test_meta_values(store: Store) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from folkmoot.protocol.limits import KIB
 from folkmoot.protocol.record import Record
-from folkmoot.storage.errors import CommitFailed, DiskFull
+from folkmoot.storage import transaction as transaction_module
+from folkmoot.storage.errors import CommitFailed, DiskFull, StoreCorrupt
 from folkmoot.storage.group import Completion, Job, commit_group
 from folkmoot.storage.interface import Engine
 from folkmoot.storage.memory_engine import MemoryEngine, MemoryTransaction
@@ -17,7 +19,19 @@ from folkmoot.storage.transaction import Admission, PutStatus, WriteTransaction
 from folkmoot.storage.verify import verify
 
 from tests.storage.conftest import Engines
-from tests.storage.making import cells_of, deletion, open_store, person, post, put, run
+from tests.storage.making import (
+    ABSENT,
+    NOW_US,
+    cells_of,
+    damage_counts,
+    deletion,
+    open_store,
+    person,
+    post,
+    put,
+    reaction,
+    run,
+)
 
 ANN = person(1)
 
@@ -28,6 +42,10 @@ def job(act: Callable[[WriteTransaction], Any], admission: Admission = Admission
 
 def putting(number: int) -> Job:
     return job(lambda tx: tx.put_record(post(ANN, number)).status)
+
+
+def liking(number: int) -> Job:
+    return job(lambda tx: tx.put_record(reaction("like", person(2), ANN, number)).status)
 
 
 def failing(number: int) -> Job:
@@ -85,8 +103,6 @@ def test_the_disk_cap_refuses_by_class_and_deletions_last(engines: Engines) -> N
     store = open_store(engines.make(cap_bytes=768 * KIB))
     clients = fill(store, Admission.CLIENT_PUT)
     assert 0.8 < store.usage().fraction < 0.95
-    # A deletion that comes before the post it deletes is as welcome as any.
-    assert put(store, deletion(person(2), 1))[0].status is PutStatus.STORED
     peers = fill(store, Admission.PEER_JOIN)
     essential = fill(store, Admission.ESSENTIAL)
     assert clients < peers < essential
@@ -104,6 +120,84 @@ def test_the_disk_cap_refuses_by_class_and_deletions_last(engines: Engines) -> N
         )
     assert put(store, post(ANN, 9999, "x" * 2000))[0].status is PutStatus.STORED
     assert verify(store.engine).ok
+
+
+def fill_with_deletions(store: Store) -> int:
+    """Delete what never was, by ever new accounts, until that is refused; how many went in."""
+    for number in range(10_000):
+        try:
+            put(store, *(deletion(person(1000 + 20 * number + i), 1) for i in range(20)))
+        except DiskFull:
+            return number
+    raise AssertionError("the cap refused nothing")
+
+
+def fill_with_hints(store: Store) -> None:
+    """Leave hints until they are dropped."""
+
+    def leave(tx: WriteTransaction, number: int) -> None:
+        for i in range(100):
+            tx.hint(ABSENT, b"%d" % (100 * number + i), NOW_US)
+
+    for number in range(1000):
+        run(store, lambda tx, number=number: leave(tx, number), admission=Admission.ESSENTIAL)
+        if store.hints_dropped:
+            return
+    raise AssertionError("the cap dropped nothing")
+
+
+def test_deletions_of_nothing_and_hints_leave_the_last_room_to_others(engines: Engines) -> None:
+    store = open_store(engines.make(cap_bytes=768 * KIB))
+    posts = [post(ANN, number) for number in range(40)]
+    put(store, *posts)
+    run(store, lambda tx: tx.meta_put("incarnation", b"7"))
+    assert fill_with_deletions(store) > 10
+    assert store.usage().fraction < 0.95
+    fill_with_hints(store)
+    assert store.usage().fraction < 0.98
+    # To delete what is there is accepted until 98 %, even where the cell grows by what the deletion has seen.
+    seen = {person(2000 + i).account: NOW_US for i in range(15)}
+    gone = 0
+    with pytest.raises(DiskFull):
+        for number in range(len(posts)):
+            put(store, deletion(ANN, number, seen=seen))
+            gone += 1
+    assert 0 < gone < len(posts)
+    assert put(store, deletion(ANN, gone))[0].status is PutStatus.STORED
+    # Whatever the disk is like, a node can say who it is, and starts again.
+    run(store, lambda tx: tx.meta_put("incarnation", b"8"), admission=Admission.ESSENTIAL)
+    run(store, lambda tx: tx.meta_put("topology", b"t" * 10_000), admission=Admission.ESSENTIAL)
+    again = open_store(engines.reopen(store.engine))
+    assert (again.meta_get("incarnation"), again.meta_get("topology")) == (b"8", b"t" * 10_000)
+    run(again, lambda tx: tx.meta_put("incarnation", b"999"), admission=Admission.ESSENTIAL)
+    assert verify(again.engine).ok
+
+
+def test_a_kept_hint_is_renewed_on_a_full_disk(engines: Engines) -> None:
+    store = open_store(engines.make(cap_bytes=512 * KIB))
+    run(store, lambda tx: tx.hint(ABSENT, b"kept", NOW_US))
+    fill(store, Admission.ESSENTIAL)
+    assert run(store, lambda tx: tx.hint(ABSENT, b"kept", NOW_US)) == [True]
+    assert run(store, lambda tx: tx.hint(ABSENT, b"new", NOW_US)) == [False]
+    assert store.hint_states()[ABSENT].waiting == 1
+
+
+def test_named_values_are_bounded_by_their_growth(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transaction_module, "STORE_META_BYTES", 1000)
+    run(store, lambda tx: tx.meta_put("one", b"x" * 500))
+    with pytest.raises(DiskFull):
+        run(store, lambda tx: tx.meta_put("two", b"x" * 500))
+    run(store, lambda tx: tx.meta_put("one", b"y" * 500))
+    run(store, lambda tx: tx.meta_put("one", b"z"))
+    run(store, lambda tx: tx.meta_put("two", b"x" * 500))
+    assert store.meta_get("one") == b"z" and store.meta_get("two") == b"x" * 500
+
+
+def test_a_store_warns_before_it_refuses(engines: Engines) -> None:
+    store = open_store(engines.make(cap_bytes=512 * KIB))
+    assert not store.usage().warn
+    fill(store, Admission.CLIENT_PUT)
+    assert store.usage().warn
 
 
 def test_one_refused_record_leaves_the_others_of_its_job(engines: Engines) -> None:
@@ -164,6 +258,24 @@ def test_a_failed_commit_is_not_survived(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(MemoryTransaction, "commit", fail)
     with pytest.raises(CommitFailed, match="the disk said no"):
+        commit_group(store, [putting(1)])
+
+
+def test_damage_outside_of_the_jobs_is_a_failed_commit(store: Store) -> None:
+    damage_counts(store)
+    with pytest.raises(CommitFailed, match=r"StoreCorrupt: .* of table counts") as failed:
+        commit_group(store, [putting(2), liking(1)])
+    assert isinstance(failed.value.__cause__, StoreCorrupt)
+
+
+def test_a_store_that_cannot_be_written_is_a_failed_commit(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*, write: bool = False) -> None:
+        raise OSError("no such luck")
+
+    monkeypatch.setattr(store, "_engine", SimpleNamespace(begin=fail))
+    with pytest.raises(CommitFailed, match="no such luck"):
         commit_group(store, [putting(1)])
 
 

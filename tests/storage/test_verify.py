@@ -7,14 +7,15 @@ from zlib import crc32
 
 import pytest
 from folkmoot.protocol.crdt.cell import Cell
-from folkmoot.protocol.key import block_of, place_prefix
+from folkmoot.protocol.key import block_of, lane_of, place_prefix
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.sync.fingerprint import leaf_hash
 from folkmoot.storage import rows, verify
+from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Engine, Table, Transaction
 from folkmoot.storage.store import Store
 
-from tests.storage.making import ABSENT, NOW_US, person, post, post_item, put, reaction, run
+from tests.storage.making import ABSENT, NOW_US, cells_of, person, post, post_item, put, reaction, run
 
 ANN, BEN = person(1), person(2)
 POST, LIKE = post(ANN, 1), reaction("like", BEN, ANN, 1)
@@ -44,11 +45,10 @@ def replace_cell(transaction: Transaction, key: bytes, cell: bytes) -> None:
     body = row[: rows.ROW_HEAD_BYTES] + cell
     transaction.put(Table.CELLS, key, body + crc32(key + body).to_bytes(rows.CRC_BYTES, "little"))
     block = rows.block_key(block_of(key))
-    cells, total = rows.unpack_block(transaction.get(Table.BLOCKS, block) or b"")
+    cells, total = rows.row_block(block, transaction.get(Table.BLOCKS, block) or b"")
     change = [int.from_bytes(leaf_hash(key, data), "big") for data in (cell, before)]
-    transaction.put(
-        Table.BLOCKS, block, rows.pack_block(cells, (total + change[0] - change[1]) & rows.SUM_MASK)
-    )
+    total = (total + change[0] - change[1]) & rows.SUM_MASK
+    transaction.put(Table.BLOCKS, block, rows.block_row(block, cells, total))
 
 
 def test_a_sound_store(filled: Store) -> None:
@@ -102,15 +102,17 @@ def test_the_log(filled: Store, engine: Engine) -> None:
     at = rows.log_key_of(POST.key, 1)
     found = damage(engine, lambda transaction: transaction.delete(Table.LOG, at))
     assert found == [("cells", POST.key.hex()), ("log", "")]
-    found = damage(engine, lambda transaction: transaction.put(Table.LOG, at, LIKE.key))
-    assert found == [("cells", POST.key.hex())]
-    damage(engine, lambda transaction: transaction.put(Table.LOG, at, POST.key))
+    for row in (rows.seal(at, LIKE.key), POST.key):
+        found = damage(engine, lambda transaction, row=row: transaction.put(Table.LOG, at, row))
+        assert found == [("cells", POST.key.hex())]
+    damage(engine, lambda transaction: transaction.put(Table.LOG, at, rows.seal(at, POST.key)))
     stray = rows.log_key_of(POST.key, 99)
-    assert damage(engine, lambda transaction: transaction.put(Table.LOG, stray, POST.key)) == [("log", "")]
+    row = rows.seal(stray, POST.key)
+    assert damage(engine, lambda transaction: transaction.put(Table.LOG, stray, row)) == [("log", "")]
 
 
 def test_the_sequence(filled: Store, engine: Engine) -> None:
-    low = rows.meta_row(b"sequence", (1).to_bytes(8, "big"))
+    low = rows.seal(b"sequence", (1).to_bytes(8, "big"))
     found = damage(engine, lambda transaction: transaction.put(Table.META, b"sequence", low))
     assert {table for table, _ in found} == {"cells"} and len(found) == 2
 
@@ -120,9 +122,8 @@ def test_block_sums(filled: Store, engine: Engine) -> None:
     other = rows.block_key((block_of(POST.key) + 1) % 4096)
     found = damage(engine, lambda transaction: transaction.delete(Table.BLOCKS, block))
     assert found == [("blocks", block.hex())]
-    found = damage(
-        engine, lambda transaction: transaction.put(Table.BLOCKS, other, rows.pack_block(1, 2**255))
-    )
+    row = rows.block_row(other, 1, 2**255)
+    found = damage(engine, lambda transaction: transaction.put(Table.BLOCKS, other, row))
     assert sorted(found) == sorted([("blocks", block.hex()), ("blocks", other.hex())])
 
 
@@ -132,19 +133,19 @@ def test_counts(filled: Store, engine: Engine, value: tuple[int, int] | None) ->
         if value is None:
             transaction.delete(Table.COUNTS, COUNTS_KEY)
         else:
-            transaction.put(Table.COUNTS, COUNTS_KEY, rows.pack_counts(rows.Counts(*value)))
+            transaction.put(Table.COUNTS, COUNTS_KEY, rows.counts_row(COUNTS_KEY, rows.Counts(*value)))
 
     assert damage(engine, act) == [("counts", COUNTS_KEY.hex())]
 
 
 def test_counts_where_there_are_no_cells(filled: Store, engine: Engine) -> None:
-    row = rows.pack_counts(rows.Counts(1, 0))
     stray = place_prefix(person(9).account) + post_item(1)
+    row = rows.counts_row(stray, rows.Counts(1, 0))
     assert damage(engine, lambda transaction: transaction.put(Table.COUNTS, stray, row)) == [("counts", "")]
 
 
 def test_hints(filled: Store, engine: Engine) -> None:
-    row = rows.pack_hint(NOW_US, 1)
+    row = rows.hint_row(ABSENT + b"more", NOW_US, 1)
     found = damage(engine, lambda transaction: transaction.put(Table.HINTS, ABSENT + b"more", row))
     assert found == [("hint_nodes", ABSENT.hex())]
     found = damage(engine, lambda transaction: transaction.delete(Table.HINT_NODES, ABSENT))
@@ -155,6 +156,51 @@ def test_meta_values(filled: Store, engine: Engine) -> None:
     run(filled, lambda tx: tx.meta_put("incarnation", b"7"))
     found = damage(engine, lambda transaction: transaction.put(Table.META, b"incarnation", b"8....."))
     assert found == [("meta", "incarnation")]
+
+
+@pytest.mark.parametrize(
+    "table", [table for table in Table if table is not Table.CELLS], ids=lambda t: t.name
+)
+@pytest.mark.parametrize("at", [0, -1])
+def test_a_changed_byte_in_any_table_is_never_returned(
+    filled: Store, engine: Engine, table: Table, at: int
+) -> None:
+    readers: dict[Table, Callable[[], object]] = {
+        Table.LOG: lambda: filled.log_page(lane_of(POST.key), 0, 10),
+        Table.BLOCKS: lambda: filled.fingerprint(b"", b""),
+        Table.COUNTS: lambda: filled.author_page(ANN.account, limit=10, bytes_max=10**6),
+        Table.HINTS: lambda: filled.hints_for(ABSENT, 10),
+        Table.HINT_NODES: filled.hint_states,
+        Table.META: lambda: filled.owner,
+    }
+    readers[table]()
+    damaged = []
+
+    def act(transaction: Transaction) -> None:
+        for key, row in list(transaction.scan(table)):
+            changed = bytearray(row)
+            changed[at] ^= 1
+            transaction.put(table, key, bytes(changed))
+            damaged.append(key)
+
+    found = damage(engine, act)
+    if table is Table.LOG:  # its rows are told by the cells that they belong to
+        assert {where for name, where in found if name == "cells"} == {key.hex() for key in cells_of(filled)}
+    else:
+        names = {key.decode() if table is Table.META else key.hex() for key in damaged}
+        assert {where for name, where in found if name == table.name.lower()} >= names
+    with pytest.raises(StoreCorrupt, match=f"table {table.name.lower()} is damaged"):
+        readers[table]()
+
+
+@pytest.mark.parametrize("table", [Table.BLOCKS, Table.COUNTS, Table.HINTS])
+def test_a_row_moved_to_another_key_is_found(filled: Store, engine: Engine, table: Table) -> None:
+    def act(transaction: Transaction) -> None:
+        key, row = next(iter(transaction.scan(table)))
+        transaction.delete(table, key)
+        transaction.put(table, key[:-1] + bytes((key[-1] ^ 1,)), row)
+
+    assert table.name.lower() in {name for name, _ in damage(engine, act)}
 
 
 def test_findings_are_bounded(filled: Store, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

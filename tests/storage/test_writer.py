@@ -19,7 +19,8 @@ from folkmoot.storage.transaction import Admission, PutStatus, WriteTransaction
 from folkmoot.storage.verify import verify
 from folkmoot.storage.writer import WriterThread
 
-from tests.storage.making import cells_of, open_store, person, post
+from tests.storage.making import cells_of, damage_counts, open_store, person, post, reaction
+from tests.waiting import until_blocking
 
 ANN = person(1)
 DEADLINE_S = 30.0
@@ -215,6 +216,72 @@ def test_after_a_failed_commit_everyone_hears_of_it(monkeypatch: pytest.MonkeyPa
     with pytest.raises(CommitFailed):
         writing.submit(lambda tx: None)
     writing.writer.close()
+
+
+def liking() -> Job:
+    like = reaction("like", person(2), ANN, 1)
+    return Job(lambda tx: tx.put_record(like), Admission.CLIENT_PUT, lambda result, error: None)
+
+
+def test_damage_met_by_a_commit_is_told_to_everyone(writing: Writing) -> None:
+    damage_counts(writing.store)
+    writing.hold()
+    for number in range(STORE_GROUP_JOBS + 10):
+        writing.submit(liking().run if number == 3 else putting(number).run)
+    writing.go_on()
+    group = writing.next_group()
+    assert len(group) == STORE_GROUP_JOBS + 10
+    assert all(isinstance(completion.error, CommitFailed) for completion in group)
+    with pytest.raises(CommitFailed, match="table counts is damaged"):
+        writing.submit(lambda tx: None)
+    writing.writer.close()
+    assert len(cells_of(writing.store)) == 1
+
+
+def test_damage_met_by_a_caller_ends_the_writer_too(writing: Writing) -> None:
+    damage_counts(writing.store)
+    with pytest.raises(CommitFailed, match="table counts is damaged"):
+        writing.writer.commit_now([putting(1), liking()])
+    with pytest.raises(CommitFailed):
+        writing.submit(lambda tx: None)
+    assert writing.writer.commit_now([putting(2)]) is None
+
+
+def test_whatever_ends_the_thread_nobody_waits_for_it(writing: Writing) -> None:
+    """Not even an exception that is none of `Exception` loses the ending of a job."""
+
+    def leave(tx: WriteTransaction) -> None:
+        raise SystemExit
+
+    writing.submit(leave)
+    (completion,) = writing.next_group()
+    assert isinstance(completion.error, CommitFailed)
+    with pytest.raises(CommitFailed):
+        writing.submit(lambda tx: None)
+
+
+def test_a_group_taken_before_another_threads_commit_failed_is_not_committed(writing: Writing) -> None:
+    started, fail = threading.Event(), threading.Event()
+
+    def leave(tx: WriteTransaction) -> None:
+        started.set()
+        assert fail.wait(DEADLINE_S)
+        raise SystemExit
+
+    def commit_now() -> None:
+        with pytest.raises(CommitFailed):
+            writing.writer.commit_now([Job(leave, Admission.CLIENT_PUT, lambda result, error: None)])
+
+    caller = threading.Thread(target=commit_now)
+    caller.start()
+    assert started.wait(DEADLINE_S)
+    writing.submit(putting(1).run)
+    until_blocking(lambda: not writing.writer.statistics().waiting, what="the group to be taken")
+    fail.set()
+    caller.join(DEADLINE_S)
+    told = [completion for _ in range(2) for completion in writing.next_group()]
+    assert [type(completion.error) for completion in told] == [CommitFailed]
+    assert cells_of(writing.store) == {}
 
 
 def test_readers_on_other_threads_meanwhile(writing: Writing) -> None:
