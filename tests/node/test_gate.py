@@ -131,6 +131,10 @@ async def test_a_held_record_waits_where_only_its_author_sees_it(tmp_path: Path)
             await another.auth(author)
             [cell] = (await another.call("record.get", keys=[held], level="all"))["cells"]
             assert cell["records"] == [record.to_wire()]
+            deletion = author.deletion(record)
+            assert (await another.put_one(deletion, "all"))["status"] == "stored"
+            [cell] = (await another.call("record.get", keys=[held], level="all"))["cells"]
+            assert cell["records"] == [deletion.to_wire()], "what waited is erased too"
 
 
 async def expect(client: Client, kind: Any, method: str, **params: Any) -> WireError:
