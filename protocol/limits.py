@@ -20,7 +20,8 @@ MSGID_MAX: Final = 2**32 - 1
 # Connections.
 CHALLENGE_BYTES: Final = 32
 INFLIGHT_PER_CONNECTION: Final = 256
-CONNECTIONS_PER_LISTENER: Final = 1024
+CONNECTIONS_PER_LISTENER: Final = 1024  # whose handshake is done; one address has at most half
+HANDSHAKES_PER_LISTENER: Final = 256  # not done yet; above it the oldest makes room
 GUARDED_BYTES: Final = 4 * KIB
 RECEIVE_CHUNK_BYTES: Final = 64 * KIB
 HANDSHAKE_TIMEOUT_S: Final = 5.0

@@ -33,5 +33,9 @@ class WrongNode(TransportError):
     """The other end is not the node that was asked for."""
 
 
+class TooManyConnections(TransportError):
+    """The other end holds as many connections as it will, or as it will from one address."""
+
+
 class HandshakeFailed(TransportError):
     """The other end does not speak as a peer should, or not in time."""

@@ -11,14 +11,23 @@ from __future__ import annotations
 from typing import Any, Final
 
 import trio
-from folkmoot.node.transport.errors import HandshakeFailed, TransportError, Untrusted, WrongCluster, WrongNode
+from folkmoot.node.transport.errors import (
+    HandshakeFailed,
+    TooManyConnections,
+    TransportError,
+    Untrusted,
+    WrongCluster,
+    WrongNode,
+)
 from folkmoot.node.transport.tls import alert_of
 from folkmoot.protocol import codec
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.node_name import NodeName
 
 GREETING_BYTES: Final = 1024
-_REFUSALS: Final = {kind.__name__: kind for kind in (Untrusted, WrongCluster, WrongNode, HandshakeFailed)}
+_REFUSALS: Final = {
+    kind.__name__: kind for kind in (Untrusted, WrongCluster, WrongNode, HandshakeFailed, TooManyConnections)
+}
 
 
 async def greet(
@@ -50,7 +59,7 @@ async def greet(
 
 
 async def answer_greeting(stream: trio.abc.Stream, own: NodeName, proven: NodeName | None) -> bytes:
-    """The listener's part; `confirm` follows when the caller agrees.
+    """The listener's part; `confirm` follows when the caller agrees, `refuse` when not.
 
     Returns:
         The node id of the other.
@@ -62,8 +71,13 @@ async def answer_greeting(stream: trio.abc.Stream, own: NodeName, proven: NodeNa
     try:
         return _judge(greeting, own, proven)
     except TransportError as error:
-        await _send(stream, {"refused": type(error).__name__, "reason": str(error)})
+        await refuse(stream, error)
         raise
+
+
+async def refuse(stream: trio.abc.Stream, error: TransportError) -> None:
+    """Tell the dialler why not."""
+    await _send(stream, {"refused": type(error).__name__, "reason": str(error)})
 
 
 async def confirm(stream: trio.abc.Stream, own: NodeName) -> None:

@@ -12,11 +12,13 @@ from typing import Final
 
 import trio
 from folkmoot.node.transport import greeting
+from folkmoot.node.transport.admission import Admission, Visit
 from folkmoot.node.transport.errors import (
     AddressInUse,
     ConnectionRefused,
     HandshakeFailed,
     InsecureBind,
+    TooManyConnections,
     TransportError,
 )
 from folkmoot.node.transport.faults import FaultyStream, LinkFaults
@@ -24,6 +26,8 @@ from folkmoot.node.transport.interface import Accepted, AcceptHandler, Address, 
 from folkmoot.node.transport.tls import NodeTls, TlsFiles
 from folkmoot.node.transport.udp import open_udp
 from folkmoot.protocol import limits
+from folkmoot.protocol.connection import Connection
+from folkmoot.protocol.errors import BUSY, WireError
 from folkmoot.protocol.node_name import NodeName
 
 logger = logging.getLogger(__name__)
@@ -32,7 +36,7 @@ BACKLOG: Final = 512
 ACCEPT_RETRY_S: Final = 0.1
 _OUT_OF_FILES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
-Handshake = Callable[[trio.SocketStream, Address], Awaitable[Accepted]]
+Handshake = Callable[[trio.SocketStream, Address, Visit], Awaitable[Accepted]]
 
 
 class TcpListener:
@@ -40,21 +44,16 @@ class TcpListener:
 
     Args:
         bound: listening.
-        handshake: turns a raw connection into an accepted one.
-        connections_max: more are closed as soon as they come.
+        handshake: turns a raw connection into an accepted one, and proves the visit.
     """
 
-    def __init__(
-        self,
-        bound: trio.SocketListener,
-        handshake: Handshake,
-        *,
-        connections_max: int = limits.CONNECTIONS_PER_LISTENER,
-    ) -> None:
+    def __init__(self, bound: trio.SocketListener, handshake: Handshake) -> None:
         self._bound = bound
         self._handshake = handshake
-        self._connections_max = connections_max
-        self._connections = 0
+        self._admission = Admission(
+            unproven_max=limits.HANDSHAKES_PER_LISTENER, proven_max=limits.CONNECTIONS_PER_LISTENER
+        )
+        self._refusals = 0
         self._address = _address(bound.socket.getsockname())
 
     @property
@@ -64,11 +63,6 @@ class TcpListener:
     async def serve(self, handler: AcceptHandler) -> None:
         async with trio.open_nursery() as nursery:
             while (stream := await self._accept()) is not None:
-                if self._connections >= self._connections_max:
-                    logger.warning("%s has %d connections: closed one more", self._address, self._connections)
-                    await trio.aclose_forcefully(stream)
-                    continue
-                self._connections += 1
                 nursery.start_soon(self._carry, stream, handler)
 
     async def aclose(self) -> None:
@@ -90,29 +84,45 @@ class TcpListener:
     async def _carry(self, stream: trio.SocketStream, handler: AcceptHandler) -> None:
         """One connection from its handshake to its end."""
         try:
-            accepted = await self._opened(stream)
+            remote = _address(stream.socket.getpeername())
+        except OSError:  # gone already
+            await trio.aclose_forcefully(stream)
+            return
+        visit = self._admission.begin(remote.host)
+        try:
+            accepted = await self._opened(stream, remote, visit)
             if accepted is not None:
                 await handler(accepted)
         except Exception:
             logger.exception("a connection to %s failed", self._address)
         finally:
-            self._connections -= 1
+            visit.end()
             await trio.aclose_forcefully(stream)
 
-    async def _opened(self, stream: trio.SocketStream) -> Accepted | None:
-        try:
-            remote = _address(stream.socket.getpeername())
-        except OSError:
-            return None  # gone already
-        try:
-            with trio.fail_after(limits.HANDSHAKE_TIMEOUT_S):
-                return await self._handshake(stream, remote)
-        except trio.TooSlowError:
-            logger.info("%s did not finish its handshake with %s in time", remote, self._address)
-        except TransportError as error:
-            logger.warning("refused %s at %s: %s", remote, self._address, error)
-            await _linger(stream)
+    async def _opened(self, stream: trio.SocketStream, remote: Address, visit: Visit) -> Accepted | None:
+        with visit.scope:
+            try:
+                with trio.fail_after(limits.HANDSHAKE_TIMEOUT_S):
+                    return await self._handshake(stream, remote, visit)
+            except trio.TooSlowError:
+                logger.info("%s did not finish its handshake with %s in time", remote, self._address)
+            except TransportError as error:
+                if not isinstance(error, TooManyConnections):
+                    logger.warning("refused %s at %s: %s", remote, self._address, error)
+                else:
+                    self._crowded(remote, str(error))
+                await _linger(stream)
+        if visit.scope.cancelled_caught:
+            self._crowded(remote, "it was silent while others came")
         return None
+
+    def _crowded(self, remote: Address, reason: str) -> None:
+        """Say that there was no room, ever less often: anyone may come a thousand times."""
+        self._refusals += 1
+        if self._refusals & (self._refusals - 1) == 0:
+            logger.warning(
+                "no room for %s at %s, the %d. without: %s", remote, self._address, self._refusals, reason
+            )
 
 
 class TcpNetwork:
@@ -172,17 +182,33 @@ class TcpNetwork:
             raise type(error)(f"{address}: {error}") from error
         return (stream if believed == found else FaultyStream(stream, self._faults, found)), found
 
-    async def _accept_client(self, stream: trio.SocketStream, remote: Address) -> Accepted:
-        secured = stream if self._tls is None else await self._tls.accept_client(stream)
-        return Accepted(secured, remote, None)
+    async def _accept_client(self, raw: trio.SocketStream, remote: Address, visit: Visit) -> Accepted:
+        """A client has no name to prove: that it speaks is enough."""
+        stream: trio.abc.Stream = raw
+        if self._tls is not None:
+            stream = await self._tls.accept_client(raw)
+        else:
+            await trio.lowlevel.wait_readable(raw.socket)
+        try:
+            visit.prove()
+        except TooManyConnections as error:
+            with contextlib.suppress(trio.BrokenResourceError):
+                await stream.send_all(Connection().goodbye(WireError(BUSY, str(error))))
+            raise
+        return Accepted(stream, remote, None)
 
-    async def _accept_peer(self, raw: trio.SocketStream, remote: Address) -> Accepted:
+    async def _accept_peer(self, raw: trio.SocketStream, remote: Address, visit: Visit) -> Accepted:
         stream: trio.abc.Stream = raw
         proven: NodeName | None = None
         if self._tls is not None:
             stream, proven = await self._tls.accept_peer(raw)
         found = await greeting.answer_greeting(stream, self._name, proven)
         stream = FaultyStream(stream, self._faults, found)
+        try:
+            visit.prove()
+        except TooManyConnections as error:
+            await greeting.refuse(stream, error)
+            raise
         await greeting.confirm(stream, self._name)
         return Accepted(stream, remote, found)
 

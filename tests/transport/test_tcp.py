@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -20,6 +20,7 @@ from folkmoot.node.transport.errors import (
     ConnectionRefused,
     HandshakeFailed,
     InsecureBind,
+    TooManyConnections,
     TransportError,
     Untrusted,
     WrongCluster,
@@ -30,6 +31,7 @@ from folkmoot.node.transport.interface import Accepted, Address, Listener
 from folkmoot.node.transport.tcp import TcpNetwork
 from folkmoot.node.transport.tls import TlsFiles
 from folkmoot.protocol import limits
+from folkmoot.protocol.connection import Connection, Notification
 from folkmoot.protocol.node_name import NodeName
 
 from tests.waiting import until
@@ -236,18 +238,75 @@ async def test_garbage_for_a_greeting(sent: bytes, monkeypatch: pytest.MonkeyPat
         await until_ended(stream)
 
 
-async def test_too_many_connections_are_closed_and_room_comes_back() -> None:
+@pytest.mark.parametrize("port", ["clients", "peers"])
+async def test_silent_connections_by_the_hundred_shut_nobody_out(
+    port: str,
+    network: Callable[[bytes], TcpNetwork],
+    town: Authority,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All from one address, the same from which the others come, who are served while the silent remain."""
+    monkeypatch.setattr(limits, "CONNECTIONS_PER_LISTENER", 64)
+    monkeypatch.setattr(limits, "HANDSHAKES_PER_LISTENER", 16)
+    left, right = network(LEFT), network(RIGHT)
+    listener = await (left.listen_clients if port == "clients" else left.listen_peers)(ANY_PORT)
+    context = ssl.create_default_context(cafile=str(town.ca)) if left._tls is not None else None
+    async with AsyncExitStack() as silent, serving(listener) as address:
+        for _ in range(2 * limits.CONNECTIONS_PER_LISTENER):
+            await silent.enter_async_context(dialled(address))
+        for _ in range(3):
+            if port == "peers":
+                stream, found = await right.dial_peer(address, LEFT)
+                assert found == LEFT
+                await exactly(stream, RIGHT + b"!")
+                await stream.aclose()
+            else:
+                async with dialled(address, context) as client:
+                    await client.send_all(b"hello")
+                    await exactly(client, b"anybody!hello")
+        assert 0 < listener._admission.unproven_count <= limits.HANDSHAKES_PER_LISTENER // 2
+        assert "silent while others came" in caplog.text
+        assert len(caplog.records) < 20, "a flood of connections is no flood of the log"
+
+
+@pytest.fixture
+def room_for_four(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "CONNECTIONS_PER_LISTENER", 4)
+
+
+@pytest.mark.usefixtures("room_for_four")
+async def test_one_address_has_half_of_the_clients_and_is_told_so() -> None:
     listener = await plain(LEFT).listen_clients(ANY_PORT)
-    listener._connections_max = 2
     async with serving(listener) as address, dialled(address) as first:
-        await exactly(first, b"anybody!")
+        await first.send_all(b"1")
+        await exactly(first, b"anybody!1")
         async with dialled(address) as second, dialled(address) as third:
-            await exactly(second, b"anybody!")
+            await second.send_all(b"2")
+            await exactly(second, b"anybody!2")
+            await third.send_all(b"3")
+            with trio.fail_after(5):
+                (goodbye,) = Connection().receive(await third.receive_some())
+            assert isinstance(goodbye, Notification)
+            assert (goodbye.method, goodbye.params["name"]) == ("goodbye", "busy")
+            assert "127.0.0.1 has 2 connections" in goodbye.params["message"]
             await until_ended(third)
 
-        await until(lambda: listener._connections < 2, what="room for another connection")
+        await until(lambda: listener._admission.proven_count < 2, what="room for another connection")
         async with dialled(address) as again:
-            await exactly(again, b"anybody!")
+            await again.send_all(b"4")
+            await exactly(again, b"anybody!4")
+
+
+@pytest.mark.usefixtures("room_for_four")
+async def test_a_peer_too_many_is_told_so(network: Callable[[bytes], TcpNetwork]) -> None:
+    right = network(RIGHT)
+    async with serving(await network(LEFT).listen_peers(ANY_PORT)) as address:
+        held = [(await right.dial_peer(address, LEFT))[0] for _ in range(2)]
+        with pytest.raises(TooManyConnections, match="has 2 connections here already"):
+            await right.dial_peer(address, LEFT)
+        for stream in held:
+            await stream.aclose()
 
 
 async def test_a_failing_handler_ends_its_connection_only(caplog: pytest.LogCaptureFixture) -> None:
@@ -259,6 +318,7 @@ async def test_a_failing_handler_ends_its_connection_only(caplog: pytest.LogCapt
         nursery.start_soon(listener.serve, fail)
         for _ in range(2):
             async with dialled(listener.address) as stream:
+                await stream.send_all(b"x")
                 await until_ended(stream)
         await listener.aclose()
     assert sum("failed" in record.message for record in caplog.records) == 2
