@@ -136,16 +136,18 @@ class PutResult:
         status: `stored`, `duplicate`, `held`, `refused` or `uncertain`.
         coverage: who holds it; None when nobody was asked to.
         error: for `refused` and `uncertain`.
+        changed: whether the replica that took it had not had it yet, as far as is known.
     """
 
     status: str
     coverage: Coverage | None = None
     error: Mapping[str, Any] | None = None
+    changed: bool = False
 
 
 class _PackedResults(Struct):
     coverages: list[list[bytes]]
-    results: list[tuple[str, int, dict[str, Any] | None]]
+    results: list[tuple[str, int, dict[str, Any] | None, bool]]
 
 
 def pack_results(results: Sequence[PutResult]) -> dict[str, Any]:
@@ -159,7 +161,7 @@ def pack_results(results: Sequence[PutResult]) -> dict[str, Any]:
             at = coverages.setdefault(id(result.coverage), len(acks))
             if at == len(acks):
                 acks.append(sorted(result.coverage.acks))
-        entries.append([result.status, at, result.error])
+        entries.append([result.status, at, result.error, result.changed])
     return {"coverages": acks, "results": entries}
 
 
@@ -179,12 +181,12 @@ def unpack_results(answer: object, owners: Sequence[RangeDescriptor], region: st
         raise PeerUnreachable(f"{len(packed.results)} results came back for {len(owners)} records")
     coverages: dict[tuple[int, tuple[Slot, ...]], Coverage] = {}
     results = []
-    for (status, at, error), owner in zip(packed.results, owners, strict=True):
+    for (status, at, error, changed), owner in zip(packed.results, owners, strict=True):
         coverage = None
         if 0 <= at < len(packed.coverages):
             acks = frozenset(packed.coverages[at])
             coverage = coverages.setdefault((at, owner.slots), Coverage(owner.slots, acks, region))
-        results.append(PutResult(status, coverage, error))
+        results.append(PutResult(status, coverage, error, changed))
     return results
 
 

@@ -187,6 +187,7 @@ class _Parts:
             self.replicator,
             environment.executor,
             wall,
+            self.topology.service_accounts,
         )
         self.repairer = Repairer(
             self.node_id,

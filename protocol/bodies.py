@@ -5,14 +5,19 @@ Unknown keys are kept and ignored, so that a newer client's record passes throug
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BAD_REQUEST, TOO_LARGE, WireError
 from folkmoot.protocol.identity import is_account
+from folkmoot.protocol.moderation.label import parse_label
 
 Body = Mapping[str, Any]
+
+# The shape of a language tag (RFC 5646, section 2.1); which of them exist is not looked up.
+_LANGUAGE: Final = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*")
 
 
 def check_body(kind: str, item: bytes, body: Body) -> None:
@@ -52,7 +57,7 @@ def _check_post(item: bytes, body: Body) -> None:
             raise WireError(BAD_REQUEST, "a deletion's body is exactly {deleted: true}")
         return
     _check_text(body, "text", limits.POST_TEXT_CODE_POINTS, required=True)
-    _check_text(body, "lang", 35)
+    _check_lang(body.get("lang"))
     _check_text(body, "warning", 500)
     for name in ("reply_to", "root", "quote"):
         if name in body:
@@ -63,6 +68,16 @@ def _check_post(item: bytes, body: Body) -> None:
     media = body.get("media")
     if media is not None:
         _check_media(media)
+
+
+def _check_lang(lang: object) -> None:
+    if lang is not None and (
+        type(lang) is not str or len(lang) > limits.POST_LANG_CODE_POINTS or not _LANGUAGE.fullmatch(lang)
+    ):
+        raise WireError(
+            BAD_REQUEST,
+            f"lang is a language tag such as pt-BR, of at most {limits.POST_LANG_CODE_POINTS} characters",
+        )
 
 
 def _check_tags(tags: object) -> None:
@@ -89,6 +104,8 @@ def _check_media(media: object) -> None:
             or type(entry.get("alt", "")) is not str
         ):
             raise WireError(BAD_REQUEST, "a medium is {hash: 32 bytes, mime: str, size: uint, alt: str}")
+        _check_text(entry, "mime", limits.POST_MIME_CODE_POINTS)
+        _check_text(entry, "alt", limits.POST_ALT_CODE_POINTS)
 
 
 def _check_ref(name: str, ref: object) -> None:
@@ -147,9 +164,15 @@ def _check_reaction(item: bytes, body: Body) -> None:
 
 
 def _check_statement(item: bytes, body: Body) -> None:
-    """Moderation's records: their bodies are checked by the case they belong to."""
+    """Moderation's other records: their bodies are checked by the case they belong to."""
     if len(item) <= limits.ACCOUNT_BYTES:
         raise WireError(BAD_REQUEST, "the item names a subject before the own account's 34 bytes")
+
+
+def _check_label(item: bytes, body: Body) -> None:
+    parse_label(item, body)
+    if not is_uuid7(item[: limits.POST_ITEM_BYTES]):
+        raise WireError(BAD_REQUEST, "the item of a label begins with the 16 bytes of a post's UUIDv7")
 
 
 _CHECKS: Final[dict[str, Callable[[bytes, Body], None]]] = {
@@ -162,7 +185,7 @@ _CHECKS: Final[dict[str, Callable[[bytes, Body], None]]] = {
     "like": _check_reaction,
     "repost": _check_reaction,
     "report": _check_statement,
-    "label": _check_statement,
+    "label": _check_label,
     "vote": _check_statement,
     "decision": _check_statement,
     "appeal": _check_statement,

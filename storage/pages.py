@@ -1,25 +1,43 @@
 """An author's posts, newest first: the read that everything else is measured by.
 
 Cells of kind `post` stand in the order of their making, so a page is a reverse scan of one slice of the key
-space. Frames are cut out of the stored bytes; nothing is decoded, and nothing is looked up post by post:
-counts and labels come from one range scan each over the items that the page spans.
+space. Frames are cut out of the stored bytes, and nothing is looked up for a post that has nothing: counts
+come from one range scan over the items that the page spans, labels from the posts that bear some.
+
+Anyone may put labels on anyone's post, so those of *trusted* labellers (the cluster's own nodes) have the
+first places. They are found by seeking, since what one labeller says about a post stands together: however
+many labels others put there, each is passed over without being read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import islice
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
+from folkmoot.protocol import codec
 from folkmoot.protocol.crdt.cell import winner_frame
 from folkmoot.protocol.key import ITEM_AT, kind_prefix, parse_key, place_prefix, prefix_end
-from folkmoot.protocol.limits import PAGE_LABELS_PER_POST, PAGE_ROWS_SCANNED, POST_ITEM_BYTES
+from folkmoot.protocol.limits import (
+    ACCOUNT_BYTES,
+    PAGE_LABELS_PER_POST,
+    PAGE_ROWS_SCANNED,
+    POST_ITEM_BYTES,
+)
+from folkmoot.protocol.moderation.label import VALUE_AT, labeller_prefix
+from folkmoot.protocol.record import Record
 from folkmoot.storage import counts
 from folkmoot.storage.interface import Table, Transaction
 from folkmoot.storage.rows import Counts, row_cell, row_frames
 
 # Fewer rows than this are not worth a step of their own.
 _ROWS_AT_ONCE: Final = 32
+
+# How many labels of one labeller on one post are looked at, those taken back among them.
+_ROWS_PER_LABELLER: Final = 4 * PAGE_LABELS_PER_POST
+
+TrustedLabellers = Callable[[], frozenset[bytes]]
+"""Whose labels come first: account ids of 34 bytes. Asked only when there are labels."""
 
 
 class AuthorPage(NamedTuple):
@@ -29,7 +47,8 @@ class AuthorPage(NamedTuple):
         keys: the posts' cell keys.
         frames: of each, the display winner's `[payload, signature]`, encoded as it was signed.
         counts: item → likes and reposts, for those that have any.
-        labels: item → frames of the labels' display winners, at most 16 a post.
+        labels: item → frames of the labels' display winners, at most 16 a post, those of trusted labellers
+            first; labels that were taken back are left out.
         resume: the item before which the next page begins, or None when there is nothing more.
     """
 
@@ -46,7 +65,13 @@ class AuthorPage(NamedTuple):
 
 
 def author_page(
-    transaction: Transaction, place: bytes, before_item: bytes | None, *, limit: int, bytes_max: int
+    transaction: Transaction,
+    place: bytes,
+    before_item: bytes | None,
+    *,
+    limit: int,
+    bytes_max: int,
+    trusted: TrustedLabellers,
 ) -> AuthorPage:
     """The next page of an author's posts.
 
@@ -55,6 +80,7 @@ def author_page(
         before_item: where the last page's `resume` said; None for the newest.
         limit: at most this many posts.
         bytes_max: at most this many bytes of frames, of posts and labels together, but for one post.
+        trusted: whose labels come first.
 
     Raises:
         StoreCorrupt: a cell is damaged.
@@ -62,7 +88,7 @@ def author_page(
     keys, frames, resume = _posts(transaction, place, before_item, limit, bytes_max)
     if not keys:
         return AuthorPage(keys, frames, {}, {}, resume)
-    labels = _labels(transaction, place, keys[-1][ITEM_AT:], keys[0][ITEM_AT:])
+    labels = _labels(transaction, place, keys[-1][ITEM_AT:], keys[0][ITEM_AT:], bytes_max, trusted)
     if labels:
         kept = _fitting(keys, frames, labels, bytes_max)
         if kept < len(keys):
@@ -114,30 +140,99 @@ def _plain_page(
     return [key for key, _ in rows], shown
 
 
-def _labels(
-    transaction: Transaction, place: bytes, first_item: bytes, last_item: bytes
-) -> dict[bytes, list[bytes]]:
-    """Labels on posts from `first_item` to `last_item`: their items begin with the post's.
+def labels_of(transaction: Transaction, key: bytes, trusted: TrustedLabellers) -> list[bytes]:
+    """The frames of the labels on the post at `key`, as a page shows them.
 
-    Bounded in rows as well as per post; what is past the bound of rows belongs to the oldest of the page.
+    Raises:
+        StoreCorrupt: a cell is damaged.
+    """
+    place, _, item = parse_key(key)
+    return _labels(transaction, place, item, item, 0, trusted).get(item, [])
+
+
+def _labels(
+    transaction: Transaction,
+    place: bytes,
+    first_item: bytes,
+    last_item: bytes,
+    bytes_max: int,
+    trusted: TrustedLabellers,
+) -> dict[bytes, list[bytes]]:
+    """Labels on posts from `first_item` to `last_item`, from the last one back.
+
+    Ends with the post whose labels are more than `bytes_max` together: no page has room for those beyond.
     """
     prefix = kind_prefix(place, "label")
     start, stop = prefix + first_item, prefix_end(prefix + last_item)
     labels: dict[bytes, list[bytes]] = {}
-    if not transaction.last(Table.CELLS, start, stop, 1):
+    newest = transaction.last(Table.CELLS, start, stop, 1)
+    if not newest:
         return labels
-    rows = transaction.scan(Table.CELLS, start, stop, reverse=True)
-    for key, row in islice(rows, PAGE_ROWS_SCANNED):
-        of_post = labels.setdefault(key[ITEM_AT : ITEM_AT + POST_ITEM_BYTES], [])
-        if len(of_post) < PAGE_LABELS_PER_POST:
-            of_post.append(winner_frame(row_cell(key, row)))
+    first = trusted()
+    size = 0
+    while newest and size <= bytes_max:
+        of_post = newest[0][0][: ITEM_AT + POST_ITEM_BYTES]
+        if frames := _labels_on(transaction, of_post, first):
+            labels[of_post[ITEM_AT:]] = frames
+            size += sum(map(len, frames))
+        newest = transaction.last(Table.CELLS, start, of_post, 1)
     return labels
 
 
-def labels_of(transaction: Transaction, key: bytes) -> list[bytes]:
-    """The frames of the labels on the post at `key`, at most 16."""
-    place, _, item = parse_key(key)
-    return _labels(transaction, place, item, item).get(item, [])
+def _labels_on(transaction: Transaction, of_post: bytes, trusted: frozenset[bytes]) -> list[bytes]:
+    """Labels on one post, at most 16: trusted labellers' first, and of theirs no value twice before all once.
+
+    Args:
+        of_post: what the keys of its labels begin with.
+    """
+    rows = transaction.last(Table.CELLS, of_post, prefix_end(of_post), PAGE_LABELS_PER_POST + 1)
+    if len(rows) > PAGE_LABELS_PER_POST:
+        rows = [*_trusted_rows(transaction, of_post, trusted), *rows]
+    once: dict[bytes, bytes] = {}
+    again: dict[bytes, bytes] = {}
+    others: dict[bytes, bytes] = {}
+    values: set[bytes] = set()
+    for key, row in rows:
+        if key in once or key in again:
+            continue
+        frame = winner_frame(row_cell(key, row))
+        if _negated(frame):
+            continue
+        value = key[ITEM_AT + VALUE_AT : -ACCOUNT_BYTES]
+        if key[-ACCOUNT_BYTES:] not in trusted:
+            others[key] = frame
+        elif value not in values:
+            values.add(value)
+            once[key] = frame
+        else:
+            again[key] = frame
+    return [*once.values(), *again.values(), *others.values()][:PAGE_LABELS_PER_POST]
+
+
+def _trusted_rows(
+    transaction: Transaction, of_post: bytes, trusted: frozenset[bytes]
+) -> Iterator[tuple[bytes, bytes]]:
+    """The labels that trusted labellers put on one post, however many labels of others stand between them.
+
+    Goes from the greatest key to the least, and leaps from what there is to the next that may be trusted, so
+    that it takes at most as many steps as there are labellers of either sort.
+    """
+    waiting = sorted(map(labeller_prefix, trusted))
+    stop = prefix_end(of_post)
+    while waiting and (newest := transaction.last(Table.CELLS, of_post, stop, 1)):
+        labeller = newest[0][0][ITEM_AT + POST_ITEM_BYTES : ITEM_AT + VALUE_AT]
+        del waiting[bisect_right(waiting, labeller) :]
+        if waiting:
+            stop = of_post + waiting[-1]
+            yield from transaction.last(Table.CELLS, stop, prefix_end(stop), _ROWS_PER_LABELLER)
+            waiting.pop()
+
+
+def _negated(frame: bytes) -> bool:
+    """Whether a label takes itself back. Few contain the word, and only those are read."""
+    if b"negated" not in frame:
+        return False
+    return Record.from_wire(codec.unpack(frame)).body.get("negated") is True
 
 
 def _fitting(keys: list[bytes], frames: list[bytes], labels: dict[bytes, list[bytes]], bytes_max: int) -> int:

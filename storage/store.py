@@ -17,7 +17,7 @@ from folkmoot.storage import hints, pages, rows
 from folkmoot.storage.errors import SchemaTooNew, StoreCorrupt, WrongStore
 from folkmoot.storage.hints import Hint
 from folkmoot.storage.interface import Engine, Table, Transaction, Usage
-from folkmoot.storage.pages import AuthorPage
+from folkmoot.storage.pages import AuthorPage, TrustedLabellers
 from folkmoot.storage.rows import HintState, row_cell
 from folkmoot.storage.transaction import Heads, WriteTransaction
 from folkmoot.storage.view import block_view
@@ -134,16 +134,24 @@ class Store:
         return [None if row is None else row_cell(key, row) for key, row in found]
 
     def author_page(
-        self, place: bytes, before_item: bytes | None = None, *, limit: int, bytes_max: int
+        self,
+        place: bytes,
+        before_item: bytes | None = None,
+        *,
+        limit: int,
+        bytes_max: int,
+        trusted: TrustedLabellers = frozenset,
     ) -> AuthorPage:
-        """See `pages.author_page`."""
+        """See `pages.author_page`; nobody is trusted if nobody is named."""
         with self._engine.begin() as transaction:
-            return pages.author_page(transaction, place, before_item, limit=limit, bytes_max=bytes_max)
+            return pages.author_page(
+                transaction, place, before_item, limit=limit, bytes_max=bytes_max, trusted=trusted
+            )
 
-    def labels_of(self, key: bytes) -> list[bytes]:
-        """See `pages.labels_of`."""
+    def labels_of(self, key: bytes, trusted: TrustedLabellers = frozenset) -> list[bytes]:
+        """See `pages.labels_of`; nobody is trusted if nobody is named."""
         with self._engine.begin() as transaction:
-            return pages.labels_of(transaction, key)
+            return pages.labels_of(transaction, key, trusted)
 
     def log_page(self, lane: int, after_sequence: int, limit: int) -> list[LogEntry]:
         """The next entries of a lane's change log (see docs/decisions/0005).

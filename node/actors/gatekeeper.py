@@ -9,7 +9,7 @@ the old one in force and is reported, in the log and in `status`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,9 +26,6 @@ from folkmoot.protocol.moderation.verdict import Action, Verdict
 from folkmoot.protocol.record import Record
 
 POLL_INTERVAL_S: Final = 1.0
-
-# The kinds whose words are judged, and where in the body those stand.
-_JUDGED_FIELDS: Final = {"post": ("text", "warning", "tags"), "profile": ("value",)}
 
 _Signature = tuple[int, int, int] | None
 
@@ -141,14 +138,40 @@ class Gatekeeper:
 
         Returns:
             For each record the verdict it is accepted, labelled or held with, or the error it is turned
-            away with (`rate_limited`, `refused_by_policy`).
+            away with (`rate_limited`, `refused_by_policy`). Those with a verdict must be settled.
         """
-        engine = self._engine
+        engine, quota = self._engine, self._quota
         answers: list[Verdict | WireError] = []
         for record in records:
-            limited = None if account_exempt else self._quota.charge(record.author, address, now)
-            answers.append(limited or _judge(engine, record))
+            limited = None if account_exempt else quota.admit(record.author, address, now)
+            if limited is not None:
+                answers.append(limited)
+                continue
+            answer = _judge(engine, record)
+            if isinstance(answer, WireError) and not account_exempt:
+                quota.settle(record.author, address, now, changed=False)
+            answers.append(answer)
         return answers
+
+    def settle_batch(
+        self,
+        records: Sequence[Record],
+        changed: Sequence[bool],
+        account_exempt: bool,
+        address: str,
+        now: float,
+    ) -> None:
+        """Have the authors of records pay for what they changed, once that is known.
+
+        Args:
+            records: those that `judge_batch` gave a verdict.
+            changed: of each, whether it changed something.
+            account_exempt, address, now: as for `judge_batch`.
+        """
+        if account_exempt:
+            return
+        for record, each in zip(records, changed, strict=True):
+            self._quota.settle(record.author, address, now, changed=each)
 
     def status(self) -> GatekeeperStatus:
         """What the gate is doing now."""
@@ -225,20 +248,47 @@ def _signature(file: Path) -> _Signature:
 
 
 def _judge(engine: PolicyEngine, record: Record) -> Verdict | WireError:
-    fields = _JUDGED_FIELDS.get(record.kind)
-    if fields is None:
+    texts = _SHOWN_TEXTS.get(record.kind)
+    if texts is None:
         return engine.accepted
-    body = record.body
-    verdict = engine.judge_fields(
-        text for name in fields if name in body for text in _texts_in(name, body[name])
-    )
+    verdict = engine.judge_fields(texts(record))
     if verdict.action is Action.REFUSE:
         return verdict.to_error(engine.document.appeal)
     return verdict
 
 
+def _texts_of_post(record: Record) -> Iterator[tuple[str, str]]:
+    body = record.body
+    for name in ("text", "warning", "tags"):
+        if name in body:
+            yield from _texts_in(name, body[name])
+    for index, medium in enumerate(body.get("media") or ()):
+        if "alt" in medium:
+            yield f"media.{index}.alt", medium["alt"]
+
+
+def _texts_of_profile(record: Record) -> Iterator[tuple[str, str]]:
+    yield "item", record.item.decode()
+    yield from _texts_in("value", record.body["value"])
+
+
+def _texts_of_label(record: Record) -> Iterator[tuple[str, str]]:
+    for name in ("value", "reason"):
+        if name in record.body:
+            yield name, record.body[name]
+
+
+# The texts that people are shown, by kind; nothing else is judged.
+_SHOWN_TEXTS: Final[dict[str, Callable[[Record], Iterator[tuple[str, str]]]]] = {
+    "post": _texts_of_post,
+    "profile": _texts_of_profile,
+    "label": _texts_of_label,
+}
+
+
 def _texts_in(name: str, value: object) -> Iterator[tuple[str, str]]:
-    """Every text in a value of a body, however nested (records are at most 16 deep), with its path."""
+    """Every text in a value of a body, however nested (records are at most 16 deep), with its path; the keys
+    of maps too, each under the path of what it names."""
     if isinstance(value, str):
         yield name, value
     elif isinstance(value, list):
@@ -246,4 +296,5 @@ def _texts_in(name: str, value: object) -> Iterator[tuple[str, str]]:
             yield from _texts_in(f"{name}.{index}", entry)
     elif isinstance(value, dict):
         for key, entry in value.items():
+            yield f"{name}.{key}", key
             yield from _texts_in(f"{name}.{key}", entry)

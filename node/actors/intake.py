@@ -4,6 +4,9 @@ In order: form, time, key, signature, quota, policy. Each record has its own res
 spoil the others. What the policy holds goes to its `held` cell, what it labels is accompanied by label
 records that this node's service account signs. The result of a put says what became of each record, why,
 and which token lets the client read it back from any node.
+
+Anyone may bring anyone's record, again and again. So an account pays for what changed something, which is
+known when the record has been put, and bringing a record again makes the same label again, byte for byte.
 """
 
 from __future__ import annotations
@@ -38,6 +41,15 @@ class Gate(Protocol):
     def judge_batch(
         self, records: Sequence[Record], account_exempt: bool, address: str, now: float
     ) -> list[Verdict | WireError]: ...
+
+    def settle_batch(
+        self,
+        records: Sequence[Record],
+        changed: Sequence[bool],
+        account_exempt: bool,
+        address: str,
+        now: float,
+    ) -> None: ...
 
 
 class Coordination(Protocol):
@@ -84,7 +96,6 @@ class Intake:
         self._accounts = accounts
         self._service = service
         self._now = now
-        self._label_stamp = 0
         self._in_work = 0
 
     async def put(self, raw: Sequence[Any], level: Level, token: Token, origin: Origin) -> dict[str, Any]:
@@ -113,8 +124,13 @@ class Intake:
         entries = self._read(raw)
         await self._verify(entries)
         self._judge(entries, origin)
-        puts = self._puts(entries)
-        results = await self._coordination.put(puts, level) if puts else []
+        results: list[PutResult] = []
+        try:
+            puts = self._puts(entries)
+            if puts:
+                results = await self._coordination.put(puts, level)
+        finally:
+            self._settle(entries, results, origin)
         return {
             "results": [self._to_wire(entry, results) for entry in entries],
             "token": self._grow(token, puts, results).encode(),
@@ -168,9 +184,19 @@ class Intake:
             if record.deleted:
                 # A version that waits for review is erased as well, and none can come to wait later.
                 puts.append(Put(record, held=True))
-            if record.kind == "post":
+            if record.kind == "post" and verdict.action is not Action.HOLD:
                 puts.extend(Put(label) for label in self._labels(record, verdict))
         return puts
+
+    def _settle(self, entries: Sequence[_Entry], results: Sequence[PutResult], origin: Origin) -> None:
+        """Have accounts pay for what changed something; of what was broken off, nobody knows that it did."""
+        records: list[Record] = []
+        changed: list[bool] = []
+        for entry in entries:
+            if entry.record is not None and entry.verdict is not None:
+                records.append(entry.record)
+                changed.append(bool(results) and results[entry.puts[0]].changed)
+        self._gate.settle_batch(records, changed, origin.exempt, origin.address, self._now())
 
     def _labels(self, record: Record, verdict: Verdict) -> list[Record]:
         return [self._sign_label(record, label) for label in self._wanted(record, verdict)]
@@ -188,13 +214,14 @@ class Intake:
         ]
 
     def _sign_label(self, record: Record, label: Label) -> Record:
-        self._label_stamp = max(self._label_stamp + 1, self._environment.wall.now_us())
+        """Sign a label, under the stamp of what it is about: an edit's label supersedes that of the version
+        before, and judging one version twice says the same twice."""
         return Record.sign(
             self._service,
             kind=LABEL,
             item=label.item,
             body=label.body(),
-            stamp=self._label_stamp,
+            stamp=record.stamp,
             place=record.author,
         )
 

@@ -91,6 +91,7 @@ class Replica:
         topology, liveness, replication: see `contracts`.
         executor: where signatures are verified.
         wall: dates hints.
+        trusted_labellers: the accounts (34 bytes) whose labels come before those of everyone else.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Replica:
         replication: Replication,
         executor: Executor,
         wall: WallClock,
+        trusted_labellers: Callable[[], frozenset[bytes]],
     ) -> None:
         self._node_id = node_id
         self._commits = commits
@@ -110,6 +112,7 @@ class Replica:
         self._replication = replication
         self._executor = executor
         self._wall = wall
+        self._trusted_labellers = trusted_labellers
         self._puts = 0
         self._joins = 0
         self._changed = 0
@@ -171,7 +174,7 @@ class Replica:
                 except StorageError as error:
                     outcomes.append(_Outcome("refused", b"", error.to_wire_error()))
                     continue
-                outcomes.append(_Outcome(outcome.status.value, outcome.cell))
+                outcomes.append(_Outcome(outcome.status.value, outcome.cell, changed=outcome.changed))
                 if absent:
                     for node in nodes_of(owner.slots):
                         if node in absent:
@@ -258,7 +261,9 @@ class Replica:
     @_told_in_the_contract()
     def page(self, place: bytes, before: bytes | None, limit: int) -> PackedPage:
         """A page of the posts this node has of an author."""
-        found = self._commits.store.author_page(place, before, limit=limit, bytes_max=limits.PAGE_BYTES)
+        found = self._commits.store.author_page(
+            place, before, limit=limit, bytes_max=limits.PAGE_BYTES, trusted=self._trusted_labellers
+        )
         labels, counts = found.labels, found.counts
         if not labels and not counts:
             return pack_plain_page(found.frames, found.resume)
@@ -282,7 +287,7 @@ class Replica:
     @_told_in_the_contract()
     def labels(self, key: bytes) -> list[bytes]:
         """The frames of the labels this node has on the post at `key`."""
-        return self._commits.store.labels_of(key)
+        return self._commits.store.labels_of(key, self._trusted_labellers)
 
     def check_epochs(self, ranges: Mapping[int, int], keys: Sequence[bytes]) -> None:
         """Refuse what was asked under another epoch than ours, or for a range that is not ours.
@@ -305,6 +310,7 @@ class _Outcome:
     status: str
     cell: bytes
     error: WireError | None = None
+    changed: bool = False
 
 
 def stale(owner: RangeDescriptor) -> WireError:
@@ -321,7 +327,7 @@ def _result(outcome: _Outcome, told: _Told | None) -> PutResult:
     if outcome.error is not None:
         return PutResult("refused", error=outcome.error.to_wire())
     assert told is not None, "what is kept has been told of"
-    return told.of(outcome.status)
+    return told.of(outcome.status, outcome.changed)
 
 
 class _Told:
@@ -331,13 +337,13 @@ class _Told:
         self.coverage = Coverage(tally.slots, frozenset(tally.acked), tally.region)
         self._missed = None if tally.reached(level) else _missed(tally, level).to_wire()
 
-    def of(self, status: str) -> PutResult:
+    def of(self, status: str, changed: bool) -> PutResult:
         if status == "absorbed":
             gone = WireError(CONFLICT, "this post was deleted by its author; a deletion is final")
-            return PutResult("refused", self.coverage, gone.to_wire())
+            return PutResult("refused", self.coverage, gone.to_wire(), changed)
         if self._missed is not None:
-            return PutResult("uncertain", self.coverage, self._missed)
-        return PutResult(status, self.coverage)
+            return PutResult("uncertain", self.coverage, self._missed, changed)
+        return PutResult(status, self.coverage, changed=changed)
 
 
 def _missed(tally: AckTally, level: Level) -> WireError:

@@ -138,6 +138,14 @@ class TopologyHolder:
             raise WireError(STALE_TOPOLOGY, "this node has not learned the topology yet", retry_after_ms=500)
         return self._current
 
+    def service_accounts(self) -> frozenset[bytes]:
+        """The accounts (34 bytes) with which the cluster's nodes sign their labels.
+
+        Raises:
+            WireError: `stale_topology`, until the topology is learned.
+        """
+        return frozenset(node.service_account for node in self.current().roster.nodes)
+
     def where(self, key: bytes) -> RangeDescriptor:
         """The range that holds `key`."""
         return self.current().ranges.lookup(key)

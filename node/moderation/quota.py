@@ -1,9 +1,14 @@
 """Quotas: how many records an account and an address may put, by token buckets.
 
-A bucket holds at most `burst` tokens and gains `rate` a second; a record takes one from its account's bucket
-and one from its address's, or none at all. Buckets are kept as the generic cell rate algorithm keeps them,
-one number each: the instant at which the bucket will be full again (ITU-T I.371, annex A). Only so many
-buckets are remembered; the least recently used one is forgotten, which is to say full.
+A bucket holds at most `burst` tokens and gains `rate` a second. An address pays for every record that is
+judged. An account pays for records that changed something, once that is known: its public records are
+anyone's to send again, and must not use up what it may write itself. Until then a token is set aside, within
+what came from the same address, so that neither a batch nor many at once get past an empty bucket. What
+several addresses bring at once may exceed it; the account owes that, and waits the longer.
+
+Buckets are kept as the generic cell rate algorithm keeps them, one number each: the instant at which the
+bucket will be full again (ITU-T I.371, annex A). Only so many buckets are remembered; the least recently used
+one is forgotten, which is to say full.
 """
 
 from __future__ import annotations
@@ -59,13 +64,14 @@ class TokenBuckets:
         self._slack_s = (rate.burst - 1) / rate.per_second
         self._full_at: LRUCache[bytes | str, float] = LRUCache(buckets)
 
-    def wait_s(self, key: bytes | str, now: float) -> float:
-        """Seconds until the bucket of `key` has a token; 0 when it has one."""
-        wait_s = self._full_at.get(key, now) - now - self._slack_s
+    def wait_s(self, key: bytes | str, now: float, set_aside: int = 0) -> float:
+        """Seconds until the bucket of `key` has a token besides those set aside; 0 when it has one."""
+        full_at = max(now, self._full_at.get(key, now)) + set_aside * self._interval_s
+        wait_s = full_at - now - self._slack_s
         return wait_s if wait_s > _ROUNDING_S else 0.0
 
     def take(self, key: bytes | str, now: float) -> None:
-        """Take a token from the bucket of `key`, which has one."""
+        """Take a token from the bucket of `key`, which owes it if it has none."""
         self._full_at[key] = max(now, self._full_at.get(key, now)) + self._interval_s
 
     def __len__(self) -> int:
@@ -83,9 +89,11 @@ class Quota:
     def __init__(self, rates: QuotaRates, buckets: int = QUOTA_BUCKETS) -> None:
         self._accounts = TokenBuckets(rates.account, buckets)
         self._addresses = TokenBuckets(rates.address, buckets)
+        self._set_aside: dict[tuple[bytes, str], int] = {}
 
-    def charge(self, account: bytes, address: str, now: float) -> WireError | None:
-        """Charge one record, or say why it cannot be; a record that is turned away costs nothing.
+    def admit(self, account: bytes, address: str, now: float) -> WireError | None:
+        """Charge the address for one record and set a token of the account aside, or say why that cannot be;
+        a record that is turned away costs nothing. What is admitted must be settled.
 
         Args:
             account: its author.
@@ -95,11 +103,12 @@ class Quota:
         Returns:
             None, or the `rate_limited` error to answer with.
         """
-        account_wait_s = self._accounts.wait_s(account, now)
+        set_aside = self._set_aside.get((account, address), 0)
+        account_wait_s = self._accounts.wait_s(account, now, set_aside)
         address_wait_s = self._addresses.wait_s(address, now)
         if account_wait_s == 0.0 and address_wait_s == 0.0:
-            self._accounts.take(account, now)
             self._addresses.take(address, now)
+            self._set_aside[account, address] = set_aside + 1
             return None
         whose = "account" if account_wait_s >= address_wait_s else "address"
         wait_ms = ceil(1000 * max(account_wait_s, address_wait_s))
@@ -108,6 +117,19 @@ class Quota:
             f"too many records from this {whose}; send it again in {wait_ms} ms",
             retry_after_ms=wait_ms,
         )
+
+    def settle(self, account: bytes, address: str, now: float, *, changed: bool) -> None:
+        """End what `admit` began, here or in the quota that was in force then: the account pays, or not.
+
+        Args:
+            account, address, now: as for `admit`.
+            changed: whether the record changed something.
+        """
+        left = self._set_aside.pop((account, address), 0) - 1
+        if left > 0:
+            self._set_aside[account, address] = left
+        if changed:
+            self._accounts.take(account, now)
 
     def statistics(self) -> QuotaStatistics:
         """How many buckets are remembered now."""

@@ -1,17 +1,20 @@
 """Label records: a signed statement about a post, kept beside it under its author's key range.
 
-The item of a label is `post item (16) ‖ label value (1 to 64 bytes of UTF-8) ‖ labeller's account (34)`, so
-that one labeller says at most one thing about a post under one value, and says it by a register: a later
-record with `negated` takes the label back and leaves the trace that it was there.
+The item of a label is `post item (16) ‖ first bytes of the labeller's key (12) ‖ label value (1 to 64 bytes
+of UTF-8) ‖ labeller's account (34)`, so that one labeller says at most one thing about a post under one
+value, and says it by a register: a later record with `negated` takes the label back and leaves the trace
+that it was there. The bytes before the value make what one labeller says about a post stand together: it is
+found without passing over what all others say, however many they are.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
-from folkmoot.protocol.identity import is_account
+from folkmoot.protocol.identity import MULTICODEC_ED25519, is_account
 from folkmoot.protocol.limits import (
     ACCOUNT_BYTES,
     ITEM_BYTES,
@@ -25,11 +28,15 @@ from folkmoot.protocol.moderation.verdict import Finding, Span
 KIND: Final = "label"
 FIELD: Final = "text"
 
+# Too many for anyone to make a key that begins like another's.
+LABELLER_PREFIX_BYTES: Final = 12
+VALUE_AT: Final = POST_ITEM_BYTES + LABELLER_PREFIX_BYTES
+
 _HASH_HEX: Final = 64
 _RULE_CODE_POINTS: Final = 64
 _FIELD_CODE_POINTS: Final = 64
 
-assert POST_ITEM_BYTES + LABEL_VALUE_BYTES + ACCOUNT_BYTES <= ITEM_BYTES
+assert VALUE_AT + LABEL_VALUE_BYTES + ACCOUNT_BYTES <= ITEM_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +105,12 @@ class Label:
         return body
 
 
+def labeller_prefix(labeller: bytes) -> bytes:
+    """What stands between post item and value in the items of all labels by this account (34 bytes)."""
+    key = labeller[len(MULTICODEC_ED25519) :]
+    return key[:LABELLER_PREFIX_BYTES]
+
+
 def label_item(post_item: bytes, value: str, labeller: bytes) -> bytes:
     """The item of a label record.
 
@@ -108,20 +121,29 @@ def label_item(post_item: bytes, value: str, labeller: bytes) -> bytes:
     if not 1 <= len(encoded) <= LABEL_VALUE_BYTES:
         raise WireError(BAD_REQUEST, f"a label value is 1 to {LABEL_VALUE_BYTES} bytes of UTF-8")
     assert len(post_item) == POST_ITEM_BYTES and is_account(labeller)
-    return post_item + encoded + labeller
+    return post_item + labeller_prefix(labeller) + encoded + labeller
 
 
-def parse_label(item: bytes, body: dict[str, Any]) -> Label:
+def parse_label(item: bytes, body: Mapping[str, Any]) -> Label:
     """Read a label back from its record's item and body.
 
     Raises:
         WireError: `bad_request`, saying which part is not as described above.
     """
-    shortest = POST_ITEM_BYTES + 1 + ACCOUNT_BYTES
-    if not shortest <= len(item) < shortest + LABEL_VALUE_BYTES or not is_account(item[-ACCOUNT_BYTES:]):
-        raise WireError(BAD_REQUEST, "the item of a label is post item, label value, labeller's account")
+    shortest = VALUE_AT + 1 + ACCOUNT_BYTES
+    labeller = item[-ACCOUNT_BYTES:]
+    if (
+        not shortest <= len(item) < shortest + LABEL_VALUE_BYTES
+        or not is_account(labeller)
+        or item[POST_ITEM_BYTES:VALUE_AT] != labeller_prefix(labeller)
+    ):
+        raise WireError(
+            BAD_REQUEST,
+            "the item of a label is post item, first 12 bytes of the labeller's key, label value, "
+            "labeller's account",
+        )
     value = body.get("value")
-    if type(value) is not str or value.encode() != item[POST_ITEM_BYTES:-ACCOUNT_BYTES]:
+    if type(value) is not str or value.encode() != item[VALUE_AT:-ACCOUNT_BYTES]:
         raise WireError(BAD_REQUEST, "a label's value is the text that its item names")
     subject_id = body.get("subject_id")
     if type(subject_id) is not bytes or len(subject_id) != RECORD_ID_BYTES:
@@ -129,7 +151,7 @@ def parse_label(item: bytes, body: dict[str, Any]) -> Label:
     return Label(
         post_item=item[:POST_ITEM_BYTES],
         value=value,
-        labeller=item[-ACCOUNT_BYTES:],
+        labeller=labeller,
         subject_id=subject_id,
         reason=_text(body, "reason", LABEL_REASON_CODE_POINTS) or "",
         rule=_text(body, "rule", _RULE_CODE_POINTS),
@@ -140,7 +162,7 @@ def parse_label(item: bytes, body: dict[str, Any]) -> Label:
     )
 
 
-def _text(body: dict[str, Any], name: str, code_points: int) -> str | None:
+def _text(body: Mapping[str, Any], name: str, code_points: int) -> str | None:
     text = body.get(name)
     if text is None:
         return None

@@ -17,6 +17,7 @@ from folkmoot.node.moderation.quota import QuotaRates, Rate
 from folkmoot.protocol.bodies import make_uuid7
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.identity import KeyPair
+from folkmoot.protocol.moderation.label import Label
 from folkmoot.protocol.moderation.policy import EMPTY, PolicyError, policy_hash
 from folkmoot.protocol.moderation.verdict import Verdict
 from folkmoot.protocol.record import Record
@@ -90,7 +91,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "policy.toml"
 
 
-async def test_the_words_of_posts_and_profiles_are_judged_and_nothing_else(file: Path) -> None:
+async def test_the_texts_that_people_are_shown_are_judged_and_nothing_else(file: Path) -> None:
     file.write_text(HOLDS_FOO)
     gate = gatekeeper(file)
     await gate.open()
@@ -99,13 +100,26 @@ async def test_the_words_of_posts_and_profiles_are_judged_and_nothing_else(file:
     def other(kind: str, item: bytes, body: dict[str, Any]) -> Record:
         return Record.sign(ALICE, kind=kind, item=item, body=body, stamp=1)
 
+    def medium(**more: Any) -> dict[str, Any]:
+        return {"hash": bytes(32), "mime": "image/png", "size": 1, **more}
+
+    def label(value: str, reason: str, **more: Any) -> Record:
+        said = Label(make_uuid7(1, 1), value, ALICE.account, bytes(32), reason, **more)
+        return other("label", said.item, said.body())
+
     judged = {
         post("has foo in it"): ("hold", "text"),
         post({"text": "", "warning": "foo"}): ("hold", "warning"),
         post({"text": "", "tags": ["a", "foo"]}): ("hold", "tags.1"),
         other("profile", b"bio", {"value": "foo"}): ("hold", "value"),
         other("profile", b"links", {"value": [{"title": "foo"}]}): ("hold", "value.0.title"),
-        other("profile", b"foo", {"value": 3}): ("accept", None),
+        other("profile", b"links", {"value": {"ok": {"foo": "bar"}}}): ("hold", "value.ok.foo"),
+        other("profile", b"foo", {"value": 3}): ("hold", "item"),
+        post({"text": "", "media": [medium(), medium(alt="a foo")]}): ("hold", "media.1.alt"),
+        post({"text": "", "media": [medium(mime="foo/foo", later="foo")]}): ("accept", None),
+        label("rude", "foo!"): ("hold", "reason"),
+        label("foo", "no"): ("hold", "value"),
+        label("rude", "no", rule="foo"): ("accept", None),
         post({"text": "", "lang": "foo"}): ("accept", None),
         post({"deleted": True}): ("accept", None),
         other("follow", bob, {"on": True, "note": "foo"}): ("accept", None),
@@ -132,6 +146,30 @@ async def test_the_quota_counts_within_a_batch_and_spares_the_exempt() -> None:
     batch = [post("x", number) for number in range(4)]
     assert outcomes(gate, batch) == ["accept"] * 4
     assert outcomes(gate, batch, exempt=False) == ["accept", "accept", "rate_limited", "rate_limited"]
+
+
+async def test_an_account_pays_for_what_changed_something(file: Path) -> None:
+    file.write_text(REFUSES_FOO)
+    gate = gatekeeper(file, QuotaRates(Rate(1, 2), Rate(1, 100)))
+    await gate.open()
+    batch = [post("x"), post("y", 1)]
+    for changed, after in ((False, ["accept"]), (True, ["rate_limited"])):
+        assert outcomes(gate, batch, exempt=False) == ["accept"] * 2
+        gate.settle_batch(batch, [changed] * 2, False, "192.0.2.1", 0.0)
+        assert outcomes(gate, [post("z", 2)], exempt=False) == after
+        gate.settle_batch([post("z", 2)] * (not changed), [False] * (not changed), False, "192.0.2.1", 0.0)
+
+
+async def test_a_refusal_costs_the_account_nothing_and_the_exempt_owe_nothing(file: Path) -> None:
+    file.write_text(REFUSES_FOO)
+    gate = gatekeeper(file, QuotaRates(Rate(1, 1), Rate(1, 100)))
+    await gate.open()
+    assert (
+        outcomes(gate, [post("foo", number) for number in range(3)], exempt=False)
+        == ["refused_by_policy"] * 3
+    )
+    gate.settle_batch([post("x")] * 3, [True] * 3, True, "192.0.2.1", 0.0)
+    assert outcomes(gate, [post("x")], exempt=False) == ["accept"]
 
 
 async def test_without_a_policy_only_the_quota_judges() -> None:

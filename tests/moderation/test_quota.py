@@ -14,9 +14,17 @@ PLENTY = Rate(1e6, 1_000_000)
 ALICE, BOB = b"a" * 34, b"b" * 34
 
 
+def charge(quota: Quota, account: bytes, address: str, now: float) -> WireError | None:
+    """One record that changes something, from its arrival to its end."""
+    error = quota.admit(account, address, now)
+    if error is None:
+        quota.settle(account, address, now, changed=True)
+    return error
+
+
 def refusals(quota: Quota, account: bytes, address: str, at: list[float]) -> Iterator[int | None]:
     for now in at:
-        error = quota.charge(account, address, now)
+        error = charge(quota, account, address, now)
         yield None if error is None else error.retry_after_ms
 
 
@@ -42,30 +50,69 @@ def test_a_bucket_allows_its_burst_then_its_rate(
 
 def test_accounts_and_addresses_are_counted_apart() -> None:
     quota = Quota(QuotaRates(Rate(1, 1), Rate(1, 2)))
-    assert quota.charge(ALICE, "one", 0.0) is None
-    limited = quota.charge(ALICE, "two", 0.0)
+    assert charge(quota, ALICE, "one", 0.0) is None
+    limited = charge(quota, ALICE, "two", 0.0)
     assert isinstance(limited, WireError) and "this account" in limited.message
-    assert quota.charge(BOB, "one", 0.0) is None
-    limited = quota.charge(b"c" * 34, "one", 0.0)
+    assert charge(quota, BOB, "one", 0.0) is None
+    limited = charge(quota, b"c" * 34, "one", 0.0)
     assert isinstance(limited, WireError) and "this address" in limited.message
     assert (limited.kind.name, limited.kind.retryable) == ("rate_limited", True)
 
 
 def test_what_one_bucket_turns_away_costs_the_other_nothing() -> None:
     quota = Quota(QuotaRates(Rate(1, 1), Rate(1, 2)))
-    assert quota.charge(ALICE, "one", 0.0) is None
+    assert charge(quota, ALICE, "one", 0.0) is None
     for _ in range(10):
-        assert quota.charge(ALICE, "one", 0.0) is not None
-    assert quota.charge(BOB, "one", 0.0) is None
+        assert charge(quota, ALICE, "one", 0.0) is not None
+    assert charge(quota, BOB, "one", 0.0) is None
+
+
+def test_what_changes_nothing_costs_the_address_alone() -> None:
+    quota = Quota(QuotaRates(Rate(0.001, 2), Rate(0.001, 10)))
+    for _ in range(8):
+        assert quota.admit(ALICE, "one", 0.0) is None
+        quota.settle(ALICE, "one", 0.0, changed=False)
+    assert [charge(quota, ALICE, "two", 0.0) is None for _ in range(3)] == [True, True, False]
+    assert [charge(quota, BOB, "one", 0.0) is None for _ in range(3)] == [True, True, False]
+    assert (quota.statistics().accounts, quota.statistics().addresses) == (2, 2)
+
+
+def test_what_is_under_way_from_one_address_keeps_to_the_burst() -> None:
+    quota = Quota(QuotaRates(Rate(1, 3), PLENTY))
+    assert [quota.admit(ALICE, "one", 0.0) is None for _ in range(5)] == [True, True, True, False, False]
+    assert charge(quota, ALICE, "two", 0.0) is None, "what another address has under way is not counted"
+    quota.settle(ALICE, "one", 0.0, changed=False)
+    assert quota.admit(ALICE, "one", 0.0) is not None, "three under way or paid for are all there are"
+    quota.settle(ALICE, "one", 0.0, changed=False)
+    assert quota.admit(ALICE, "one", 0.0) is None
+
+
+def test_what_several_addresses_bring_at_once_is_owed() -> None:
+    quota = Quota(QuotaRates(Rate(1, 2), PLENTY))
+    addresses = ["one", "two", "three"]
+    for address in addresses * 2:
+        assert quota.admit(ALICE, address, 0.0) is None
+    for address in addresses * 2:
+        quota.settle(ALICE, address, 0.0, changed=True)
+    told = quota.admit(ALICE, "four", 0.0)
+    assert told is not None and told.retry_after_ms == 5_000, "six were spent of two, and one is wanted"
+    assert quota.admit(ALICE, "four", 5.0) is None
+
+
+def test_a_quota_settles_what_another_admitted() -> None:
+    quota = Quota(QuotaRates(Rate(1, 2), PLENTY))
+    quota.settle(ALICE, "one", 0.0, changed=True)
+    quota.settle(ALICE, "one", 0.0, changed=False)
+    assert [quota.admit(ALICE, "one", 0.0) is None for _ in range(2)] == [True, False]
 
 
 def test_only_so_many_buckets_are_remembered_and_the_busy_ones_stay() -> None:
     quota = Quota(QuotaRates(Rate(0.001, 2), PLENTY), buckets=8)
-    quota.charge(ALICE, "host", 0.0)
-    quota.charge(ALICE, "host", 0.0)
+    charge(quota, ALICE, "host", 0.0)
+    charge(quota, ALICE, "host", 0.0)
     for number in range(100):
-        assert quota.charge(number.to_bytes(34, "big"), "host", 0.0) is None
-        assert quota.charge(ALICE, "host", 0.0) is not None
+        assert charge(quota, number.to_bytes(34, "big"), "host", 0.0) is None
+        assert charge(quota, ALICE, "host", 0.0) is not None
     assert (quota.statistics().accounts, quota.statistics().addresses) == (8, 1)
 
 
@@ -90,12 +137,12 @@ def test_no_window_lets_more_through_than_burst_and_rate(
     passed: list[float] = []
     for step_ms in steps_ms:
         now += step_ms / 1000
-        error = quota.charge(ALICE, "host", now)
+        error = charge(quota, ALICE, "host", now)
         if error is None:
             passed.append(now)
         else:
             assert error.retry_after_ms is not None and error.retry_after_ms >= 1
-            assert quota.charge(ALICE, "host", now + error.retry_after_ms / 1000) is None
+            assert charge(quota, ALICE, "host", now + error.retry_after_ms / 1000) is None
             now += error.retry_after_ms / 1000
             passed.append(now)
     for first, start in enumerate(passed):

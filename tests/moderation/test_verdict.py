@@ -12,6 +12,8 @@ from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.moderation.label import KIND, Label, label_item, parse_label
 from folkmoot.protocol.moderation.verdict import Action, Finding, Verdict, combine
 from folkmoot.protocol.record import Record
+from hypothesis import given
+from hypothesis import strategies as st
 
 POLICY = "ab" * 32
 AUTHOR = KeyPair(b"\x01" * 32)
@@ -94,7 +96,16 @@ def test_a_label_elsewhere_than_in_the_text_says_where() -> None:
 def test_a_label_value_has_1_to_64_bytes(value: str) -> None:
     with pytest.raises(WireError, match="1 to 64 bytes"):
         label_item(POST, value, NODE.account)
-    assert len(label_item(POST, "é" * 32, NODE.account)) == 16 + 64 + 34
+    assert len(label_item(POST, "é" * 32, NODE.account)) == 16 + 12 + 64 + 34
+
+
+@given(st.lists(st.tuples(st.integers(1, 4), st.text(min_size=1, max_size=16)), min_size=2, max_size=9))
+def test_what_one_labeller_says_about_a_post_stands_together(said: list[tuple[int, str]]) -> None:
+    accounts = {number: KeyPair(bytes([number]) * 32).account for number in range(1, 5)}
+    items = sorted(label_item(POST, value, accounts[number]) for number, value in set(said))
+    labellers = [item[-34:] for item in items]
+    runs = [labeller for at, labeller in enumerate(labellers) if at == 0 or labellers[at - 1] != labeller]
+    assert len(runs) == len(set(labellers))
 
 
 @pytest.mark.parametrize(
@@ -125,7 +136,16 @@ def test_a_body_that_is_no_label_is_refused(change: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "item", [b"", POST + NODE.account, LABEL.item[:-1], LABEL.item + b"x", POST + b"x" * 99]
+    "item",
+    [
+        b"",
+        POST + NODE.account,
+        LABEL.item[:-1],
+        LABEL.item + b"x",
+        POST + b"x" * 99,
+        POST + b"spam" + NODE.account,
+        LABEL.item[:-34] + AUTHOR.account,
+    ],
 )
 def test_an_item_that_is_no_label_is_refused(item: bytes) -> None:
     with pytest.raises(WireError):
