@@ -97,11 +97,13 @@ TOPOLOGY_REPLY_RANGES: Final = 256
 SYNC_FRAME_BYTES: Final = 64 * KIB
 SYNC_BUCKETS: Final = 16
 SYNC_LIST_ITEMS: Final = 32
+SYNC_FRAME_LEAVES: Final = 8_192  # past so many, a frame is about no further range
 SYNC_PAGE_ITEMS: Final = 1_024
 SYNC_FRAME_RANGES: Final = 256
 SYNC_PENDING_RANGES: Final = 4_096
 SYNC_DEPTH: Final = 32
 SYNC_FRAMES: Final = 16_384
+SYNC_RUN_LEAVES: Final = 256  # at least; and less than twice as many
 
 # Gossip (wire).
 GOSSIP_DATAGRAM_BYTES: Final = 1_400
@@ -128,6 +130,8 @@ STORE_GROUP_FAILURES: Final = 4
 STORE_INLINE_US: Final = 1_500
 STORE_MAX_READERS: Final = 512
 STORE_SCAN_ROWS: Final = 10_000
+STORE_BLOCK_PLAIN_CELLS: Final = 1_024  # a block with more has runs
+STORE_RUNS_KEPT: Final = 65_536  # of all blocks, in memory; about 300 bytes each
 STORE_META_BYTES: Final = 8 * MIB  # the few named values (topology, addresses), whatever the disk cap
 DISK_FULL_CLIENT_PUT: Final = 0.90
 DISK_FULL_PEER_JOIN: Final = 0.95

@@ -11,8 +11,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from folkmoot.protocol.limits import LANES
-from folkmoot.protocol.sync.fingerprint import Fingerprint
-from folkmoot.protocol.sync.view import Leaf
+from folkmoot.protocol.sync.fingerprint import Fingerprint, Leaf
 from folkmoot.storage import hints, pages, rows
 from folkmoot.storage.errors import SchemaTooNew, StoreCorrupt, WrongStore
 from folkmoot.storage.hints import Hint
@@ -182,7 +181,7 @@ class Store:
         Raises:
             StoreCorrupt: a cell is damaged.
         """
-        return self.view.leaves(start, stop, limit)
+        return list(self.view.leaves(start, stop, limit))
 
     def cells_between(
         self, start: bytes, stop: bytes, *, limit: int, bytes_max: int

@@ -19,6 +19,9 @@ from typing import Final
 LEAF_BYTES: Final = 32
 DIGEST_BYTES: Final = 16
 
+# A key, and the hash of it and its cell.
+Leaf = tuple[bytes, bytes]
+
 _MODULUS: Final = 1 << (8 * LEAF_BYTES)
 
 
@@ -60,6 +63,11 @@ class Fingerprint:
     def combine(self, other: Fingerprint) -> Fingerprint:
         """Of the union with a disjoint set."""
         return Fingerprint(self.count + other.count, (self.total + other.total) % _MODULUS)
+
+    def without(self, other: Fingerprint) -> Fingerprint:
+        """Of what is left without a set that is part of this one."""
+        assert self.count >= other.count, "a set has no larger part"
+        return Fingerprint(self.count - other.count, (self.total - other.total) % _MODULUS)
 
     def encode(self) -> bytes:
         """Count (8 bytes) and sum (32), both big-endian."""

@@ -1,8 +1,8 @@
 """The two frames of reconciliation, each at most 64 KiB: what is asked, and what is answered.
 
-A query lists ranges with the fingerprint the asker has of each; they ascend and do not overlap, so that a
-frame costs its receiver at most one pass over its data. A reply answers a *prefix* of them, in order, each
-in one of three ways; what did not fit stays unanswered and is asked again. Both are MessagePack:
+A query lists ranges with the fingerprint the asker has of each; they ascend and do not overlap. A reply
+answers a *prefix* of them, in order, each in one of three ways; what did not fit, or would be too much work
+for one frame, stays unanswered and is asked again. Both are MessagePack:
 
     query = [version, [[start, end, count, digest], …]]
     reply = [version, [answer, …]]
@@ -20,8 +20,7 @@ from typing import Annotated, Any, Final
 
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.errors import BAD_REQUEST, TOO_LARGE, WireError
-from folkmoot.protocol.sync.fingerprint import DIGEST_BYTES, LEAF_BYTES, Fingerprint
-from folkmoot.protocol.sync.view import Leaf
+from folkmoot.protocol.sync.fingerprint import DIGEST_BYTES, LEAF_BYTES, Fingerprint, Leaf
 from msgspec import Meta, Struct
 
 VERSION: Final = 1

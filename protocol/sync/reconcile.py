@@ -4,7 +4,8 @@ The initiator asks about ranges, with its fingerprint of each. The responder com
 done; one in which it has few leaves (or the initiator none) is answered with the leaves themselves; any
 other is cut into 16 buckets with their fingerprints, of which the initiator asks again about those that
 differ. So the ranges in question shrink 16-fold a round, and equal ones cost one comparison whatever they
-hold.
+hold. A frame is about some thousands of leaves, or about one range: that bounds the work it makes on either
+side, and what a listing leaves in question is known without reading it, by taking away what was listed.
 
 The responder keeps nothing between frames. The initiator keeps the ranges still in question, narrowest
 first, which bounds them. Both read the current state anew each time, so the set may change underneath: what
@@ -23,19 +24,20 @@ from itertools import pairwise
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
 from folkmoot.protocol.sync import frames
+from folkmoot.protocol.sync.fingerprint import Fingerprint, Leaf
 from folkmoot.protocol.sync.frames import Answer, Asked, Equal, Interval, Leaves, Print, Split
-from folkmoot.protocol.sync.view import Leaf, View
+from folkmoot.protocol.sync.view import View
 
 
 @dataclass(frozen=True, slots=True)
 class _Part(Interval):
     """A range in question, with the initiator's fingerprint and how many cuts deep it lies."""
 
-    print: Print
+    own: Fingerprint
     depth: int
 
     def asked(self) -> Asked:
-        return Asked(self.start, self.end, self.print.count, self.print.digest)
+        return Asked(self.start, self.end, self.own.count, self.own.digest())
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class Initiator:
     """
 
     def __init__(self, view: View, start: bytes, end: bytes) -> None:
-        self._pending = [_Part(start, end, Print.of(view.fingerprint(start, end)), 0)]
+        self._pending = [_Part(start, end, view.fingerprint(start, end), 0)]
         self._asking = 0
         self._frames = 0
         self._needs = 0
@@ -113,10 +115,11 @@ class Initiator:
         room = limits.SYNC_PENDING_RANGES - len(self._pending) - limits.SYNC_BUCKETS * self._asking
         most = max(1, min(limits.SYNC_FRAME_RANGES, room // limits.SYNC_BUCKETS))
         taken: list[_Part] = []
-        size = 0
+        size = leaves = 0
         while self._pending and len(taken) < most:
             size += self._pending[-1].asked().size_bytes
-            if size > frames.FRAME_ROOM_BYTES:
+            leaves += self._pending[-1].own.count
+            if taken and (size > frames.FRAME_ROOM_BYTES or leaves > limits.SYNC_FRAME_LEAVES):
                 break
             taken.append(self._pending.pop())
         taken.sort(key=lambda part: part.start)
@@ -168,8 +171,8 @@ class Initiator:
         for (start, end), theirs in zip(
             pairwise([part.start, *answer.bounds, part.end]), answer.prints, strict=True
         ):
-            own = Print.of(view.fingerprint(start, end))
-            if own == theirs:
+            own = view.fingerprint(start, end)
+            if Print.of(own) == theirs:
                 continue
             bucket = _Part(start, end, own, part.depth + 1)
             if theirs.count == 0:
@@ -183,14 +186,14 @@ class Initiator:
         if room <= 0:
             self._pending.append(part)
             return
-        mine = view.leaves(part.start, answer.through, room)
+        mine = list(view.leaves(part.start, answer.through, room))
         through = answer.through if len(mine) < room else _after(mine[-1])
         theirs = [leaf for leaf in answer.leaves if through == b"" or leaf[0] < through]
         own_hashes, their_hashes = dict(mine), dict(theirs)
         found.needs.extend(key for key, leaf in theirs if own_hashes.get(key) != leaf)
         found.pushes.extend(key for key, leaf in mine if their_hashes.get(key) != leaf)
         if through != part.end:
-            rest = Print.of(view.fingerprint(through, part.end))
+            rest = _rest(view, part, mine, through)
             self._pending.append(_Part(through, part.end, rest, part.depth))
 
 
@@ -208,38 +211,61 @@ def respond(view: View, start: bytes, end: bytes, frame: object) -> bytes:
     """
     answers: list[Answer] = []
     room = frames.FRAME_ROOM_BYTES
+    leaves = 0
     for asked in frames.decode_query(frame, Interval(start, end)):
-        answer = _answer(view, asked)
+        answer, weight = _answer(view, asked)
         room -= answer.size_bytes
+        leaves += weight
         if room < 0:
             break
         answers.append(answer)
+        if leaves > limits.SYNC_FRAME_LEAVES:
+            break
     return frames.encode(answers)
 
 
-def _answer(view: View, asked: Asked) -> Answer:
+def _answer(view: View, asked: Asked) -> tuple[Answer, int]:
+    """The answer about one range, and how many leaves it is about."""
+    if not asked.count:
+        # There is nothing to compare with, so that no fingerprint is needed.
+        listed = _list(view, asked)
+        return listed, len(listed.leaves)
     own = view.fingerprint(asked.start, asked.end)
     if asked.is_equal(own):
-        return Equal()
-    if own.count > limits.SYNC_LIST_ITEMS and asked.count:
+        return Equal(), own.count
+    if own.count > limits.SYNC_LIST_ITEMS:
         bounds = view.split(asked.start, asked.end, limits.SYNC_BUCKETS)
         if bounds:
             buckets = pairwise([asked.start, *bounds, asked.end])
-            return Split(bounds, [Print.of(view.fingerprint(start, end)) for start, end in buckets])
-    return _list(view.leaves(asked.start, asked.end, limits.SYNC_PAGE_ITEMS), asked.end)
+            prints = [Print.of(view.fingerprint(start, end)) for start, end in buckets]
+            return Split(bounds, prints), own.count
+    return _list(view, asked), own.count
 
 
-def _list(leaves: Sequence[Leaf], end: bytes) -> Leaves:
+def _list(view: View, asked: Asked) -> Leaves:
     """As many of the first leaves of a range as one frame holds."""
     room = frames.LEAVES_ROOM_BYTES
     fitting: list[Leaf] = []
-    for leaf in leaves:
+    for leaf in view.leaves(asked.start, asked.end, limits.SYNC_PAGE_ITEMS):
         room -= frames.leaf_size_bytes(leaf)
         if room < 0:
             break
         fitting.append(leaf)
-    whole = len(fitting) == len(leaves) < limits.SYNC_PAGE_ITEMS
-    return Leaves(end if whole else _after(fitting[-1]), fitting)
+    else:
+        if len(fitting) < limits.SYNC_PAGE_ITEMS:
+            return Leaves(asked.end, fitting)
+    return Leaves(_after(fitting[-1]), fitting)
+
+
+def _rest(view: View, part: _Part, listed: Sequence[Leaf], through: bytes) -> Fingerprint:
+    """This side's fingerprint of what a listing up to `through` left in question.
+
+    Should the set have changed since the part was asked about, this is not quite it, which only costs
+    another comparison.
+    """
+    if part.own.count < len(listed):
+        return view.fingerprint(through, part.end)
+    return part.own.without(Fingerprint.of(leaf for _, leaf in listed))
 
 
 def _after(leaf: Leaf) -> bytes:

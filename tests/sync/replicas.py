@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from folkmoot.protocol.key import block_of
-from folkmoot.protocol.limits import SYNC_FRAME_BYTES, SYNC_PAGE_ITEMS
-from folkmoot.protocol.sync.fingerprint import Fingerprint, leaf_hash
+from folkmoot.protocol.key import block_of, block_start
+from folkmoot.protocol.limits import STORE_BLOCK_PLAIN_CELLS, SYNC_FRAME_BYTES, SYNC_PAGE_ITEMS
+from folkmoot.protocol.sync.fingerprint import Fingerprint, Leaf, leaf_hash
 from folkmoot.protocol.sync.reconcile import Differences, Initiator, Query, respond
-from folkmoot.protocol.sync.view import BlockView, Leaf, balanced_bounds
+from folkmoot.protocol.sync.runs import Runs
+from folkmoot.protocol.sync.view import BlockView, balanced_bounds
 
 
 class Replica:
@@ -17,6 +18,9 @@ class Replica:
 
     Args:
         cells: key → cell bytes.
+
+    Attributes:
+        leaves_scanned: how many leaves were read, not counting those read to cut a block into runs.
     """
 
     def __init__(self, cells: Mapping[bytes, bytes]) -> None:
@@ -27,24 +31,35 @@ class Replica:
         """The current state, read leaf by leaf."""
         return PlainView(self.cells)
 
-    def blocked(self) -> BlockView:
-        """The current state, with block sums."""
+    def blocked(self, plain_cells: int = STORE_BLOCK_PLAIN_CELLS) -> BlockView:
+        """The current state, with block sums, and runs of the blocks with more than `plain_cells` cells."""
         leaves = sorted((key, leaf_hash(key, cell)) for key, cell in self.cells.items())
         keys = [key for key, _ in leaves]
         sums: dict[int, Fingerprint] = {}
         for key, leaf in leaves:
             sums[block_of(key)] = sums.get(block_of(key), Fingerprint()).add(leaf)
 
-        def scan(start: bytes, end: bytes, limit: int | None) -> list[Leaf]:
-            stop = len(keys) if end == b"" else bisect_left(keys, end)
-            found = leaves[bisect_left(keys, start) : stop][:limit]
-            self.leaves_scanned += len(found)
-            return found
+        def between(start: bytes, end: bytes) -> list[Leaf]:
+            return leaves[bisect_left(keys, start) : len(keys) if end == b"" else bisect_left(keys, end)]
 
-        def between(first: int, last: int) -> list[tuple[int, Fingerprint]]:
+        def scan(start: bytes, end: bytes) -> Iterator[Leaf]:
+            for leaf in between(start, end):
+                self.leaves_scanned += 1
+                yield leaf
+
+        known: dict[int, Runs] = {}
+
+        def runs(block: int) -> Runs | None:
+            if sums.get(block, Fingerprint()).count <= plain_cells:
+                return None
+            if block not in known:
+                known[block] = Runs.of(block_start(block), block_start(block + 1), between)
+            return known[block]
+
+        def blocks(first: int, last: int) -> list[tuple[int, Fingerprint]]:
             return [(block, total) for block, total in sums.items() if first <= block < last]
 
-        return BlockView(between, scan)
+        return BlockView(blocks, scan, runs)
 
 
 class PlainView:
