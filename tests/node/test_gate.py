@@ -11,8 +11,9 @@ import msgspec
 import pytest
 from folkmoot.node.settings import GateSection
 from folkmoot.protocol.errors import FORBIDDEN, UNAUTHENTICATED, WireError
-from folkmoot.protocol.key import KIND_BYTE
-from folkmoot.protocol.moderation.label import parse_label
+from folkmoot.protocol.key import KIND_AT, KIND_BYTE
+from folkmoot.protocol.limits import PAGE_LABELS_PER_POST
+from folkmoot.protocol.moderation.label import Label, parse_label
 from folkmoot.protocol.record import Record
 
 from tests.node.harness import Client, Town, founded
@@ -54,6 +55,7 @@ reason = "Sells something."
 id = "look-twice"
 when = ["doubtful"]
 then = "hold"
+label = "doubtful"
 reason = "Somebody should look at this."
 
 [[rules]]
@@ -106,6 +108,70 @@ async def test_labels_are_records_signed_by_the_service_account(tmp_path: Path) 
                 assert cell is not None and cell["labels"] == [frame]
 
 
+async def test_a_record_brought_again_brings_the_same_label_and_an_edit_a_newer_one(tmp_path: Path) -> None:
+    async with gated(tmp_path) as town, town.client(town[0]) as client:
+        author = Author(1)
+        first = author.post("Offer! Buy now!")
+        await client.put(first, level="all")
+        before = town[0].cells()
+        assert len(before) == 2
+        for _ in range(3):
+            assert (await client.put_one(first, "all"))["status"] == "duplicate"
+        assert town[0].cells() == before
+
+        edit = author.post("Buy now, cheaper!", first.item)
+        await client.put(edit, level="all")
+        for record in (edit, first):
+            await client.put(record, level="all")
+            cell = await client.get(edit, "all")
+            assert cell is not None
+            [frame] = cell["labels"]
+            label = Record.from_wire(frame)
+            assert (label.body["subject_id"], label.stamp) == (edit.id, edit.stamp)
+
+
+async def test_a_crowd_does_not_hide_the_labels_of_the_gate(tmp_path: Path) -> None:
+    async with gated(tmp_path) as town, town.client(town[0]) as client:
+        advert = Author(1).post("Offer! Buy now!")
+        await client.put(advert, level="all")
+        crowd = [
+            say(Author(number), advert, value) for number in range(100, 130) for value in ("!", "\U0010ffff")
+        ]
+        results, _ = await client.put(*crowd, level="all")
+        assert {result["status"] for result in results} == {"stored"}
+        ours = town[0].environment.secrets.service().account
+        for node in town.nodes:
+            async with town.client(node) as reader:
+                [item] = await reader.feed(advert.author)
+                cell = await reader.get(advert)
+                assert cell is not None
+                for labels in (item["labels"], cell["labels"]):
+                    assert len(labels) == PAGE_LABELS_PER_POST
+                    assert Record.from_wire(labels[0]).author == ours
+
+
+def say(who: Author, post: Record, value: str, reason: str = "So.", **more: Any) -> Record:
+    """A label by a client."""
+    label = Label(post.item, value, who.account, post.id, reason)
+    return who.record("label", label.item, label.body() | more, place=post.author)
+
+
+async def test_labels_by_clients_are_read_and_judged(tmp_path: Path) -> None:
+    async with gated(tmp_path) as town, town.client(town[0]) as client:
+        post, who = Author(1).post(), Author(2)
+        item = Label(post.item, "rude", who.account, post.id, "").item
+        with pytest.raises(WireError, match="subject_id"):
+            who.record("label", item, {"value": "rude"}, place=post.author)
+        results, _ = await client.put(
+            say(who, post, "rude"),
+            say(who, post, "leak", "my password is hunter2"),
+            say(who, post, "rubbish"),
+        )
+        assert [result["status"] for result in results] == ["stored", "refused", "held"]
+        assert results[1]["error"]["details"]["field"] == "reason"
+        assert results[2]["verdict"]["field"] == "value"
+
+
 async def test_an_innocent_record_has_no_verdict(tmp_path: Path) -> None:
     async with gated(tmp_path) as town, town.client(town[0]) as client:
         result = await client.put_one(Author(1).post("A walk in the park."))
@@ -119,6 +185,10 @@ async def test_a_held_record_waits_where_only_its_author_sees_it(tmp_path: Path)
         result = await client.put_one(record, "all")
         assert (result["status"], result["verdict"]["rule"]) == ("held", "look-twice")
         assert result["verdict"]["span"] == [5, 12]
+        assert [label["value"] for label in result["verdict"]["labels"]] == ["doubtful"]
+        assert [key[KIND_AT] for key in town[0].cells()] == [KIND_BYTE["held"]], (
+            "not even its label is public"
+        )
         assert await client.feed(author.account, "all") == []
         assert await client.get(record, "all") is None
         assert (await client.put_one(record, "all"))["status"] == "held", "sent again, it still waits"
@@ -213,6 +283,24 @@ async def test_quotas_say_when_to_come_back_and_operators_have_none(tmp_path: Pa
             assert (await client.auth(OPERATOR))["roles"] == ["operator"]
             results, _ = await client.put(*(author.post(str(number)) for number in range(50)))
             assert {result["status"] for result in results} == {"stored"}
+
+
+async def test_bringing_somebodys_post_again_costs_them_nothing(tmp_path: Path) -> None:
+    async with gated(tmp_path, account_rate=1.0, account_burst=5) as town:
+        author = Author(1)
+        first = author.post()
+        async with town.client(town[0]) as client:
+            assert (await client.put_one(first, "all"))["status"] == "stored"
+        await town[2].stop()
+        async with town.client(town[0]) as stranger, town.client(town[1]) as another:
+            for _ in range(4):
+                results, _ = await stranger.put(*[first] * 4)
+                assert {result["status"] for result in results} == {"duplicate"}
+            for client in (stranger, another):
+                assert (await client.put_one(first, "all"))["status"] == "uncertain", "one of three is gone"
+            results, _ = await stranger.put(*(author.post(str(number)) for number in range(5)), level="all")
+        assert [result["status"] for result in results] == [*["uncertain"] * 4, "refused"]
+        assert results[-1]["error"]["name"] == "rate_limited"
 
 
 async def test_an_address_has_a_quota_of_its_own(tmp_path: Path) -> None:

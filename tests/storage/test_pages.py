@@ -2,27 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import pytest
 from folkmoot.protocol import codec
 from folkmoot.protocol.crdt.cell import Cell, shown_frame, winner_frame
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.key import cell_key
 from folkmoot.protocol.limits import PAGE_LABELS_PER_POST
+from folkmoot.protocol.moderation.label import Label
 from folkmoot.protocol.record import SIGNED_PREFIX, Record
 from folkmoot.storage import pages
+from folkmoot.storage.memory_engine import MemoryEngine
 from folkmoot.storage.pages import AuthorPage
 from folkmoot.storage.store import Store
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tests.storage.making import NOW_US, deletion, label, person, post, post_item, put, reaction
+from tests.storage.making import (
+    NOW_US,
+    deletion,
+    label,
+    open_store,
+    person,
+    post,
+    post_item,
+    put,
+    reaction,
+)
 
 ANN, BEN = person(1), person(2)
 ROOM = 10**6
 
 
 def page(
-    store: Store, before: bytes | None = None, *, author: KeyPair = ANN, limit: int = 10, room: int = ROOM
+    store: Store,
+    before: bytes | None = None,
+    *,
+    author: KeyPair = ANN,
+    limit: int = 10,
+    room: int = ROOM,
+    trusted: Iterable[KeyPair] = (),
 ) -> AuthorPage:
-    return store.author_page(author.account, before, limit=limit, bytes_max=room)
+    return store.author_page(
+        author.account, before, limit=limit, bytes_max=room, trusted=lambda: accounts(trusted)
+    )
+
+
+def accounts(people: Iterable[KeyPair]) -> frozenset[bytes]:
+    return frozenset(each.account for each in people)
 
 
 def frame(record: Record) -> bytes:
@@ -113,6 +142,105 @@ def test_labels_are_bounded_a_post_and_count_as_bytes(store: Store) -> None:
     assert page(store, room=room).items == [post_item(2)]
     second = page(store, post_item(2), room=room)
     assert second.items == [post_item(1)] and second.resume == post_item(1)
+
+
+CROWD = [person(1000 + i) for i in range(40)]
+NODES = [person(2000 + i) for i in range(4)]
+
+
+def crowded(*numbers: int) -> list[Record]:
+    """Labels of a crowd on some posts, under values that stand before and after any other."""
+    names = ["!", "\U0010ffff", "spam"]
+    return [label(each, ANN, number, name) for number in numbers for each in CROWD for name in names]
+
+
+def test_no_crowd_hides_the_labels_of_the_trusted(store: Store) -> None:
+    put(store, *(post(ANN, number) for number in range(4)), *crowded(2, 3))
+    told = [label(NODES[0], ANN, 3), label(NODES[1], ANN, 3, "rude"), label(NODES[2], ANN, 0)]
+    put(store, *told, label(BEN, ANN, 0), label(BEN, ANN, 2))
+    found = page(store, trusted=NODES).labels
+    assert set(found[post_item(3)][:2]) == {frame(told[0]), frame(told[1])}
+    assert {item: len(frames) for item, frames in found.items()} == {
+        post_item(3): PAGE_LABELS_PER_POST,
+        post_item(2): PAGE_LABELS_PER_POST,
+        post_item(0): 2,
+    }
+    assert found[post_item(0)] == [frame(told[2]), frame(label(BEN, ANN, 0))]
+    for number in range(4):
+        key = cell_key(ANN.account, "post", post_item(number))
+        assert store.labels_of(key, lambda: accounts(NODES)) == found.get(post_item(number), [])
+
+
+def test_one_value_by_many_of_the_trusted_leaves_room_for_another(store: Store) -> None:
+    many = [person(3000 + i) for i in range(PAGE_LABELS_PER_POST + 4)]
+    put(store, post(ANN, 1), *crowded(1), *(label(each, ANN, 1, "advert") for each in many))
+    for rare in (min(many, key=lambda each: each.account), max(many, key=lambda each: each.account)):
+        put(store, label(rare, ANN, 1, f"rare-{rare.account.hex()[:8]}"))
+    found = [Record.from_wire(codec.unpack(each)) for each in page(store, trusted=many).labels[post_item(1)]]
+    assert len({each.body["value"] for each in found[:3]}) == 3
+    assert len(found) == PAGE_LABELS_PER_POST and {each.author for each in found} <= accounts(many)
+
+
+def test_labels_that_were_taken_back_are_not_shown(store: Store) -> None:
+    def said(who: KeyPair, value: str, *, stamp: int, **more: Any) -> Record:
+        of_post = Label(post_item(1), value, who.account, bytes(32), **{"reason": "So.", **more})
+        return Record.sign(
+            who, kind="label", item=of_post.item, body=of_post.body(), stamp=stamp, place=ANN.account
+        )
+
+    about = said(NODES[0], "odd", stamp=1, reason="It says \u00a7negated\u00e9 and negated.")
+    put(store, post(ANN, 1), about, said(NODES[0], "spam", stamp=1), said(BEN, "spam", stamp=1))
+    assert len(page(store).labels[post_item(1)]) == 3
+    put(store, *(said(who, "spam", stamp=2, negated=True) for who in (NODES[0], BEN)))
+    assert page(store).labels == {post_item(1): [frame(about)]}
+    again = said(BEN, "spam", stamp=3)
+    put(store, again, said(NODES[0], "odd", stamp=3, negated=True))
+    assert page(store, trusted=NODES).labels == {post_item(1): [frame(again)]}
+    put(store, said(BEN, "spam", stamp=4, negated=True))
+    assert page(store, trusted=NODES).labels == {}
+
+
+def test_who_is_trusted_is_asked_once_and_only_for_labels(store: Store) -> None:
+    asked = []
+
+    def trusted() -> frozenset[bytes]:
+        asked.append(True)
+        return accounts(NODES)
+
+    put(store, *(post(ANN, number) for number in range(3)))
+    store.author_page(ANN.account, limit=10, bytes_max=ROOM, trusted=trusted)
+    assert not asked
+    put(store, *(label(BEN, ANN, number) for number in range(3)))
+    store.author_page(ANN.account, limit=10, bytes_max=ROOM, trusted=trusted)
+    assert asked == [True]
+
+
+def test_labels_beyond_the_room_of_a_page_are_not_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(store, *(post(ANN, number) for number in range(10)), *(label(BEN, ANN, i) for i in range(10)))
+    read = []
+    real = pages.row_cell
+    monkeypatch.setattr(pages, "row_cell", lambda key, row: read.append(key) or real(key, row))
+    room = 3 * len(frame(post(ANN, 0)) + frame(label(BEN, ANN, 0)))
+    assert page(store, room=room).items == [post_item(number) for number in (9, 8, 7)]
+    assert len(read) < 10
+
+
+LABELS = [label(each, ANN, number, name) for each in NODES for number in (1, 2) for name in ("a", "b\xff")]
+
+
+@given(
+    said=st.lists(st.sampled_from(LABELS), unique=True),
+    trusted=st.sets(st.sampled_from([*NODES, BEN])),
+)
+@settings(max_examples=60)
+def test_seeking_finds_just_what_the_trusted_said(said: list[Record], trusted: set[KeyPair]) -> None:
+    store = open_store(MemoryEngine())
+    put(store, *said)
+    prefix = cell_key(ANN.account, "label", post_item(1))
+    with store.engine.begin() as transaction:
+        found = [key for key, _ in pages._trusted_rows(transaction, prefix, accounts(trusted))]
+    wanted = {each.key for each in said if each.author in accounts(trusted) and each.key.startswith(prefix)}
+    assert len(found) == len(wanted) and set(found) == wanted
 
 
 def with_payload_key(name: str, record: Record) -> Record:
