@@ -18,6 +18,8 @@ from folkmoot.node.rpc import Packed, TaskServer, wire_error
 from folkmoot.node.transport.interface import Accepted
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.client.link import Link
+from folkmoot.protocol.client.link_terms import FRUGAL
+from folkmoot.protocol.client.output_budget import OutputBudget
 from folkmoot.protocol.connection import Params, Request
 from folkmoot.protocol.errors import BAD_REQUEST, SHUTTING_DOWN, UNKNOWN_METHOD, WireError
 from folkmoot.protocol.messages import RecordPut
@@ -99,6 +101,7 @@ class Sessions:
     def __init__(self, offer: Offer, challenge: Callable[[], bytes]) -> None:
         self._offer = offer
         self._challenge = challenge
+        self._output = OutputBudget(limits.OUTPUT_CLIENTS_BYTES)
         self._links: dict[Link, Asker] = {}
         self._emptied = trio.Event()
 
@@ -112,7 +115,9 @@ class Sessions:
         asker = Asker(accepted.remote.host, self._challenge())
         async with trio.open_nursery() as nursery:
             session = _Session(asker, self._offer, nursery)
-            link = Link(accepted.stream, on_requests=session.on_requests)
+            link = Link(
+                accepted.stream, on_requests=session.on_requests, settings=FRUGAL, budget=self._output
+            )
             self._links[link] = asker
             try:
                 await link.run()
@@ -135,7 +140,7 @@ class Sessions:
             await self._emptied.wait()
 
     def say_goodbye(self) -> None:
-        """Tell every client that this node is shutting down; their links end once that is read."""
+        """Tell every client that this node is shutting down, once what it asked is answered."""
         for link in list(self._links):
             link.leave(WireError(SHUTTING_DOWN, "this node is shutting down", retry_after_ms=1000))
 

@@ -6,8 +6,8 @@ The rules that make it fast are the same that keep it bounded:
   synchronous call, `on_requests`, which answers at once or later with `respond`.
 - Everything to send is appended to one buffer; the writer sends what has gathered since it last woke.
 - Reading never waits for writing, so two ends that answer each other cannot block each other. Instead the
-  output is bounded: above `limits.OUTPUT_BYTES` answers become `busy`, above `limits.OUTPUT_CUT_BYTES` the
-  link is cut, and a flush that takes longer than its deadline cuts it too.
+  output is bounded: above `output_bytes` answers become `busy`, above twice that the link is cut, and a
+  flush that takes longer than its deadline cuts it too. Links may share a budget besides.
 - At most `inflight` requests of the other side are unanswered here, the rest are refused `busy`; at most
   as many of ours are unanswered there, further calls wait.
 - A message that has begun must end before its deadline, and a silent link ends after `idle_s`.
@@ -30,9 +30,11 @@ from folkmoot.protocol.client.link_terms import (
     LinkStatistics,
     NoAnswer,
     Reply,
+    busy,
     result_of,
 )
 from folkmoot.protocol.client.outbox import NotRead, Outbox
+from folkmoot.protocol.client.output_budget import OutputBudget
 from folkmoot.protocol.connection import (
     GOODBYE,
     Connection,
@@ -45,10 +47,7 @@ from folkmoot.protocol.connection import (
     Response,
     Violation,
 )
-from folkmoot.protocol.errors import BUSY, TIMEOUT, TOO_LARGE, UNKNOWN_METHOD, WireError
-
-BUSY_RETRY_MS = 50
-
+from folkmoot.protocol.errors import TIMEOUT, TOO_LARGE, UNKNOWN_METHOD, WireError
 
 OnReply = Callable[[Reply], None]
 OnRequests = Callable[["Link", list[Request]], None]
@@ -63,6 +62,7 @@ class Link:
         on_requests: called with all requests of one read, in order; must not wait. None refuses requests.
         on_notification: called with each notification but `goodbye`; must not wait.
         settings: the bounds.
+        budget: bounds what this link and others together hold unread; None bounds this one alone.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class Link:
         on_requests: OnRequests | None = None,
         on_notification: OnNotification | None = None,
         settings: LinkSettings | None = None,
+        budget: OutputBudget | None = None,
     ) -> None:
         self.stream = stream
         self.settings = settings or LinkSettings()
@@ -80,7 +81,10 @@ class Link:
         self._connection = Connection(outstanding_max=self.settings.inflight)
         self._waiting: dict[int, OnReply] = {}
         self._unanswered = 0
-        self._outbox = Outbox(stream, self.settings.send_s)
+        self._share = (budget or OutputBudget()).share(self.settings.output_bytes, self._make_room)
+        self._outbox = Outbox(stream, self.settings.send_s, self._share)
+        self._leaving: WireError | None = None
+        self._nursery: trio.Nursery | None = None
         self._ended: Ended | None = None
         self._room_freed = trio.lowlevel.ParkingLot()
         self._scope = trio.CancelScope()
@@ -182,8 +186,15 @@ class Link:
     # Ending.
 
     def leave(self, error: WireError) -> None:
-        """Say goodbye with the reason; `run` returns when it was sent and read, or after `close_s`."""
-        self._leave(self._connection.goodbye(error), Ended(f"this side left: {error}"))
+        """Refuse requests from now on, answer those in work, and say goodbye with the reason.
+
+        The goodbye is said after `leave_s` at the latest; `run` returns when it was read, or `close_s` later.
+        """
+        self._leaving = error
+        if self._unanswered and self._nursery is not None:
+            self._nursery.start_soon(self._leave_later, error)
+        else:
+            self._leave_now(error)
 
     def close(self) -> None:
         """End the link without a word; `run` returns."""
@@ -214,9 +225,11 @@ class Link:
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
+                    self._nursery = nursery
                     nursery.start_soon(self._write)
                     await self._read()
         finally:
+            self._nursery = None
             self._end(Ended("this side stopped the link"))
             with trio.move_on_after(self.settings.close_s, shield=True):
                 await self.stream.aclose()
@@ -238,7 +251,7 @@ class Link:
                 elif events or not was_mid_message:
                     patience.deadline = trio.current_time() + self.settings.message_s
         if patience.cancelled_caught:
-            self.leave(WireError(TIMEOUT, "no whole message came in time"))
+            self._leave_now(WireError(TIMEOUT, "no whole message came in time"))
 
     async def _receive(self) -> bytes | bytearray:
         """The next bytes; none when the other side has ended."""
@@ -286,13 +299,15 @@ class Link:
 
     def _take(self, request: Request) -> bool:
         """Whether there is room for a request; it is refused where there is none."""
-        unread_bytes = self._outbox.buffered_bytes
-        if self._unanswered < self.settings.inflight and unread_bytes < limits.OUTPUT_BYTES:
-            self._unanswered += 1
-            return True
-        self._refused_busy += 1
-        sentence = f"{self._unanswered} requests are unanswered, {unread_bytes} bytes of answers unread"
-        self._append(self._connection.error(request.msgid, _busy(sentence)))
+        refusal = self._leaving
+        if refusal is None:
+            if self._unanswered < self.settings.inflight and self._share.has_room(1):
+                self._unanswered += 1
+                return True
+            self._refused_busy += 1
+            unread_bytes = self._outbox.buffered_bytes
+            refusal = busy(f"{self._unanswered} requests are unanswered, {unread_bytes} bytes unread")
+        self._append(self._connection.error(request.msgid, refusal))
         return False
 
     def _notified(self, notification: Notification) -> None:
@@ -342,14 +357,26 @@ class Link:
         except LocalProtocolError:
             error = WireError(TOO_LARGE, "the answer would be over the message limit: ask for less at once")
             message = self._connection.error(msgid, error)
-        if self._outbox.buffered_bytes + len(message) > limits.OUTPUT_BYTES:
-            message = self._connection.error(msgid, _busy("answers are read slower than asked for"))
+        if not self._share.has_room(len(message)):
+            message = self._connection.error(msgid, busy("answers are read slower than asked for"))
         self._append(message)
+        if self._leaving is not None and not self._unanswered:
+            self._leave_now(self._leaving)
 
     def _append(self, message: bytes) -> None:
         self._outbox.append(message)
-        if self._outbox.buffered_bytes > limits.OUTPUT_CUT_BYTES:
+        if self._outbox.buffered_bytes > 2 * self.settings.output_bytes:
             self._end(Ended("the other side asks and does not read"))
+
+    async def _leave_later(self, error: WireError) -> None:
+        await trio.sleep(self.settings.leave_s)
+        self._leave_now(error)
+
+    def _leave_now(self, error: WireError) -> None:
+        self._leave(self._connection.goodbye(error), Ended(f"this side left: {error}"))
+
+    def _make_room(self) -> None:
+        self._end(Ended("the other side reads too slowly, and others needed the room"))
 
     def _leave(self, goodbye: bytes, reason: Ended) -> None:
         self._outbox.append(goodbye)
@@ -368,7 +395,3 @@ class Link:
         for on_reply in waiting.values():
             on_reply(self._ended)
         self._room_freed.unpark_all()
-
-
-def _busy(sentence: str) -> WireError:
-    return WireError(BUSY, sentence, retry_after_ms=BUSY_RETRY_MS)

@@ -8,7 +8,9 @@ from typing import Any, Final, NamedTuple
 
 from folkmoot.protocol import limits
 from folkmoot.protocol.connection import Response
-from folkmoot.protocol.errors import TIMEOUT, FolkmootError, WireError
+from folkmoot.protocol.errors import BUSY, TIMEOUT, FolkmootError, WireError
+
+_BUSY_RETRY_MS: Final = 50
 
 
 class Ended(NamedTuple):
@@ -51,7 +53,10 @@ class LinkSettings:
         message_s: from the first bytes of a message to its last.
         idle_s: between messages.
         send_s: for one flush of at most `limits.FLUSH_BYTES`.
+        leave_s: for requests in work to be answered before a goodbye.
         close_s: for the other side to read a goodbye.
+        output_bytes: of answers that the other side has not read; above it they become `busy`, and above
+            twice as much of whatever kind the link is cut.
     """
 
     inflight: int = limits.INFLIGHT_PER_CONNECTION
@@ -59,11 +64,16 @@ class LinkSettings:
     message_s: float = limits.MESSAGE_TIMEOUT_S
     idle_s: float = limits.IDLE_TIMEOUT_S
     send_s: float = limits.SEND_TIMEOUT_S
+    leave_s: float = limits.LEAVE_TIMEOUT_S
     close_s: float = limits.CLOSE_TIMEOUT_S
+    output_bytes: int = limits.OUTPUT_BYTES
 
 
 PATIENT: Final = LinkSettings(first_message_s=math.inf, idle_s=math.inf)
 """For links that may be silent, since something else notices a dead end: an asker's deadlines, or gossip."""
+
+FRUGAL: Final = LinkSettings(output_bytes=limits.OUTPUT_CLIENT_BYTES)
+"""For a node's links to clients, of which there may be many and for whom nobody vouches."""
 
 
 class LinkStatistics(NamedTuple):
@@ -86,6 +96,11 @@ class LinkStatistics(NamedTuple):
     unanswered: int
     waiting: int
     refused_busy: int
+
+
+def busy(sentence: str) -> WireError:
+    """The refusal of a request for which there is no room just now."""
+    return WireError(BUSY, sentence, retry_after_ms=_BUSY_RETRY_MS)
 
 
 def result_of(reply: Reply) -> Any:

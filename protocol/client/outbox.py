@@ -7,9 +7,11 @@ out in one piece. So a hundred answers to a hundred pipelined requests cost one 
 from __future__ import annotations
 
 import math
+from collections import deque
 
 import trio
 from folkmoot.protocol import limits
+from folkmoot.protocol.client.output_budget import OutputShare
 
 
 class NotRead(Exception):
@@ -22,18 +24,24 @@ class Outbox:
     Args:
         stream: where the bytes go; only `flush_until_finished` sends on it.
         send_s: how long one flush of at most `limits.FLUSH_BYTES` may take.
+        share: what it may hold.
     """
 
-    def __init__(self, stream: trio.abc.SendStream, send_s: float) -> None:
+    def __init__(self, stream: trio.abc.SendStream, send_s: float, share: OutputShare) -> None:
         self._stream = stream
         self._send_s = send_s
-        self._messages: list[bytes] = []
+        self._share = share
+        self._messages: deque[bytes] = deque()
         self._finished = False
         self._to_flush = trio.lowlevel.ParkingLot()
         self._to_append = trio.lowlevel.ParkingLot()
-        self.buffered_bytes = 0  # gathered, or being sent
         self.sent_bytes = 0
         self.flushes = 0
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Gathered, or being sent."""
+        return self._share.held_bytes
 
     @property
     def has_room(self) -> bool:
@@ -45,7 +53,7 @@ class Outbox:
         if self._finished:
             return
         self._messages.append(message)
-        self.buffered_bytes += len(message)
+        self._share.take(len(message))
         if self._to_flush:
             self._to_flush.unpark()
 
@@ -58,6 +66,7 @@ class Outbox:
     def discard(self) -> None:
         """Drop what has gathered, and everything to come."""
         self._messages.clear()
+        self._share.close()
         self.finish()
 
     async def wait_room(self) -> None:
@@ -77,8 +86,7 @@ class Outbox:
                 if not self._messages:
                     await self._to_flush.park()
                     continue
-                gathered = b"".join(self._messages)
-                self._messages.clear()
+                gathered = self._gather()
                 for start in range(0, len(gathered), limits.FLUSH_BYTES):
                     patience.deadline = trio.current_time() + self._send_s
                     await self._flush(gathered[start : start + limits.FLUSH_BYTES])
@@ -86,10 +94,23 @@ class Outbox:
         if patience.cancelled_caught:
             raise NotRead(f"{self.buffered_bytes} bytes were not read within {self._send_s} s")
 
+    def _gather(self) -> bytes:
+        """The next messages, as many as fit one flush, or one that is longer: what is sent is held twice."""
+        if self.buffered_bytes <= limits.FLUSH_BYTES:
+            gathered = b"".join(self._messages)
+            self._messages.clear()
+            return gathered
+        first = [self._messages.popleft()]
+        room = limits.FLUSH_BYTES - len(first[0])
+        while self._messages and len(self._messages[0]) <= room:
+            first.append(self._messages.popleft())
+            room -= len(first[-1])
+        return b"".join(first)
+
     async def _flush(self, data: bytes) -> None:
         await self._stream.send_all(data)
         self.flushes += 1
         self.sent_bytes += len(data)
-        self.buffered_bytes -= len(data)
+        self._share.give_back(len(data))
         if self._to_append and self.has_room:
             self._to_append.unpark_all()

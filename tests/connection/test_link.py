@@ -201,6 +201,52 @@ async def test_leaving_says_why(autojump_clock: trio.abc.Clock) -> None:
         server.leave(WireError(SHUTTING_DOWN, "the node stops"))
 
 
+async def test_what_is_in_work_is_answered_before_the_goodbye(autojump_clock: trio.abc.Clock) -> None:
+    """Answers in time are given, what comes meanwhile is refused, and the goodbye follows the last answer."""
+    held: list[Request] = []
+    async with raw(lambda _, requests: held.extend(requests)) as (stream, server):
+        asked = Connection()
+        await stream.send_all(asked.request("put", {"n": 1})[1] + asked.request("put", {"n": 2})[1])
+        await trio.testing.wait_all_tasks_blocked()
+        server.leave(WireError(SHUTTING_DOWN, "the node stops"))
+        await stream.send_all(asked.request("put", {"n": 3})[1])
+        await trio.testing.wait_all_tasks_blocked()
+        for request in held:
+            assert server.ended is None, "not before the last answer"
+            await trio.sleep(limits.LEAVE_TIMEOUT_S / 3)
+            server.respond(request.msgid, "stored")
+        refused, first, second, goodbye = await read_events(stream, asked)
+        assert (refused.msgid, refused.error["name"]) == (2, "shutting_down")
+        assert [first, second] == [Response(0, None, "stored"), Response(1, None, "stored")]
+        assert (goodbye.method, goodbye.params["name"]) == ("goodbye", "shutting_down")
+        assert len(held) == 2
+
+
+async def test_what_is_in_work_for_too_long_does_not_keep_a_link(autojump_clock: trio.abc.Clock) -> None:
+    settings = LinkSettings(leave_s=3.0)
+    async with raw(silence, settings) as (stream, server):
+        await stream.send_all(Connection().request("put", {})[1])
+        await trio.testing.wait_all_tasks_blocked()
+        began = trio.current_time()
+        for _ in range(2):
+            server.leave(WireError(SHUTTING_DOWN, "the node stops"))
+        (goodbye,) = await read_events(stream)
+        assert goodbye.params["name"] == "shutting_down"
+        assert 3.0 <= trio.current_time() - began <= 3.0 + settings.close_s
+
+
+@pytest.mark.parametrize("farewell", [True, False])
+async def test_an_end_without_a_goodbye_is_told_apart(farewell: bool) -> None:
+    """It is how the death of a peer shows: the kernel closes what a killed process leaves, in good order."""
+    async with raw(silence) as (stream, server):
+        if farewell:
+            await stream.send_all(Connection().goodbye(WireError(SHUTTING_DOWN, "the node stops")))
+        await stream.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        assert server.ended is not None
+        assert (server.ended.goodbye is not None) is farewell
+
+
 @pytest.mark.parametrize(
     ("sent", "within_s"),
     [
@@ -263,7 +309,7 @@ async def test_answers_nobody_reads_turn_busy_then_cut_the_link() -> None:
         with suppress(trio.BrokenResourceError):
             while server.ended is None:
                 await here.send_all(asked.request("m", {})[1] * 2000)
-        assert server.statistics().buffered_bytes < limits.OUTPUT_CUT_BYTES + limits.MESSAGE_BYTES
+        assert server.statistics().buffered_bytes < 2 * limits.OUTPUT_BYTES + limits.MESSAGE_BYTES
 
 
 async def test_an_answer_over_the_limit_becomes_an_error() -> None:
