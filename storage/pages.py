@@ -168,7 +168,7 @@ def _labels(
     newest = transaction.last(Table.CELLS, start, stop, 1)
     if not newest:
         return labels
-    first = trusted()
+    first = _Trusted.of(trusted())
     size = 0
     while newest and size <= bytes_max:
         of_post = newest[0][0][: ITEM_AT + POST_ITEM_BYTES]
@@ -179,7 +179,18 @@ def _labels(
     return labels
 
 
-def _labels_on(transaction: Transaction, of_post: bytes, trusted: frozenset[bytes]) -> list[bytes]:
+class _Trusted(NamedTuple):
+    """Trusted labellers: their accounts, and in order what the items of their labels go on with."""
+
+    accounts: frozenset[bytes]
+    prefixes: list[bytes]
+
+    @classmethod
+    def of(cls, accounts: frozenset[bytes]) -> _Trusted:
+        return cls(accounts, sorted(map(labeller_prefix, accounts)))
+
+
+def _labels_on(transaction: Transaction, of_post: bytes, trusted: _Trusted) -> list[bytes]:
     """Labels on one post, at most 16: trusted labellers' first, and of theirs no value twice before all once.
 
     Args:
@@ -187,7 +198,7 @@ def _labels_on(transaction: Transaction, of_post: bytes, trusted: frozenset[byte
     """
     rows = transaction.last(Table.CELLS, of_post, prefix_end(of_post), PAGE_LABELS_PER_POST + 1)
     if len(rows) > PAGE_LABELS_PER_POST:
-        rows = [*_trusted_rows(transaction, of_post, trusted), *rows]
+        rows = [*_trusted_rows(transaction, of_post, trusted.prefixes), *rows]
     once: dict[bytes, bytes] = {}
     again: dict[bytes, bytes] = {}
     others: dict[bytes, bytes] = {}
@@ -199,7 +210,7 @@ def _labels_on(transaction: Transaction, of_post: bytes, trusted: frozenset[byte
         if _negated(frame):
             continue
         value = key[ITEM_AT + VALUE_AT : -ACCOUNT_BYTES]
-        if key[-ACCOUNT_BYTES:] not in trusted:
+        if key[-ACCOUNT_BYTES:] not in trusted.accounts:
             others[key] = frame
         elif value not in values:
             values.add(value)
@@ -210,22 +221,29 @@ def _labels_on(transaction: Transaction, of_post: bytes, trusted: frozenset[byte
 
 
 def _trusted_rows(
-    transaction: Transaction, of_post: bytes, trusted: frozenset[bytes]
+    transaction: Transaction, of_post: bytes, prefixes: Sequence[bytes]
 ) -> Iterator[tuple[bytes, bytes]]:
     """The labels that trusted labellers put on one post, however many labels of others stand between them.
 
-    Goes from the greatest key to the least, and leaps from what there is to the next that may be trusted, so
-    that it takes at most as many steps as there are labellers of either sort.
+    Goes from the greatest key to the least, and leaps from what there is to the next that may be trusted: at
+    most one step for each trusted labeller, and fewer where few have said anything.
+
+    Args:
+        of_post: what the keys of its labels begin with.
+        prefixes: what those of trusted labellers go on with, in order.
     """
-    waiting = sorted(map(labeller_prefix, trusted))
-    stop = prefix_end(of_post)
-    while waiting and (newest := transaction.last(Table.CELLS, of_post, stop, 1)):
+    waiting = len(prefixes)
+    while waiting:
+        ours = of_post + prefixes[waiting - 1]
+        newest = transaction.last(Table.CELLS, of_post, prefix_end(ours), 1)
+        if not newest:
+            return
         labeller = newest[0][0][ITEM_AT + POST_ITEM_BYTES : ITEM_AT + VALUE_AT]
-        del waiting[bisect_right(waiting, labeller) :]
-        if waiting:
-            stop = of_post + waiting[-1]
-            yield from transaction.last(Table.CELLS, stop, prefix_end(stop), _ROWS_PER_LABELLER)
-            waiting.pop()
+        if labeller == prefixes[waiting - 1]:
+            yield from transaction.last(Table.CELLS, ours, prefix_end(ours), _ROWS_PER_LABELLER)
+            waiting -= 1
+        else:
+            waiting = bisect_right(prefixes, labeller, hi=waiting)
 
 
 def _negated(frame: bytes) -> bool:

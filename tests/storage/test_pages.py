@@ -11,7 +11,7 @@ from folkmoot.protocol.crdt.cell import Cell, shown_frame, winner_frame
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.key import cell_key
 from folkmoot.protocol.limits import PAGE_LABELS_PER_POST
-from folkmoot.protocol.moderation.label import Label
+from folkmoot.protocol.moderation.label import Label, labeller_prefix
 from folkmoot.protocol.record import SIGNED_PREFIX, Record
 from folkmoot.storage import pages
 from folkmoot.storage.memory_engine import MemoryEngine
@@ -238,7 +238,8 @@ def test_seeking_finds_just_what_the_trusted_said(said: list[Record], trusted: s
     put(store, *said)
     prefix = cell_key(ANN.account, "label", post_item(1))
     with store.engine.begin() as transaction:
-        found = [key for key, _ in pages._trusted_rows(transaction, prefix, accounts(trusted))]
+        prefixes = sorted(labeller_prefix(each.account) for each in trusted)
+        found = [key for key, _ in pages._trusted_rows(transaction, prefix, prefixes)]
     wanted = {each.key for each in said if each.author in accounts(trusted) and each.key.startswith(prefix)}
     assert len(found) == len(wanted) and set(found) == wanted
 
