@@ -356,12 +356,15 @@ class _Parts:
                 "live_bytes": usage.live_bytes,
                 "file_bytes": usage.file_bytes,
                 "cap_bytes": usage.cap_bytes,
+                "warn": usage.warn,
                 "sequence": self.commits.store.sequence,
             },
             "replica": {"puts": replica.puts, "joins": replica.joins, "changed": replica.changed},
             "replication": {
                 "sent": replicator.sent,
                 "hinted": replicator.hinted,
+                "unhinted": replicator.unhinted,
+                "hints_dropped": self.commits.store.hints_dropped,
                 "queued": sum(replicator.queued.values()),
             },
             "hints": {

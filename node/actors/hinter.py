@@ -85,10 +85,18 @@ class Hinter:
         """Deliver for ever, each reachable node in turn."""
         while True:
             delivered = 0
-            for node_id in sorted(self._commits.store.hint_states()):
+            for node_id in self._waiting_for():
                 if self._liveness.alive(node_id):
                     delivered += await self._deliver_to(node_id)
             await trio.sleep(PACE_S if delivered else IDLE_S)
+
+    def _waiting_for(self) -> list[bytes]:
+        """The nodes that hints are kept for."""
+        try:
+            return sorted(self._commits.store.hint_states())
+        except StorageError as error:
+            log.error("hints cannot be read: %s", error)
+            return []
 
     async def _deliver_to(self, node_id: bytes) -> int:
         """Deliver one message's worth, more slowly after a failure; how many cells went."""
