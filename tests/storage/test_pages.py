@@ -16,6 +16,7 @@ from folkmoot.protocol.record import SIGNED_PREFIX, Record
 from folkmoot.storage import pages
 from folkmoot.storage.memory_engine import MemoryEngine
 from folkmoot.storage.pages import AuthorPage
+from folkmoot.storage.rows import row_cell
 from folkmoot.storage.store import Store
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -218,8 +219,12 @@ def test_who_is_trusted_is_asked_once_and_only_for_labels(store: Store) -> None:
 def test_labels_beyond_the_room_of_a_page_are_not_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     put(store, *(post(ANN, number) for number in range(10)), *(label(BEN, ANN, i) for i in range(10)))
     read = []
-    real = pages.row_cell
-    monkeypatch.setattr(pages, "row_cell", lambda key, row: read.append(key) or real(key, row))
+
+    def noted(key: bytes, row: bytes) -> bytes:
+        read.append(key)
+        return row_cell(key, row)
+
+    monkeypatch.setattr(pages, "row_cell", noted)
     room = 3 * len(frame(post(ANN, 0)) + frame(label(BEN, ANN, 0)))
     assert page(store, room=room).items == [post_item(number) for number in (9, 8, 7)]
     assert len(read) < 10
