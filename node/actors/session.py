@@ -18,7 +18,6 @@ from folkmoot.node.rpc import Packed, TaskServer, wire_error
 from folkmoot.node.transport.interface import Accepted
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.client.link import Link
-from folkmoot.protocol.client.link_terms import FRUGAL
 from folkmoot.protocol.client.output_budget import OutputBudget
 from folkmoot.protocol.connection import Params, Request
 from folkmoot.protocol.errors import BAD_REQUEST, SHUTTING_DOWN, UNKNOWN_METHOD, WireError
@@ -101,7 +100,7 @@ class Sessions:
     def __init__(self, offer: Offer, challenge: Callable[[], bytes]) -> None:
         self._offer = offer
         self._challenge = challenge
-        self._output = OutputBudget(limits.OUTPUT_CLIENTS_BYTES)
+        self._output = OutputBudget(limits.OUTPUT_CLIENTS_BYTES, limits.OUTPUT_CLIENT_BYTES)
         self._links: dict[Link, Asker] = {}
         self._emptied = trio.Event()
 
@@ -115,9 +114,7 @@ class Sessions:
         asker = Asker(accepted.remote.host, self._challenge())
         async with trio.open_nursery() as nursery:
             session = _Session(asker, self._offer, nursery)
-            link = Link(
-                accepted.stream, on_requests=session.on_requests, settings=FRUGAL, budget=self._output
-            )
+            link = Link(accepted.stream, on_requests=session.on_requests, budget=self._output)
             self._links[link] = asker
             try:
                 await link.run()

@@ -301,7 +301,7 @@ class Link:
         """Whether there is room for a request; it is refused where there is none."""
         refusal = self._leaving
         if refusal is None:
-            if self._unanswered < self.settings.inflight and self._share.has_room(1):
+            if self._unanswered < self.settings.inflight and not self._share.is_full:
                 self._unanswered += 1
                 return True
             self._refused_busy += 1

@@ -72,9 +72,6 @@ class LinkSettings:
 PATIENT: Final = LinkSettings(first_message_s=math.inf, idle_s=math.inf)
 """For links that may be silent, since something else notices a dead end: an asker's deadlines, or gossip."""
 
-FRUGAL: Final = LinkSettings(output_bytes=limits.OUTPUT_CLIENT_BYTES)
-"""For a node's links to clients, of which there may be many and for whom nobody vouches."""
-
 
 class LinkStatistics(NamedTuple):
     """What a link has done and what it holds.

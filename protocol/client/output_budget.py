@@ -1,12 +1,17 @@
 """What is held for those who do not read: one bound on the unread output of many links.
 
 Each link bounds what it holds itself, but a thousand links may each be just within their bound. Their sum is
-bounded here. When it is used up, those who read slowest are cut, so that somebody who never reads cannot
-keep it from the others; while all read fast enough, more is refused with `busy`. Slowness is the age of the
-oldest byte that is unread, which no trickle of reading makes younger.
+bounded here, by a threshold that moves: a link may hold an eighth of what is still free. One that is alone
+may so pipeline as much as it likes, many greedy ones get little each, and some room is always left for the
+next. When that is too little for a link that holds little itself, those who read slowest are cut, so that
+somebody who never reads cannot keep the room from the others. Slowness is the age of the oldest byte that is
+unread, which no trickle of reading makes younger.
 
-The last eighth is for short messages alone, so that acknowledgements and refusals still find room, and when
-even that is used up the slowest is cut however fast it is: the bound holds whatever happens.
+Short messages, such as acknowledgements and refusals, may always be held. Should even they use up the
+budget, the slowest link is cut however fast it is: the bound holds whatever happens.
+
+Source: A. K. Choudhury and E. L. Hahne, "Dynamic queue length thresholds for shared-memory packet switches",
+IEEE/ACM Transactions on Networking 6(2), 1998, for the threshold.
 """
 
 from __future__ import annotations
@@ -18,7 +23,7 @@ from typing import Final
 import trio
 from folkmoot.protocol import limits
 
-_FOR_SHORT: Final = 1 / 8
+_OF_FREE: Final = 1 / 8
 
 
 class OutputBudget:
@@ -26,11 +31,12 @@ class OutputBudget:
 
     Args:
         total_bytes: how many.
+        fair_bytes: what any link may hold at the expense of slower ones.
     """
 
-    def __init__(self, total_bytes: float = math.inf) -> None:
+    def __init__(self, total_bytes: float = math.inf, fair_bytes: float = math.inf) -> None:
         self._total_bytes = total_bytes
-        self._long_bytes = total_bytes * (1 - _FOR_SHORT)
+        self._fair_bytes = fair_bytes
         self._shares: dict[OutputShare, None] = {}
         self.held_bytes = 0
 
@@ -38,19 +44,23 @@ class OutputBudget:
         """One link's part in the budget.
 
         Args:
-            most_bytes: what the link itself may hold of answers.
+            most_bytes: what the link may hold however much is free.
             on_cut: called when the link has to end, its share being closed already; must not wait.
         """
         share = OutputShare(self, most_bytes, on_cut)
         self._shares[share] = None
         return share
 
-    def has_room(self, size: int) -> bool:
-        """Whether `size` bytes more may be held; those who were slow for long are cut to make room."""
-        most = self._total_bytes if size <= limits.OUTPUT_SHORT_BYTES else self._long_bytes
-        if self.held_bytes + size > most:
-            self._cut_slowest(most - size, limits.OUTPUT_PATIENCE_S)
-        return self.held_bytes + size <= most
+    @property
+    def threshold_bytes(self) -> float:
+        """What a link may hold now."""
+        return (self._total_bytes - self.held_bytes) * _OF_FREE
+
+    def has_room(self, link_bytes: int) -> bool:
+        """Whether one link may hold `link_bytes` in all; a modest one has those cut who are slow for long."""
+        if self.threshold_bytes < link_bytes <= self._fair_bytes:
+            self._cut_slowest(self._total_bytes - link_bytes / _OF_FREE, limits.OUTPUT_PATIENCE_S)
+        return link_bytes <= self.threshold_bytes
 
     def change(self, size: int) -> None:
         """`size` bytes more are held, or fewer."""
@@ -77,7 +87,7 @@ class OutputShare:
 
     Args:
         budget: what it is a part of.
-        most_bytes: what this link may hold of answers.
+        most_bytes: what this link may hold however much is free.
         on_cut: ends the link.
     """
 
@@ -92,7 +102,15 @@ class OutputShare:
 
     def has_room(self, size: int) -> bool:
         """Whether an answer of `size` bytes may be held."""
-        return self.held_bytes + size <= self._most_bytes and self._budget.has_room(size)
+        link_bytes = self.held_bytes + size
+        if link_bytes > self._most_bytes:
+            return False
+        return size <= limits.OUTPUT_SHORT_BYTES or self._budget.has_room(link_bytes)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the link holds so much that there is no point in asking for more."""
+        return self.held_bytes >= self._most_bytes or self.held_bytes > self._budget.threshold_bytes
 
     def take(self, size: int) -> None:
         """Hold `size` bytes more."""
