@@ -58,7 +58,7 @@ class SeedRange(click.ParamType[range]):
 )
 @json_option
 def command(seed: int, seeds: range | None, nodes: int, minutes: float, faults: str, output: Output) -> int:
-    """Run the production daemon in a simulated world and check what it promises.
+    """Run clusters on virtual time, break them, and check what they promise.
 
     The world has its own time, network and disks, and breaks them as the seed decides; clients write and
     read all the while. The same seed gives the same run. Ends with 1, and with the line that replays it, when

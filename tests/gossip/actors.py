@@ -25,6 +25,11 @@ KEY = b"k" * 32
 NO_HOST = "nodes..example"
 
 
+def describe(name: str, peer: Address, host: str, port: int) -> Description:
+    """What a node says of itself; `host` and `port` are where it claims to take datagrams."""
+    return Description(name, "eu", Endpoint(*peer), Endpoint(host, port), Endpoint("127.0.0.1", 1), {})
+
+
 class Unavailable(FolkmootError):
     """Nobody answers there."""
 
@@ -151,14 +156,7 @@ class Actors:
             environment=Surroundings(Random(f"{name}/{self._count}")),
             cluster=name_of_cluster,
             node_id=node_id(name),
-            description=Description(
-                name,
-                "eu",
-                Endpoint(*peer),
-                Endpoint(host or datagrams.address.host, datagrams.address.port),
-                Endpoint("127.0.0.1", 1),
-                {},
-            ),
+            description=describe(name, peer, host or datagrams.address.host, datagrams.address.port),
             datagrams=datagrams,
             ring=KeyRing(keys),
             profile=self._profile,
