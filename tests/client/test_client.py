@@ -18,7 +18,7 @@ from folkmoot.protocol.client import (
     UntrustedNode,
     connect,
 )
-from folkmoot.protocol.client.dialing import Dialler, Endpoint
+from folkmoot.protocol.client.dialing import Endpoint
 from folkmoot.protocol.client.link import Link
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import (
@@ -116,11 +116,6 @@ async def test_what_is_no_address(address: str) -> None:
     with pytest.raises(ClientError, match="is no address"):
         async with connect(address, tls=False):
             pass
-
-
-async def test_a_host_that_is_none_is_unreachable_even_when_nobody_read_it() -> None:
-    with pytest.raises(Unreachable, match="label empty"):
-        await Dialler(None).dial(Endpoint("nodes..example", 1))
 
 
 def test_what_is_an_address() -> None:
