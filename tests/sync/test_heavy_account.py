@@ -168,18 +168,6 @@ def test_an_empty_replica_that_is_asked_is_given_everything_in_one_reading(hashe
     assert took.answering_most <= 2 * limits.SYNC_PAGE_ITEMS + 2 * limits.SYNC_RUN_LEAVES
 
 
-def test_no_frame_is_about_more_than_it_may(hashes: Hashes) -> None:
-    thinned = {key: cell for number, (key, cell) in enumerate(CELLS.items()) if number % 3}
-    full, less = store_of(CELLS), store_of(thinned)
-    # The first reading is made ahead, as a part of the block is looked at.
-    for store in (full, less):
-        store.view.fingerprint(KEYS[1], END)
-    took = repair(less, full, hashes)
-    bound = 3 * (2 * limits.SYNC_FRAME_LEAVES)
-    assert took.answering_most <= bound
-    assert took.asking_most <= bound
-
-
 def test_a_part_of_a_heavy_block_is_read_once_while_nothing_changes(hashes: Hashes) -> None:
     store = store_of(CELLS)
     middle = KEYS[POSTS // 2]
@@ -196,6 +184,28 @@ def test_a_part_says_what_is_there_after_every_kind_of_change() -> None:
         for low, high in ((KEYS[10], KEYS[2_999]), (KEYS[2_000], END), (START, KEYS[10_500])):
             read = Fingerprint.of(leaf for _, leaf in store_view.leaves(store.engine, low, high))
             assert store.view.fingerprint(low, high) == read
+
+
+@pytest.mark.parametrize("number", [1, 5_000, 8_999])
+def test_what_is_written_while_a_block_is_read_is_known_to_the_next_question(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    store = store_of(without(number))
+    writes = [{KEYS[number]: CELLS[KEYS[number]]}]
+    read = 0
+
+    def hash_and_write(key: bytes, cell: bytes) -> bytes:
+        nonlocal read
+        read += 1
+        if read == 6_000:
+            join(store, writes.pop())
+        return leaf_hash(key, cell)
+
+    monkeypatch.setattr(store_view, "leaf_hash", hash_and_write)
+    store.view.fingerprint(KEYS[0], KEYS[9_000])
+    assert not writes
+    expected = Fingerprint.of(leaf_hash(key, CELLS[key]) for key in KEYS[:9_000])
+    assert store.view.fingerprint(KEYS[0], KEYS[9_000]) == expected
 
 
 def test_after_more_changes_than_it_has_cells_a_block_is_read_anew(hashes: Hashes) -> None:
@@ -219,6 +229,14 @@ def test_the_runs_kept_are_bounded_and_those_asked_about_last_stay(
     heavy = store_view.HeavyBlocks(store.engine)
     asked = [*blocks[:2], blocks[0], blocks[2], *blocks[:2]]
     assert [hashes.of(partial(heavy.runs, at)) for at in asked] == [1_500, 1_500, 0, 1_500, 0, 1_500]
+
+
+def test_the_runs_of_one_block_are_kept_however_many_they_are(
+    hashes: Hashes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_view, "STORE_RUNS_KEPT", 1)
+    heavy = store_view.HeavyBlocks(store_of(CELLS).engine)
+    assert [hashes.of(lambda: heavy.runs(BLOCK)) for _ in range(2)] == [POSTS, 0]
 
 
 def test_light_blocks_have_no_runs() -> None:

@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 from folkmoot.protocol import limits
+from folkmoot.protocol.key import block_start
 from folkmoot.protocol.sync.reconcile import Initiator, Query, respond
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -144,6 +145,50 @@ def test_replies_are_one_pass_over_the_data() -> None:
         assert other.leaves_scanned <= 3 * len(other.cells)
         initiator.receive(mine, query, reply)
     assert initiator.done
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"), [(1, 1), (1, 8), (8, 1)], ids=["alike", "less there", "less here"]
+)
+def test_no_frame_is_about_more_leaves_than_it_may(mine: int, theirs: int) -> None:
+    # Blocks that are read, being just too light for runs, of which one side may have an eighth.
+    blocks, each = 30, limits.STORE_BLOCK_PLAIN_CELLS
+    cells = [
+        (number, block_start(number % blocks) + key) for number, key in enumerate(many(blocks * each, 12))
+    ]
+    one = Replica({key: b"one" for number, key in cells if number // blocks % mine == 0})
+    other = Replica({key: b"other" for number, key in cells if number // blocks % theirs == 0})
+    views = one.blocked(), other.blocked()
+    initiator = Initiator(views[0], b"", b"")
+    most_asking = most_answering = 0
+    while (query := initiator.next_query()) is not None:
+        one.leaves_scanned = other.leaves_scanned = 0
+        exchange(initiator, query, *views)
+        most_asking = max(most_asking, one.leaves_scanned)
+        most_answering = max(most_answering, other.leaves_scanned)
+    # Beside what a frame may be about, the range that passed it. The side that asks sums up buckets; the
+    # other sums up the range, cuts it, and sums up the buckets.
+    bound = limits.SYNC_FRAME_LEAVES + len(cells) // limits.SYNC_BUCKETS
+    assert 0 < most_asking <= bound
+    assert 0 < most_answering <= 3 * bound
+
+
+def test_what_comes_in_while_a_listing_is_under_way_is_compared_too() -> None:
+    cells = many(6_000, 13)
+    one, other = Replica({}), Replica(cells)
+    initiator = Initiator(one.blocked(), b"", b"")
+    query = initiator.next_query()
+    assert query is not None
+    reply = respond(other.blocked(), b"", b"", query.frame)
+    one.cells = {key: b"newer" for number, key in enumerate(sorted(cells)) if number % 2}
+    mine = one.blocked()
+    found = initiator.receive(mine, query, reply)
+    needs, pushes = found.needs, found.pushes
+    while (query := initiator.next_query()) is not None:
+        found = exchange(initiator, query, mine, other.blocked())
+        needs, pushes = needs + found.needs, pushes + found.pushes
+    assert sorted(needs) == sorted(cells)
+    assert sorted(pushes) == sorted(one.cells)
 
 
 def test_what_is_pending_is_bounded() -> None:

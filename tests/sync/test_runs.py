@@ -110,21 +110,20 @@ def test_keys_past_the_end_of_the_last_block_are_not_looked_for() -> None:
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.sets(st.integers(0, 2_000), max_size=8), st.integers(1, 1_500))
-def test_a_view_with_runs_reads_as_one_without(marks: set[int], count: int) -> None:
-    # The block spreads over the account's neighbours too: light blocks lie on both sides.
-    cells = {b"\x07\x77" + number.to_bytes(2, "big"): b"" for number in range(count)}
+@given(
+    st.sets(st.integers(0, 2_000), max_size=8),
+    st.integers(1, 1_500),
+    st.sampled_from([b"\x00\x07", b"\x07\x77", b"\xff\xf7"]),
+)
+def test_a_view_with_runs_reads_as_one_without(marks: set[int], count: int, place: bytes) -> None:
+    # Light blocks lie on both sides of the heavy one, or it is the first or the last there is.
+    cells = {place + number.to_bytes(2, "big"): b"" for number in range(count)}
     cells |= {b"\x06\x00a": b"", b"\x07\x80b": b"", b"\xff\xff\xff": b""}
     replica = Replica(cells)
     view, plain = replica.blocked(plain_cells=2), replica.plain()
-    bounds = [
-        b"",
-        *sorted(b"\x07\x77" + mark.to_bytes(2, "big") for mark in marks),
-        b"\x07\x80",
-        b"\xff\xff",
-        b"",
-    ]
-    for start, end in pairwise(bounds):
+    within = {place + mark.to_bytes(2, "big") for mark in marks}
+    bounds = [b"", *sorted(within | {b"\x07\x80", b"\xff\xff"}), b""]
+    for start, end in [*pairwise(bounds), *((bound, b"") for bound in bounds)]:
         assert view.fingerprint(start, end) == plain.fingerprint(start, end)
         cuts = view.split(start, end, 16)
         pieces = [plain.fingerprint(low, high).count for low, high in pairwise([start, *cuts, end])]
