@@ -56,7 +56,7 @@ from folkmoot.storage.store import Owner
 
 log = logging.getLogger(__name__)
 
-GOODBYE_S = 2.0
+GOODBYE_S = 3.0
 DRAIN_S = 10.0
 
 
@@ -197,6 +197,7 @@ class _Parts:
             self.topology,
             self.membership,
             self.links,
+            environment.executor,
             environment.random,
             limits.REPAIR_INTERVAL_S,
         )

@@ -12,11 +12,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Annotated, Any
 
 import trio
 from folkmoot.node.contracts import CellBatch, Liveness, LocalReplica, Peers, PeerUnreachable, Topology
+from folkmoot.node.environment import Executor
 from folkmoot.node.fitting import fitting
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.connection import Params
@@ -84,6 +86,7 @@ class Repairer:
         view: this node's leaves.
         local: this node's replica, which joins what is fetched.
         topology, liveness, peers: see `contracts`.
+        executor: where frames are worked out, because a heavy account takes a while to be read.
         random: spreads the comparisons of nodes that started together.
         interval_s: how long it takes to compare with every other replica once.
     """
@@ -97,6 +100,7 @@ class Repairer:
         topology: Topology,
         liveness: Liveness,
         peers: Peers,
+        executor: Executor,
         random: Random,
         interval_s: float,
     ) -> None:
@@ -107,6 +111,7 @@ class Repairer:
         self._topology = topology
         self._liveness = liveness
         self._peers = peers
+        self._executor = executor
         self._random = random
         self._interval_s = interval_s
         self._returned: dict[bytes, None] = {}
@@ -179,10 +184,11 @@ class Repairer:
 
     async def _reconcile(self, node_id: bytes, owner: RangeDescriptor) -> None:
         claim = Claim.of(owner).to_params()
-        initiator = Initiator(self._view, owner.start, owner.end)
+        initiator = await self._executor.run(partial(Initiator, self._view, owner.start, owner.end))
         while query := initiator.next_query():
             answer = await self._call(node_id, "sync.step", {**claim, "frame": query.frame})
-            found = initiator.receive(self._view, query, answer["frame"])
+            receive = partial(initiator.receive, self._view, query, answer["frame"])
+            found = await self._executor.run(receive)
             if found.needs:
                 await self._fetch(node_id, owner, found.needs)
             if found.pushes:
@@ -229,7 +235,8 @@ class Repairer:
         """Answer one reconciliation frame."""
         asked = codec.shaped(params, _Step, "sync.step")
         owner = epochs.check(self._ranges(), Claim(asked.range, asked.epoch))
-        return {"frame": respond(self._view, owner.start, owner.end, asked.frame)}
+        answer = partial(respond, self._view, owner.start, owner.end, asked.frame)
+        return {"frame": await self._executor.run(answer)}
 
     async def fetch(self, node_id: bytes, params: Params) -> dict[str, Any]:
         """Give cells; fewer than were asked for when a message would not hold them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -140,7 +141,7 @@ def fill_with_hints(store: Store) -> None:
             tx.hint(ABSENT, b"%d" % (100 * number + i), NOW_US)
 
     for number in range(1000):
-        run(store, lambda tx, number=number: leave(tx, number), admission=Admission.ESSENTIAL)
+        run(store, partial(leave, number=number), admission=Admission.ESSENTIAL)
         if store.hints_dropped:
             return
     raise AssertionError("the cap dropped nothing")

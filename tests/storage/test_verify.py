@@ -103,7 +103,11 @@ def test_the_log(filled: Store, engine: Engine) -> None:
     found = damage(engine, lambda transaction: transaction.delete(Table.LOG, at))
     assert found == [("cells", POST.key.hex()), ("log", "")]
     for row in (rows.seal(at, LIKE.key), POST.key):
-        found = damage(engine, lambda transaction, row=row: transaction.put(Table.LOG, at, row))
+
+        def replace(transaction: Transaction, row: bytes = row) -> None:
+            transaction.put(Table.LOG, at, row)
+
+        found = damage(engine, replace)
         assert found == [("cells", POST.key.hex())]
     damage(engine, lambda transaction: transaction.put(Table.LOG, at, rows.seal(at, POST.key)))
     stray = rows.log_key_of(POST.key, 99)
