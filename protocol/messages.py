@@ -29,9 +29,7 @@ class Auth(Struct):
     """`auth`: the account's signature over this connection's challenge and the node's id."""
 
     account: Account
-    signature: Annotated[
-        bytes, Meta(min_length=limits.SIGNATURE_BYTES, max_length=limits.SIGNATURE_BYTES)
-    ]
+    signature: Annotated[bytes, Meta(min_length=limits.SIGNATURE_BYTES, max_length=limits.SIGNATURE_BYTES)]
     signer: Account | None = None
 
 
