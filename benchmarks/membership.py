@@ -39,6 +39,7 @@ SETTINGS = ("log.json=true", "log.level=info", "gossip.profile=loopback")
 REGIONS = "eu,us,ap"
 DEADLINE_S = 30.0
 POLL_S = 0.02
+SETTLE_S = 10  # for the news of who joined to die down
 IDLE_TRAFFIC_S = 30.0
 STARTS = 2
 QUIET_S = (30.0, 600.0)
@@ -178,8 +179,9 @@ def run(plan: Plan) -> dict[str, Any]:
             starts.append(cold_start_s(cluster))
     with local_cluster(NODES, settings=SETTINGS, regions=REGIONS) as cluster:
         starts.append(cold_start_s(cluster))
-        deaths = [death_s(cluster, turn) for turn in range(plan.repetitions)]
+        time.sleep(SETTLE_S)
         traffic = idle_bytes_per_s(cluster, IDLE_TRAFFIC_S)
+        deaths = [death_s(cluster, turn) for turn in range(plan.repetitions)]
     quiet_s, loaded_s = QUIET_S[plan.full], LOADED_S[plan.full]
     with local_cluster(IDLE_NODES, settings=SETTINGS, regions=REGIONS) as cluster:
         quiet = false_suspicions(cluster, lambda: time.sleep(quiet_s))
