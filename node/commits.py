@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-INLINE_ROWS: Final = 16
+INLINE_ROWS: Final = 64
 
 
 class Commits(Protocol):

@@ -6,13 +6,13 @@ they meet, so that any of them can be read, tested and replaced alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
 from folkmoot.protocol import codec
-from folkmoot.protocol.errors import FolkmootError
+from folkmoot.protocol.errors import FolkmootError, WireError
 from folkmoot.protocol.feed.pages import PackedPage
 from folkmoot.protocol.key import held_key
 from folkmoot.protocol.record import Record
@@ -145,6 +145,29 @@ class PutResult:
     changed: bool = False
 
 
+Settle = Callable[[int, PutResult], None]
+"""Told the result of each of some puts once it is known, by the put's number among them."""
+
+
+@dataclass(slots=True, eq=False)
+class PutRequest:
+    """One `record.put` of a client.
+
+    Args:
+        raw: at most 256 `[payload, signature]` as decoded.
+        level: what to wait for.
+        token: what the client had seen; returned grown.
+        origin: who brings them.
+        answer: called once, with the result of `record.put` or with why there is none; must not wait.
+    """
+
+    raw: Sequence[Any]
+    level: Level
+    token: Token
+    origin: Origin
+    answer: Callable[[dict[str, Any] | WireError], None]
+
+
 class _PackedResults(Struct):
     coverages: list[list[bytes]]
     results: list[tuple[str, int, dict[str, Any] | None, bool]]
@@ -257,9 +280,11 @@ class FeedReading(Protocol):
 class LocalReplica(Protocol):
     """This node's own replica, asked without a message."""
 
-    async def put(self, puts: Sequence[Put], level: Level, region: str) -> list[PutResult]: ...
+    async def put(self, puts: Sequence[Put], level: Level, region: str, settle: Settle) -> None: ...
 
     async def join(self, batch: CellBatch) -> int: ...
+
+    async def join_all(self, batches: Sequence[CellBatch]) -> list[int | WireError]: ...
 
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]: ...
 

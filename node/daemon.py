@@ -48,7 +48,7 @@ from folkmoot.node.transport.interface import Accepted, Address, Datagrams, List
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.client.link import Link
 from folkmoot.protocol.client.link_terms import PATIENT
-from folkmoot.protocol.connection import Params
+from folkmoot.protocol.connection import Params, Request
 from folkmoot.protocol.gossip.members import Description, Endpoint
 from folkmoot.protocol.gossip.profile import PROFILES
 from folkmoot.protocol.gossip.seal import KeyRing
@@ -226,8 +226,9 @@ class _Parts:
             config.gate.policy, _rates(config), wall=environment.wall, executor=environment.executor
         )
         coordinator = Coordinator(self.router, self.topology, self.links, self.replica)
-        intake = Intake(
-            environment,
+        self.intake = Intake(
+            environment.wall,
+            environment.executor,
             self.gatekeeper,
             coordinator,
             accounts,
@@ -249,7 +250,7 @@ class _Parts:
         table: Mapping[str, Method] = {**methods.table(), **debug.table()}
         if config.faults.enabled:
             table = {**table, **FaultMethods(environment.faults).table()}
-        offer = Offer(methods.hello, methods.immediate(), table, intake, self._now_ms)
+        offer = Offer(methods.hello, methods.immediate(), table, self.intake, self._now_ms)
         self.sessions = Sessions(offer, partial(environment.random.randbytes, limits.CHALLENGE_BYTES))
 
     async def run(self, task_status: trio.TaskStatus[RunningNode]) -> None:
@@ -258,7 +259,8 @@ class _Parts:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.commits.watch)
             await nursery.start(self.links.run)
-            await nursery.start(self.replicator.run)
+            for actor in (self.replicator, self.peer_service, self.intake):
+                await nursery.start(actor.run)
             nursery.start_soon(self.peer_listener.serve, self._serve_peer)
             await self.topology.begin()
             await nursery.start(self.membership.run)
@@ -287,10 +289,13 @@ class _Parts:
         assert node_id is not None, "the peers' port knows who calls"
 
         async def answer(link: Link, method: str, params: Params) -> Any:
-            self.membership.stream_alive(node_id)
             return await self.peer_service.answer(node_id, method, params)
 
-        link = await run_link(accepted.stream, answer, settings=PATIENT)
+        def take_joins(link: Link, requests: list[Request]) -> list[Request]:
+            self.membership.stream_alive(node_id)
+            return self.peer_service.take_joins(link, requests)
+
+        link = await run_link(accepted.stream, answer, take_batch=take_joins, settings=PATIENT)
         if link.ended is None or link.ended.goodbye is None:
             self.membership.connection_reset(node_id)
 

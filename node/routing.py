@@ -35,6 +35,10 @@ class Router:
         ]
         return sorted(reachable, key=self._distance)
 
+    def all_alive(self, slots: Sequence[Slot]) -> bool:
+        """Whether nobody in `slots` is suspected or gone."""
+        return all(node == self.node_id or self._liveness.alive(node) for node in nodes_of(slots))
+
     def readers(
         self, slots: Sequence[Slot], level: Level, exclude: Iterable[bytes] = ()
     ) -> list[bytes] | None:

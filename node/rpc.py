@@ -3,7 +3,8 @@
 A *batch server* is any `OnRequests` callable: it gets every request of one read in one synchronous call and
 answers with `link.respond` at once or whenever its batch is committed. The hot paths are of this kind, for
 no task is started. `TaskServer` is the other kind, for methods that wait for something of their own: a task
-a request, no more of them than the link allows in flight, each with a deadline.
+a request, no more of them than the link allows in flight, each with a deadline. It leaves to a batch server
+what that one takes.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ class Packed(NamedTuple):
 
 Handler = Callable[[Link, str, Params], Awaitable[Any]]
 
+TakeBatch = Callable[[Link, list[Request]], list[Request]]
+"""Takes those requests of one read that it will answer itself, and returns the others."""
+
 
 class TaskServer:
     """Serves each request of a link by a task of its own.
@@ -40,17 +44,26 @@ class TaskServer:
         nursery: where the tasks run; who opened it decides when they are cancelled.
         handler: returns the result, or a `Packed` one; raises `WireError` to refuse. Anything else it
             raises is a bug, logged here and answered `internal`.
+        take_batch: is offered all requests first.
         timeout_s: how long one request may take.
     """
 
     def __init__(
-        self, nursery: trio.Nursery, handler: Handler, *, timeout_s: float = limits.REQUEST_TIMEOUT_S
+        self,
+        nursery: trio.Nursery,
+        handler: Handler,
+        *,
+        take_batch: TakeBatch | None = None,
+        timeout_s: float = limits.REQUEST_TIMEOUT_S,
     ) -> None:
         self._nursery = nursery
         self._handler = handler
+        self._take_batch = take_batch
         self._timeout_s = timeout_s
 
     def __call__(self, link: Link, requests: list[Request]) -> None:
+        if self._take_batch is not None:
+            requests = self._take_batch(link, requests)
         for request in requests:
             self._nursery.start_soon(self.answer, link, request)
 
@@ -86,6 +99,7 @@ async def run_link(
     stream: trio.abc.Stream,
     handler: Handler,
     *,
+    take_batch: TakeBatch | None = None,
     on_notification: OnNotification | None = None,
     settings: LinkSettings | None = None,
     task_status: trio.TaskStatus[Link] = trio.TASK_STATUS_IGNORED,
@@ -94,7 +108,7 @@ async def run_link(
 
     Args:
         stream: connected, its handshakes done.
-        handler: see `TaskServer`.
+        handler, take_batch: see `TaskServer`.
         on_notification: see `Link`.
         settings: see `Link`.
         task_status: told the link as soon as it can be used, so that `nursery.start` returns it.
@@ -105,7 +119,7 @@ async def run_link(
     async with trio.open_nursery() as nursery:
         link = Link(
             stream,
-            on_requests=TaskServer(nursery, handler),
+            on_requests=TaskServer(nursery, handler, take_batch=take_batch),
             on_notification=on_notification,
             settings=settings,
         )

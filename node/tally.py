@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
-import trio
 from folkmoot.protocol.ring import levels
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import Slot
@@ -16,20 +16,30 @@ class AckTally:
     A node counts when every part of the batch that was sent to it has been acknowledged as fsynced; one
     failed part and it counts as missing. A hint never counts.
 
+    A tally is *decided* once its level is reached or cannot be any more. A level that cannot be reached is
+    only given up when all who were asked have answered, so that what the client is told of it, who has the
+    record and who has not, is the truth.
+
     Args:
         slots: the slots of the cells' ranges.
         region: the coordinator's, for `local_quorum`.
+        level: what is waited for.
+        on_decided: called once, when the tally is decided; must not wait.
     """
 
-    __slots__ = ("_changed", "_outstanding", "acked", "failed", "region", "slots")
+    __slots__ = ("_decided", "_on_decided", "_outstanding", "acked", "failed", "level", "region", "slots")
 
-    def __init__(self, slots: tuple[Slot, ...], region: str) -> None:
+    def __init__(
+        self, slots: tuple[Slot, ...], region: str, level: Level, on_decided: Callable[[AckTally], None]
+    ) -> None:
         self.slots = slots
         self.region = region
+        self.level = level
         self.acked: set[bytes] = set()
         self.failed: set[bytes] = set()
+        self._on_decided = on_decided
         self._outstanding: Counter[bytes] = Counter()
-        self._changed = trio.Event()
+        self._decided = False
 
     def expect(self, node_id: bytes) -> None:
         """One more part is on its way to `node_id`."""
@@ -42,23 +52,21 @@ class AckTally:
             self.failed.add(node_id)
         elif self._outstanding[node_id] <= 0 and node_id not in self.failed:
             self.acked.add(node_id)
-        self._changed.set()
+        self.decide()
 
-    def reached(self, level: Level) -> bool:
-        return levels.satisfied(level, self.slots, self.acked, self.region)
+    def decide(self) -> None:
+        """Look whether there is a decision; called after each answer, and once when all have been asked."""
+        if not self._decided and (self.reached or self._hopeless):
+            self._decided = True
+            self._on_decided(self)
 
-    def hopeless(self, level: Level) -> bool:
-        return not levels.possible(level, self.slots, self.failed, self.region)
+    @property
+    def reached(self) -> bool:
+        """Whether the level is reached."""
+        return levels.satisfied(self.level, self.slots, self.acked, self.region)
 
-    async def wait_for(self, level: Level) -> bool:
-        """Wait until `level` is reached (True) or cannot be any more (False); the caller sets a deadline.
-
-        A level that cannot be reached is only given up when all who were asked have answered, so that what
-        the client is told of it, who has the record and who has not, is the truth.
-        """
-        while not self.reached(level):
-            if self.hopeless(level) and not any(self._outstanding.values()):
-                return False
-            self._changed = trio.Event()
-            await self._changed.wait()
-        return True
+    @property
+    def _hopeless(self) -> bool:
+        return not any(self._outstanding.values()) and not levels.possible(
+            self.level, self.slots, self.failed, self.region
+        )

@@ -59,6 +59,9 @@ STAMP_AHEAD_US: Final = 5 * 60 * 1_000_000
 STAMP_MAX: Final = 2**63 - 1
 RECORDS_IN_INTAKE: Final = 64 * KIB
 RECORDS_PER_PUT: Final = 256
+PASS_RECORDS: Final = 256  # a pass of puts with so many is full
+PASSES_UNDER_WAY: Final = 8
+PASS_MOMENT_S: Final = 0.002  # about a commit
 KEYS_PER_GET: Final = 256
 
 # Cells (wire): the CRDT's own bounds.
@@ -131,7 +134,7 @@ STORE_GROUP_JOBS: Final = 256
 STORE_GROUP_ROWS: Final = 4_096
 STORE_URGENT_JOBS: Final = 256
 STORE_GROUP_FAILURES: Final = 4
-STORE_INLINE_US: Final = 1_500
+STORE_INLINE_US: Final = 6_000
 STORE_MAX_READERS: Final = 512
 STORE_SCAN_ROWS: Final = 10_000
 STORE_BLOCK_PLAIN_CELLS: Final = 1_024  # a block with more has runs

@@ -8,7 +8,7 @@ replica can take answers `uncertain` with what is missing, never an error that l
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import trio
 from folkmoot.node.contracts import (
@@ -17,6 +17,7 @@ from folkmoot.node.contracts import (
     PeerUnreachable,
     Put,
     PutResult,
+    Settle,
     Topology,
     unpack_results,
 )
@@ -35,7 +36,7 @@ from folkmoot.protocol.errors import (
 )
 from folkmoot.protocol.ring import levels
 from folkmoot.protocol.ring.levels import Level
-from folkmoot.protocol.ring.ranges import RangeDescriptor
+from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
 
 # Errors of one replica after which another may still succeed.
 _TRY_ANOTHER = frozenset({BUSY, DISK_FULL, SHUTTING_DOWN, TIMEOUT, INTERNAL, STALE_TOPOLOGY})
@@ -47,15 +48,22 @@ _MAY_HAVE_KEPT = frozenset({TIMEOUT, INTERNAL})
 class _Attempt:
     """One record on its way to a replica that takes it."""
 
-    __slots__ = ("error", "owner", "put", "result", "tried", "unsure")
+    __slots__ = ("_settle", "error", "number", "owner", "put", "settled", "tried", "unsure")
 
-    def __init__(self, put: Put, owner: RangeDescriptor) -> None:
+    def __init__(self, number: int, put: Put, owner: RangeDescriptor, settle: Settle) -> None:
+        self.number = number
         self.put = put
         self.owner = owner
         self.tried: set[bytes] = set()
         self.error: WireError | None = None
         self.unsure = False
-        self.result: PutResult | None = None
+        self.settled = False
+        self._settle = settle
+
+    def settle(self, result: PutResult) -> None:
+        """This is what became of it."""
+        self.settled = True
+        self._settle(self.number, result)
 
 
 class Coordinator:
@@ -74,75 +82,86 @@ class Coordinator:
         self._peers = peers
         self._local = local
 
-    async def put(self, puts: Sequence[Put], level: Level) -> list[PutResult]:
-        """Bring each record to `level`.
+    async def put(self, puts: Sequence[Put], level: Level, settle: Settle) -> None:
+        """Bring each record to `level`; never raises for what the cluster's state causes.
 
         Args:
             puts: at most a few hundred, read, verified and judged.
             level: see the contract.
-
-        Returns:
-            One result a put, in order; never raises for what the cluster's state causes.
+            settle: told the result of each put as soon as it is known.
         """
-        attempts = [_Attempt(put, self._topology.where(put.key)) for put in puts]
-        waiting = attempts
-        while waiting:
-            await self._ask_all(self._choose(waiting), level)
-            waiting = [attempt for attempt in waiting if attempt.result is None]
-        return [attempt.result for attempt in attempts if attempt.result is not None]
+        await self._bring(
+            [_Attempt(number, put, self._topology.where(put.key), settle) for number, put in enumerate(puts)],
+            level,
+        )
 
-    def _choose(self, attempts: Sequence[_Attempt]) -> dict[bytes, list[_Attempt]]:
-        """Group by the next replica to ask; what has none left gets its result."""
-        groups: dict[bytes, list[_Attempt]] = {}
-        nearest: dict[int, list[bytes]] = {}
+    async def _bring(self, attempts: Sequence[_Attempt], level: Level) -> None:
+        """Ask one replica after another until every attempt is settled.
+
+        Those that went to different replicas do not wait for each other.
+        """
+        while attempts:
+            parts = self._parts(attempts)
+            if len(parts) == 1:
+                attempts = await self._ask(*parts[0], level)
+                continue
+            async with trio.open_nursery() as nursery:
+                for node_id, part in parts:
+                    nursery.start_soon(self._bring_part, node_id, part, level)
+            return
+
+    async def _bring_part(self, node_id: bytes, attempts: Sequence[_Attempt], level: Level) -> None:
+        await self._bring(await self._ask(node_id, attempts, level), level)
+
+    def _parts(self, attempts: Sequence[_Attempt]) -> list[tuple[bytes, Sequence[_Attempt]]]:
+        """The next replica of each attempt, with what it is asked at once; what has none left is settled.
+
+        What needs somebody who may not answer is asked for by itself: results come back together.
+        """
+        groups: dict[tuple[bytes, Sequence[Slot]], list[_Attempt]] = {}
+        ranked: dict[RangeDescriptor, list[bytes]] = {}
         for attempt in attempts:
             owner = attempt.owner
-            if owner.id not in nearest:
-                nearest[owner.id] = self._router.candidates(owner.slots)
-            chosen = next((node for node in nearest[owner.id] if node not in attempt.tried), None)
+            if owner not in ranked:
+                ranked[owner] = self._router.candidates(owner.slots)
+            chosen = next((node for node in ranked[owner] if node not in attempt.tried), None)
             if chosen is None:
-                attempt.result = _nobody(attempt)
-            else:
-                attempt.tried.add(chosen)
-                groups.setdefault(chosen, []).append(attempt)
-        return groups
-
-    async def _ask_all(self, groups: Mapping[bytes, list[_Attempt]], level: Level) -> None:
-        parts = [
+                attempt.settle(_nobody(attempt))
+                continue
+            attempt.tried.add(chosen)
+            apart = chosen != self._router.node_id and not self._router.all_alive(owner.slots)
+            groups.setdefault((chosen, owner.slots if apart else ()), []).append(attempt)
+        return [
             (node_id, part)
-            for node_id, attempts in groups.items()
-            for part in in_messages(attempts, lambda attempt: len(attempt.put.record.payload))
+            for (node_id, _), group in groups.items()
+            for part in in_messages(group, lambda attempt: len(attempt.put.record.payload))
         ]
-        if len(parts) == 1:
-            await self._ask(*parts[0], level)
-            return
-        async with trio.open_nursery() as nursery:
-            for node_id, part in parts:
-                nursery.start_soon(self._ask, node_id, part, level)
 
-    async def _ask(self, node_id: bytes, attempts: Sequence[_Attempt], level: Level) -> None:
-        """Ask one replica; what it could not take is left without a result."""
+    async def _ask(self, node_id: bytes, attempts: Sequence[_Attempt], level: Level) -> list[_Attempt]:
+        """Ask one replica; those it could not take, for another to take."""
+
+        def settle(number: int, result: PutResult) -> None:
+            attempts[number].settle(result)
+
         try:
             if node_id == self._router.node_id:
                 puts = [attempt.put for attempt in attempts]
-                results = await self._local.put(puts, level, self._router.region)
+                await self._local.put(puts, level, self._router.region, settle)
             else:
-                results = await self._call(node_id, attempts, level)
+                for number, result in enumerate(await self._call(node_id, attempts, level)):
+                    settle(number, result)
         except PeerUnreachable:
             for attempt in attempts:
                 attempt.unsure = True
-            return
         except WireError as error:
             if error.kind is STALE_TOPOLOGY:
                 await self._catch_up(node_id, attempts)
-            for attempt in attempts:
+            for attempt in _unsettled(attempts):
                 attempt.error = error
                 attempt.unsure |= error.kind in _MAY_HAVE_KEPT
                 if error.kind not in _TRY_ANOTHER:
-                    attempt.result = PutResult("refused", error=error.to_wire())
-            return
-        for attempt, result in zip(attempts, results, strict=True):
-            attempt.result = result
+                    attempt.settle(PutResult("refused", error=error.to_wire()))
+        return _unsettled(attempts)
 
     async def _catch_up(self, node_id: bytes, attempts: Sequence[_Attempt]) -> None:
         """Learn the newer topology; whoever is the range's replica now may be asked, again if need be."""
@@ -165,6 +184,10 @@ class Coordinator:
         }
         answer = await self._peers.call(node_id, "replica.put", params, limits.REQUEST_TIMEOUT_S)
         return unpack_results(answer, [attempt.owner for attempt in attempts], self._router.region)
+
+
+def _unsettled(attempts: Sequence[_Attempt]) -> list[_Attempt]:
+    return [attempt for attempt in attempts if not attempt.settled]
 
 
 def _nobody(attempt: _Attempt) -> PutResult:

@@ -1,4 +1,7 @@
-"""The intake takes a client's records through the gate and hands on what passes.
+"""The intake takes clients' records through the gate and hands on what passes.
+
+What all clients bring travels together, in passes (see `passes`): one look at all signatures, one commit,
+one message to each peer. Each request is answered by itself, as soon as its own records have their results.
 
 In order: form, time, key, signature, quota, policy. Each record has its own result; one bad record does not
 spoil the others. What the policy holds goes to its `held` cell, what it labels is accompanied by label
@@ -14,11 +17,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
+import trio
 from folkmoot.node.accounts import AccountKeys
-from folkmoot.node.contracts import Origin, Put, PutResult
-from folkmoot.node.environment import Environment
+from folkmoot.node.contracts import Put, PutRequest, PutResult, Settle
+from folkmoot.node.environment import Executor, WallClock
+from folkmoot.node.passes import Passes
+from folkmoot.node.rpc import wire_error
 from folkmoot.node.signatures import check_signatures
 from folkmoot.protocol import limits
 from folkmoot.protocol.bodies import post_time_ms
@@ -32,7 +38,8 @@ from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.token import Token
 
-BUSY_RETRY_MS = 100
+PUT: Final = "record.put"
+BUSY_RETRY_MS: Final = 100
 
 
 class Gate(Protocol):
@@ -55,7 +62,7 @@ class Gate(Protocol):
 class Coordination(Protocol):
     """Brings puts to their replicas."""
 
-    async def put(self, puts: Sequence[Put], level: Level) -> list[PutResult]: ...
+    async def put(self, puts: Sequence[Put], level: Level, settle: Settle) -> None: ...
 
 
 @dataclass(slots=True)
@@ -69,11 +76,31 @@ class _Entry:
     puts: list[int] = field(default_factory=list)
 
 
-class Intake:
-    """See the module.
+@dataclass(slots=True, eq=False)
+class _InWork:
+    """One request on its way through.
 
     Args:
-        environment: time and threads.
+        request: as it came.
+        entries: its records, read.
+        puts: what is stored of them, labels included.
+        results: of the puts, as they become known.
+        unsettled: how many results are to come.
+    """
+
+    request: PutRequest
+    entries: list[_Entry]
+    puts: list[Put] = field(default_factory=list)
+    results: list[PutResult | None] = field(default_factory=list)
+    unsettled: int = 0
+
+
+class Intake:
+    """See the module. `run` must be running.
+
+    Args:
+        wall: judges stamps.
+        executor: where signatures are verified.
         gate: quota and policy.
         coordination: where accepted records go.
         accounts: which keys may write.
@@ -83,61 +110,102 @@ class Intake:
 
     def __init__(
         self,
-        environment: Environment,
+        wall: WallClock,
+        executor: Executor,
         gate: Gate,
         coordination: Coordination,
         accounts: AccountKeys,
         service: KeyPair,
         now: Callable[[], float],
     ) -> None:
-        self._environment = environment
+        self._wall = wall
+        self._executor = executor
         self._gate = gate
         self._coordination = coordination
         self._accounts = accounts
         self._service = service
         self._now = now
         self._in_work = 0
+        self._passes: Passes[_InWork] = Passes(
+            self._carry,
+            lambda work: len(work.entries),
+            most=limits.PASS_RECORDS,
+            under_way_most=limits.PASSES_UNDER_WAY,
+            moment_s=limits.PASS_MOMENT_S,
+        )
 
-    async def put(self, raw: Sequence[Any], level: Level, token: Token, origin: Origin) -> dict[str, Any]:
-        """Take in records; the result of `record.put`.
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Carry what is submitted until cancelled."""
+        await self._passes.run(task_status)
 
-        Args:
-            raw: at most 256 `[payload, signature]` as decoded.
-            level: what to wait for.
-            token: what the client had seen; returned grown.
-            origin: who brings them.
+    def submit(self, request: PutRequest) -> None:
+        """Take in the records of one request; it is answered when each has its result.
 
         Raises:
             WireError: `busy`, when more than a bounded number of records are in work for all clients.
         """
-        if self._in_work + len(raw) > limits.RECORDS_IN_INTAKE:
+        if self._in_work + len(request.raw) > limits.RECORDS_IN_INTAKE:
             raise WireError(BUSY, "this node has too many records in work", retry_after_ms=BUSY_RETRY_MS)
-        self._in_work += len(raw)
-        try:
-            return await self._take_in(raw, level, token, origin)
-        finally:
-            self._in_work -= len(raw)
+        self._in_work += len(request.raw)
+        self._passes.submit(_InWork(request, self._read(request.raw)))
 
-    async def _take_in(
-        self, raw: Sequence[Any], level: Level, token: Token, origin: Origin
-    ) -> dict[str, Any]:
-        entries = self._read(raw)
-        await self._verify(entries)
-        self._judge(entries, origin)
-        results: list[PutResult] = []
+    async def _carry(self, works: list[_InWork]) -> None:
+        """Take the requests of one pass through; however that ends, each is answered."""
+        waiting = dict.fromkeys(works)
+
+        def finish(work: _InWork) -> None:
+            answer = self._result_of(work)
+            del waiting[work]
+            self._end(work, answer)
+
         try:
-            puts = self._puts(entries)
-            if puts:
-                results = await self._coordination.put(puts, level)
-        finally:
-            self._settle(entries, results, origin)
-        return {
-            "results": [self._to_wire(entry, results) for entry in entries],
-            "token": self._grow(token, puts, results).encode(),
-        }
+            await self._verify([entry for work in works for entry in work.entries])
+            for work in works:
+                self._judge(work)
+                work.puts = self._puts(work.entries)
+                work.results = [None] * len(work.puts)
+                work.unsettled = len(work.puts)
+                if not work.puts:
+                    finish(work)
+            await self._put(list(waiting), finish)
+        except Exception as error:
+            for work in waiting:
+                self._end(work, wire_error(error, PUT))
+
+    async def _put(self, works: Sequence[_InWork], finish: Callable[[_InWork], None]) -> None:
+        """Bring the puts to their levels; those of one level do not wait for those of another."""
+        by_level: dict[Level, list[_InWork]] = {}
+        for work in works:
+            by_level.setdefault(work.request.level, []).append(work)
+        if len(by_level) == 1:
+            await self._put_at(works[0].request.level, works, finish)
+            return
+        async with trio.open_nursery() as nursery:
+            for level, group in by_level.items():
+                nursery.start_soon(self._put_at, level, group, finish)
+
+    async def _put_at(
+        self, level: Level, works: Sequence[_InWork], finish: Callable[[_InWork], None]
+    ) -> None:
+        places = [(work, number) for work in works for number in range(len(work.puts))]
+
+        def settle(number: int, result: PutResult) -> None:
+            work, place = places[number]
+            work.results[place] = result
+            work.unsettled -= 1
+            if not work.unsettled:
+                finish(work)
+
+        await self._coordination.put([work.puts[place] for work, place in places], level, settle)
+
+    def _end(self, work: _InWork, answer: dict[str, Any] | WireError) -> None:
+        """Have accounts pay, let the records go, and answer."""
+        self._in_work -= len(work.entries)
+        self._settle(work)
+        work.request.answer(answer)
 
     def _read(self, raw: Sequence[Any]) -> list[_Entry]:
-        latest_us = self._environment.wall.now_us() + limits.STAMP_AHEAD_US
+        latest_us = self._wall.now_us() + limits.STAMP_AHEAD_US
         entries = []
         for value in raw:
             try:
@@ -157,13 +225,14 @@ class Intake:
 
     async def _verify(self, entries: Sequence[_Entry]) -> None:
         records = [entry.record for entry in entries if entry.record is not None and entry.error is None]
-        verdicts = iter(await check_signatures(records, self._environment.executor))
+        verdicts = iter(await check_signatures(records, self._executor))
         for entry in entries:
             if entry.record is not None and entry.error is None and not next(verdicts):
                 entry.error = WireError(BAD_SIGNATURE, "the signature does not fit payload and signer")
 
-    def _judge(self, entries: Sequence[_Entry], origin: Origin) -> None:
-        passing = [entry for entry in entries if entry.error is None]
+    def _judge(self, work: _InWork) -> None:
+        origin = work.request.origin
+        passing = [entry for entry in work.entries if entry.error is None]
         records = [entry.record for entry in passing if entry.record is not None]
         judged = self._gate.judge_batch(records, origin.exempt, origin.address, self._now())
         for entry, verdict in zip(passing, judged, strict=True):
@@ -188,14 +257,16 @@ class Intake:
                 puts.extend(Put(label) for label in self._labels(record, verdict))
         return puts
 
-    def _settle(self, entries: Sequence[_Entry], results: Sequence[PutResult], origin: Origin) -> None:
+    def _settle(self, work: _InWork) -> None:
         """Have accounts pay for what changed something; of what was broken off, nobody knows that it did."""
         records: list[Record] = []
         changed: list[bool] = []
-        for entry in entries:
+        for entry in work.entries:
             if entry.record is not None and entry.verdict is not None:
+                result = work.results[entry.puts[0]] if entry.puts else None
                 records.append(entry.record)
-                changed.append(bool(results) and results[entry.puts[0]].changed)
+                changed.append(result is not None and result.changed)
+        origin = work.request.origin
         self._gate.settle_batch(records, changed, origin.exempt, origin.address, self._now())
 
     def _labels(self, record: Record, verdict: Verdict) -> list[Record]:
@@ -225,33 +296,44 @@ class Intake:
             place=record.author,
         )
 
-    def _to_wire(self, entry: _Entry, results: Sequence[PutResult]) -> dict[str, Any]:
-        wire: dict[str, Any] = {"id": entry.id}
-        if entry.verdict is not None and entry.verdict.decisive is not None:
-            wire["verdict"] = entry.verdict.to_wire()
-        if entry.error is not None:
-            wire |= {"status": "refused", "achieved": None, "error": entry.error.to_wire()}
-            return wire
-        result = results[entry.puts[0]]
-        held = entry.verdict is not None and entry.verdict.action is Action.HOLD
-        wire["status"] = "held" if held and result.status in ("stored", "duplicate") else result.status
-        wire["achieved"] = None if result.coverage is None else result.coverage.achieved
-        if result.error is not None:
-            wire["error"] = dict(result.error)
-        return wire
+    def _result_of(self, work: _InWork) -> dict[str, Any]:
+        """The result of `record.put`."""
+        results = [result for result in work.results if result is not None]
+        assert len(results) == len(work.puts), "a request is answered when all its puts are settled"
+        return {
+            "results": [_to_wire(entry, results) for entry in work.entries],
+            "token": _grown(work.request.token, work.puts, results).encode(),
+        }
 
-    def _grow(self, token: Token, puts: Sequence[Put], results: Sequence[PutResult]) -> Token:
-        """Add what not every slot has confirmed, and forget what all have."""
-        unconfirmed: list[tuple[bytes, Clock]] = []
-        confirmed: list[tuple[bytes, Clock]] = []
-        for put, result in zip(puts, results, strict=True):
-            if result.status not in ("stored", "duplicate", "uncertain"):
-                continue
-            complete = result.coverage is not None and result.coverage.complete
-            (confirmed if complete else unconfirmed).append((put.key, {put.record.device: put.record.stamp}))
-        if confirmed and token.cells:
-            token = token.without(confirmed)
-        return token.join(Token.of(unconfirmed)) if unconfirmed else token
+
+def _to_wire(entry: _Entry, results: Sequence[PutResult]) -> dict[str, Any]:
+    wire: dict[str, Any] = {"id": entry.id}
+    if entry.verdict is not None and entry.verdict.decisive is not None:
+        wire["verdict"] = entry.verdict.to_wire()
+    if entry.error is not None:
+        wire |= {"status": "refused", "achieved": None, "error": entry.error.to_wire()}
+        return wire
+    result = results[entry.puts[0]]
+    held = entry.verdict is not None and entry.verdict.action is Action.HOLD
+    wire["status"] = "held" if held and result.status in ("stored", "duplicate") else result.status
+    wire["achieved"] = None if result.coverage is None else result.coverage.achieved
+    if result.error is not None:
+        wire["error"] = dict(result.error)
+    return wire
+
+
+def _grown(token: Token, puts: Sequence[Put], results: Sequence[PutResult]) -> Token:
+    """The token with what not every slot has confirmed, and without what all have."""
+    unconfirmed: list[tuple[bytes, Clock]] = []
+    confirmed: list[tuple[bytes, Clock]] = []
+    for put, result in zip(puts, results, strict=True):
+        if result.status not in ("stored", "duplicate", "uncertain"):
+            continue
+        complete = result.coverage is not None and result.coverage.complete
+        (confirmed if complete else unconfirmed).append((put.key, {put.record.device: put.record.stamp}))
+    if confirmed and token.cells:
+        token = token.without(confirmed)
+    return token.join(Token.of(unconfirmed)) if unconfirmed else token
 
 
 def _id_of(value: Any) -> bytes:

@@ -6,20 +6,27 @@ for good will; records are checked for form and signature all the same, because 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any, Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Protocol
 
-from folkmoot.node.contracts import CellBatch, LocalReplica, Put, Topology, pack_results
+import trio
+from folkmoot.node.contracts import CellBatch, LocalReplica, Put, PutResult, Topology, pack_results
 from folkmoot.node.environment import Executor
 from folkmoot.node.fitting import fitting
+from folkmoot.node.passes import Passes
+from folkmoot.node.rpc import wire_error
 from folkmoot.protocol import codec, limits
-from folkmoot.protocol.connection import Params
+from folkmoot.protocol.client.link import Link
+from folkmoot.protocol.connection import Params, Request
 from folkmoot.protocol.crdt.cell import digest_of
 from folkmoot.protocol.errors import BAD_SIGNATURE, STALE_TOPOLOGY, UNKNOWN_METHOD, WireError
 from folkmoot.protocol.key import kind_prefix
 from folkmoot.protocol.record import Record, signature_holds
 from folkmoot.protocol.ring.levels import parse_level
 from msgspec import Meta, Struct
+
+JOIN: Final = "replica.join"
 
 Claims = Annotated[list[tuple[int, int]], Meta(max_length=limits.MESSAGE_COLLECTION_ITEMS)]
 Key = Annotated[bytes, Meta(max_length=limits.STORE_KEY_BYTES)]
@@ -66,6 +73,15 @@ class ReplicaProfile(Struct):
     account: bytes
 
 
+@dataclass(slots=True, eq=False)
+class _Join:
+    """A `replica.join` that waits for its pass."""
+
+    link: Link
+    msgid: int
+    batch: CellBatch
+
+
 class EpochCheck(Protocol):
     """Refuses what was asked under other epochs than ours."""
 
@@ -73,7 +89,7 @@ class EpochCheck(Protocol):
 
 
 class PeerService:
-    """See the module.
+    """See the module. `run` must be running for cells to be joined.
 
     Args:
         replica: this node's own.
@@ -95,9 +111,16 @@ class PeerService:
         self._epochs = epochs
         self._topology = topology
         self._executor = executor
+        self._joins: Passes[_Join] = Passes(
+            self._join_all,
+            lambda join: len(join.batch.keys),
+            most=limits.REPLICATION_BATCH_CELLS,
+            under_way_most=limits.PASSES_UNDER_WAY,
+            moment_s=0.0,
+        )
         self._methods: dict[str, Callable[[bytes, Params], Awaitable[Any]]] = {
             "replica.put": self._put,
-            "replica.join": self._join,
+            JOIN: self._join,
             "replica.read": self._read,
             "replica.page": self._page,
             "replica.labels": self._labels,
@@ -122,6 +145,41 @@ class PeerService:
         await self._topology.refresh(node_id)
         return await handler(node_id, params)
 
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Join what peers send until cancelled."""
+        await self._joins.run(task_status)
+
+    def take_joins(self, link: Link, requests: list[Request]) -> list[Request]:
+        """Have the cells of all `replica.join` joined together with what other links bring; the rest.
+
+        What was sent under an epoch that is news here is left over too: it wants a task that catches up.
+        """
+        rest: list[Request] = []
+        for request in requests:
+            if request.method != JOIN:
+                rest.append(request)
+                continue
+            try:
+                self._joins.submit(_Join(link, request.msgid, self._batch_of(request.params)))
+            except WireError as error:
+                if _asker_is_ahead(error, request.params):
+                    rest.append(request)
+                else:
+                    link.refuse(request.msgid, error)
+        return rest
+
+    async def _join_all(self, joins: list[_Join]) -> None:
+        """One pass."""
+        try:
+            answers: Sequence[int | WireError] = await self._replica.join_all([join.batch for join in joins])
+        except Exception as error:
+            answers = [wire_error(error, JOIN)] * len(joins)
+        for join, answer in zip(joins, answers, strict=True):
+            if isinstance(answer, WireError):
+                join.link.refuse(join.msgid, answer)
+            else:
+                join.link.respond(join.msgid, {"changed": answer})
+
     async def _put(self, node_id: bytes, params: Params) -> dict[str, Any]:
         asked = codec.shaped(params, ReplicaPut, "replica.put")
         puts = [Put(Record(payload, signature), held) for held, payload, signature in asked.puts]
@@ -131,16 +189,25 @@ class PeerService:
             lambda: all(signature_holds(r.device, r.signature, r.payload) for r in records)
         ):
             raise WireError(BAD_SIGNATURE, "a coordinator passed on a record whose signature does not hold")
-        results = await self._replica.put(puts, parse_level(asked.level), asked.region)
-        return pack_results(results)
+        results: dict[int, PutResult] = {}
+        await self._replica.put(puts, parse_level(asked.level), asked.region, results.__setitem__)
+        return pack_results([results[number] for number in range(len(puts))])
 
     async def _join(self, node_id: bytes, params: Params) -> dict[str, Any]:
-        asked = codec.shaped(params, ReplicaJoin, "replica.join")
+        return {"changed": await self._replica.join(self._batch_of(params))}
+
+    def _batch_of(self, params: Params) -> CellBatch:
+        """What a `replica.join` brings.
+
+        Raises:
+            WireError: `bad_request`, `stale_topology`.
+        """
+        asked = codec.shaped(params, ReplicaJoin, JOIN)
         batch = CellBatch(
             dict(asked.ranges), [key for key, _ in asked.cells], [cell for _, cell in asked.cells]
         )
         self._epochs.check_epochs(batch.ranges, batch.keys)
-        return {"changed": await self._replica.join(batch)}
+        return batch
 
     async def _read(self, node_id: bytes, params: Params) -> dict[str, Any]:
         asked = codec.shaped(params, ReplicaRead, "replica.read")

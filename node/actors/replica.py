@@ -16,38 +16,29 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-import trio
 from folkmoot.node.commits import Commits
 from folkmoot.node.contracts import (
     CellBatch,
-    Coverage,
     Liveness,
     Put,
     PutResult,
     Replication,
+    Settle,
     Topology,
     nodes_of,
 )
 from folkmoot.node.environment import Executor, WallClock
 from folkmoot.node.signatures import check_signatures
-from folkmoot.node.tally import AckTally
+from folkmoot.node.spread import Spread
 from folkmoot.protocol import limits
 from folkmoot.protocol.crdt.cell import Cell
-from folkmoot.protocol.errors import (
-    BAD_REQUEST,
-    CONFLICT,
-    INTERNAL,
-    LEVEL_UNREACHABLE,
-    STALE_TOPOLOGY,
-    WireError,
-)
+from folkmoot.protocol.errors import BAD_REQUEST, BUSY, INTERNAL, STALE_TOPOLOGY, WireError
 from folkmoot.protocol.feed.pages import PackedPage, pack_item, pack_page, pack_plain_page
 from folkmoot.protocol.key import held_key, kind_prefix, prefix_end
-from folkmoot.protocol.ring import levels
 from folkmoot.protocol.ring.levels import Level
-from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
+from folkmoot.protocol.ring.ranges import RangeDescriptor
 from folkmoot.storage.errors import StorageError
-from folkmoot.storage.transaction import Admission, WriteTransaction
+from folkmoot.storage.transaction import Admission, PutOutcome, PutStatus, WriteTransaction
 
 log = logging.getLogger(__name__)
 
@@ -120,13 +111,14 @@ class Replica:
     def statistics(self) -> ReplicaStatistics:
         return ReplicaStatistics(self._puts, self._joins, self._changed)
 
-    async def put(self, puts: Sequence[Put], level: Level, region: str) -> list[PutResult]:
+    async def put(self, puts: Sequence[Put], level: Level, region: str, settle: Settle) -> None:
         """Join verified records here, then bring their cells to `level`.
 
         Args:
-            puts: at most 256 whose ranges this node holds a slot of.
+            puts: at most a few hundred whose ranges this node holds a slot of.
             level: see the contract.
             region: the coordinator's, for `local_quorum`.
+            settle: told the result of each put as soon as it is known.
 
         Raises:
             WireError: `disk_full`, `busy`; nothing was kept.
@@ -134,24 +126,21 @@ class Replica:
         owners = [self._topology.where(put.key) for put in puts]
         absent = {
             node
-            for owner in owners
-            for node in nodes_of(owner.slots)
+            for slots in {owner.slots for owner in owners}
+            for node in nodes_of(slots)
             if node != self._node_id and not self._liveness.reachable(node)
         }
         outcomes = await self._commit(self._put_job(puts, owners, absent), Admission.CLIENT_PUT, len(puts))
         self._puts += len(puts)
-        tallies, late = self._spread(puts, owners, outcomes, absent, region)
-        with trio.move_on_after(limits.REQUEST_TIMEOUT_S / 2):
-            async with trio.open_nursery() as nursery:
-                for node, part, tally in late:
-                    nursery.start_soon(self._replication.offer_late, node, part, tally)
-                for tally in tallies.values():
-                    await tally.wait_for(level)
-        told = {slots: _Told(tally, level) for slots, tally in tallies.items()}
-        by_range = {
-            owner.id: told.get(owner.slots) for owner in {owner.id: owner for owner in owners}.values()
-        }
-        return [_result(outcome, by_range[owner.id]) for outcome, owner in zip(outcomes, owners, strict=True)]
+        spread = Spread(self._node_id, level, region, absent, self._replication)
+        for number, (put, owner, outcome) in enumerate(zip(puts, owners, outcomes, strict=True)):
+            if isinstance(outcome, WireError):
+                settle(number, PutResult("refused", error=outcome.to_wire()))
+                continue
+            status, changed = outcome.status, outcome.changed
+            spread.add(number, put.key, outcome.cell, owner, status=status.value, changed=changed)
+            self._changed += status is not PutStatus.DUPLICATE
+        await spread.carry(settle)
 
     async def _commit(self, job: Callable[[WriteTransaction], T], admission: Admission, rows: int) -> T:
         """Commit, and say what the store could not do in the words of the contract."""
@@ -160,21 +149,21 @@ class Replica:
 
     def _put_job(
         self, puts: Sequence[Put], owners: Sequence[RangeDescriptor], absent: set[bytes]
-    ) -> Callable[[WriteTransaction], list[_Outcome]]:
+    ) -> Callable[[WriteTransaction], list[PutOutcome | WireError]]:
+        """Puts every record into its cell, and leaves hints for who is absent."""
         now_us = self._wall.now_us()
 
-        def job(transaction: WriteTransaction) -> list[_Outcome]:
-            outcomes: list[_Outcome] = []
+        def job(transaction: WriteTransaction) -> list[PutOutcome | WireError]:
+            outcomes: list[PutOutcome | WireError] = []
             for put, owner in zip(puts, owners, strict=True):
                 try:
-                    outcome = transaction.put_record(put.record, held=put.held)
+                    outcomes.append(transaction.put_record(put.record, held=put.held))
                 except WireError as error:
-                    outcomes.append(_Outcome("refused", b"", error))
+                    outcomes.append(error)
                     continue
                 except StorageError as error:
-                    outcomes.append(_Outcome("refused", b"", error.to_wire_error()))
+                    outcomes.append(error.to_wire_error())
                     continue
-                outcomes.append(_Outcome(outcome.status.value, outcome.cell, changed=outcome.changed))
                 if absent:
                     for node in nodes_of(owner.slots):
                         if node in absent:
@@ -183,43 +172,6 @@ class Replica:
 
         return job
 
-    def _spread(
-        self,
-        puts: Sequence[Put],
-        owners: Sequence[RangeDescriptor],
-        outcomes: Sequence[_Outcome],
-        absent: set[bytes],
-        region: str,
-    ) -> tuple[dict[tuple[Slot, ...], AckTally], list[tuple[bytes, CellBatch, AckTally]]]:
-        """Offer the changed cells to the other slots.
-
-        Returns:
-            One tally for all ranges with the same slots; and what a peer had no room for yet.
-        """
-        by_range: dict[int, CellBatch] = {}
-        batches: dict[tuple[Slot, ...], CellBatch] = {}
-        for put, owner, outcome in zip(puts, owners, outcomes, strict=True):
-            if outcome.error is not None:
-                continue
-            batch = by_range.get(owner.id)
-            if batch is None:
-                batch = by_range[owner.id] = batches.setdefault(owner.slots, CellBatch({}))
-                batch.ranges[owner.id] = owner.epoch
-            batch.keys.append(put.key)
-            batch.cells.append(outcome.cell)
-            self._changed += outcome.status != "duplicate"
-        tallies: dict[tuple[Slot, ...], AckTally] = {}
-        late: list[tuple[bytes, CellBatch, AckTally]] = []
-        for slots, batch in batches.items():
-            tally = tallies[slots] = AckTally(slots, region)
-            tally.acked.add(self._node_id)
-            tally.failed |= absent
-            for node in nodes_of(slots):
-                if node != self._node_id and node not in absent:
-                    parts = self._replication.offer(node, batch, tally)
-                    late.extend((node, part, tally) for part in parts)
-        return tallies, late
-
     async def join(self, batch: CellBatch) -> int:
         """Join cells that another replica sent, and make them durable.
 
@@ -227,27 +179,71 @@ class Replica:
             How many cells changed.
 
         Raises:
-            WireError: `bad_request` or `bad_signature` when a cell
-                is not what it should be (nothing of the batch is kept then).
+            WireError: as `join_all` answers.
         """
-        cells = [Cell.decode(data) for data in batch.cells]
-        for key, cell in zip(batch.keys, cells, strict=True):
-            if key not in (cell.key, held_key(cell.key)):
-                raise WireError(BAD_REQUEST, "a cell was sent under another cell's key")
-        records = [record for cell in cells for record in cell.records()]
-        if not all(await check_signatures(records, self._executor)):
-            raise WireError(BAD_REQUEST, "a cell holds a record whose signature does not hold")
+        [answer] = await self.join_all([batch])
+        if isinstance(answer, WireError):
+            raise answer
+        return answer
 
-        def job(transaction: WriteTransaction) -> int:
-            changed = 0
-            for key, cell in zip(batch.keys, cells, strict=True):
-                changed += transaction.join_cell(key, cell).changed
-            return changed
+    async def join_all(self, batches: Sequence[CellBatch]) -> list[int | WireError]:
+        """Join what several messages brought: one look at their signatures, one commit.
 
-        changed = await self._commit(job, Admission.PEER_JOIN, len(cells))
-        self._joins += len(cells)
-        self._changed += changed
-        return changed
+        Returns:
+            For each batch how many of its cells changed, or why nothing of it was kept: `bad_request` when
+            a cell is not what it should be, or what the store could not do.
+        """
+        answers: list[int | WireError] = [0] * len(batches)
+        read: dict[int, list[Cell]] = {}
+        for number, batch in enumerate(batches):
+            try:
+                read[number] = _read(batch)
+            except WireError as error:
+                answers[number] = error
+        for number in await self._forged(read):
+            del read[number]
+            answers[number] = WireError(BAD_REQUEST, "a cell holds a record whose signature does not hold")
+        try:
+            changes = await self._join([(batches[number], cells) for number, cells in read.items()])
+        except WireError as error:
+            if len(batches) > 1 and error.kind is not BUSY:  # one of them, and the others shall not suffer
+                return [(await self.join_all([batch]))[0] for batch in batches]
+            changes = [error] * len(read)
+        for number, change in zip(read, changes, strict=True):
+            answers[number] = change
+        return answers
+
+    async def _forged(self, read: Mapping[int, Sequence[Cell]]) -> list[int]:
+        """The numbers of those batches in which a signature does not hold."""
+        records = [
+            (number, record) for number, cells in read.items() for cell in cells for record in cell.records()
+        ]
+        hold = await check_signatures([record for _, record in records], self._executor)
+        return sorted({number for (number, _), holds in zip(records, hold, strict=True) if not holds})
+
+    async def _join(self, joins: Sequence[tuple[CellBatch, Sequence[Cell]]]) -> Sequence[int | WireError]:
+        """Commit verified cells; of each batch, how many changed.
+
+        Raises:
+            WireError: nothing was kept.
+        """
+        if not joins:
+            return []
+
+        def job(transaction: WriteTransaction) -> list[int]:
+            return [
+                sum(
+                    transaction.join_cell(key, cell).changed
+                    for key, cell in zip(batch.keys, cells, strict=True)
+                )
+                for batch, cells in joins
+            ]
+
+        count = sum(len(cells) for _, cells in joins)
+        changes = await self._commit(job, Admission.PEER_JOIN, count)
+        self._joins += count
+        self._changed += sum(changes)
+        return changes
 
     @_told_in_the_contract()
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
@@ -305,14 +301,6 @@ class Replica:
                 raise stale(owner)
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    status: str
-    cell: bytes
-    error: WireError | None = None
-    changed: bool = False
-
-
 def stale(owner: RangeDescriptor) -> WireError:
     """The answer to a request under another epoch: ours, so that the older side can catch up."""
     return WireError(
@@ -323,37 +311,14 @@ def stale(owner: RangeDescriptor) -> WireError:
     )
 
 
-def _result(outcome: _Outcome, told: _Told | None) -> PutResult:
-    if outcome.error is not None:
-        return PutResult("refused", error=outcome.error.to_wire())
-    assert told is not None, "what is kept has been told of"
-    return told.of(outcome.status, outcome.changed)
+def _read(batch: CellBatch) -> list[Cell]:
+    """The cells of a batch.
 
-
-class _Told:
-    """What a client is told of the records of one tally, worked out once."""
-
-    def __init__(self, tally: AckTally, level: Level) -> None:
-        self.coverage = Coverage(tally.slots, frozenset(tally.acked), tally.region)
-        self._missed = None if tally.reached(level) else _missed(tally, level).to_wire()
-
-    def of(self, status: str, changed: bool) -> PutResult:
-        if status == "absorbed":
-            gone = WireError(CONFLICT, "this post was deleted by its author; a deletion is final")
-            return PutResult("refused", self.coverage, gone.to_wire(), changed)
-        if self._missed is not None:
-            return PutResult("uncertain", self.coverage, self._missed, changed)
-        return PutResult(status, self.coverage, changed=changed)
-
-
-def _missed(tally: AckTally, level: Level) -> WireError:
-    acks = len(tally.acked)
-    return WireError(
-        LEVEL_UNREACHABLE,
-        f"kept on {acks} of {len(tally.slots)} slots, less than {level}; send the same bytes again",
-        retry_after_ms=1000,
-        details={
-            "achieved": levels.achieved(tally.slots, tally.acked, tally.region),
-            "missing": levels.missing(level, tally.slots, tally.acked, tally.region),
-        },
-    )
+    Raises:
+        WireError: `bad_request`, when one is malformed or stands under another's key.
+    """
+    cells = [Cell.decode(data) for data in batch.cells]
+    for key, cell in zip(batch.keys, cells, strict=True):
+        if key not in (cell.key, held_key(cell.key)):
+            raise WireError(BAD_REQUEST, "a cell was sent under another cell's key")
+    return cells

@@ -1,8 +1,8 @@
 """A session is one client's connection: it opens with `hello`, may prove who it is, and asks.
 
-What arrived together is handled together: every `record.put` of one read of the socket with the same level
-and token is one pass through the gate and one group of the store, however many messages it came in. Other
-methods run as a task each. The link bounds what is in flight; more than that it answers `busy`.
+A `record.put` is handed to the intake, which carries the puts of all sessions together; some reads are
+answered at once. Other methods run as a task each. The link bounds what is in flight; more than that it
+answers `busy`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import trio
-from folkmoot.node.contracts import Origin
+from folkmoot.node.contracts import Origin, PutRequest
 from folkmoot.node.rpc import Packed, TaskServer, wire_error
 from folkmoot.node.transport.interface import Accepted
 from folkmoot.protocol import codec, limits
@@ -22,11 +22,13 @@ from folkmoot.protocol.client.output_budget import OutputBudget
 from folkmoot.protocol.connection import Params, Request
 from folkmoot.protocol.errors import BAD_REQUEST, SHUTTING_DOWN, UNKNOWN_METHOD, WireError
 from folkmoot.protocol.messages import RecordPut
-from folkmoot.protocol.ring.levels import Level, parse_level
+from folkmoot.protocol.ring.levels import parse_level
 from folkmoot.protocol.token import Token
 
 PUT = "record.put"
 HELLO = "hello"
+
+_NO_TOKEN: Final = Token()
 
 
 @dataclass(slots=True)
@@ -67,7 +69,7 @@ Method = Callable[[Asker, Params], Awaitable[Any]]
 class PutIntake(Protocol):
     """Takes in records; see `intake`."""
 
-    async def put(self, raw: list[Any], level: Level, token: Token, origin: Origin) -> dict[str, Any]: ...
+    def submit(self, request: PutRequest) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +144,6 @@ class Sessions:
             link.leave(WireError(SHUTTING_DOWN, "this node is shutting down", retry_after_ms=1000))
 
 
-@dataclass(slots=True)
-class _PutGroup:
-    """Puts of one read that share level and token."""
-
-    messages: list[tuple[int, int]] = field(default_factory=list)
-    records: list[Any] = field(default_factory=list)
-
-
 class _Session:
     def __init__(self, asker: Asker, offer: Offer, nursery: trio.Nursery) -> None:
         self._asker = asker
@@ -160,28 +154,13 @@ class _Session:
     def on_requests(self, link: Link, requests: list[Request]) -> None:
         """Answer or start answering everything one read brought."""
         self._asker.expire(self._offer.now_ms())
-        groups: dict[tuple[str, bytes], _PutGroup] = {}
         for request in requests:
             if request.method == HELLO:
                 self._open(link, request)
-                continue
-            if request.method != PUT or not self._asker.opened:
-                if not self._answer_now(link, request):
-                    self._nursery.start_soon(self._tasks.answer, link, request)
-                continue
-            try:
-                put = codec.shaped(request.params, RecordPut, PUT)
-            except WireError as error:
-                link.refuse(request.msgid, error)
-                continue
-            group = groups.setdefault((put.level, put.token or b""), _PutGroup())
-            if group.records and len(group.records) + len(put.records) > 2 * limits.RECORDS_PER_PUT:
-                self._start(link, put.level, put.token or b"", group)
-                group = groups[put.level, put.token or b""] = _PutGroup()
-            group.messages.append((request.msgid, len(put.records)))
-            group.records.extend(put.records)
-        for (level, token), group in groups.items():
-            self._start(link, level, token, group)
+            elif request.method == PUT and self._asker.opened:
+                self._put(link, request)
+            elif not self._answer_now(link, request):
+                self._nursery.start_soon(self._tasks.answer, link, request)
 
     def _answer_now(self, link: Link, request: Request) -> bool:
         """Answer without a task where that is possible."""
@@ -208,26 +187,23 @@ class _Session:
             self._asker.opened = True
             link.respond(request.msgid, result)
 
-    def _start(self, link: Link, level: str, token: bytes, group: _PutGroup) -> None:
-        self._nursery.start_soon(self._put, link, level, token, group)
+    def _put(self, link: Link, request: Request) -> None:
+        """Hand a put to the intake, which answers when it has its result."""
 
-    async def _put(self, link: Link, level: str, token_bytes: bytes, group: _PutGroup) -> None:
+        def answer(answer: dict[str, Any] | WireError) -> None:
+            if isinstance(answer, WireError):
+                link.refuse(request.msgid, answer)
+            else:
+                link.respond(request.msgid, answer)
+
         try:
-            token = Token.decode(token_bytes) if token_bytes else Token()
-            answer = await self._offer.intake.put(
-                group.records, parse_level(level), token, self._asker.origin
+            put = codec.shaped(request.params, RecordPut, PUT)
+            token = Token.decode(put.token) if put.token else _NO_TOKEN
+            self._offer.intake.submit(
+                PutRequest(put.records, parse_level(put.level), token, self._asker.origin, answer)
             )
-        except Exception as error:
-            refusal = wire_error(error, PUT)
-            for msgid, _ in group.messages:
-                link.refuse(msgid, refusal)
-            return
-        start = 0
-        for msgid, count in group.messages:
-            link.respond(
-                msgid, {"results": answer["results"][start : start + count], "token": answer["token"]}
-            )
-            start += count
+        except WireError as error:
+            link.refuse(request.msgid, error)
 
     async def _handle(self, link: Link, method: str, params: Params) -> Any:
         if not self._asker.opened:

@@ -1,0 +1,156 @@
+"""The spread: what one pass of puts changed here, on its way to the other slots.
+
+Records whose ranges have the same slots share one batch and one tally, whatever brought them; the batches
+know nothing of each other. So a slot that is slow to answer holds up those who need it, and nobody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+import trio
+from folkmoot.node.contracts import CellBatch, Coverage, PutResult, Replication, Settle, nodes_of
+from folkmoot.node.tally import AckTally
+from folkmoot.protocol import limits
+from folkmoot.protocol.errors import CONFLICT, LEVEL_UNREACHABLE, WireError
+from folkmoot.protocol.ring import levels
+from folkmoot.protocol.ring.levels import Level
+from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
+
+
+class _Member(NamedTuple):
+    """A record of a share: its number among the puts, and what became of it on this node."""
+
+    number: int
+    status: str
+    changed: bool
+
+
+class _Share:
+    """What goes to the same slots."""
+
+    __slots__ = ("batch", "members", "tally")
+
+    def __init__(self, tally: AckTally) -> None:
+        self.tally = tally
+        self.batch = CellBatch({})
+        self.members: list[_Member] = []
+
+    def tell(self, settle: Settle) -> None:
+        """Give each record its result, by who has acknowledged by now."""
+        tally = self.tally
+        coverage = Coverage(tally.slots, frozenset(tally.acked), tally.region)
+        missed = None if tally.reached else _missed(tally).to_wire()
+        for number, status, changed in self.members:
+            if status == "absorbed":
+                gone = WireError(CONFLICT, "this post was deleted by its author; a deletion is final")
+                settle(number, PutResult("refused", coverage, gone.to_wire(), changed))
+            elif missed is not None:
+                settle(number, PutResult("uncertain", coverage, missed, changed))
+            else:
+                settle(number, PutResult(status, coverage, changed=changed))
+
+
+class Spread:
+    """See the module.
+
+    Args:
+        node_id: this node's, which has everything already.
+        level: what the puts wait for.
+        region: the coordinator's, for `local_quorum`.
+        absent: the nodes that are not to be reached and have their hints.
+        replication: carries batches.
+    """
+
+    def __init__(
+        self,
+        node_id: bytes,
+        level: Level,
+        region: str,
+        absent: Collection[bytes],
+        replication: Replication,
+    ) -> None:
+        self._node_id = node_id
+        self._level = level
+        self._region = region
+        self._absent = absent
+        self._replication = replication
+        self._shares: dict[tuple[Slot, ...], _Share] = {}
+        self._decided: list[AckTally] = []
+        self._decision = trio.Event()
+
+    def add(
+        self, number: int, key: bytes, cell: bytes, owner: RangeDescriptor, *, status: str, changed: bool
+    ) -> None:
+        """One record that this node has.
+
+        Args:
+            number: by which its result is settled.
+            key, cell: where it is now, with everything beside it.
+            owner: the range of `key`.
+            status: what became of it: `stored`, `duplicate` or `absorbed`.
+            changed: whether the cell is another than before.
+        """
+        share = self._shares.get(owner.slots)
+        if share is None:
+            tally = AckTally(owner.slots, self._region, self._level, self._on_decided)
+            share = self._shares[owner.slots] = _Share(tally)
+        share.members.append(_Member(number, status, changed))
+        share.batch.ranges[owner.id] = owner.epoch
+        share.batch.keys.append(key)
+        share.batch.cells.append(cell)
+
+    async def carry(self, settle: Settle) -> None:
+        """Bring everything to the level, and settle each share as soon as it is decided.
+
+        What is undecided after half of a request's time is settled as it stands then.
+        """
+        late = self._offer()
+        with trio.move_on_after(limits.REQUEST_TIMEOUT_S / 2):
+            async with trio.open_nursery() as nursery:
+                for node, part, tally in late:
+                    nursery.start_soon(self._replication.offer_late, node, part, tally)
+                while self._shares:
+                    await self._decision.wait()
+                    self._settle_decided(settle)
+        for share in self._shares.values():
+            share.tell(settle)
+
+    def _offer(self) -> list[tuple[bytes, CellBatch, AckTally]]:
+        """Offer each batch to its other slots; the parts that a peer had no room for yet."""
+        late: list[tuple[bytes, CellBatch, AckTally]] = []
+        for slots, share in self._shares.items():
+            tally = share.tally
+            tally.acked.add(self._node_id)
+            for node in nodes_of(slots):
+                if node in self._absent:
+                    tally.failed.add(node)
+                elif node != self._node_id:
+                    parts = self._replication.offer(node, share.batch, tally)
+                    late.extend((node, part, tally) for part in parts)
+            tally.decide()
+        return late
+
+    def _on_decided(self, tally: AckTally) -> None:
+        self._decided.append(tally)
+        self._decision.set()
+
+    def _settle_decided(self, settle: Settle) -> None:
+        decided, self._decided = self._decided, []
+        self._decision = trio.Event()
+        for tally in decided:
+            self._shares.pop(tally.slots).tell(settle)
+
+
+def _missed(tally: AckTally) -> WireError:
+    acks = len(tally.acked)
+    return WireError(
+        LEVEL_UNREACHABLE,
+        f"kept on {acks} of {len(tally.slots)} slots, less than {tally.level}; send the same bytes again",
+        retry_after_ms=1000,
+        details={
+            "achieved": levels.achieved(tally.slots, tally.acked, tally.region),
+            "missing": levels.missing(tally.level, tally.slots, tally.acked, tally.region),
+        },
+    )
