@@ -1,4 +1,4 @@
-"""Passes: at once when nothing is under way, together when something is, and never late by more than a moment."""
+"""Passes: at once when nothing is under way, else together, and never late by more than a moment."""
 
 from __future__ import annotations
 

@@ -1,0 +1,91 @@
+"""What stands in for the world around one actor: topologies, liveness, and peers that answer as told."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+import trio
+from folkmoot.protocol.key import lane_of
+from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
+
+T = TypeVar("T")
+
+
+class InlineExecutor:
+    """Runs work where it stands, a turn later."""
+
+    async def run(self, work: Callable[[], T]) -> T:
+        await trio.lowlevel.checkpoint()
+        return work()
+
+
+class Lanes:
+    """A topology in which each lane of the key space is a range.
+
+    Args:
+        nodes_of_lane: the nodes of a lane, in slot order.
+
+    Attributes:
+        refreshed: who was asked for newer descriptors.
+    """
+
+    def __init__(self, nodes_of_lane: Callable[[int], tuple[bytes, ...]]) -> None:
+        self._nodes_of_lane = nodes_of_lane
+        self.epoch = 1
+        self.refreshed: list[bytes] = []
+
+    def where(self, key: bytes) -> RangeDescriptor:
+        lane = lane_of(key)
+        slots = tuple(Slot("eu", (node,)) for node in self._nodes_of_lane(lane))
+        return RangeDescriptor(lane, self.epoch, b"", b"", slots)
+
+    def region_of(self, node_id: bytes) -> str:
+        return "eu"
+
+    async def refresh(self, node_id: bytes) -> None:
+        self.refreshed.append(node_id)
+        self.epoch += 1
+
+
+class Everybody:
+    """A liveness by which all are alive but some.
+
+    Args:
+        gone: not to be reached.
+        suspected: reachable, but suspected.
+    """
+
+    def __init__(
+        self, gone: frozenset[bytes] = frozenset(), suspected: frozenset[bytes] = frozenset()
+    ) -> None:
+        self.gone = gone
+        self.suspected = suspected
+
+    def reachable(self, node_id: bytes) -> bool:
+        return node_id not in self.gone
+
+    def alive(self, node_id: bytes) -> bool:
+        return node_id not in self.gone | self.suspected
+
+
+Answer = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
+
+
+class ScriptedPeers:
+    """Peers whose answers a test gives.
+
+    Args:
+        answers: by node id, given method and params.
+
+    Attributes:
+        calls: (node id, method) of everything asked, in order.
+    """
+
+    def __init__(self, answers: Mapping[bytes, Answer]) -> None:
+        self._answers = answers
+        self.calls: list[tuple[bytes, str]] = []
+
+    async def call(self, node_id: bytes, method: str, params: Mapping[str, Any], timeout_s: float) -> Any:
+        self.calls.append((node_id, method))
+        return await self._answers[node_id](method, params)

@@ -1,0 +1,216 @@
+"""The coordinator: whom it asks, what it makes of each refusal, and who waits for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from folkmoot.node.actors.coordinator import Coordinator
+from folkmoot.node.contracts import CellBatch, Coverage, PeerUnreachable, Put, PutResult, Settle
+from folkmoot.node.routing import Router
+from folkmoot.protocol import errors
+from folkmoot.protocol.errors import ErrorKind, WireError
+from folkmoot.protocol.feed.pages import PackedPage
+from folkmoot.protocol.key import lane_of
+from folkmoot.protocol.ring.levels import Level
+
+from tests.node.doubles import Answer, Everybody, Lanes, ScriptedPeers
+from tests.node.people import Author
+
+HERE, FIRST, SECOND = (bytes((number,)) * 16 for number in (1, 2, 3))
+
+
+class Unasked:
+    """This node's replica in a cluster in which it has no slot."""
+
+    async def put(self, puts: Sequence[Put], level: Level, region: str, settle: Settle) -> None:
+        raise AssertionError("this node has no slot")
+
+    async def join(self, batch: CellBatch) -> int:
+        raise NotImplementedError
+
+    async def join_all(self, batches: Sequence[CellBatch]) -> list[int | WireError]:
+        raise NotImplementedError
+
+    def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        raise NotImplementedError
+
+    def labels(self, key: bytes) -> list[bytes]:
+        raise NotImplementedError
+
+    def profile(self, account: bytes) -> list[bytes]:
+        raise NotImplementedError
+
+    def page(self, place: bytes, before: bytes | None, limit: int) -> PackedPage:
+        raise NotImplementedError
+
+
+class OwnReplica(Unasked):
+    """This node's replica: it keeps everything."""
+
+    async def put(self, puts: Sequence[Put], level: Level, region: str, settle: Settle) -> None:
+        for number in range(len(puts)):
+            settle(number, PutResult("stored", Coverage((), frozenset({HERE}), region), changed=True))
+
+
+def kept_by(*nodes: bytes) -> Answer:
+    async def answer(method: str, params: Mapping[str, Any]) -> Any:
+        return {"coverages": [list(nodes)], "results": [["stored", 0, None, True]] * len(params["puts"])}
+
+    return answer
+
+
+def fails(error: Exception) -> Answer:
+    async def answer(method: str, params: Mapping[str, Any]) -> Any:
+        raise error
+
+    return answer
+
+
+def held(until: trio.Event, then: Answer) -> Answer:
+    async def answer(method: str, params: Mapping[str, Any]) -> Any:
+        await until.wait()
+        return await then(method, params)
+
+    return answer
+
+
+def coordinator(
+    answers: Mapping[bytes, Answer], topology: Lanes, liveness: Everybody | None = None
+) -> tuple[Coordinator, ScriptedPeers]:
+    peers = ScriptedPeers(answers)
+    router = Router(HERE, "eu", topology, liveness or Everybody())
+    return Coordinator(router, topology, peers, OwnReplica()), peers
+
+
+def everywhere(lane: int) -> tuple[bytes, ...]:
+    return (FIRST, SECOND)
+
+
+async def outcome(
+    answers: Mapping[bytes, Answer], topology: Lanes | None = None
+) -> tuple[PutResult, list[bytes]]:
+    """What becomes of one post, and who was asked."""
+    asked, peers = coordinator(answers, topology or Lanes(everywhere))
+    results: dict[int, PutResult] = {}
+    await asked.put([Put(Author(1).post())], "one", results.__setitem__)
+    return results[0], [node_id for node_id, _ in peers.calls]
+
+
+async def test_the_first_that_takes_it_is_enough() -> None:
+    result, asked = await outcome({FIRST: kept_by(FIRST), SECOND: kept_by(SECOND)})
+    assert (result.status, asked) == ("stored", [FIRST])
+    assert result.coverage is not None and result.coverage.acks == {FIRST}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PeerUnreachable("it went away"),
+        *(WireError(kind, "not now") for kind in (errors.BUSY, errors.DISK_FULL, errors.SHUTTING_DOWN)),
+        *(WireError(kind, "who knows") for kind in (errors.TIMEOUT, errors.INTERNAL)),
+    ],
+    ids=repr,
+)
+async def test_one_that_cannot_is_passed_over(error: Exception) -> None:
+    result, asked = await outcome({FIRST: fails(error), SECOND: kept_by(SECOND)})
+    assert (result.status, asked) == ("stored", [FIRST, SECOND])
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        (errors.BUSY, "refused"),
+        (errors.DISK_FULL, "refused"),
+        (errors.SHUTTING_DOWN, "refused"),
+        (errors.TIMEOUT, "uncertain"),
+        (errors.INTERNAL, "uncertain"),
+    ],
+    ids=str,
+)
+async def test_what_nobody_took_is_refused_only_when_that_is_certain(kind: ErrorKind, status: str) -> None:
+    refusal = fails(WireError(kind, "no"))
+    result, asked = await outcome({FIRST: refusal, SECOND: refusal})
+    assert (result.status, asked) == (status, [FIRST, SECOND])
+    assert result.error is not None
+    assert result.error["name"] == (kind.name if status == "refused" else "level_unreachable")
+
+
+async def test_one_doubt_makes_it_uncertain() -> None:
+    """The first may have kept it, whatever the second says."""
+    answers = {FIRST: fails(PeerUnreachable("gone")), SECOND: fails(WireError(errors.BUSY, "no"))}
+    result, _ = await outcome(answers)
+    assert result.status == "uncertain"
+
+
+async def test_a_record_that_is_wrong_is_not_carried_on() -> None:
+    result, asked = await outcome({FIRST: fails(WireError(errors.BAD_SIGNATURE, "forged"))})
+    assert (result.status, asked) == ("refused", [FIRST])
+
+
+async def test_a_stale_epoch_is_caught_up_with_and_asked_again() -> None:
+    topology = Lanes(everywhere)
+    stale = WireError(errors.STALE_TOPOLOGY, "older than mine")
+    epochs: list[Any] = []
+
+    async def answer(method: str, params: Mapping[str, Any]) -> Any:
+        epochs.append(params["ranges"][0][1])
+        if len(epochs) == 1:
+            raise stale
+        return await kept_by(FIRST)(method, params)
+
+    result, asked = await outcome({FIRST: answer}, topology)
+    assert (result.status, asked, epochs) == ("stored", [FIRST, FIRST], [1, 2])
+    assert topology.refreshed == [FIRST]
+
+
+def authors_of(first: int, second: int) -> tuple[Author, Author]:
+    """An author of a lane with this remainder by two, and one of a lane with that."""
+
+    def one(remainder: int, start: int) -> Author:
+        return next(
+            author
+            for author in map(Author, range(start, start + 99))
+            if lane_of(author.post().key) % 2 == remainder
+        )
+
+    return one(first, 1), one(second, 200)
+
+
+async def test_those_who_are_answered_do_not_wait_for_those_who_are_not() -> None:
+    def nodes_of(lane: int) -> tuple[bytes, ...]:
+        return (HERE,) if lane % 2 == 0 else (FIRST, SECOND)
+
+    hanging = trio.Event()
+    asked, peers = coordinator(
+        {FIRST: held(hanging, fails(PeerUnreachable("gone"))), SECOND: kept_by(SECOND)}, Lanes(nodes_of)
+    )
+    here, there = authors_of(0, 1)
+    results: dict[int, PutResult] = {}
+    async with trio.open_nursery() as nursery:
+        puts = [Put(there.post()), Put(here.post())]
+        nursery.start_soon(asked.put, puts, "one", results.__setitem__)
+        await trio.testing.wait_all_tasks_blocked()
+        assert results.keys() == {1}
+        hanging.set()
+    assert results[0].status == "stored"
+    assert [node_id for node_id, _ in peers.calls] == [FIRST, SECOND]
+
+
+@pytest.mark.parametrize("suspected", [False, True])
+async def test_what_needs_a_suspect_is_asked_for_apart(suspected: bool) -> None:
+    """Results of one message come back together, so who may have to wait long travels alone."""
+
+    def nodes_of(lane: int) -> tuple[bytes, ...]:
+        return (FIRST,) if lane % 2 == 0 else (FIRST, SECOND)
+
+    liveness = Everybody(suspected=frozenset({SECOND} if suspected else ()))
+    asked, peers = coordinator({FIRST: kept_by(FIRST)}, Lanes(nodes_of), liveness)
+    one, other = authors_of(0, 1)
+    results: dict[int, PutResult] = {}
+    await asked.put([Put(one.post()), Put(other.post())], "one", results.__setitem__)
+    assert {result.status for result in results.values()} == {"stored"}
+    assert len(peers.calls) == (2 if suspected else 1)

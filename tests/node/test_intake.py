@@ -1,0 +1,237 @@
+"""The intake: requests of many connections share passes, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from folkmoot.node.accounts import AccountKeys
+from folkmoot.node.actors.gatekeeper import Gatekeeper
+from folkmoot.node.actors.intake import Intake
+from folkmoot.node.contracts import Coverage, Origin, Put, PutRequest, PutResult, Settle
+from folkmoot.node.moderation.quota import QuotaRates, Rate
+from folkmoot.node.system import SystemWallClock
+from folkmoot.protocol import limits
+from folkmoot.protocol.errors import BUSY, WireError
+from folkmoot.protocol.identity import KeyPair
+from folkmoot.protocol.record import Record
+from folkmoot.protocol.ring.levels import Level
+from folkmoot.protocol.ring.ranges import Slot
+from folkmoot.protocol.token import Token
+
+from tests.node.doubles import InlineExecutor
+from tests.node.people import Author
+
+BURST = 10
+SERVICE = KeyPair(b"\x09" * 32)
+SLOTS = tuple(Slot("eu", (bytes((number,)) * 16,)) for number in (1, 2, 3))
+STORED = PutResult("stored", Coverage(SLOTS, frozenset({SLOTS[0].reader}), "eu"), changed=True)
+
+Carry = Callable[[Sequence[Put], Level, Settle], Awaitable[None]]
+
+
+class Coordination:
+    """Brings puts where the test says.
+
+    Attributes:
+        passes: what it was given, in order: the level, and the puts.
+        carry: what it does with them.
+    """
+
+    def __init__(self) -> None:
+        self.passes: list[tuple[Level, list[Put]]] = []
+        self.carry: Carry = stores
+
+    async def put(self, puts: Sequence[Put], level: Level, settle: Settle) -> None:
+        self.passes.append((level, list(puts)))
+        await self.carry(puts, level, settle)
+
+
+async def stores(puts: Sequence[Put], level: Level, settle: Settle) -> None:
+    await trio.lowlevel.checkpoint()
+    for number in range(len(puts)):
+        settle(number, STORED)
+
+
+class Desk:
+    """An intake at work, and what its clients were told."""
+
+    def __init__(self) -> None:
+        self.coordination = Coordination()
+        self.told: dict[str, dict[str, Any] | WireError] = {}
+        wall, executor = SystemWallClock(), InlineExecutor()
+        rates = QuotaRates(Rate(0.001, BURST), Rate(1e6, 1_000_000))
+        gate = Gatekeeper(None, rates, wall=wall, executor=executor)
+        self.intake = Intake(
+            wall, executor, gate, self.coordination, AccountKeys(), SERVICE, trio.current_time
+        )
+
+    def submit(
+        self, name: str, *records: Record | list[Any], level: Level = "quorum", token: Token | None = None
+    ) -> None:
+        raw = [record.to_wire() if isinstance(record, Record) else record for record in records]
+
+        def answer(answer: dict[str, Any] | WireError) -> None:
+            assert name not in self.told, "a request is answered once"
+            self.told[name] = answer
+
+        self.intake.submit(PutRequest(raw, level, token or Token(), Origin("192.0.2.1"), answer))
+
+    async def rest(self) -> None:
+        await trio.testing.wait_all_tasks_blocked(0.01)
+
+    def statuses(self, name: str) -> list[str]:
+        answer = self.told[name]
+        assert isinstance(answer, dict), answer
+        return [result["status"] for result in answer["results"]]
+
+
+@asynccontextmanager
+async def opened() -> AsyncIterator[Desk]:
+    desk = Desk()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(desk.intake.run)
+        yield desk
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_many_bring_at_once_is_one_pass() -> None:
+    async with opened() as desk:
+        for number in range(20):
+            desk.submit(str(number), Author(number + 1).post())
+        await desk.rest()
+        [(level, puts)] = desk.coordination.passes
+        assert (level, len(puts)) == ("quorum", 20)
+        assert all(desk.statuses(str(number)) == ["stored"] for number in range(20))
+
+
+async def test_each_is_answered_when_its_own_records_are_settled() -> None:
+    settles: list[Settle] = []
+    finished = trio.Event()
+
+    async def carry(puts: Sequence[Put], level: Level, settle: Settle) -> None:
+        settles.append(settle)
+        await finished.wait()
+
+    async with opened() as desk:
+        desk.coordination.carry = carry
+        desk.submit("quick", Author(1).post())
+        desk.submit("slow", Author(2).post(), Author(3).post())
+        await desk.rest()
+        settles[0](2, STORED)
+        assert desk.told == {}
+        settles[0](0, STORED)
+        assert desk.told.keys() == {"quick"}
+        settles[0](1, PutResult("uncertain", error={"name": "level_unreachable"}))
+        assert desk.statuses("slow") == ["uncertain", "stored"]
+        finished.set()
+
+
+async def test_levels_do_not_wait_for_each_other() -> None:
+    hanging = trio.Event()
+
+    async def carry(puts: Sequence[Put], level: Level, settle: Settle) -> None:
+        if level == "all":
+            await hanging.wait()
+        await stores(puts, level, settle)
+
+    async with opened() as desk:
+        desk.coordination.carry = carry
+        desk.submit("patient", Author(1).post(), level="all")
+        desk.submit("hasty", Author(2).post(), level="one")
+        await desk.rest()
+        assert desk.told.keys() == {"hasty"}
+        assert {level for level, _ in desk.coordination.passes} == {"all", "one"}
+        hanging.set()
+        await desk.rest()
+        assert desk.statuses("patient") == ["stored"]
+
+
+async def test_one_bad_record_spoils_nobody_elses() -> None:
+    forged = [Author(1).post().payload, bytes(64)]
+    async with opened() as desk:
+        desk.submit("bad", forged, ["no record"], Author(1).post())
+        desk.submit("good", Author(2).post())
+        desk.submit("worse", forged)
+        await desk.rest()
+        assert desk.statuses("bad") == ["refused", "refused", "stored"]
+        assert desk.statuses("good") == ["stored"]
+        assert desk.statuses("worse") == ["refused"]
+        [(_, puts)] = desk.coordination.passes
+        assert len(puts) == 2
+
+
+async def test_tokens_name_only_what_their_own_client_wrote() -> None:
+    async with opened() as desk:
+        mine, theirs = Author(1).post(), Author(2).post()
+        earlier = Token.of([(Author(3).post().key, {Author(3).account: 5})])
+        desk.submit("mine", mine, token=earlier)
+        desk.submit("theirs", theirs)
+        await desk.rest()
+        tokens = {}
+        for name in ("mine", "theirs"):
+            answer = desk.told[name]
+            assert isinstance(answer, dict)
+            tokens[name] = Token.decode(answer["token"])
+        assert tokens["mine"].cells.keys() == {mine.key, *earlier.cells}
+        assert tokens["theirs"].cells.keys() == {theirs.key}
+
+
+async def test_a_bug_is_answered_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async def carry(puts: Sequence[Put], level: Level, settle: Settle) -> None:
+        settle(0, STORED)
+        raise ZeroDivisionError
+
+    async with opened() as desk:
+        desk.coordination.carry = carry
+        desk.submit("settled", Author(1).post())
+        desk.submit("not settled", Author(2).post())
+        await desk.rest()
+        assert desk.statuses("settled") == ["stored"]
+        error = desk.told["not settled"]
+        assert isinstance(error, WireError) and error.kind.name == "internal"
+        assert "ZeroDivisionError" in caplog.text
+        desk.coordination.carry = stores
+        desk.submit("afterwards", Author(3).post())
+        await desk.rest()
+        assert desk.statuses("afterwards") == ["stored"]
+
+
+async def test_records_in_work_are_bounded_and_let_go() -> None:
+    hanging = trio.Event()
+
+    async def carry(puts: Sequence[Put], level: Level, settle: Settle) -> None:
+        await hanging.wait()
+        await stores(puts, level, settle)
+
+    wrong = [["no record"]] * limits.RECORDS_PER_PUT
+    async with opened() as desk:
+        desk.coordination.carry = carry
+        taken = limits.RECORDS_IN_INTAKE // limits.RECORDS_PER_PUT
+        for number in range(taken):
+            desk.submit(str(number), *wrong)
+        with pytest.raises(WireError) as refused:
+            desk.submit("one too many", Author(1).post())
+        assert refused.value.kind is BUSY
+        await desk.rest()
+        assert len(desk.told) == taken
+        desk.submit("there is room again", Author(1).post())
+        hanging.set()
+        await desk.rest()
+        assert desk.statuses("there is room again") == ["stored"]
+
+
+async def test_who_is_over_the_quota_pays_for_what_changed_and_not_for_others() -> None:
+    author = Author(1)
+    async with opened() as desk:
+        desk.submit("first", *(author.post() for _ in range(BURST - 1)))
+        desk.submit("second", author.post(), author.post())
+        desk.submit("somebody else", Author(2).post())
+        await desk.rest()
+        assert desk.statuses("first") == ["stored"] * (BURST - 1)
+        assert desk.statuses("second") == ["stored", "refused"]
+        assert desk.statuses("somebody else") == ["stored"]
