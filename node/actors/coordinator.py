@@ -119,18 +119,19 @@ class Coordinator:
         What needs somebody who may not answer is asked for by itself: results come back together.
         """
         groups: dict[tuple[bytes, Sequence[Slot]], list[_Attempt]] = {}
-        ranked: dict[RangeDescriptor, list[bytes]] = {}
+        ranked: dict[Sequence[Slot], list[bytes]] = {}
         for attempt in attempts:
-            owner = attempt.owner
-            if owner not in ranked:
-                ranked[owner] = self._router.candidates(owner.slots)
-            chosen = next((node for node in ranked[owner] if node not in attempt.tried), None)
+            slots = attempt.owner.slots
+            nearest = ranked.get(slots)
+            if nearest is None:
+                nearest = ranked[slots] = self._router.candidates(slots)
+            chosen = next((node for node in nearest if node not in attempt.tried), None)
             if chosen is None:
                 attempt.settle(_nobody(attempt))
                 continue
             attempt.tried.add(chosen)
-            apart = chosen != self._router.node_id and not self._router.all_alive(owner.slots)
-            groups.setdefault((chosen, owner.slots if apart else ()), []).append(attempt)
+            apart = chosen != self._router.node_id and not self._router.all_alive(slots)
+            groups.setdefault((chosen, slots if apart else ()), []).append(attempt)
         return [
             (node_id, part)
             for (node_id, _), group in groups.items()
