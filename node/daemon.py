@@ -35,6 +35,7 @@ from folkmoot.node.data_directory import Ready
 from folkmoot.node.debug_methods import DebugMethods
 from folkmoot.node.environment import Environment
 from folkmoot.node.fault_methods import FaultMethods
+from folkmoot.node.figures import figures
 from folkmoot.node.founding import found
 from folkmoot.node.joining import Joining
 from folkmoot.node.methods import Identity, Methods
@@ -351,48 +352,17 @@ class _Parts:
         )
 
     def _figures(self) -> dict[str, Any]:
-        """This node's own figures, for `cluster.status`."""
-        usage = self.commits.store.usage()
-        replica, replicator = self.replica.statistics(), self.replicator.statistics()
-        repair, (gossip, traffic) = self.repairer.statistics(), self.membership.statistics()
-        return {
-            "id": self.node_id.hex(),
-            "sessions": self.sessions.open_count,
-            "store": {
-                "live_bytes": usage.live_bytes,
-                "file_bytes": usage.file_bytes,
-                "cap_bytes": usage.cap_bytes,
-                "warn": usage.warn,
-                "sequence": self.commits.store.sequence,
-            },
-            "replica": {"puts": replica.puts, "joins": replica.joins, "changed": replica.changed},
-            "replication": {
-                "sent": replicator.sent,
-                "hinted": replicator.hinted,
-                "unhinted": replicator.unhinted,
-                "hints_dropped": self.commits.store.hints_dropped,
-                "queued": sum(replicator.queued.values()),
-            },
-            "hints": {
-                node.hex(): state.waiting for node, state in sorted(self.commits.store.hint_states().items())
-            },
-            "repair": {
-                "comparisons": repair.comparisons,
-                "mismatches": repair.mismatches,
-                "fetched": repair.fetched,
-                "pushed": repair.pushed,
-            },
-            "gossip": {
-                "alive": gossip.alive,
-                "suspect": gossip.suspect,
-                "dead": gossip.dead,
-                "incarnation": gossip.incarnation,
-                "refutations": gossip.refutations,
-                "lag_ms": round(gossip.lag_s * 1000, 1),
-                "sent_bytes": traffic.sent_bytes,
-            },
-            "gate": self.gatekeeper.status().to_wire(),
-        }
+        return figures(
+            self.node_id,
+            self.commits.store,
+            self.sessions,
+            self.intake,
+            self.replica,
+            self.replicator,
+            self.repairer,
+            self.membership,
+            self.gatekeeper,
+        )
 
 
 def _rates(config: NodeConfig) -> QuotaRates:

@@ -23,7 +23,7 @@ import trio
 from folkmoot.node.accounts import AccountKeys
 from folkmoot.node.contracts import Put, PutRequest, PutResult, Settle
 from folkmoot.node.environment import Executor, WallClock
-from folkmoot.node.passes import Passes
+from folkmoot.node.passes import Passes, PassStatistics
 from folkmoot.node.rpc import wire_error
 from folkmoot.node.signatures import check_signatures
 from folkmoot.protocol import limits
@@ -137,6 +137,10 @@ class Intake:
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Carry what is submitted until cancelled."""
         await self._passes.run(task_status)
+
+    def statistics(self) -> PassStatistics:
+        """How many passes have carried how many requests."""
+        return self._passes.statistics()
 
     def submit(self, request: PutRequest) -> None:
         """Take in the records of one request; it is answered when each has its result.

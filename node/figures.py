@@ -1,0 +1,85 @@
+"""A node's own figures, as `cluster.status` tells them of the node that is asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from folkmoot.node.actors.gatekeeper import Gatekeeper
+from folkmoot.node.actors.intake import Intake
+from folkmoot.node.actors.membership import MembershipActor
+from folkmoot.node.actors.repairer import Repairer
+from folkmoot.node.actors.replica import Replica
+from folkmoot.node.actors.replicator import Replicator
+from folkmoot.node.actors.session import Sessions
+from folkmoot.storage.store import Store
+
+
+def figures(
+    node_id: bytes,
+    store: Store,
+    sessions: Sessions,
+    intake: Intake,
+    replica: Replica,
+    replicator: Replicator,
+    repairer: Repairer,
+    membership: MembershipActor,
+    gatekeeper: Gatekeeper,
+) -> dict[str, Any]:
+    """What each part of the node `node_id` (16 bytes) has done since it began, and what it holds now."""
+    gossip, traffic = membership.statistics()
+    return {
+        "id": node_id.hex(),
+        "sessions": sessions.open_count,
+        "store": _store(store),
+        "intake": intake.statistics()._asdict(),
+        "replica": _replica(replica),
+        "replication": {**_replication(replicator), "hints_dropped": store.hints_dropped},
+        "hints": {node.hex(): state.waiting for node, state in sorted(store.hint_states().items())},
+        "repair": _repair(repairer),
+        "gossip": {
+            "alive": gossip.alive,
+            "suspect": gossip.suspect,
+            "dead": gossip.dead,
+            "incarnation": gossip.incarnation,
+            "refutations": gossip.refutations,
+            "lag_ms": round(gossip.lag_s * 1000, 1),
+            "sent_bytes": traffic.sent_bytes,
+        },
+        "gate": gatekeeper.status().to_wire(),
+    }
+
+
+def _store(store: Store) -> dict[str, Any]:
+    usage = store.usage()
+    return {
+        "live_bytes": usage.live_bytes,
+        "file_bytes": usage.file_bytes,
+        "cap_bytes": usage.cap_bytes,
+        "warn": usage.warn,
+        "sequence": store.sequence,
+    }
+
+
+def _replica(replica: Replica) -> dict[str, int]:
+    counts = replica.statistics()
+    return {"puts": counts.puts, "joins": counts.joins, "changed": counts.changed}
+
+
+def _replication(replicator: Replicator) -> dict[str, int]:
+    counts = replicator.statistics()
+    return {
+        "sent": counts.sent,
+        "hinted": counts.hinted,
+        "unhinted": counts.unhinted,
+        "queued": sum(counts.queued.values()),
+    }
+
+
+def _repair(repairer: Repairer) -> dict[str, int]:
+    counts = repairer.statistics()
+    return {
+        "comparisons": counts.comparisons,
+        "mismatches": counts.mismatches,
+        "fetched": counts.fetched,
+        "pushed": counts.pushed,
+    }
