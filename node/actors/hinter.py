@@ -103,10 +103,12 @@ class Hinter:
         pace = self._paces.setdefault(node_id, _Pace())
         try:
             return await self._deliver_some(node_id, pace)
+        except StoreCorrupt as error:
+            log.error("hints for %s cannot be read: %s", node_id.hex()[:8], error)
         except (WireError, PeerUnreachable, StorageError) as error:
-            pace.failed()
             log.info("handoff to %s waits: %s", node_id.hex()[:8], error)
-            return 0
+        pace.failed()
+        return 0
 
     async def _deliver_some(self, node_id: bytes, pace: _Pace) -> int:
         hints = self._commits.store.hints_for(node_id, pace.credit)
