@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from folkmoot.protocol import codec
 from folkmoot.protocol.errors import FolkmootError, WireError
@@ -199,7 +199,10 @@ def unpack_results(answer: object, owners: Sequence[RangeDescriptor], region: st
     Raises:
         PeerUnreachable: the answer is not one to this put, so nothing is known.
     """
-    packed = codec.shaped(answer, _PackedResults, "the result of replica.put")
+    try:
+        packed = codec.shaped(answer, _PackedResults, "the result of replica.put")
+    except WireError as malformed:
+        raise PeerUnreachable(malformed.message) from malformed
     if len(packed.results) != len(owners):
         raise PeerUnreachable(f"{len(packed.results)} results came back for {len(owners)} records")
     coverages: dict[tuple[int, tuple[Slot, ...]], Coverage] = {}
@@ -236,6 +239,40 @@ class CellBatch:
             "ranges": sorted(self.ranges.items()),
             "cells": list(zip(self.keys, self.cells, strict=True)),
         }
+
+
+class Joined(NamedTuple):
+    """What became of cells that were joined.
+
+    Args:
+        changed: how many cells are others than before.
+        damaged: the keys at which what stands is damaged; of those nothing was kept.
+    """
+
+    changed: int
+    damaged: Sequence[bytes] = ()
+
+    def to_wire(self) -> dict[str, Any]:
+        """The result of `replica.join`."""
+        return {"changed": self.changed, "damaged": list(self.damaged)}
+
+
+class _WireJoined(Struct):
+    changed: int
+    damaged: list[bytes] = []
+
+
+def read_joined(answer: object) -> Joined:
+    """The inverse of `Joined.to_wire`.
+
+    Raises:
+        PeerUnreachable: the answer is not one to a join, so nothing is known.
+    """
+    try:
+        wire = codec.shaped(answer, _WireJoined, "the result of replica.join")
+    except WireError as error:
+        raise PeerUnreachable(error.message) from error
+    return Joined(wire.changed, wire.damaged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,9 +319,13 @@ class LocalReplica(Protocol):
 
     async def put(self, puts: Sequence[Put], level: Level, region: str, settle: Settle) -> None: ...
 
-    async def join(self, batch: CellBatch) -> int: ...
+    async def join(self, batch: CellBatch) -> Joined: ...
 
-    async def join_all(self, batches: Sequence[CellBatch]) -> list[int | WireError]: ...
+    async def recount(self, start: bytes, end: bytes) -> int:
+        """Work out anew the sums of the blocks from `start` to before `end`; how many were wrong."""
+        ...
+
+    async def join_all(self, batches: Sequence[CellBatch]) -> list[Joined | WireError]: ...
 
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]: ...
 

@@ -136,6 +136,7 @@ STORE_URGENT_JOBS: Final = 256
 STORE_GROUP_FAILURES: Final = 4
 STORE_INLINE_US: Final = 6_000
 STORE_MAX_READERS: Final = 512
+STORE_DAMAGE_KEPT: Final = 1_024  # damaged cells that are remembered until they are mended
 STORE_SCAN_ROWS: Final = 10_000
 STORE_BLOCK_PLAIN_CELLS: Final = 1_024  # a block with more has runs
 STORE_RUNS_KEPT: Final = 65_536  # of all blocks, in memory; about 300 bytes each

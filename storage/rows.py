@@ -109,7 +109,7 @@ def row_sequence(row: bytes) -> int:
 
 def damaged(key: bytes, reason: str = _NO_FIT) -> StoreCorrupt:
     """The error for a cell that is not what was written."""
-    return StoreCorrupt(f"the cell at {key.hex()}", reason)
+    return StoreCorrupt(f"the cell at {key.hex()}", reason, cell_key=key)
 
 
 def log_key(lane: int, sequence: int) -> bytes:

@@ -13,7 +13,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import trio
-from folkmoot.node.contracts import CellBatch, LocalReplica, Peers, PeerUnreachable, Read, Topology
+from folkmoot.node.contracts import (
+    CellBatch,
+    LocalReplica,
+    Peers,
+    PeerUnreachable,
+    Read,
+    Topology,
+    read_joined,
+)
 from folkmoot.node.fitting import in_messages
 from folkmoot.node.routing import Router
 from folkmoot.protocol import codec, limits
@@ -264,9 +272,13 @@ class Reader:
                 batch.keys.append(key)
                 batch.cells.append(cell)
             if node_id == self._router.node_id:
-                await self._local.join(batch)
+                joined = await self._local.join(batch)
             else:
-                await self._peers.call(node_id, "replica.join", batch.to_wire(), limits.REQUEST_TIMEOUT_S)
+                params = batch.to_wire()
+                answer = await self._peers.call(node_id, "replica.join", params, limits.REQUEST_TIMEOUT_S)
+                joined = read_joined(answer)
+            if joined.damaged:
+                raise PeerUnreachable(f"{len(joined.damaged)} cells are damaged on node {node_id.hex()[:8]}")
 
     def _achieved(self, slots: tuple[Slot, ...], answered: Sequence[bytes]) -> dict[str, Any]:
         return levels.achieved(slots, set(answered), self._router.region, read=True)

@@ -49,6 +49,10 @@ Handler = Callable[[bytes, Params], Any]
 _OF_ONE_RANGE = {BAD_REQUEST, BAD_SIGNATURE, INTERNAL, NOT_CANONICAL, TOO_LARGE}
 
 
+# So often a range may be found to differ with nothing to exchange before this node's own sums are doubted.
+UNEXPLAINED_MAX = 3
+
+
 class _Compare(Struct):
     """`sync.compare`: one side's aggregates of the ranges both hold."""
 
@@ -145,6 +149,7 @@ class Repairer:
         self._random = random
         self._interval_s = interval_s
         self._returned: dict[bytes, None] = {}
+        self._unexplained: dict[int, int] = {}
         self._wake = trio.Event()
         self._statistics = RepairStatistics(0, 0, 0, 0, {})
 
@@ -206,6 +211,8 @@ class Repairer:
         for owner in shared:
             if owner.id in different:
                 await self._reconcile_range(node_id, owner)
+            else:
+                self._unexplained.pop(owner.id, None)
         if not different:
             self._statistics.equal_at[node_id] = trio.current_time()
         return len(different)
@@ -217,13 +224,32 @@ class Repairer:
             WireError, PeerUnreachable: there is no point in going on to the next.
         """
         try:
-            await self._reconcile(node_id, owner)
+            moved = await self._reconcile(node_id, owner)
         except (WireError, StorageError) as error:
             if isinstance(error, WireError) and error.kind not in _OF_ONE_RANGE:
                 raise
             log.error("range %d cannot be repaired with %s: %s", owner.id, node_id.hex()[:8], error)
+        else:
+            await self._explain(owner, moved=moved)
 
-    async def _reconcile(self, node_id: bytes, owner: RangeDescriptor) -> None:
+    async def _explain(self, owner: RangeDescriptor, *, moved: bool) -> None:
+        """Doubt our own sums of a range that differs time and again though its cells do not.
+
+        Once is nothing: a write in flight may have arrived meanwhile.
+        """
+        if moved:
+            self._unexplained.pop(owner.id, None)
+            return
+        self._unexplained[owner.id] = self._unexplained.get(owner.id, 0) + 1
+        if self._unexplained[owner.id] >= UNEXPLAINED_MAX:
+            del self._unexplained[owner.id]
+            wrong = await self._local.recount(owner.start, owner.end)
+            if wrong:
+                log.error("%d sums of range %d were wrong and are worked out anew", wrong, owner.id)
+
+    async def _reconcile(self, node_id: bytes, owner: RangeDescriptor) -> bool:
+        """Exchange what one side has and the other has not; whether there was anything."""
+        moved = False
         claim = Claim.of(owner).to_params()
         initiator = await self._executor.run(partial(Initiator, self._view, owner.start, owner.end))
         while query := initiator.next_query():
@@ -231,10 +257,12 @@ class Repairer:
             frame = codec.shaped(answer, _Stepped, "the answer to sync.step").frame
             receive = partial(initiator.receive, self._view, query, frame)
             found = await self._executor.run(receive)
+            moved |= bool(found.needs or found.pushes)
             if found.needs:
                 await self._fetch(node_id, owner, found.needs)
             if found.pushes:
                 await self._push(node_id, owner, found.pushes)
+        return moved
 
     async def _fetch(self, node_id: bytes, owner: RangeDescriptor, keys: Sequence[bytes]) -> None:
         remaining = list(keys)
@@ -246,7 +274,7 @@ class Repairer:
                 raise PeerUnreachable(f"node {node_id.hex()[:8]} sent no cells of those asked for")
             pairs = [(key, cell) for key, cell in zip(remaining, cells, strict=False) if cell is not None]
             batch = CellBatch({owner.id: owner.epoch}, [key for key, _ in pairs], [cell for _, cell in pairs])
-            self._statistics.fetched += await self._local.join(batch)
+            self._statistics.fetched += (await self._local.join(batch)).changed
             remaining = remaining[len(cells) :]
 
     async def _push(self, node_id: bytes, owner: RangeDescriptor, keys: Sequence[bytes]) -> None:

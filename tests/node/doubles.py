@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import trio
+from folkmoot.node.contracts import CellBatch, Tally
 from folkmoot.protocol.key import lane_of
 from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
 
@@ -89,3 +90,13 @@ class ScriptedPeers:
     async def call(self, node_id: bytes, method: str, params: Mapping[str, Any], timeout_s: float) -> Any:
         self.calls.append((node_id, method))
         return await self._answers[node_id](method, params)
+
+
+class NoReplication:
+    """Joined cells are not passed on."""
+
+    def offer(self, node_id: bytes, batch: CellBatch, tally: Tally) -> list[CellBatch]:
+        raise AssertionError("a joined cell is not passed on")
+
+    async def offer_late(self, node_id: bytes, part: CellBatch, tally: Tally) -> None:
+        raise AssertionError("a joined cell is not passed on")

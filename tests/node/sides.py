@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
 import trio
 from folkmoot.node.actors.repairer import Repairer
-from folkmoot.node.contracts import CellBatch, Put, PutResult
+from folkmoot.node.actors.replica import Replica
+from folkmoot.node.contracts import CellBatch
 from folkmoot.node.rpc import wire_error
-from folkmoot.node.simulation.surroundings import InlineExecutor
+from folkmoot.node.simulation.surroundings import InlineExecutor, SimulatedWallClock
 from folkmoot.protocol import codec
-from folkmoot.protocol.crdt.cell import Cell
-from folkmoot.protocol.feed.pages import PackedPage
 from folkmoot.protocol.limits import MIB
 from folkmoot.protocol.record import Record
-from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import RangeDescriptor
-from folkmoot.storage.errors import StorageError
-from folkmoot.storage.transaction import Admission, WriteTransaction
+from folkmoot.storage.transaction import Admission
 
 from tests.node.alone import Commits, Gossip, Ranges, disks_first
+from tests.node.doubles import NoReplication
 from tests.storage.making import cells_of, person, post
 from tests.waiting import until
 
@@ -33,44 +31,6 @@ INTERVAL_S = 10.0
 ROUNDS_S = 10 * INTERVAL_S
 
 Tamper = Callable[[Any], Any]
-
-
-class Kept:
-    """A replica that keeps cells and does nothing else."""
-
-    def __init__(self, commits: Commits) -> None:
-        self._commits = commits
-
-    async def join(self, batch: CellBatch) -> int:
-        for key, data in zip(batch.keys, batch.cells, strict=True):
-            assert Cell.decode(data).key == key
-
-        def job(transaction: WriteTransaction) -> int:
-            pairs = zip(batch.keys, batch.cells, strict=True)
-            return sum(transaction.join_cell(key, cell).changed for key, cell in pairs)
-
-        try:
-            return await self._commits.run(job, Admission.PEER_JOIN)
-        except StorageError as error:
-            raise error.to_wire_error() from error
-
-    def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        try:
-            return self._commits.store.get_cells(keys)
-        except StorageError as error:
-            raise error.to_wire_error() from error
-
-    async def put(self, puts: Sequence[Put], level: Level, region: str) -> list[PutResult]:
-        raise NotImplementedError
-
-    def labels(self, key: bytes) -> list[bytes]:
-        raise NotImplementedError
-
-    def profile(self, account: bytes) -> list[bytes]:
-        raise NotImplementedError
-
-    def page(self, place: bytes, before: bytes | None, limit: int) -> PackedPage:
-        raise NotImplementedError
 
 
 class Wire:
@@ -115,7 +75,16 @@ class Side:
         self, node_id: bytes, topology: Ranges, gossip: Gossip, wire: Wire, disks: trio.Nursery
     ) -> None:
         self.commits = Commits(node_id, disks)
-        self.replica = Kept(self.commits)
+        self.replica = Replica(
+            node_id,
+            self.commits,
+            topology,
+            gossip,
+            NoReplication(),
+            InlineExecutor(),
+            SimulatedWallClock(0),
+            frozenset,
+        )
         self.repairer = Repairer(
             node_id,
             lambda: topology.map,
@@ -140,10 +109,10 @@ class Side:
     def cells_of(self, owner: RangeDescriptor) -> dict[bytes, bytes]:
         return dict(self.commits.store.cells_between(owner.start, owner.end, limit=100, bytes_max=MIB))
 
-    async def answer_join(self, node_id: bytes, params: Any) -> dict[str, int]:
+    async def answer_join(self, node_id: bytes, params: Any) -> dict[str, Any]:
         pairs = params["cells"]
         batch = CellBatch(dict(params["ranges"]), [key for key, _ in pairs], [cell for _, cell in pairs])
-        return {"changed": await self.replica.join(batch)}
+        return (await self.replica.join(batch)).to_wire()
 
 
 class Pair:

@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 from folkmoot.node.actors.coordinator import Coordinator
-from folkmoot.node.contracts import CellBatch, Coverage, PeerUnreachable, Put, PutResult, Settle
+from folkmoot.node.contracts import CellBatch, Coverage, Joined, PeerUnreachable, Put, PutResult, Settle
 from folkmoot.node.routing import Router
 from folkmoot.protocol import errors
 from folkmoot.protocol.errors import ErrorKind, WireError
@@ -29,10 +29,13 @@ class Unasked:
     async def put(self, puts: Sequence[Put], level: Level, region: str, settle: Settle) -> None:
         raise AssertionError("this node has no slot")
 
-    async def join(self, batch: CellBatch) -> int:
+    async def join(self, batch: CellBatch) -> Joined:
         raise NotImplementedError
 
-    async def join_all(self, batches: Sequence[CellBatch]) -> list[int | WireError]:
+    async def recount(self, start: bytes, end: bytes) -> int:
+        raise NotImplementedError
+
+    async def join_all(self, batches: Sequence[CellBatch]) -> list[Joined | WireError]:
         raise NotImplementedError
 
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]:

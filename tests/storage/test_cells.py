@@ -219,7 +219,6 @@ def test_a_changed_byte_is_never_returned(engine: Engine, store: Store, at: int)
     readers: list[Callable[[], object]] = [
         lambda: store.get_cell(record.key),
         lambda: store.author_page(ANN.account, limit=10, bytes_max=10**6),
-        lambda: store.leaves(b"", b"", 10),
         lambda: store.cells_between(b"", b"", limit=10, bytes_max=10**6),
         lambda: put(store, post(ANN, 1, "edit", stamp=2)),
         lambda: join_cell(store, record.key, Cell.of(record)),
