@@ -77,7 +77,7 @@ class Origin:
     """Who brings the records.
 
     Args:
-        address: the host part of the client's address, for quotas.
+        address: the client's address, or of IPv6 its network, for quotas.
         exempt: an operator's import, which quotas do not slow.
     """
 
@@ -309,8 +309,8 @@ class FeedReading(Protocol):
         self, account: bytes, before: bytes | None, limit: int, level: Level, token: Token
     ) -> PackedPage: ...
 
-    async def profile(self, account: bytes) -> dict[str, Any]:
-        """The fields of a profile by their names."""
+    async def profile(self, account: bytes) -> tuple[dict[str, Any], bool]:
+        """The fields of a profile by their names, and whether these are all."""
         ...
 
 
@@ -331,9 +331,25 @@ class LocalReplica(Protocol):
 
     def labels(self, key: bytes) -> list[bytes]: ...
 
-    def profile(self, account: bytes) -> list[bytes]: ...
+    def profile(self, account: bytes) -> Profile: ...
 
     def page(self, place: bytes, before: bytes | None, limit: int) -> PackedPage: ...
+
+
+class Profile(NamedTuple):
+    """What a replica has of an account's profile.
+
+    Args:
+        frames: of each field, the display winner's `[payload, signature]`, in the order of the fields' names.
+        complete: whether these are all there are.
+    """
+
+    frames: Sequence[bytes]
+    complete: bool
+
+    def to_wire(self) -> dict[str, Any]:
+        """The result of `replica.profile`."""
+        return {"frames": list(self.frames), "complete": self.complete}
 
 
 class Replication(Protocol):

@@ -78,7 +78,7 @@ PAGE_ROWS_SCANNED: Final = 4_000
 PAGE_LABELS_PER_POST: Final = 16
 CURSOR_BYTES: Final = 256
 
-PROFILE_FIELDS: Final = 64
+PROFILE_FIELDS: Final = 256  # are told of one account
 
 # Tokens.
 TOKEN_PAIRS: Final = 128

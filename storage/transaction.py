@@ -315,7 +315,8 @@ class WriteTransaction:
             return PutOutcome(PutStatus.DUPLICATE, before, key, False)
         known = _decode(key, before)
         covered = known.covers(record)
-        if covered and not _has_twin(known, record):
+        # Of two deletions the one with the smaller dot stays, whichever came first.
+        if covered and not record.deleted and not _has_twin(known, record):
             return PutOutcome(PutStatus.DUPLICATE, before, key, False)
         joined = join(known, Cell.of(record))
         if len(joined.clock) > CELL_DEVICES:

@@ -67,7 +67,7 @@ class ReplicaPage(Struct):
 
 
 class ReplicaProfile(Struct):
-    """`replica.profile`: the cells of an account's profile."""
+    """`replica.profile`: the fields of an account's profile."""
 
     ranges: Claims
     account: bytes
@@ -227,7 +227,7 @@ class PeerService:
     async def _profile(self, node_id: bytes, params: Params) -> dict[str, Any]:
         asked = codec.shaped(params, ReplicaProfile, "replica.profile")
         self._epochs.check_epochs(dict(asked.ranges), [kind_prefix(asked.account, "profile")])
-        return {"cells": self._replica.profile(asked.account)}
+        return self._replica.profile(asked.account).to_wire()
 
     async def _labels(self, node_id: bytes, params: Params) -> dict[str, Any]:
         asked = codec.shaped(params, ReplicaRead, "replica.labels")

@@ -21,6 +21,7 @@ from folkmoot.node.contracts import (
     CellBatch,
     Joined,
     Liveness,
+    Profile,
     Put,
     PutResult,
     Replication,
@@ -32,7 +33,7 @@ from folkmoot.node.environment import Executor, WallClock
 from folkmoot.node.signatures import check_signatures
 from folkmoot.node.spread import Spread
 from folkmoot.protocol import limits
-from folkmoot.protocol.crdt.cell import Cell, join
+from folkmoot.protocol.crdt.cell import Cell, join, winner_frame
 from folkmoot.protocol.errors import BAD_REQUEST, BUSY, INTERNAL, STALE_TOPOLOGY, WireError
 from folkmoot.protocol.feed.pages import PackedPage, pack_item, pack_page, pack_plain_page
 from folkmoot.protocol.key import held_key, kind_prefix, prefix_end
@@ -322,13 +323,22 @@ class Replica:
         )
 
     @_told_in_the_contract
-    def profile(self, account: bytes) -> list[bytes]:
-        """The cells of an account's profile fields."""
-        prefix = kind_prefix(account, "profile")
-        found = self._commits.store.cells_between(
-            prefix, prefix_end(prefix), limit=limits.PROFILE_FIELDS, bytes_max=limits.PAGE_BYTES
-        )
-        return [cell for _, cell in found]
+    def profile(self, account: bytes) -> Profile:
+        """An account's profile fields: as many as there may be, and as a message has room for."""
+        frames: list[bytes] = []
+        start = prefix = kind_prefix(account, "profile")
+        size = 0
+        while found := self._commits.store.cells_between(
+            start, prefix_end(prefix), limit=limits.PROFILE_FIELDS, bytes_max=limits.PAGE_BYTES
+        ):
+            for _, cell in found:
+                frame = winner_frame(cell)
+                size += len(frame)
+                if size > limits.PAGE_BYTES or len(frames) == limits.PROFILE_FIELDS:
+                    return Profile(frames, complete=False)
+                frames.append(frame)
+            start = found[-1][0] + b"\0"
+        return Profile(frames, complete=True)
 
     @_told_in_the_contract
     def labels(self, key: bytes) -> list[bytes]:

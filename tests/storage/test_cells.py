@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 
 import pytest
 from folkmoot.protocol.crdt.cell import Cell, join
@@ -95,6 +96,8 @@ def test_deleting_again_is_a_duplicate(store: Store, stamp: int) -> None:
     ]
     cell = Cell.decode(store.get_cell(again.key) or b"")
     assert cell.covers(again) and cell.covers(other)
+    everything = [Cell.of(each) for each in (deletion(ANN, 1, stamp=2), again, other)]
+    assert cell == reduce(join, everything), "putting and joining come to the same, in whatever order"
 
 
 def test_a_deletion_older_than_what_it_deletes(store: Store) -> None:
