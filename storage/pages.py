@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from folkmoot.protocol import codec
 from folkmoot.protocol.crdt.cell import winner_frame
@@ -134,8 +134,10 @@ def _plain_page(
 ) -> tuple[list[bytes], list[bytes]] | None:
     """The page that most pages are, made of all the rows there are; None when one is not to be shown."""
     frames = row_frames(rows)
-    shown = [frame for frame in frames if frame is not None]
-    if len(shown) < len(rows) or sum(map(len, shown)) > bytes_max:
+    if not all(frames):
+        return None
+    shown = cast(list[bytes], frames)
+    if sum(map(len, shown)) > bytes_max:
         return None
     return [key for key, _ in rows], shown
 
