@@ -27,6 +27,7 @@ RECEIVE_CHUNK_BYTES: Final = 64 * KIB
 HANDSHAKE_TIMEOUT_S: Final = 5.0
 HELLO_TIMEOUT_S: Final = 10.0
 IDLE_TIMEOUT_S: Final = 300.0
+IDLE_STEP_S: Final = 0.5  # silence is noticed up to so much later, since deadlines are moved no oftener
 REQUEST_TIMEOUT_S: Final = 10.0
 REPLICA_READ_TIMEOUT_S: Final = 3.0  # then a read turns to another replica, well within its own deadline
 MESSAGE_TIMEOUT_S: Final = 30.0  # from a message's first bytes to its last

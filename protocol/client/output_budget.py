@@ -149,5 +149,6 @@ class OutputShare:
             self.held_bytes = self._mark_bytes = 0
 
     def _mark(self) -> None:
-        self._mark_s = trio.current_time()
         self._mark_bytes = self.held_bytes
+        if self._mark_bytes:  # when all is read there is no need of a time
+            self._mark_s = trio.current_time()
