@@ -85,6 +85,7 @@ class Link:
         self._waiting: dict[int, OnReply] = {}
         self._unanswered = 0
         self._share = (budget or OutputBudget()).share(self.settings.output_bytes, self._make_room)
+        self._held_bytes_max = 2 * self.settings.output_bytes
         self._outbox = Outbox(stream, self.settings.send_s, self._share)
         self._leaving: WireError | None = None
         self._nursery: trio.Nursery | None = None
@@ -363,7 +364,7 @@ class Link:
 
     def _append(self, message: bytes) -> None:
         self._outbox.append(message)
-        if self._outbox.buffered_bytes > 2 * self.settings.output_bytes:
+        if self._share.held_bytes > self._held_bytes_max:
             self._end(Ended("the other side asks and does not read"))
 
     async def _leave_later(self, error: WireError) -> None:

@@ -142,7 +142,9 @@ class Outbox:
 
     def _gather(self) -> bytes:
         """The next messages, as many as fit one flush, or one that is longer: what is sent is held twice."""
-        if self.buffered_bytes <= limits.FLUSH_BYTES:
+        if len(self._messages) == 1:
+            return self._messages.popleft()
+        if self._share.held_bytes <= limits.FLUSH_BYTES:
             gathered = b"".join(self._messages)
             self._messages.clear()
             return gathered

@@ -110,6 +110,8 @@ class OutputShare:
     @property
     def is_full(self) -> bool:
         """Whether the link holds so much that there is no point in asking for more."""
+        if not self.held_bytes:
+            return False
         return self.held_bytes >= self._most_bytes or self.held_bytes > self._budget.threshold_bytes
 
     def take(self, size: int) -> None:
