@@ -179,6 +179,7 @@ def announced() -> dict[str, int]:
 
 _FRAME_OVERHEAD_BYTES = 80
 
+assert RECORD_BYTES + _FRAME_OVERHEAD_BYTES < 2**15, "rows have fifteen bits for the length of a frame"
 assert CELL_SURVIVORS <= CELL_DEVICES, "at most one survivor a device"
 assert (CELL_SURVIVORS + CELL_HISTORY) * (RECORD_BYTES + _FRAME_OVERHEAD_BYTES) <= CELL_BYTES < MESSAGE_BYTES
 assert REPLICATION_BATCH_BYTES + CELL_BYTES > MESSAGE_BYTES > REPLICATION_BATCH_BYTES

@@ -112,7 +112,8 @@ def _posts(
         rows = transaction.last(Table.CELLS, prefix, stop, wanted)
         if not scanned and (whole := _plain_page(rows[:limit], bytes_max)):
             return *whole, None if len(rows) <= limit else rows[limit - 1][0][ITEM_AT:]
-        for (key, _), frame in zip(rows, row_frames(rows), strict=True):
+        cut = row_frames(rows)
+        for key, frame in zip(cut.keys, cut.frames, strict=True):
             if len(keys) == limit:
                 return keys, frames, last
             if frame is not None:
@@ -133,13 +134,13 @@ def _plain_page(
     rows: Sequence[tuple[bytes, bytes]], bytes_max: int
 ) -> tuple[list[bytes], list[bytes]] | None:
     """The page that most pages are, made of all the rows there are; None when one is not to be shown."""
-    frames = row_frames(rows)
-    if not all(frames):
+    cut = row_frames(rows)
+    if not all(cut.frames):
         return None
-    shown = cast(list[bytes], frames)
-    if sum(map(len, shown)) > bytes_max:
+    shown = cast(list[bytes], cut.frames)
+    if cut.bytes_max > bytes_max and sum(map(len, shown)) > bytes_max:
         return None
-    return [key for key, _ in rows], shown
+    return cut.keys, shown
 
 
 def labels_of(transaction: Transaction, key: bytes, trusted: TrustedLabellers) -> list[bytes]:
@@ -167,9 +168,9 @@ def _labels(
     prefix = kind_prefix(place, "label")
     start, stop = prefix + first_item, prefix_end(prefix + last_item)
     labels: dict[bytes, list[bytes]] = {}
-    newest = transaction.last(Table.CELLS, start, stop, 1)
-    if not newest:
+    if not transaction.holds(Table.CELLS, start, stop):
         return labels
+    newest = transaction.last(Table.CELLS, start, stop, 1)
     first = _Trusted.of(trusted())
     size = 0
     while newest and size <= bytes_max:

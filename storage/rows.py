@@ -1,10 +1,11 @@
 """How rows are laid out in bytes: one page that says everything that is on disk.
 
 A cell's row is `sequence (8) ‖ shown (2) ‖ cell ‖ crc (4, little-endian)`, the checksum taken over key and
-row. `shown` is the length of the display winner's frame within the cell, 0 when the cell is a deletion, so
-that pages are cut out of rows without looking into them. The key is part of what is summed: a row that stands
-at the wrong key is damage too. The rows of all other tables are *sealed*: their value, and the same checksum
-over key and value.
+row. `shown` says where the display winner's frame is in the cell, so that pages are cut out of rows without
+looking into them. It is 0 when the cell is *plain*, one record and nothing besides, as most are: the frame
+then lies between fixed ends. Otherwise it is 0x8000 and the frame's length, which is nought when the cell is
+a deletion. The key is part of what is summed: a row that stands at the wrong key is damage too. The rows of
+all other tables are *sealed*: their value, and the same checksum over key and value.
 
 Four bytes at the end of a message bring a CRC-32 to any value one likes, and ours bring it to nought, which
 is where it began. So key and row together have the sum 0, which one call checks without cutting anything off,
@@ -18,7 +19,7 @@ Source of the property: R. N. Williams, "A Painless Guide to CRC Error Detection
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Final, NamedTuple
@@ -50,17 +51,19 @@ _counts_row = struct.Struct(">II")
 _hint_row = struct.Struct(">QQ")
 _hint_node_row = struct.Struct(">QQ")
 
-# A *plain* cell is one record and nothing besides: no clock and no history, hence two bytes after its frame.
-_PLAIN_BYTES: Final = _FRAME_AT + 2 + CRC_BYTES
-_plain_frame = itemgetter(slice(_FRAME_AT, -2 - CRC_BYTES))
-_shown_high, _shown_low = itemgetter(SEQUENCE_BYTES), itemgetter(SEQUENCE_BYTES + 1)
+# A plain cell has two bytes before its frame, and after it two that say there is neither clock nor history.
+_PLAIN_CELL_BYTES: Final = 2 + 2
+_plain_frame: Callable[[bytes], bytes] = itemgetter(slice(_FRAME_AT, -2 - CRC_BYTES))
+_shown_head: Callable[[bytes], int] = itemgetter(SEQUENCE_BYTES)
+_NOT_PLAIN: Final = 0x8000
 
 HINT_ROW_BYTES: Final = _hint_row.size + CRC_BYTES
 
 
 def cell_row(key: bytes, sequence: int, cell: bytes) -> bytes:
     """The row of a cell whose latest change has this sequence."""
-    shown = len(shown_frame(cell) or b"")
+    frame_bytes = len(shown_frame(cell) or b"")
+    shown = 0 if frame_bytes == len(cell) - _PLAIN_CELL_BYTES else _NOT_PLAIN | frame_bytes
     return seal(key, _row_head.pack(sequence, shown) + cell)
 
 
@@ -75,12 +78,24 @@ def row_cell(key: bytes, row: bytes) -> bytes:
     return row[ROW_HEAD_BYTES:-CRC_BYTES]
 
 
-def row_frames(rows: Sequence[tuple[bytes, bytes]]) -> list[bytes | None]:
-    """The display winners' frames in some rows, checked; None for deletions.
+class Frames(NamedTuple):
+    """What a page needs of some rows.
 
-    A page is little else than this, so nothing here is done row by row that can be done for all at once. A
-    frame is never longer than its row allows; therefore, if all frames together are as long as all rows
-    together allow, then each is, and every row is of a plain cell.
+    Attributes:
+        keys: the cells' keys.
+        frames: their display winners' frames; None for deletions.
+        bytes_max: how many bytes the frames are together at most.
+    """
+
+    keys: list[bytes]
+    frames: list[bytes | None]
+    bytes_max: int
+
+
+def row_frames(rows: Sequence[tuple[bytes, bytes]]) -> Frames:
+    """Cut the display winners' frames out of some rows, checked.
+
+    A page is little else than this, so nothing is done row by row here that can be done for all at once.
 
     Args:
         rows: (key, row) of cells.
@@ -88,24 +103,36 @@ def row_frames(rows: Sequence[tuple[bytes, bytes]]) -> list[bytes | None]:
     Raises:
         StoreCorrupt: naming the key.
     """
-    bare = [row for _, row in rows]
-    size = sum(map(len, bare))
-    if size > _SUMMED_AT_ONCE_BYTES or crc32(b"".join(chain.from_iterable(rows))):
-        for key, row in rows:
-            if crc32(key + row):
-                raise damaged(key)
-    shown = (sum(map(_shown_high, bare)) << 8) + sum(map(_shown_low, bare))
-    if shown == size - len(bare) * _PLAIN_BYTES:
-        return list(map(_plain_frame, bare))
-    return [_frame(row) for row in bare]
+    parts = list(chain.from_iterable(rows))
+    keys, bare = parts[::2], parts[1::2]
+    try:
+        plain = not any(map(_shown_head, bare))
+    except IndexError:  # a row is cut short, as its sum will tell
+        plain = False
+    if not plain and (size := sum(map(len, bare))) > _SUMMED_AT_ONCE_BYTES:
+        _check_each(rows)
+        return Frames(keys, list(map(_frame, bare)), size)
+    joined = b"".join(parts)
+    if crc32(joined):
+        _check_each(rows)
+    frames: list[bytes | None] = list(map(_plain_frame if plain else _frame, bare))
+    return Frames(keys, frames, len(joined))
+
+
+def _check_each(rows: Iterable[tuple[bytes, bytes]]) -> None:
+    for key, row in rows:
+        if crc32(key + row):
+            raise damaged(key)
 
 
 def _frame(row: bytes) -> bytes | None:
     """The display winner's frame in a row that was checked."""
     shown = row[8] << 8 | row[9]
+    if not shown:
+        return _plain_frame(row)
     # Frames begin after the headers of the cell and of its survivors, which are longer for 16 or more.
     start = _FRAME_AT if row[11] & 0xF0 == 0x90 else _FRAME_AT + 2
-    return row[start : start + shown] if shown else None
+    return row[start : start + (shown ^ _NOT_PLAIN)] if shown != _NOT_PLAIN else None
 
 
 def seal(key: bytes, value: bytes) -> bytes:

@@ -77,7 +77,7 @@ def test_bytes_that_are_no_cell_of_this_key(filled: Store, engine: Engine, cell:
     assert found == [("cells", POST.key.hex())]
 
 
-@pytest.mark.parametrize("shown", [0, 5])
+@pytest.mark.parametrize("shown", [5, 0x8000, 0x8005])
 def test_a_row_that_shows_something_else(filled: Store, engine: Engine, shown: int) -> None:
     def act(transaction: Transaction) -> None:
         row = transaction.get(Table.CELLS, POST.key) or b""
