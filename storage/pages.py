@@ -28,7 +28,7 @@ from folkmoot.protocol.moderation.label import VALUE_AT, labeller_prefix
 from folkmoot.protocol.record import Record
 from folkmoot.storage import counts
 from folkmoot.storage.interface import Table, Transaction
-from folkmoot.storage.rows import Counts, row_cell, row_frames
+from folkmoot.storage.rows import Counts, Frames, row_cell, row_frames
 
 # Fewer rows than this are not worth a step of their own.
 _ROWS_AT_ONCE: Final = 32
@@ -108,11 +108,13 @@ def _posts(
     size = scanned = 0
     last = None
     while scanned < PAGE_ROWS_SCANNED:
-        wanted = min(max(limit - len(keys) + 1, _ROWS_AT_ONCE), PAGE_ROWS_SCANNED - scanned)
-        rows = transaction.last(Table.CELLS, prefix, stop, wanted)
-        if not scanned and (whole := _plain_page(rows[:limit], bytes_max)):
-            return *whole, None if len(rows) <= limit else rows[limit - 1][0][ITEM_AT:]
-        cut = row_frames(rows)
+        step = max(limit - len(keys), _ROWS_AT_ONCE if scanned else 1)
+        step = min(step, PAGE_ROWS_SCANNED - scanned)
+        rows = transaction.last(Table.CELLS, prefix, stop, step + 1)
+        cut = row_frames(rows[:step])
+        if not scanned and _is_page(cut, bytes_max) and (len(rows) <= step or step == limit):
+            resume = None if len(rows) <= step else cut.keys[-1][ITEM_AT:]
+            return cut.keys, cast(list[bytes], cut.frames), resume
         for key, frame in zip(cut.keys, cut.frames, strict=True):
             if len(keys) == limit:
                 return keys, frames, last
@@ -123,24 +125,20 @@ def _posts(
                 keys.append(key)
                 frames.append(frame)
             last = key[ITEM_AT:]
-        if len(rows) < wanted:
+        if len(rows) <= step:
             return keys, frames, None
-        scanned += wanted
-        stop = rows[-1][0]
+        scanned += step
+        stop = cut.keys[-1]
+        if len(keys) == limit:
+            break
     return keys, frames, last
 
 
-def _plain_page(
-    rows: Sequence[tuple[bytes, bytes]], bytes_max: int
-) -> tuple[list[bytes], list[bytes]] | None:
-    """The page that most pages are, made of all the rows there are; None when one is not to be shown."""
-    cut = row_frames(rows)
+def _is_page(cut: Frames, bytes_max: int) -> bool:
+    """Whether rows are a page as they are, which most are: nothing is deleted and everything fits."""
     if not all(cut.frames):
-        return None
-    shown = cast(list[bytes], cut.frames)
-    if cut.bytes_max > bytes_max and sum(map(len, shown)) > bytes_max:
-        return None
-    return cut.keys, shown
+        return False
+    return cut.bytes_max <= bytes_max or sum(map(len, cast(list[bytes], cut.frames))) <= bytes_max
 
 
 def labels_of(transaction: Transaction, key: bytes, trusted: TrustedLabellers) -> list[bytes]:
