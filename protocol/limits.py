@@ -27,6 +27,7 @@ RECEIVE_CHUNK_BYTES: Final = 64 * KIB
 HANDSHAKE_TIMEOUT_S: Final = 5.0
 HELLO_TIMEOUT_S: Final = 10.0
 IDLE_TIMEOUT_S: Final = 300.0
+IDLE_STEP_S: Final = 0.5  # silence is noticed up to so much later, since deadlines are moved no oftener
 REQUEST_TIMEOUT_S: Final = 10.0
 REPLICA_READ_TIMEOUT_S: Final = 3.0  # then a read turns to another replica, well within its own deadline
 MESSAGE_TIMEOUT_S: Final = 30.0  # from a message's first bytes to its last
@@ -182,6 +183,7 @@ def announced() -> dict[str, int]:
 
 _FRAME_OVERHEAD_BYTES = 80
 
+assert RECORD_BYTES + _FRAME_OVERHEAD_BYTES < 2**15, "rows have fifteen bits for the length of a frame"
 assert CELL_SURVIVORS <= CELL_DEVICES, "at most one survivor a device"
 assert (CELL_SURVIVORS + CELL_HISTORY) * (RECORD_BYTES + _FRAME_OVERHEAD_BYTES) <= CELL_BYTES < MESSAGE_BYTES
 assert REPLICATION_BATCH_BYTES + CELL_BYTES > MESSAGE_BYTES > REPLICATION_BATCH_BYTES

@@ -61,7 +61,7 @@ def slice_of(
         StoreCorrupt: a row is damaged.
     """
     start, stop = place_prefix + first_item, prefix_end(place_prefix + last_item)
-    if not transaction.last(Table.COUNTS, start, stop, 1):
+    if not transaction.holds(Table.COUNTS, start, stop):
         return {}
     rows = transaction.scan(Table.COUNTS, start, stop)
     return {key[len(place_prefix) :]: row_counts(key, row) for key, row in rows}

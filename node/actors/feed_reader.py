@@ -75,7 +75,7 @@ class FeedReader:
         prefix = kind_prefix(account, "post")
         if not self._is_enough(self._topology.where(prefix), level):
             return None
-        if token.cells or token.at_quorum(prefix):
+        if token.cells or (token.lanes and token.at_quorum(prefix)):
             return None
         try:
             return self._local.page(account, before, limit)

@@ -10,7 +10,9 @@ The rules that make it fast are the same that keep it bounded:
   flush that takes longer than its deadline cuts it too. Links may share a budget besides.
 - At most `inflight` requests of the other side are unanswered here, the rest are refused `busy`; at most
   as many of ours are unanswered there, further calls wait.
-- A message that has begun must end before its deadline, and a silent link ends after `idle_s`.
+- A message that has begun must end before its deadline, and a silent link ends after `idle_s`, or a moment
+  (`limits.IDLE_STEP_S`) later.
+- What one read brought is answered by the task that read it, as far as that needs no waiting (see `outbox`).
 
 When the stream ends, for whatever reason, every call that waits raises `LinkBroken`.
 """
@@ -35,6 +37,7 @@ from folkmoot.protocol.client.link_terms import (
 )
 from folkmoot.protocol.client.outbox import NotRead, Outbox
 from folkmoot.protocol.client.output_budget import OutputBudget
+from folkmoot.protocol.client.patience import Patience
 from folkmoot.protocol.connection import (
     GOODBYE,
     Connection,
@@ -82,13 +85,13 @@ class Link:
         self._waiting: dict[int, OnReply] = {}
         self._unanswered = 0
         self._share = (budget or OutputBudget()).share(self.settings.output_bytes, self._make_room)
+        self._held_bytes_max = 2 * self.settings.output_bytes
         self._outbox = Outbox(stream, self.settings.send_s, self._share)
         self._leaving: WireError | None = None
         self._nursery: trio.Nursery | None = None
         self._ended: Ended | None = None
         self._room_freed = trio.lowlevel.ParkingLot()
         self._scope = trio.CancelScope()
-        self._heard = False  # a whole message has come
         self._other_ended = False  # nothing more will come
         self._received_bytes = 0
         self._refused_busy = 0
@@ -173,15 +176,15 @@ class Link:
 
     def respond(self, msgid: int, result: Any) -> None:
         """Answer a request; lost when the link has ended."""
-        self._answer(msgid, lambda: self._connection.response(msgid, result))
+        self._answer(msgid, self._connection.response, result)
 
     def respond_packed(self, msgid: int, result: bytes) -> None:
         """`respond` with the result already packed."""
-        self._answer(msgid, lambda: self._connection.response_packed(msgid, result))
+        self._answer(msgid, self._connection.response_packed, result)
 
     def refuse(self, msgid: int, error: WireError) -> None:
         """Answer a request with an error; lost when the link has ended."""
-        self._answer(msgid, lambda: self._connection.error(msgid, error))
+        self._answer(msgid, self._connection.error, error)
 
     # Ending.
 
@@ -237,20 +240,16 @@ class Link:
     # The reading task.
 
     async def _read(self) -> None:
-        with trio.CancelScope(deadline=trio.current_time() + self.settings.first_message_s) as patience:
+        patience = Patience(self.settings)
+        with patience.scope:
             while data := await self._receive():
-                was_mid_message = self._connection.mid_message
                 events = self._connection.receive(data)
                 if events:
-                    self._heard = True
+                    self._outbox.gather()
                     self._dispatch(events)
-                if not self._heard:
-                    continue
-                if not self._connection.mid_message:
-                    patience.deadline = trio.current_time() + self.settings.idle_s
-                elif events or not was_mid_message:
-                    patience.deadline = trio.current_time() + self.settings.message_s
-        if patience.cancelled_caught:
+                    self._outbox.send_gathered()
+                patience.read(whole=bool(events), within=self._connection.mid_message)
+        if patience.scope.cancelled_caught:
             self._leave_now(WireError(TIMEOUT, "no whole message came in time"))
 
     async def _receive(self) -> bytes | bytearray:
@@ -349,11 +348,11 @@ class Link:
         self._append(message)
         return msgid
 
-    def _answer(self, msgid: int, build: Callable[[], bytes]) -> None:
+    def _answer(self, msgid: int, build: Callable[[int, Any], bytes], answer: Any) -> None:
         assert self._unanswered > 0, "more answers than requests"
         self._unanswered -= 1
         try:
-            message = build()
+            message = build(msgid, answer)
         except LocalProtocolError:
             error = WireError(TOO_LARGE, "the answer would be over the message limit: ask for less at once")
             message = self._connection.error(msgid, error)
@@ -365,7 +364,7 @@ class Link:
 
     def _append(self, message: bytes) -> None:
         self._outbox.append(message)
-        if self._outbox.buffered_bytes > 2 * self.settings.output_bytes:
+        if self._share.held_bytes > self._held_bytes_max:
             self._end(Ended("the other side asks and does not read"))
 
     async def _leave_later(self, error: WireError) -> None:
