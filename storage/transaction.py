@@ -198,8 +198,7 @@ class WriteTransaction:
             key: the cell's key.
             cell: the join of what other replicas hold, canonically encoded, its signatures verified.
 
-        Raises:
-            DiskFull: nothing was changed.
+        Raises: as `join_cell`.
         """
         try:
             return self.join_cell(key, cell)
