@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import trio
@@ -88,6 +89,7 @@ class Link:
         self._held_bytes_max = 2 * self.settings.output_bytes
         self._outbox = Outbox(stream, self.settings.send_s, self._share)
         self._leaving: WireError | None = None
+        self._once_all_answered: Callable[[], None] | None = None
         self._nursery: trio.Nursery | None = None
         self._ended: Ended | None = None
         self._room_freed = trio.lowlevel.ParkingLot()
@@ -194,10 +196,7 @@ class Link:
         The goodbye is said after `leave_s` at the latest; `run` returns when it was read, or `close_s` later.
         """
         self._leaving = error
-        if self._unanswered and self._nursery is not None:
-            self._nursery.start_soon(self._leave_later, error)
-        else:
-            self._leave_now(error)
+        self._once_answered(partial(self._leave_now, error), self.settings.leave_s)
 
     def close(self) -> None:
         """End the link without a word; `run` returns."""
@@ -259,9 +258,9 @@ class Link:
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self._end(Ended(f"the connection broke: {error.__cause__ or error}"))
             return b""
-        if not data:  # what is answered already may still be read there
+        if not data:  # what was asked before may still be read there
             self._other_ended = True
-            self._outbox.finish()
+            self._once_answered(self._outbox.finish, self.settings.half_closed_s)
             self._fail_calls(Ended("the other side closed the connection"))
         self._received_bytes += len(data)
         return data
@@ -281,7 +280,8 @@ class Link:
         if requests:
             self._hand_over(requests)
         if isinstance(last := events[-1], Violation):
-            self._leave(last.goodbye, Ended(f"the other side broke the protocol: {last.error.message}"))
+            self._fail_calls(Ended(f"the other side broke the protocol: {last.error.message}"))
+            self.leave(last.error)
 
     def _answered(self, response: Response) -> None:
         on_reply = self._waiting.pop(response.msgid, None)
@@ -359,28 +359,32 @@ class Link:
         if not self._share.has_room(len(message)):
             message = self._connection.error(msgid, busy("answers are read slower than asked for"))
         self._append(message)
-        if self._leaving is not None and not self._unanswered:
-            self._leave_now(self._leaving)
+        if self._once_all_answered is not None and not self._unanswered:
+            self._once_all_answered()
 
     def _append(self, message: bytes) -> None:
         self._outbox.append(message)
         if self._share.held_bytes > self._held_bytes_max:
             self._end(Ended("the other side asks and does not read"))
 
-    async def _leave_later(self, error: WireError) -> None:
-        await trio.sleep(self.settings.leave_s)
-        self._leave_now(error)
+    def _once_answered(self, then: Callable[[], None], within_s: float) -> None:
+        """Do something once the requests in work are answered, or when that takes too long."""
+        if not self._unanswered or not within_s or self._nursery is None:
+            return then()
+        self._once_all_answered = then
+        self._nursery.start_soon(self._later, then, within_s)
+
+    async def _later(self, then: Callable[[], None], after_s: float) -> None:
+        await trio.sleep(after_s)
+        then()
 
     def _leave_now(self, error: WireError) -> None:
-        self._leave(self._connection.goodbye(error), Ended(f"this side left: {error}"))
+        self._outbox.append(self._connection.goodbye(error))
+        self._outbox.finish()
+        self._fail_calls(Ended(f"this side left: {error}"))
 
     def _make_room(self) -> None:
         self._end(Ended("the other side reads too slowly, and others needed the room"))
-
-    def _leave(self, goodbye: bytes, reason: Ended) -> None:
-        self._outbox.append(goodbye)
-        self._outbox.finish()
-        self._fail_calls(reason)
 
     def _end(self, reason: Ended) -> None:
         self._outbox.discard()
