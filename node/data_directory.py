@@ -126,8 +126,17 @@ class DataDirectory:
             return None
 
     def write_ready(self, ready: Ready) -> None:
-        """Replace `ready.json` in one step."""
-        replace_file(self.ready_file, msgspec.json.format(msgspec.json.encode(ready)) + b"\n")
+        """Replace `ready.json` in one step.
+
+        Raises:
+            DataDirectoryError: it cannot be written; what stood there stands.
+        """
+        try:
+            replace_file(self.ready_file, msgspec.json.format(msgspec.json.encode(ready)) + b"\n")
+        except OSError as error:
+            raise DataDirectoryError(
+                f"{self.ready_file} cannot be written ({error.strerror}); make room, or see who may write"
+            ) from error
 
 
 def write_key(file: Path, seed: bytes) -> None:
@@ -189,10 +198,18 @@ def write_private(file: Path, text: str) -> None:
 
 
 def replace_file(file: Path, data: bytes) -> None:
-    """Put `data` in the place of `file` in one step: readers see the old or the new, never a part."""
+    """Put `data` in the place of `file` in one step: readers see the old or the new, never a part.
+
+    Raises:
+        OSError: it cannot be written; what stood there stands, and nothing is left beside it.
+    """
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    temporary.write_bytes(data)
-    temporary.replace(file)
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(file)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def _read(file: Path, remedy: str) -> str:

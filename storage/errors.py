@@ -90,12 +90,13 @@ class WrongStore(StorageError):
 
 
 class DiskFull(StorageError):
-    """The disk cap (or the disk) has no room for this write; deletions still have."""
+    """The disk cap, or the disk itself, has no room for this write; nothing was changed, and deletions still
+    have room."""
 
     kind = DISK_FULL
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"no room: {reason}; raise the disk cap, add nodes, or delete")
+        super().__init__(f"no room: {reason}; free the disk or raise the disk cap, add nodes, or delete")
 
 
 class StoreClosed(StorageError):

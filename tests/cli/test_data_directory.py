@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from random import Random
 
+import msgspec
 import pytest
 from folkmoot.node.data_directory import (
     DataDirectory,
@@ -14,6 +15,8 @@ from folkmoot.node.data_directory import (
     read_key,
     write_private,
 )
+
+from tests.small_disks import files_up_to
 
 
 def make(path: Path, seed: int = 1) -> DataDirectory:
@@ -81,3 +84,13 @@ def test_ready_is_replaced_whole_and_forgiven_when_damaged(tmp_path: Path) -> No
     assert sorted(each.name for each in tmp_path.iterdir()) == ["keys", "node.id", "ready.json"]
     data.ready_file.write_text("{")
     assert data.previous() is None
+
+
+def test_a_ready_that_cannot_be_written_leaves_the_old_one_and_nothing_else(tmp_path: Path) -> None:
+    data = make(tmp_path)
+    ready = Ready(id="0" * 32, name="n", region="eu", pid=1, address="a:1", peers="a:2", datagrams="a:3")
+    data.write_ready(ready)
+    with files_up_to(10), pytest.raises(DataDirectoryError, match=r"ready\.json cannot be written"):
+        data.write_ready(msgspec.structs.replace(ready, pid=2))
+    assert data.previous() == ready
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["keys", "node.id", "ready.json"]
