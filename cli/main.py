@@ -15,6 +15,7 @@ import click
 from folkmoot.cli import exit_codes
 from folkmoot.cli.errors import Failure, describe
 from folkmoot.cli.examples import examples
+from folkmoot.cli.terminal import visible
 
 COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "A node": {
@@ -102,9 +103,9 @@ def run(arguments: Sequence[str]) -> int:
 def _print_failure(failure: Failure, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(failure.to_json(), ensure_ascii=False))
-    click.echo(f"folkmoot: {failure.message}", err=True)
+    click.echo(visible(f"folkmoot: {failure.message}"), err=True)
     if failure.hint is not None:
-        click.echo(f"try: {failure.hint}", err=True)
+        click.echo(visible(f"try: {failure.hint}"), err=True)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
 from folkmoot.cli.output import Output, json_option, table
+from folkmoot.cli.terminal import visible
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -301,8 +302,17 @@ def logs(nodes: tuple[str, ...], lines: int, follow: bool, cluster: LocalCluster
     chosen = cluster.manifest.find(nodes or ("all",))
     files = {node.name: cluster.directory.log_file(node.name) for node in chosen}
     if follow:
-        subprocess.run(["tail", "-n", str(lines), "-F", *files.values()], check=True)
+        _follow(list(files.values()), lines)
         return
     ends = {name: tail(file, lines) for name, file in files.items()}
     text = [line for name, end in ends.items() for line in (f"==> {name} <==", *end, "")]
     output.result({"logs": ends}, text)
+
+
+def _follow(files: list[Path], lines: int) -> None:
+    """Print the ends of files, and what is added to them, until interrupted."""
+    command = ["tail", "-n", str(lines), "-F", *map(str, files)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            click.echo(visible(line.decode(errors="replace")), nl=False)

@@ -91,4 +91,5 @@ def _text(post: dict[str, Any]) -> list[str]:
     heading = f"{post['time']}  {post['post']}" + (f"  ({counts})" if counts else "")
     body = post["body"]
     words = "(deleted)" if body.get("deleted") else body.get("text", "")
-    return [heading, *(f"  {line}" for line in words.splitlines()), ""]
+    # Only at line ends: other characters that break lines are shown for what they are.
+    return [heading, *(f"  {line}" for line in words.removesuffix("\n").split("\n")), ""]
