@@ -44,9 +44,10 @@ def run(choice: ConfigChoice, output: Output) -> None:
         ConfigError: it cannot start like this; everything wrong is reported.
         FolkmootError: from the node.
     """
-    config = choice.load().config
+    loaded = choice.load()
+    config = loaded.config
     logs.configure(config.log)
-    check_surroundings(config)
+    check_surroundings(loaded)
     trio.run(_Process(choice, output).run, prefer_previous_ports(_with_id(config)))
 
 

@@ -223,9 +223,19 @@ def _read(file: Path, remedy: str) -> str:
         raise DataDirectoryError(f"{file} is damaged: byte {error.start} is not text") from error
 
 
-def _read_secret(file: Path, remedy: str) -> str:
-    text = _read(file, remedy)
+def require_private(file: Path) -> None:
+    """Refuse a secret that others may have read, or could replace.
+
+    Raises:
+        DataDirectoryError: its mode allows others anything.
+        OSError: it is not there.
+    """
     mode = file.stat().st_mode & 0o777
     if mode & 0o077:
         raise DataDirectoryError(f"{file} can be read by others (mode {mode:o}); run `chmod 600 {file}`")
+
+
+def _read_secret(file: Path, remedy: str) -> str:
+    text = _read(file, remedy)
+    require_private(file)
     return text
