@@ -68,6 +68,9 @@ def describe(error: BaseException) -> Failure | None:
     A group of errors is described by its first describable member: the others are its consequences.
     """
     match error:
+        case BaseExceptionGroup() if error.subgroup(KeyboardInterrupt) is not None:
+            # Whatever else broke did so on the way out.
+            return describe(KeyboardInterrupt())
         case BaseExceptionGroup():
             described = [describe(member) for member in error.exceptions]
             return None if None in described else described[0]

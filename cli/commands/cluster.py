@@ -18,6 +18,7 @@ from folkmoot.cli.cluster.supervisor import READY_S
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
+from folkmoot.cli.numbers import FiniteFloat
 from folkmoot.cli.output import Output, json_option, table
 from folkmoot.cli.terminal import visible
 
@@ -90,7 +91,7 @@ def _describe(described: dict[str, Any], output: Output) -> int:
 @click.option(
     "--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="A setting of every node."
 )
-@click.option("--deadline", type=click.FloatRange(min=1), default=READY_S, show_default=True, help="Seconds.")
+@click.option("--deadline", type=FiniteFloat(min=1), default=READY_S, show_default=True, help="Seconds.")
 @json_option
 @click.pass_context
 def up(
@@ -225,8 +226,8 @@ def partition(groups: tuple[str, ...], one_way: bool, cluster: LocalCluster, out
     )
 )
 @click.argument("link", metavar="FROM:TO")
-@click.option("--delay-ms", type=click.FloatRange(0, 60_000), default=0.0, help="Added to every message.")
-@click.option("--loss", type=click.FloatRange(0, 1), default=0.0, help="The share of messages that is lost.")
+@click.option("--delay-ms", type=FiniteFloat(0, 60_000), default=0.0, help="Added to every message.")
+@click.option("--loss", type=FiniteFloat(0, 1), default=0.0, help="The share of messages that is lost.")
 @click.option("--one-way", is_flag=True, help="Only from FROM to TO.")
 @cluster_option
 @json_option

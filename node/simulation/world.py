@@ -98,15 +98,20 @@ class World:
     @classmethod
     @asynccontextmanager
     async def running(cls, seed: str, node_count: int) -> AsyncIterator[World]:
-        """A world whose nodes are started, and crashed at the end."""
+        """A world whose nodes are started, and crashed at the end, however it comes."""
         async with trio.open_nursery() as nursery:
             world = cls(seed, node_count, nursery)
             nursery.start_soon(world.network.run)
             with errors_into(world.errors):
                 for node in world.nodes:
                     world.start(node)
-                yield world
-                await world._end()
+                try:
+                    yield world
+                    await world._end()
+                except BaseException:
+                    # Nodes that wait for their disks are not to be cancelled: only a crash lets go of them.
+                    world._crash_all()
+                    raise
                 nursery.cancel_scope.cancel()
 
     def random(self, tag: str) -> Random:
@@ -166,11 +171,14 @@ class World:
         wanted = self.ranges.lookup(key).nodes()
         return [node for node in self.nodes if node.node_id in wanted]
 
-    async def _end(self) -> None:
-        """Crash what is up, and wait until nothing of it runs: disks work until then."""
+    def _crash_all(self) -> None:
         for node in self.nodes:
             if node.up:
                 self.crash(node)
+
+    async def _end(self) -> None:
+        """Crash what is up, and wait until nothing of it runs: disks work until then."""
+        self._crash_all()
         with trio.fail_after(DEATH_S_MAX):
             for node in self.nodes:
                 await node.ended.wait()

@@ -15,6 +15,7 @@ import pytest
 from folkmoot.cli import exit_codes
 from folkmoot.cli.errors import OperatorError, Unreachable, describe
 from folkmoot.cli.main import COMMANDS, cli, run
+from folkmoot.cli.numbers import FiniteFloat
 from folkmoot.cli.toml_text import reference
 from folkmoot.node.config import load
 from folkmoot.node.settings import settings
@@ -93,6 +94,44 @@ def _leaves(command: click.Command, path: str) -> Any:
             yield from _leaves(child, f"{path} {name}")
     else:
         yield path, command
+
+
+class TestNumbers:
+    @pytest.mark.parametrize("text", ["nan", "NaN", "-nan", "inf", "-inf", "1e999"])
+    def test_only_finite_ones_are_taken(self, text: str) -> None:
+        with pytest.raises(click.BadParameter, match="not a finite number"):
+            FiniteFloat(0, 10)(text)
+        with pytest.raises(click.BadParameter, match="not a finite number"):
+            FiniteFloat()(float(text))
+        assert (FiniteFloat(0, 10)("2.5"), FiniteFloat(min=0)(0)) == (2.5, 0.0)
+        for beyond in ("11", "-1", "x", ""):
+            with pytest.raises(click.BadParameter):
+                FiniteFloat(0, 10)(beyond)
+
+    def test_every_command_takes_no_other(self) -> None:
+        typed = [
+            (path, parameter.name, parameter.type)
+            for path, leaf in _leaves(cli, "folkmoot")
+            for parameter in leaf.params
+            if isinstance(parameter.type, click.types.FloatParamType | click.FloatRange)
+        ]
+        assert len(typed) > 5
+        assert [found for found in typed if not isinstance(found[2], FiniteFloat)] == []
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ("simulate", "--minutes", "nan"),
+            ("bench", "run", "--seconds", "nan"),
+            ("check", "--deadline", "nan"),
+            ("cluster", "slow", "eu-1:us-1", "--delay-ms", "nan"),
+            ("cluster", "slow", "eu-1:us-1", "--loss", "nan"),
+        ],
+    )
+    def test_what_is_none_is_a_usage_error(self, folkmoot: Any, words: tuple[str, ...]) -> None:
+        ran = folkmoot(*words)
+        assert (ran.code, ran.out) == (exit_codes.USAGE, "")
+        assert "not a finite number" in ran.err
 
 
 class TestUsage:
@@ -290,6 +329,14 @@ def test_each_error_has_its_exit_code(error: BaseException, name: str, code: int
     failure = describe(error)
     assert failure is not None
     assert (failure.name, failure.exit_code) == (name, code)
+
+
+def test_an_interrupt_is_one_whatever_broke_with_it() -> None:
+    error = BaseExceptionGroup(
+        "", [KeyError("on the way out"), BaseExceptionGroup("", [KeyboardInterrupt()])]
+    )
+    failure = describe(error)
+    assert failure is not None and failure.exit_code == exit_codes.INTERRUPTED
 
 
 @pytest.mark.parametrize("error", [KeyError("bug"), ExceptionGroup("", [Unreachable("no"), KeyError("bug")])])
