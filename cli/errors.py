@@ -37,6 +37,13 @@ class OperatorError(FolkmootError):
         self.details = details or {}
 
 
+class Usage(OperatorError):
+    """The words of the command line make no sense where they are used; nothing was done."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint, exit_code=exit_codes.USAGE)
+
+
 class Unreachable(OperatorError):
     """No node answered at any of the addresses."""
 

@@ -75,8 +75,9 @@ class LazyGroup(click.Group):
         "folkmoot status --cluster local",
     ),
 )
+@click.option("--json", "as_json", is_flag=True, help="The same as --json after the command.")
 @click.version_option(importlib.metadata.version("folkmoot"), prog_name="folkmoot")
-def cli() -> None:
+def cli(as_json: bool) -> None:
     """A social feed kept by a crowd of equal nodes.
 
     Every command takes --json and then prints one line of JSON on standard output, errors included.

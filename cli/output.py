@@ -47,12 +47,13 @@ class Output:
 
 
 def json_option(command: Command) -> Command:
-    """Give a command `--json`, and pass it an `output`."""
+    """Give a command `--json`, which may also stand before its name, and pass it an `output`."""
 
     @click.option("--json", "as_json", is_flag=True, help="Print the result as one line of JSON.")
     @functools.wraps(command)
     def wrapped(*args: Any, as_json: bool, **options: Any) -> Any:
-        return command(*args, output=Output(as_json), **options)
+        before_its_name = click.get_current_context().find_root().params.get("as_json", False)
+        return command(*args, output=Output(as_json or before_its_name), **options)
 
     return wrapped  # type: ignore[return-value]  # the same command with its `output` filled in
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from folkmoot.cli.errors import OperatorError
+from folkmoot.cli.errors import OperatorError, Usage
 from folkmoot.cli.toml_text import render
 from folkmoot.node.data_directory import DataDirectory, read_key, replace_file, write_gossip_ring, write_key
 from folkmoot.protocol.identity import SEED_BYTES, KeyPair, account_to_text
@@ -58,14 +58,14 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         """The nodes named by node names, regions or `all`, each once, in the manifest's order.
 
         Raises:
-            OperatorError: a word names none.
+            Usage: a word names none.
         """
         wanted: set[str] = set()
         for word in words:
             found = {node.name for node in self.nodes if word in (node.name, node.region, ALL)}
             if not found:
                 names = ", ".join(node.name for node in self.nodes)
-                raise OperatorError(f"no node or region {word!r} in cluster {self.name}; there are {names}")
+                raise Usage(f"no node or region {word!r} in cluster {self.name}; there are {names}")
             wanted |= found
         return [node for node in self.nodes if node.name in wanted]
 

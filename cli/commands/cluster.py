@@ -162,22 +162,44 @@ def status(name: str, directory: Path | None, output: Output) -> int:
     return _describe(LocalCluster.find(name, directory).ask("status"), output)
 
 
+def _done_to_running(cluster: LocalCluster, operation: str, words: tuple[str, ...], output: Output) -> int:
+    """Do something to nodes, and say which of them it could not be done to because they do not run."""
+    chosen = {node.name for node in cluster.manifest.find(words)}
+    states = {node["name"]: node["state"] for node in cluster.ask("status")["nodes"]}
+    idle = sorted(name for name in chosen if states[name] == "stopped")
+    if idle == sorted(chosen):
+        raise OperatorError(
+            f"nothing to {operation}: {', '.join(idle)} did not run",
+            hint=f"folkmoot cluster restart {idle[0]}",
+        )
+    _describe(cluster.ask(operation, words), output)
+    if idle:
+        output.note(f"{', '.join(idle)} did not run")
+    return DEGRADED if idle else OK
+
+
 @command.command(epilog=examples("folkmoot cluster kill us-1", "folkmoot cluster kill eu ap-1"))
 @nodes_argument
 @cluster_option
 @json_option
-def kill(nodes: tuple[str, ...], cluster: LocalCluster, output: Output) -> None:
-    """End nodes at once (SIGKILL); `restart` brings them back."""
-    _describe(cluster.ask("kill", nodes), output)
+def kill(nodes: tuple[str, ...], cluster: LocalCluster, output: Output) -> int:
+    """End nodes at once (SIGKILL); `restart` brings them back.
+
+    Exit code 3 says that some of them did not run anyway, 1 that none did.
+    """
+    return _done_to_running(cluster, "kill", nodes, output)
 
 
 @command.command(epilog=examples("folkmoot cluster pause us-1"))
 @nodes_argument
 @cluster_option
 @json_option
-def pause(nodes: tuple[str, ...], cluster: LocalCluster, output: Output) -> None:
-    """Freeze nodes (SIGSTOP): they keep their ports and answer nothing."""
-    _describe(cluster.ask("pause", nodes), output)
+def pause(nodes: tuple[str, ...], cluster: LocalCluster, output: Output) -> int:
+    """Freeze nodes (SIGSTOP): they keep their ports and answer nothing.
+
+    Exit code 3 says that some of them do not run, 1 that none does.
+    """
+    return _done_to_running(cluster, "pause", nodes, output)
 
 
 @command.command(epilog=examples("folkmoot cluster resume us-1"))
@@ -186,6 +208,7 @@ def pause(nodes: tuple[str, ...], cluster: LocalCluster, output: Output) -> None
 @json_option
 def resume(nodes: tuple[str, ...], cluster: LocalCluster, output: Output) -> None:
     """Let paused nodes go on."""
+    cluster.manifest.find(nodes)
     _describe(life.changed(cluster, "resume", nodes), output)
 
 
@@ -195,6 +218,7 @@ def resume(nodes: tuple[str, ...], cluster: LocalCluster, output: Output) -> Non
 @json_option
 def restart(nodes: tuple[str, ...], cluster: LocalCluster, output: Output) -> None:
     """Stop nodes in good order if they run, and start them again with their data."""
+    cluster.manifest.find(nodes)
     _describe(life.changed(cluster, "restart", nodes), output)
 
 
@@ -235,6 +259,9 @@ def slow(
     link: str, delay_ms: float, loss: float, one_way: bool, cluster: LocalCluster, output: Output
 ) -> None:
     """Delay or lose what travels between nodes, in both directions."""
+    faults.read_link(link)
+    if not (delay_ms or loss):
+        raise click.UsageError("give --delay-ms or --loss; `folkmoot cluster heal` ends what there is")
     wanted = faults.slow(cluster.manifest, link, delay_ms=delay_ms, loss=loss, one_way=one_way)
     _faulted(cluster, wanted, output)
 

@@ -133,15 +133,18 @@ async def _import(
         "journal": str(result.journal),
         "report": str(result.report) if result.report else None,
     }
-    tally = result.tally
-    if tally.read and tally.skipped == tally.read:
+    if value["read"] and value["skipped"] == value["read"]:
         raise NothingUsable(file, value)
     output.result(value, _text(value))
-    if tally.uncertain:
+    return _exit_code(value)
+
+
+def _exit_code(value: dict[str, Any]) -> int:
+    if value["uncertain"]:
         return DEGRADED
-    if result.stopped:
+    if value["stopped"]:
         return INTERRUPTED
-    return DEGRADED if tally.refused or tally.skipped else OK
+    return DEGRADED if value["refused"] or value["skipped"] else OK
 
 
 async def _stop_on_signal(signals: AsyncIterator[int], importer: Any, output: Output) -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 import pytest
 from folkmoot.cli import exit_codes
 from folkmoot.cli.errors import OperatorError, Unreachable, describe
-from folkmoot.cli.main import COMMANDS, cli, run
+from folkmoot.cli.main import COMMANDS, cli
 from folkmoot.cli.numbers import FiniteFloat
 from folkmoot.cli.toml_text import reference
 from folkmoot.node.config import load
@@ -22,33 +21,6 @@ from folkmoot.node.settings import settings
 from folkmoot.protocol.errors import BUSY, FORBIDDEN, WireError
 
 REFERENCE_FILE = Path(__file__).parents[2] / "configs" / "folkmoot.toml"
-
-
-class Ran(NamedTuple):
-    """What one command line did."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def folkmoot(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Run a command line in an empty home."""
-    monkeypatch.chdir(tmp_path)
-    for variable in ("HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
-        monkeypatch.setenv(variable, str(tmp_path / "home"))
-
-    def run_line(*words: str) -> Ran:
-        code = run(words)
-        captured = capsys.readouterr()
-        return Ran(code, captured.out, captured.err)
-
-    return run_line
 
 
 class TestHelp:
