@@ -63,7 +63,8 @@ class StoreCorrupt(StorageError):
     def __init__(self, where: str, reason: str) -> None:
         super().__init__(
             f"{where} is damaged: {reason}; stop the daemon and run `folkmoot store verify --data DIR` "
-            "to see how far it goes, then replace the node or restore a backup"
+            "to see how far it goes, then, where other nodes have copies, empty its store/ and start it: "
+            "repair fills it again"
         )
         self.where = where
         self.reason = reason
