@@ -17,8 +17,11 @@ from folkmoot.cli.main import COMMANDS, cli
 from folkmoot.cli.numbers import FiniteFloat
 from folkmoot.cli.toml_text import reference
 from folkmoot.node.config import load
+from folkmoot.node.data_directory import DataDirectory, DataDirectoryError
 from folkmoot.node.settings import settings
 from folkmoot.protocol.errors import BUSY, FORBIDDEN, WireError
+
+from tests.small_disks import files_up_to
 
 REFERENCE_FILE = Path(__file__).parents[2] / "configs" / "folkmoot.toml"
 
@@ -150,6 +153,22 @@ class TestInit:
         assert again.code == exit_codes.FAILED
         assert "exists" in again.err
         assert {file: file.read_bytes() for file in before} == before
+
+    def test_a_disk_that_fills_up_leaves_nothing_in_the_way(
+        self, folkmoot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def no_room(data: DataDirectory, *words: object) -> None:
+            raise DataDirectoryError(f"{data.id_file}: No space left on device")
+
+        line = ("init", "--directory", "n", "--cluster", "alpha")
+        for room in (0, 70):
+            with files_up_to(room):
+                assert folkmoot(*line).code == exit_codes.FAILED
+        with monkeypatch.context() as patched:
+            patched.setattr(DataDirectory, "create", no_room)
+            assert folkmoot(*line).code == exit_codes.FAILED
+        assert [file for file in (tmp_path / "n").rglob("*") if file.is_file()] == []
+        assert folkmoot(*line).code == exit_codes.OK
 
     def test_a_bad_value_leaves_nothing_behind(self, folkmoot: Any, tmp_path: Path) -> None:
         ran = folkmoot("init", "--directory", "n", "--cluster", "Not A Slug", "--seed", "nowhere")
