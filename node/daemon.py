@@ -41,13 +41,14 @@ from folkmoot.node.founding import found
 from folkmoot.node.joining import Joining
 from folkmoot.node.methods import Identity, Methods
 from folkmoot.node.moderation.quota import QuotaRates, Rate
+from folkmoot.node.push_pulls import PUSH_PULL, PushPulls
 from folkmoot.node.remembered import Remembered
 from folkmoot.node.routing import Router
 from folkmoot.node.rpc import run_link
 from folkmoot.node.settings import NodeConfig
 from folkmoot.node.supervisor import supervise
 from folkmoot.node.transport.interface import Accepted, Address, Datagrams, Listener
-from folkmoot.protocol import codec, limits
+from folkmoot.protocol import limits
 from folkmoot.protocol.client.link import Link
 from folkmoot.protocol.client.link_terms import PATIENT
 from folkmoot.protocol.connection import Params, Request
@@ -153,6 +154,7 @@ class _Parts:
         config, environment = self.config, self.environment
         self.links = PeerLinks(environment.network)
         self.joining = Joining(config.cluster.seeds)
+        self.push_pulls = PushPulls(self.links, self.joining)
         self.topology = TopologyHolder(
             config.cluster.id,
             self.remembered.topology() or found(config, self.service.account),
@@ -171,9 +173,10 @@ class _Parts:
             seeds=[*config.cluster.seeds, *self.remembered.addresses()],
             load=self.remembered.numbers,
             store=self.remembered.keep_numbers,
-            ask_peer=self._push_pull,
+            ask_peer=self.push_pulls.ask,
         )
         self.links.follow(self.membership, self.membership)
+        self.push_pulls.follow(self.membership)
         self.router = Router(self.node_id, config.node.region, self.topology, self.membership)
 
     def _keep_cells(self) -> None:
@@ -209,7 +212,7 @@ class _Parts:
             self.topology,
             environment.executor,
             {
-                "gossip.push_pull": self._answer_push_pull,
+                PUSH_PULL: self.push_pulls.answer,
                 **self.topology.methods(),
                 **self.repairer.methods(),
             },
@@ -302,21 +305,6 @@ class _Parts:
         link = await run_link(accepted.stream, answer, take_batch=take_joins, settings=PATIENT)
         if link.ended is None or link.ended.goodbye is None:
             self.membership.connection_reset(node_id)
-
-    async def _push_pull(self, address: Address, node_id: bytes | None, payload: bytes) -> bytes:
-        params = {"payload": payload}
-        timeout_s = limits.REQUEST_TIMEOUT_S
-        if node_id is None or self.membership.address_of(node_id) != address:
-            with self.joining.asking(address):
-                answer = await self.links.call_address(address, "gossip.push_pull", params, timeout_s)
-        else:
-            answer = await self.links.call(node_id, "gossip.push_pull", params, timeout_s)
-        payload_back: bytes = answer["payload"]
-        return payload_back
-
-    async def _answer_push_pull(self, node_id: bytes, params: Params) -> dict[str, Any]:
-        payload = codec.shaped(params.get("payload"), bytes, "the payload of gossip.push_pull")
-        return {"payload": await self.membership.handle_push_pull(payload)}
 
     def _announce_topology(self, summary: bytes) -> None:
         self.membership.update_meta({META_KEY: summary})

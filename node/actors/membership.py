@@ -51,7 +51,7 @@ class Surroundings(Protocol):
     def random(self) -> Random: ...
 
 
-AskPeer = Callable[[Address, bytes | None, bytes], Awaitable[bytes]]
+AskPeer = Callable[[Address, bytes | None, bytes], Awaitable[push_pull.Answer]]
 
 
 @dataclass(slots=True)
@@ -100,8 +100,9 @@ class MembershipActor:
         seeds: peers' ports to ask first.
         load: the numbers of earlier boots, or None at the first.
         store: makes the numbers durable before it returns.
-        ask_peer: sends a payload to a peer's `gossip.push_pull` and returns the answer's payload; raises
-            `FolkmootError` when there is none. With node id None whoever is at the address may answer.
+        ask_peer: carries an encoded push-pull request to a peer and returns the answer, which is proven to
+            come from the node it names; raises `FolkmootError` when there is no such answer. With node id
+            None whoever is at the address may give it.
     """
 
     def __init__(
@@ -248,13 +249,13 @@ class MembershipActor:
         await self._left.wait()
         await trio.sleep(_LEAVE_GOSSIP_ROUNDS * self._profile.gossip_interval_s)
 
-    async def handle_push_pull(self, payload: bytes) -> bytes:
-        """Answer a peer's `gossip.push_pull`.
+    async def handle_push_pull(self, request: push_pull.Request) -> bytes:
+        """The encoded answer to a request that is proven to come from the node it names.
 
         Raises:
-            WireError: the payload is not a request (1xx), or this node is too busy (`busy`).
+            WireError: `busy`, when this node has too much to do.
         """
-        asked = _Asked(push_pull.decode_request(payload))
+        asked = _Asked(request)
         if not self._mail_nowait(asked):
             raise WireError(BUSY, "this node has too much gossip waiting", retry_after_ms=1_000)
         with trio.move_on_after(self._profile.push_pull_timeout_s):
@@ -345,7 +346,7 @@ class MembershipActor:
         try:
             with trio.move_on_after(self._profile.push_pull_timeout_s):
                 answer = await self._ask_peer(Address(*effect.endpoint), effect.node_id, payload)
-                outcome = events.PushPullAnswered(effect.endpoint, push_pull.decode_answer(answer))
+                outcome = events.PushPullAnswered(effect.endpoint, answer)
         except FolkmootError as error:
             log.debug("push-pull with %s: %s", Address(*effect.endpoint), error)
         finally:
