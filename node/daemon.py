@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -55,6 +56,7 @@ from folkmoot.protocol.connection import Params, Request
 from folkmoot.protocol.gossip.members import Description, Endpoint
 from folkmoot.protocol.gossip.profile import PROFILES
 from folkmoot.protocol.gossip.seal import KeyRing
+from folkmoot.protocol.ring.topology import WIDEST
 from folkmoot.storage.store import Owner
 
 log = logging.getLogger(__name__)
@@ -110,9 +112,8 @@ async def serve(
         clients = await network.listen_clients(listen.clients)
         peers = await network.listen_peers(listen.peers)
         datagrams = await network.open_datagrams(listen.datagrams or Address(listen.peers.host, 0))
-        parts = _Parts(config, environment, commits, clients, peers, datagrams)
         try:
-            await parts.run(task_status)
+            await _Parts(config, environment, commits, clients, peers, datagrams).run(task_status)
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + DRAIN_S):
                 await clients.aclose()
@@ -155,9 +156,10 @@ class _Parts:
         self.links = PeerLinks(environment.network)
         self.joining = Joining(config.cluster.seeds)
         self.push_pulls = PushPulls(self.links, self.joining)
+        kept = None if config.cluster.refound else self.remembered.topology()
         self.topology = TopologyHolder(
             config.cluster.id,
-            self.remembered.topology() or found(config, self.service.account),
+            kept or found(config, self.service.account),
             self.remembered.keep_topology,
             self.links,
             self._announce_topology,
@@ -322,14 +324,16 @@ class _Parts:
         def told(address: Address) -> Endpoint:
             return Endpoint(host or address.host, address.port)
 
-        return Description(
+        description = Description(
             self.config.node.name,
             self.config.node.region,
             told(self.peer_listener.address),
             told(self.datagrams.address),
             told(self.client_listener.address),
-            {META_KEY: self.topology.summary.encode()},
+            {META_KEY: WIDEST.encode()},
         )
+        description.encode()  # refused now, if it ever could be: no later epoch may be what does not fit
+        return replace(description, meta={META_KEY: self.topology.summary.encode()})
 
     def _ready(self) -> Ready:
         return Ready(

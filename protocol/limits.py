@@ -98,8 +98,11 @@ SLUG_CHARACTERS: Final = 63
 CAPACITY_MAX: Final = 1_000
 SLOTS_PER_RANGE: Final = 16
 NODES_PER_SLOT: Final = 2
-EPOCH_MAX: Final = 2**63 - 1
+EPOCH_MAX: Final = 2**48 - 1
+EPOCH_STEP: Final = 1_024  # how far one answer may raise an epoch above the one known
+EPOCHS_SUM_MAX: Final = 2**63 - 1
 TOPOLOGY_REPLY_RANGES: Final = 256
+TOPOLOGY_BYTES: Final = 4 * MIB  # encoded, as a node keeps it
 
 # Reconciliation between two replicas (wire between nodes).
 SYNC_FRAME_BYTES: Final = 64 * KIB
@@ -198,5 +201,8 @@ assert GOSSIP_MEMBERS * (GOSSIP_DESCRIPTION_BYTES + _FRAME_OVERHEAD_BYTES) <= ME
 assert GOSSIP_DESCRIPTION_BYTES + 2 * _FRAME_OVERHEAD_BYTES < GOSSIP_DATAGRAM_BYTES
 assert LANES & (LANES - 1) == 0 and BLOCKS_PER_LANE & (BLOCKS_PER_LANE - 1) == 0
 assert LANES == RANGES_INITIAL <= RANGES <= MESSAGE_COLLECTION_ITEMS
+assert RANGES * EPOCH_MAX <= EPOCHS_SUM_MAX < 2**64, "whatever epochs are adopted, their sum can be told"
+assert EPOCH_STEP < EPOCH_MAX // 2**32, "nobody reaches the last epoch by steps"
+assert TOPOLOGY_BYTES <= STORE_META_BYTES // 2, "what else a node keeps has room beside it"
 assert SYNC_LIST_ITEMS <= SYNC_PAGE_ITEMS and 2 * SYNC_PAGE_ITEMS <= MESSAGE_COLLECTION_ITEMS
 assert SYNC_BUCKETS * (STORE_KEY_BYTES + 64) < SYNC_FRAME_BYTES < MESSAGE_BYTES

@@ -12,15 +12,15 @@ import trio
 import trio.testing
 from folkmoot.node.actors.topology import META_KEY, METHOD, TopologyHolder
 from folkmoot.node.contracts import PeerUnreachable
-from folkmoot.protocol import codec
+from folkmoot.protocol import codec, limits
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
 from folkmoot.protocol.gossip.members import NOBODY, Member
 from folkmoot.protocol.ring.errors import RingError
 from folkmoot.protocol.ring.topology import NOTHING, Have, News, Summary, Topology
 
-from tests.ring.samples import descriptor, node_id, roster, slot, thirds
+from tests.ring.samples import descriptor, node_id, numbered, slot, thirds
 
-FIRST = Topology(roster({"eu": 2, "us": 1}), thirds())
+FIRST = Topology(numbered(9), thirds())
 ME, ANNA, BERT = node_id(1), node_id(2), node_id(3)
 
 
@@ -37,6 +37,7 @@ class World:
 
     def __init__(self, topology: Topology | None = FIRST) -> None:
         self.peers: dict[bytes, Topology | None] = {}
+        self.lies: dict[bytes, object] = {}
         self.asked: list[bytes] = []
         self.saved: list[Topology] = []
         self.announced: list[Summary] = []
@@ -58,6 +59,8 @@ class World:
         assert method == METHOD
         self.asked.append(node_id)
         await self.before_answer()
+        if node_id in self.lies:
+            return self.lies[node_id]
         if node_id not in self.peers:
             raise PeerUnreachable(f"node {node_id.hex()} is away")
         have = codec.shaped(params, Have, "have")
@@ -168,7 +171,7 @@ async def test_another_topology_of_the_same_epochs_is_said_once(
     autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     world = World()
-    other = world.peers[ANNA] = Topology(roster({"eu": 3}), thirds())
+    other = world.peers[ANNA] = Topology(numbered(3), thirds())
     with caplog.at_level(logging.ERROR):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(world.holder.follow, world)
@@ -183,7 +186,7 @@ async def test_another_topology_of_the_same_epochs_is_said_once(
 
 async def test_a_conflict_ends_when_the_peer_is_corrected() -> None:
     world = World()
-    world.peers[ANNA] = Topology(roster({"eu": 3}), thirds())
+    world.peers[ANNA] = Topology(numbered(3), thirds())
     await world.holder.refresh(ANNA)
     world.peers[ANNA] = FIRST
     await world.holder.refresh(ANNA)
@@ -255,6 +258,73 @@ async def test_parts_that_do_not_fit_change_nothing() -> None:
     assert caught.value.kind is BAD_REQUEST
     assert world.holder.current() is FIRST
     assert world.saved == []
+
+
+def lie(**changes: Any) -> dict[str, Any]:
+    """A peer's whole topology, with one thing changed in all ranges."""
+    wire = News.for_asker(FIRST, Have.of(None)).to_wire()
+    for part in wire["ranges"]:
+        part.update(epoch=part["epoch"] + 1)
+        part.update(changes)
+    return wire
+
+
+LIES = [
+    pytest.param(lie(epoch=2**63 - 1), id="the greatest number"),
+    pytest.param(lie(epoch=2**64 - 1), id="beyond it"),
+    pytest.param(lie(epoch=limits.EPOCH_MAX), id="the greatest epoch"),
+    pytest.param(lie(epoch=2 + limits.EPOCH_STEP), id="a leap"),
+    pytest.param(lie(slots=[{"region": "eu", "nodes": [b"?" * 16]}]), id="a node nobody knows"),
+    pytest.param(lie(slots=[]), id="no slots"),
+    pytest.param(lie(start=b"\x01"), id="a gap"),
+    pytest.param(None, id="nil"),
+    pytest.param(7, id="a number"),
+    pytest.param({}, id="an empty map"),
+    pytest.param({"summary": [1, 1000, b"?" * 16], "ranges": [], "more": True}, id="nothing, and more of it"),
+    pytest.param({**lie(), "summary": [0, 2**64, b""]}, id="an endless summary"),
+    pytest.param({**lie(), "roster": numbered(9, epoch=limits.EPOCH_MAX).to_wire()}, id="a last roster"),
+]
+
+
+@pytest.mark.parametrize("answer", LIES)
+@pytest.mark.parametrize("known", [FIRST, None])
+async def test_what_a_peer_should_not_say_leaves_no_trace(
+    answer: object, known: Topology | None, autojump_clock: trio.testing.MockClock
+) -> None:
+    """It is neither kept nor told, the peer is not pestered, and others are still believed."""
+    world = World(known)
+    world.lies[ANNA] = answer
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(world.holder.follow, world)
+        world.hear(ANNA, Summary(1, 1_000, b"?" * 16))
+        await trio.sleep(60)
+        assert (world.saved, world.announced, set(world.asked)) == ([], [], {ANNA})
+        assert len(world.asked) <= 18, "all pages, once"
+        assert world.holder.summary == (known.summary if known else NOTHING)
+        newer = world.peers[BERT] = moved(FIRST, 1, 5)
+        world.hear(BERT, newer.summary)
+        await trio.sleep(3)
+        assert world.holder.current() == newer
+        del world.lies[ANNA]
+        newest = world.peers[ANNA] = moved(newer, 2, 6)
+        world.hear(ANNA, newest.summary)
+        await trio.sleep(3)
+        assert world.holder.current() == newest
+        nursery.cancel_scope.cancel()
+
+
+async def test_all_that_is_kept_can_be_started_from(autojump_clock: trio.testing.MockClock) -> None:
+    """A peer that raises epochs by one step after another costs a node no start."""
+    world, topology = World(), FIRST
+    for _ in range(20):
+        raised = tuple(
+            dataclasses.replace(part, epoch=part.epoch + limits.EPOCH_STEP) for part in topology.ranges.ranges
+        )
+        assert await world.holder.adopt(News(NOTHING, None, raised, False))
+        topology = world.holder.current()
+    again = World(Topology.decode(world.saved[-1].encode()))
+    await again.holder.begin()
+    assert again.announced == [topology.summary]
 
 
 async def test_it_gives_peers_what_they_lack_and_refuses_nonsense() -> None:
