@@ -310,6 +310,8 @@ class _Parts:
 
     def _announce_topology(self, summary: bytes) -> None:
         self.membership.update_meta({META_KEY: summary})
+        if (roster := self.topology.roster) is not None:
+            self.membership.learn_roster(frozenset(node.node_id for node in roster.nodes))
 
     def _member_returned(self, node_id: bytes) -> None:
         self.links.forgive(node_id)

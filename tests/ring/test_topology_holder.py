@@ -14,7 +14,7 @@ from folkmoot.node.actors.topology import META_KEY, METHOD, TopologyHolder
 from folkmoot.node.contracts import PeerUnreachable
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
-from folkmoot.protocol.gossip.members import NOBODY, Member
+from folkmoot.protocol.gossip.members import NOWHERE, Description, Member
 from folkmoot.protocol.ring.errors import RingError
 from folkmoot.protocol.ring.topology import NOTHING, Have, News, Summary, Topology
 
@@ -69,7 +69,7 @@ class World:
     def hear(self, node_id: bytes, summary: object) -> None:
         """Gossip brings what a member says of its topology."""
         meta: Any = {META_KEY: summary.encode() if isinstance(summary, Summary) else summary}
-        description = dataclasses.replace(NOBODY, meta=meta)
+        description = Description("", "", NOWHERE, NOWHERE, NOWHERE, meta)
         self._heard[node_id] = Member.alive(node_id, description, 1)
         self._version += 1
         self._changed.set()
