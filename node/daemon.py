@@ -77,11 +77,16 @@ class RunningNode:
         self._parts = parts
 
     async def drain(self) -> None:
-        """Take no new clients, say goodbye to those there are, and let what was accepted finish."""
+        """Take no new clients, say goodbye to those there are, and let what was accepted finish.
+
+        A node that is not on the roster then tells the others that it is gone: nobody has to look for it.
+        """
         await self._parts.client_listener.aclose()
         self._parts.sessions.say_goodbye()
         with trio.move_on_after(GOODBYE_S):
             await self._parts.sessions.wait_empty()
+        with trio.move_on_after(GOODBYE_S):
+            await self._parts.leave_unless_a_member()
 
     async def reload(self, config: NodeConfig) -> None:
         """Apply what a reload can change (see `settings`); the rest waits for a restart."""
@@ -222,6 +227,7 @@ class _Parts:
         self.mender = Mender(self.node_id, self.commits.store.damage, self.replica, self.topology, self.links)
         self.watcher = Watcher(
             self.membership,
+            on_roster=self._on_roster,
             returned=self._member_returned,
             keep_addresses=self.remembered.keep_addresses,
         )
@@ -285,6 +291,11 @@ class _Parts:
             nursery.start_soon(self.client_listener.serve, self.sessions.serve)
             task_status.started(RunningNode(self._ready(), self))
 
+    async def leave_unless_a_member(self) -> None:
+        """Tell the others that this node is gone, unless it is on the roster: then it is missed."""
+        if not self._on_roster(self.node_id):
+            await self.membership.leave()
+
     def reload(self, config: NodeConfig) -> None:
         """Apply what a reload can change."""
         self.gatekeeper.reconfigure(config.gate.policy, _rates(config))
@@ -312,6 +323,10 @@ class _Parts:
         self.membership.update_meta({META_KEY: summary})
         if (roster := self.topology.roster) is not None:
             self.membership.learn_roster(frozenset(node.node_id for node in roster.nodes))
+
+    def _on_roster(self, node_id: bytes) -> bool:
+        """Whether a node is on the roster; as long as this one knows none, anyone may be."""
+        return self.topology.roster is None or node_id in self.topology.roster
 
     def _member_returned(self, node_id: bytes) -> None:
         self.links.forgive(node_id)
@@ -348,7 +363,7 @@ class _Parts:
             datagrams=str(self.datagrams.address),
         )
 
-    def _figures(self) -> dict[str, Any]:
+    def _figures(self, for_operator: bool) -> dict[str, Any]:
         return figures(
             self.node_id,
             self.commits.store,
@@ -359,6 +374,7 @@ class _Parts:
             self.repairer,
             self.membership,
             self.gatekeeper,
+            for_operator=for_operator,
         )
 
 

@@ -180,6 +180,10 @@ class MembershipActor:
         """Whether a node is a member by agreement, as far as that is known here."""
         return self._roster is not None and node_id in self._roster
 
+    def has_spoken(self, node_id: bytes) -> bool:
+        """Whether a node has proven over a link that it is there."""
+        return self._core.has_spoken(node_id)
+
     def trusts(self, node_id: bytes) -> bool:
         """Whether a node is more than hearsay: see `gossip.view`."""
         return self._core.trusts(node_id)

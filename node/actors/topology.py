@@ -50,6 +50,10 @@ class Gossip(Protocol):
 
     def members(self) -> Mapping[bytes, Member]: ...
 
+    def has_spoken(self, node_id: bytes) -> bool:
+        """Whether a node has proven over a link that it is there; of others there may be any number."""
+        ...
+
     async def wait_changed(self, seen: int) -> int: ...
 
 
@@ -181,10 +185,12 @@ class TopologyHolder:
         """Ask every member that seems to know something newer, for ever."""
         seen = -1
         while True:
-            waiting = self._to_ask(gossip.members())
+            waiting = self._to_ask(gossip)
             with trio.move_on_after(RETRY_S if waiting else float("inf")):
                 seen = await gossip.wait_changed(seen)
-            for node_id, theirs in self._to_ask(gossip.members()).items():
+            for node_id, theirs in self._to_ask(gossip).items():
+                if node_id not in self._to_ask(gossip):
+                    continue  # what the one before said was enough
                 if await self._learn_from(node_id):
                     self._answered[node_id] = (self.summary, theirs)
 
@@ -252,10 +258,17 @@ class TopologyHolder:
         answer = await self._peers.call(node_id, METHOD, have.to_params(), limits.REQUEST_TIMEOUT_S)
         return News.from_wire(answer)
 
-    def _to_ask(self, members: Mapping[bytes, Member]) -> dict[bytes, Summary]:
-        """The live members worth asking, by id, each with what its gossip says."""
+    def _to_ask(self, gossip: Gossip) -> dict[bytes, Summary]:
+        """The live members worth asking, each with what its gossip says; those that have spoken come first.
+
+        Only members of the roster and those that have spoken are, once there is a roster: asking whoever
+        gossip tells of would keep this node busy with nodes that do not exist.
+        """
         found = {}
-        for node_id, member in sorted(members.items()):
+        members = sorted(gossip.members().items(), key=lambda item: (not gossip.has_spoken(item[0]), item[0]))
+        for node_id, member in members:
+            if self.roster is not None and node_id not in self.roster and not gossip.has_spoken(node_id):
+                continue
             theirs = _summary_of(member)
             asked = (self.summary, theirs) in (self._conflicts.get(node_id), self._answered.get(node_id))
             if member.is_live and not asked and should_fetch(self.summary, theirs):

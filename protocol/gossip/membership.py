@@ -119,6 +119,10 @@ class Membership:
         """What is known of a node, if anything."""
         return self._claims.view.get(node_id)
 
+    def has_spoken(self, node_id: bytes) -> bool:
+        """Whether a node has proven over a link that it is there."""
+        return self._claims.view.has_spoken(node_id)
+
     def trusts(self, node_id: bytes) -> bool:
         """Whether a node is more than hearsay; see `view`."""
         return self._claims.view.trusts(node_id)

@@ -47,6 +47,10 @@ class View:
         """Whether a node is more than hearsay: on the roster, if that is known, or proven over a link."""
         return self._roster is None or node_id in self._roster or node_id in self._proven
 
+    def has_spoken(self, node_id: bytes) -> bool:
+        """Whether a node has proven over a link that it is there."""
+        return node_id in self._proven
+
     def prove(self, node_id: bytes) -> None:
         """Note that a known node has spoken over a link."""
         if node_id in self._members:

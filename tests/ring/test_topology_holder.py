@@ -43,6 +43,7 @@ class World:
         self.announced: list[Summary] = []
         self.before_save: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
         self.before_answer: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
+        self.spoken: set[bytes] = set()
         self._heard: dict[bytes, Member] = {}
         self._version = 0
         self._changed = trio.Event()
@@ -77,6 +78,9 @@ class World:
 
     def members(self) -> Mapping[bytes, Member]:
         return self._heard
+
+    def has_spoken(self, node_id: bytes) -> bool:
+        return node_id in self.spoken
 
     async def wait_changed(self, seen: int) -> int:
         while self._version == seen:
@@ -164,6 +168,42 @@ async def test_gossip_without_a_topology_asks_nobody(
         world.hear(ANNA, summary)
         await trio.sleep(10)
         assert world.asked == []
+        nursery.cancel_scope.cancel()
+
+
+async def test_strangers_are_asked_once_they_have_spoken(autojump_clock: trio.testing.MockClock) -> None:
+    """Any number of them may be invented; a node of another founding is real, and is to be told of."""
+    world = World()
+    stranger, newer = node_id(99), moved(FIRST, 1, 5)
+    world.peers[stranger] = newer
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(world.holder.follow, world)
+        world.hear(stranger, newer.summary)
+        await trio.sleep(10)
+        assert world.asked == []
+        world.spoken.add(stranger)
+        world.hear(stranger, newer.summary)
+        await trio.sleep(1)
+        assert world.holder.current() == newer
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_node_without_topology_asks_those_who_have_spoken_before_any_others(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    world = World(None)
+    world.peers[ANNA] = FIRST
+    world.spoken.add(ANNA)
+    for number in range(100, 400):
+        world.hear(node_id(number), FIRST.summary)
+    world.hear(ANNA, FIRST.summary)
+    world.hear(ME, Summary(1, 4, b"?" * 16))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(world.holder.follow, world)
+        await trio.sleep(10)
+        assert world.holder.current() == FIRST
+        assert world.asked[0] == ANNA
+        assert len(world.asked) < 20, "and nobody for what it knows by then"
         nursery.cancel_scope.cancel()
 
 
