@@ -33,7 +33,8 @@ class ClusterView:
         cluster: the cluster's id.
         owners: roster and ranges.
         members: the members known by gossip, by node id.
-        details: this node's own figures (store, queues, gate), under `node` in the status.
+        details: this node's own figures (store, queues, gate), under `node` in the status; all of them, when
+            asked for an operator.
     """
 
     def __init__(
@@ -41,14 +42,14 @@ class ClusterView:
         cluster: str,
         owners: Owners,
         members: Callable[[], Mapping[bytes, Member]],
-        details: Callable[[], dict[str, Any]],
+        details: Callable[[bool], dict[str, Any]],
     ) -> None:
         self._cluster = cluster
         self._owners = owners
         self._members = members
         self._details = details
 
-    def status(self) -> dict[str, Any]:
+    def status(self, *, for_operator: bool) -> dict[str, Any]:
         """The result of `cluster.status`."""
         members = self._members()
         roster, ranges = self._owners.roster, self._owners.ranges
@@ -67,6 +68,7 @@ class ClusterView:
             nodes.append(
                 {
                     "id": node_id.hex(),
+                    "member": founder is not None,
                     "name": founder.name if founder else described.name if described else "",
                     "region": founder.region if founder else described.region if described else "",
                     "state": self._state(members, node_id),
@@ -79,7 +81,7 @@ class ClusterView:
             "epoch": roster.epoch if roster else 0,
             "nodes": nodes,
             "ranges": {"count": len(ranges.ranges) if ranges else 0, "under_replicated": under},
-            "node": self._details(),
+            "node": self._details(for_operator),
         }
 
     def where(self, account: bytes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -41,19 +42,21 @@ from folkmoot.node.founding import found
 from folkmoot.node.joining import Joining
 from folkmoot.node.methods import Identity, Methods
 from folkmoot.node.moderation.quota import QuotaRates, Rate
+from folkmoot.node.push_pulls import PUSH_PULL, PushPulls
 from folkmoot.node.remembered import Remembered
 from folkmoot.node.routing import Router
 from folkmoot.node.rpc import run_link
 from folkmoot.node.settings import NodeConfig
 from folkmoot.node.supervisor import supervise
 from folkmoot.node.transport.interface import Accepted, Address, Datagrams, Listener
-from folkmoot.protocol import codec, limits
+from folkmoot.protocol import limits
 from folkmoot.protocol.client.link import Link
 from folkmoot.protocol.client.link_terms import PATIENT
 from folkmoot.protocol.connection import Params, Request
 from folkmoot.protocol.gossip.members import Description, Endpoint
 from folkmoot.protocol.gossip.profile import PROFILES
 from folkmoot.protocol.gossip.seal import KeyRing
+from folkmoot.protocol.ring.topology import WIDEST
 from folkmoot.storage.store import Owner
 
 log = logging.getLogger(__name__)
@@ -74,11 +77,16 @@ class RunningNode:
         self._parts = parts
 
     async def drain(self) -> None:
-        """Take no new clients, say goodbye to those there are, and let what was accepted finish."""
+        """Take no new clients, say goodbye to those there are, and let what was accepted finish.
+
+        A node that is not on the roster then tells the others that it is gone: nobody has to look for it.
+        """
         await self._parts.client_listener.aclose()
         self._parts.sessions.say_goodbye()
         with trio.move_on_after(GOODBYE_S):
             await self._parts.sessions.wait_empty()
+        with trio.move_on_after(GOODBYE_S):
+            await self._parts.leave_unless_a_member()
 
     async def reload(self, config: NodeConfig) -> None:
         """Apply what a reload can change (see `settings`); the rest waits for a restart."""
@@ -109,9 +117,8 @@ async def serve(
         clients = await network.listen_clients(listen.clients)
         peers = await network.listen_peers(listen.peers)
         datagrams = await network.open_datagrams(listen.datagrams or Address(listen.peers.host, 0))
-        parts = _Parts(config, environment, commits, clients, peers, datagrams)
         try:
-            await parts.run(task_status)
+            await _Parts(config, environment, commits, clients, peers, datagrams).run(task_status)
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + DRAIN_S):
                 await clients.aclose()
@@ -153,9 +160,11 @@ class _Parts:
         config, environment = self.config, self.environment
         self.links = PeerLinks(environment.network)
         self.joining = Joining(config.cluster.seeds)
+        self.push_pulls = PushPulls(self.links, self.joining)
+        kept = None if config.cluster.refound else self.remembered.topology()
         self.topology = TopologyHolder(
             config.cluster.id,
-            self.remembered.topology() or found(config, self.service.account),
+            kept or found(config, self.service.account),
             self.remembered.keep_topology,
             self.links,
             self._announce_topology,
@@ -171,9 +180,10 @@ class _Parts:
             seeds=[*config.cluster.seeds, *self.remembered.addresses()],
             load=self.remembered.numbers,
             store=self.remembered.keep_numbers,
-            ask_peer=self._push_pull,
+            ask_peer=self.push_pulls.ask,
         )
         self.links.follow(self.membership, self.membership)
+        self.push_pulls.follow(self.membership)
         self.router = Router(self.node_id, config.node.region, self.topology, self.membership)
 
     def _keep_cells(self) -> None:
@@ -209,7 +219,7 @@ class _Parts:
             self.topology,
             environment.executor,
             {
-                "gossip.push_pull": self._answer_push_pull,
+                PUSH_PULL: self.push_pulls.answer,
                 **self.topology.methods(),
                 **self.repairer.methods(),
             },
@@ -217,6 +227,7 @@ class _Parts:
         self.mender = Mender(self.node_id, self.commits.store.damage, self.replica, self.topology, self.links)
         self.watcher = Watcher(
             self.membership,
+            on_roster=self._on_roster,
             returned=self._member_returned,
             keep_addresses=self.remembered.keep_addresses,
         )
@@ -280,6 +291,11 @@ class _Parts:
             nursery.start_soon(self.client_listener.serve, self.sessions.serve)
             task_status.started(RunningNode(self._ready(), self))
 
+    async def leave_unless_a_member(self) -> None:
+        """Tell the others that this node is gone, unless it is on the roster: then it is missed."""
+        if not self._on_roster(self.node_id):
+            await self.membership.leave()
+
     def reload(self, config: NodeConfig) -> None:
         """Apply what a reload can change."""
         self.gatekeeper.reconfigure(config.gate.policy, _rates(config))
@@ -303,23 +319,14 @@ class _Parts:
         if link.ended is None or link.ended.goodbye is None:
             self.membership.connection_reset(node_id)
 
-    async def _push_pull(self, address: Address, node_id: bytes | None, payload: bytes) -> bytes:
-        params = {"payload": payload}
-        timeout_s = limits.REQUEST_TIMEOUT_S
-        if node_id is None or self.membership.address_of(node_id) != address:
-            with self.joining.asking(address):
-                answer = await self.links.call_address(address, "gossip.push_pull", params, timeout_s)
-        else:
-            answer = await self.links.call(node_id, "gossip.push_pull", params, timeout_s)
-        payload_back: bytes = answer["payload"]
-        return payload_back
-
-    async def _answer_push_pull(self, node_id: bytes, params: Params) -> dict[str, Any]:
-        payload = codec.shaped(params.get("payload"), bytes, "the payload of gossip.push_pull")
-        return {"payload": await self.membership.handle_push_pull(payload)}
-
     def _announce_topology(self, summary: bytes) -> None:
         self.membership.update_meta({META_KEY: summary})
+        if (roster := self.topology.roster) is not None:
+            self.membership.learn_roster(frozenset(node.node_id for node in roster.nodes))
+
+    def _on_roster(self, node_id: bytes) -> bool:
+        """Whether a node is on the roster; as long as this one knows none, anyone may be."""
+        return self.topology.roster is None or node_id in self.topology.roster
 
     def _member_returned(self, node_id: bytes) -> None:
         self.links.forgive(node_id)
@@ -334,14 +341,16 @@ class _Parts:
         def told(address: Address) -> Endpoint:
             return Endpoint(host or address.host, address.port)
 
-        return Description(
+        description = Description(
             self.config.node.name,
             self.config.node.region,
             told(self.peer_listener.address),
             told(self.datagrams.address),
             told(self.client_listener.address),
-            {META_KEY: self.topology.summary.encode()},
+            {META_KEY: WIDEST.encode()},
         )
+        description.encode()  # refused now, if it ever could be: no later epoch may be what does not fit
+        return replace(description, meta={META_KEY: self.topology.summary.encode()})
 
     def _ready(self) -> Ready:
         return Ready(
@@ -354,7 +363,7 @@ class _Parts:
             datagrams=str(self.datagrams.address),
         )
 
-    def _figures(self) -> dict[str, Any]:
+    def _figures(self, for_operator: bool) -> dict[str, Any]:
         return figures(
             self.node_id,
             self.commits.store,
@@ -365,6 +374,7 @@ class _Parts:
             self.repairer,
             self.membership,
             self.gatekeeper,
+            for_operator=for_operator,
         )
 
 

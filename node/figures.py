@@ -24,8 +24,13 @@ def figures(
     repairer: Repairer,
     membership: MembershipActor,
     gatekeeper: Gatekeeper,
+    *,
+    for_operator: bool,
 ) -> dict[str, Any]:
-    """What each part of the node `node_id` (16 bytes) has done since it began, and what it holds now."""
+    """What each part of the node `node_id` (16 bytes) has done since it began, and what it holds now.
+
+    What is told of files and of what is in them is for operators only.
+    """
     gossip, traffic = membership.statistics()
     return {
         "id": node_id.hex(),
@@ -45,7 +50,7 @@ def figures(
             "lag_ms": round(gossip.lag_s * 1000, 1),
             "sent_bytes": traffic.sent_bytes,
         },
-        "gate": gatekeeper.status().to_wire(),
+        "gate": gatekeeper.status().to_wire(for_operator=for_operator),
     }
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 from folkmoot.node.accounts import AccountKeys
 from folkmoot.node.actors.session import Asker, Immediate, Method
 from folkmoot.node.contracts import FeedReading, Read, Reading
+from folkmoot.node.operators import OPERATOR
 from folkmoot.node.rpc import Packed
 from folkmoot.protocol import codec, limits, messages
 from folkmoot.protocol.connection import Params
@@ -63,7 +64,7 @@ class Identity:
 class ClusterView(Protocol):
     """Describes the cluster as this node sees it."""
 
-    def status(self) -> dict[str, Any]: ...
+    def status(self, *, for_operator: bool) -> dict[str, Any]: ...
 
     def where(self, account: bytes) -> dict[str, Any]: ...
 
@@ -147,7 +148,7 @@ class Methods:
                 BAD_SIGNATURE, "the signature is not over this connection's challenge and this node's id"
             )
         asker.account = auth.account
-        asker.roles = frozenset({"operator"} if auth.account in self._identity.operators else ())
+        asker.roles = frozenset({OPERATOR} if auth.account in self._identity.operators else ())
         asker.expires_ms = self._now_ms() + AUTH_LIFETIME_MS
         return {
             "account": auth.account,
@@ -207,8 +208,8 @@ class Methods:
         return told if complete else {**told, "profile_cut": True}
 
     async def cluster_status(self, asker: Asker, params: Params) -> dict[str, Any]:
-        """The cluster as this node sees it."""
-        return self._cluster.status()
+        """The cluster as this node sees it; operators are told more of the node itself."""
+        return self._cluster.status(for_operator=OPERATOR in asker.roles)
 
     async def cluster_where(self, asker: Asker, params: Params) -> dict[str, Any]:
         """Which range and nodes keep an account."""

@@ -9,6 +9,7 @@ from folkmoot.node.boot_numbers import Numbers
 from folkmoot.node.commits import Commits
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol import codec
+from folkmoot.protocol.ring.errors import RingError
 from folkmoot.protocol.ring.topology import Topology
 from folkmoot.storage.transaction import Admission
 
@@ -43,9 +44,21 @@ class Remembered:
         await self._put(_ADDRESSES, codec.pack([list(address) for address in addresses]))
 
     def topology(self) -> Topology | None:
-        """The newest roster and range descriptors this node has adopted."""
+        """The newest roster and range descriptors this node has adopted.
+
+        Raises:
+            RingError: they cannot be used; the sentence says how to go on.
+        """
         data = self._commits.store.meta_get(_TOPOLOGY)
-        return None if data is None else Topology.decode(data)
+        if data is None:
+            return None
+        try:
+            return Topology.decode(data)
+        except RingError as error:
+            raise RingError(
+                f"{error}. Nothing else is lost: stop all nodes of the cluster, start each once with "
+                "cluster.refound = true in its configuration, then take that out again"
+            ) from error
 
     async def keep_topology(self, encoded: bytes) -> None:
         await self._put(_TOPOLOGY, encoded)

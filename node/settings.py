@@ -126,6 +126,13 @@ class ClusterSection(Section, frozen=True, kw_only=True):
             unit="copies",
         ),
     ] = 3
+    refound: Annotated[
+        bool,
+        setting(
+            "Start with the founders' topology in place of the one this node keeps.",
+            why="False: only for recovering, on all nodes at once, from a topology that cannot be used.",
+        ),
+    ] = False
 
 
 class ListenSection(Section, frozen=True, kw_only=True):

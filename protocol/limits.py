@@ -98,8 +98,11 @@ SLUG_CHARACTERS: Final = 63
 CAPACITY_MAX: Final = 1_000
 SLOTS_PER_RANGE: Final = 16
 NODES_PER_SLOT: Final = 2
-EPOCH_MAX: Final = 2**63 - 1
+EPOCH_MAX: Final = 2**48 - 1
+EPOCH_STEP: Final = 1_024  # how far one answer may raise an epoch above the one known
+EPOCHS_SUM_MAX: Final = 2**63 - 1
 TOPOLOGY_REPLY_RANGES: Final = 256
+TOPOLOGY_BYTES: Final = 4 * MIB  # encoded, as a node keeps it
 
 # Reconciliation between two replicas (wire between nodes).
 SYNC_FRAME_BYTES: Final = 64 * KIB
@@ -116,7 +119,13 @@ SYNC_RUN_LEAVES: Final = 256  # at least; and less than twice as many
 # Gossip (wire).
 GOSSIP_DATAGRAM_BYTES: Final = 1_400
 GOSSIP_DESCRIPTION_BYTES: Final = 512
-GOSSIP_MEMBERS: Final = 1_024
+GOSSIP_MEMBERS: Final = 1_024  # known at a time
+GOSSIP_STRANGERS: Final = 256  # of those, members that are not on the roster
+GOSSIP_FORGET_S: Final = 3_600.0  # after which one of them that is gone is forgotten
+GOSSIP_DOUBTS: Final = 16
+INCARNATION_MAX: Final = 2**63 - 1
+INCARNATION_STEP: Final = 1_024  # how far hearsay may raise an incarnation above the one known
+INCARNATION_CLIMB: Final = 2**24  # how far a node raises its own at once, when a link says it must
 GOSSIP_RELAYS: Final = 256
 GOSSIP_MAIL: Final = 1_024
 
@@ -193,10 +202,14 @@ assert KEYS_PER_GET <= MESSAGE_COLLECTION_ITEMS and RECORDS_PER_PUT <= MESSAGE_C
 assert PAGE_ITEMS * 4 <= MESSAGE_COLLECTION_ITEMS
 assert 3 * REPLICA_READ_TIMEOUT_S < REQUEST_TIMEOUT_S
 assert DISK_WARN < DISK_FULL_CLIENT_PUT < DISK_FULL_PEER_JOIN < DISK_FULL_DELETE < 1.0
-assert GOSSIP_MEMBERS >= 2 * ROSTER_NODES, "those who left are remembered beside those who are here"
+assert ROSTER_NODES + GOSSIP_STRANGERS < GOSSIP_MEMBERS, "nobody can take a roster member's place"
+assert INCARNATION_STEP < INCARNATION_CLIMB < INCARNATION_MAX // 2**32, "nobody is driven to the last one"
 assert GOSSIP_MEMBERS * (GOSSIP_DESCRIPTION_BYTES + _FRAME_OVERHEAD_BYTES) <= MESSAGE_BYTES - 64 * KIB
 assert GOSSIP_DESCRIPTION_BYTES + 2 * _FRAME_OVERHEAD_BYTES < GOSSIP_DATAGRAM_BYTES
 assert LANES & (LANES - 1) == 0 and BLOCKS_PER_LANE & (BLOCKS_PER_LANE - 1) == 0
 assert LANES == RANGES_INITIAL <= RANGES <= MESSAGE_COLLECTION_ITEMS
+assert RANGES * EPOCH_MAX <= EPOCHS_SUM_MAX < 2**64, "whatever epochs are adopted, their sum can be told"
+assert EPOCH_STEP < EPOCH_MAX // 2**32, "nobody reaches the last epoch by steps"
+assert TOPOLOGY_BYTES <= STORE_META_BYTES // 2, "what else a node keeps has room beside it"
 assert SYNC_LIST_ITEMS <= SYNC_PAGE_ITEMS and 2 * SYNC_PAGE_ITEMS <= MESSAGE_COLLECTION_ITEMS
 assert SYNC_BUCKETS * (STORE_KEY_BYTES + 64) < SYNC_FRAME_BYTES < MESSAGE_BYTES

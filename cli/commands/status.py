@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,17 +19,27 @@ COLUMNS = ("name", "region", "state", "ranges", "address", "id")
         "folkmoot status",
         "folkmoot status --cluster local --json",
         "folkmoot status --node 10.0.0.1:7000 --ca ca.crt",
+        "folkmoot status --node 10.0.0.1:7000 --ca ca.crt --operator operator.key --json",
     )
+)
+@click.option(
+    "--operator",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="An operator's key file: operators are told more of the node. [default: a local cluster's own]",
 )
 @target_options
 @json_option
-def command(target: Target, output: Output) -> int:
+def command(operator: Path | None, target: Target, output: Output) -> int:
     """Show how a cluster is.
 
-    Exit code 3 says that it is degraded: a node is not alive, a range has fewer copies than it should, or
-    cells are damaged on the node that was asked.
+    Exit code 3 says that it is degraded: a member of the cluster is not alive, a range has fewer copies than
+    it should, or cells are damaged on the node that was asked. Nodes that are not members hold no data; they
+    are listed and not counted.
     """
-    status = ask(target, "cluster.status")
+    # Imported here so that a command's help need not wait for the client.
+    from folkmoot.cli.clients import operator_of
+
+    status = ask(target, "cluster.status", operator=operator_of(target, operator))
     reasons = _reasons(status)
     status["state"] = "degraded" if reasons else "healthy"
     status["reasons"] = reasons
@@ -37,7 +48,11 @@ def command(target: Target, output: Output) -> int:
 
 
 def _reasons(status: dict[str, Any]) -> list[str]:
-    reasons = [f"{node['name']} is {node['state']}" for node in status["nodes"] if node["state"] != "alive"]
+    reasons = [
+        f"{node['name']} is {node['state']}"
+        for node in status["nodes"]
+        if node["state"] != "alive" and (node["member"] or node["ranges"])
+    ]
     under = status["ranges"]["under_replicated"]
     if under:
         reasons.append(f"{under} of {status['ranges']['count']} ranges lack a copy")
@@ -49,5 +64,9 @@ def _reasons(status: dict[str, Any]) -> list[str]:
 
 def _text(status: dict[str, Any]) -> list[str]:
     heading = f"cluster {status['cluster']}, epoch {status['epoch']}: {status['state'].upper()}"
+    rows = [
+        node if node["member"] else {**node, "state": f"{node['state']} (no member)"}
+        for node in status["nodes"]
+    ]
     because = f" ({'; '.join(status['reasons'])})" if status["reasons"] else ""
-    return [heading + because, *table(status["nodes"], COLUMNS)]
+    return [heading + because, *table(rows, COLUMNS)]

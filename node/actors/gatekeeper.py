@@ -51,17 +51,24 @@ class GatekeeperStatus:
     errors: tuple[str, ...]
     unjudged: int
 
-    def to_wire(self) -> dict[str, Any]:
-        """As a map, with what is absent left out."""
+    def to_wire(self, *, for_operator: bool) -> dict[str, Any]:
+        """As a map, with what is absent left out.
+
+        Args:
+            for_operator: whether to tell where the file is and what is wrong with it: paths, and lines of a
+                policy that is not in force, are nobody else's business.
+        """
         wire: dict[str, Any] = {
             "policy": self.policy,
             "name": self.name,
             "loaded_at_us": self.loaded_at_us,
-            "errors": list(self.errors),
+            "outdated": bool(self.errors),
             "unjudged": self.unjudged,
         }
-        if self.file is not None:
-            wire["file"] = self.file
+        if for_operator:
+            wire["errors"] = list(self.errors)
+            if self.file is not None:
+                wire["file"] = self.file
         return wire
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 from types import MappingProxyType
 from typing import Protocol
@@ -22,23 +22,19 @@ from typing import Protocol
 import trio
 from folkmoot.node.boot_numbers import Numbers, next_numbers
 from folkmoot.node.environment import WallClock
-from folkmoot.node.transport.errors import TransportError
+from folkmoot.node.gossip_port import GossipPort, GossipTraffic
 from folkmoot.node.transport.interface import Address, Datagrams
-from folkmoot.protocol.errors import BUSY, CONFLICT, FolkmootError, WireError
-from folkmoot.protocol.gossip import events, messages, push_pull
+from folkmoot.protocol.errors import BUSY, FolkmootError, WireError
+from folkmoot.protocol.gossip import events, push_pull
 from folkmoot.protocol.gossip.members import NOWHERE, Description, Endpoint, Member, MetaValue, State
 from folkmoot.protocol.gossip.membership import Membership, MembershipStatistics
 from folkmoot.protocol.gossip.profile import Profile
-from folkmoot.protocol.gossip.seal import NONCE_BYTES, KeyRing, Opener, Sealer
+from folkmoot.protocol.gossip.seal import KeyRing, Opener, Sealer
 from folkmoot.protocol.limits import GOSSIP_MAIL
 
 log = logging.getLogger(__name__)
 
 _LEAVE_GOSSIP_ROUNDS = 3
-
-
-class NodeExpelled(FolkmootError):
-    """The cluster knows this node id as one that left; ids are not taken back."""
 
 
 class Surroundings(Protocol):
@@ -51,30 +47,7 @@ class Surroundings(Protocol):
     def random(self) -> Random: ...
 
 
-AskPeer = Callable[[Address, bytes | None, bytes], Awaitable[bytes]]
-
-
-@dataclass(slots=True)
-class GossipTraffic:
-    """Datagrams and bytes since the start.
-
-    Args:
-        sent_bytes: sealed datagrams and push-pull messages sent.
-        datagrams_sent: handed to the network.
-        datagrams_unsent: not taken by the network, which is as good as lost.
-        datagrams_opened: authentic and new.
-        datagrams_refused: not sealed by a key of the ring, or malformed.
-        datagrams_repeated: authentic, and seen before.
-        datagrams_shed: dropped because the mailbox was full.
-    """
-
-    sent_bytes: int = 0
-    datagrams_sent: int = 0
-    datagrams_unsent: int = 0
-    datagrams_opened: int = 0
-    datagrams_refused: int = 0
-    datagrams_repeated: int = 0
-    datagrams_shed: int = 0
+AskPeer = Callable[[Address, bytes | None, bytes], Awaitable[push_pull.Answer]]
 
 
 class _Asked:
@@ -100,8 +73,9 @@ class MembershipActor:
         seeds: peers' ports to ask first.
         load: the numbers of earlier boots, or None at the first.
         store: makes the numbers durable before it returns.
-        ask_peer: sends a payload to a peer's `gossip.push_pull` and returns the answer's payload; raises
-            `FolkmootError` when there is none. With node id None whoever is at the address may answer.
+        ask_peer: carries an encoded push-pull request to a peer and returns the answer, which is proven to
+            come from the node it names; raises `FolkmootError` when there is no such answer. With node id
+            None whoever is at the address may give it.
     """
 
     def __init__(
@@ -119,8 +93,6 @@ class MembershipActor:
         store: Callable[[Numbers], Awaitable[None]],
         ask_peer: AskPeer,
     ) -> None:
-        self._random = environment.random
-        self._datagrams = datagrams
         self._profile = profile
         self._store = store
         self._ask_peer = ask_peer
@@ -132,39 +104,34 @@ class MembershipActor:
             environment.random,
             trio.current_time(),
         )
-        self._sealer = Sealer(ring, cluster, node_id, self._numbers.boot)
-        self._opener = Opener(ring, cluster)
+        self._port = GossipPort(
+            datagrams,
+            Sealer(ring, cluster, node_id, self._numbers.boot),
+            Opener(ring, cluster),
+            environment.random,
+        )
         self._control: dict[events.Event, None] = {}
         self._meta: Mapping[str, MetaValue] | None = None
+        self._roster: frozenset[bytes] | None = None
+        self._roster_is_new = False
         self._mail: deque[events.Event | _Asked] = deque()
         self._woken = trio.Event()
         self._changed = trio.Event()
         self._left = trio.Event()
-        self._expelled = False
         self._version = 0
         self._members: Mapping[bytes, Member] | None = None
-        self._traffic = GossipTraffic()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Gossip until cancelled.
-
-        Raises:
-            NodeExpelled: this node id has left the cluster.
-        """
+        """Gossip until cancelled."""
         # After a failure this runs again, perhaps with an incarnation that could not be stored then.
         self._numbers = replace(self._numbers, incarnation=self.own.incarnation)
         await self._store(self._numbers)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._receive)
+            nursery.start_soon(self._port.receive, self._mail_nowait)
             nursery.start_soon(self._measure_lag)
             task_status.started()
-            while not self._expelled:
+            while True:
                 await self._turn(nursery)
-            nursery.cancel_scope.cancel()
-        raise NodeExpelled(
-            f"the cluster knows node {self.own.node_id.hex()} as one that has left, and a node id is never "
-            "taken back: start this node on a new data directory (`folkmoot init`)"
-        )
 
     # What the rest of the node asks.
 
@@ -201,22 +168,40 @@ class MembershipActor:
         return member is not None and member.is_live
 
     def address_of(self, node_id: bytes) -> Address | None:
-        """Where a node's peers' port was last said to be; None when it is unknown or has left."""
+        """Where a node's peers' port was said to be; None when that is unknown, or a stranger has left."""
         member = self._core.get(node_id)
-        if member is None or member.state is State.LEFT or member.peer == NOWHERE:
+        if member is None or member.peer == NOWHERE:
+            return None
+        if member.state is State.LEFT and not self.on_roster(node_id):
             return None
         return Address(*member.peer)
 
+    def on_roster(self, node_id: bytes) -> bool:
+        """Whether a node is a member by agreement, as far as that is known here."""
+        return self._roster is not None and node_id in self._roster
+
+    def has_spoken(self, node_id: bytes) -> bool:
+        """Whether a node has proven over a link that it is there."""
+        return self._core.has_spoken(node_id)
+
+    def trusts(self, node_id: bytes) -> bool:
+        """Whether a node is more than hearsay: see `gossip.view`."""
+        return self._core.trusts(node_id)
+
     def neighbours(self, count: int) -> list[bytes]:
-        """Up to `count` live members that come after this one in the circle of ids."""
+        """Up to `count` live members that come after this one in the circle of ids, none of them hearsay."""
         own = self.own.node_id
-        others = sorted(member.node_id for member in self._core if member.is_live and member.node_id != own)
+        others = sorted(
+            member.node_id
+            for member in self._core
+            if member.is_live and member.node_id != own and self.trusts(member.node_id)
+        )
         after = [node_id for node_id in others if node_id > own]
         return (after + others)[: min(count, len(others))]
 
     def statistics(self) -> tuple[MembershipStatistics, GossipTraffic]:
         """The core's figures, and the traffic's."""
-        return self._core.statistics(), replace(self._traffic)
+        return self._core.statistics(), replace(self._port.traffic)
 
     # What the rest of the node reports.
 
@@ -242,19 +227,24 @@ class MembershipActor:
         self._meta = dict(meta)
         self._woken.set()
 
+    def learn_roster(self, roster: frozenset[bytes]) -> None:
+        """Hear who the members are by agreement (node ids)."""
+        self._roster, self._roster_is_new = roster, True
+        self._woken.set()
+
     async def leave(self) -> None:
-        """Leave for good: tell every member directly, and let the news spread a moment."""
+        """Say goodbye, until the next start: tell every member directly, and let the news spread a moment."""
         self._control_nowait(events.LeaveAsked())
         await self._left.wait()
         await trio.sleep(_LEAVE_GOSSIP_ROUNDS * self._profile.gossip_interval_s)
 
-    async def handle_push_pull(self, payload: bytes) -> bytes:
-        """Answer a peer's `gossip.push_pull`.
+    async def handle_push_pull(self, request: push_pull.Request) -> bytes:
+        """The encoded answer to a request that is proven to come from the node it names.
 
         Raises:
-            WireError: the payload is not a request (1xx), or this node is too busy (`busy`).
+            WireError: `busy`, when this node has too much to do.
         """
-        asked = _Asked(push_pull.decode_request(payload))
+        asked = _Asked(request)
         if not self._mail_nowait(asked):
             raise WireError(BUSY, "this node has too much gossip waiting", retry_after_ms=1_000)
         with trio.move_on_after(self._profile.push_pull_timeout_s):
@@ -285,6 +275,9 @@ class MembershipActor:
         if self._meta is not None:
             waiting.append(events.MetaUpdated(self._meta))
             self._meta = None
+        if self._roster is not None and self._roster_is_new:
+            waiting.append(events.RosterLearned(self._roster))
+            self._roster_is_new = False
         waiting += self._mail
         self._mail.clear()
         for mail in waiting:
@@ -305,7 +298,8 @@ class MembershipActor:
                     await self._store(replace(self._numbers, incarnation=incarnation))
                     self._numbers = replace(self._numbers, incarnation=incarnation)
                 case events.SendDatagram():
-                    await self._send(effect)
+                    self._assert_durable()
+                    await self._port.send(effect)
                 case events.StartPushPull():
                     self._assert_durable()
                     nursery.start_soon(self._ask, effect)
@@ -313,39 +307,25 @@ class MembershipActor:
                     self._assert_durable()
                     assert asked is not None, "an answer to a request nobody made"
                     asked.answer = push_pull.encode(answer)
-                    self._traffic.sent_bytes += len(asked.answer)
+                    self._port.traffic.sent_bytes += len(asked.answer)
                     asked.answered.set()
                 case events.MemberChanged(member, before):
                     self._publish(member, before)
-                case events.Expelled():
-                    self._expelled = True
+                case events.MemberForgotten():
+                    self._wake_watchers()
 
     def _assert_durable(self) -> None:
         assert self._core.own.incarnation <= self._numbers.incarnation, "persist, then send"
 
-    async def _send(self, effect: events.SendDatagram) -> None:
-        self._assert_durable()
-        sealed = self._sealer.seal(effect.payload, self._random.randbytes(NONCE_BYTES))
-        address = Address(*effect.endpoint)
-        try:
-            await self._datagrams.send(sealed, address, effect.node_id)
-        except (OSError, ValueError, TransportError) as error:
-            # One peer that cannot be spoken to, whatever it said of itself, is no reason to fall silent.
-            self._traffic.datagrams_unsent += 1
-            log.debug("a datagram to %s was not sent: %s", address, error)
-        else:
-            self._traffic.datagrams_sent += 1
-            self._traffic.sent_bytes += len(sealed)
-
     async def _ask(self, effect: events.StartPushPull) -> None:
         """Carry one push-pull request to a peer and its outcome to the mailbox."""
         payload = push_pull.encode(effect.request)
-        self._traffic.sent_bytes += len(payload)
+        self._port.traffic.sent_bytes += len(payload)
         outcome: events.Event = events.PushPullFailed(effect.endpoint)
         try:
             with trio.move_on_after(self._profile.push_pull_timeout_s):
                 answer = await self._ask_peer(Address(*effect.endpoint), effect.node_id, payload)
-                outcome = events.PushPullAnswered(effect.endpoint, push_pull.decode_answer(answer))
+                outcome = events.PushPullAnswered(effect.endpoint, answer)
         except FolkmootError as error:
             log.debug("push-pull with %s: %s", Address(*effect.endpoint), error)
         finally:
@@ -354,39 +334,18 @@ class MembershipActor:
             self._woken.set()
 
     def _publish(self, member: Member, before: Member | None) -> None:
-        self._members = None
-        self._version += 1
-        self._changed.set()
-        self._changed = trio.Event()
+        self._wake_watchers()
         if before is None or before.state is not member.state:
             was = before.state.name.lower() if before else "unknown"
             log.info(
                 "%s (%s) is %s, was %s", member.name, member.node_id.hex(), member.state.name.lower(), was
             )
 
-    async def _receive(self) -> None:
-        """Open datagrams; what does not open is counted and forgotten."""
-        while True:
-            datagram, source = await self._datagrams.receive()
-            try:
-                opened = self._opener.open(datagram)
-                spoken = messages.decode(opened.payload)
-            except WireError as error:
-                if error.kind is CONFLICT:
-                    self._traffic.datagrams_repeated += 1
-                else:
-                    self._refuse(source, error)
-                continue
-            self._traffic.datagrams_opened += 1
-            event = events.DatagramReceived(opened.sender, Endpoint(*source), spoken)
-            if not self._mail_nowait(event):
-                self._traffic.datagrams_shed += 1
-
-    def _refuse(self, source: Address, error: WireError) -> None:
-        """Count a datagram that is not for us, and say so ever less often: anyone may send rubbish."""
-        self._traffic.datagrams_refused = refused = self._traffic.datagrams_refused + 1
-        if refused & (refused - 1) == 0:
-            log.warning("refused datagram %d, from %s: %s", refused, source, error.message)
+    def _wake_watchers(self) -> None:
+        self._members = None
+        self._version += 1
+        self._changed.set()
+        self._changed = trio.Event()
 
     async def _measure_lag(self) -> None:
         while True:

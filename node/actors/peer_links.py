@@ -109,18 +109,19 @@ class PeerLinks:
 
     async def call_address(
         self, address: Address, method: str, params: Mapping[str, Any], timeout_s: float
-    ) -> Any:
+    ) -> tuple[bytes, Any]:
         """Ask whoever is at `address`, once, over a link of its own: how a seed is spoken to.
 
-        The link ends with a goodbye, so that its end is no news of a death.
+        Returns who that proved to be (node id), and the result. The link ends with a goodbye, so that its end
+        is no news of a death.
         """
         assert self._nursery is not None, "links were asked for before they ran"
         with trio.move_on_after(timeout_s):
             try:
-                stream, _ = await self._network.dial_peer(address, None)
+                stream, there = await self._network.dial_peer(address, None)
                 link: Link = await self._nursery.start(_carry_once, stream)
                 try:
-                    return await link.call(method, dict(params), timeout_s=timeout_s)
+                    return there, await link.call(method, dict(params), timeout_s=timeout_s)
                 finally:
                     link.leave(WireError(SHUTTING_DOWN, "all has been asked"))
             except (TransportError, LinkBroken, NoAnswer) as error:

@@ -16,9 +16,9 @@ from typing import Any, Final, Protocol
 import trio
 from folkmoot.node.contracts import Peers, PeerUnreachable
 from folkmoot.protocol import codec, limits
-from folkmoot.protocol.errors import STALE_TOPOLOGY, WireError
+from folkmoot.protocol.errors import BAD_REQUEST, STALE_TOPOLOGY, WireError
 from folkmoot.protocol.gossip.members import Member
-from folkmoot.protocol.ring.errors import RingError
+from folkmoot.protocol.ring.errors import RingError, blame_peer
 from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeMap
 from folkmoot.protocol.ring.roster import Roster
 from folkmoot.protocol.ring.topology import (
@@ -49,6 +49,10 @@ class Gossip(Protocol):
     """What is known of members, and when it changes."""
 
     def members(self) -> Mapping[bytes, Member]: ...
+
+    def has_spoken(self, node_id: bytes) -> bool:
+        """Whether a node has proven over a link that it is there; of others there may be any number."""
+        ...
 
     async def wait_changed(self, seen: int) -> int: ...
 
@@ -103,6 +107,7 @@ class TopologyHolder:
             self._learned.set()
         self._refreshing: dict[bytes, trio.Event] = {}
         self._conflicts: dict[bytes, tuple[Summary, Summary]] = {}
+        self._answered: dict[bytes, tuple[Summary, Summary]] = {}
         self._fetches = 0
         self._adopted = 0
 
@@ -180,21 +185,28 @@ class TopologyHolder:
         """Ask every member that seems to know something newer, for ever."""
         seen = -1
         while True:
-            waiting = self._to_ask(gossip.members())
+            waiting = self._to_ask(gossip)
             with trio.move_on_after(RETRY_S if waiting else float("inf")):
                 seen = await gossip.wait_changed(seen)
-            for node_id in self._to_ask(gossip.members()):
-                await self.refresh(node_id)
+            for node_id, theirs in self._to_ask(gossip).items():
+                if node_id not in self._to_ask(gossip):
+                    continue  # what the one before said was enough
+                if await self._learn_from(node_id):
+                    self._answered[node_id] = (self.summary, theirs)
 
     async def refresh(self, node_id: bytes) -> None:
         """Take what `node_id` has and this node has not; when that fails, gossip will try again.
 
         Calls at the same time about the same peer are one.
         """
+        await self._learn_from(node_id)
+
+    async def _learn_from(self, node_id: bytes) -> bool:
+        """See `refresh`; whether the peer has said what it has to say, so that asking again cannot help."""
         under_way = self._refreshing.get(node_id)
         if under_way is not None:
             await under_way.wait()
-            return
+            return False
         finished = self._refreshing[node_id] = trio.Event()
         try:
             news = await self._ask(node_id)
@@ -202,9 +214,11 @@ class TopologyHolder:
             self._note_conflict(node_id, news.summary)
         except (WireError, PeerUnreachable) as error:
             log.warning("could not learn the topology from node %s: %s", node_id.hex(), error)
+            return isinstance(error, WireError) and error.kind is BAD_REQUEST
         finally:
             del self._refreshing[node_id]
             finished.set()
+        return True
 
     async def adopt(self, news: News) -> bool:
         """Take what is newer: durable first, then seen. Whether anything was.
@@ -215,13 +229,17 @@ class TopologyHolder:
         accepted = news.joined_to(self._accepted, self._cluster)
         if accepted is None or accepted is self._current:
             return False
+        # All that could fail because of what a peer sent comes before anything is kept: what is on disk is
+        # read, and told, at every start.
+        with blame_peer():
+            encoded, summary = accepted.encode(), accepted.summary.encode()
         # Saves keep their order, and each holds all accepted before it, so the last one saved has it all.
         self._accepted = accepted
-        await self._save(accepted.encode())
+        await self._save(encoded)
         self._adopted += 1
         if self._current is None or _newer(accepted, self._current):
             self._current = accepted
-            self._announce(accepted.summary.encode())
+            self._announce(summary)
             self._learned.set()
         return True
 
@@ -240,14 +258,21 @@ class TopologyHolder:
         answer = await self._peers.call(node_id, METHOD, have.to_params(), limits.REQUEST_TIMEOUT_S)
         return News.from_wire(answer)
 
-    def _to_ask(self, members: Mapping[bytes, Member]) -> list[bytes]:
-        """The live members worth asking, by id."""
-        found = []
-        for node_id, member in sorted(members.items()):
+    def _to_ask(self, gossip: Gossip) -> dict[bytes, Summary]:
+        """The live members worth asking, each with what its gossip says; those that have spoken come first.
+
+        Only members of the roster and those that have spoken are, once there is a roster: asking whoever
+        gossip tells of would keep this node busy with nodes that do not exist.
+        """
+        found = {}
+        members = sorted(gossip.members().items(), key=lambda item: (not gossip.has_spoken(item[0]), item[0]))
+        for node_id, member in members:
+            if self.roster is not None and node_id not in self.roster and not gossip.has_spoken(node_id):
+                continue
             theirs = _summary_of(member)
-            known = self._conflicts.get(node_id) == (self.summary, theirs)
-            if member.is_live and not known and should_fetch(self.summary, theirs):
-                found.append(node_id)
+            asked = (self.summary, theirs) in (self._conflicts.get(node_id), self._answered.get(node_id))
+            if member.is_live and not asked and should_fetch(self.summary, theirs):
+                found[node_id] = theirs
         return found
 
     def _note_conflict(self, node_id: bytes, theirs: Summary) -> None:

@@ -1,7 +1,8 @@
 """The watcher follows the membership and tells the others what concerns them.
 
 A member that is alive again is dialled without the pause its failures earned, and compared with at once.
-Where members are is remembered, so that a restarted node finds its cluster without a seed.
+Where members of the roster are is remembered, so that a restarted node finds its cluster without a seed;
+until the roster is known, where anyone is.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Protocol
 
 import trio
 from folkmoot.node.transport.interface import Address
-from folkmoot.protocol.gossip.members import Member, State
+from folkmoot.protocol.gossip.members import NOWHERE, Member, State
 
 PAUSE_S = 0.1
 
@@ -32,6 +33,7 @@ class Watcher:
 
     Args:
         source: whom it follows.
+        on_roster: whether a node is a member by agreement; true of all while that is not known.
         returned: called with each node that is alive and was not.
         keep_addresses: remembers where members are.
     """
@@ -40,10 +42,12 @@ class Watcher:
         self,
         source: MemberSource,
         *,
+        on_roster: Callable[[bytes], bool],
         returned: Callable[[bytes], None],
         keep_addresses: Callable[[Sequence[Address]], Awaitable[None]],
     ) -> None:
         self._source = source
+        self._on_roster = on_roster
         self._returned = returned
         self._keep_addresses = keep_addresses
         self._alive: set[bytes] = set()
@@ -64,7 +68,8 @@ class Watcher:
         for node_id in sorted(alive - self._alive):
             self._returned(node_id)
         self._alive = alive
-        addresses = sorted(Address(*member.peer) for member in others if member.state is not State.LEFT)
+        lasting = (member for member in others if self._on_roster(member.node_id) and member.peer != NOWHERE)
+        addresses = sorted(Address(*member.peer) for member in lasting)
         if addresses and addresses != self._addresses:
             await self._keep_addresses(addresses)
             self._addresses = addresses

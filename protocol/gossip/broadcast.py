@@ -40,6 +40,10 @@ class BroadcastQueue:
         self._queued += 1
         self._rumours[subject] = _Rumour(message, self._queued)
 
+    def drop(self, subject: bytes) -> None:
+        """Tell nothing more about `subject`."""
+        self._rumours.pop(subject, None)
+
     def take(self, budget_bytes: int, limit: int) -> list[bytes]:
         """The rumours for one datagram, at most `budget_bytes` together; each is counted as told.
 

@@ -16,7 +16,7 @@ from folkmoot.protocol.gossip.push_pull import Answer, Request
 
 @dataclass(frozen=True, slots=True)
 class DatagramReceived:
-    """A datagram was opened: `sender` is proven, `source` is where it came from."""
+    """A datagram from `source` was opened, sealed by `sender` or in its name by a holder of the key."""
 
     sender: bytes
     source: Endpoint
@@ -39,14 +39,14 @@ class ConnectionRefused:
 
 @dataclass(frozen=True, slots=True)
 class PushPullAsked:
-    """A peer's push-pull request; one `AnswerPushPull` is among the effects."""
+    """A request of a peer proven to be the node it names; one `AnswerPushPull` is among the effects."""
 
     request: Request
 
 
 @dataclass(frozen=True, slots=True)
 class PushPullAnswered:
-    """The answer to our request at `endpoint`."""
+    """The answer to our request at `endpoint`, of a peer proven to be the node it names."""
 
     endpoint: Endpoint
     answer: Answer
@@ -67,8 +67,15 @@ class MetaUpdated:
 
 
 @dataclass(frozen=True, slots=True)
+class RosterLearned:
+    """The members of the cluster by agreement (node ids)."""
+
+    roster: frozenset[bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class LeaveAsked:
-    """This node is to leave the cluster, for good."""
+    """This node is to say that it is gone, until it comes back at a later incarnation."""
 
 
 Event = (
@@ -79,6 +86,7 @@ Event = (
     | PushPullAnswered
     | PushPullFailed
     | MetaUpdated
+    | RosterLearned
     | LeaveAsked
 )
 
@@ -124,8 +132,10 @@ class MemberChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class Expelled:
-    """The cluster holds that this node id has left; left is permanent, so the node must stop."""
+class MemberForgotten:
+    """`member` is known no longer: not on the roster, and in the way of another, or long gone."""
+
+    member: Member
 
 
-Effect = PersistIncarnation | SendDatagram | StartPushPull | AnswerPushPull | MemberChanged | Expelled
+Effect = PersistIncarnation | SendDatagram | StartPushPull | AnswerPushPull | MemberChanged | MemberForgotten

@@ -1,26 +1,29 @@
-"""What a node knows of the others, and the one rule by which two such views become one.
+"""What a node knows of another, and the one rule by which two such pieces of knowledge become one.
 
-A member is two independent facts, each with the incarnation it was said at: how the node *describes* itself
-(only the node can, by raising its incarnation) and what is *claimed* of its state (anyone can). The later
-description wins; of claims, `left` beats everything, then the higher incarnation, then the graver state. Both
-are maxima, so `join` is associative, commutative and idempotent: views that have heard the same things, in
-any order and any number of times, are equal.
+A member is two facts, each with an incarnation: how the node *describes* itself, and what is *claimed* of
+its state. A node counts its own incarnations, and describes itself anew at each; so a description is the only
+thing that raises what others know of it, and a claim is about an incarnation that was described, never a
+later one. The later description wins, and of claims the later, then the graver. Both are maxima, so `join` is
+associative, commutative and idempotent: views that have heard the same things, in any order and any number of
+times, are equal.
+
+Descriptions are passed on by everybody, and nothing in them proves that the node itself made them. What that
+means for incarnations is decided where they are heard, in `claims`.
 """
 
 from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from folkmoot.protocol import codec
 from folkmoot.protocol.errors import BAD_REQUEST, TOO_LARGE, WireError
 from folkmoot.protocol.host import HOST_FORM, is_host
-from folkmoot.protocol.limits import GOSSIP_DESCRIPTION_BYTES, GOSSIP_MEMBERS, NODE_ID_BYTES
+from folkmoot.protocol.limits import GOSSIP_DESCRIPTION_BYTES, INCARNATION_MAX, NODE_ID_BYTES
 
-INCARNATION_MAX: Final = 2**63 - 1
 DIGEST_BYTES: Final = 16
 _PORT_MAX: Final = 2**16 - 1
 
@@ -35,7 +38,11 @@ class Endpoint(NamedTuple):
 
 
 class State(enum.IntEnum):
-    """What is claimed of a member; at one incarnation the greater claim stands."""
+    """What is claimed of a member; at one incarnation the greater claim stands.
+
+    `LEFT` is a node's own goodbye. Like any claim it is about an incarnation: a node that comes back says so
+    at a later one.
+    """
 
     ALIVE = 0
     SUSPECT = 1
@@ -100,8 +107,7 @@ class Description:
 
 
 NOWHERE: Final = Endpoint("", 0)
-NOBODY: Final = Description("", "", NOWHERE, NOWHERE, NOWHERE, {})
-"""The description of a node of which only its leaving is known."""
+"""An address nobody can be reached at."""
 
 
 def _endpoint(value: Any) -> Endpoint:
@@ -186,6 +192,10 @@ class Member:
         """The same member with another claim about it."""
         return replace(self, state=state, incarnation=incarnation)
 
+    def as_described(self) -> Member:
+        """The same member, the claim about no later incarnation than the one it described itself at."""
+        return replace(self, incarnation=min(self.incarnation, self.described))
+
     def to_wire(self) -> list[Any]:
         """Its row in a view sent to a peer."""
         return [self.node_id, int(self.state), self.incarnation, self.described, self.description.encode()]
@@ -198,8 +208,9 @@ class Member:
             WireError: `bad_request` and those of `Description.decode`.
         """
         match row:
-            case [node_id, int(state), int(incarnation), int(described), bytes(description)] if (
-                0 <= state <= State.LEFT
+            case [node_id, state, incarnation, described, bytes(description)] if (
+                type(state) is type(incarnation) is type(described) is int
+                and 0 <= state <= State.LEFT
                 and 0 <= incarnation <= INCARNATION_MAX
                 and 0 <= described <= INCARNATION_MAX
             ):
@@ -213,8 +224,8 @@ class Member:
         raise WireError(BAD_REQUEST, "a member is [node id, state, incarnation, described, description]")
 
 
-def _claim_order(member: Member) -> tuple[bool, int, State]:
-    return member.state is State.LEFT, member.incarnation, member.state
+def _claim_order(member: Member) -> tuple[int, State]:
+    return member.incarnation, member.state
 
 
 def _description_order(member: Member) -> tuple[int, bytes]:
@@ -229,49 +240,13 @@ def join(one: Member, other: Member) -> Member:
 
 
 def digest(members: Iterable[Member]) -> bytes:
-    """16 bytes that are equal for equal views."""
-    rows = sorted((member.to_wire() for member in members), key=lambda row: row[0])
+    """16 bytes that are equal for views in which the same nodes live, described and suspected alike.
+
+    Who is gone is left out: nobody has to hear of that to see the same cluster, and views need not be equal
+    in what they have forgotten.
+    """
+    rows = sorted((member.to_wire() for member in members if member.is_live), key=lambda row: row[0])
     hasher = hashlib.sha256()
     for row in rows:
         hasher.update(codec.pack(row))
     return hasher.digest()[:DIGEST_BYTES]
-
-
-class View:
-    """Every member a node has heard of, itself included. Nobody is ever removed; at most 1,024 fit.
-
-    Args:
-        own: the node whose view this is.
-    """
-
-    def __init__(self, own: Member) -> None:
-        self._members = {own.node_id: own}
-
-    def __iter__(self) -> Iterator[Member]:
-        return iter(self._members.values())
-
-    def __getitem__(self, node_id: bytes) -> Member:
-        return self._members[node_id]
-
-    def get(self, node_id: bytes) -> Member | None:
-        """What is known of a node, if anything."""
-        return self._members.get(node_id)
-
-    def join(self, member: Member) -> bool:
-        """Take in what is known of one node; False when it was nothing new (or the view is full)."""
-        known = self._members.get(member.node_id)
-        if known is None and len(self._members) >= GOSSIP_MEMBERS:
-            return False
-        joined = member if known is None else join(known, member)
-        if joined == known:
-            return False
-        self._members[member.node_id] = joined
-        return True
-
-    def digest(self) -> bytes:
-        """See `digest`."""
-        return digest(self._members.values())
-
-    def live_count(self) -> int:
-        """Members that may answer, this node included; the n of the formulas."""
-        return sum(member.is_live for member in self._members.values())

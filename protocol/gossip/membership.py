@@ -11,6 +11,9 @@ speaks while held suspect or dead is told so, and refutes. Whole views are compa
 so that what rumours missed is found. And a timer that fires late is taken as this node's own failing: what
 was due gets the lost time back.
 
+Whom a node knows is bounded (`view`), and what it believes depends on who says it (`claims`): what comes by
+datagram is hearsay, what comes over a link is its node's own word.
+
 The driver calls `handle` for each event and `tick` at `next_deadline`, and carries out the effects in order.
 """
 
@@ -98,6 +101,7 @@ class Membership:
         self._speaker = Speaker(self._claims, profile, random, self._outbox)
         self._prober = Prober(self._claims, self._speaker, self._health, profile, random, now)
         self._asking: dict[Endpoint, Request] = {}
+        self._doubting: Endpoint | None = None
         self._tell_again_at: dict[bytes, float] = {}
         # At random, so that nodes started together do not stay in step.
         self._compare_at = now + random.random() * profile.push_pull_interval_s
@@ -114,6 +118,14 @@ class Membership:
     def get(self, node_id: bytes) -> Member | None:
         """What is known of a node, if anything."""
         return self._claims.view.get(node_id)
+
+    def has_spoken(self, node_id: bytes) -> bool:
+        """Whether a node has proven over a link that it is there."""
+        return self._claims.view.has_spoken(node_id)
+
+    def trusts(self, node_id: bytes) -> bool:
+        """Whether a node is more than hearsay; see `view`."""
+        return self._claims.view.trusts(node_id)
 
     def digest(self) -> bytes:
         """16 bytes that are equal for two nodes with equal views."""
@@ -184,9 +196,11 @@ class Membership:
             case events.PushPullAnswered(endpoint, answer):
                 self._on_answer(endpoint, answer, now)
             case events.PushPullFailed(endpoint):
-                self._asking.pop(endpoint, None)
+                self._take_request(endpoint)
             case events.MetaUpdated(meta):
                 self._claims.describe(meta, now)
+            case events.RosterLearned(roster):
+                self._claims.take_roster(roster)
             case events.LeaveAsked():
                 self._claims.leave()
                 self._speaker.flood(self.own)
@@ -194,11 +208,15 @@ class Membership:
 
     def _finish(self, now: float) -> list[Effect]:
         """End one call: set the timers that run only while there is something to do."""
+        self._ask_doubted()
         effects = self._outbox[:]
         self._outbox.clear()
         for effect in effects:
             if isinstance(effect, events.MemberChanged) and effect.before is None:
                 self._prober.welcome(effect.member.node_id)
+            elif isinstance(effect, events.MemberForgotten):
+                self._prober.forget(effect.member.node_id)
+                self._tell_again_at.pop(effect.member.node_id, None)
         self._speaker.schedule(now)
         self._prober.schedule(now)
         return effects
@@ -223,7 +241,7 @@ class Membership:
         known = self.get(event.sender)
         for message in event.messages:
             if isinstance(message, Alive | Suspect | Dead | Left):
-                self._claims.told(message, now)
+                self._claims.told(message, event.sender, now)
         replies: list[bytes] = []
         for message in event.messages:
             replies += self._converse(message, event, now)
@@ -233,7 +251,7 @@ class Membership:
         if replies:
             self._speaker.send(event.sender, event.source, replies)
         sender = self.get(event.sender)
-        if known is not None and known.state is State.DEAD and sender is not None and sender.is_live:
+        if known is not None and not known.is_live and sender is not None and sender.is_live:
             self._compare(sender)
 
     def _converse(self, message: Message, event: events.DatagramReceived, now: float) -> list[bytes]:
@@ -284,11 +302,26 @@ class Membership:
         live = self._claims.live_others()
         self._compare_at = now + push_pull_interval_s(self._profile.push_pull_interval_s, len(live) + 1)
         if live:
-            self._compare(self._random.choice(live))
+            self._compare(self._random.choice(self._claims.trusted_others()))
 
     def _compare(self, member: Member) -> None:
         if len(self._asking) < _PUSH_PULLS_TOGETHER:
             self._ask(member.node_id, member.peer, Compare(self._id, self.digest()))
+
+    def _ask_doubted(self) -> None:
+        """Ask one of those of whom others say too much, over a link, for its own word."""
+        if self._doubting is not None or (doubted := self._claims.take_doubted()) is None:
+            return
+        node_id, endpoint = doubted
+        if endpoint not in self._asking:
+            self._doubting = endpoint
+            self._ask(node_id, endpoint, Compare(self._id, self.digest()))
+
+    def _take_request(self, endpoint: Endpoint) -> Request | None:
+        """End the wait for an answer at `endpoint`, and return what was asked there."""
+        if endpoint == self._doubting:
+            self._doubting = None
+        return self._asking.pop(endpoint, None)
 
     def _ask(self, node_id: bytes | None, endpoint: Endpoint, request: Request) -> None:
         if endpoint not in self._asking:
@@ -297,6 +330,7 @@ class Membership:
 
     def _answer(self, request: Request, now: float) -> Answer:
         """Answer a peer; a node that announces itself here is announced to everyone."""
+        self._claims.view.prove(request.node_id)
         if isinstance(request, Compare):
             theirs = request.digest
         else:
@@ -311,10 +345,11 @@ class Membership:
         return Whole(self._id, tuple(self))
 
     def _on_answer(self, endpoint: Endpoint, answer: Answer, now: float) -> None:
-        request = self._asking.pop(endpoint, None)
+        request = self._take_request(endpoint)
         if request is None:
             return
         self._seeds.answered(endpoint, answer.node_id)
+        self._claims.view.prove(answer.node_id)
         if isinstance(answer, Whole) and answer.node_id != self._id:
             self._claims.merge(answer.members, answer.node_id, now)
             if isinstance(request, Compare) and digest(answer.members) != self.digest():

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
-from folkmoot.protocol.gossip.members import INCARNATION_MAX, Description
+from folkmoot.protocol.gossip.members import Description
+from folkmoot.protocol.limits import INCARNATION_MAX
 
 _PING: Final = struct.Struct(">BH16s")
 _ACK: Final = struct.Struct(">BH")
@@ -79,7 +80,7 @@ class Dead:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """`subject` has left for good."""
+    """`subject` says that it is gone; another's word of it is an accusation."""
 
     subject: bytes
     incarnation: int

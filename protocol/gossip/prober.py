@@ -57,8 +57,8 @@ class Prober:
         return min(self._probe_at, self._retry_at, self._probes.next_deadline())
 
     def schedule(self, now: float) -> None:
-        """Let the timer for the dead run only while there are any."""
-        if not any(member.state is State.DEAD for member in self._claims.view):
+        """Let the timer for the lost run only while there are any."""
+        if not self._claims.lost():
             self._retry_at = math.inf
         elif self._retry_at == math.inf:
             self._retry_at = now + self._profile.retry_interval_s
@@ -70,6 +70,10 @@ class Prober:
     def welcome(self, node_id: bytes) -> None:
         """Let a new member have its turn in the round under way."""
         self._rounds[Purpose.ROTATION].add(node_id)
+
+    def forget(self, node_id: bytes) -> None:
+        """Keep nothing about a node that is known no longer."""
+        self._heard_on_stream.pop(node_id, None)
 
     def observe_stream(self, node_id: bytes, now: float) -> None:
         """Bytes came in from a member by another way: as good as an answer to a probe under way."""
@@ -84,8 +88,7 @@ class Prober:
         if now >= self._retry_at:
             whole_s = self._profile.retry_interval_s
             self._retry_at = now + whole_s
-            dead = [member for member in self._claims.view if member.state is State.DEAD]
-            self._probe_next(Purpose.RETRY, dead, now, whole_s)
+            self._probe_next(Purpose.RETRY, self._claims.lost(), now, whole_s)
 
     def probe_after_reset(self, member: Member, now: float) -> None:
         """Probe a member whose connection broke, unless that is under way already."""
@@ -161,7 +164,7 @@ class Prober:
             self.accuse(probe.target, probe.incarnation, now, flood=probe.purpose is Purpose.RESET)
 
     def _ask_others(self, probe: Probe) -> None:
-        others = [member for member in self._claims.live_others() if member.node_id != probe.target]
+        others = [member for member in self._claims.trusted_others() if member.node_id != probe.target]
         asked = self._random.sample(others, min(self._profile.indirect_probes, len(others)))
         probe.relays = tuple(member.node_id for member in asked)
         for member in asked:

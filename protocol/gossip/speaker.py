@@ -58,7 +58,7 @@ class Speaker:
         if now < self._gossip_at:
             return
         self._gossiped_at, self._gossip_at = now, math.inf
-        live = self._claims.live_others()
+        live = self._claims.trusted_others()
         for member in self._random.sample(live, min(self._profile.gossip_nodes, len(live))):
             self.send(member.node_id, member.datagram, [])
 

@@ -4,6 +4,10 @@ Gossip carries a `Summary` of a few bytes. A node whose summary says it may know
 with the epochs the asker has, and answers with the parts that are. Parts only ever grow in epoch and are
 taken one by one, so topologies form a join-semilattice: asked often enough, in any order, all nodes come to
 the same. Two different parts of one epoch cannot come from agreement; they are a conflict, and are reported.
+
+Nothing proves yet that parts come from agreement: whoever has a node's certificate may say that they do. So
+what is taken is bounded in form. Every slot is filled by members of the roster, no epoch leaps (or one answer
+could use up all epochs there are), and what could not be told, kept and read again is not taken.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from msgspec import Meta, Struct
 
 DIGEST_BYTES: Final = 16
 
-_Sum = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+_Sum = Annotated[int, Meta(ge=0, le=limits.EPOCHS_SUM_MAX)]
 _Digest = Annotated[bytes, Meta(max_length=DIGEST_BYTES)]
 
 
@@ -55,6 +59,8 @@ class Summary(Struct, array_like=True, frozen=True):
 
 
 NOTHING: Final = Summary(0, 0, b"")
+WIDEST: Final = Summary(limits.EPOCHS_SUM_MAX, limits.EPOCHS_SUM_MAX, bytes(DIGEST_BYTES))
+"""No summary takes more bytes in gossip."""
 
 
 def should_fetch(mine: Summary, theirs: Summary) -> bool:
@@ -84,6 +90,9 @@ class Topology:
     Args:
         roster: the members.
         ranges: who owns what.
+
+    Raises:
+        RingError: a range names a node that is not on the roster.
     """
 
     roster: Roster
@@ -91,6 +100,13 @@ class Topology:
     summary: Summary = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        for descriptor in self.ranges.ranges:
+            for node in descriptor.nodes():
+                if node not in self.roster:
+                    raise RingError(
+                        f"range {descriptor.id} is given to node {node.hex()}, which is not on the roster of "
+                        f"epoch {self.roster.epoch}"
+                    )
         digest = hashlib.sha256(self.roster.digest() + self.ranges.digest()).digest()[:DIGEST_BYTES]
         epochs = sum(self.ranges.epochs().values())
         object.__setattr__(self, "summary", Summary(self.roster.epoch, epochs, digest))
@@ -106,15 +122,22 @@ class Topology:
         return cls(roster, bootstrap_map(roster, replicas))
 
     def encode(self) -> bytes:
-        """The bytes a node keeps."""
-        return codec.pack({"roster": self.roster.to_wire(), "ranges": _to_wire(self.ranges.ranges)})
+        """The bytes a node keeps.
+
+        Raises:
+            RingError: they are more than `TOPOLOGY_BYTES`.
+        """
+        encoded = codec.pack({"roster": self.roster.to_wire(), "ranges": _to_wire(self.ranges.ranges)})
+        if len(encoded) > limits.TOPOLOGY_BYTES:
+            raise RingError(f"a topology of {len(encoded)} bytes; at most {limits.TOPOLOGY_BYTES} are kept")
+        return encoded
 
     @classmethod
     def decode(cls, data: bytes) -> Topology:
         """Take what this node kept.
 
         Raises:
-            RingError: it is not a topology.
+            RingError: it is not a topology, or one that cannot be.
         """
         try:
             kept = codec.shaped(codec.unpack(data), dict[str, Any], "a topology")
@@ -122,8 +145,8 @@ class Topology:
             return cls(
                 Roster.from_wire(kept.get("roster")), RangeMap(tuple(map(RangeDescriptor.from_wire, ranges)))
             )
-        except WireError as error:
-            raise RingError(f"the topology this node kept cannot be read: {error.message}") from error
+        except (WireError, RingError) as error:
+            raise RingError(f"the topology this node kept cannot be used: {error}") from error
 
 
 class Have(Struct, frozen=True):
@@ -225,11 +248,12 @@ class News:
             cluster: the cluster it belongs to.
 
         Raises:
-            WireError: `bad_request`, when the parts are another cluster's or do not fit together.
+            WireError: `bad_request`, when the parts are another cluster's, do not fit together, or leap.
         """
         with blame_peer():
             if self.roster is not None and self.roster.cluster != cluster:
                 raise RingError(f"a roster of cluster {self.roster.cluster!r}; this node is of {cluster!r}")
+            self._check_steps(topology)
             if topology is None:
                 return Topology(self.roster, RangeMap(self.ranges)) if self.roster is not None else None
             newer = self.roster is not None and self.roster.epoch > topology.roster.epoch
@@ -238,6 +262,19 @@ class News:
             if roster is topology.roster and ranges is topology.ranges:
                 return topology
             return Topology(roster, ranges)
+
+    def _check_steps(self, topology: Topology | None) -> None:
+        """Raise `RingError` when an epoch is far above what `topology` has, or above the first one."""
+        known = topology.ranges.epochs() if topology is not None else {}
+        newest = max(known.values(), default=0)  # a range that is new to us was made from those we know
+        steps = [(f"range {each.id}", each.epoch, known.get(each.id, newest)) for each in self.ranges]
+        if self.roster is not None:
+            steps.append(("the roster", self.roster.epoch, topology.roster.epoch if topology else 0))
+        for what, epoch, before in steps:
+            if epoch - before > limits.EPOCH_STEP:
+                raise RingError(
+                    f"{what} leaps from epoch {before} to {epoch}, by more than {limits.EPOCH_STEP} at once"
+                )
 
 
 def _to_wire(ranges: Iterable[RangeDescriptor]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from folkmoot.node.boot_numbers import Numbers
 from folkmoot.node.transport.interface import Address, Datagrams
 from folkmoot.node.transport.udp import open_udp
 from folkmoot.protocol.errors import FolkmootError
+from folkmoot.protocol.gossip import push_pull
 from folkmoot.protocol.gossip.members import Description, Endpoint, Member, State
 from folkmoot.protocol.gossip.profile import LOOPBACK, Profile
 from folkmoot.protocol.gossip.seal import KeyRing
@@ -218,8 +219,9 @@ class Actors:
                 await nursery.start(actor.run)
                 task_status.started(scope)
 
-    async def _ask_peer(self, address: Address, node: bytes | None, payload: bytes) -> bytes:
+    async def _ask_peer(self, address: Address, node: bytes | None, payload: bytes) -> push_pull.Answer:
         name = self._peers.get(address)
         if name is None or name not in self.running:
             raise Unavailable(f"nobody at {address}")
-        return await self.running[name].handle_push_pull(payload)
+        answer = await self.running[name].handle_push_pull(push_pull.decode_request(payload))
+        return push_pull.decode_answer(answer)

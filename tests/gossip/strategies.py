@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from folkmoot.protocol.gossip.members import INCARNATION_MAX, NOWHERE, Description, Endpoint, Member, State
+from folkmoot.protocol.gossip.members import NOWHERE, Description, Endpoint, Member, State
+from folkmoot.protocol.limits import INCARNATION_MAX
 from hypothesis import strategies as st
 
 node_ids = st.binary(min_size=16, max_size=16)
@@ -22,6 +23,7 @@ descriptions = st.builds(
     client=endpoints,
     meta=st.dictionaries(st.text(max_size=6), meta_values, max_size=3),
 )
+# A claim is about an incarnation that was described, or an earlier one.
 members = st.builds(
     Member,
     node_id=node_ids,
@@ -29,4 +31,4 @@ members = st.builds(
     described=incarnations,
     state=st.sampled_from(State),
     incarnation=incarnations,
-)
+).map(Member.as_described)

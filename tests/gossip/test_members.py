@@ -8,16 +8,13 @@ from dataclasses import replace
 import pytest
 from folkmoot.protocol import codec
 from folkmoot.protocol.errors import WireError
-from folkmoot.protocol.gossip.members import NOBODY, Description, Endpoint, Member, State, View, digest, join
+from folkmoot.protocol.gossip.members import NOWHERE, Description, Endpoint, Member, State, digest, join
 from folkmoot.protocol.host import is_host
-from folkmoot.protocol.limits import GOSSIP_MEMBERS
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.gossip.strategies import descriptions, members
 from tests.gossip.world import description, node_id
-
-OWN = Member.alive(node_id("own"), description("own"), 1)
 
 
 def of_one_node(count: int) -> st.SearchStrategy[list[Member]]:
@@ -34,20 +31,6 @@ def test_join_is_associative_commutative_and_idempotent(known: Sequence[Member])
     assert join(one, join(one, two)) == join(one, two)
 
 
-@given(st.lists(st.tuples(st.sampled_from("abcd"), members), max_size=12), st.randoms(use_true_random=False))
-def test_views_that_heard_the_same_are_equal_whatever_the_order_and_repeats(heard, random) -> None:  # type: ignore[no-untyped-def]
-    heard = [replace(member, node_id=node_id(name)) for name, member in heard]
-    first, second = View(OWN), View(OWN)
-    for member in heard:
-        first.join(member)
-    again = heard + random.sample(heard, len(heard) // 2)
-    random.shuffle(again)
-    for member in again:
-        second.join(member)
-    assert first.digest() == second.digest()
-    assert {member.node_id: member for member in first} == {member.node_id: member for member in second}
-
-
 A, B = description("a"), description("b")
 
 
@@ -60,8 +43,11 @@ A, B = description("a"), description("b")
         pytest.param((State.SUSPECT, 3), (State.ALIVE, 4), State.ALIVE, 4, id="refuted"),
         pytest.param((State.DEAD, 3), (State.SUSPECT, 3), State.DEAD, 3, id="dead stays dead"),
         pytest.param((State.DEAD, 3), (State.ALIVE, 4), State.ALIVE, 4, id="returned"),
-        pytest.param((State.LEFT, 3), (State.ALIVE, 9), State.LEFT, 3, id="left is for ever"),
-        pytest.param((State.ALIVE, 9), (State.LEFT, 3), State.LEFT, 3, id="left beats what is newer"),
+        pytest.param((State.ALIVE, 3), (State.LEFT, 3), State.LEFT, 3, id="said goodbye"),
+        pytest.param((State.DEAD, 3), (State.LEFT, 3), State.LEFT, 3, id="who left is not merely dead"),
+        pytest.param((State.LEFT, 3), (State.ALIVE, 3), State.LEFT, 3, id="left, and then a stale alive"),
+        pytest.param((State.LEFT, 3), (State.ALIVE, 4), State.ALIVE, 4, id="came back"),
+        pytest.param((State.ALIVE, 9), (State.LEFT, 3), State.ALIVE, 9, id="an outdated goodbye"),
     ],
 )
 def test_which_claim_stands(
@@ -78,19 +64,23 @@ def test_the_later_description_stands_whatever_is_claimed() -> None:
     assert joined == Member(node_id("x"), B, 5, State.SUSPECT, 7)
 
 
-def test_a_full_view_takes_no_strangers_but_hears_of_those_it_has() -> None:
-    view = View(OWN)
-    for number in range(GOSSIP_MEMBERS - 1):
-        assert view.join(Member.alive(node_id(f"n{number}"), A, 1))
-    assert not view.join(Member.alive(node_id("one-more"), A, 1))
-    assert view.join(Member.alive(node_id("n1"), A, 2))
-    assert view.live_count() == GOSSIP_MEMBERS
-
-
 @given(st.lists(members, max_size=5))
 def test_a_digest_does_not_depend_on_order(known: list[Member]) -> None:
     distinct = list({member.node_id: member for member in known}.values())
     assert digest(distinct) == digest(distinct[::-1])
+
+
+def test_a_digest_is_of_those_who_are_here() -> None:
+    here = Member.alive(node_id("x"), A, 2)
+    digests = {state: digest([here.claimed(state, 2)]) for state in State}
+    assert digests[State.DEAD] == digests[State.LEFT] == digest([])
+    assert len({*digests.values(), digest([Member.alive(node_id("x"), B, 2)])}) == 4
+
+
+def test_a_claim_is_about_an_incarnation_that_was_described() -> None:
+    accused = Member(node_id("x"), A, 3, State.SUSPECT, 2**63 - 1)
+    assert accused.as_described() == Member(node_id("x"), A, 3, State.SUSPECT, 3)
+    assert Member.alive(node_id("x"), A, 3).as_described() == Member.alive(node_id("x"), A, 3)
 
 
 @given(members)
@@ -191,8 +181,9 @@ def test_what_is_a_host_makes_no_resolver_choke(text: str) -> None:
         assert text.isascii() and "\0" not in text
 
 
-def test_a_node_of_which_only_its_leaving_is_known_is_nowhere() -> None:
-    assert Description.decode(NOBODY.encode()) == NOBODY
+def test_a_node_may_be_nowhere() -> None:
+    nowhere = Description("", "", NOWHERE, NOWHERE, NOWHERE, {})
+    assert Description.decode(nowhere.encode()) == nowhere
 
 
 def test_endpoints_compare_like_any_address() -> None:

@@ -8,9 +8,9 @@ import pytest
 from folkmoot.protocol import codec
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.gossip import messages, push_pull
-from folkmoot.protocol.gossip.members import INCARNATION_MAX, Member
+from folkmoot.protocol.gossip.members import Member
 from folkmoot.protocol.gossip.messages import Ack, Alive, Dead, Left, Nack, Ping, PingRequest, Suspect
-from folkmoot.protocol.limits import GOSSIP_MEMBERS
+from folkmoot.protocol.limits import GOSSIP_MEMBERS, INCARNATION_MAX
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -117,6 +117,9 @@ def test_a_comparison_of_equal_views_is_small() -> None:
         [2, b"i" * 16, [[b"i" * 16, 9, 1, 1, b""]]],
         [2, b"i" * 16, [[b"i" * 16, 0, INCARNATION_MAX + 1, 1, b""]]],
         [2, b"i" * 16, [[b"i" * 16, 0, 1, 1, b"\xc1"]]],
+        [2, b"i" * 16, [[b"i" * 16, True, 1, 1, description("i").encode()]]],
+        [2, b"i" * 16, [[b"i" * 16, 0, True, 1, description("i").encode()]]],
+        [2, b"i" * 16, [[b"i" * 16, 0, 1, True, description("i").encode()]]],
         [2, b"i" * 16, [0] * (GOSSIP_MEMBERS + 1)],
         [3, b"i" * 16],
         [],

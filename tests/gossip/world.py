@@ -44,7 +44,7 @@ class Node:
         self.running = True
         self.sent_bytes = 0
         self.stalled_until = 0.0
-        self.expelled = False
+        self.forgotten: list[str] = []
         self.changes: list[events.MemberChanged] = []
         self.wake_at = math.inf
 
@@ -192,8 +192,8 @@ class World:
                     self._push_pull(name, node, endpoint, request)
                 case events.MemberChanged():
                     node.changes.append(effect)
-                case events.Expelled():
-                    node.expelled = True
+                case events.MemberForgotten(member):
+                    node.forgotten.append(name_of(member.node_id))
                 case events.AnswerPushPull():
                     raise AssertionError("an answer nobody asked for")
 

@@ -246,22 +246,47 @@ async def test_the_policy_is_reloaded_when_its_file_changes(tmp_path: Path) -> N
 
         async def in_force(name: str) -> bool:
             gate = (await client.call("cluster.status"))["node"]["gate"]
-            return bool(gate["name"] == name and not gate["errors"])
+            return bool(gate["name"] == name and not gate["outdated"])
 
         await until(lambda: in_force("second"), what="the second policy")
         assert (await client.put_one(Author(1).post("sheer nonsense")))["status"] == "held"
 
         policy.write_text("version = ")
 
+        async def outdated() -> bool:
+            return bool((await client.call("cluster.status"))["node"]["gate"]["outdated"])
+
+        await until(outdated, what="the broken policy to be reported")
+        assert (await client.put_one(Author(1).post("sheer nonsense")))["status"] == "held", (
+            "the old one stays"
+        )
+
+
+async def test_only_operators_are_told_of_the_policy_file(tmp_path: Path) -> None:
+    """Where it is, and what a draft of it says that is not in force, is nobody else's business."""
+    async with gated(tmp_path) as town, town.client(town[0]) as client, town.client(town[0]) as operator:
+        policy = tmp_path / "policy.toml"
+        policy.write_text("version = ")
+        await operator.auth(OPERATOR)
+
+        async def told_of(asker: Client) -> dict[str, Any]:
+            gate: dict[str, Any] = (await asker.call("cluster.status"))["node"]["gate"]
+            return gate
+
         async def complained() -> list[str]:
-            errors: list[str] = (await client.call("cluster.status"))["node"]["gate"]["errors"]
+            errors: list[str] = (await told_of(operator))["errors"]
             return errors
 
         [error] = await until(complained, what="the broken policy to be reported")
         assert f"{policy}:1" in error
-        assert (await client.put_one(Author(1).post("sheer nonsense")))["status"] == "held", (
-            "the old one stays"
-        )
+        assert (await told_of(operator))["file"] == str(policy)
+        for someone in (None, Author(1)):
+            if someone is not None:
+                await client.auth(someone)
+            status = await client.call("cluster.status")
+            assert not {"file", "errors"} & set(status["node"]["gate"])
+            assert status["node"]["gate"]["outdated"] is True
+            assert str(tmp_path) not in repr(status)
 
 
 async def test_quotas_say_when_to_come_back_and_operators_have_none(tmp_path: Path) -> None:

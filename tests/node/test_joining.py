@@ -11,9 +11,10 @@ import trio
 from folkmoot.node.joining import TurnedAway
 from folkmoot.node.settings import ClusterSection
 from folkmoot.node.transport.interface import Address
+from folkmoot.protocol.gossip.members import State
 
 from tests.node.harness import Town, founded
-from tests.node.nodes import CLUSTER, Node, lay_out
+from tests.node.nodes import CLUSTER, Node, address_of, lay_out
 from tests.node.people import Author
 from tests.waiting import until
 
@@ -59,6 +60,58 @@ async def test_a_newcomer_learns_who_owns_what_and_serves(tmp_path: Path) -> Non
             assert cell is not None and cell["records"] == [record.to_wire()]
             assert (await client.put_one(Author(2).post(), "all"))["status"] == "stored"
             assert late.cells() == {}, "it owns nothing yet"
+
+
+async def states(town: Town, late: Node) -> list[tuple[str, bool]]:
+    """How each founder lists a newcomer; with whether it is a member."""
+    found = []
+    for node in town.nodes[:3]:
+        async with town.client(node) as client:
+            nodes = (await client.call("cluster.status"))["nodes"]
+        found += [(each["state"], each["member"]) for each in nodes if each["id"] == late.id.hex()]
+        assert all(
+            each["member"] and each["state"] == "alive" for each in nodes if each["id"] != late.id.hex()
+        )
+    return found
+
+
+async def test_a_node_that_is_no_member_says_goodbye_and_may_come_back(tmp_path: Path) -> None:
+    """Nobody has to look for it, or tell anybody that it is gone."""
+    async with founded(tmp_path / "town") as town:
+        late = newcomer(tmp_path / "late", ring=ring_of(town))
+        town.nodes.append(late)
+        for _ in range(2):
+            await town.start(late)
+            assert await states(town, late) == [("alive", False)] * 3
+            await late.running.drain()
+            await late.stop()
+            assert await states(town, late) == [("left", False)] * 3
+
+
+async def test_a_member_that_is_stopped_is_missed(tmp_path: Path) -> None:
+    async with founded(tmp_path) as town:
+        gone = town[2]
+        await gone.running.drain()
+        await gone.stop()
+        members = town[0].parts.membership.members()
+        assert members[gone.id].state is not State.LEFT
+        await until(lambda: not town[0].knows_alive([gone]), what="it to be missed", within_s=20)
+        assert town[0].parts.membership.members()[gone.id].state is not State.LEFT
+
+
+async def test_nodes_remember_where_members_are_and_no_others(tmp_path: Path) -> None:
+    async with founded(tmp_path / "town") as town:
+        late = newcomer(tmp_path / "late", ring=ring_of(town))
+        town.nodes.append(late)
+        await town.start(late)
+        peers = {node.id: address_of(node.running.ready.peers) for node in town.nodes}
+        for node in town.nodes:
+            others = {address for each, address in peers.items() if each not in (node.id, late.id)}
+            remembered = node.parts.remembered
+            await until(
+                lambda others=others, remembered=remembered: set(remembered.addresses()) == others,  # type: ignore[misc]
+                what="the members to be remembered",
+            )
 
 
 async def test_a_seed_that_comes_later_is_waited_for(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from random import Random
 
 from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeMap, Slot
@@ -26,6 +27,15 @@ def roster(regions: Mapping[str, int], epoch: int = 1, cluster: str = "demo") ->
 def node_id(number: int) -> bytes:
     """A node id that reads as a number."""
     return number.to_bytes(16, "big")
+
+
+def numbered(count: int, epoch: int = 1, cluster: str = "demo") -> Roster:
+    """Nodes 1 to `count` by number, the even ones in another region."""
+    nodes = (node(f"n{number}", "us" if number % 2 == 0 else "eu") for number in range(1, count + 1))
+    ids = map(node_id, range(1, count + 1))
+    return Roster(
+        epoch, cluster, tuple(replace(each, node_id=own) for each, own in zip(nodes, ids, strict=True))
+    )
 
 
 def slot(region: str, *numbers: int) -> Slot:

@@ -11,9 +11,9 @@ from folkmoot.protocol import codec, limits
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
 from folkmoot.protocol.ring.errors import PlacementError, RingError
 from folkmoot.protocol.ring.ranges import RangeMap
-from folkmoot.protocol.ring.roster import Roster
 from folkmoot.protocol.ring.topology import (
     NOTHING,
+    WIDEST,
     Have,
     News,
     Summary,
@@ -24,20 +24,19 @@ from folkmoot.protocol.ring.topology import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.ring.samples import descriptor, node, roster, slot, thirds
+from tests.ring.samples import descriptor, node_id, numbered, roster, slot, thirds
 
 FOUNDERS = roster({"ap": 1, "eu": 1, "us": 1}).nodes
-FIRST = Topology(roster({"eu": 2}), thirds())
+FIRST = Topology(numbered(4), thirds())
 
 
 def at_epochs(roster_epoch: int, epochs: tuple[int, int, int]) -> Topology:
     """What agreement made of `FIRST`: the content of a part follows from its epoch."""
-    members = tuple(node(f"n{number}") for number in range(roster_epoch))
     parts = tuple(
         dataclasses.replace(part, epoch=epoch, slots=(slot("eu", epoch),))
         for part, epoch in zip(thirds().ranges, epochs, strict=True)
     )
-    return Topology(Roster(roster_epoch, "demo", members), RangeMap(parts))
+    return Topology(numbered(4 + roster_epoch, epoch=roster_epoch), RangeMap(parts))
 
 
 EPOCHS = st.integers(1, 4)
@@ -127,10 +126,129 @@ def test_what_is_kept_comes_back(topology: Topology) -> None:
     assert len(topology.summary.encode()) <= 40
 
 
-@pytest.mark.parametrize("data", [b"", b"\xc1", codec.pack([]), codec.pack({}), FIRST.encode()[:-1]])
-def test_what_was_kept_and_cannot_be_read_is_said(data: bytes) -> None:
-    with pytest.raises(RingError, match="kept cannot be read"):
+def kept(topology: Topology = FIRST, **changes: Any) -> bytes:
+    """What a node keeps, with some of it as another version or a faulty peer might have left it."""
+    value = codec.unpack(topology.encode())
+    for part in value["ranges"]:
+        part.update(changes)
+    return codec.pack(value)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xc1",
+        codec.pack([]),
+        codec.pack({}),
+        FIRST.encode()[:-1],
+        kept(epoch=2**63 - 1),
+        kept(epoch=limits.EPOCH_MAX + 1),
+        kept(slots=[{"region": "eu", "nodes": [node_id(9)]}]),
+        kept(start=b"\x01"),
+    ],
+)
+def test_what_was_kept_and_cannot_be_used_is_said(data: bytes) -> None:
+    with pytest.raises(RingError, match="kept cannot be used"):
         Topology.decode(data)
+
+
+def test_the_greatest_epochs_there_can_be_are_told_kept_and_read_again() -> None:
+    """What a node can hold it can say in gossip and in answers, and hold again after a restart."""
+    count = limits.RANGES
+    bounds = [b"", *(number.to_bytes(2, "big") for number in range(1, count)), b""]
+    greatest = limits.EPOCH_MAX
+    ranges = (descriptor(at, greatest, bounds[at], bounds[at + 1]) for at in range(count))
+    last = Topology(numbered(limits.ROSTER_NODES, epoch=greatest), RangeMap(tuple(ranges)))
+    assert last.summary.ranges_epoch == count * greatest
+    assert Summary.decode(last.summary.encode()) == last.summary
+    assert len(last.summary.encode()) <= len(WIDEST.encode())
+    assert Topology.decode(last.encode()) == last
+    wire = codec.pack(News.for_asker(last, Have.of(None)).to_wire())
+    assert len(wire) < limits.MESSAGE_BYTES
+    assert News.from_wire(codec.unpack(wire)).summary == last.summary
+
+
+def test_a_topology_too_large_to_be_kept_is_refused() -> None:
+    slots = tuple(slot("r" * limits.SLUG_CHARACTERS, 2 * at + 1, 2 * at + 2) for at in range(16))
+    bounds = [b"", *(number.to_bytes(2, "big") * 200 for number in range(1, limits.RANGES)), b""]
+    ranges = (descriptor(at, 1, bounds[at], bounds[at + 1], *slots) for at in range(limits.RANGES))
+    with pytest.raises(RingError, match="at most"):
+        Topology(numbered(32), RangeMap(tuple(ranges))).encode()
+
+
+STEP = limits.EPOCH_STEP
+
+
+@pytest.mark.parametrize(
+    ("news", "takes"),
+    [
+        pytest.param(News(NOTHING, None, (descriptor(0, 1 + STEP, b"", b"\x40"),), False), True, id="a step"),
+        pytest.param(
+            News(NOTHING, None, (descriptor(0, 2 + STEP, b"", b"\x40"),), False), False, id="a leap"
+        ),
+        pytest.param(News(NOTHING, numbered(4, epoch=1 + STEP), (), False), True, id="a step of the roster"),
+        pytest.param(News(NOTHING, numbered(4, epoch=2 + STEP), (), False), False, id="a leap of the roster"),
+        pytest.param(
+            News(
+                NOTHING,
+                None,
+                (descriptor(7, 2 + STEP, b"", b"\x20"), descriptor(0, 2, b"\x20", b"\x40")),
+                False,
+            ),
+            False,
+            id="a new range that leaps",
+        ),
+        pytest.param(
+            News(
+                NOTHING,
+                None,
+                (descriptor(7, 1 + STEP, b"", b"\x20"), descriptor(0, 2, b"\x20", b"\x40")),
+                False,
+            ),
+            True,
+            id="a range was split",
+        ),
+        pytest.param(
+            News(NOTHING, None, (descriptor(0, 2, b"", b"\x40", slot("eu", 5)),), False),
+            False,
+            id="a node that is not on the roster",
+        ),
+        pytest.param(
+            News(NOTHING, numbered(5, epoch=2), (descriptor(0, 2, b"", b"\x40", slot("eu", 5)),), False),
+            True,
+            id="a node that comes with the roster",
+        ),
+        pytest.param(
+            News(NOTHING, roster({"eu": 2}, epoch=2), (), False), False, id="a roster without those who hold"
+        ),
+    ],
+)
+def test_what_is_taken_of_newer_parts(news: News, takes: bool) -> None:
+    if takes:
+        joined = news.joined_to(FIRST, "demo")
+        assert joined is not None
+        assert joined.summary.ranges_epoch + joined.summary.roster_epoch > 4
+        return
+    with pytest.raises(WireError) as caught:
+        news.joined_to(FIRST, "demo")
+    assert caught.value.kind is BAD_REQUEST
+
+
+@pytest.mark.parametrize(("epoch", "takes"), [(1, True), (STEP, True), (STEP + 1, False)])
+def test_a_first_topology_is_not_far_from_a_founding(epoch: int, takes: bool) -> None:
+    parts = tuple(dataclasses.replace(part, epoch=epoch) for part in thirds().ranges)
+    news = News(NOTHING, numbered(4), parts, False)
+    if takes:
+        assert news.joined_to(None, "demo") == Topology(numbered(4), RangeMap(parts))
+    else:
+        with pytest.raises(WireError, match="leaps"):
+            news.joined_to(None, "demo")
+
+
+def test_the_last_epochs_are_out_of_reach_of_a_peer_that_steps() -> None:
+    """An answer a millisecond, for a year, is not near."""
+    assert limits.EPOCH_STEP * 1000 * 3600 * 24 * 365 < limits.EPOCH_MAX
 
 
 def test_a_map_too_large_for_one_answer_comes_in_pages() -> None:

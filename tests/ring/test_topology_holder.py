@@ -12,15 +12,15 @@ import trio
 import trio.testing
 from folkmoot.node.actors.topology import META_KEY, METHOD, TopologyHolder
 from folkmoot.node.contracts import PeerUnreachable
-from folkmoot.protocol import codec
+from folkmoot.protocol import codec, limits
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
-from folkmoot.protocol.gossip.members import NOBODY, Member
+from folkmoot.protocol.gossip.members import NOWHERE, Description, Member
 from folkmoot.protocol.ring.errors import RingError
 from folkmoot.protocol.ring.topology import NOTHING, Have, News, Summary, Topology
 
-from tests.ring.samples import descriptor, node_id, roster, slot, thirds
+from tests.ring.samples import descriptor, node_id, numbered, slot, thirds
 
-FIRST = Topology(roster({"eu": 2, "us": 1}), thirds())
+FIRST = Topology(numbered(9), thirds())
 ME, ANNA, BERT = node_id(1), node_id(2), node_id(3)
 
 
@@ -37,11 +37,13 @@ class World:
 
     def __init__(self, topology: Topology | None = FIRST) -> None:
         self.peers: dict[bytes, Topology | None] = {}
+        self.lies: dict[bytes, object] = {}
         self.asked: list[bytes] = []
         self.saved: list[Topology] = []
         self.announced: list[Summary] = []
         self.before_save: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
         self.before_answer: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
+        self.spoken: set[bytes] = set()
         self._heard: dict[bytes, Member] = {}
         self._version = 0
         self._changed = trio.Event()
@@ -58,6 +60,8 @@ class World:
         assert method == METHOD
         self.asked.append(node_id)
         await self.before_answer()
+        if node_id in self.lies:
+            return self.lies[node_id]
         if node_id not in self.peers:
             raise PeerUnreachable(f"node {node_id.hex()} is away")
         have = codec.shaped(params, Have, "have")
@@ -66,7 +70,7 @@ class World:
     def hear(self, node_id: bytes, summary: object) -> None:
         """Gossip brings what a member says of its topology."""
         meta: Any = {META_KEY: summary.encode() if isinstance(summary, Summary) else summary}
-        description = dataclasses.replace(NOBODY, meta=meta)
+        description = Description("", "", NOWHERE, NOWHERE, NOWHERE, meta)
         self._heard[node_id] = Member.alive(node_id, description, 1)
         self._version += 1
         self._changed.set()
@@ -74,6 +78,9 @@ class World:
 
     def members(self) -> Mapping[bytes, Member]:
         return self._heard
+
+    def has_spoken(self, node_id: bytes) -> bool:
+        return node_id in self.spoken
 
     async def wait_changed(self, seen: int) -> int:
         while self._version == seen:
@@ -164,11 +171,47 @@ async def test_gossip_without_a_topology_asks_nobody(
         nursery.cancel_scope.cancel()
 
 
+async def test_strangers_are_asked_once_they_have_spoken(autojump_clock: trio.testing.MockClock) -> None:
+    """Any number of them may be invented; a node of another founding is real, and is to be told of."""
+    world = World()
+    stranger, newer = node_id(99), moved(FIRST, 1, 5)
+    world.peers[stranger] = newer
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(world.holder.follow, world)
+        world.hear(stranger, newer.summary)
+        await trio.sleep(10)
+        assert world.asked == []
+        world.spoken.add(stranger)
+        world.hear(stranger, newer.summary)
+        await trio.sleep(1)
+        assert world.holder.current() == newer
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_node_without_topology_asks_those_who_have_spoken_before_any_others(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    world = World(None)
+    world.peers[ANNA] = FIRST
+    world.spoken.add(ANNA)
+    for number in range(100, 400):
+        world.hear(node_id(number), FIRST.summary)
+    world.hear(ANNA, FIRST.summary)
+    world.hear(ME, Summary(1, 4, b"?" * 16))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(world.holder.follow, world)
+        await trio.sleep(10)
+        assert world.holder.current() == FIRST
+        assert world.asked[0] == ANNA
+        assert len(world.asked) < 20, "and nobody for what it knows by then"
+        nursery.cancel_scope.cancel()
+
+
 async def test_another_topology_of_the_same_epochs_is_said_once(
     autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     world = World()
-    other = world.peers[ANNA] = Topology(roster({"eu": 3}), thirds())
+    other = world.peers[ANNA] = Topology(numbered(3), thirds())
     with caplog.at_level(logging.ERROR):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(world.holder.follow, world)
@@ -183,7 +226,7 @@ async def test_another_topology_of_the_same_epochs_is_said_once(
 
 async def test_a_conflict_ends_when_the_peer_is_corrected() -> None:
     world = World()
-    world.peers[ANNA] = Topology(roster({"eu": 3}), thirds())
+    world.peers[ANNA] = Topology(numbered(3), thirds())
     await world.holder.refresh(ANNA)
     world.peers[ANNA] = FIRST
     await world.holder.refresh(ANNA)
@@ -255,6 +298,73 @@ async def test_parts_that_do_not_fit_change_nothing() -> None:
     assert caught.value.kind is BAD_REQUEST
     assert world.holder.current() is FIRST
     assert world.saved == []
+
+
+def lie(**changes: Any) -> dict[str, Any]:
+    """A peer's whole topology, with one thing changed in all ranges."""
+    wire = News.for_asker(FIRST, Have.of(None)).to_wire()
+    for part in wire["ranges"]:
+        part.update(epoch=part["epoch"] + 1)
+        part.update(changes)
+    return wire
+
+
+LIES = [
+    pytest.param(lie(epoch=2**63 - 1), id="the greatest number"),
+    pytest.param(lie(epoch=2**64 - 1), id="beyond it"),
+    pytest.param(lie(epoch=limits.EPOCH_MAX), id="the greatest epoch"),
+    pytest.param(lie(epoch=2 + limits.EPOCH_STEP), id="a leap"),
+    pytest.param(lie(slots=[{"region": "eu", "nodes": [b"?" * 16]}]), id="a node nobody knows"),
+    pytest.param(lie(slots=[]), id="no slots"),
+    pytest.param(lie(start=b"\x01"), id="a gap"),
+    pytest.param(None, id="nil"),
+    pytest.param(7, id="a number"),
+    pytest.param({}, id="an empty map"),
+    pytest.param({"summary": [1, 1000, b"?" * 16], "ranges": [], "more": True}, id="nothing, and more of it"),
+    pytest.param({**lie(), "summary": [0, 2**64, b""]}, id="an endless summary"),
+    pytest.param({**lie(), "roster": numbered(9, epoch=limits.EPOCH_MAX).to_wire()}, id="a last roster"),
+]
+
+
+@pytest.mark.parametrize("answer", LIES)
+@pytest.mark.parametrize("known", [FIRST, None])
+async def test_what_a_peer_should_not_say_leaves_no_trace(
+    answer: object, known: Topology | None, autojump_clock: trio.testing.MockClock
+) -> None:
+    """It is neither kept nor told, the peer is not pestered, and others are still believed."""
+    world = World(known)
+    world.lies[ANNA] = answer
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(world.holder.follow, world)
+        world.hear(ANNA, Summary(1, 1_000, b"?" * 16))
+        await trio.sleep(60)
+        assert (world.saved, world.announced, set(world.asked)) == ([], [], {ANNA})
+        assert len(world.asked) <= 18, "all pages, once"
+        assert world.holder.summary == (known.summary if known else NOTHING)
+        newer = world.peers[BERT] = moved(FIRST, 1, 5)
+        world.hear(BERT, newer.summary)
+        await trio.sleep(3)
+        assert world.holder.current() == newer
+        del world.lies[ANNA]
+        newest = world.peers[ANNA] = moved(newer, 2, 6)
+        world.hear(ANNA, newest.summary)
+        await trio.sleep(3)
+        assert world.holder.current() == newest
+        nursery.cancel_scope.cancel()
+
+
+async def test_all_that_is_kept_can_be_started_from(autojump_clock: trio.testing.MockClock) -> None:
+    """A peer that raises epochs by one step after another costs a node no start."""
+    world, topology = World(), FIRST
+    for _ in range(20):
+        raised = tuple(
+            dataclasses.replace(part, epoch=part.epoch + limits.EPOCH_STEP) for part in topology.ranges.ranges
+        )
+        assert await world.holder.adopt(News(NOTHING, None, raised, False))
+        topology = world.holder.current()
+    again = World(Topology.decode(world.saved[-1].encode()))
+    await again.holder.begin()
+    assert again.announced == [topology.summary]
 
 
 async def test_it_gives_peers_what_they_lack_and_refuses_nonsense() -> None:
