@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 from folkmoot.protocol import codec
+from folkmoot.protocol.crdt.clock import Clock
 from folkmoot.protocol.errors import FolkmootError, WireError
 from folkmoot.protocol.feed.pages import PackedPage
 from folkmoot.protocol.key import held_key
@@ -292,6 +293,10 @@ class Reading(Protocol):
     """Answers reads from as many replicas as their level needs."""
 
     async def get(self, keys: Sequence[bytes], level: Level, token: Token) -> Read: ...
+
+    async def covers(self, node_id: bytes, clocks: Mapping[bytes, Clock]) -> bool:
+        """Whether the cells that one replica holds cover these clocks, by key; not when it does not say."""
+        ...
 
     async def labels(self, keys: Sequence[bytes]) -> dict[bytes, list[list[bytes]]]:
         """The label records on the posts with these keys, as `[payload, signature]`."""

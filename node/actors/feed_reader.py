@@ -2,7 +2,8 @@
 
 At a level above `one` the replicas' pages are compared first. Where they differ, the cells they name are
 read at the level, which joins and writes back (see `reader`), and the page is then made anew from the
-nearest replica, which by now has them.
+nearest replica. That one is asked whether it really has them, as it is for what a token names: what was read
+may have been written back to others in its place.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import trio
 from folkmoot.node.contracts import LocalReplica, Peers, PeerUnreachable, Reading, Topology
 from folkmoot.node.routing import Router
 from folkmoot.protocol import codec, limits
+from folkmoot.protocol.crdt.cell import Cell
+from folkmoot.protocol.crdt.clock import Clock
 from folkmoot.protocol.errors import BAD_REQUEST, STALE_TOPOLOGY, WireError
 from folkmoot.protocol.feed.pages import PackedPage, array_header
 from folkmoot.protocol.key import kind_prefix
@@ -108,9 +111,9 @@ class FeedReader:
         """
         prefix = kind_prefix(account, "post")
         owner = self._topology.where(prefix)
-        named = [key for key in token.cells if key.startswith(prefix)]
+        named = {key: clock for key, clock in token.cells.items() if key.startswith(prefix)}
         if named:
-            await self._reading.get(named, level, token)
+            await self._reading.get(list(named), level, token)
         if token.at_quorum(prefix) and level in ("one", "local_quorum"):
             level = "quorum"
         failed: set[bytes] = set()
@@ -118,6 +121,9 @@ class FeedReader:
             readers = self._router.readers(owner.slots, level, failed)
             if readers is None:
                 raise self._router.unreachable(owner.slots, level, failed)
+            if named and not await self._reading.covers(readers[0], named):
+                failed.add(readers[0])
+                continue
             pages = await self._ask_all(readers, owner, account, before, limit)
             failed |= {node for node in readers if node not in pages}
             if failed.intersection(readers):
@@ -126,12 +132,24 @@ class FeedReader:
             differing = _differing(pages.values())
             if not differing:
                 return first
-            for start in range(0, len(differing), limits.KEYS_PER_GET):
-                await self._reading.get(differing[start : start + limits.KEYS_PER_GET], level, Token())
-            settled = await self._ask_all(readers[:1], owner, account, before, limit)
-            if readers[0] in settled:
-                return settled[readers[0]]
+            if await self._reading.covers(readers[0], await self._settle(differing, level)):
+                pages = await self._ask_all(readers[:1], owner, account, before, limit)
+                if readers[0] in pages:
+                    return pages[readers[0]]
             failed.add(readers[0])
+
+    async def _settle(self, keys: Sequence[bytes], level: Level) -> dict[bytes, Clock]:
+        """Have cells joined and written back by reading them at `level`; the clocks they have come to."""
+        clocks: dict[bytes, Clock] = {}
+        for start in range(0, len(keys), limits.KEYS_PER_GET):
+            some = keys[start : start + limits.KEYS_PER_GET]
+            read = await self._reading.get(some, level, Token())
+            clocks |= {
+                key: Cell.decode(cell).clock
+                for key, cell in zip(some, read.cells, strict=True)
+                if cell is not None
+            }
+        return clocks
 
     async def profile(self, account: bytes) -> tuple[dict[str, Any], bool]:
         """The fields of a profile, from the nearest replica that answers.

@@ -26,6 +26,7 @@ from folkmoot.node.fitting import in_messages
 from folkmoot.node.routing import Router
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.crdt.cell import Cell, digest_of, join
+from folkmoot.protocol.crdt.clock import Clock, dominates
 from folkmoot.protocol.errors import (
     LEVEL_UNREACHABLE,
     NOT_YET,
@@ -40,6 +41,7 @@ from folkmoot.protocol.ring.ranges import Slot
 from folkmoot.protocol.token import Token
 
 TOKEN_RETRY_S = 0.05
+NO_CLOCK: Clock = {}
 
 
 class Reader:
@@ -89,6 +91,18 @@ class Reader:
             if _behind(behind, again, token):
                 await trio.sleep(TOKEN_RETRY_S)
         return read
+
+    async def covers(self, node_id: bytes, clocks: Mapping[bytes, Clock]) -> bool:
+        """See `contracts.Reading`."""
+        keys = list(clocks)
+        try:
+            cells = await self.read_at(node_id, keys)
+        except (WireError, PeerUnreachable):
+            return False
+        return all(
+            dominates(NO_CLOCK if cell is None else Cell.decode(cell).clock, clocks[key])
+            for key, cell in zip(keys, cells, strict=True)
+        )
 
     async def labels(self, keys: Sequence[bytes]) -> dict[bytes, list[Any]]:
         """The label records on the posts at `keys`, from the nearest replica of each.
