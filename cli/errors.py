@@ -37,6 +37,13 @@ class OperatorError(FolkmootError):
         self.details = details or {}
 
 
+class Usage(OperatorError):
+    """The words of the command line make no sense where they are used; nothing was done."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint, exit_code=exit_codes.USAGE)
+
+
 class Unreachable(OperatorError):
     """No node answered at any of the addresses."""
 
@@ -68,6 +75,9 @@ def describe(error: BaseException) -> Failure | None:
     A group of errors is described by its first describable member: the others are its consequences.
     """
     match error:
+        case BaseExceptionGroup() if error.subgroup(KeyboardInterrupt) is not None:
+            # Whatever else broke did so on the way out.
+            return describe(KeyboardInterrupt())
         case BaseExceptionGroup():
             described = [describe(member) for member in error.exceptions]
             return None if None in described else described[0]

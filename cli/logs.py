@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from folkmoot.cli.terminal import visible
 from folkmoot.node.settings import LogSection
 
 TEXT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
@@ -29,9 +30,19 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry, ensure_ascii=False)
 
 
+class TextFormatter(logging.Formatter):
+    """One line for people, and the traceback if there is one; what peers and clients wrote stays text."""
+
+    def __init__(self) -> None:
+        super().__init__(TEXT)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+
 def configure(log: LogSection) -> None:
     """Send the log to standard error as `log` says; a later call replaces an earlier one's choices."""
     as_json = log.json if log.json is not None else not sys.stderr.isatty()
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if as_json else logging.Formatter(TEXT))
+    handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
     logging.basicConfig(level=log.level.upper(), handlers=[handler], force=True)

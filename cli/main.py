@@ -15,6 +15,7 @@ import click
 from folkmoot.cli import exit_codes
 from folkmoot.cli.errors import Failure, describe
 from folkmoot.cli.examples import examples
+from folkmoot.cli.terminal import visible
 
 COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "A node": {
@@ -74,8 +75,9 @@ class LazyGroup(click.Group):
         "folkmoot status --cluster local",
     ),
 )
+@click.option("--json", "as_json", is_flag=True, help="The same as --json after the command.")
 @click.version_option(importlib.metadata.version("folkmoot"), prog_name="folkmoot")
-def cli() -> None:
+def cli(as_json: bool) -> None:
     """A social feed kept by a crowd of equal nodes.
 
     Every command takes --json and then prints one line of JSON on standard output, errors included.
@@ -102,9 +104,9 @@ def run(arguments: Sequence[str]) -> int:
 def _print_failure(failure: Failure, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(failure.to_json(), ensure_ascii=False))
-    click.echo(f"folkmoot: {failure.message}", err=True)
+    click.echo(visible(f"folkmoot: {failure.message}"), err=True)
     if failure.hint is not None:
-        click.echo(f"try: {failure.hint}", err=True)
+        click.echo(visible(f"try: {failure.hint}"), err=True)
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from folkmoot.cli.preflight import bind_trial, check_surroundings
 from folkmoot.node.config import with_id
 from folkmoot.node.config_values import read_address
 from folkmoot.node.daemon import RunningNode, serve
-from folkmoot.node.data_directory import DataDirectory, Ready
+from folkmoot.node.data_directory import DataDirectory, DataDirectoryError, Ready
 from folkmoot.node.settings import NodeConfig
 from folkmoot.node.system import machine_environment
 from folkmoot.node.transport.interface import Address
@@ -44,9 +44,10 @@ def run(choice: ConfigChoice, output: Output) -> None:
         ConfigError: it cannot start like this; everything wrong is reported.
         FolkmootError: from the node.
     """
-    config = choice.load().config
+    loaded = choice.load()
+    config = loaded.config
     logs.configure(config.log)
-    check_surroundings(config)
+    check_surroundings(loaded)
     trio.run(_Process(choice, output).run, prefer_previous_ports(_with_id(config)))
 
 
@@ -83,7 +84,11 @@ class _Process:
                 nursery.start_soon(service_manager.feed_watchdog)
 
     def _tell_ready(self, data: DataDirectory, ready: Ready) -> None:
-        data.write_ready(ready)
+        try:
+            data.write_ready(ready)
+        except DataDirectoryError as error:
+            # Whoever looks there for the node misses it, but its clients have no use for that file.
+            log.warning("this node serves, but does not say where: %s", error)
         self._output.result(
             msgspec.to_builtins(ready),
             f"{ready.name} listens for clients on {ready.address}, peers on {ready.peers}",

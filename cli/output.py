@@ -1,4 +1,7 @@
-"""Results go to standard output, as text or as one line of JSON; everything else to standard error."""
+"""Results go to standard output, as text or as one line of JSON; everything else to standard error.
+
+Text may hold what strangers wrote, so none of it is printed raw (see `terminal`).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
+from folkmoot.cli.terminal import one_line, visible
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -25,11 +29,11 @@ class Output:
         self.as_json = as_json
 
     def result(self, value: Any, text: str | Iterable[str]) -> None:
-        """Print a result: `value` as one line of JSON, or `text` (a string, or lines)."""
+        """Print a result: `value` as one line of JSON, or `text` (a string, or lines that stay lines)."""
         if self.as_json:
             click.echo(json.dumps(value, ensure_ascii=False, default=plain))
             return
-        lines = [text] if isinstance(text, str) else list(text)
+        lines = [visible(text)] if isinstance(text, str) else [one_line(line) for line in text]
         if sys.stdout.isatty() and len(lines) >= shutil.get_terminal_size().lines:
             click.echo_via_pager(f"{line}\n" for line in lines)
             return
@@ -39,16 +43,17 @@ class Output:
     def note(self, sentence: str) -> None:
         """Say something on the way, on standard error; never part of the result."""
         if not self.as_json:
-            click.echo(sentence, err=True)
+            click.echo(visible(sentence), err=True)
 
 
 def json_option(command: Command) -> Command:
-    """Give a command `--json`, and pass it an `output`."""
+    """Give a command `--json`, which may also stand before its name, and pass it an `output`."""
 
     @click.option("--json", "as_json", is_flag=True, help="Print the result as one line of JSON.")
     @functools.wraps(command)
     def wrapped(*args: Any, as_json: bool, **options: Any) -> Any:
-        return command(*args, output=Output(as_json), **options)
+        before_its_name = click.get_current_context().find_root().params.get("as_json", False)
+        return command(*args, output=Output(as_json or before_its_name), **options)
 
     return wrapped  # type: ignore[return-value]  # the same command with its `output` filled in
 
@@ -72,7 +77,8 @@ def _cell(value: Any) -> str:
         case bytes():
             return value.hex()
         case _:
-            return str(value)
+            # Here already, so that the columns are as wide as what is printed.
+            return one_line(str(value))
 
 
 def plain(value: Any) -> Any:

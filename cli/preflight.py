@@ -1,6 +1,7 @@
 """What must hold around a configuration before a node can start with it.
 
-`config check` and `start` run the same checks, so that what the one passes the other does not refuse.
+`config check` and `start` run the same checks, so that what the one passes the other does not refuse; only
+what is in the store is found out by opening it.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from folkmoot.node.config import ConfigError
+from folkmoot.node.config import ConfigError, LoadedConfig, with_id
 from folkmoot.node.data_directory import DataDirectory, read_gossip_ring
+from folkmoot.node.founding import founding_problems
 from folkmoot.node.moderation.policy_file import load_engine
 from folkmoot.node.settings import NodeConfig
 from folkmoot.node.transport.interface import Address
@@ -26,18 +28,29 @@ def gossip_ring_file(config: NodeConfig) -> Path:
     return config.gossip.keys_file or DataDirectory(config.node.data).gossip_ring_file
 
 
-def check_surroundings(config: NodeConfig) -> None:
-    """Look at everything the configuration points to.
+def check_surroundings(loaded: LoadedConfig) -> None:
+    """Look at everything the configuration points to, and at the cluster it would found.
 
     Raises:
-        ConfigError: with all that is missing, unreadable or taken.
+        ConfigError: with all that is missing, unreadable, taken or impossible.
     """
-    problems = list(_problems(config))
+    problems = list(_problems(loaded))
     if problems:
         raise ConfigError(problems)
 
 
-def _problems(config: NodeConfig) -> Iterator[str]:
+def _founding(loaded: LoadedConfig) -> Iterator[str]:
+    data = DataDirectory(loaded.config.node.data)
+    try:
+        config = with_id(loaded.config, loaded.config.node.id or data.node_id())
+        account = data.service_key().account
+    except FolkmootError:
+        return  # said already
+    yield from founding_problems(LoadedConfig(config, loaded.sources), account)
+
+
+def _problems(loaded: LoadedConfig) -> Iterator[str]:
+    config = loaded.config
     data = DataDirectory(config.node.data)
     if config.node.id is None:
         yield from _complaint(data.node_id)
@@ -48,6 +61,7 @@ def _problems(config: NodeConfig) -> Iterator[str]:
     if config.gate.policy is not None:
         policy = config.gate.policy
         yield from _complaint(lambda: load_engine(policy))
+    yield from _founding(loaded)
     if config.node.data.is_dir() and not os.access(config.node.data, os.W_OK | os.X_OK):
         yield f"node.data: {config.node.data} cannot be written by this user"
     yield from _taken("listen.clients", config.listen.clients, socket.SOCK_STREAM)

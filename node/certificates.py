@@ -9,7 +9,6 @@ section 9.1).
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from folkmoot.node.data_directory import write_new
 from folkmoot.protocol.errors import FolkmootError
 from folkmoot.protocol.node_name import NODE_DNS_NAME, NodeName
 
@@ -273,13 +273,13 @@ def _write(directory: Path, *files: tuple[str, bytes]) -> None:
     for name, _ in files:
         if (directory / name).exists():
             raise CertificateError(f"{directory / name} exists; certificates and keys are never overwritten")
+    made: list[Path] = []
     for name, data in files:
-        mode = 0o600 if name.endswith(".key") else 0o644
         try:
-            descriptor = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            write_new(directory / name, data, 0o600 if name.endswith(".key") else 0o644)
         except OSError as error:
+            # A key whose certificate is missing would only stand in the way of the next attempt.
+            for file in made:
+                file.unlink(missing_ok=True)
             raise CertificateError(f"{directory / name}: {error.strerror}") from error
-        with os.fdopen(descriptor, "wb") as opened:
-            opened.write(data)
-            opened.flush()
-            os.fsync(opened.fileno())
+        made.append(directory / name)

@@ -11,6 +11,7 @@ Directories are 0700 and keys 0600. A file that others can read is refused rathe
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from dataclasses import dataclass
@@ -91,15 +92,39 @@ class DataDirectory:
         if self.id_file.exists():
             raise DataDirectoryError(f"{self.path} already holds a node; `init` never overwrites one")
         keys = None if gossip_ring is None else read_gossip_ring(gossip_ring)
+        made: list[Path] = []
         try:
             for directory in (self.path, self.path / "keys"):
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_key(self.service_key_file, random.randbytes(SEED_BYTES))
-            write_gossip_ring(self.gossip_ring_file, keys or (random.randbytes(GOSSIP_KEY_BYTES),))
+            self._make_keys(random, keys, made)
             # The id comes last: with it the directory holds a whole node.
             write_private(self.id_file, random.randbytes(NODE_ID_BYTES).hex() + "\n")
-        except OSError as error:
+            sync_directory(self.path.parent)
+        except (OSError, DataDirectoryError) as error:
+            for file in made:
+                file.unlink(missing_ok=True)
+            if isinstance(error, DataDirectoryError):
+                raise
             raise DataDirectoryError(f"{error.filename}: {error.strerror}") from error
+
+    def _make_keys(self, random: Random, ring: tuple[bytes, ...] | None, made: list[Path]) -> None:
+        """Make what keys there are not; those that an attempt cut off before its end has left are whole.
+
+        Args:
+            made: gets the files that were made.
+        """
+        if self.service_key_file.exists():
+            self.service_key()
+        else:
+            write_key(self.service_key_file, random.randbytes(SEED_BYTES))
+            made.append(self.service_key_file)
+        if not self.gossip_ring_file.exists():
+            write_gossip_ring(self.gossip_ring_file, ring or (random.randbytes(GOSSIP_KEY_BYTES),))
+            made.append(self.gossip_ring_file)
+        elif read_gossip_ring(self.gossip_ring_file) != ring and ring is not None:
+            raise DataDirectoryError(
+                f"{self.gossip_ring_file} has other keys than the ring to copy; take one of the two away"
+            )
 
     def node_id(self) -> str:
         """The node id, 32 hexadecimal digits.
@@ -126,8 +151,17 @@ class DataDirectory:
             return None
 
     def write_ready(self, ready: Ready) -> None:
-        """Replace `ready.json` in one step."""
-        replace_file(self.ready_file, msgspec.json.format(msgspec.json.encode(ready)) + b"\n")
+        """Replace `ready.json` in one step.
+
+        Raises:
+            DataDirectoryError: it cannot be written; what stood there stands.
+        """
+        try:
+            replace_file(self.ready_file, msgspec.json.format(msgspec.json.encode(ready)) + b"\n")
+        except OSError as error:
+            raise DataDirectoryError(
+                f"{self.ready_file} cannot be written ({error.strerror}); make room, or see who may write"
+            ) from error
 
 
 def write_key(file: Path, seed: bytes) -> None:
@@ -176,23 +210,79 @@ def read_gossip_ring(file: Path) -> tuple[bytes, ...]:
 
 
 def write_private(file: Path, text: str) -> None:
-    """Create `file` with mode 0600 and bring it to disk.
+    """Create `file` with mode 0600, whole, and bring it to disk; see `write_new`."""
+    write_new(file, text.encode())
+
+
+def write_new(file: Path, data: bytes, mode: int = 0o600) -> None:
+    """Create `file` whole or not at all, and bring it and its name to disk.
+
+    What is written in part has another name: a disk that is full, or power that fails, leaves no half of a
+    key that the next attempt would take for one and refuse to overwrite.
+
+    Args:
+        mode: from its first byte, less what the umask takes.
 
     Raises:
-        FileExistsError: it exists.
+        FileExistsError: it exists; it stands as it was.
+        OSError: it cannot be written; nothing is left.
     """
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
-        opened.write(text)
-        opened.flush()
-        os.fsync(opened.fileno())
+    if file.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(file))
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)  # of an earlier process with this number
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as opened:
+            opened.write(data)
+            opened.flush()
+            os.fsync(opened.fileno())
+        _name(temporary, file)
+    except OSError as error:
+        error.filename = str(file)  # nobody knows the other name
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_directory(file.parent)
+
+
+def _name(temporary: Path, file: Path) -> None:
+    """Give a file its name, unless something has it: a rename would replace that, a link does not."""
+    try:
+        file.hardlink_to(temporary)
+    except FileExistsError:
+        raise
+    except OSError:
+        # A file system without links; whoever makes the same file at the same moment there loses it.
+        temporary.rename(file)
+
+
+def sync_directory(directory: Path) -> None:
+    """Bring the names in a directory to disk.
+
+    Raises:
+        OSError: it cannot be done.
+    """
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def replace_file(file: Path, data: bytes) -> None:
-    """Put `data` in the place of `file` in one step: readers see the old or the new, never a part."""
+    """Put `data` in the place of `file` in one step: readers see the old or the new, never a part.
+
+    Raises:
+        OSError: it cannot be written; what stood there stands, and nothing is left beside it.
+    """
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    temporary.write_bytes(data)
-    temporary.replace(file)
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(file)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def _read(file: Path, remedy: str) -> str:
@@ -206,9 +296,19 @@ def _read(file: Path, remedy: str) -> str:
         raise DataDirectoryError(f"{file} is damaged: byte {error.start} is not text") from error
 
 
-def _read_secret(file: Path, remedy: str) -> str:
-    text = _read(file, remedy)
+def require_private(file: Path) -> None:
+    """Refuse a secret that others may have read, or could replace.
+
+    Raises:
+        DataDirectoryError: its mode allows others anything.
+        OSError: it is not there.
+    """
     mode = file.stat().st_mode & 0o777
     if mode & 0o077:
         raise DataDirectoryError(f"{file} can be read by others (mode {mode:o}); run `chmod 600 {file}`")
+
+
+def _read_secret(file: Path, remedy: str) -> str:
+    text = _read(file, remedy)
+    require_private(file)
     return text

@@ -60,6 +60,7 @@ def _store(store: Store) -> dict[str, Any]:
         "live_bytes": usage.live_bytes,
         "file_bytes": usage.file_bytes,
         "cap_bytes": usage.cap_bytes,
+        "room_bytes": usage.room_bytes,
         "warn": usage.warn,
         "sequence": store.sequence,
         "damaged": len(store.damage.keys),

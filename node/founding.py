@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from folkmoot.node.config import LoadedConfig
 from folkmoot.node.settings import NodeConfig
+from folkmoot.protocol.errors import FolkmootError
 from folkmoot.protocol.ring.roster import RosterNode
 from folkmoot.protocol.ring.topology import Topology
 
@@ -33,3 +37,26 @@ def found(config: NodeConfig, service_account: bytes) -> Topology | None:
     if isinstance(replicas, int):
         replicas = min(replicas, len(founders))
     return Topology.bootstrap(cluster.id, founders, replicas)
+
+
+def founding_problems(loaded: LoadedConfig, service_account: bytes) -> Iterator[str]:
+    """Why the cluster cannot be founded as the configuration asks.
+
+    Args:
+        loaded: the node id included.
+        service_account: the node's own (34 bytes).
+    """
+    where, wanted = loaded.sources["cluster.replicas"], loaded.config.cluster.replicas
+    try:
+        topology = found(loaded.config, service_account)
+    except FolkmootError as error:
+        yield f"{where}: cluster.founders and cluster.replicas make no cluster: {error}"
+        return
+    if topology is None or not isinstance(wanted, int) or where == "default":
+        return
+    # Founding takes as many copies as there are nodes; whoever asked for more is to know that they get fewer.
+    if wanted > len(topology.roster.nodes):
+        yield (
+            f"{where}: cluster.replicas: {wanted} copies of everything need as many founders, and there are "
+            f"{len(topology.roster.nodes)}; add founders, or leave it unset for 3 or as many as there are"
+        )

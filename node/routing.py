@@ -63,11 +63,25 @@ class Router:
         return chosen
 
     def unreachable(self, slots: Sequence[Slot], level: Level, exclude: Iterable[bytes] = ()) -> WireError:
-        """The answer to a read for which `readers` found too few: who could be reached, who is missing."""
-        reachable = set(self.candidates(slots, exclude))
+        """The answer to a read for which `readers` found too few: who could be reached, who is missing.
+
+        Args:
+            slots, level: of the read.
+            exclude: who was asked, and did not answer or could not.
+        """
+        excluded = set(exclude)
+        reachable = set(self.candidates(slots, excluded))
+        failed = [] if self.node_id not in excluded else ["this node could not read its own copy"]
+        others = len((excluded & {slot.reader for slot in slots}) - {self.node_id})
+        if others:
+            failed.append(f"{others} other{'s' * (others > 1)} did not answer, or could not")
+        if failed:
+            sentence = f"{level} needs more replicas than can tell: {' and '.join(failed)}; the logs say why"
+        else:
+            sentence = f"{level} needs replicas that cannot be reached from here"
         return WireError(
             LEVEL_UNREACHABLE,
-            f"{level} needs replicas that cannot be reached from here",
+            sentence,
             retry_after_ms=1000,
             details={
                 "achieved": levels.achieved(slots, reachable, self.region, read=True),

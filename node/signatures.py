@@ -13,7 +13,7 @@ from typing import Final
 from folkmoot.node.environment import Executor
 from folkmoot.protocol.record import Record, signature_holds
 
-INLINE_MAX: Final = 16
+INLINE_MAX: Final = 32
 
 
 async def check_signatures(records: Sequence[Record], executor: Executor) -> list[bool]:

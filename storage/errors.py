@@ -64,7 +64,8 @@ class StoreCorrupt(StorageError):
     def __init__(self, where: str, reason: str, *, cell_key: bytes | None = None) -> None:
         super().__init__(
             f"{where} is damaged: {reason}; stop the daemon and run `folkmoot store verify --data DIR` "
-            "to see how far it goes, then replace the node or restore a backup"
+            "to see how far it goes, then, where other nodes have copies, empty its store/ and start it: "
+            "repair fills it again"
         )
         self.where = where
         self.reason = reason
@@ -92,12 +93,13 @@ class WrongStore(StorageError):
 
 
 class DiskFull(StorageError):
-    """The disk cap (or the disk) has no room for this write; deletions still have."""
+    """The disk cap, or the disk itself, has no room for this write; nothing was changed, and deletions still
+    have room."""
 
     kind = DISK_FULL
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"no room: {reason}; raise the disk cap, add nodes, or delete")
+        super().__init__(f"no room: {reason}; free the disk or raise the disk cap, add nodes, or delete")
 
 
 class StoreClosed(StorageError):

@@ -36,18 +36,20 @@ class Usage:
         live_bytes: in pages that hold something.
         file_bytes: the file's length; what is not live is free for reuse and never given back.
         map_bytes: the hard bound of the file.
-        cap_bytes: the operator's disk cap, against which writes are admitted.
+        cap_bytes: the operator's disk cap.
+        room_bytes: what may be live in all, against which writes are admitted: the cap, or what the disk has.
     """
 
     live_bytes: int
     file_bytes: int
     map_bytes: int
     cap_bytes: int
+    room_bytes: int
 
     @property
     def fraction(self) -> float:
-        """How much of the cap is live."""
-        return self.live_bytes / self.cap_bytes
+        """How much of the room is live; past 1 on a disk that others have filled."""
+        return self.live_bytes / max(1, self.room_bytes)
 
     @property
     def warn(self) -> bool:
@@ -141,6 +143,10 @@ class Engine(Protocol):
     @property
     def cap_bytes(self) -> int:
         """The operator's disk cap."""
+        ...
+
+    def room_bytes(self) -> int:
+        """How many bytes may be live in all: the cap, or less where the disk has less. At least 0."""
         ...
 
     def begin(self, *, write: bool = False) -> Transaction:

@@ -5,6 +5,10 @@ transaction copies before the old ones may be reused. The file is sparse, so tha
 and it is never resized while readers look at it. What the cap refuses is decided above, on live pages; the
 map is only the last resort, and a full map undoes the batch.
 
+The disk may have less than the cap, and admission counts that (see `room`); but others fill the same disk,
+in between. A commit that meets a full one has changed nothing, because LMDB writes and syncs all pages before
+the one that makes them the newest state (`mdb_txn_commit`: flush, sync, meta page).
+
 py-lmdb hands `Error` subclasses for what it finds; each is given one of this package's types here.
 """
 
@@ -12,14 +16,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 import lmdb
-from folkmoot.protocol.limits import MIB, STORE_MAX_READERS
+from folkmoot.protocol.limits import STORE_MAX_READERS
 from folkmoot.storage.directory import DIRECTORY_MODE, FILE_MODE, DirectoryLock, os_failure
 from folkmoot.storage.errors import (
     CommitFailed,
@@ -31,11 +35,11 @@ from folkmoot.storage.errors import (
     StoreUnusable,
 )
 from folkmoot.storage.interface import Table, Usage
+from folkmoot.storage.room import free_bytes, map_bytes_for, room_bytes_for, take_room_for, was_cut_short
 
-HEADROOM_BYTES_MIN: Final = 64 * MIB
-HEADROOM_FRACTION: Final = 0.25
 SPARE_READ_TRANSACTIONS: Final = 8
-
+# What LMDB makes of `lock.mdb`: 64 bytes a reader, and a heading of less than a page.
+LOCK_BYTES: Final = 64 * STORE_MAX_READERS + 4096
 _DAMAGED = (
     lmdb.InvalidError,
     lmdb.CorruptedError,
@@ -43,12 +47,6 @@ _DAMAGED = (
     lmdb.PageNotFoundError,
     lmdb.IncompatibleError,
 )
-
-
-def map_bytes_for(cap_bytes: int) -> int:
-    """The size of the map for a disk cap: the cap and its headroom, in whole MiB."""
-    size = cap_bytes + max(HEADROOM_BYTES_MIN, int(cap_bytes * HEADROOM_FRACTION))
-    return -(-size // MIB) * MIB
 
 
 def audit(directory: Path) -> list[str]:
@@ -89,14 +87,23 @@ class LmdbEngine:
         directory: the node's data directory; made when it does not exist.
         cap_bytes: the operator's disk cap, in bytes of live pages.
         map_bytes: the hard bound of the file; by default `map_bytes_for(cap_bytes)`.
+        free: how much the disk of a directory has free; see `room.free_bytes`.
 
     Raises:
         StoreLocked, StoreReadOnly, StoreUnusable, StoreCorrupt, DiskFull: see `errors`.
     """
 
-    def __init__(self, directory: Path, *, cap_bytes: int, map_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        cap_bytes: int,
+        map_bytes: int | None = None,
+        free: Callable[[Path], int | None] = free_bytes,
+    ) -> None:
         self._path = directory / "store"
         self._cap_bytes = cap_bytes
+        self._free = free
         self._commits = 0
         self._lock = DirectoryLock(directory)
         try:
@@ -129,6 +136,11 @@ class LmdbEngine:
     def cap_bytes(self) -> int:
         return self._cap_bytes
 
+    def room_bytes(self) -> int:
+        # Asked of the file itself: a commit that was cut short leaves pages that LMDB does not count.
+        file_bytes = (self._path / "data.mdb").stat().st_size
+        return room_bytes_for(self._cap_bytes, file_bytes, self._free(self._path))
+
     def usage(self) -> Usage:
         with self.begin() as transaction:
             live_bytes = transaction.live_bytes()
@@ -138,6 +150,7 @@ class LmdbEngine:
             file_bytes=(info["last_pgno"] + 1) * self._page_bytes,
             map_bytes=info["map_size"],
             cap_bytes=self._cap_bytes,
+            room_bytes=self.room_bytes(),
         )
 
     def close(self) -> None:
@@ -147,6 +160,17 @@ class LmdbEngine:
     def committed(self) -> None:
         """Count a commit (for `LmdbTransaction`)."""
         self._commits += 1
+
+    def had_no_room(self, error: lmdb.Error) -> bool:
+        """Whether a commit failed for want of room and left everything as it was (for `LmdbTransaction`)."""
+        if not was_cut_short(getattr(error, "code", None), self._free(self._path)):
+            return False
+        try:
+            # When it failed later, at the page that makes a state the newest, LMDB begins nothing any more.
+            self._env.begin(write=True).abort()
+        except lmdb.Error:
+            return False
+        return True
 
     def live_bytes(self, transaction: lmdb.Transaction[bytes]) -> int:
         """Bytes of the pages that the tables and the table of tables stand on."""
@@ -288,6 +312,8 @@ class LmdbTransaction:
         except lmdb.MapFullError as error:
             raise DiskFull(str(error)) from error
         except lmdb.Error as error:
+            if self._engine.had_no_room(error):
+                raise DiskFull(f"the disk is full ({error})") from error
             raise CommitFailed(str(error)) from error
         self._engine.committed()
 
@@ -311,11 +337,14 @@ class LmdbTransaction:
 
 def _open(path: Path, map_bytes: int) -> lmdb.Environment:
     data = path / "data.mdb"
+    fresh = False
     try:
         path.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
-        if data.exists() and data.stat().st_size == 0:
+        fresh = not data.exists()
+        if not fresh and data.stat().st_size == 0:
             # LMDB would take it for a new store, and a node that lost everything must not pass for a new one.
             raise StoreCorrupt(str(data), "it is empty")
+        take_room_for(path / "lock.mdb", LOCK_BYTES)
         return lmdb.open(
             str(path),
             map_size=map_bytes,
@@ -332,6 +361,9 @@ def _open(path: Path, map_bytes: int) -> lmdb.Environment:
     except _DAMAGED as error:
         raise StoreCorrupt(str(data), str(error)) from error
     except lmdb.Error as error:
+        if fresh:
+            # What there is of it would be refused from now on, as a store that has lost everything.
+            data.unlink(missing_ok=True)
         raise _failure(path, error) from error
 
 
@@ -340,8 +372,8 @@ def _failure(path: Path, error: lmdb.Error) -> StorageError:
     text = str(error)
     if isinstance(error, lmdb.ReadonlyError) or "Permission denied" in text or "Read-only" in text:
         return StoreReadOnly(path, text)
-    if isinstance(error, lmdb.MapFullError | lmdb.DiskError):
-        return DiskFull(text)
+    if isinstance(error, lmdb.MapFullError) or was_cut_short(getattr(error, "code", None), free_bytes(path)):
+        return DiskFull(f"{path}: {text}")
     return StoreUnusable(path, text)
 
 

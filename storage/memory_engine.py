@@ -73,6 +73,9 @@ class MemoryEngine:
     def cap_bytes(self) -> int:
         return self._cap_bytes
 
+    def room_bytes(self) -> int:
+        return self._cap_bytes
+
     def begin(self, *, write: bool = False) -> MemoryTransaction:
         self.lock.acquire()
         try:
@@ -86,7 +89,7 @@ class MemoryEngine:
 
     def usage(self) -> Usage:
         with self.begin():
-            return Usage(self.live_bytes, self.live_bytes, self.map_bytes, self._cap_bytes)
+            return Usage(self.live_bytes, self.live_bytes, self.map_bytes, self._cap_bytes, self.room_bytes())
 
     def close(self) -> None:
         with self.lock:

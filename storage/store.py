@@ -97,7 +97,11 @@ class Store:
     def write(self) -> WriteTransaction:
         """Begin the one write transaction; only the writer does (see `group.commit_group`)."""
         transaction = self._engine.begin(write=True)
-        return WriteTransaction(transaction, self._heads, cap_bytes=self._engine.cap_bytes)
+        try:
+            return WriteTransaction(transaction, self._heads, room_bytes=self._engine.room_bytes())
+        except BaseException:
+            transaction.abort()
+            raise
 
     @property
     def engine(self) -> Engine:

@@ -96,12 +96,11 @@ class WriteTransaction:
     Args:
         transaction: the engine's.
         heads: of the last commit; brought up to date by `commit`.
-        cap_bytes: the disk cap.
+        room_bytes: what may be live in all (see `Engine.room_bytes`).
     """
 
     __slots__ = (
         "_block_changes",
-        "_cap_bytes",
         "_count_changes",
         "_delete_limit",
         "_heads",
@@ -110,18 +109,19 @@ class WriteTransaction:
         "_hints_dropped",
         "_limit",
         "_live_bytes",
+        "_room_bytes",
         "_transaction",
         "cells_changed",
         "sequence",
     )
 
-    def __init__(self, transaction: Transaction, heads: Heads, *, cap_bytes: int) -> None:
+    def __init__(self, transaction: Transaction, heads: Heads, *, room_bytes: int) -> None:
         self._transaction = transaction
         self._heads = heads
-        self._cap_bytes = cap_bytes
+        self._room_bytes = room_bytes
         self._live_bytes = transaction.live_bytes()
-        self._delete_limit = int(cap_bytes * Admission.ESSENTIAL.value)
-        self._hint_limit = int(cap_bytes * Admission.PEER_JOIN.value)
+        self._delete_limit = int(room_bytes * Admission.ESSENTIAL.value)
+        self._hint_limit = int(room_bytes * Admission.PEER_JOIN.value)
         self._limit = self._delete_limit
         self._block_changes: dict[int, list[int]] = {}
         self._count_changes: dict[bytes, list[int]] = {}
@@ -132,7 +132,7 @@ class WriteTransaction:
 
     def admit(self, admission: Admission) -> None:
         """Judge the writes that follow by this class."""
-        self._limit = int(self._cap_bytes * admission.value)
+        self._limit = int(self._room_bytes * admission.value)
 
     def get_cell(self, key: bytes) -> bytes | None:
         """The encoded cell at `key`.
@@ -380,8 +380,8 @@ class WriteTransaction:
         """Refuse what would pass `limit`; what makes a cell smaller always has room."""
         if added_bytes > 0 and self._live_bytes + _PAGE_FILL * added_bytes > limit:
             raise DiskFull(
-                f"{self._live_bytes} of {self._cap_bytes} bytes of the disk cap are in use, "
-                f"and writes of this kind are accepted to {limit}"
+                f"{self._live_bytes} of {self._room_bytes} bytes, which is what the disk cap and the disk "
+                f"allow, are in use, and writes of this kind are accepted to {limit}"
             )
 
 

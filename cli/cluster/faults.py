@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 from folkmoot.cli.cluster.layout import ClusterDirectory, Manifest, NodeEntry
-from folkmoot.cli.errors import OperatorError
+from folkmoot.cli.errors import OperatorError, Usage
 from folkmoot.node.data_directory import replace_file
 
 
@@ -69,17 +69,17 @@ def partition(manifest: Manifest, groups: Sequence[str], *, one_way: bool) -> li
         one_way: cut only links from an earlier group to a later one.
 
     Raises:
-        OperatorError: a word names no node, a node stands in two groups, or there is nothing to cut.
+        Usage: a word names no node, a node stands in two groups, or there is nothing to cut.
     """
     sides = [manifest.find(group.split(",")) for group in groups]
     named = [node.name for side in sides for node in side]
     if len(set(named)) < len(named):
         twice = next(name for name in named if named.count(name) > 1)
-        raise OperatorError(f"{twice} cannot be on two sides of a partition")
+        raise Usage(f"{twice} cannot be on two sides of a partition")
     rest = [node for node in manifest.nodes if node.name not in named]
     sides += [rest] if rest else []
     if len(sides) < 2:
-        raise OperatorError(f"all nodes are on one side ({', '.join(named)}): nothing to cut")
+        raise Usage(f"all nodes are on one side ({', '.join(named)}): nothing to cut")
     return [
         LinkFault(source=source.name, to=to.name, cut=True)
         for source, to in _across(sides)
@@ -96,6 +96,18 @@ def _side(sides: Sequence[Sequence[NodeEntry]], node: NodeEntry) -> int:
     return next(index for index, side in enumerate(sides) if node in side)
 
 
+def read_link(text: str) -> tuple[str, str]:
+    """The two ends of a link, `FROM:TO`.
+
+    Raises:
+        Usage: it is not of that form.
+    """
+    source, colon, to = text.partition(":")
+    if not (source and colon and to):
+        raise Usage(f"{text!r} is not a link: write FROM:TO, such as eu-1:us-1 or eu:all")
+    return source, to
+
+
 def slow(manifest: Manifest, link: str, *, delay_ms: float, loss: float, one_way: bool) -> list[LinkFault]:
     """Delay or lose what travels over links.
 
@@ -104,12 +116,12 @@ def slow(manifest: Manifest, link: str, *, delay_ms: float, loss: float, one_way
         delay_ms, loss: see `LinkFault`.
 
     Raises:
-        OperatorError: it is not of that form, or a word names no node.
+        Usage: it is not of that form, a word names no node, or there is no such link.
     """
-    source, colon, to = link.partition(":")
-    if not colon:
-        raise OperatorError(f"{link!r} is not a link: write FROM:TO, such as eu-1:us-1 or eu:all")
+    source, to = read_link(link)
     pairs = {(a.name, b.name) for a in manifest.find([source]) for b in manifest.find([to]) if a != b}
+    if not pairs:
+        raise Usage(f"{link!r} is no link: both ends are the same node")
     if not one_way:
         pairs |= {(b, a) for a, b in pairs}
     return [LinkFault(source=a, to=b, delay_ms=delay_ms, loss=loss) for a, b in sorted(pairs)]

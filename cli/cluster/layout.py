@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from folkmoot.cli.errors import OperatorError
+from folkmoot.cli.errors import OperatorError, Usage
 from folkmoot.cli.toml_text import render
 from folkmoot.node.data_directory import DataDirectory, read_key, replace_file, write_gossip_ring, write_key
-from folkmoot.protocol.identity import KeyPair, account_to_text
+from folkmoot.protocol.identity import SEED_BYTES, KeyPair, account_to_text
 
 PROGRAM: Final = (sys.executable, "-m", "folkmoot.cli")
 LOCAL: Final = "local"
@@ -58,14 +58,14 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         """The nodes named by node names, regions or `all`, each once, in the manifest's order.
 
         Raises:
-            OperatorError: a word names none.
+            Usage: a word names none.
         """
         wanted: set[str] = set()
         for word in words:
             found = {node.name for node in self.nodes if word in (node.name, node.region, ALL)}
             if not found:
                 names = ", ".join(node.name for node in self.nodes)
-                raise OperatorError(f"no node or region {word!r} in cluster {self.name}; there are {names}")
+                raise Usage(f"no node or region {word!r} in cluster {self.name}; there are {names}")
             wanted |= found
         return [node for node in self.nodes if node.name in wanted]
 
@@ -198,32 +198,59 @@ class ClusterDirectory:
     def _config(
         self, name: str, shape: Shape, entries: Sequence[NodeEntry], entry: NodeEntry
     ) -> dict[str, dict[str, Any]]:
-        founders = [
-            {
-                "id": each.id,
-                "name": each.name,
-                "region": each.region,
-                "service_account": account_to_text(self.data(each.name).service_key().account),
-            }
-            for each in entries
-        ]
-        document: dict[str, dict[str, Any]] = {
-            "node": {"name": entry.name, "region": entry.region},
-            "cluster": {
-                "id": name,
-                "replicas": shape.replicas or min(3, shape.nodes),
-                "founders": founders,
-            },
-            "tls": {"mode": "mutual" if shape.tls else "off"},
-            "gossip": {"profile": "loopback"},
-            "faults": {"enabled": True},
-            "log": {"json": False},
-            "operators": {"accounts": [account_to_text(self.operator().account)]},
-        }
-        for setting, value in shape.settings:
-            section, _, key = setting.partition(".")
-            document.setdefault(section, {})[key] = value
-        return document
+        founders = [_founder(each, self.data(each.name).service_key().account) for each in entries]
+        return node_document(name, shape, founders, entry, self.operator().account)
+
+
+def node_document(
+    name: str, shape: Shape, founders: Sequence[dict[str, str]], entry: NodeEntry, operator: bytes
+) -> dict[str, dict[str, Any]]:
+    """The configuration of one node.
+
+    Args:
+        name: the cluster's id.
+        shape: the cluster's.
+        founders: as they stand in the configuration of each.
+        entry: which node.
+        operator: the account that may inject faults.
+    """
+    document: dict[str, dict[str, Any]] = {
+        "node": {"name": entry.name, "region": entry.region},
+        "cluster": {
+            "id": name,
+            "replicas": shape.replicas or min(3, shape.nodes),
+            "founders": list(founders),
+        },
+        "tls": {"mode": "mutual" if shape.tls else "off"},
+        "gossip": {"profile": "loopback"},
+        "faults": {"enabled": True},
+        "log": {"json": False},
+        "operators": {"accounts": [account_to_text(operator)]},
+    }
+    for setting, value in shape.settings:
+        section, _, key = setting.partition(".")
+        document.setdefault(section, {})[key] = value
+    return document
+
+
+def sample_document(name: str, shape: Shape) -> dict[str, dict[str, Any]]:
+    """The configuration the first node would get, with made-up keys: to look at before anything is made."""
+    entries = [
+        NodeEntry(name=node, region=region, id=f"{index:032x}")
+        for index, (node, region) in enumerate(_names(shape))
+    ]
+    accounts = [KeyPair(index.to_bytes(SEED_BYTES, "big")).account for index in range(len(entries))]
+    founders = [_founder(entry, account) for entry, account in zip(entries, accounts, strict=True)]
+    return node_document(name, shape, founders, entries[0], accounts[0])
+
+
+def _founder(entry: NodeEntry, service_account: bytes) -> dict[str, str]:
+    return {
+        "id": entry.id,
+        "name": entry.name,
+        "region": entry.region,
+        "service_account": account_to_text(service_account),
+    }
 
 
 def _names(shape: Shape) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,10 +12,13 @@ from typing import Any, Final
 import click
 from folkmoot.cli.cluster.control import ClusterFailed, LocalCluster
 from folkmoot.cli.cluster.faults import LinkFault, read_faults, wire_links, write_faults
-from folkmoot.cli.cluster.layout import Shape
+from folkmoot.cli.cluster.layout import Shape, sample_document
 from folkmoot.cli.connection import Target, ask
-from folkmoot.node.config import ConfigError, find_setting, load, parse_text
+from folkmoot.cli.toml_text import render
+from folkmoot.node.config import ConfigError, LoadedConfig, find_setting, load, parse_text, with_id
+from folkmoot.node.founding import founding_problems
 from folkmoot.node.settings import SLUG
+from folkmoot.protocol.identity import account_from_text
 
 ACQUAINTANCE_POLL_S: Final = 0.05
 
@@ -54,19 +58,34 @@ def _parse_replicas(text: str | None) -> int | dict[str, int] | None:
 
 
 def create(cluster: LocalCluster, name: str, shape: Shape) -> None:
-    """Lay a cluster out and see that its nodes can read their configuration.
+    """Lay a cluster out, if its nodes can run with what they would be given.
 
     Raises:
-        click.UsageError: the name or a setting is wrong; nothing is left behind.
+        click.UsageError: the name, a setting or the replicas are wrong; nothing was written.
     """
     if not re.fullmatch(SLUG, name):
         raise click.UsageError(f"{name!r} is not a cluster's name (a-z, 0-9, dashes; at most 63)")
+    problems = _problems(name, shape)
+    if problems:
+        raise click.UsageError("\n".join(problems))
     cluster.create(name, shape)
-    try:
-        load(cluster.directory.config_file(cluster.manifest.nodes[0].name))
-    except ConfigError as error:
-        cluster.directory.delete()
-        raise click.UsageError(str(error)) from error
+
+
+def _problems(name: str, shape: Shape) -> list[str]:
+    """What is wrong with a node's configuration, and with the cluster it would found."""
+    document = sample_document(name, shape)
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place) / "folkmoot.toml"
+        file.write_text(render(document))
+        try:
+            loaded = load(file)
+        except ConfigError as error:
+            # Nobody has seen that file, so its lines say nothing.
+            return [re.sub(rf"^{re.escape(str(file))}(:\d+)*: ", "", each) for each in error.problems]
+    first = document["cluster"]["founders"][0]
+    config = with_id(loaded.config, first["id"])
+    sources = {**loaded.sources, "cluster.replicas": "--replicas"}
+    return list(founding_problems(LoadedConfig(config, sources), account_from_text(first["service_account"])))
 
 
 def up(cluster: LocalCluster, deadline_s: float) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import click
 from folkmoot.cli.connection import Target, target_options
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, INTERRUPTED, OK, UNREACHABLE
+from folkmoot.cli.numbers import FiniteFloat
 from folkmoot.cli.output import Output, json_option
 from folkmoot.protocol.limits import INFLIGHT_PER_CONNECTION, RECORDS_PER_PUT
 from folkmoot.protocol.ring.levels import LEVELS
@@ -51,11 +52,11 @@ def command() -> None:
     "--level", type=click.Choice(LEVELS), default="quorum", show_default=True, help="What a write waits for."
 )
 @click.option(
-    "--seconds", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="How long to measure."
+    "--seconds", type=FiniteFloat(min=0.1), default=10.0, show_default=True, help="How long to measure."
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(min=0.1),
+    type=FiniteFloat(min=0.1),
     help="Posts and pages a second, due whether or not earlier ones are answered. [default: closed loop]",
 )
 @click.option(
@@ -73,7 +74,7 @@ def command() -> None:
 )
 @click.option(
     "--read-share",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=FiniteFloat(0, 1, max_open=True),
     default=0.0,
     show_default=True,
     help="The share of pages of 50 among posts and pages.",

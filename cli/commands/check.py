@@ -11,6 +11,7 @@ from folkmoot.cli.connection import Target, target_options
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import FAILED, OK
+from folkmoot.cli.numbers import FiniteFloat
 from folkmoot.cli.output import Output, json_option
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--deadline",
-    type=click.FloatRange(min=0),
+    type=FiniteFloat(min=0),
     default=60.0,
     show_default=True,
     help="Seconds to wait for the cluster to come to rest and its replicas to become equal.",

@@ -18,7 +18,9 @@ from folkmoot.cli.cluster.supervisor import READY_S
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
+from folkmoot.cli.numbers import FiniteFloat
 from folkmoot.cli.output import Output, json_option, table
+from folkmoot.cli.terminal import visible
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -89,7 +91,7 @@ def _describe(described: dict[str, Any], output: Output) -> int:
 @click.option(
     "--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="A setting of every node."
 )
-@click.option("--deadline", type=click.FloatRange(min=1), default=READY_S, show_default=True, help="Seconds.")
+@click.option("--deadline", type=FiniteFloat(min=1), default=READY_S, show_default=True, help="Seconds.")
 @json_option
 @click.pass_context
 def up(
@@ -160,22 +162,44 @@ def status(name: str, directory: Path | None, output: Output) -> int:
     return _describe(LocalCluster.find(name, directory).ask("status"), output)
 
 
+def _done_to_running(cluster: LocalCluster, operation: str, words: tuple[str, ...], output: Output) -> int:
+    """Do something to nodes, and say which of them it could not be done to because they do not run."""
+    chosen = {node.name for node in cluster.manifest.find(words)}
+    states = {node["name"]: node["state"] for node in cluster.ask("status")["nodes"]}
+    idle = sorted(name for name in chosen if states[name] == "stopped")
+    if idle == sorted(chosen):
+        raise OperatorError(
+            f"nothing to {operation}: {', '.join(idle)} did not run",
+            hint=f"folkmoot cluster restart {idle[0]}",
+        )
+    _describe(cluster.ask(operation, words), output)
+    if idle:
+        output.note(f"{', '.join(idle)} did not run")
+    return DEGRADED if idle else OK
+
+
 @command.command(epilog=examples("folkmoot cluster kill us-1", "folkmoot cluster kill eu ap-1"))
 @nodes_argument
 @cluster_option
 @json_option
-def kill(nodes: tuple[str, ...], cluster: LocalCluster, output: Output) -> None:
-    """End nodes at once (SIGKILL); `restart` brings them back."""
-    _describe(cluster.ask("kill", nodes), output)
+def kill(nodes: tuple[str, ...], cluster: LocalCluster, output: Output) -> int:
+    """End nodes at once (SIGKILL); `restart` brings them back.
+
+    Exit code 3 says that some of them did not run anyway, 1 that none did.
+    """
+    return _done_to_running(cluster, "kill", nodes, output)
 
 
 @command.command(epilog=examples("folkmoot cluster pause us-1"))
 @nodes_argument
 @cluster_option
 @json_option
-def pause(nodes: tuple[str, ...], cluster: LocalCluster, output: Output) -> None:
-    """Freeze nodes (SIGSTOP): they keep their ports and answer nothing."""
-    _describe(cluster.ask("pause", nodes), output)
+def pause(nodes: tuple[str, ...], cluster: LocalCluster, output: Output) -> int:
+    """Freeze nodes (SIGSTOP): they keep their ports and answer nothing.
+
+    Exit code 3 says that some of them do not run, 1 that none does.
+    """
+    return _done_to_running(cluster, "pause", nodes, output)
 
 
 @command.command(epilog=examples("folkmoot cluster resume us-1"))
@@ -184,6 +208,7 @@ def pause(nodes: tuple[str, ...], cluster: LocalCluster, output: Output) -> None
 @json_option
 def resume(nodes: tuple[str, ...], cluster: LocalCluster, output: Output) -> None:
     """Let paused nodes go on."""
+    cluster.manifest.find(nodes)
     _describe(life.changed(cluster, "resume", nodes), output)
 
 
@@ -193,6 +218,7 @@ def resume(nodes: tuple[str, ...], cluster: LocalCluster, output: Output) -> Non
 @json_option
 def restart(nodes: tuple[str, ...], cluster: LocalCluster, output: Output) -> None:
     """Stop nodes in good order if they run, and start them again with their data."""
+    cluster.manifest.find(nodes)
     _describe(life.changed(cluster, "restart", nodes), output)
 
 
@@ -224,8 +250,8 @@ def partition(groups: tuple[str, ...], one_way: bool, cluster: LocalCluster, out
     )
 )
 @click.argument("link", metavar="FROM:TO")
-@click.option("--delay-ms", type=click.FloatRange(0, 60_000), default=0.0, help="Added to every message.")
-@click.option("--loss", type=click.FloatRange(0, 1), default=0.0, help="The share of messages that is lost.")
+@click.option("--delay-ms", type=FiniteFloat(0, 60_000), default=0.0, help="Added to every message.")
+@click.option("--loss", type=FiniteFloat(0, 1), default=0.0, help="The share of messages that is lost.")
 @click.option("--one-way", is_flag=True, help="Only from FROM to TO.")
 @cluster_option
 @json_option
@@ -233,6 +259,9 @@ def slow(
     link: str, delay_ms: float, loss: float, one_way: bool, cluster: LocalCluster, output: Output
 ) -> None:
     """Delay or lose what travels between nodes, in both directions."""
+    faults.read_link(link)
+    if not (delay_ms or loss):
+        raise click.UsageError("give --delay-ms or --loss; `folkmoot cluster heal` ends what there is")
     wanted = faults.slow(cluster.manifest, link, delay_ms=delay_ms, loss=loss, one_way=one_way)
     _faulted(cluster, wanted, output)
 
@@ -301,8 +330,17 @@ def logs(nodes: tuple[str, ...], lines: int, follow: bool, cluster: LocalCluster
     chosen = cluster.manifest.find(nodes or ("all",))
     files = {node.name: cluster.directory.log_file(node.name) for node in chosen}
     if follow:
-        subprocess.run(["tail", "-n", str(lines), "-F", *files.values()], check=True)
+        _follow(list(files.values()), lines)
         return
     ends = {name: tail(file, lines) for name, file in files.items()}
     text = [line for name, end in ends.items() for line in (f"==> {name} <==", *end, "")]
     output.result({"logs": ends}, text)
+
+
+def _follow(files: list[Path], lines: int) -> None:
+    """Print the ends of files, and what is added to them, until interrupted."""
+    command = ["tail", "-n", str(lines), "-F", *map(str, files)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            click.echo(visible(line.decode(errors="replace")), nl=False)

@@ -28,9 +28,10 @@ def command() -> None:
 def check(choice: ConfigChoice, output: Output) -> None:
     """Report everything wrong with a configuration, as `start` would.
 
-    Reads the files, then looks at the keys, certificates, policy and ports they name.
+    Reads the files, then looks at the keys, certificates, policy and ports they name, and at the cluster that
+    the founders and replicas make. The store is not opened.
     """
-    check_surroundings(choice.load().config)
+    check_surroundings(choice.load())
     output.result({"ok": True, "config": str(choice.file)}, f"{choice.file} is good to start with")
 
 

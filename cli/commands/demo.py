@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from folkmoot.cli.examples import examples
-from folkmoot.cli.exit_codes import FAILED, INTERRUPTED, OK
+from folkmoot.cli.exit_codes import FAILED, OK
 from folkmoot.cli.output import Output, json_option
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def command(
         raise click.UsageError("--regions wants three or more: one is cut off, one loses a node")
     result = trio.run(partial(_play, DemoPlan(posts, shape, keep), plain, output))
     if result is None:
-        return INTERRUPTED
+        raise click.Abort
     _conclude(result, keep, plain, svg, output)
     return OK if result.passed else FAILED
 

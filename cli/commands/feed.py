@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from folkmoot.cli.accounts import AccountType
 from folkmoot.cli.connection import Target, converse, target_options
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.examples import examples
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.post_names import post_name
-from folkmoot.protocol.identity import account_from_text, account_to_text
+from folkmoot.protocol.identity import account_to_text
 from folkmoot.protocol.limits import PAGE_ITEMS
 from folkmoot.protocol.record import Record
 
@@ -28,23 +29,26 @@ LIMIT_MAX: Final = 10_000
         "folkmoot feed did:key:z6Mk… --cursor 8201…   (the cursor of the previous page)",
     )
 )
-@click.argument("account")
+@click.argument("account", type=AccountType())
 @click.option(
     "--limit", type=click.IntRange(1, LIMIT_MAX), default=20, show_default=True, help="Posts at most."
 )
 @click.option("--cursor", help="Where the previous page ended.")
 @target_options
 @json_option
-def command(account: str, limit: int, cursor: str | None, target: Target, output: Output) -> None:
+def command(account: bytes, limit: int, cursor: str | None, target: Target, output: Output) -> None:
     """Read an account's posts.
 
     The newest come first. Signatures are checked here, so that the node need not be trusted.
     """
-    author = account_from_text(account)
     start = _read_cursor(cursor)
-    items, position = converse(target, lambda client: _pages(client, author, limit, start))
-    posts = [_post(item, author) for item in items]
-    value = {"account": account, "items": posts, "cursor": position.hex() if position else None}
+    items, position = converse(target, lambda client: _pages(client, account, limit, start))
+    posts = [_post(item, account) for item in items]
+    value = {
+        "account": account_to_text(account),
+        "items": posts,
+        "cursor": position.hex() if position else None,
+    }
     output.result(value, [line for post in posts for line in _text(post)] or ["no posts"])
 
 
@@ -91,4 +95,5 @@ def _text(post: dict[str, Any]) -> list[str]:
     heading = f"{post['time']}  {post['post']}" + (f"  ({counts})" if counts else "")
     body = post["body"]
     words = "(deleted)" if body.get("deleted") else body.get("text", "")
-    return [heading, *(f"  {line}" for line in words.splitlines()), ""]
+    # Only at line ends: other characters that break lines are shown for what they are.
+    return [heading, *(f"  {line}" for line in words.removesuffix("\n").split("\n")), ""]

@@ -11,10 +11,28 @@ from typing import Any
 import click
 from folkmoot.cli.config_option import user_home
 from folkmoot.cli.connection import Target, target_options
+from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, INTERRUPTED, OK
 from folkmoot.cli.output import Output, json_option
 from folkmoot.protocol.ring.levels import LEVELS
+
+
+class NothingUsable(OperatorError):
+    """Every line of a file was skipped.
+
+    Args:
+        file: which.
+        value: the result that is printed otherwise.
+    """
+
+    def __init__(self, file: Path, value: dict[str, Any]) -> None:
+        reason = next(iter(value["reasons"]), "").removeprefix("skipped: ")
+        super().__init__(
+            f"{file}: none of its {value['read']:,} lines can be used; the commonest reason: {reason}",
+            hint=f"see {value['report']}; `folkmoot import --help` says what a line has to be",
+            details={"result": value},
+        )
 
 
 @click.command(
@@ -62,8 +80,9 @@ def command(
     one reply_to or repost_of, the id of an earlier line. Every author gets a key derived from one master key,
     so importing the same file again stores nothing twice, and an interrupted import goes on where it was.
 
-    Exit code 3 says that some records were refused, or that the level was not reached for a minute, which
-    ends the import; the report lists them.
+    Exit code 3 says that lines were skipped because they make no records, that records were refused, or that
+    the level was not reached for a minute, which ends the import; the report lists them. When no line could
+    be used, it is 1.
     """
     import trio
 
@@ -114,12 +133,18 @@ async def _import(
         "journal": str(result.journal),
         "report": str(result.report) if result.report else None,
     }
+    if value["read"] and value["skipped"] == value["read"]:
+        raise NothingUsable(file, value)
     output.result(value, _text(value))
-    if result.tally.uncertain:
+    return _exit_code(value)
+
+
+def _exit_code(value: dict[str, Any]) -> int:
+    if value["uncertain"]:
         return DEGRADED
-    if result.stopped:
+    if value["stopped"]:
         return INTERRUPTED
-    return DEGRADED if result.tally.refused else OK
+    return DEGRADED if value["refused"] or value["skipped"] else OK
 
 
 async def _stop_on_signal(signals: AsyncIterator[int], importer: Any, output: Output) -> None:

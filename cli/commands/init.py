@@ -77,8 +77,16 @@ def command(
         )
     _check(document)
     data = DataDirectory(target)
-    data.create(random.SystemRandom(), gossip_ring)
+    if data.id_file.exists():
+        raise OperatorError(f"{target} holds a node without a configuration; `init` never overwrites one")
+    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Before the node: one that is made and then has no room for its configuration could not be made again.
     write_private(file, render(document))
+    try:
+        data.create(random.SystemRandom(), gossip_ring)
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
     founder = {
         "id": data.node_id(),
         "name": document["node"]["name"],

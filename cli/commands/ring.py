@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import click
+from folkmoot.cli.accounts import AccountType
 from folkmoot.cli.connection import Target, ask, target_options
 from folkmoot.cli.examples import examples
 from folkmoot.cli.output import Output, json_option, table
-from folkmoot.protocol.identity import account_from_text
+from folkmoot.protocol.identity import account_to_text
 
 
 @click.group()
@@ -33,14 +34,14 @@ def show(target: Target, output: Output) -> None:
 
 
 @command.command(epilog=examples("folkmoot ring where did:key:z6Mk…"))
-@click.argument("account")
+@click.argument("account", type=AccountType())
 @target_options
 @json_option
-def where(account: str, target: Target, output: Output) -> None:
+def where(account: bytes, target: Target, output: Output) -> None:
     """Show which nodes keep ACCOUNT's posts."""
-    found = ask(target, "cluster.where", {"account": account_from_text(account)})
+    found = ask(target, "cluster.where", {"account": account})
     names = {node["id"]: node["name"] for node in ask(target, "cluster.status")["nodes"]}
     replicas = [{"name": names.get(replica["node"]), **replica} for replica in found["replicas"]]
     heading = f"range {found['range']}, epoch {found['epoch']}"
     lines = table(replicas, ("name", "region", "state", "node"))
-    output.result({"account": account, **found, "replicas": replicas}, [heading, *lines])
+    output.result({"account": account_to_text(account), **found, "replicas": replicas}, [heading, *lines])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from folkmoot.cli import exit_codes
 from folkmoot.cli.examples import examples
+from folkmoot.cli.numbers import FiniteFloat
 from folkmoot.cli.output import Output, json_option
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class SeedRange(click.ParamType[range]):
 @click.option("--nodes", type=click.IntRange(1, 32), default=5, show_default=True, help="How many.")
 @click.option(
     "--minutes",
-    type=click.FloatRange(min=0.1, max=24 * 60),
+    type=FiniteFloat(min=0.1, max=24 * 60),
     default=15.0,
     show_default=True,
     help="Virtual time under load; a quiet end comes on top.",

@@ -11,6 +11,7 @@ from typing import Final
 from folkmoot.cli.importing.authors import Authors
 from folkmoot.cli.importing.source import open_source
 from folkmoot.cli.journal import read_journal
+from folkmoot.cli.terminal import one_line
 from folkmoot.protocol.client import Client
 from folkmoot.protocol.identity import account_to_text
 from folkmoot.protocol.key import parse_key
@@ -92,7 +93,7 @@ def _shown(item: Mapping[str, object], names: Mapping[bytes, str]) -> ShownPost:
     return ShownPost(
         time=datetime.fromtimestamp(record.stamp / 1e6, UTC),
         author=_name(record.author, names),
-        text=" ".join(record.body["text"].split()),
+        text=one_line(" ".join(record.body["text"].split())),
         answers="" if answered is None else _name(answered["author"], names),
         likes=counted.get("likes", 0),
         reposts=counted.get("reposts", 0),
@@ -102,8 +103,9 @@ def _shown(item: Mapping[str, object], names: Mapping[bytes, str]) -> ShownPost:
 
 def _labels(found: object) -> tuple[str, ...]:
     frames = found if isinstance(found, list) else []
-    return tuple(dict.fromkeys(str(Record.from_wire(frame).body.get("value", "label")) for frame in frames))
+    values = (str(Record.from_wire(frame).body.get("value", "label")) for frame in frames)
+    return tuple(dict.fromkeys(one_line(value) for value in values))
 
 
 def _name(account: bytes, names: Mapping[bytes, str]) -> str:
-    return names.get(account) or f"…{account_to_text(account)[-8:]}"
+    return one_line(names.get(account) or f"…{account_to_text(account)[-8:]}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from folkmoot.cli.importing.tally import Tally
+from folkmoot.cli.terminal import one_line
 
 RATE_WINDOW_S: Final = 2.0
 
@@ -88,7 +89,7 @@ class Scene:
 
     def tell(self, sentence: str) -> None:
         """Say what happened."""
-        line = f"{self.seconds:5.1f} s  {sentence}"
+        line = one_line(f"{self.seconds:5.1f} s  {sentence}")
         self.happened.append(line)
         self.told(line)
 

@@ -138,7 +138,9 @@ def _read(number: int, data: bytes) -> Line:
             return Line(number, _decoder.decode(data))
         except msgspec.ValidationError:
             return Line(number, _with_numbers(msgspec.json.decode(data)))
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except RecursionError:
+        return Line(number, None, "not an entry: it is nested too deeply")
+    except (msgspec.MsgspecError, ValueError) as error:
         return Line(number, None, f"not an entry: {error}")
 
 

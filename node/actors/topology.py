@@ -30,6 +30,7 @@ from folkmoot.protocol.ring.topology import (
     in_conflict,
     should_fetch,
 )
+from folkmoot.storage.errors import StorageError
 
 log = logging.getLogger(__name__)
 
@@ -212,7 +213,7 @@ class TopologyHolder:
             news = await self._ask(node_id)
             await self.adopt(news)
             self._note_conflict(node_id, news.summary)
-        except (WireError, PeerUnreachable) as error:
+        except (WireError, PeerUnreachable, StorageError) as error:
             log.warning("could not learn the topology from node %s: %s", node_id.hex(), error)
             return isinstance(error, WireError) and error.kind is BAD_REQUEST
         finally:

@@ -7,12 +7,17 @@ until the roster is known, where anyone is.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 import trio
 from folkmoot.node.transport.interface import Address
+from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.gossip.members import NOWHERE, Member, State
+from folkmoot.storage.errors import StorageError
+
+log = logging.getLogger(__name__)
 
 PAUSE_S = 0.1
 
@@ -71,5 +76,10 @@ class Watcher:
         lasting = (member for member in others if self._on_roster(member.node_id) and member.peer != NOWHERE)
         addresses = sorted(Address(*member.peer) for member in lasting)
         if addresses and addresses != self._addresses:
-            await self._keep_addresses(addresses)
-            self._addresses = addresses
+            try:
+                await self._keep_addresses(addresses)
+            except (WireError, StorageError) as error:
+                # What was kept before will do for a restart; the next change is another occasion.
+                log.warning("where members are is not remembered: %s", error)
+            else:
+                self._addresses = addresses

@@ -26,12 +26,20 @@ def run_repeatably(main: Callable[[], Awaitable[T]], seed: int) -> T:
     Args:
         main: an async function without arguments.
         seed: any integer.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C, alone or in a group. It arrives where `main` waits and nowhere else:
+            in the middle of a commit or of a node's task it would be taken for a failure of that.
     """
     flag = "_ALLOW_DETERMINISTIC_SCHEDULING"  # a Final to type checkers, hence set by name
     before = getattr(trio_run, flag)
     setattr(trio_run, flag, True)
     trio_run._r.seed(seed)
     try:
-        return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+        return trio.run(
+            main,
+            clock=trio.testing.MockClock(autojump_threshold=0),
+            restrict_keyboard_interrupt_to_checkpoints=True,
+        )
     finally:
         setattr(trio_run, flag, before)

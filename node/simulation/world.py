@@ -98,7 +98,7 @@ class World:
     @classmethod
     @asynccontextmanager
     async def running(cls, seed: str, node_count: int) -> AsyncIterator[World]:
-        """A world whose nodes are started, and crashed at the end."""
+        """A world whose nodes are started, and crashed at the end, however it comes."""
         async with trio.open_nursery() as nursery:
             world = cls(seed, node_count, nursery)
             nursery.start_soon(world.network.run)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import trio
 from folkmoot.node.certificates import read_certificate
+from folkmoot.node.data_directory import require_private
 from folkmoot.node.transport.errors import HandshakeFailed, TransportError, Untrusted
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol.node_name import NODE_DNS_NAME, NodeName
@@ -38,6 +39,7 @@ class NodeTls:
 
     Raises:
         CertificateError: a file is missing or is no certificate.
+        DataDirectoryError: others can read the key.
         TransportError: the certificate is not this node's, or the key is not the certificate's.
     """
 
@@ -50,6 +52,7 @@ class NodeTls:
             )
         self._ca = files.ca
         try:
+            require_private(files.key)
             self._clients = _server_context(files, ssl.CERT_NONE)
             self._peers = _server_context(files, ssl.CERT_REQUIRED)
             self._dial = _dial_context(files)

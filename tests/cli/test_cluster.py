@@ -109,6 +109,19 @@ def test_a_cluster_lives_through_what_is_done_to_it(folkmoot: Folkmoot) -> None:
     assert folkmoot("cluster", "ls", "--json").json == {"clusters": []}
 
 
+def test_what_does_not_run_is_neither_killed_nor_paused(folkmoot: Folkmoot) -> None:
+    folkmoot("cluster", "up", "--nodes", "2", "--regions", "eu,us", "--tls", "off")
+    assert folkmoot("cluster", "kill", "us-1").code == exit_codes.OK
+    for operation in ("kill", "pause"):
+        ran = folkmoot("cluster", operation, "us-1", "--json")
+        assert ran.code == exit_codes.FAILED
+        assert ran.json["error"]["message"] == f"nothing to {operation}: us-1 did not run"
+    ran = folkmoot("cluster", "pause", "all")
+    assert (ran.code, "us-1 did not run" in ran.err) == (exit_codes.DEGRADED, True)
+    assert "paused" in ran.out
+    assert folkmoot("cluster", "pause", "eu-1").code == exit_codes.OK, "it is as asked for"
+
+
 def test_faults_on_links_are_put_in_force_kept_over_restarts_and_healed(folkmoot: Folkmoot) -> None:
     folkmoot("cluster", "up", "--nodes", "2", "--regions", "eu,us", "--tls", "off")
     cut = folkmoot("cluster", "partition", "eu", "--json").json["faults"]

@@ -2,52 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 import pytest
 from folkmoot.cli import exit_codes
 from folkmoot.cli.errors import OperatorError, Unreachable, describe
-from folkmoot.cli.main import COMMANDS, cli, run
+from folkmoot.cli.main import COMMANDS, cli
+from folkmoot.cli.numbers import FiniteFloat
 from folkmoot.cli.toml_text import reference
 from folkmoot.node.config import load
+from folkmoot.node.data_directory import DataDirectory, DataDirectoryError
 from folkmoot.node.settings import settings
 from folkmoot.protocol.errors import BUSY, FORBIDDEN, WireError
 
+from tests.small_disks import files_up_to
+
 REFERENCE_FILE = Path(__file__).parents[2] / "configs" / "folkmoot.toml"
-
-
-class Ran(NamedTuple):
-    """What one command line did."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def folkmoot(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Run a command line in an empty home."""
-    monkeypatch.chdir(tmp_path)
-    for variable in ("HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
-        monkeypatch.setenv(variable, str(tmp_path / "home"))
-
-    def run_line(*words: str) -> Ran:
-        code = run(words)
-        captured = capsys.readouterr()
-        return Ran(code, captured.out, captured.err)
-
-    return run_line
 
 
 class TestHelp:
@@ -95,6 +71,44 @@ def _leaves(command: click.Command, path: str) -> Any:
         yield path, command
 
 
+class TestNumbers:
+    @pytest.mark.parametrize("text", ["nan", "NaN", "-nan", "inf", "-inf", "1e999"])
+    def test_only_finite_ones_are_taken(self, text: str) -> None:
+        with pytest.raises(click.BadParameter, match="not a finite number"):
+            FiniteFloat(0, 10)(text)
+        with pytest.raises(click.BadParameter, match="not a finite number"):
+            FiniteFloat()(float(text))
+        assert (FiniteFloat(0, 10)("2.5"), FiniteFloat(min=0)(0)) == (2.5, 0.0)
+        for beyond in ("11", "-1", "x", ""):
+            with pytest.raises(click.BadParameter):
+                FiniteFloat(0, 10)(beyond)
+
+    def test_every_command_takes_no_other(self) -> None:
+        typed = [
+            (path, parameter.name, parameter.type)
+            for path, leaf in _leaves(cli, "folkmoot")
+            for parameter in leaf.params
+            if isinstance(parameter.type, click.types.FloatParamType | click.FloatRange)
+        ]
+        assert len(typed) > 5
+        assert [found for found in typed if not isinstance(found[2], FiniteFloat)] == []
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ("simulate", "--minutes", "nan"),
+            ("bench", "run", "--seconds", "nan"),
+            ("check", "--deadline", "nan"),
+            ("cluster", "slow", "eu-1:us-1", "--delay-ms", "nan"),
+            ("cluster", "slow", "eu-1:us-1", "--loss", "nan"),
+        ],
+    )
+    def test_what_is_none_is_a_usage_error(self, folkmoot: Any, words: tuple[str, ...]) -> None:
+        ran = folkmoot(*words)
+        assert (ran.code, ran.out) == (exit_codes.USAGE, "")
+        assert "not a finite number" in ran.err
+
+
 class TestUsage:
     @pytest.mark.parametrize(
         "words",
@@ -139,6 +153,22 @@ class TestInit:
         assert again.code == exit_codes.FAILED
         assert "exists" in again.err
         assert {file: file.read_bytes() for file in before} == before
+
+    def test_a_disk_that_fills_up_leaves_nothing_in_the_way(
+        self, folkmoot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def no_room(data: DataDirectory, *words: object) -> None:
+            raise DataDirectoryError(f"{data.id_file}: No space left on device")
+
+        line = ("init", "--directory", "n", "--cluster", "alpha")
+        for room in (0, 70):
+            with files_up_to(room):
+                assert folkmoot(*line).code == exit_codes.FAILED
+        with monkeypatch.context() as patched:
+            patched.setattr(DataDirectory, "create", no_room)
+            assert folkmoot(*line).code == exit_codes.FAILED
+        assert [file for file in (tmp_path / "n").rglob("*") if file.is_file()] == []
+        assert folkmoot(*line).code == exit_codes.OK
 
     def test_a_bad_value_leaves_nothing_behind(self, folkmoot: Any, tmp_path: Path) -> None:
         ran = folkmoot("init", "--directory", "n", "--cluster", "Not A Slug", "--seed", "nowhere")
@@ -290,6 +320,14 @@ def test_each_error_has_its_exit_code(error: BaseException, name: str, code: int
     failure = describe(error)
     assert failure is not None
     assert (failure.name, failure.exit_code) == (name, code)
+
+
+def test_an_interrupt_is_one_whatever_broke_with_it() -> None:
+    error = BaseExceptionGroup(
+        "", [KeyError("on the way out"), BaseExceptionGroup("", [KeyboardInterrupt()])]
+    )
+    failure = describe(error)
+    assert failure is not None and failure.exit_code == exit_codes.INTERRUPTED
 
 
 @pytest.mark.parametrize("error", [KeyError("bug"), ExceptionGroup("", [Unreachable("no"), KeyError("bug")])])

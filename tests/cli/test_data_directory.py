@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from random import Random
 
+import msgspec
 import pytest
+from folkmoot.node import data_directory
 from folkmoot.node.data_directory import (
     DataDirectory,
     DataDirectoryError,
@@ -14,6 +16,8 @@ from folkmoot.node.data_directory import (
     read_key,
     write_private,
 )
+
+from tests.small_disks import files_up_to
 
 
 def make(path: Path, seed: int = 1) -> DataDirectory:
@@ -81,3 +85,77 @@ def test_ready_is_replaced_whole_and_forgiven_when_damaged(tmp_path: Path) -> No
     assert sorted(each.name for each in tmp_path.iterdir()) == ["keys", "node.id", "ready.json"]
     data.ready_file.write_text("{")
     assert data.previous() is None
+
+
+def test_a_ready_that_cannot_be_written_leaves_the_old_one_and_nothing_else(tmp_path: Path) -> None:
+    data = make(tmp_path)
+    ready = Ready(id="0" * 32, name="n", region="eu", pid=1, address="a:1", peers="a:2", datagrams="a:3")
+    data.write_ready(ready)
+    with files_up_to(10), pytest.raises(DataDirectoryError, match=r"ready\.json cannot be written"):
+        data.write_ready(msgspec.structs.replace(ready, pid=2))
+    assert data.previous() == ready
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["keys", "node.id", "ready.json"]
+
+
+@pytest.mark.parametrize("room", [0, 1, 70])
+def test_a_disk_that_fills_up_while_a_node_is_made_leaves_nothing_of_it(tmp_path: Path, room: int) -> None:
+    with files_up_to(room), pytest.raises(DataDirectoryError, match=r"service\.key: File too large"):
+        make(tmp_path / "n")
+    assert [file for file in (tmp_path / "n").rglob("*") if file.is_file()] == []
+    assert make(tmp_path / "n").service_key()
+
+
+def test_what_fills_up_later_takes_the_earlier_files_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(file: Path, keys: object) -> None:
+        raise OSError(28, "No space left on device", str(file))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(data_directory, "write_gossip_ring", no_room)
+        with pytest.raises(DataDirectoryError, match=r"gossip\.ring: No space"):
+            make(tmp_path)
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
+    assert make(tmp_path).service_key()
+
+
+def test_keys_that_an_attempt_cut_off_has_left_are_taken(tmp_path: Path) -> None:
+    data = make(tmp_path)
+    data.id_file.unlink()
+    before = data.service_key().seed, read_gossip_ring(data.gossip_ring_file)
+    other = make(tmp_path / "other", seed=5).gossip_ring_file
+    with pytest.raises(DataDirectoryError, match="other keys than the ring"):
+        data.create(Random(9), other)
+    data.create(Random(9), data.gossip_ring_file)
+    assert data.node_id()
+    assert (data.service_key().seed, read_gossip_ring(data.gossip_ring_file)) == before
+
+
+def test_a_new_file_is_private_and_whole_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named: list[tuple[str, int]] = []
+    link = Path.hardlink_to
+    synced: list[Path] = []
+
+    def seen(self: Path, target: Path) -> None:
+        named.append((target.read_text(), target.stat().st_mode & 0o777))
+        link(self, target)
+
+    monkeypatch.setattr(Path, "hardlink_to", seen)
+    monkeypatch.setattr(data_directory, "sync_directory", synced.append)
+    write_private(tmp_path / "key", "secret")
+    assert (named, synced) == ([("secret", 0o600)], [tmp_path])
+    with pytest.raises(FileExistsError):
+        write_private(tmp_path / "key", "another")
+    assert (tmp_path / "key").read_text() == "secret"
+    assert [file.name for file in tmp_path.iterdir()] == ["key"]
+
+
+def test_a_new_file_where_there_are_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(self: Path, target: Path) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", no_links)
+    write_private(tmp_path / "key", "secret")
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("key", "secret")]

@@ -64,9 +64,11 @@ def test_kept_it_runs_on_and_says_how_to_reach_it(tmp_path: Path) -> None:
 
 def test_interrupted_it_leaves_nothing_behind(tmp_path: Path) -> None:
     home = Home(tmp_path)
-    process = home.start("demo", "--plain")
+    process = home.start("demo", "--json")
     until_blocking(lambda: len(processes_of(home)) >= 4, what="a supervisor and three nodes", within_s=30)
-    assert interrupt(process).code == 130
+    ran = interrupt(process)
+    assert ran.code == 130
+    assert ran.out.count("\n") == 1 and ran.json["error"]["name"] == "interrupted"
     assert list(home.clusters.iterdir()) == [] and processes_of(home) == []
 
 

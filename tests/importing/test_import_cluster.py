@@ -66,13 +66,14 @@ def test_killed_and_interrupted_it_goes_on_and_nothing_is_there_twice(
     assert stopped.code == 130 and stopped.json["stopped"]
 
     rest = home.run(*words)
-    assert rest.code == 0 and rest.json["read"] == LINES
+    assert rest.code == (3 if rest.json["skipped"] else 0) and rest.json["read"] == LINES
     assert rest.json["resumed"] >= stopped.json["resumed"] and rest.json["resumed"] > 1000
     assert rest.json["resumed"] + rest.json["stored"] + rest.json["skipped"] <= LINES
     assert rest.json["uncertain"] == rest.json["refused"] == 0
 
     again = home.run(*words)
-    assert again.code == 0 and again.json["resumed"] == again.json["stored"] == 0
+    assert again.code == (3 if again.json["skipped"] else 0)
+    assert again.json["resumed"] == again.json["stored"] == 0
     assert again.json["duplicate"] + again.json["skipped"] == LINES
 
     file = journal(home)
@@ -101,3 +102,22 @@ def test_a_file_that_is_not_there_and_a_node_that_is_not_there(home: Home, tmp_p
     file.write_text('{"id":"1","author":"a","created_at":"2024-05-01","text":"words"}\n')
     ran = home.run("import", file, "--node", "127.0.0.1:1", "--tls", "off")
     assert ran.code == 4 and "127.0.0.1:1" in ran.err
+
+
+def test_skipped_lines_are_said_by_the_exit_code(home: Home, cluster: LocalCluster, tmp_path: Path) -> None:
+    good = b'{"id":"1","author":"a","created_at":"2024-05-01","text":"words"}\n'
+    deep = b"[" * 100_000 + b"\n"
+    file = tmp_path / "posts.jsonl"
+    for data, code, stored in ((good, 0, 1), (good + deep, 3, 1)):
+        file.write_bytes(data)
+        ran = home.run("import", file, "--cluster", NAME, "--json")
+        assert (ran.code, ran.json["stored"] + ran.json["duplicate"]) == (code, stored)
+    [listed] = Path(ran.json["report"]).read_text().splitlines()
+    assert '"line":2' in listed and "nested too deeply" in listed
+    file.write_bytes(deep + b"{}\n")
+    ran = home.run("import", file, "--cluster", NAME, "--json")
+    assert ran.code == 1 and ran.json["error"]["name"] == "nothing_usable"
+    assert ran.json["error"]["result"]["skipped"] == 2
+    assert "none of its 2 lines" in ran.err
+    file.write_bytes(b"\n")
+    assert home.run("import", file, "--cluster", NAME, "--json").code == 0

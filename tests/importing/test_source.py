@@ -32,7 +32,18 @@ def test_lines_are_read_plain_and_gzipped(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [b"{", b"[]", b'{"author":"ada"}', b'{"id":"1","created_at":5,"text":["a"]}', b"\xff\xfe"]
+    "damage",
+    [
+        b"{",
+        b"[]",
+        b'{"author":"ada"}',
+        b'{"id":"1","created_at":5,"text":["a"]}',
+        b"\xff\xfe",
+        b'{"id":' + b"9" * 5000 + b',"created_at":"2024-05-01"}',
+        b"[" * 100_000 + b"]" * 100_000,
+        b'{"id":"1","created_at":"2024-05-01","tree":' + b'{"a":' * 50_000 + b"0" + b"}" * 50_001,
+    ],
+    ids=lambda damage: damage[:20],
 )
 def test_a_line_that_is_no_entry_says_so_and_the_next_is_read(tmp_path: Path, damage: bytes) -> None:
     with open_source(write_source(tmp_path / "posts.jsonl", [damage, LINE])) as opened:

@@ -52,6 +52,7 @@ def test_a_busy_port(config: Path, key: str) -> None:
         port = taken.getsockname()[1]
         ended = fails(config, "--set", f"listen.{key}=127.0.0.1:{port}")
         assert ended.code == exit_codes.FAILED
+        assert ended.error["name"] == "config_error"
         assert f"listen.{key}: cannot listen on 127.0.0.1:{port}" in ended.error["message"]
 
 
@@ -185,6 +186,7 @@ def _refuses_to_start(config: Path, data: Path, damaged: bytes) -> None:
     assert ended.code == exit_codes.FAILED
     assert ended.error["name"] == "store_corrupt"
     assert "is damaged" in ended.error["message"] and "store verify" in ended.error["message"]
+    assert "empty its store/" in ended.error["message"] and "backup" not in ended.error["message"]
 
 
 async def _serves_only_what_is_whole(config: Path, authors: list[Author]) -> None:
@@ -200,6 +202,7 @@ async def _serves_only_what_is_whole(config: Path, authors: list[Author]) -> Non
                     items = await served.feed(author.account, "one")
                 except WireError as error:
                     assert error.kind is LEVEL_UNREACHABLE, "no other replica could answer instead"
+                    assert "this node could not read its own copy" in error.message
                     assert "is damaged" in process.log
                 else:
                     assert all(_is_whole(item["record"], author) for item in items)

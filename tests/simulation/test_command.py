@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -10,6 +13,21 @@ from click.testing import CliRunner, Result
 from folkmoot.cli.commands.simulate import command
 from folkmoot.cli.main import run
 from folkmoot.node.tally import AckTally
+
+# Says when nodes are up and people write. What a shell put aside is deaf to SIGINT, hence the handler.
+INTERRUPTIBLE = """
+import signal, sys
+from folkmoot.cli.main import main
+from folkmoot.node.simulation import workload
+signal.signal(signal.SIGINT, signal.default_int_handler)
+live = workload.Workload.live_and_settle
+async def told(self, *arguments):
+    print("under way", file=sys.stderr, flush=True)
+    await live(self, *arguments)
+workload.Workload.live_and_settle = told
+sys.argv = ["folkmoot", "simulate", "--minutes", "1000", *sys.argv[1:]]
+main()
+"""
 
 
 def simulate(*arguments: str) -> Result:
@@ -46,6 +64,23 @@ def test_a_broken_promise_ends_with_1_and_the_line_that_replays_it(monkeypatch: 
     assert result.return_value == 1
     assert "I5     BROKEN" in result.stdout
     assert "replay: folkmoot simulate --seed 2 --nodes 3 --minutes 0.2 --faults delay,loss" in result.stderr
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_ctrl_c_ends_it_at_once_and_is_said(as_json: bool) -> None:
+    """In a run that would take longer than the test may."""
+    command_line = [sys.executable, "-c", INTERRUPTIBLE, *["--json"] * as_json]
+    with subprocess.Popen(command_line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "under way\n"
+        process.send_signal(signal.SIGINT)
+        try:
+            out, err = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert err == "folkmoot: interrupted\n"
+    assert (json.loads(out)["error"]["name"] if as_json else out) == ("interrupted" if as_json else "")
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ from folkmoot.storage.errors import (
     WrongStore,
 )
 from folkmoot.storage.interface import Table
-from folkmoot.storage.lmdb_engine import LmdbEngine, audit, map_bytes_for
+from folkmoot.storage.lmdb_engine import LmdbEngine, audit
+from folkmoot.storage.room import map_bytes_for
 from folkmoot.storage.rows import seal
 from folkmoot.storage.store import Owner, Store
 from folkmoot.storage.verify import verify

@@ -17,6 +17,8 @@ from folkmoot.node.certificates import (
 )
 from folkmoot.protocol.node_name import NodeName
 
+from tests.small_disks import files_up_to
+
 NODE = "0123456789abcdef0123456789abcdef"
 
 
@@ -101,3 +103,12 @@ def test_the_commands_report_what_they_made(tmp_path: Path) -> None:
     shown = json.loads(runner.invoke(command, ["show", str(node / "node.crt"), "--json"]).stdout)
     assert (shown["cluster"], shown["node"], shown["expired"]) == ("town", NODE, False)
     assert isinstance(runner.invoke(command, line).exception, CertificateError)
+
+
+def test_a_disk_that_fills_up_leaves_no_key_in_the_way(tmp_path: Path) -> None:
+    create_ca(tmp_path, "town")
+    key_bytes = (tmp_path / "ca.key").stat().st_size
+    with files_up_to(key_bytes + 10), pytest.raises(CertificateError, match=r"node\.crt: File too large"):
+        create_node(tmp_path, tmp_path / "node", "town", NODE)
+    assert list((tmp_path / "node").iterdir()) == []
+    create_node(tmp_path, tmp_path / "node", "town", NODE)

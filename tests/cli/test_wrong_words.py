@@ -1,0 +1,64 @@
+"""What makes no sense as a word is exit code 2, whether or not anything runs that it could be said of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from folkmoot.cli import exit_codes
+from folkmoot.cli.cluster.layout import ClusterDirectory, Shape
+
+
+@pytest.fixture
+def stopped(folkmoot: Any, tmp_path: Path) -> ClusterDirectory:
+    """A local cluster of two nodes that does not run."""
+    directory = ClusterDirectory(tmp_path / "home" / "folkmoot" / "clusters" / "local")
+    directory.create("local", Shape(nodes=2, regions=("eu", "us"), tls=False))
+    return directory
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("partition", "nosuch"), "no node or region 'nosuch'"),
+        (("partition", "eu", "eu-1"), "on two sides"),
+        (("partition", "all"), "nothing to cut"),
+        (("slow", "us-1", "--loss", "0.1"), "'us-1' is not a link"),
+        (("slow", "us-1:", "--loss", "0.1"), "'us-1:' is not a link"),
+        (("slow", "us-1:nosuch", "--loss", "0.1"), "no node or region 'nosuch'"),
+        (("slow", "us-1:us", "--loss", "0.1"), "both ends are the same node"),
+        (("slow", "eu-1:all"), "give --delay-ms or --loss"),
+        (("kill", "nosuch"), "no node or region 'nosuch'"),
+        (("pause", "nosuch"), "no node or region 'nosuch'"),
+        (("resume", "nosuch"), "no node or region 'nosuch'"),
+        (("restart", "nosuch"), "no node or region 'nosuch'"),
+        (("logs", "nosuch"), "no node or region 'nosuch'"),
+    ],
+)
+def test_of_a_cluster(
+    folkmoot: Any, stopped: ClusterDirectory, words: tuple[str, ...], complaint: str
+) -> None:
+    ran = folkmoot("cluster", *words, "--json")
+    assert ran.code == ran.json["error"]["exit_code"] == exit_codes.USAGE
+    assert ran.json["error"]["name"] == "usage"
+    assert complaint in ran.json["error"]["message"]
+    assert not stopped.faults_file.exists()
+
+
+@pytest.mark.parametrize("words", [("slow", "us-1", "--loss", "0.1"), ("slow", "eu:us")])
+def test_of_a_link_of_no_cluster_at_all(folkmoot: Any, words: tuple[str, ...]) -> None:
+    assert folkmoot("cluster", *words).code == exit_codes.USAGE
+
+
+@pytest.mark.parametrize("words", [("feed",), ("ring", "where")])
+@pytest.mark.parametrize("account", ["notadid", "did:key:z6Mk0", ""])
+def test_of_an_account(folkmoot: Any, words: tuple[str, ...], account: str) -> None:
+    ran = folkmoot(*words, account)
+    assert (ran.code, ran.out) == (exit_codes.USAGE, "")
+
+
+def test_json_may_stand_before_the_command(folkmoot: Any) -> None:
+    assert folkmoot("--json", "cluster", "ls").json == {"clusters": []}
+    assert folkmoot("--json", "status").json["error"]["name"] == "unreachable"
+    assert folkmoot("cluster", "ls").out == "no local clusters\n"
