@@ -167,6 +167,20 @@ async def test_neighbours_are_the_live_ones_that_come_next_in_the_circle(autojum
         assert c.address_of(node_id("nobody")) is None
 
 
+async def test_no_links_are_kept_to_nodes_that_are_hearsay(autojump_clock: Clock) -> None:
+    """Somebody with the key could fill the circle with nodes that do not exist."""
+    async with cluster("ac") as actors:
+        a = actors.running["a"]
+        a.learn_roster(frozenset({node_id("a"), node_id("c")}))
+        sealer = Sealer(KeyRing([KEY]), "moot", node_id("x"), 1)
+        for number in range(20):
+            alive = messages.Alive(node_id(f"b{number}"), 1, actors.running["c"].own.description)
+            sealed = sealer.seal(messages.encode(alive), number.to_bytes(NONCE_BYTES, "big"))
+            await actors.ports["c"].send(sealed, actors.ports["a"].address, None)
+        await until(lambda: len(a.members()) > 10, what="inventions to be heard of")
+        assert a.neighbours(3) == [node_id("c")]
+
+
 async def test_strangers_and_repeats_are_counted_and_forgotten(autojump_clock: Clock) -> None:
     async with cluster("ab") as actors:
         a = actors.running["a"]

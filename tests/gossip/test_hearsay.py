@@ -328,3 +328,21 @@ def test_a_node_at_the_last_incarnation_lives_on() -> None:
     last.handle(events.MetaUpdated({"roster": 2}), 2.0)
     last.tick(5.0)
     assert last.own.incarnation == INCARNATION_MAX
+
+
+def test_who_comes_back_is_compared_with_whatever_was_said_of_it() -> None:
+    for claim in (Dead(B, 1, STRANGER), Left(B, 1)):
+        a = core()
+        a.handle(heard(claim, sender=B), 1.0)
+        known = a.get(B)
+        assert known is not None and not known.is_live
+        effects = a.handle(heard(Alive(B, 2, description("b")), sender=B), 2.0)
+        assert [question.node_id for question in asked(effects)] == [B]
+
+
+def test_whoever_compares_over_a_link_has_spoken() -> None:
+    a = core()
+    a.handle(events.RosterLearned(frozenset({node_id("a")})), 1.0)
+    assert not a.trusts(B) and not a.has_spoken(B)
+    a.handle(events.PushPullAsked(push_pull.Compare(B, a.digest())), 1.0)
+    assert a.trusts(B) and a.has_spoken(B)

@@ -27,6 +27,15 @@ def test_a_rumour_replaces_the_one_before_about_the_same_subject() -> None:
     assert queue.take(100, 3) == [b"x is alive"]
 
 
+def test_a_dropped_rumour_is_told_no_more() -> None:
+    queue = BroadcastQueue()
+    queue.put(X, b"x is suspect")
+    queue.put(Y, b"y is alive")
+    queue.drop(X)
+    queue.drop(Z)
+    assert queue.take(100, 3) == [b"y is alive"]
+
+
 def test_the_least_told_rumour_goes_first_then_the_newest() -> None:
     queue = BroadcastQueue()
     queue.put(X, b"first")
