@@ -140,7 +140,7 @@ def _read(number: int, data: bytes) -> Line:
             return Line(number, _with_numbers(msgspec.json.decode(data)))
     except RecursionError:
         return Line(number, None, "not an entry: it is nested too deeply")
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         return Line(number, None, f"not an entry: {error}")
 
 

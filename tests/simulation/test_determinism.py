@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -57,6 +58,36 @@ def test_time_is_virtual_and_starts_at_nought() -> None:
         return begun_s, trio.current_time()
 
     assert run_repeatably(sleep_a_year, 1) == (0.0, 365 * 86_400.0)
+
+
+def test_ctrl_c_reaches_who_waits_and_never_a_task_at_its_work() -> None:
+    """A commit or an actor would take it for a failure of its own, and the run would go on."""
+    met: list[str] = []
+
+    async def work() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            met.append("the task at its work")
+        await trio.sleep_until(1)
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(work)
+            try:
+                await trio.sleep_until(5)
+            except KeyboardInterrupt:
+                met.append("who waits")
+                raise
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(BaseExceptionGroup) as interrupted:
+            run_repeatably(main, 1)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert interrupted.value.subgroup(KeyboardInterrupt) is not None
+    assert met == ["who waits"]
 
 
 def test_the_switch_is_put_back() -> None:
