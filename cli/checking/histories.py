@@ -122,9 +122,8 @@ def _read(path: Path, expected: bool | None) -> History:
 
 def _events(path: Path) -> Iterator[tuple[int, Event]]:
     """The events of a file, with the numbers of their lines."""
-    opened = gzip.open(path, "rt") if path.name.endswith(".gz") else path.open()
     parse: Callable[[str], Event | None] | None = None
-    with opened as file:
+    with gzip.open(path, "rt") if path.name.endswith(".gz") else path.open() as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue

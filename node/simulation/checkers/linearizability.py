@@ -1,9 +1,9 @@
-"""Linearizability: is there an order of the operations, within their times, in which one copy would answer so?
+"""Linearizability: is there an order of the operations, within their times, in which one copy answers so?
 
 The search goes through a history's events in the order of time and tries operations whose calls have come and
-whose returns have not been passed yet. What it has done so far is (the set of operations in order, the state):
-two ways to the same pair have the same future, so each pair is tried once. An operation whose outcome is
-unknown may take effect at any time after its call, or never; one that is known to have failed never does.
+whose returns have not been passed yet. What it has done so far is the set of operations in order, and the
+state: two ways to the same pair have the same future, so each pair is tried once. An operation whose outcome
+is unknown may take effect at any time after its call, or never; one that is known to have failed never does.
 
 Histories of several objects are checked object by object, which is the same (Herlihy and Wing's locality).
 
@@ -49,7 +49,7 @@ class Model(Protocol):
         ...
 
     def step(self, state: Any, call: Any, result: Any) -> tuple[bool, Any]:
-        """Whether `result` (or any, when it is `UNKNOWN`) may answer `call` in `state`, and the state after."""
+        """Whether `result` may answer `call` in `state`, and the state after; `UNKNOWN` is any answer."""
         ...
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import Any, Final, NamedTuple
 
 from folkmoot.node.simulation.checkers.linearizability import UNKNOWN
@@ -17,7 +16,7 @@ class Call(NamedTuple):
     """
 
     name: str
-    argument: Hashable = None
+    argument: Any = None
 
 
 class Register:
@@ -34,7 +33,7 @@ class Register:
             return result is UNKNOWN or result == state, state
         if call.name == "write":
             return True, call.argument
-        expected, new = call.argument  # type: ignore[misc]
+        expected, new = call.argument
         if result is False:
             return state != expected, state
         return state == expected, new
