@@ -257,7 +257,7 @@ class Intake:
             if record.deleted:
                 # A version that waits for review is erased as well, and none can come to wait later.
                 puts.append(Put(record, held=True))
-            if record.kind == "post" and verdict.action is not Action.HOLD:
+            if verdict.labels and record.kind == "post" and verdict.action is not Action.HOLD:
                 puts.extend(Put(label) for label in self._labels(record, verdict))
         return puts
 

@@ -204,7 +204,7 @@ class Replica:
             del read[number]
             answers[number] = WireError(BAD_REQUEST, "a cell holds a record whose signature does not hold")
         try:
-            changes = await self._join([(batches[number], cells) for number, cells in read.items()])
+            changes = await self._join([batches[number] for number in read])
         except WireError as error:
             if len(batches) > 1 and error.kind is not BUSY:  # one of them, and the others shall not suffer
                 return [(await self.join_all([batch]))[0] for batch in batches]
@@ -221,25 +221,25 @@ class Replica:
         hold = await check_signatures([record for _, record in records], self._executor)
         return sorted({number for (number, _), holds in zip(records, hold, strict=True) if not holds})
 
-    async def _join(self, joins: Sequence[tuple[CellBatch, Sequence[Cell]]]) -> Sequence[int | WireError]:
+    async def _join(self, batches: Sequence[CellBatch]) -> Sequence[int | WireError]:
         """Commit verified cells; of each batch, how many changed.
 
         Raises:
             WireError: nothing was kept.
         """
-        if not joins:
+        if not batches:
             return []
 
         def job(transaction: WriteTransaction) -> list[int]:
             return [
                 sum(
                     transaction.join_cell(key, cell).changed
-                    for key, cell in zip(batch.keys, cells, strict=True)
+                    for key, cell in zip(batch.keys, batch.cells, strict=True)
                 )
-                for batch, cells in joins
+                for batch in batches
             ]
 
-        count = sum(len(cells) for _, cells in joins)
+        count = sum(len(batch.keys) for batch in batches)
         changes = await self._commit(job, Admission.PEER_JOIN, count)
         self._joins += count
         self._changed += sum(changes)

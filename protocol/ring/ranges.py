@@ -161,6 +161,9 @@ class RangeMap:
         if len(by_id) != len(ordered):
             raise RingError("two ranges of a map have the same id")
         _check_partition(ordered)
+        shared: dict[tuple[Slot, ...], tuple[Slot, ...]] = {}
+        for descriptor in ordered:  # equal slots are one object: what is grouped by them compares at once
+            object.__setattr__(descriptor, "slots", shared.setdefault(descriptor.slots, descriptor.slots))
         object.__setattr__(self, "ranges", ordered)
         object.__setattr__(self, "_starts", tuple(descriptor.start for descriptor in ordered))
         object.__setattr__(self, "_by_id", by_id)
