@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from folkmoot.protocol import codec
 from folkmoot.protocol.errors import FolkmootError, WireError
@@ -77,7 +77,7 @@ class Origin:
     """Who brings the records.
 
     Args:
-        address: the host part of the client's address, for quotas.
+        address: the client's address, or of IPv6 its network, for quotas.
         exempt: an operator's import, which quotas do not slow.
     """
 
@@ -199,7 +199,10 @@ def unpack_results(answer: object, owners: Sequence[RangeDescriptor], region: st
     Raises:
         PeerUnreachable: the answer is not one to this put, so nothing is known.
     """
-    packed = codec.shaped(answer, _PackedResults, "the result of replica.put")
+    try:
+        packed = codec.shaped(answer, _PackedResults, "the result of replica.put")
+    except WireError as malformed:
+        raise PeerUnreachable(malformed.message) from malformed
     if len(packed.results) != len(owners):
         raise PeerUnreachable(f"{len(packed.results)} results came back for {len(owners)} records")
     coverages: dict[tuple[int, tuple[Slot, ...]], Coverage] = {}
@@ -238,6 +241,40 @@ class CellBatch:
         }
 
 
+class Joined(NamedTuple):
+    """What became of cells that were joined.
+
+    Args:
+        changed: how many cells are others than before.
+        damaged: the keys at which what stands is damaged; of those nothing was kept.
+    """
+
+    changed: int
+    damaged: Sequence[bytes] = ()
+
+    def to_wire(self) -> dict[str, Any]:
+        """The result of `replica.join`."""
+        return {"changed": self.changed, "damaged": list(self.damaged)}
+
+
+class _WireJoined(Struct):
+    changed: int
+    damaged: list[bytes] = []
+
+
+def read_joined(answer: object) -> Joined:
+    """The inverse of `Joined.to_wire`.
+
+    Raises:
+        PeerUnreachable: the answer is not one to a join, so nothing is known.
+    """
+    try:
+        wire = codec.shaped(answer, _WireJoined, "the result of replica.join")
+    except WireError as error:
+        raise PeerUnreachable(error.message) from error
+    return Joined(wire.changed, wire.damaged)
+
+
 @dataclass(frozen=True, slots=True)
 class Read:
     """The answer to one read.
@@ -272,8 +309,8 @@ class FeedReading(Protocol):
         self, account: bytes, before: bytes | None, limit: int, level: Level, token: Token
     ) -> PackedPage: ...
 
-    async def profile(self, account: bytes) -> dict[str, Any]:
-        """The fields of a profile by their names."""
+    async def profile(self, account: bytes) -> tuple[dict[str, Any], bool]:
+        """The fields of a profile by their names, and whether these are all."""
         ...
 
 
@@ -282,17 +319,37 @@ class LocalReplica(Protocol):
 
     async def put(self, puts: Sequence[Put], level: Level, region: str, settle: Settle) -> None: ...
 
-    async def join(self, batch: CellBatch) -> int: ...
+    async def join(self, batch: CellBatch) -> Joined: ...
 
-    async def join_all(self, batches: Sequence[CellBatch]) -> list[int | WireError]: ...
+    async def recount(self, start: bytes, end: bytes) -> int:
+        """Work out anew the sums of the blocks from `start` to before `end`; how many were wrong."""
+        ...
+
+    async def join_all(self, batches: Sequence[CellBatch]) -> list[Joined | WireError]: ...
 
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]: ...
 
     def labels(self, key: bytes) -> list[bytes]: ...
 
-    def profile(self, account: bytes) -> list[bytes]: ...
+    def profile(self, account: bytes) -> Profile: ...
 
     def page(self, place: bytes, before: bytes | None, limit: int) -> PackedPage: ...
+
+
+class Profile(NamedTuple):
+    """What a replica has of an account's profile.
+
+    Args:
+        frames: of each field, the display winner's `[payload, signature]`, in the order of the fields' names.
+        complete: whether these are all there are.
+    """
+
+    frames: Sequence[bytes]
+    complete: bool
+
+    def to_wire(self) -> dict[str, Any]:
+        """The result of `replica.profile`."""
+        return {"frames": list(self.frames), "complete": self.complete}
 
 
 class Replication(Protocol):

@@ -20,6 +20,7 @@ from folkmoot.node.actors.gatekeeper import Gatekeeper
 from folkmoot.node.actors.hinter import Hinter
 from folkmoot.node.actors.intake import Intake
 from folkmoot.node.actors.membership import MembershipActor
+from folkmoot.node.actors.mender import Mender
 from folkmoot.node.actors.peer_links import PeerLinks
 from folkmoot.node.actors.peer_service import PeerService
 from folkmoot.node.actors.reader import Reader
@@ -213,6 +214,7 @@ class _Parts:
                 **self.repairer.methods(),
             },
         )
+        self.mender = Mender(self.node_id, self.commits.store.damage, self.replica, self.topology, self.links)
         self.watcher = Watcher(
             self.membership,
             returned=self._member_returned,
@@ -271,6 +273,7 @@ class _Parts:
                 ("watcher", self.watcher.run),
                 ("hinter", self.hinter.run),
                 ("repairer", self.repairer.run),
+                ("mender", self.mender.run),
                 ("gatekeeper", self.gatekeeper.run),
             ):
                 nursery.start_soon(supervise, name, child)

@@ -57,6 +57,8 @@ def _store(store: Store) -> dict[str, Any]:
         "cap_bytes": usage.cap_bytes,
         "warn": usage.warn,
         "sequence": store.sequence,
+        "damaged": len(store.damage.keys),
+        "mended": store.damage.mended_count,
     }
 
 

@@ -165,7 +165,7 @@ class Methods:
         for place, kind, item in get.keys:
             _check_private(asker, place, kind, item)
         keys = [cell_key(place, kind, item) for place, kind, item in get.keys]
-        token = Token.decode(get.token) if get.token else Token()
+        token = Token.decode(get.token, self._now_ms()) if get.token else Token()
         unique = list(dict.fromkeys(keys))
         read = await self._reading.get(unique, parse_level(get.level), token)
         labels = await self._reading.labels(
@@ -180,13 +180,13 @@ class Methods:
 
     def feed_author_now(self, asker: Asker, params: Params) -> Packed | None:
         """`feed.author`, when this node can answer it at once: no task, nothing waited for."""
-        asked, before, token = _page_of(params)
+        asked, before, token = _page_of(params, self._now_ms())
         page = self._feeds.local_page(asked.account, before, asked.limit, parse_level(asked.level), token)
         return None if page is None else _packed(asked, page)
 
     async def feed_author(self, asker: Asker, params: Params) -> Packed:
         """A page of an account's posts, newest first."""
-        asked, before, token = _page_of(params)
+        asked, before, token = _page_of(params, self._now_ms())
         page = await self._feeds.author_page(
             asked.account, before, asked.limit, parse_level(asked.level), token
         )
@@ -197,13 +197,14 @@ class Methods:
         account = codec.shaped(params, messages.AccountGet, "account.get").account
         if not is_account(account):
             raise WireError(BAD_REQUEST, "account is not an account id of 34 bytes")
-        profile = await self._feeds.profile(account)
-        return {
+        profile, complete = await self._feeds.profile(account)
+        told = {
             "account": account,
             "keys": self._accounts.keys_of(account),
             "profile": profile,
             "counts": {},
         }
+        return told if complete else {**told, "profile_cut": True}
 
     async def cluster_status(self, asker: Asker, params: Params) -> dict[str, Any]:
         """The cluster as this node sees it."""
@@ -217,7 +218,7 @@ class Methods:
         return self._cluster.where(account)
 
 
-def _page_of(params: Params) -> tuple[messages.FeedAuthor, bytes | None, Token]:
+def _page_of(params: Params, now_ms: int) -> tuple[messages.FeedAuthor, bytes | None, Token]:
     """What a `feed.author` asks for: its parameters, the item before which the page begins, the token."""
     asked = codec.shaped(params, messages.FeedAuthor, "feed.author")
     if not is_account(asked.account):
@@ -225,7 +226,7 @@ def _page_of(params: Params) -> tuple[messages.FeedAuthor, bytes | None, Token]:
     before = None
     if asked.cursor is not None:
         before = cursors.decode(CursorKind.AUTHOR, asked.account, asked.cursor)
-    return asked, before, Token.decode(asked.token) if asked.token else NO_TOKEN
+    return asked, before, Token.decode(asked.token, now_ms) if asked.token else NO_TOKEN
 
 
 def _packed(asked: messages.FeedAuthor, page: PackedPage) -> Packed:

@@ -142,12 +142,13 @@ class Connection:
         """Cut one piece, with what waited for it, into messages; a message is decoded once it is whole."""
         self._framer.feed(piece)
         data = memoryview(self._unfinished + bytes(piece)) if self._unfinished else piece
-        start = 0
-        while start < len(data):
+        start, end = 0, len(data)
+        while start < end:
             try:
                 self._framer.skip()
             except codec.Unfinished:
-                break
+                self._keep(data[start:], len(piece))
+                return
             size = self._framer.tell() - self._framed_bytes
             _check_room(size)
             event = self._event(codec.unpack(data[start : start + size]))
@@ -155,7 +156,7 @@ class Connection:
                 events.append(event)
             start += size
             self._framed_bytes += size
-        self._keep(data[start:], len(piece))
+        self._unfinished = b""
 
     def _keep(self, unfinished: memoryview, new_bytes: int) -> None:
         """Keep what is not a whole message, if it still can become one.

@@ -83,6 +83,7 @@ def cell_key(place: bytes, kind: str, item: bytes) -> bytes:
     return place_prefix(place) + bytes((number,)) + item
 
 
+@lru_cache(maxsize=4096)
 def kind_prefix(place: bytes, kind: str) -> bytes:
     """What every key of one kind under `place` begins with."""
     return place_prefix(place) + bytes((KIND_BYTE[kind],))

@@ -27,6 +27,7 @@ RECEIVE_CHUNK_BYTES: Final = 64 * KIB
 HANDSHAKE_TIMEOUT_S: Final = 5.0
 HELLO_TIMEOUT_S: Final = 10.0
 IDLE_TIMEOUT_S: Final = 300.0
+IDLE_STEP_S: Final = 0.5  # silence is noticed up to so much later, since deadlines are moved no oftener
 REQUEST_TIMEOUT_S: Final = 10.0
 REPLICA_READ_TIMEOUT_S: Final = 3.0  # then a read turns to another replica, well within its own deadline
 MESSAGE_TIMEOUT_S: Final = 30.0  # from a message's first bytes to its last
@@ -78,7 +79,7 @@ PAGE_ROWS_SCANNED: Final = 4_000
 PAGE_LABELS_PER_POST: Final = 16
 CURSOR_BYTES: Final = 256
 
-PROFILE_FIELDS: Final = 64
+PROFILE_FIELDS: Final = 256  # are told of one account
 
 # Tokens.
 TOKEN_PAIRS: Final = 128
@@ -136,6 +137,7 @@ STORE_URGENT_JOBS: Final = 256
 STORE_GROUP_FAILURES: Final = 4
 STORE_INLINE_US: Final = 6_000
 STORE_MAX_READERS: Final = 512
+STORE_DAMAGE_KEPT: Final = 1_024  # damaged cells that are remembered until they are mended
 STORE_SCAN_ROWS: Final = 10_000
 STORE_BLOCK_PLAIN_CELLS: Final = 1_024  # a block with more has runs
 STORE_RUNS_KEPT: Final = 65_536  # of all blocks, in memory; about 300 bytes each
@@ -181,6 +183,7 @@ def announced() -> dict[str, int]:
 
 _FRAME_OVERHEAD_BYTES = 80
 
+assert RECORD_BYTES + _FRAME_OVERHEAD_BYTES < 2**15, "rows have fifteen bits for the length of a frame"
 assert CELL_SURVIVORS <= CELL_DEVICES, "at most one survivor a device"
 assert (CELL_SURVIVORS + CELL_HISTORY) * (RECORD_BYTES + _FRAME_OVERHEAD_BYTES) <= CELL_BYTES < MESSAGE_BYTES
 assert REPLICATION_BATCH_BYTES + CELL_BYTES > MESSAGE_BYTES > REPLICATION_BATCH_BYTES

@@ -58,14 +58,15 @@ def check_nesting(value: list[Any] | dict[Any, Any], depth: int = limits.MESSAGE
     """
     level: list[Any] = [value]
     for _ in range(depth):
-        level = [
-            item
-            for container in level
-            for item in (container.values() if type(container) is dict else container)
-            if type(item) is list or type(item) is dict
-        ]
-        if not level:
+        deeper = []
+        for container in level:
+            for item in container.values() if type(container) is dict else container:
+                kind = type(item)
+                if kind is list or kind is dict:
+                    deeper.append(item)
+        if not deeper:
             return
+        level = deeper
     raise _too_deep()
 
 

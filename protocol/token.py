@@ -26,6 +26,7 @@ from folkmoot.protocol.key import lane_of, parse_key
 from folkmoot.protocol.limits import (
     ACCOUNT_BYTES,
     LANES,
+    STAMP_AHEAD_US,
     STAMP_MAX,
     STORE_KEY_BYTES,
     TOKEN_BYTES,
@@ -109,8 +110,13 @@ class Token:
         return codec.encode_canonical([VERSION, flags.to_bytes(_LANE_BYTES, "big"), pairs])
 
     @classmethod
-    def decode(cls, data: object) -> Token:
+    def decode(cls, data: object, now_ms: int | None = None) -> Token:
         """Take a token a client brought back.
+
+        Args:
+            data: as it came.
+            now_ms: this node's clock: nobody can have seen what will be written twice as far ahead as any
+                node accepts; None to believe it.
 
         Raises:
             WireError: `bad_request` or `too_large`, when it is not one this cluster could have given.
@@ -127,6 +133,9 @@ class Token:
         token = token.join(cls(lanes=frozenset(lane for lane in range(LANES) if flags >> lane & 1)))
         if token.encode() != data:
             raise WireError(BAD_REQUEST, "the token is not in the form nodes give out")
+        latest_us = None if now_ms is None else now_ms * 1000 + 2 * STAMP_AHEAD_US
+        if latest_us is not None and any(stamp > latest_us for _, _, stamp in wire.pairs):
+            raise WireError(BAD_REQUEST, "the token names a state that nobody can have written yet")
         return token
 
 

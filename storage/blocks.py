@@ -42,6 +42,10 @@ class BlockSums:
             row = block_row(key, self._counts[block] + added, (self._totals[block] + change) & SUM_MASK)
             transaction.put(Table.BLOCKS, key, row)
 
+    def correction(self, block: int, count: int, total: int) -> list[int]:
+        """What `write` must be given for a block to come to this count and this sum."""
+        return [count - self._counts[block], (total - self._totals[block]) & SUM_MASK]
+
     def committed(self, changes: dict[int, list[int]]) -> None:
         """Take over what `write` wrote, once it is durable."""
         for block, (added, change) in changes.items():

@@ -6,9 +6,12 @@ gone when both are nought.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.crdt.flag import is_on
-from folkmoot.protocol.key import KIND_AT, prefix_end
+from folkmoot.protocol.key import KIND_AT, PLACE_PREFIX_BYTES, prefix_end
+from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Table, Transaction
 from folkmoot.storage.rows import (
     LIKE,
@@ -58,7 +61,7 @@ def slice_of(
         StoreCorrupt: a row is damaged.
     """
     start, stop = place_prefix + first_item, prefix_end(place_prefix + last_item)
-    if not transaction.last(Table.COUNTS, start, stop, 1):
+    if not transaction.holds(Table.COUNTS, start, stop):
         return {}
     rows = transaction.scan(Table.COUNTS, start, stop)
     return {key[len(place_prefix) :]: row_counts(key, row) for key, row in rows}
@@ -77,6 +80,23 @@ def derive(transaction: Transaction, place_prefix: bytes) -> dict[bytes, Counts]
             if is_on(Cell.decode(row_cell(key, row))):
                 add(derived, key)
     return derived
+
+
+def correction(transaction: Transaction, post: bytes) -> list[int]:
+    """What `write` must be given for the counts of a post, at its counts key, to be what its cells say.
+
+    Cells that are damaged are not counted.
+    """
+    place_prefix, item = post[:PLACE_PREFIX_BYTES], post[PLACE_PREFIX_BYTES:]
+    derived: dict[bytes, Counts] = {}
+    for kind in sorted((LIKE, REPOST)):
+        prefix = place_prefix + bytes((kind,)) + item
+        for key, row in transaction.scan(Table.CELLS, prefix, prefix_end(prefix)):
+            with suppress(StoreCorrupt):
+                if is_on(Cell.decode(row_cell(key, row))):
+                    add(derived, key)
+    after, before = derived.get(post, NO_COUNTS), read(transaction, post)
+    return [after.likes - before.likes, after.reposts - before.reposts]
 
 
 def add(derived: dict[bytes, Counts], key: bytes) -> None:

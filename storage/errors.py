@@ -58,15 +58,17 @@ class StoreCorrupt(StorageError):
     Args:
         where: the file, or the table and key.
         reason: what does not fit.
+        cell_key: of the cell that is damaged; None when it is something else.
     """
 
-    def __init__(self, where: str, reason: str) -> None:
+    def __init__(self, where: str, reason: str, *, cell_key: bytes | None = None) -> None:
         super().__init__(
             f"{where} is damaged: {reason}; stop the daemon and run `folkmoot store verify --data DIR` "
             "to see how far it goes, then replace the node or restore a backup"
         )
         self.where = where
         self.reason = reason
+        self.cell_key = cell_key
 
 
 class SchemaTooNew(StorageError):

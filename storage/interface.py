@@ -78,6 +78,10 @@ class Transaction(Protocol):
         """The last `limit` rows with start ≤ key < stop, last first: a `scan` backwards in one step."""
         ...
 
+    def holds(self, table: Table, start: bytes, stop: bytes) -> bool:
+        """Whether there is a row with start ≤ key < stop: the cheapest question of all."""
+        ...
+
     def count(self, table: Table) -> int:
         """How many rows a table has."""
         ...

@@ -248,6 +248,13 @@ class LmdbTransaction:
             rows.pop()
         return rows
 
+    def holds(self, table: Table, start: bytes, stop: bytes) -> bool:
+        try:
+            cursor = self._transaction.cursor(self._tables[table])
+            return cursor.set_range(start) and (not stop or cursor.key() < stop)
+        except lmdb.Error as error:
+            raise self._broken or _read_failure(table, error) from error
+
     def count(self, table: Table) -> int:
         entries: int = self._transaction.stat(self._tables[table])["entries"]
         return entries

@@ -154,6 +154,9 @@ class MemoryTransaction:
     def last(self, table: Table, start: bytes, stop: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         return list(islice(self.scan(table, start, stop, reverse=True), limit))
 
+    def holds(self, table: Table, start: bytes, stop: bytes) -> bool:
+        return any(True for _ in self.scan(table, start, stop))
+
     def count(self, table: Table) -> int:
         return len(self._engine.tables[table])
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from folkmoot.protocol import codec
 from folkmoot.protocol.crdt.cell import winner_frame
@@ -28,7 +28,7 @@ from folkmoot.protocol.moderation.label import VALUE_AT, labeller_prefix
 from folkmoot.protocol.record import Record
 from folkmoot.storage import counts
 from folkmoot.storage.interface import Table, Transaction
-from folkmoot.storage.rows import Counts, row_cell, row_frames
+from folkmoot.storage.rows import Counts, Frames, row_cell, row_frames
 
 # Fewer rows than this are not worth a step of their own.
 _ROWS_AT_ONCE: Final = 32
@@ -108,11 +108,14 @@ def _posts(
     size = scanned = 0
     last = None
     while scanned < PAGE_ROWS_SCANNED:
-        wanted = min(max(limit - len(keys) + 1, _ROWS_AT_ONCE), PAGE_ROWS_SCANNED - scanned)
-        rows = transaction.last(Table.CELLS, prefix, stop, wanted)
-        if not scanned and (whole := _plain_page(rows[:limit], bytes_max)):
-            return *whole, None if len(rows) <= limit else rows[limit - 1][0][ITEM_AT:]
-        for (key, _), frame in zip(rows, row_frames(rows), strict=True):
+        step = max(limit - len(keys), _ROWS_AT_ONCE if scanned else 1)
+        step = min(step, PAGE_ROWS_SCANNED - scanned)
+        rows = transaction.last(Table.CELLS, prefix, stop, step + 1)
+        cut = row_frames(rows[:step])
+        if not scanned and _is_page(cut, bytes_max) and (len(rows) <= step or step == limit):
+            resume = None if len(rows) <= step else cut.keys[-1][ITEM_AT:]
+            return cut.keys, cast(list[bytes], cut.frames), resume
+        for key, frame in zip(cut.keys, cut.frames, strict=True):
             if len(keys) == limit:
                 return keys, frames, last
             if frame is not None:
@@ -122,22 +125,20 @@ def _posts(
                 keys.append(key)
                 frames.append(frame)
             last = key[ITEM_AT:]
-        if len(rows) < wanted:
+        if len(rows) <= step:
             return keys, frames, None
-        scanned += wanted
-        stop = rows[-1][0]
+        scanned += step
+        stop = cut.keys[-1]
+        if len(keys) == limit:
+            break
     return keys, frames, last
 
 
-def _plain_page(
-    rows: Sequence[tuple[bytes, bytes]], bytes_max: int
-) -> tuple[list[bytes], list[bytes]] | None:
-    """The page that most pages are, made of all the rows there are; None when one is not to be shown."""
-    frames = row_frames(rows)
-    shown = [frame for frame in frames if frame is not None]
-    if len(shown) < len(rows) or sum(map(len, shown)) > bytes_max:
-        return None
-    return [key for key, _ in rows], shown
+def _is_page(cut: Frames, bytes_max: int) -> bool:
+    """Whether rows are a page as they are, which most are: nothing is deleted and everything fits."""
+    if not all(cut.frames):
+        return False
+    return cut.bytes_max <= bytes_max or sum(map(len, cast(list[bytes], cut.frames))) <= bytes_max
 
 
 def labels_of(transaction: Transaction, key: bytes, trusted: TrustedLabellers) -> list[bytes]:
@@ -165,9 +166,9 @@ def _labels(
     prefix = kind_prefix(place, "label")
     start, stop = prefix + first_item, prefix_end(prefix + last_item)
     labels: dict[bytes, list[bytes]] = {}
-    newest = transaction.last(Table.CELLS, start, stop, 1)
-    if not newest:
+    if not transaction.holds(Table.CELLS, start, stop):
         return labels
+    newest = transaction.last(Table.CELLS, start, stop, 1)
     first = _Trusted.of(trusted())
     size = 0
     while newest and size <= bytes_max:

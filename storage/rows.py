@@ -1,25 +1,33 @@
 """How rows are laid out in bytes: one page that says everything that is on disk.
 
 A cell's row is `sequence (8) ‖ shown (2) ‖ cell ‖ crc (4, little-endian)`, the checksum taken over key and
-row. `shown` is the length of the display winner's frame within the cell, 0 when the cell is a deletion, so
-that pages are cut out of rows without looking into them. A CRC-32 that follows its own message, least byte
-first, leaves the same residue whatever the message was, so that one call over the whole row checks it
-without cutting anything off. The key is part of what is summed: a row that stands at the wrong key is damage
-too. The rows of all other tables are *sealed*: their value, and the same checksum over key and value.
+row. `shown` says where the display winner's frame is in the cell, so that pages are cut out of rows without
+looking into them. It is 0 when the cell is *plain*, one record and nothing besides, as most are: the frame
+then lies between fixed ends. Otherwise it is 0x8000 and the frame's length, which is nought when the cell is
+a deletion. The key is part of what is summed: a row that stands at the wrong key is damage too. The rows of
+all other tables are *sealed*: their value, and the same checksum over key and value.
 
-Source of the residue property: R. N. Williams, "A Painless Guide to CRC Error Detection Algorithms" (1993).
+Four bytes at the end of a message bring a CRC-32 to any value one likes, and ours bring it to nought, which
+is where it began. So key and row together have the sum 0, which one call checks without cutting anything off,
+and so has any number of them one after another: a page is checked at once. Damage to one of its rows cannot
+hide there, for what follows maps different sums to different ones; damage to several could cancel out, as
+rarely as a checksum fits by chance. Which row it is, is then asked of each.
+
+Source of the property: R. N. Williams, "A Painless Guide to CRC Error Detection Algorithms" (1993).
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from operator import itemgetter
 from typing import Final, NamedTuple
 from zlib import crc32
 
 from folkmoot.protocol.crdt.cell import shown_frame
 from folkmoot.protocol.key import ITEM_AT, KIND_AT, KIND_BYTE, PLACE_PREFIX_BYTES, lane_of
-from folkmoot.protocol.limits import POST_ITEM_BYTES
+from folkmoot.protocol.limits import MIB, POST_ITEM_BYTES
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Table
 
@@ -27,7 +35,8 @@ SEQUENCE_BYTES: Final = 8
 ROW_HEAD_BYTES: Final = SEQUENCE_BYTES + 2
 _FRAME_AT: Final = ROW_HEAD_BYTES + 2
 CRC_BYTES: Final = 4
-CRC_RESIDUE: Final = 0x2144DF1C
+_TO_NOUGHT: Final = 0x6DD90A9D  # a CRC-32 xor this, appended to what it is of, makes that one's CRC-32 nought
+_SUMMED_AT_ONCE_BYTES: Final = 1 * MIB
 NODE_BYTES: Final = 16
 SUM_MASK: Final = 2**256 - 1
 _NO_FIT: Final = "its checksum does not fit"
@@ -42,14 +51,20 @@ _counts_row = struct.Struct(">II")
 _hint_row = struct.Struct(">QQ")
 _hint_node_row = struct.Struct(">QQ")
 
+# A plain cell has two bytes before its frame, and after it two that say there is neither clock nor history.
+_PLAIN_CELL_BYTES: Final = 2 + 2
+_plain_frame: Callable[[bytes], bytes] = itemgetter(slice(_FRAME_AT, -2 - CRC_BYTES))
+_shown_head: Callable[[bytes], int] = itemgetter(SEQUENCE_BYTES)
+_NOT_PLAIN: Final = 0x8000
+
 HINT_ROW_BYTES: Final = _hint_row.size + CRC_BYTES
 
 
 def cell_row(key: bytes, sequence: int, cell: bytes) -> bytes:
     """The row of a cell whose latest change has this sequence."""
-    shown = len(shown_frame(cell) or b"")
-    body = _row_head.pack(sequence, shown) + cell
-    return body + crc32(key + body).to_bytes(CRC_BYTES, "little")
+    frame_bytes = len(shown_frame(cell) or b"")
+    shown = 0 if frame_bytes == len(cell) - _PLAIN_CELL_BYTES else _NOT_PLAIN | frame_bytes
+    return seal(key, _row_head.pack(sequence, shown) + cell)
 
 
 def row_cell(key: bytes, row: bytes) -> bytes:
@@ -58,15 +73,29 @@ def row_cell(key: bytes, row: bytes) -> bytes:
     Raises:
         StoreCorrupt: naming the key.
     """
-    if crc32(key + row) != CRC_RESIDUE:
+    if crc32(key + row):
         raise damaged(key)
     return row[ROW_HEAD_BYTES:-CRC_BYTES]
 
 
-def row_frames(rows: Sequence[tuple[bytes, bytes]]) -> list[bytes | None]:
-    """The display winners' frames in some rows, checked; None for deletions.
+class Frames(NamedTuple):
+    """What a page needs of some rows.
 
-    One loop for all rows of a page, which is little else than this.
+    Attributes:
+        keys: the cells' keys.
+        frames: their display winners' frames; None for deletions.
+        bytes_max: how many bytes the frames are together at most.
+    """
+
+    keys: list[bytes]
+    frames: list[bytes | None]
+    bytes_max: int
+
+
+def row_frames(rows: Sequence[tuple[bytes, bytes]]) -> Frames:
+    """Cut the display winners' frames out of some rows, checked.
+
+    A page is little else than this, so nothing is done row by row here that can be done for all at once.
 
     Args:
         rows: (key, row) of cells.
@@ -74,20 +103,41 @@ def row_frames(rows: Sequence[tuple[bytes, bytes]]) -> list[bytes | None]:
     Raises:
         StoreCorrupt: naming the key.
     """
-    frames: list[bytes | None] = []
+    parts = list(chain.from_iterable(rows))
+    keys, bare = parts[::2], parts[1::2]
+    try:
+        plain = not any(map(_shown_head, bare))
+    except IndexError:  # a row is cut short, as its sum will tell
+        plain = False
+    if not plain and (size := sum(map(len, bare))) > _SUMMED_AT_ONCE_BYTES:
+        _check_each(rows)
+        return Frames(keys, list(map(_frame, bare)), size)
+    joined = b"".join(parts)
+    if crc32(joined):
+        _check_each(rows)
+    frames: list[bytes | None] = list(map(_plain_frame if plain else _frame, bare))
+    return Frames(keys, frames, len(joined))
+
+
+def _check_each(rows: Iterable[tuple[bytes, bytes]]) -> None:
     for key, row in rows:
-        if crc32(key + row) != CRC_RESIDUE:
+        if crc32(key + row):
             raise damaged(key)
-        shown = row[8] << 8 | row[9]
-        # Frames begin after the headers of the cell and of its survivors, which are longer for 16 or more.
-        start = _FRAME_AT if row[11] & 0xF0 == 0x90 else _FRAME_AT + 2
-        frames.append(row[start : start + shown] if shown else None)
-    return frames
+
+
+def _frame(row: bytes) -> bytes | None:
+    """The display winner's frame in a row that was checked."""
+    shown = row[8] << 8 | row[9]
+    if not shown:
+        return _plain_frame(row)
+    # Frames begin after the headers of the cell and of its survivors, which are longer for 16 or more.
+    start = _FRAME_AT if row[11] & 0xF0 == 0x90 else _FRAME_AT + 2
+    return row[start : start + (shown ^ _NOT_PLAIN)] if shown != _NOT_PLAIN else None
 
 
 def seal(key: bytes, value: bytes) -> bytes:
     """A value with its checksum, which covers its key."""
-    return value + crc32(key + value).to_bytes(CRC_BYTES, "little")
+    return value + (crc32(key + value) ^ _TO_NOUGHT).to_bytes(CRC_BYTES, "little")
 
 
 def unseal(table: Table, key: bytes, row: bytes) -> bytes:
@@ -96,7 +146,7 @@ def unseal(table: Table, key: bytes, row: bytes) -> bytes:
     Raises:
         StoreCorrupt: naming the table and the key.
     """
-    if crc32(key + row) != CRC_RESIDUE:
+    if crc32(key + row):
         where = repr(key.decode(errors="replace")) if table is Table.META else f"at {key.hex()}"
         raise StoreCorrupt(f"the row {where} of table {table.name.lower()}", _NO_FIT)
     return row[:-CRC_BYTES]
@@ -109,7 +159,7 @@ def row_sequence(row: bytes) -> int:
 
 def damaged(key: bytes, reason: str = _NO_FIT) -> StoreCorrupt:
     """The error for a cell that is not what was written."""
-    return StoreCorrupt(f"the cell at {key.hex()}", reason)
+    return StoreCorrupt(f"the cell at {key.hex()}", reason, cell_key=key)
 
 
 def log_key(lane: int, sequence: int) -> bytes:

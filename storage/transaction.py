@@ -26,9 +26,9 @@ from folkmoot.protocol.limits import (
 )
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.sync.fingerprint import leaf_hash
-from folkmoot.storage import counts, rows
-from folkmoot.storage.blocks import BlockSums
-from folkmoot.storage.errors import DiskFull
+from folkmoot.storage import counts, mending, rows
+from folkmoot.storage.errors import DiskFull, StoreCorrupt
+from folkmoot.storage.heads import SEQUENCE, Heads
 from folkmoot.storage.hints import Hint, HintBook
 from folkmoot.storage.interface import Table, Transaction
 from folkmoot.storage.rows import (
@@ -42,8 +42,6 @@ from folkmoot.storage.rows import (
     seal,
     unseal,
 )
-
-SEQUENCE: Final = b"sequence"
 
 # What a row is taken to cost in live pages, per byte of it: pages are at least half full.
 _PAGE_FILL = 2
@@ -90,24 +88,6 @@ class JoinOutcome(NamedTuple):
 
     changed: bool
     cell: bytes
-
-
-class Heads:
-    """What the writer keeps in memory of the last commit.
-
-    Attributes:
-        blocks: the block aggregates.
-        sequence: the greatest change sequence given out.
-        hints_dropped: hints that were not kept, since the store was opened.
-    """
-
-    __slots__ = ("blocks", "hints_dropped", "sequence")
-
-    def __init__(self, transaction: Transaction) -> None:
-        self.blocks = BlockSums(transaction)
-        row = transaction.get(Table.META, SEQUENCE)
-        self.sequence = 0 if row is None else int.from_bytes(unseal(Table.META, SEQUENCE, row), "big")
-        self.hints_dropped = 0
 
 
 class WriteTransaction:
@@ -211,6 +191,37 @@ class WriteTransaction:
         self._change(key, row, known, after, joined)
         return JoinOutcome(True, after)
 
+    def mend_cell(self, key: bytes, cell: bytes) -> JoinOutcome:
+        """`join_cell` where what stands at `key` may be damaged: it is taken out first, if it still is.
+
+        Args:
+            key: the cell's key.
+            cell: the join of what other replicas hold, canonically encoded, its signatures verified.
+
+        Raises: as `join_cell`.
+        """
+        try:
+            return self.join_cell(key, cell)
+        except StoreCorrupt as error:
+            if error.cell_key != key:
+                raise
+        self._room(len(cell), self._limit)
+        mending.take_out(self._transaction, key)
+        self.rebuild_block(block_of(key))
+        if rows.is_counted(key):
+            post = rows.counts_key(key)
+            self._count_changes[post] = counts.correction(self._transaction, post)
+        self._change(key, None, None, cell, None)
+        return JoinOutcome(True, cell)
+
+    def rebuild_block(self, block: int) -> bool:
+        """Work out the sum of a block (0–4095) anew from its cells; whether it was wrong."""
+        found = mending.block_of_cells(self._transaction, block)
+        added, change = self._heads.blocks.correction(block, *found)
+        was_added, was_change = self._block_changes.get(block, (0, 0))
+        self._block_changes[block] = [added, change]
+        return added != was_added or (change - was_change) & rows.SUM_MASK != 0
+
     def hint(self, node: bytes, key: bytes, now_us: int) -> bool:
         """Remember that `node` (16 bytes) was not given the cell at `key`.
 
@@ -303,7 +314,8 @@ class WriteTransaction:
             return PutOutcome(PutStatus.DUPLICATE, before, key, False)
         known = _decode(key, before)
         covered = known.covers(record)
-        if covered and not _has_twin(known, record):
+        # Of two deletions the one with the smaller dot stays, whichever came first.
+        if covered and not record.deleted and not _has_twin(known, record):
             return PutOutcome(PutStatus.DUPLICATE, before, key, False)
         joined = join(known, Cell.of(record))
         if len(joined.clock) > CELL_DEVICES:

@@ -20,9 +20,9 @@ from folkmoot.protocol.limits import BLOCKS
 from folkmoot.protocol.sync.fingerprint import leaf_hash
 from folkmoot.storage import counts, rows
 from folkmoot.storage.errors import StoreCorrupt
+from folkmoot.storage.heads import SEQUENCE
 from folkmoot.storage.interface import Engine, Table, Transaction
 from folkmoot.storage.rows import NODE_BYTES, Counts
-from folkmoot.storage.transaction import SEQUENCE
 
 T = TypeVar("T")
 

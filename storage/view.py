@@ -11,7 +11,7 @@ any thread; the first question about a part of a heavy block reads it whole, whi
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -25,16 +25,19 @@ from folkmoot.protocol.limits import (
 from folkmoot.protocol.sync.fingerprint import Fingerprint, Leaf, leaf_hash
 from folkmoot.protocol.sync.runs import Runs
 from folkmoot.protocol.sync.view import BlockView
+from folkmoot.storage.errors import StoreCorrupt
+from folkmoot.storage.heads import SEQUENCE
 from folkmoot.storage.interface import Engine, Table
 from folkmoot.storage.rows import block_key, log_key, row_block, row_cell, unseal
-from folkmoot.storage.transaction import SEQUENCE
+
+OnDamage = Callable[[StoreCorrupt], None]
 
 # Ranges in question are mostly small; a listing takes what a frame holds.
 _FIRST_ROWS: Final = 128
 
 
-def block_view(engine: Engine) -> BlockView:
-    """A view over the leaves of the store in `engine`."""
+def block_view(engine: Engine, on_damage: OnDamage) -> BlockView:
+    """A view over the leaves of the store in `engine`; of damaged cells `on_damage` is told."""
 
     def sums(first: int, last: int) -> Iterable[tuple[int, Fingerprint]]:
         with engine.begin() as transaction:
@@ -44,9 +47,9 @@ def block_view(engine: Engine) -> BlockView:
             ]
 
     def scan(start: bytes, end: bytes) -> Iterator[Leaf]:
-        return leaves(engine, start, end)
+        return leaves(engine, start, end, on_damage)
 
-    return BlockView(sums, scan, HeavyBlocks(engine).runs)
+    return BlockView(sums, scan, HeavyBlocks(engine, on_damage).runs)
 
 
 class _Known(NamedTuple):
@@ -63,10 +66,12 @@ class HeavyBlocks:
 
     Args:
         engine: holds the cells.
+        on_damage: told of damaged cells.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, on_damage: OnDamage) -> None:
         self._engine = engine
+        self._on_damage = on_damage
         self._lock = threading.Lock()
         # The one asked about last comes last.
         self._known: dict[int, _Known] = {}
@@ -75,7 +80,7 @@ class HeavyBlocks:
         """The runs of a block as it is now; None when it has so few cells that they are read instead.
 
         Raises:
-            StoreCorrupt: a cell, or what the store says of the block, is damaged.
+            StoreCorrupt: what the store says of the block is damaged.
         """
         key = block_key(block)
         with self._engine.begin() as transaction:
@@ -108,17 +113,21 @@ class HeavyBlocks:
                 kept -= len(self._known.pop(next(iter(self._known))).runs)
 
     def _scan(self, start: bytes, end: bytes) -> Iterator[Leaf]:
-        return leaves(self._engine, start, end)
+        return leaves(self._engine, start, end, self._on_damage)
 
 
-def leaves(engine: Engine, start: bytes, end: bytes) -> Iterator[Leaf]:
+def leaves(engine: Engine, start: bytes, end: bytes, on_damage: OnDamage) -> Iterator[Leaf]:
     """Keys and leaf hashes of the cells with start ≤ key < end (an empty `end` is the end), in order.
 
-    Raises:
-        StoreCorrupt: a cell is damaged.
+    A damaged cell counts as absent, so that a replica which has it whole is asked for it.
     """
     for key, row in _rows(engine, Table.CELLS, start, end):
-        yield key, leaf_hash(key, row_cell(key, row))
+        try:
+            cell = row_cell(key, row)
+        except StoreCorrupt as error:
+            on_damage(error)
+        else:
+            yield key, leaf_hash(key, cell)
 
 
 def changes(engine: Engine, lane: int, after_sequence: int) -> Iterator[bytes]:

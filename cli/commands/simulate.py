@@ -54,7 +54,7 @@ class SeedRange(click.ParamType[range]):
     show_default=True,
     metavar="LIST",
     help="Which faults, with commas: loss, duplication, reordering, delay, partition, oneway, crash, torn, "
-    "restart, disk, clock; or all, or none.",
+    "restart, disk, clock, busy, refused; or all, or none.",
 )
 @json_option
 def command(seed: int, seeds: range | None, nodes: int, minutes: float, faults: str, output: Output) -> int:

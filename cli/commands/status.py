@@ -25,7 +25,8 @@ COLUMNS = ("name", "region", "state", "ranges", "address", "id")
 def command(target: Target, output: Output) -> int:
     """Show how a cluster is.
 
-    Exit code 3 says that it is degraded: a node is not alive, or a range has fewer copies than it should.
+    Exit code 3 says that it is degraded: a node is not alive, a range has fewer copies than it should, or
+    cells are damaged on the node that was asked.
     """
     status = ask(target, "cluster.status")
     reasons = _reasons(status)
@@ -40,6 +41,9 @@ def _reasons(status: dict[str, Any]) -> list[str]:
     under = status["ranges"]["under_replicated"]
     if under:
         reasons.append(f"{under} of {status['ranges']['count']} ranges lack a copy")
+    damaged = status["node"]["store"]["damaged"]
+    if damaged:
+        reasons.append(f"{damaged} cells are damaged on the node that answers")
     return reasons
 
 

@@ -14,9 +14,7 @@ import trio
 from folkmoot.node.contracts import LocalReplica, Peers, PeerUnreachable, Reading, Topology
 from folkmoot.node.routing import Router
 from folkmoot.protocol import codec, limits
-from folkmoot.protocol.crdt import register
-from folkmoot.protocol.crdt.cell import Cell
-from folkmoot.protocol.errors import STALE_TOPOLOGY, WireError
+from folkmoot.protocol.errors import BAD_REQUEST, STALE_TOPOLOGY, WireError
 from folkmoot.protocol.feed.pages import PackedPage, array_header
 from folkmoot.protocol.key import kind_prefix
 from folkmoot.protocol.record import Record
@@ -31,6 +29,22 @@ class _Page(Struct):
     count: int
     items: bytes
     resume: bytes | None
+
+
+class _Profile(Struct):
+    frames: list[bytes]
+    complete: bool
+
+
+_Frame = tuple[bytes, bytes]
+
+
+class _Item(Struct):
+    """An item of a page, as `feed.pages` puts them together."""
+
+    record: _Frame
+    labels: list[_Frame]
+    counts: dict[str, int]
 
 
 class FeedReader:
@@ -61,7 +75,7 @@ class FeedReader:
         prefix = kind_prefix(account, "post")
         if not self._is_enough(self._topology.where(prefix), level):
             return None
-        if token.cells or token.at_quorum(prefix):
+        if token.cells or (token.lanes and token.at_quorum(prefix)):
             return None
         try:
             return self._local.page(account, before, limit)
@@ -119,8 +133,11 @@ class FeedReader:
                 return settled[readers[0]]
             failed.add(readers[0])
 
-    async def profile(self, account: bytes) -> dict[str, Any]:
+    async def profile(self, account: bytes) -> tuple[dict[str, Any], bool]:
         """The fields of a profile, from the nearest replica that answers.
+
+        Returns:
+            The shown value of each field by its name, and whether these are all there are.
 
         Raises:
             WireError: `level_unreachable`.
@@ -128,19 +145,25 @@ class FeedReader:
         owner = self._topology.where(kind_prefix(account, "profile"))
         for node_id in self._router.candidates(owner.slots):
             try:
-                cells = await self._profile_at(node_id, owner, account)
+                return await self._profile_at(node_id, owner, account)
             except (WireError, PeerUnreachable):
                 continue
-            fields = [Cell.decode(cell) for cell in cells]
-            return {cell.winner.item.decode(): register.shown(cell)["value"] for cell in fields}
         raise self._router.unreachable(owner.slots, "one", owner.nodes())
 
-    async def _profile_at(self, node_id: bytes, owner: RangeDescriptor, account: bytes) -> list[bytes]:
+    async def _profile_at(
+        self, node_id: bytes, owner: RangeDescriptor, account: bytes
+    ) -> tuple[dict[str, Any], bool]:
         if node_id == self._router.node_id:
-            return self._local.profile(account)
-        params = {"ranges": [(owner.id, owner.epoch)], "account": account}
-        answer = await self._peers.call(node_id, "replica.profile", params, limits.REPLICA_READ_TIMEOUT_S)
-        return codec.shaped(answer["cells"], list[bytes], "a profile")
+            frames, complete = self._local.profile(account)
+        else:
+            params = {"ranges": [(owner.id, owner.epoch)], "account": account}
+            answer = await self._peers.call(node_id, "replica.profile", params, limits.REPLICA_READ_TIMEOUT_S)
+            told = codec.shaped(answer, _Profile, "a profile")
+            frames, complete = told.frames, told.complete
+        records = [Record.from_wire(codec.unpack(frame)) for frame in frames]
+        if any((record.kind, record.author) != ("profile", account) for record in records):
+            raise PeerUnreachable(f"node {node_id.hex()[:8]} sent something else than the profile asked for")
+        return {record.item.decode(): record.body["value"] for record in records}, complete
 
     async def _ask_all(
         self,
@@ -186,6 +209,7 @@ class FeedReader:
             await self._topology.refresh(node_id)
             answer = await ask(self._topology.where(kind_prefix(account, "post")))
         page = codec.shaped(answer, _Page, "a page")
+        _items_of(page.count, page.items)  # what is no page is that node's failure, and nobody else's
         return PackedPage(page.count, page.items, page.resume)
 
 
@@ -194,12 +218,19 @@ def _differing(pages: Collection[PackedPage]) -> list[bytes]:
     if len({page.items for page in pages}) == 1:
         return []
     shown = [
-        {Record.from_wire(item["record"]).key: item["record"] for item in _items_of(page)} for page in pages
+        {Record.from_wire(item.record).key: item.record for item in _items_of(page.count, page.items)}
+        for page in pages
     ]
     keys = dict.fromkeys(key for records in shown for key in records)
     return [key for key in keys if any(records.get(key) != shown[0].get(key) for records in shown)]
 
 
-def _items_of(page: PackedPage) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = codec.unpack(array_header(page.count) + page.items)
-    return items
+def _items_of(count: int, items: bytes) -> list[_Item]:
+    """The items of a page.
+
+    Raises:
+        WireError: `bad_request`, when these are not so many items, or no items at all.
+    """
+    if not 0 <= count <= limits.PAGE_ITEMS:
+        raise WireError(BAD_REQUEST, f"a page of {count} items")
+    return codec.shaped(codec.unpack(array_header(count) + items), list[_Item], "the items of a page")

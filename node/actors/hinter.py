@@ -14,7 +14,14 @@ from dataclasses import dataclass
 
 import trio
 from folkmoot.node.commits import Commits
-from folkmoot.node.contracts import CellBatch, Liveness, Peers, PeerUnreachable, Topology
+from folkmoot.node.contracts import (
+    CellBatch,
+    Liveness,
+    Peers,
+    PeerUnreachable,
+    Topology,
+    read_joined,
+)
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import WireError
 from folkmoot.storage.errors import StorageError, StoreCorrupt
@@ -69,6 +76,7 @@ class Hinter:
         self._peers = peers
         self._now_us = now_us
         self._paces: dict[bytes, _Pace] = {}
+        self._delivered_to: dict[bytes, bytes] = {}
         self.delivered = 0
 
     async def leave(self, node_id: bytes, keys: Sequence[bytes]) -> None:
@@ -103,26 +111,35 @@ class Hinter:
         pace = self._paces.setdefault(node_id, _Pace())
         try:
             return await self._deliver_some(node_id, pace)
+        except StoreCorrupt as error:
+            log.error("hints for %s cannot be read: %s", node_id.hex()[:8], error)
         except (WireError, PeerUnreachable, StorageError) as error:
-            pace.failed()
             log.info("handoff to %s waits: %s", node_id.hex()[:8], error)
-            return 0
+        pace.failed()
+        return 0
 
     async def _deliver_some(self, node_id: bytes, pace: _Pace) -> int:
-        hints = self._commits.store.hints_for(node_id, pace.credit)
+        after = self._delivered_to.pop(node_id, b"")
+        hints = self._commits.store.hints_for(node_id, pace.credit, after)
         if not hints:
             return 0
         oldest_us = self._now_us() - int(limits.HINT_AGE_S * 1_000_000)
         batch, unread = self._batch([hint.key for hint in hints if hint.since_us >= oldest_us])
         began = trio.current_time()
+        damaged: Sequence[bytes] = ()
         if batch.keys:
-            await self._peers.call(node_id, "replica.join", batch.to_wire(), limits.REQUEST_TIMEOUT_S)
+            params = batch.to_wire()
+            answer = await self._peers.call(node_id, "replica.join", params, limits.REQUEST_TIMEOUT_S)
+            damaged = read_joined(answer).damaged
         pace.succeeded(trio.current_time() - began)
-        settled = {*batch.keys, *unread}
+        if damaged:  # these wait until they are mended there; those behind them need not
+            self._delivered_to[node_id] = max(batch.keys)
+        settled = {*batch.keys, *unread}.difference(damaged)
         done = [hint for hint in hints if hint.key in settled or hint.since_us < oldest_us]
         await self._commits.run(lambda transaction: transaction.unhint(node_id, done), Admission.ESSENTIAL)
-        self.delivered += len(batch.keys)
-        return len(batch.keys)
+        delivered = len(batch.keys) - len(damaged)
+        self.delivered += delivered
+        return delivered
 
     def _batch(self, keys: Sequence[bytes]) -> tuple[CellBatch, list[bytes]]:
         """As many of the cells as fit a message, and the keys at which there is nothing whole to send."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final, Protocol
 
 import trio
-from folkmoot.node.contracts import CellBatch, LocalReplica, Put, PutResult, Topology, pack_results
+from folkmoot.node.contracts import CellBatch, Joined, LocalReplica, Put, PutResult, Topology, pack_results
 from folkmoot.node.environment import Executor
 from folkmoot.node.fitting import fitting
 from folkmoot.node.passes import Passes
@@ -67,7 +67,7 @@ class ReplicaPage(Struct):
 
 
 class ReplicaProfile(Struct):
-    """`replica.profile`: the cells of an account's profile."""
+    """`replica.profile`: the fields of an account's profile."""
 
     ranges: Claims
     account: bytes
@@ -171,14 +171,16 @@ class PeerService:
     async def _join_all(self, joins: list[_Join]) -> None:
         """One pass."""
         try:
-            answers: Sequence[int | WireError] = await self._replica.join_all([join.batch for join in joins])
+            answers: Sequence[Joined | WireError] = await self._replica.join_all(
+                [join.batch for join in joins]
+            )
         except Exception as error:
             answers = [wire_error(error, JOIN)] * len(joins)
         for join, answer in zip(joins, answers, strict=True):
             if isinstance(answer, WireError):
                 join.link.refuse(join.msgid, answer)
             else:
-                join.link.respond(join.msgid, {"changed": answer})
+                join.link.respond(join.msgid, answer.to_wire())
 
     async def _put(self, node_id: bytes, params: Params) -> dict[str, Any]:
         asked = codec.shaped(params, ReplicaPut, "replica.put")
@@ -194,7 +196,7 @@ class PeerService:
         return pack_results([results[number] for number in range(len(puts))])
 
     async def _join(self, node_id: bytes, params: Params) -> dict[str, Any]:
-        return {"changed": await self._replica.join(self._batch_of(params))}
+        return (await self._replica.join(self._batch_of(params))).to_wire()
 
     def _batch_of(self, params: Params) -> CellBatch:
         """What a `replica.join` brings.
@@ -225,7 +227,7 @@ class PeerService:
     async def _profile(self, node_id: bytes, params: Params) -> dict[str, Any]:
         asked = codec.shaped(params, ReplicaProfile, "replica.profile")
         self._epochs.check_epochs(dict(asked.ranges), [kind_prefix(asked.account, "profile")])
-        return {"cells": self._replica.profile(asked.account)}
+        return self._replica.profile(asked.account).to_wire()
 
     async def _labels(self, node_id: bytes, params: Params) -> dict[str, Any]:
         asked = codec.shaped(params, ReplicaRead, "replica.labels")

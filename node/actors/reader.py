@@ -13,7 +13,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import trio
-from folkmoot.node.contracts import CellBatch, LocalReplica, Peers, PeerUnreachable, Read, Topology
+from folkmoot.node.contracts import (
+    CellBatch,
+    LocalReplica,
+    Peers,
+    PeerUnreachable,
+    Read,
+    Topology,
+    read_joined,
+)
 from folkmoot.node.fitting import in_messages
 from folkmoot.node.routing import Router
 from folkmoot.protocol import codec, limits
@@ -25,6 +33,7 @@ from folkmoot.protocol.errors import (
     FolkmootError,
     WireError,
 )
+from folkmoot.protocol.key import held_key
 from folkmoot.protocol.ring import levels
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import Slot
@@ -73,8 +82,10 @@ class Reader:
                 )
             wider = _widened(wider)
             again = await self._get_best(behind, wider)
-            for key, cell in zip(behind, again, strict=True):
-                read.cells[keys.index(key)] = cell
+            found = dict(zip(behind, again, strict=True))
+            for index, key in enumerate(keys):
+                if key in found:
+                    read.cells[index] = found[key]
             if _behind(behind, again, token):
                 await trio.sleep(TOKEN_RETRY_S)
         return read
@@ -190,8 +201,11 @@ class Reader:
         if node_id == self._router.node_id:
             cells = self._local.read(keys)
             return [digest_of(cell) for cell in cells] if digests else cells
-
-        return await self._all_of(node_id, "replica.read", "cells", keys, digests=digests)
+        told = await self._all_of(node_id, "replica.read", "cells", keys, digests=digests)
+        for key, cell in zip(keys, told, strict=True):
+            if not digests and cell is not None:
+                _check_cell(node_id, key, cell)
+        return told
 
     async def _all_of(
         self, node_id: bytes, method: str, field: str, keys: list[bytes], **more: Any
@@ -204,7 +218,8 @@ class Reader:
         found: list[Any] = []
         while len(found) < len(keys):
             rest = keys[len(found) :]
-            part = (await self._ask(node_id, method, rest, more))[field]
+            answer = await self._ask(node_id, method, rest, more)
+            part = answer.get(field) if isinstance(answer, dict) else None
             if not isinstance(part, list) or not 0 < len(part) <= len(rest):
                 raise PeerUnreachable(f"node {node_id.hex()} answered {method} with something else")
             found += part
@@ -264,12 +279,26 @@ class Reader:
                 batch.keys.append(key)
                 batch.cells.append(cell)
             if node_id == self._router.node_id:
-                await self._local.join(batch)
+                joined = await self._local.join(batch)
             else:
-                await self._peers.call(node_id, "replica.join", batch.to_wire(), limits.REQUEST_TIMEOUT_S)
+                params = batch.to_wire()
+                answer = await self._peers.call(node_id, "replica.join", params, limits.REQUEST_TIMEOUT_S)
+                joined = read_joined(answer)
+            if joined.damaged:
+                raise PeerUnreachable(f"{len(joined.damaged)} cells are damaged on node {node_id.hex()[:8]}")
 
     def _achieved(self, slots: tuple[Slot, ...], answered: Sequence[bytes]) -> dict[str, Any]:
         return levels.achieved(slots, set(answered), self._router.region, read=True)
+
+
+def _check_cell(node_id: bytes, key: bytes, data: object) -> None:
+    """Raise `PeerUnreachable` unless `data` is a cell that may stand at `key`."""
+    try:
+        cell = Cell.decode(data) if isinstance(data, bytes) else None
+    except WireError as error:
+        raise PeerUnreachable(f"node {node_id.hex()[:8]} sent no cell: {error.message}") from error
+    if cell is None or key not in (cell.key, held_key(cell.key)):
+        raise PeerUnreachable(f"node {node_id.hex()[:8]} sent something else than the cell it was asked for")
 
 
 class _Dropped(FolkmootError):

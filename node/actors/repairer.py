@@ -10,7 +10,8 @@ node that comes back is compared with at once. Hints and read repair only make a
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -22,7 +23,15 @@ from folkmoot.node.environment import Executor
 from folkmoot.node.fitting import fitting
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.connection import Params
-from folkmoot.protocol.errors import STALE_TOPOLOGY, WireError
+from folkmoot.protocol.errors import (
+    BAD_REQUEST,
+    BAD_SIGNATURE,
+    INTERNAL,
+    NOT_CANONICAL,
+    STALE_TOPOLOGY,
+    TOO_LARGE,
+    WireError,
+)
 from folkmoot.protocol.ring import epochs
 from folkmoot.protocol.ring.epochs import Claim
 from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeMap
@@ -35,6 +44,13 @@ from msgspec import Meta, Struct
 log = logging.getLogger(__name__)
 
 Handler = Callable[[bytes, Params], Any]
+
+# What is wrong with the cells of one range, here or there: the other ranges are none the worse for it.
+_OF_ONE_RANGE = {BAD_REQUEST, BAD_SIGNATURE, INTERNAL, NOT_CANONICAL, TOO_LARGE}
+
+
+# So often a range may be found to differ with nothing to exchange before this node's own sums are doubted.
+UNEXPLAINED_MAX = 3
 
 
 class _Compare(Struct):
@@ -57,6 +73,24 @@ class _Fetch(Struct):
     range: int
     epoch: int
     keys: Annotated[list[bytes], Meta(max_length=limits.MESSAGE_COLLECTION_ITEMS)]
+
+
+class _Compared(Struct):
+    """The answer to `sync.compare`: the ranges that differ."""
+
+    different: Annotated[list[int], Meta(max_length=limits.MESSAGE_COLLECTION_ITEMS)]
+
+
+class _Stepped(Struct):
+    """The answer to `sync.step`: one frame."""
+
+    frame: bytes
+
+
+class _Fetched(Struct):
+    """The answer to `sync.fetch`: the first of the cells."""
+
+    cells: Annotated[list[bytes | None], Meta(max_length=limits.MESSAGE_COLLECTION_ITEMS)]
 
 
 @dataclass(slots=True)
@@ -115,6 +149,7 @@ class Repairer:
         self._random = random
         self._interval_s = interval_s
         self._returned: dict[bytes, None] = {}
+        self._unexplained: dict[int, int] = {}
         self._wake = trio.Event()
         self._statistics = RepairStatistics(0, 0, 0, 0, {})
 
@@ -149,7 +184,9 @@ class Repairer:
     async def _repair_with(self, node_id: bytes) -> None:
         try:
             await self.repair(node_id)
-        except (WireError, PeerUnreachable, StorageError) as error:
+        except StorageError as error:
+            log.error("nothing can be repaired with %s: %s", node_id.hex()[:8], error)
+        except (WireError, PeerUnreachable) as error:
             log.info("repair with %s waits: %s", node_id.hex()[:8], error)
             if isinstance(error, WireError) and error.kind is STALE_TOPOLOGY:
                 await self._topology.refresh(node_id)
@@ -158,53 +195,86 @@ class Repairer:
         """Make this node and `node_id` equal in every range both hold; returns how many differed.
 
         Raises:
-            WireError, PeerUnreachable: it did not come to its end; the next one goes on.
+            WireError, PeerUnreachable: it did not come to its end, or the peer does not speak as it should;
+                the next one goes on.
+            StorageError: what this node says of its ranges is damaged.
         """
         shared = [owner for owner in self._ranges().of_node(self._node_id) if node_id in owner.nodes()]
         if not shared:
             return 0
         asked = [(owner.id, owner.epoch, *self._print(owner).to_wire()) for owner in shared]
         answer = await self._call(node_id, "sync.compare", {"ranges": asked})
-        different = set(codec.shaped(answer["different"], list[int], "ranges that differ"))
+        told = codec.shaped(answer, _Compared, "the answer to sync.compare")
+        different = set(told.different) & {owner.id for owner in shared}
         self._statistics.comparisons += 1
         self._statistics.mismatches += len(different)
         for owner in shared:
             if owner.id in different:
                 await self._reconcile_range(node_id, owner)
+            else:
+                self._unexplained.pop(owner.id, None)
         if not different:
             self._statistics.equal_at[node_id] = trio.current_time()
         return len(different)
 
     async def _reconcile_range(self, node_id: bytes, owner: RangeDescriptor) -> None:
-        """Reconcile one range; a damaged cell in it does not keep the others from being repaired."""
-        try:
-            await self._reconcile(node_id, owner)
-        except StorageError as error:
-            log.error("range %d cannot be repaired with %s: %s", owner.id, node_id.hex()[:8], error)
+        """Reconcile one range; what is damaged in it, here or there, keeps no other from being repaired.
 
-    async def _reconcile(self, node_id: bytes, owner: RangeDescriptor) -> None:
+        Raises:
+            WireError, PeerUnreachable: there is no point in going on to the next.
+        """
+        try:
+            moved = await self._reconcile(node_id, owner)
+        except (WireError, StorageError) as error:
+            if isinstance(error, WireError) and error.kind not in _OF_ONE_RANGE:
+                raise
+            log.error("range %d cannot be repaired with %s: %s", owner.id, node_id.hex()[:8], error)
+        else:
+            await self._explain(owner, moved=moved)
+
+    async def _explain(self, owner: RangeDescriptor, *, moved: bool) -> None:
+        """Doubt our own sums of a range that differs time and again though its cells do not.
+
+        Once is nothing: a write in flight may have arrived meanwhile.
+        """
+        if moved:
+            self._unexplained.pop(owner.id, None)
+            return
+        self._unexplained[owner.id] = self._unexplained.get(owner.id, 0) + 1
+        if self._unexplained[owner.id] >= UNEXPLAINED_MAX:
+            del self._unexplained[owner.id]
+            wrong = await self._local.recount(owner.start, owner.end)
+            if wrong:
+                log.error("%d sums of range %d were wrong and are worked out anew", wrong, owner.id)
+
+    async def _reconcile(self, node_id: bytes, owner: RangeDescriptor) -> bool:
+        """Exchange what one side has and the other has not; whether there was anything."""
+        moved = False
         claim = Claim.of(owner).to_params()
         initiator = await self._executor.run(partial(Initiator, self._view, owner.start, owner.end))
         while query := initiator.next_query():
             answer = await self._call(node_id, "sync.step", {**claim, "frame": query.frame})
-            receive = partial(initiator.receive, self._view, query, answer["frame"])
+            frame = codec.shaped(answer, _Stepped, "the answer to sync.step").frame
+            receive = partial(initiator.receive, self._view, query, frame)
             found = await self._executor.run(receive)
+            moved |= bool(found.needs or found.pushes)
             if found.needs:
                 await self._fetch(node_id, owner, found.needs)
             if found.pushes:
                 await self._push(node_id, owner, found.pushes)
+        return moved
 
     async def _fetch(self, node_id: bytes, owner: RangeDescriptor, keys: Sequence[bytes]) -> None:
         remaining = list(keys)
         while remaining:
             params = {**Claim.of(owner).to_params(), "keys": remaining[: limits.REPLICATION_BATCH_CELLS]}
             answer = await self._call(node_id, "sync.fetch", params)
-            cells = codec.shaped(answer["cells"], list[bytes | None], "fetched cells")
+            cells = codec.shaped(answer, _Fetched, "the answer to sync.fetch").cells
             if not cells:
                 raise PeerUnreachable(f"node {node_id.hex()[:8]} sent no cells of those asked for")
             pairs = [(key, cell) for key, cell in zip(remaining, cells, strict=False) if cell is not None]
             batch = CellBatch({owner.id: owner.epoch}, [key for key, _ in pairs], [cell for _, cell in pairs])
-            self._statistics.fetched += await self._local.join(batch)
+            self._statistics.fetched += (await self._local.join(batch)).changed
             remaining = remaining[len(cells) :]
 
     async def _push(self, node_id: bytes, owner: RangeDescriptor, keys: Sequence[bytes]) -> None:
@@ -227,8 +297,9 @@ class Repairer:
         different = []
         for range_id, epoch, count, digest in asked.ranges:
             owner = epochs.check(self._ranges(), Claim(range_id, epoch))
-            if self._print(owner) != Print(count, digest):
-                different.append(range_id)
+            with _logged_here(owner):
+                if self._print(owner) != Print(count, digest):
+                    different.append(range_id)
         return {"different": different}
 
     async def step(self, node_id: bytes, params: Params) -> dict[str, Any]:
@@ -236,7 +307,8 @@ class Repairer:
         asked = codec.shaped(params, _Step, "sync.step")
         owner = epochs.check(self._ranges(), Claim(asked.range, asked.epoch))
         answer = partial(respond, self._view, owner.start, owner.end, asked.frame)
-        return {"frame": await self._executor.run(answer)}
+        with _logged_here(owner):
+            return {"frame": await self._executor.run(answer)}
 
     async def fetch(self, node_id: bytes, params: Params) -> dict[str, Any]:
         """Give cells; fewer than were asked for when a message would not hold them."""
@@ -256,6 +328,16 @@ class Repairer:
 
     async def _call(self, node_id: bytes, method: str, params: Mapping[str, Any]) -> Any:
         return await self._peers.call(node_id, method, params, limits.REQUEST_TIMEOUT_S)
+
+
+@contextmanager
+def _logged_here(owner: RangeDescriptor) -> Iterator[None]:
+    """Say in this node's own log what is damaged: the asker hears of it, and its log is another machine's."""
+    try:
+        yield
+    except StorageError as error:
+        log.error("range %d cannot be compared: %s", owner.id, error)
+        raise
 
 
 def _fitting(cells: list[bytes | None]) -> list[bytes | None]:

@@ -11,15 +11,17 @@ The order of effects is promised: persist, then send, then acknowledge.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial, reduce, wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 from folkmoot.node.commits import Commits
 from folkmoot.node.contracts import (
     CellBatch,
+    Joined,
     Liveness,
+    Profile,
     Put,
     PutResult,
     Replication,
@@ -31,13 +33,13 @@ from folkmoot.node.environment import Executor, WallClock
 from folkmoot.node.signatures import check_signatures
 from folkmoot.node.spread import Spread
 from folkmoot.protocol import limits
-from folkmoot.protocol.crdt.cell import Cell
+from folkmoot.protocol.crdt.cell import Cell, join, winner_frame
 from folkmoot.protocol.errors import BAD_REQUEST, BUSY, INTERNAL, STALE_TOPOLOGY, WireError
 from folkmoot.protocol.feed.pages import PackedPage, pack_item, pack_page, pack_plain_page
 from folkmoot.protocol.key import held_key, kind_prefix, prefix_end
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import RangeDescriptor
-from folkmoot.storage.errors import StorageError
+from folkmoot.storage.errors import StorageError, StoreCorrupt
 from folkmoot.storage.transaction import Admission, PutOutcome, PutStatus, WriteTransaction
 
 log = logging.getLogger(__name__)
@@ -59,18 +61,22 @@ class ReplicaStatistics:
 
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
-@contextmanager
-def _told_in_the_contract() -> Iterator[None]:
-    """Say what the store could not do in the words of the contract."""
-    try:
-        yield
-    except StorageError as error:
-        if error.kind is INTERNAL:
-            # Another replica will answer in our place, and nobody but the log would say what is damaged.
-            log.error("%s", error)
-        raise error.to_wire_error() from error
+def _told_in_the_contract(
+    method: Callable[Concatenate[Replica, P], T],
+) -> Callable[Concatenate[Replica, P], T]:
+    """Have a method say what the store could not do in the words of the contract."""
+
+    @wraps(method)
+    def telling(replica: Replica, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(replica, *args, **kwargs)
+        except StorageError as error:
+            raise replica.in_the_contract(error) from error
+
+    return telling
 
 
 class Replica:
@@ -144,8 +150,20 @@ class Replica:
 
     async def _commit(self, job: Callable[[WriteTransaction], T], admission: Admission, rows: int) -> T:
         """Commit, and say what the store could not do in the words of the contract."""
-        with _told_in_the_contract():
+        try:
             return await self._commits.run(job, admission, rows=rows)
+        except StorageError as error:
+            raise self.in_the_contract(error) from error
+
+    def in_the_contract(self, error: StorageError) -> WireError:
+        """What the store could not do, in the words of the contract; damage is noted.
+
+        Another replica will answer in our place, and nobody but the log would say what is damaged.
+        """
+        if error.kind is INTERNAL:
+            log.error("%s", error)
+            self._commits.store.damage.note(error)
+        return error.to_wire_error()
 
     def _put_job(
         self, puts: Sequence[Put], owners: Sequence[RangeDescriptor], absent: set[bytes]
@@ -162,21 +180,16 @@ class Replica:
                     outcomes.append(error)
                     continue
                 except StorageError as error:
-                    outcomes.append(error.to_wire_error())
+                    outcomes.append(self.in_the_contract(error))
                     continue
                 if absent:
-                    for node in nodes_of(owner.slots):
-                        if node in absent:
-                            transaction.hint(node, put.key, now_us)
+                    _hint(transaction, put.key, absent.intersection(owner.nodes()), now_us)
             return outcomes
 
         return job
 
-    async def join(self, batch: CellBatch) -> int:
+    async def join(self, batch: CellBatch) -> Joined:
         """Join cells that another replica sent, and make them durable.
-
-        Returns:
-            How many cells changed.
 
         Raises:
             WireError: as `join_all` answers.
@@ -186,14 +199,14 @@ class Replica:
             raise answer
         return answer
 
-    async def join_all(self, batches: Sequence[CellBatch]) -> list[int | WireError]:
+    async def join_all(self, batches: Sequence[CellBatch]) -> list[Joined | WireError]:
         """Join what several messages brought: one look at their signatures, one commit.
 
         Returns:
-            For each batch how many of its cells changed, or why nothing of it was kept: `bad_request` when
-            a cell is not what it should be, or what the store could not do.
+            For each batch what became of its cells, or why nothing of it was kept: `bad_request` when a cell
+            is not what it should be, or what the store could not do.
         """
-        answers: list[int | WireError] = [0] * len(batches)
+        answers: list[Joined | WireError] = [Joined(0)] * len(batches)
         read: dict[int, list[Cell]] = {}
         for number, batch in enumerate(batches):
             try:
@@ -221,8 +234,8 @@ class Replica:
         hold = await check_signatures([record for _, record in records], self._executor)
         return sorted({number for (number, _), holds in zip(records, hold, strict=True) if not holds})
 
-    async def _join(self, batches: Sequence[CellBatch]) -> Sequence[int | WireError]:
-        """Commit verified cells; of each batch, how many changed.
+    async def _join(self, batches: Sequence[CellBatch]) -> Sequence[Joined | WireError]:
+        """Commit verified cells; what became of each batch.
 
         Raises:
             WireError: nothing was kept.
@@ -230,22 +243,60 @@ class Replica:
         if not batches:
             return []
 
-        def job(transaction: WriteTransaction) -> list[int]:
-            return [
-                sum(
-                    transaction.join_cell(key, cell).changed
-                    for key, cell in zip(batch.keys, batch.cells, strict=True)
-                )
-                for batch in batches
-            ]
-
         count = sum(len(batch.keys) for batch in batches)
-        changes = await self._commit(job, Admission.PEER_JOIN, count)
+        joined = await self._commit(
+            lambda transaction: [self._join_batch(transaction, batch) for batch in batches],
+            Admission.PEER_JOIN,
+            count,
+        )
         self._joins += count
-        self._changed += sum(changes)
-        return changes
+        self._changed += sum(each.changed for each in joined)
+        return joined
 
-    @_told_in_the_contract()
+    def _join_batch(self, transaction: WriteTransaction, batch: CellBatch) -> Joined:
+        """Join the cells of a batch, but for those that meet a damaged one here."""
+        changed = 0
+        damaged: list[bytes] = []
+        for key, cell in zip(batch.keys, batch.cells, strict=True):
+            try:
+                changed += transaction.join_cell(key, cell).changed
+            except StoreCorrupt as error:
+                if error.cell_key != key:
+                    raise
+                self._commits.store.damage.note(error)
+                damaged.append(key)
+        return Joined(changed, damaged)
+
+    async def mend(self, key: bytes, states: Sequence[bytes]) -> None:
+        """Put the join of what other replicas hold in the place of a cell that is damaged here.
+
+        Args:
+            key: the cell's key.
+            states: encoded cells, at least one.
+
+        Raises:
+            WireError: `bad_request` when one of them is not what it should be, or what the store cannot do.
+        """
+        batch = CellBatch({}, [key] * len(states), list(states))
+        cells = _read(batch)
+        if await self._forged({0: cells}):
+            raise WireError(BAD_REQUEST, "a cell holds a record whose signature does not hold")
+        whole = reduce(join, cells).encode()
+        await self._commit(lambda transaction: transaction.mend_cell(key, whole), Admission.PEER_JOIN, 1)
+        self._commits.store.damage.mended(key)
+
+    async def recount(self, start: bytes, end: bytes) -> int:
+        """Work out anew the sums of the blocks with keys from `start` to before `end` (empty: to the end).
+
+        Returns:
+            How many were wrong.
+        """
+        store = self._commits.store
+        wrong = await self._executor.run(partial(store.wrong_blocks, start, end))
+        rebuilt = [await self._commit(partial(_rebuild, block), Admission.ESSENTIAL, 1) for block in wrong]
+        return sum(rebuilt)
+
+    @_told_in_the_contract
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """The cells this node has at `keys`.
 
@@ -254,7 +305,7 @@ class Replica:
         """
         return self._commits.store.get_cells(keys)
 
-    @_told_in_the_contract()
+    @_told_in_the_contract
     def page(self, place: bytes, before: bytes | None, limit: int) -> PackedPage:
         """A page of the posts this node has of an author."""
         found = self._commits.store.author_page(
@@ -271,16 +322,25 @@ class Replica:
             found.resume,
         )
 
-    @_told_in_the_contract()
-    def profile(self, account: bytes) -> list[bytes]:
-        """The cells of an account's profile fields."""
-        prefix = kind_prefix(account, "profile")
-        found = self._commits.store.cells_between(
-            prefix, prefix_end(prefix), limit=limits.PROFILE_FIELDS, bytes_max=limits.PAGE_BYTES
-        )
-        return [cell for _, cell in found]
+    @_told_in_the_contract
+    def profile(self, account: bytes) -> Profile:
+        """An account's profile fields: as many as there may be, and as a message has room for."""
+        frames: list[bytes] = []
+        start = prefix = kind_prefix(account, "profile")
+        size = 0
+        while found := self._commits.store.cells_between(
+            start, prefix_end(prefix), limit=limits.PROFILE_FIELDS, bytes_max=limits.PAGE_BYTES
+        ):
+            for _, cell in found:
+                frame = winner_frame(cell)
+                size += len(frame)
+                if size > limits.PAGE_BYTES or len(frames) == limits.PROFILE_FIELDS:
+                    return Profile(frames, complete=False)
+                frames.append(frame)
+            start = found[-1][0] + b"\0"
+        return Profile(frames, complete=True)
 
-    @_told_in_the_contract()
+    @_told_in_the_contract
     def labels(self, key: bytes) -> list[bytes]:
         """The frames of the labels this node has on the post at `key`."""
         return self._commits.store.labels_of(key, self._trusted_labellers)
@@ -299,6 +359,19 @@ class Replica:
             owner = self._topology.where(key)
             if ranges.get(owner.id) != owner.epoch or self._node_id not in owner.nodes():
                 raise stale(owner)
+
+
+def _hint(transaction: WriteTransaction, key: bytes, nodes: Iterable[bytes], now_us: int) -> None:
+    """Leave hints; where what is kept of them is damaged, repair will find what they would have told."""
+    for node in sorted(nodes):
+        try:
+            transaction.hint(node, key, now_us)
+        except StoreCorrupt as error:
+            log.error("no hint for %s: %s", node.hex()[:8], error)
+
+
+def _rebuild(block: int, transaction: WriteTransaction) -> bool:
+    return transaction.rebuild_block(block)
 
 
 def stale(owner: RangeDescriptor) -> WireError:

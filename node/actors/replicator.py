@@ -11,10 +11,19 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import trio
-from folkmoot.node.contracts import CellBatch, Peers, PeerUnreachable, Tally, Topology
+from folkmoot.node.contracts import (
+    CellBatch,
+    Joined,
+    Peers,
+    PeerUnreachable,
+    Tally,
+    Topology,
+    read_joined,
+)
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import STALE_TOPOLOGY, WireError
 from folkmoot.storage.errors import StorageError
@@ -156,37 +165,50 @@ class Replicator:
 
     async def _send_one(self, node_id: bytes, stream: _Stream, taken: _Taken) -> None:
         try:
-            await self._deliver(node_id, taken.message)
+            joined = await self._deliver(node_id, taken.message)
         except (WireError, PeerUnreachable):
             await self._give_up(node_id, taken.parts)
         else:
-            self._sent += len(taken.message.keys)
-            for _, tally in taken.parts:
-                tally.settle(node_id, acknowledged=True)
+            self._sent += len(taken.message.keys) - len(joined.damaged)
+            damaged = set(joined.damaged)
+            unkept = [part for part in taken.parts if damaged and not damaged.isdisjoint(part[0].keys)]
+            for part in taken.parts:
+                if part not in unkept:
+                    part[1].settle(node_id, acknowledged=True)
+            if unkept:
+                await self._give_up(node_id, unkept, damaged)
         finally:
             stream.cells -= len(taken.message.keys)
             stream.room.unpark_all()
 
-    async def _deliver(self, node_id: bytes, message: CellBatch) -> None:
+    async def _deliver(self, node_id: bytes, message: CellBatch) -> Joined:
         try:
-            await self._join(node_id, message)
+            return await self._join(node_id, message)
         except WireError as error:
             if error.kind is not STALE_TOPOLOGY:
                 raise
             await self._topology.refresh(node_id)
             message.ranges = self._epochs(message.keys)
-            await self._join(node_id, message)
+            return await self._join(node_id, message)
 
     def _epochs(self, keys: Sequence[bytes]) -> dict[int, int]:
         owners = map(self._topology.where, keys)
         return {descriptor.id: descriptor.epoch for descriptor in owners}
 
-    async def _join(self, node_id: bytes, message: CellBatch) -> None:
-        await self._peers.call(node_id, "replica.join", message.to_wire(), limits.REQUEST_TIMEOUT_S)
+    async def _join(self, node_id: bytes, message: CellBatch) -> Joined:
+        params = message.to_wire()
+        return read_joined(await self._peers.call(node_id, "replica.join", params, limits.REQUEST_TIMEOUT_S))
 
-    async def _give_up(self, node_id: bytes, parts: Sequence[tuple[CellBatch, Tally]]) -> None:
-        """Leave hints; where even that fails, repair will find what is missing."""
-        keys = [key for part, _ in parts for key in part.keys]
+    async def _give_up(
+        self, node_id: bytes, parts: Sequence[tuple[CellBatch, Tally]], only: AbstractSet[bytes] | None = None
+    ) -> None:
+        """Leave hints; where even that fails, repair will find what is missing.
+
+        Args:
+            parts: what was not acknowledged.
+            only: the keys that were not kept, where the others were.
+        """
+        keys = [key for part, _ in parts for key in part.keys if only is None or key in only]
         try:
             await self._leave_hints(node_id, keys)
             self._hinted += len(keys)

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 import trio
 from folkmoot.node.contracts import Origin, PutRequest
 from folkmoot.node.rpc import Packed, TaskServer, wire_error
+from folkmoot.node.transport.admission import origin_of
 from folkmoot.node.transport.interface import Accepted
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.client.link import Link
@@ -36,7 +37,7 @@ class Asker:
     """What a session knows of who is asking.
 
     Args:
-        address: the host part of the remote address.
+        address: whose quota pays: an IPv4 address, or an IPv6 network of 64 bits.
         challenge: 32 random bytes of this connection.
         opened: whether `hello` has been answered.
         account: proven by `auth`, or None.
@@ -113,7 +114,7 @@ class Sessions:
 
     async def serve(self, accepted: Accepted) -> None:
         """Serve one connection until it ends."""
-        asker = Asker(accepted.remote.host, self._challenge())
+        asker = Asker(origin_of(accepted.remote.host), self._challenge())
         async with trio.open_nursery() as nursery:
             session = _Session(asker, self._offer, nursery)
             link = Link(accepted.stream, on_requests=session.on_requests, budget=self._output)
@@ -198,7 +199,7 @@ class _Session:
 
         try:
             put = codec.shaped(request.params, RecordPut, PUT)
-            token = Token.decode(put.token) if put.token else _NO_TOKEN
+            token = Token.decode(put.token, self._offer.now_ms()) if put.token else _NO_TOKEN
             self._offer.intake.submit(
                 PutRequest(put.records, parse_level(put.level), token, self._asker.origin, answer)
             )

@@ -2,7 +2,10 @@
 
 What waits becomes one group, as in production (see `storage.writer`). The group exists only in memory until
 its fsync ends, so a crash before that loses it whole; it is acknowledged a scheduling point later, so a crash
-in between keeps it without anyone having been told. Both points can also be hit on purpose.
+in between keeps it without anyone having been told. Both points can also be hit on purpose. And a disk may be
+made to refuse: then it says what production says there, `busy` before a job waits and `DiskFull` after its
+group was tried, to a share of the jobs. Urgent jobs are left out: nothing in production fills their lane, the
+disk cap leaves them room, and a node that cannot write down its incarnation all the same is meant to end.
 """
 
 from __future__ import annotations
@@ -12,14 +15,14 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import trio
 from folkmoot.node.simulation.trace import Trace
 from folkmoot.node.simulation.witness import Witness
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BUSY, WireError
-from folkmoot.storage.errors import StoreClosed
+from folkmoot.storage.errors import DiskFull, StoreClosed
 from folkmoot.storage.group import Completion, Job, commit_group
 from folkmoot.storage.memory_engine import MemoryEngine
 from folkmoot.storage.store import LOG_ID_BYTES, Owner, Store
@@ -29,6 +32,7 @@ T = TypeVar("T")
 
 FSYNC_LEAST_S = 0.0005
 FSYNC_SPREAD_S = 0.004
+FULL_AMONG_REFUSED: Final = 0.25
 
 
 class CrashPoint(enum.Enum):
@@ -43,10 +47,17 @@ class SimulatedDisk:
 
     Args:
         node: its name.
-        random: draws fsync times and log ids.
+        random: draws fsync times, log ids and refusals.
         trace, witness: told of every commit.
         nursery: where the writers run.
         on_crash: called when a planted crash point is reached.
+
+    Attributes:
+        slowdown: by how much longer than a healthy disk it takes.
+        refused_share: of the jobs that are not urgent, how many it refuses.
+        crash_point: where it crashes next.
+        peak_waiting: the most jobs that ever waited in one lane.
+        commits: the open store; None while it is closed.
     """
 
     def __init__(
@@ -65,6 +76,7 @@ class SimulatedDisk:
         self.on_crash = on_crash
         self.engine = MemoryEngine()
         self.slowdown = 1.0
+        self.refused_share = 0.0
         self.crash_point: CrashPoint | None = None
         self.peak_waiting = 0
         self.commits: SimulatedCommits | None = None
@@ -93,6 +105,16 @@ class SimulatedDisk:
     def fsync_s(self) -> float:
         """How long the next fsync takes."""
         return self.slowdown * (FSYNC_LEAST_S + FSYNC_SPREAD_S * self.random.random())
+
+    def refusal(self) -> WireError | DiskFull | None:
+        """What the next job that is not urgent is refused with, if it is."""
+        if not self.refused_share or self.random.random() >= self.refused_share:
+            return None
+        if self.random.random() < FULL_AMONG_REFUSED:
+            self.trace.note(f"refusal {self.node} full")
+            return DiskFull("the map is full")
+        self.trace.note(f"refusal {self.node} busy")
+        return busy()
 
     def reached(self, point: CrashPoint) -> None:
         """A group commit is at this point; crash there if that was planted."""
@@ -135,7 +157,10 @@ class SimulatedCommits:
         if self._closing:
             raise StoreClosed
         if len(lane) >= longest:
-            raise WireError(BUSY, "too many writes wait for the disk", retry_after_ms=50)
+            raise busy()
+        refusal = None if urgent else self._disk.refusal()
+        if isinstance(refusal, WireError):
+            raise refusal
         ended = trio.Event()
         outcome: list[Any] = [None, None]
 
@@ -143,7 +168,7 @@ class SimulatedCommits:
             outcome[:] = result, error
             ended.set()
 
-        lane.append(Job(job, admission, done, rows))
+        lane.append(Job(job if refusal is None else _raising(refusal), admission, done, rows))
         self._disk.peak_waiting = max(self._disk.peak_waiting, len(lane))
         self._work.unpark()
         await self._ended(ended)
@@ -224,3 +249,17 @@ class SimulatedCommits:
         if urgent:
             return self._urgent, limits.STORE_URGENT_JOBS
         return self._jobs, limits.STORE_QUEUE_JOBS
+
+
+def busy() -> WireError:
+    """What a store says that has too many jobs waiting."""
+    return WireError(BUSY, "too many writes wait for the disk", retry_after_ms=50)
+
+
+def _raising(error: DiskFull) -> Callable[[WriteTransaction], Any]:
+    """A job for which there is no room."""
+
+    def job(transaction: WriteTransaction) -> None:
+        raise error
+
+    return job

@@ -20,7 +20,8 @@ from folkmoot.protocol.errors import FolkmootError
 
 LINK_FAULTS: Final = ("loss", "duplication", "reordering", "delay", "oneway")
 DOWN_FAULTS: Final = ("crash", "torn", "restart")
-NODE_FAULTS: Final = (*DOWN_FAULTS, "disk", "clock")
+REFUSING_FAULTS: Final = ("busy", "refused")
+NODE_FAULTS: Final = (*DOWN_FAULTS, "disk", "clock", *REFUSING_FAULTS)
 FAULTS: Final = (*LINK_FAULTS, "partition", *NODE_FAULTS)
 
 QUIET_FIRST_S: Final = 3.0
@@ -29,6 +30,7 @@ LENGTH_S: Final = (1.0, 45.0)
 DISK_SLOWDOWN: Final = 200.0
 CLOCK_JUMP_US: Final = 60_000_000
 EXTRA_S: Final = 0.4
+REFUSED_SHARE: Final = 0.8
 
 
 class UnknownFault(FolkmootError):
@@ -154,6 +156,7 @@ class FaultInjector:
             self._apply_to_links()
             return
         node = self._world.nodes[episode.node]
+        self._apply_to_node(node, episode.node)
         if episode.fault == "crash" and node.up:
             self._world.crash(node)
         elif episode.fault == "restart" and node.clients is not None:
@@ -171,6 +174,7 @@ class FaultInjector:
             self._apply_to_links()
             return
         node = self._world.nodes[episode.node]
+        self._apply_to_node(node, episode.node)
         if episode.fault in DOWN_FAULTS:
             node.disk.crash_point = None
             await bring_up(self._world, node)
@@ -188,6 +192,11 @@ class FaultInjector:
                     suffered = [episode for episode in self._under_way if (one, other) in episode.pairs]
                     link.set(conditions_of(suffered))
 
+    def _apply_to_node(self, node: SimulatedNode, number: int) -> None:
+        suffered = [episode for episode in self._under_way if episode.node == number]
+        node.disk.refused_share = refused_share_of("busy", suffered)
+        self._world.network.refused_shares[node.host] = refused_share_of("refused", suffered)
+
 
 def conditions_of(episodes: Iterable[Episode]) -> Conditions:
     """What a link suffers from these together: of each fault, the worst."""
@@ -201,6 +210,11 @@ def conditions_of(episodes: Iterable[Episode]) -> Conditions:
         extra_s=EXTRA_S * worst.get("delay", 0.0),
         cut="partition" in worst or "oneway" in worst,
     )
+
+
+def refused_share_of(fault: str, episodes: Iterable[Episode]) -> float:
+    """How large a share a node refuses that suffers these: as the worst of them has it."""
+    return REFUSED_SHARE * max((each.strength for each in episodes if each.fault == fault), default=0.0)
 
 
 async def bring_up(world: World, node: SimulatedNode) -> None:

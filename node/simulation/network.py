@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 PORT_FIRST = 20_000
 BACKLOG = 128
+UNREACHED_AMONG_REFUSED = 0.5
 DATAGRAMS_BUFFERED = 256
 
 
@@ -42,6 +43,10 @@ class SimulatedNetwork:
         random: draws delays and fates.
         trace: told of every arrival.
         delay_of: the delay of a healthy link between two hosts.
+
+    Attributes:
+        hosts: those that are up.
+        refused_shares: of the dials to and from a host, how many fail.
     """
 
     def __init__(self, random: Random, trace: Trace, delay_of: Callable[[str, str], Delay]) -> None:
@@ -50,6 +55,7 @@ class SimulatedNetwork:
         self.courier = Courier()
         self.links = Links(delay_of, random)
         self.hosts: dict[str, HostNetwork] = {}
+        self.refused_shares: dict[str, float] = {}
         self.stream_peak_bytes = 0
         self._ports = PORT_FIRST
 
@@ -81,8 +87,8 @@ class SimulatedNetwork:
         """Dial, as from `source`.
 
         Raises:
-            ConnectionRefused: nobody listens there.
-            TransportError: it took too long, or `source` is dead.
+            ConnectionRefused: nobody listens there, or one of the hosts refuses some dials.
+            TransportError: it took too long, `source` is dead, or one of the hosts refuses some dials.
         """
         with trio.move_on_after(limits.HANDSHAKE_TIMEOUT_S):
             return await self._connect(source, address)
@@ -92,6 +98,10 @@ class SimulatedNetwork:
         there = self.links.between(source.host, address.host)
         back = self.links.between(address.host, source.host)
         await there.cross()
+        refusal = self._refusal(source.host, address)
+        if refusal is not None:
+            await back.cross()
+            raise refusal
         target = self.hosts.get(address.host)
         listener = None if target is None else target.listener(address.port)
         if target is None or listener is None or not listener.has_room or not source.alive:
@@ -107,6 +117,16 @@ class SimulatedNetwork:
             ours.close()
             raise
         return ours, listener
+
+    def _refusal(self, source: str, address: Address) -> TransportError | None:
+        """What a dial fails with although somebody may listen, if it does."""
+        share = max(self.refused_shares.get(host, 0.0) for host in (source, address.host))
+        if not share or self.random.random() >= share:
+            return None
+        self.trace.note(f"refusal {source} {address.host}")
+        if self.random.random() < UNREACHED_AMONG_REFUSED:
+            return TransportError(f"cannot reach {address}: no route to host")
+        return ConnectionRefused(f"nobody listens on {address}")
 
 
 class HostNetwork:

@@ -105,8 +105,12 @@ class World:
             with errors_into(world.errors):
                 for node in world.nodes:
                     world.start(node)
-                yield world
-                await world._end()
+                try:
+                    yield world
+                finally:
+                    # Even when a run fails: nobody may be left waiting for a disk that is cancelled.
+                    world._cut_power()
+                await world._ended()
                 nursery.cancel_scope.cancel()
 
     def random(self, tag: str) -> Random:
@@ -166,11 +170,14 @@ class World:
         wanted = self.ranges.lookup(key).nodes()
         return [node for node in self.nodes if node.node_id in wanted]
 
-    async def _end(self) -> None:
-        """Crash what is up, and wait until nothing of it runs: disks work until then."""
+    def _cut_power(self) -> None:
+        """Crash what is up."""
         for node in self.nodes:
             if node.up:
                 self.crash(node)
+
+    async def _ended(self) -> None:
+        """Wait until nothing of any node runs: disks work until then."""
         with trio.fail_after(DEATH_S_MAX):
             for node in self.nodes:
                 await node.ended.wait()

@@ -83,7 +83,7 @@ class Admission:
         Args:
             host: the other end's numeric address.
         """
-        visit = Visit(_origin(host), self)
+        visit = Visit(origin_of(host), self)
         crowded = self._unproven.crowded_by(visit.origin)
         if crowded is not None:
             oldest = self._unproven.oldest_of(crowded)
@@ -142,9 +142,12 @@ class _Room:
                 del self._visits[visit.origin]
 
 
-def _origin(host: str) -> str:
+def origin_of(host: str) -> str:
     """What shares its bounds with `host`: a subscriber owns a whole IPv6 network, and uses it as it likes."""
-    address = ip_address(host)
+    try:
+        address = ip_address(host)
+    except ValueError:  # a host of the simulation
+        return host
     if isinstance(address, IPv6Address) and not address.is_loopback:
         return f"{IPv6Address(int(address) >> 64 << 64)}/64"
     return str(address)

@@ -23,6 +23,7 @@ from folkmoot.node.transport.errors import (
 )
 from folkmoot.node.transport.faults import FaultyStream, LinkFaults
 from folkmoot.node.transport.interface import Accepted, AcceptHandler, Address, Datagrams
+from folkmoot.node.transport.plain import PlainStream
 from folkmoot.node.transport.tls import NodeTls, TlsFiles
 from folkmoot.node.transport.udp import open_udp
 from folkmoot.protocol import limits
@@ -189,6 +190,7 @@ class TcpNetwork:
             stream = await self._tls.accept_client(raw)
         else:
             await trio.lowlevel.wait_readable(raw.socket)
+            stream = PlainStream(raw)
         try:
             visit.prove()
         except TooManyConnections as error:

@@ -10,7 +10,9 @@ The rules that make it fast are the same that keep it bounded:
   flush that takes longer than its deadline cuts it too. Links may share a budget besides.
 - At most `inflight` requests of the other side are unanswered here, the rest are refused `busy`; at most
   as many of ours are unanswered there, further calls wait.
-- A message that has begun must end before its deadline, and a silent link ends after `idle_s`.
+- A message that has begun must end before its deadline, and a silent link ends after `idle_s`, or a moment
+  (`limits.IDLE_STEP_S`) later.
+- What one read brought is answered by the task that read it, as far as that needs no waiting (see `outbox`).
 
 When the stream ends, for whatever reason, every call that waits raises `LinkBroken`.
 """
@@ -19,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import trio
@@ -35,6 +38,7 @@ from folkmoot.protocol.client.link_terms import (
 )
 from folkmoot.protocol.client.outbox import NotRead, Outbox
 from folkmoot.protocol.client.output_budget import OutputBudget
+from folkmoot.protocol.client.patience import Patience
 from folkmoot.protocol.connection import (
     GOODBYE,
     Connection,
@@ -82,13 +86,14 @@ class Link:
         self._waiting: dict[int, OnReply] = {}
         self._unanswered = 0
         self._share = (budget or OutputBudget()).share(self.settings.output_bytes, self._make_room)
+        self._held_bytes_max = 2 * self.settings.output_bytes
         self._outbox = Outbox(stream, self.settings.send_s, self._share)
         self._leaving: WireError | None = None
+        self._once_all_answered: Callable[[], None] | None = None
         self._nursery: trio.Nursery | None = None
         self._ended: Ended | None = None
         self._room_freed = trio.lowlevel.ParkingLot()
         self._scope = trio.CancelScope()
-        self._heard = False  # a whole message has come
         self._other_ended = False  # nothing more will come
         self._received_bytes = 0
         self._refused_busy = 0
@@ -173,15 +178,15 @@ class Link:
 
     def respond(self, msgid: int, result: Any) -> None:
         """Answer a request; lost when the link has ended."""
-        self._answer(msgid, lambda: self._connection.response(msgid, result))
+        self._answer(msgid, self._connection.response, result)
 
     def respond_packed(self, msgid: int, result: bytes) -> None:
         """`respond` with the result already packed."""
-        self._answer(msgid, lambda: self._connection.response_packed(msgid, result))
+        self._answer(msgid, self._connection.response_packed, result)
 
     def refuse(self, msgid: int, error: WireError) -> None:
         """Answer a request with an error; lost when the link has ended."""
-        self._answer(msgid, lambda: self._connection.error(msgid, error))
+        self._answer(msgid, self._connection.error, error)
 
     # Ending.
 
@@ -191,10 +196,7 @@ class Link:
         The goodbye is said after `leave_s` at the latest; `run` returns when it was read, or `close_s` later.
         """
         self._leaving = error
-        if self._unanswered and self._nursery is not None:
-            self._nursery.start_soon(self._leave_later, error)
-        else:
-            self._leave_now(error)
+        self._once_answered(partial(self._leave_now, error), self.settings.leave_s)
 
     def close(self) -> None:
         """End the link without a word; `run` returns."""
@@ -237,20 +239,16 @@ class Link:
     # The reading task.
 
     async def _read(self) -> None:
-        with trio.CancelScope(deadline=trio.current_time() + self.settings.first_message_s) as patience:
+        patience = Patience(self.settings)
+        with patience.scope:
             while data := await self._receive():
-                was_mid_message = self._connection.mid_message
                 events = self._connection.receive(data)
                 if events:
-                    self._heard = True
+                    self._outbox.gather()
                     self._dispatch(events)
-                if not self._heard:
-                    continue
-                if not self._connection.mid_message:
-                    patience.deadline = trio.current_time() + self.settings.idle_s
-                elif events or not was_mid_message:
-                    patience.deadline = trio.current_time() + self.settings.message_s
-        if patience.cancelled_caught:
+                    self._outbox.send_gathered()
+                patience.read(whole=bool(events), within=self._connection.mid_message)
+        if patience.scope.cancelled_caught:
             self._leave_now(WireError(TIMEOUT, "no whole message came in time"))
 
     async def _receive(self) -> bytes | bytearray:
@@ -260,9 +258,9 @@ class Link:
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self._end(Ended(f"the connection broke: {error.__cause__ or error}"))
             return b""
-        if not data:  # what is answered already may still be read there
+        if not data:  # what was asked before may still be read there
             self._other_ended = True
-            self._outbox.finish()
+            self._once_answered(self._outbox.finish, self.settings.half_closed_s)
             self._fail_calls(Ended("the other side closed the connection"))
         self._received_bytes += len(data)
         return data
@@ -282,7 +280,8 @@ class Link:
         if requests:
             self._hand_over(requests)
         if isinstance(last := events[-1], Violation):
-            self._leave(last.goodbye, Ended(f"the other side broke the protocol: {last.error.message}"))
+            self._fail_calls(Ended(f"the other side broke the protocol: {last.error.message}"))
+            self.leave(last.error)
 
     def _answered(self, response: Response) -> None:
         on_reply = self._waiting.pop(response.msgid, None)
@@ -349,39 +348,43 @@ class Link:
         self._append(message)
         return msgid
 
-    def _answer(self, msgid: int, build: Callable[[], bytes]) -> None:
+    def _answer(self, msgid: int, build: Callable[[int, Any], bytes], answer: Any) -> None:
         assert self._unanswered > 0, "more answers than requests"
         self._unanswered -= 1
         try:
-            message = build()
+            message = build(msgid, answer)
         except LocalProtocolError:
             error = WireError(TOO_LARGE, "the answer would be over the message limit: ask for less at once")
             message = self._connection.error(msgid, error)
         if not self._share.has_room(len(message)):
             message = self._connection.error(msgid, busy("answers are read slower than asked for"))
         self._append(message)
-        if self._leaving is not None and not self._unanswered:
-            self._leave_now(self._leaving)
+        if self._once_all_answered is not None and not self._unanswered:
+            self._once_all_answered()
 
     def _append(self, message: bytes) -> None:
         self._outbox.append(message)
-        if self._outbox.buffered_bytes > 2 * self.settings.output_bytes:
+        if self._share.held_bytes > self._held_bytes_max:
             self._end(Ended("the other side asks and does not read"))
 
-    async def _leave_later(self, error: WireError) -> None:
-        await trio.sleep(self.settings.leave_s)
-        self._leave_now(error)
+    def _once_answered(self, then: Callable[[], None], within_s: float) -> None:
+        """Do something once the requests in work are answered, or when that takes too long."""
+        if not self._unanswered or not within_s or self._nursery is None:
+            return then()
+        self._once_all_answered = then
+        self._nursery.start_soon(self._later, then, within_s)
+
+    async def _later(self, then: Callable[[], None], after_s: float) -> None:
+        await trio.sleep(after_s)
+        then()
 
     def _leave_now(self, error: WireError) -> None:
-        self._leave(self._connection.goodbye(error), Ended(f"this side left: {error}"))
+        self._outbox.append(self._connection.goodbye(error))
+        self._outbox.finish()
+        self._fail_calls(Ended(f"this side left: {error}"))
 
     def _make_room(self) -> None:
         self._end(Ended("the other side reads too slowly, and others needed the room"))
-
-    def _leave(self, goodbye: bytes, reason: Ended) -> None:
-        self._outbox.append(goodbye)
-        self._outbox.finish()
-        self._fail_calls(reason)
 
     def _end(self, reason: Ended) -> None:
         self._outbox.discard()

@@ -54,6 +54,8 @@ class LinkSettings:
         idle_s: between messages.
         send_s: for one flush of at most `limits.FLUSH_BYTES`.
         leave_s: for requests in work to be answered before a goodbye.
+        half_closed_s: for requests in work to be answered to who says no more and may still listen; 0 takes
+            the end of what is said for the end of who said it.
         close_s: for the other side to read a goodbye.
         output_bytes: of answers that the other side has not read; above it they become `busy`, and above
             twice as much of whatever kind the link is cut.
@@ -65,12 +67,15 @@ class LinkSettings:
     idle_s: float = limits.IDLE_TIMEOUT_S
     send_s: float = limits.SEND_TIMEOUT_S
     leave_s: float = limits.LEAVE_TIMEOUT_S
+    half_closed_s: float = limits.LEAVE_TIMEOUT_S
     close_s: float = limits.CLOSE_TIMEOUT_S
     output_bytes: int = limits.OUTPUT_BYTES
 
 
-PATIENT: Final = LinkSettings(first_message_s=math.inf, idle_s=math.inf)
-"""For links that may be silent, since something else notices a dead end: an asker's deadlines, or gossip."""
+PATIENT: Final = LinkSettings(first_message_s=math.inf, idle_s=math.inf, half_closed_s=0.0)
+"""For links that may be silent, since something else notices a dead end: an asker's deadlines, or gossip.
+
+Their own end is news of a death, and told at once."""
 
 
 class LinkStatistics(NamedTuple):

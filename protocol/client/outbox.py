@@ -2,16 +2,36 @@
 
 Appending never waits and wakes the flushing task at most once; whatever gathers until that task runs goes
 out in one piece. So a hundred answers to a hundred pipelined requests cost one system call.
+
+Waking a task costs as much as making a short answer. Where the stream can send without waiting, a task that
+answers many things at once has them *gathered*, and sends them itself when it is done. What does not leave
+at once is left to the flushing task, in order and within its deadline, as if nothing had been tried.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
+from typing import Protocol, runtime_checkable
 
 import trio
 from folkmoot.protocol import limits
 from folkmoot.protocol.client.output_budget import OutputShare
+
+
+@runtime_checkable
+class Prompt(Protocol):
+    """What a stream may be able to do besides."""
+
+    def send_now(self, data: bytes) -> int:
+        """Send as much from the beginning of `data` as can be sent without waiting.
+
+        Not to be called while another task sends. Never raises: `send_all` will meet what is wrong.
+
+        Returns:
+            How many bytes were sent; 0 when waiting, or failing, is all there is to do.
+        """
+        ...
 
 
 class NotRead(Exception):
@@ -22,7 +42,7 @@ class Outbox:
     """The outgoing half of a link.
 
     Args:
-        stream: where the bytes go; only `flush_until_finished` sends on it.
+        stream: where the bytes go; nobody else sends on it.
         send_s: how long one flush of at most `limits.FLUSH_BYTES` may take.
         share: what it may hold.
     """
@@ -32,6 +52,9 @@ class Outbox:
         self._send_s = send_s
         self._share = share
         self._messages: deque[bytes] = deque()
+        self._send_now = stream.send_now if isinstance(stream, Prompt) else None
+        self._gathering = False
+        self._sending = False
         self._finished = False
         self._to_flush = trio.lowlevel.ParkingLot()
         self._to_append = trio.lowlevel.ParkingLot()
@@ -54,7 +77,26 @@ class Outbox:
             return
         self._messages.append(message)
         self._share.take(len(message))
-        if self._to_flush:
+        if self._to_flush and not self._gathering:
+            self._to_flush.unpark()
+
+    def gather(self) -> None:
+        """Let the flushing task sleep whatever is appended, until `send_gathered`; nothing waits between."""
+        self._gathering = self._send_now is not None
+
+    def send_gathered(self) -> None:
+        """Send as much of what has gathered as goes without waiting; the rest is the flushing task's."""
+        self._gathering = False
+        if self._send_now is not None and not self._sending:
+            while self._messages:
+                data = self._gather()
+                sent = self._send_now(data)
+                if sent:
+                    self._sent(sent)
+                if sent < len(data):
+                    self._messages.appendleft(data[sent:])
+                    break
+        if self._messages:
             self._to_flush.unpark()
 
     def finish(self) -> None:
@@ -86,17 +128,23 @@ class Outbox:
                 if not self._messages:
                     await self._to_flush.park()
                     continue
+                self._sending = True
                 gathered = self._gather()
                 for start in range(0, len(gathered), limits.FLUSH_BYTES):
                     patience.deadline = trio.current_time() + self._send_s
-                    await self._flush(gathered[start : start + limits.FLUSH_BYTES])
+                    flushed = gathered[start : start + limits.FLUSH_BYTES]
+                    await self._stream.send_all(flushed)
+                    self._sent(len(flushed))
                 patience.deadline = math.inf
+                self._sending = False
         if patience.cancelled_caught:
             raise NotRead(f"{self.buffered_bytes} bytes were not read within {self._send_s} s")
 
     def _gather(self) -> bytes:
         """The next messages, as many as fit one flush, or one that is longer: what is sent is held twice."""
-        if self.buffered_bytes <= limits.FLUSH_BYTES:
+        if len(self._messages) == 1:
+            return self._messages.popleft()
+        if self._share.held_bytes <= limits.FLUSH_BYTES:
             gathered = b"".join(self._messages)
             self._messages.clear()
             return gathered
@@ -107,10 +155,9 @@ class Outbox:
             room -= len(first[-1])
         return b"".join(first)
 
-    async def _flush(self, data: bytes) -> None:
-        await self._stream.send_all(data)
+    def _sent(self, size: int) -> None:
         self.flushes += 1
-        self.sent_bytes += len(data)
-        self._share.give_back(len(data))
+        self.sent_bytes += size
+        self._share.give_back(size)
         if self._to_append and self.has_room:
             self._to_append.unpark_all()

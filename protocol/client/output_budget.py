@@ -110,6 +110,8 @@ class OutputShare:
     @property
     def is_full(self) -> bool:
         """Whether the link holds so much that there is no point in asking for more."""
+        if not self.held_bytes:
+            return False
         return self.held_bytes >= self._most_bytes or self.held_bytes > self._budget.threshold_bytes
 
     def take(self, size: int) -> None:
@@ -149,5 +151,6 @@ class OutputShare:
             self.held_bytes = self._mark_bytes = 0
 
     def _mark(self) -> None:
-        self._mark_s = trio.current_time()
         self._mark_bytes = self.held_bytes
+        if self._mark_bytes:  # when all is read there is no need of a time
+            self._mark_s = trio.current_time()

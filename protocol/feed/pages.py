@@ -17,6 +17,7 @@ _LABELS: Final = codec.pack("labels")
 _COUNTS: Final = codec.pack("counts") + b"\x82" + codec.pack("likes")
 _REPOSTS: Final = codec.pack("reposts")
 _NO_LABELS_NO_COUNTS: Final = _LABELS + b"\x90" + _COUNTS + b"\x00" + _REPOSTS + b"\x00"
+_BETWEEN_PLAIN_ITEMS: Final = _NO_LABELS_NO_COUNTS + _ITEM_HEAD
 _ITEMS: Final = b"\x83" + codec.pack("items")
 _CURSOR: Final = codec.pack("cursor")
 _TOKEN: Final = codec.pack("token")
@@ -76,8 +77,10 @@ def pack_plain_page(frames: Sequence[bytes], resume: bytes | None) -> PackedPage
     """`pack_page` of posts that nobody has labelled or liked: one join."""
     if not frames:
         return PackedPage(0, b"", resume)
-    between = _NO_LABELS_NO_COUNTS + _ITEM_HEAD
-    return PackedPage(len(frames), _ITEM_HEAD + between.join(frames) + _NO_LABELS_NO_COUNTS, resume)
+    parts = list(frames)
+    parts[0] = _ITEM_HEAD + parts[0]
+    parts[-1] += _NO_LABELS_NO_COUNTS
+    return PackedPage(len(frames), _BETWEEN_PLAIN_ITEMS.join(parts), resume)
 
 
 def pack_result(page: PackedPage, cursor: bytes | None, token: bytes) -> bytes:

@@ -268,6 +268,33 @@ async def test_an_account_has_its_first_key_and_its_profile(
             )
         found = await connection.call("account.get", {"account": ann.account})
         assert found["profile"] == {"name": "Anna", "bio": "birds"}
+        assert "profile_cut" not in found
+
+
+async def test_a_large_profile_is_told_or_said_to_be_cut(
+    node: Place, ann: Device, tick: Iterator[int]
+) -> None:
+    """However often fields were edited, and whatever they once held."""
+    async with opened(node) as connection:
+
+        async def write(names: list[str], value: str) -> None:
+            for start in range(0, len(names), 50):
+                records = [
+                    ann.record("profile", name.encode(), {"value": value}, next(tick))
+                    for name in names[start : start + 50]
+                ]
+                answer = await connection.call("record.put", {"records": records, "level": "all"})
+                assert {result["status"] for result in answer["results"]} == {"stored"}
+
+        names = [f"field-{number:03}" for number in range(300)]
+        for value in ("x" * 12_000, "y" * 12_000, "short"):
+            await write(names[:70], value)
+        found = await connection.call("account.get", {"account": ann.account})
+        assert found["profile"] == dict.fromkeys(names[:70], "short")
+        assert "profile_cut" not in found
+        await write(names[70:], "more")
+        found = await connection.call("account.get", {"account": ann.account})
+        assert list(found["profile"]) == names[:256] and found["profile_cut"] is True
 
 
 async def test_the_cluster_tells_how_it_is(town: list[Place], ann: Device) -> None:

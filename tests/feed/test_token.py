@@ -10,7 +10,7 @@ from folkmoot.protocol import codec
 from folkmoot.protocol.crdt import clock as clocks
 from folkmoot.protocol.errors import BAD_REQUEST, TOO_LARGE, WireError
 from folkmoot.protocol.key import cell_key, lane_of
-from folkmoot.protocol.limits import ITEM_BYTES, LANES, TOKEN_BYTES, TOKEN_PAIRS
+from folkmoot.protocol.limits import ITEM_BYTES, LANES, STAMP_AHEAD_US, TOKEN_BYTES, TOKEN_PAIRS
 from folkmoot.protocol.token import Token
 from hypothesis import given
 from hypothesis import strategies as st
@@ -164,6 +164,19 @@ def test_anything_else_is_a_bad_request(data: object) -> None:
     with pytest.raises(WireError) as caught:
         Token.decode(data)
     assert caught.value.kind is BAD_REQUEST
+
+
+def test_what_nobody_can_have_seen_yet_is_refused() -> None:
+    now_ms = 1_000_000
+    latest_us = now_ms * 1000 + 2 * STAMP_AHEAD_US
+
+    def seen(stamp: int) -> bytes:
+        return Token.of([(key(1), {account(1): stamp})]).encode()
+
+    assert Token.decode(seen(latest_us), now_ms) == Token.decode(seen(latest_us))
+    with pytest.raises(WireError, match="nobody can have written yet") as refused:
+        Token.decode(seen(latest_us + 1), now_ms)
+    assert refused.value.kind is BAD_REQUEST
 
 
 def test_a_huge_token_is_not_even_decoded() -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import trio
+from folkmoot.node.contracts import CellBatch, Joined, Profile, Put, Settle, Tally
+from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.feed.pages import PackedPage
 from folkmoot.protocol.key import lane_of
+from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
 
 T = TypeVar("T")
@@ -89,3 +93,41 @@ class ScriptedPeers:
     async def call(self, node_id: bytes, method: str, params: Mapping[str, Any], timeout_s: float) -> Any:
         self.calls.append((node_id, method))
         return await self._answers[node_id](method, params)
+
+
+class NoReplication:
+    """Joined cells are not passed on."""
+
+    def offer(self, node_id: bytes, batch: CellBatch, tally: Tally) -> list[CellBatch]:
+        raise AssertionError("a joined cell is not passed on")
+
+    async def offer_late(self, node_id: bytes, part: CellBatch, tally: Tally) -> None:
+        raise AssertionError("a joined cell is not passed on")
+
+
+class Unasked:
+    """This node's replica in a cluster in which it has no slot."""
+
+    async def put(self, puts: Sequence[Put], level: Level, region: str, settle: Settle) -> None:
+        raise AssertionError("this node has no slot")
+
+    async def join(self, batch: CellBatch) -> Joined:
+        raise NotImplementedError
+
+    async def recount(self, start: bytes, end: bytes) -> int:
+        raise NotImplementedError
+
+    async def join_all(self, batches: Sequence[CellBatch]) -> list[Joined | WireError]:
+        raise NotImplementedError
+
+    def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        raise NotImplementedError
+
+    def labels(self, key: bytes) -> list[bytes]:
+        raise NotImplementedError
+
+    def profile(self, account: bytes) -> Profile:
+        raise NotImplementedError
+
+    def page(self, place: bytes, before: bytes | None, limit: int) -> PackedPage:
+        raise NotImplementedError

@@ -9,43 +9,23 @@ import pytest
 import trio
 import trio.testing
 from folkmoot.node.actors.coordinator import Coordinator
-from folkmoot.node.contracts import CellBatch, Coverage, PeerUnreachable, Put, PutResult, Settle
+from folkmoot.node.contracts import (
+    Coverage,
+    PeerUnreachable,
+    Put,
+    PutResult,
+    Settle,
+)
 from folkmoot.node.routing import Router
 from folkmoot.protocol import errors
 from folkmoot.protocol.errors import ErrorKind, WireError
-from folkmoot.protocol.feed.pages import PackedPage
 from folkmoot.protocol.key import lane_of
 from folkmoot.protocol.ring.levels import Level
 
-from tests.node.doubles import Answer, Everybody, Lanes, ScriptedPeers
+from tests.node.doubles import Answer, Everybody, Lanes, ScriptedPeers, Unasked
 from tests.node.people import Author
 
 HERE, FIRST, SECOND = (bytes((number,)) * 16 for number in (1, 2, 3))
-
-
-class Unasked:
-    """This node's replica in a cluster in which it has no slot."""
-
-    async def put(self, puts: Sequence[Put], level: Level, region: str, settle: Settle) -> None:
-        raise AssertionError("this node has no slot")
-
-    async def join(self, batch: CellBatch) -> int:
-        raise NotImplementedError
-
-    async def join_all(self, batches: Sequence[CellBatch]) -> list[int | WireError]:
-        raise NotImplementedError
-
-    def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        raise NotImplementedError
-
-    def labels(self, key: bytes) -> list[bytes]:
-        raise NotImplementedError
-
-    def profile(self, account: bytes) -> list[bytes]:
-        raise NotImplementedError
-
-    def page(self, place: bytes, before: bytes | None, limit: int) -> PackedPage:
-        raise NotImplementedError
 
 
 class OwnReplica(Unasked):

@@ -13,7 +13,7 @@ import trio.testing
 from folkmoot.node.actors.peer_service import JOIN, PeerService
 from folkmoot.node.actors.replica import Replica
 from folkmoot.node.commits import ThreadCommits
-from folkmoot.node.contracts import CellBatch, Tally
+from folkmoot.node.contracts import CellBatch, Joined
 from folkmoot.node.rpc import TaskServer
 from folkmoot.node.system import SystemWallClock
 from folkmoot.protocol.client.link import Link
@@ -26,20 +26,10 @@ from folkmoot.storage.interface import Table
 from folkmoot.storage.lmdb_engine import LmdbEngine
 from folkmoot.storage.store import Owner, Store
 
-from tests.node.doubles import Everybody, InlineExecutor, Lanes
+from tests.node.doubles import Everybody, InlineExecutor, Lanes, NoReplication
 from tests.node.people import Author
 
 HERE, THERE = b"here" * 4, b"ther" * 4
-
-
-class NoReplication:
-    """Joined cells are not passed on."""
-
-    def offer(self, node_id: bytes, batch: CellBatch, tally: Tally) -> list[CellBatch]:
-        raise AssertionError("a joined cell is not passed on")
-
-    async def offer_late(self, node_id: bytes, part: CellBatch, tally: Tally) -> None:
-        raise AssertionError("a joined cell is not passed on")
 
 
 class Kept:
@@ -94,15 +84,15 @@ def batch(*records: Record, epoch: int = 1) -> CellBatch:
     )
 
 
-def names(answers: list[int | WireError]) -> list[int | str]:
-    return [answer.kind.name if isinstance(answer, WireError) else answer for answer in answers]
+def names(answers: list[Joined | WireError]) -> list[int | str]:
+    return [answer.kind.name if isinstance(answer, WireError) else answer.changed for answer in answers]
 
 
 async def test_what_came_together_is_one_commit(kept: Kept) -> None:
     posts = [Author(number).post() for number in range(1, 6)]
     before = kept.commit_count
     answers = await kept.replica.join_all([batch(*posts[:2]), batch(posts[2]), batch(*posts[2:])])
-    assert answers == [2, 1, 2], "the third message repeats what the second said"
+    assert names(answers) == [2, 1, 2], "the third message repeats what the second said"
     assert kept.commit_count - before == 1
     assert all(kept.cell(post) is not None for post in posts)
 
@@ -118,19 +108,21 @@ async def test_a_forged_or_misplaced_cell_spoils_its_own_message_only(kept: Kept
     assert kept.cell(other) is None, "of a message with a forged record nothing is kept"
 
 
-async def test_a_damaged_cell_fails_its_own_message_only(kept: Kept) -> None:
-    damaged, good = Author(1).post(), Author(2).post()
+async def test_where_a_damaged_cell_stands_nothing_is_kept_and_that_is_said(kept: Kept) -> None:
+    damaged, good, other = Author(1).post(), Author(2).post(), Author(3).post()
     await kept.replica.join(batch(damaged))
     kept.damage(damaged)
     edit = Author(1).post("other words", item=damaged.item)
-    assert names(await kept.replica.join_all([batch(edit), batch(good)])) == ["internal", 1]
-    assert kept.cell(good) is not None
+    answers = await kept.replica.join_all([batch(edit, good), batch(other)])
+    assert answers == [Joined(1, [damaged.key]), Joined(1, [])]
+    assert kept.cell(good) is not None and kept.cell(other) is not None
+    assert kept.commits.store.damage.keys == [damaged.key]
 
 
 async def test_a_held_cell_stands_under_its_held_key(kept: Kept) -> None:
     post = Author(1).post()
     held = CellBatch({lane_of(post.key): 1}, [held_key(post.key)], [Cell.of(post).encode()])
-    assert await kept.replica.join(held) == 1
+    assert (await kept.replica.join(held)).changed == 1
 
 
 Ask = Callable[[dict[str, Any]], Awaitable[Any]]
@@ -170,7 +162,7 @@ async def test_messages_of_one_read_share_a_commit(kept: Kept) -> None:
     async with asked_over_a_link(kept) as ask, trio.open_nursery() as nursery:
         for post in posts:
             nursery.start_soon(ask_for, ask, post)
-    assert answers == [{"changed": 1}] * len(posts)
+    assert answers == [{"changed": 1, "damaged": []}] * len(posts)
     assert kept.commit_count - before < len(posts) / 2
 
 
@@ -187,7 +179,7 @@ async def test_an_older_epoch_is_told_ours(kept: Kept) -> None:
 async def test_a_newer_epoch_is_caught_up_with(kept: Kept) -> None:
     post = Author(1).post()
     async with asked_over_a_link(kept) as ask:
-        assert await ask(batch(post, epoch=2).to_wire()) == {"changed": 1}
+        assert await ask(batch(post, epoch=2).to_wire()) == {"changed": 1, "damaged": []}
     assert kept.topology.refreshed == [THERE]
     assert kept.cell(post) is not None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import groupby
 
@@ -17,22 +17,25 @@ UNDER_WAY_MOST = 3
 
 
 class Carrier:
-    """Carries passes, each for as long as it is told to.
+    """Carries passes.
+
+    Args:
+        take: awaited by each pass, given its number.
 
     Attributes:
         begun: when each pass began, and what it carried.
     """
 
-    def __init__(self, takes_s: Callable[[int], float]) -> None:
+    def __init__(self, take: Callable[[int], Awaitable[None]]) -> None:
         self.begun: list[tuple[float, list[int]]] = []
         self.under_way = self.peak = 0
-        self._takes_s = takes_s
+        self._take = take
 
     async def carry(self, items: list[int]) -> None:
         self.begun.append((trio.current_time(), items))
         self.under_way += 1
         self.peak = max(self.peak, self.under_way)
-        await trio.sleep(self._takes_s(len(self.begun)))
+        await self._take(len(self.begun))
         self.under_way -= 1
 
 
@@ -82,7 +85,10 @@ async def test_when_things_are_carried(
     begun: list[tuple[float, list[int]]],
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    carrier = Carrier(lambda number: takes_s)
+    async def take(number: int) -> None:
+        await trio.sleep(takes_s)
+
+    carrier = Carrier(take)
     start_s = trio.current_time()
     async with running(carrier) as passes:
         for at_s, items in groupby(submitted, lambda each: each[0]):
@@ -94,7 +100,10 @@ async def test_when_things_are_carried(
 
 
 async def test_only_so_many_are_under_way(autojump_clock: trio.testing.MockClock) -> None:
-    carrier = Carrier(lambda number: 5.0)
+    async def take(number: int) -> None:
+        await trio.sleep(5.0)
+
+    carrier = Carrier(take)
     async with running(carrier) as passes:
         for _ in range(2 * UNDER_WAY_MOST):
             passes.submit(MOST)
@@ -109,7 +118,11 @@ async def test_a_later_pass_that_ends_first_is_the_one_waited_for(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     """The first pass hangs; those after it are quick, and what comes is held up by them alone."""
-    carrier = Carrier(lambda number: 9.0 if number == 1 else 0.1)
+
+    async def take(number: int) -> None:
+        await trio.sleep(9.0 if number == 1 else 0.1)
+
+    carrier = Carrier(take)
     start_s = trio.current_time()
     async with running(carrier) as passes:
         for item, at_s in ((1, 0.0), (2, 0.1), (3, 0.75), (4, 0.76)):

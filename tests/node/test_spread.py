@@ -29,10 +29,12 @@ class Streams:
     Attributes:
         offered: what was offered, by node.
         full: nodes whose window has no room at first.
+        room: awaited before what found no room is taken after all.
     """
 
     offered: dict[bytes, list[tuple[CellBatch, Tally]]] = field(default_factory=dict)
     full: set[bytes] = field(default_factory=set)
+    room: trio.Event = field(default_factory=trio.Event)
 
     def offer(self, node_id: bytes, batch: CellBatch, tally: Tally) -> list[CellBatch]:
         tally.expect(node_id)
@@ -42,7 +44,7 @@ class Streams:
         return []
 
     async def offer_late(self, node_id: bytes, part: CellBatch, tally: Tally) -> None:
-        await trio.sleep(0.25)
+        await self.room.wait()
         self.offered.setdefault(node_id, []).append((part, tally))
 
     def answer(self, node_id: bytes, *, acknowledged: bool = True) -> None:
@@ -127,12 +129,13 @@ async def test_a_refusal_is_no_acknowledgement() -> None:
         assert await town.told() == {0: "stored"}
 
 
-async def test_what_found_no_room_is_offered_late(autojump_clock: trio.testing.MockClock) -> None:
+async def test_what_found_no_room_is_offered_late() -> None:
     town = Town("quorum", owner(1, HERE, NEAR))
     town.streams.full.add(NEAR)
     async with town.carried():
         assert NEAR not in town.streams.offered
-        await trio.sleep(0.3)
+        town.streams.room.set()
+        await trio.testing.wait_all_tasks_blocked()
         town.streams.answer(NEAR)
         assert await town.told() == {0: "stored"}
 

@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 
+import pytest
 import trio
 import trio._core._run as trio_run
 from folkmoot.node.simulation.determinism import run_repeatably
 from folkmoot.node.simulation.faults import FAULTS
 from folkmoot.node.simulation.run import Plan, simulate
+from folkmoot.node.simulation.world import World
 
 TASKS = 12
 ROUNDS = 6
@@ -77,3 +79,15 @@ def test_one_seed_one_trace_under_any_hash_seed() -> None:
     ]
     assert [here.trace, here.trace] == elsewhere
     assert here.trace != simulate(Plan(6, nodes=3, minutes=0.4, faults=FAULTS, pause_s=0.7)).trace
+
+
+def test_a_run_that_fails_ends() -> None:
+    """With what it failed of, and not in a wait for disks that nobody serves any more."""
+
+    async def main() -> None:
+        async with World.running("1", 2) as world:
+            await world.wait_serving(world.nodes, 60.0)
+            raise LookupError("planted")
+
+    with pytest.RaisesGroup(LookupError, flatten_subgroups=True):
+        run_repeatably(main, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from folkmoot.node.simulation.trace import Trace
 from folkmoot.node.simulation.witness import Witness
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BUSY, WireError
-from folkmoot.storage.errors import StoreClosed
+from folkmoot.storage.errors import DiskFull, StoreClosed
 from folkmoot.storage.store import Owner
 from folkmoot.storage.transaction import Admission, WriteTransaction
 
@@ -129,3 +130,63 @@ async def test_the_queue_is_bounded(autojump_clock: trio.testing.MockClock) -> N
                 nursery.start_soon(write)
         assert refused >= 50
         assert one.disk.peak_waiting == limits.STORE_QUEUE_JOBS
+
+
+async def outcomes(commits: SimulatedCommits, count: int, *, urgent: bool = False) -> Counter[str]:
+    """How so many writes end, each of which would leave a name behind."""
+    ended: Counter[str] = Counter()
+
+    async def write(number: int) -> None:
+        try:
+            await commits.run(
+                lambda transaction: transaction.meta_put(str(number), b"kept"),
+                Admission.CLIENT_PUT,
+                urgent=urgent,
+            )
+        except WireError as error:
+            ended[error.kind.name] += 1
+        except DiskFull:
+            ended["full"] += 1
+        else:
+            ended["kept"] += 1
+
+    async with trio.open_nursery() as nursery:
+        for number in range(count):
+            nursery.start_soon(write, number)
+    return ended
+
+
+async def test_a_disk_that_refuses_a_share_keeps_nothing_of_it(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with bench() as one:
+        commits = one.open()
+        one.disk.refused_share = 0.5
+        ended = await outcomes(commits, 400)
+        assert 150 < ended["busy"] + ended["full"] < 250
+        assert ended["busy"] > ended["full"] > 20
+        kept = [number for number in range(400) if commits.store.meta_get(str(number)) == b"kept"]
+        assert len(kept) == ended["kept"] == 400 - ended["busy"] - ended["full"]
+
+
+async def test_only_while_it_refuses_and_nothing_urgent(autojump_clock: trio.testing.MockClock) -> None:
+    async with bench() as one:
+        commits = one.open()
+        assert await outcomes(commits, 50) == {"kept": 50}
+        one.disk.refused_share = 1.0
+        assert (await outcomes(commits, 50))["kept"] == 0
+        assert await outcomes(commits, 50, urgent=True) == {"kept": 50}
+        one.disk.refused_share = 0.0
+        assert await outcomes(commits, 50) == {"kept": 50}
+
+
+async def test_a_job_without_room_spoils_no_other_of_its_group(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Refused jobs are tried like any other, and what shares their group is kept."""
+    async with bench() as one:
+        commits = one.open()
+        one.disk.refused_share = 0.9
+        ended = await outcomes(commits, 300)
+        assert ended["kept"] > 10 and ended["full"] > 50
+        assert one.disk.trace.counts["commit"] < ended["kept"], "they did share groups"

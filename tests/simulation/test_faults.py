@@ -5,15 +5,21 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+import trio
+from folkmoot.node.simulation.determinism import run_repeatably
 from folkmoot.node.simulation.faults import (
     DOWN_FAULTS,
     FAULTS,
+    REFUSED_SHARE,
     Episode,
+    FaultInjector,
     UnknownFault,
     conditions_of,
     parse_faults,
     schedule,
 )
+from folkmoot.node.simulation.run import Plan, simulate
+from folkmoot.node.simulation.world import World
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,6 +79,53 @@ def test_the_end_of_one_fault_does_not_heal_another() -> None:
     assert conditions_of([cut, lossy]).cut and conditions_of([cut]).cut
     assert conditions_of([lossy]).loss > 0 and not conditions_of([lossy]).cut
     assert conditions_of([]) == conditions_of(())
+
+
+@pytest.mark.parametrize("fault", ["busy", "refused"])
+def test_a_node_refuses_as_much_as_the_worst_that_is_under_way(fault: str) -> None:
+    """Two overlap on one node, a third is another node's; then nothing is refused any more."""
+    episodes = [
+        Episode(fault, 10, 40, node=0, strength=0.5),
+        Episode(fault, 20, 30, node=0, strength=1.0),
+        Episode(fault, 15, 35, node=1, strength=0.2),
+        Episode("disk", 25, 26, node=0, strength=0.7),
+    ]
+    told: list[list[float]] = []
+
+    async def look(world: World) -> None:
+        for at_s in (5, 12, 22, 28, 33, 38, 45):
+            await trio.sleep_until(at_s)
+            disks = [node.disk.refused_share for node in world.nodes]
+            dials = [world.network.refused_shares.get(node.host, 0.0) for node in world.nodes]
+            refused, other = (disks, dials) if fault == "busy" else (dials, disks)
+            told.append([share / REFUSED_SHARE for share in refused])
+            assert other == [0.0, 0.0]
+
+    async def main() -> None:
+        async with World.running("1", 2) as world, trio.open_nursery() as nursery:
+            nursery.start_soon(FaultInjector(world, episodes).run)
+            await look(world)
+
+    run_repeatably(main, 1)
+    expected = [[0, 0], [0.5, 0], [1.0, 0.2], [1.0, 0.2], [0.5, 0.2], [0.5, 0], [0, 0]]
+    assert told == [pytest.approx(shares) for shares in expected]
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcomes"),
+    [
+        ("busy", {"old cells unanswered"}),
+        ("refused", {"record.put unanswered: TransportError", "record.put unanswered: ConnectionRefused"}),
+    ],
+)
+def test_clients_feel_what_nodes_refuse(fault: str, outcomes: set[str]) -> None:
+    """And only then; every promise is kept all the same."""
+    calm, broken = (
+        simulate(Plan(3, nodes=3, minutes=0.6, faults=faults, people=5, pause_s=0.6, fault_gap_s=2.5))
+        for faults in ((), (fault,))
+    )
+    assert outcomes <= set(broken.outcomes) and not outcomes & set(calm.outcomes)
+    assert calm.ok and broken.ok
 
 
 @pytest.mark.parametrize(

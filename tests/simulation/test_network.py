@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from random import Random
@@ -241,6 +242,53 @@ async def test_a_dead_boot_has_no_effect_and_leaves_the_next_one_its_ports(
         with pytest.raises(TransportError):
             await dead.dial_peer(again.address, None)
         await two.alice.dial_peer(again.address, BOB_ID)
+
+
+async def dials(
+    two: Pair, source: HostNetwork, address: Address, count: int = 200
+) -> Counter[type[Exception]]:
+    """What so many dials fail with."""
+    failed: Counter[type[Exception]] = Counter()
+    for _ in range(count):
+        try:
+            stream, _ = await source.dial_peer(address, None)
+        except TransportError as error:
+            failed[type(error)] += 1
+        else:
+            stream.close()
+    return failed
+
+
+@pytest.mark.parametrize("refusing", [ALICE, BOB])
+async def test_a_share_of_the_dials_from_and_to_a_host_fails(
+    autojump_clock: trio.testing.MockClock, refusing: str
+) -> None:
+    async with pair() as two:
+        address = (await two.listen()).address
+        assert await dials(two, two.alice, address) == {}
+        two.network.refused_shares[refusing] = 0.5
+        failed = await dials(two, two.alice, address)
+        assert set(failed) == {TransportError, ConnectionRefused}
+        assert 70 < failed.total() < 130 and min(failed.values()) > 20
+        two.network.refused_shares[refusing] = 0.0
+        assert await dials(two, two.alice, address) == {}
+
+
+async def test_refused_dials_harm_nobody_else(autojump_clock: trio.testing.MockClock) -> None:
+    """Other hosts dial each other, what is open stays open, and datagrams arrive."""
+    async with pair() as two:
+        ours, theirs = await two.connect()
+        port = await two.bob.open_datagrams(Address(BOB, 7002))
+        carol = two.network.boot("127.0.1.3", b"c" * 16)
+        listener = await carol.listen_peers(Address(carol.host, 0))
+        two.nursery.start_soon(listener.serve, two._keep)
+        two.network.refused_shares[ALICE] = 1.0
+        assert (await dials(two, two.alice, listener.address, 20)).total() == 20
+        assert (await dials(two, two.bob, listener.address, 20)).total() == 0
+        await ours.send_all(b"still here")
+        assert await receive_exactly(theirs, 10) == b"still here"
+        await (await two.alice.open_datagrams(Address(ALICE, 7002))).send(b"and here", port.address, BOB_ID)
+        assert (await port.receive())[0] == b"and here"
 
 
 async def arrivals(conditions: Conditions, count: int = 400) -> list[int]:

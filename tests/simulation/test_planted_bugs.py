@@ -9,8 +9,10 @@ import trio
 from folkmoot.node.actors import reader
 from folkmoot.node.actors.feed_reader import FeedReader
 from folkmoot.node.actors.gatekeeper import Gatekeeper
-from folkmoot.node.actors.hinter import Hinter
+from folkmoot.node.actors.hinter import Hinter, _Pace
 from folkmoot.node.actors.repairer import Repairer
+from folkmoot.node.actors.replicator import Replicator
+from folkmoot.node.contracts import CellBatch, Tally
 from folkmoot.node.simulation.disk import SimulatedDisk
 from folkmoot.node.simulation.faults import FAULTS
 from folkmoot.node.simulation.run import Plan, Report, simulate
@@ -150,3 +152,34 @@ def test_errors_an_actor_that_fails_and_is_started_again(monkeypatch: Plant) -> 
 
     monkeypatch.setattr(Gatekeeper, "run", fail)
     assert "gatekeeper failed" in complaints_of(first_broken("errors", busy), "errors")
+
+
+def test_errors_a_hinter_that_a_busy_store_ends(monkeypatch: Plant) -> None:
+    async def deliver_to(self: Hinter, node_id: bytes) -> int:
+        return await self._deliver_some(node_id, _Pace())
+
+    monkeypatch.setattr(Hinter, "_deliver_to", deliver_to)
+    report = first_broken("errors", lambda seed: busy(seed, ("busy",)))
+    assert "hinter failed" in complaints_of(report, "errors")
+
+
+def test_errors_a_repairer_that_an_unreachable_peer_ends(monkeypatch: Plant) -> None:
+    async def repair_with(self: Repairer, node_id: bytes) -> None:
+        await self.repair(node_id)
+
+    monkeypatch.setattr(Repairer, "_repair_with", repair_with)
+    report = first_broken("errors", lambda seed: busy(seed, ("refused", "crash")))
+    assert "repairer failed" in complaints_of(report, "errors")
+
+
+def test_errors_a_node_that_ends_when_hints_cannot_be_left(monkeypatch: Plant) -> None:
+    """What is not supervised takes the node with it: that it is gone is said, too."""
+
+    async def give_up(self: Replicator, node_id: bytes, parts: Sequence[tuple[CellBatch, Tally]]) -> None:
+        await self._leave_hints(node_id, [key for part, _ in parts for key in part.keys])
+        for _, tally in parts:
+            tally.settle(node_id, acknowledged=False)
+
+    monkeypatch.setattr(Replicator, "_give_up", give_up)
+    report = first_broken("errors", lambda seed: busy(seed, ("busy",)))
+    assert "ended: " in complaints_of(report, "errors")

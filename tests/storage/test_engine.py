@@ -79,6 +79,8 @@ def test_last_is_the_beginning_of_a_scan_backwards(
         backwards = list(transaction.scan(Table.CELLS, start, stop, reverse=True))
         assert transaction.last(Table.CELLS, start, stop, limit) == backwards[:limit]
         assert transaction.last(Table.LOG, start, stop, limit) == []
+        assert transaction.holds(Table.CELLS, start, stop) is bool(backwards)
+        assert not transaction.holds(Table.LOG, start, stop)
 
 
 def test_scan_of_an_empty_table(engine: Engine) -> None:

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from tests.storage.making import (
     NOW_US,
+    cells_of,
     deletion,
     label,
     open_store,
@@ -104,6 +105,43 @@ def test_deleted_posts_are_passed_over(store: Store) -> None:
     put(store, *(deletion(ANN, number) for number in (0, 2, 5)))
     assert page(store).items == [post_item(number) for number in (4, 3, 1)]
     assert page(store, limit=3).resume == post_item(1)
+
+
+@given(
+    st.lists(st.sampled_from(["plain", "edited", "deleted"]), max_size=90),
+    st.integers(1, 60),
+    st.one_of(st.integers(100, 9_000), st.just(ROOM)),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_page_is_what_reading_one_by_one_would_show(kinds: list[str], limit: int, room: int) -> None:
+    """However many rows are read and cut at once."""
+    store = open_store(MemoryEngine(cap_bytes=10**8))
+    for number, kind in enumerate(kinds):
+        put(store, post(ANN, number))
+        if kind != "plain":
+            put(store, post(ANN, number, "x" * 99, stamp=2) if kind == "edited" else deletion(ANN, number))
+    waiting = [
+        (cell.winner.item, frame(cell.winner), cell.deleted)
+        for _, cell in sorted((key, Cell.decode(data)) for key, data in cells_of(store).items())
+    ]
+    before = None
+    while True:
+        shown: list[bytes] = []
+        last = None
+        while waiting and len(shown) < limit:
+            item, data, deleted = waiting[-1]
+            if not deleted:
+                if shown and sum(map(len, shown)) + len(data) > room:
+                    break
+                shown.append(data)
+            last = item
+            waiting.pop()
+        found = page(store, before, limit=limit, room=room)
+        assert found.frames == shown
+        assert found.resume == (last if waiting else None)
+        if not waiting:
+            break
+        before = last
 
 
 def test_a_scan_of_many_markers_ends_early_and_goes_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from zlib import crc32
 
 import pytest
 from folkmoot.protocol.crdt.cell import Cell
@@ -43,7 +42,7 @@ def replace_cell(transaction: Transaction, key: bytes, cell: bytes) -> None:
     row = transaction.get(Table.CELLS, key) or b""
     before = rows.row_cell(key, row)
     body = row[: rows.ROW_HEAD_BYTES] + cell
-    transaction.put(Table.CELLS, key, body + crc32(key + body).to_bytes(rows.CRC_BYTES, "little"))
+    transaction.put(Table.CELLS, key, rows.seal(key, body))
     block = rows.block_key(block_of(key))
     cells, total = rows.row_block(block, transaction.get(Table.BLOCKS, block) or b"")
     change = [int.from_bytes(leaf_hash(key, data), "big") for data in (cell, before)]
@@ -78,12 +77,12 @@ def test_bytes_that_are_no_cell_of_this_key(filled: Store, engine: Engine, cell:
     assert found == [("cells", POST.key.hex())]
 
 
-@pytest.mark.parametrize("shown", [0, 5])
+@pytest.mark.parametrize("shown", [5, 0x8000, 0x8005])
 def test_a_row_that_shows_something_else(filled: Store, engine: Engine, shown: int) -> None:
     def act(transaction: Transaction) -> None:
         row = transaction.get(Table.CELLS, POST.key) or b""
         body = row[: rows.SEQUENCE_BYTES] + shown.to_bytes(2, "big") + row[rows.ROW_HEAD_BYTES : -4]
-        transaction.put(Table.CELLS, POST.key, body + crc32(POST.key + body).to_bytes(4, "little"))
+        transaction.put(Table.CELLS, POST.key, rows.seal(POST.key, body))
 
     assert damage(engine, act) == [("cells", POST.key.hex())]
 

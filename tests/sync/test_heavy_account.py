@@ -182,7 +182,9 @@ def test_a_part_says_what_is_there_after_every_kind_of_change() -> None:
     for start, stop in ((3_000, 3_001), (3_001, 9_000), (9_000, 9_000), (11_000, 12_000), (9_000, 11_000)):
         join(store, {key: CELLS[key] for key in KEYS[start:stop]})
         for low, high in ((KEYS[10], KEYS[2_999]), (KEYS[2_000], END), (START, KEYS[10_500])):
-            read = Fingerprint.of(leaf for _, leaf in store_view.leaves(store.engine, low, high))
+            read = Fingerprint.of(
+                leaf for _, leaf in store_view.leaves(store.engine, low, high, store.damage.note)
+            )
             assert store.view.fingerprint(low, high) == read
 
 
@@ -210,7 +212,7 @@ def test_what_is_written_while_a_block_is_read_is_known_to_the_next_question(
 
 def test_after_more_changes_than_it_has_cells_a_block_is_read_anew(hashes: Hashes) -> None:
     store = store_of(dict(list(CELLS.items())[:2_000]))
-    heavy = store_view.HeavyBlocks(store.engine)
+    heavy = store_view.HeavyBlocks(store.engine, store.damage.note)
     assert hashes.of(lambda: heavy.runs(BLOCK)) == 2_000
     neighbour = block_start(BLOCK ^ 1)
     join(store, {neighbour + key[2:]: CELLS[key] for key in KEYS[:1_000]})
@@ -226,7 +228,7 @@ def test_the_runs_kept_are_bounded_and_those_asked_about_last_stay(
     monkeypatch.setattr(store_view, "STORE_RUNS_KEPT", 2 * (1_500 // limits.SYNC_RUN_LEAVES))
     blocks = [BLOCK ^ number for number in range(3)]
     store = store_of({block_start(at) + key[2:]: CELLS[key] for at in blocks for key in KEYS[:1_500]})
-    heavy = store_view.HeavyBlocks(store.engine)
+    heavy = store_view.HeavyBlocks(store.engine, store.damage.note)
     asked = [*blocks[:2], blocks[0], blocks[2], *blocks[:2]]
     assert [hashes.of(partial(heavy.runs, at)) for at in asked] == [1_500, 1_500, 0, 1_500, 0, 1_500]
 
@@ -235,12 +237,13 @@ def test_the_runs_of_one_block_are_kept_however_many_they_are(
     hashes: Hashes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store_view, "STORE_RUNS_KEPT", 1)
-    heavy = store_view.HeavyBlocks(store_of(CELLS).engine)
+    store = store_of(CELLS)
+    heavy = store_view.HeavyBlocks(store.engine, store.damage.note)
     assert [hashes.of(lambda: heavy.runs(BLOCK)) for _ in range(2)] == [POSTS, 0]
 
 
 def test_light_blocks_have_no_runs() -> None:
     store = store_of({key: CELLS[key] for key in KEYS[: limits.STORE_BLOCK_PLAIN_CELLS]})
-    assert store_view.HeavyBlocks(store.engine).runs(BLOCK) is None
+    assert store_view.HeavyBlocks(store.engine, store.damage.note).runs(BLOCK) is None
     join(store, {key: CELLS[key] for key in KEYS[: limits.STORE_BLOCK_PLAIN_CELLS + 1]})
-    assert store_view.HeavyBlocks(store.engine).runs(BLOCK) is not None
+    assert store_view.HeavyBlocks(store.engine, store.damage.note).runs(BLOCK) is not None

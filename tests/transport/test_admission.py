@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from folkmoot.node.transport.admission import Admission, Visit
+from folkmoot.node.transport.admission import Admission, Visit, origin_of
 from folkmoot.node.transport.errors import TooManyConnections
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -116,3 +116,19 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 TestAnyOrder = AnyOrder.TestCase
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8::7", "2001:db8::/64"),
+        ("2001:db8:0:0:ffff::7", "2001:db8::/64"),
+        ("2001:db8:0:1::7", "2001:db8:0:1::/64"),
+        ("::1", "::1"),
+        ("a-simulated-host", "a-simulated-host"),
+    ],
+)
+def test_a_network_of_addresses_is_one_origin(host: str, origin: str) -> None:
+    """Connections and quotas are counted by it: who owns the network owns every address in it."""
+    assert origin_of(host) == origin

@@ -1,0 +1,29 @@
+"""What the writer remembers of the last commit, so that no row is read to write the next."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from folkmoot.storage.blocks import BlockSums
+from folkmoot.storage.interface import Table, Transaction
+from folkmoot.storage.rows import unseal
+
+SEQUENCE: Final = b"sequence"
+
+
+class Heads:
+    """See the module.
+
+    Attributes:
+        blocks: the block aggregates.
+        sequence: the greatest change sequence given out.
+        hints_dropped: hints that were not kept, since the store was opened.
+    """
+
+    __slots__ = ("blocks", "hints_dropped", "sequence")
+
+    def __init__(self, transaction: Transaction) -> None:
+        self.blocks = BlockSums(transaction)
+        row = transaction.get(Table.META, SEQUENCE)
+        self.sequence = 0 if row is None else int.from_bytes(unseal(Table.META, SEQUENCE, row), "big")
+        self.hints_dropped = 0
