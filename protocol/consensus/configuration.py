@@ -111,9 +111,7 @@ class Configuration(Struct, frozen=True):
 
     def is_quorum(self, seats: AbstractSet[bytes]) -> bool:
         """Whether these seats (by id) can decide."""
-        return all(
-            sum(seat.id in seats for seat in group) >= majority(len(group)) for group in self._groups
-        )
+        return all(sum(seat.id in seats for seat in group) >= majority(len(group)) for group in self._groups)
 
     def can_do_without(self, seats: Iterable[bytes]) -> bool:
         """Whether a quorum is left without these seats (by id)."""

@@ -1,9 +1,9 @@
 """What a register holds, and the changes that can be made to it.
 
-A value carries the ids of the requests that made it and the ones before it. So whoever does not know what became
-of a change can ask again with the same id: what was done is not done twice, and what was overwritten since is
-still known to have been done. Registers are not deleted: one that has served its time gets a *terminal* value,
-which nothing can follow.
+A value carries the ids of the requests that made it and the ones before it. So whoever does not know what
+became of a change can ask again with the same id: what was done is not done twice, and what was overwritten
+since is still known to have been done. Registers are not deleted: one that has served its time gets a
+*terminal* value, which nothing can follow.
 """
 
 from __future__ import annotations
@@ -66,9 +66,7 @@ def keep(value: Value | None) -> Value | None:
     return value
 
 
-def compare_and_set(
-    version: int | None, body: bytes, request: bytes, *, terminal: bool = False
-) -> Change:
+def compare_and_set(version: int | None, body: bytes, request: bytes, *, terminal: bool = False) -> Change:
     """The change to `body`, if the register is at `version`.
 
     Args:
