@@ -136,17 +136,15 @@ class World:
         seed: decides everything.
         seats: how many.
         proposers: how many.
-        restarts: in how many of all steps a proposer starts again.
     """
 
-    def __init__(self, seed: int, seats: int = 3, proposers: int = 3, restarts: float = 0.01) -> None:
+    def __init__(self, seed: int, seats: int = 3, proposers: int = 3) -> None:
         self.random = Random(seed)
         self.seats = [SeatOnDisk(seat(number)) for number in range(1, seats + 1)]
         configuration = Configuration(1, [each.seat for each in self.seats])
         self.proposers = [Proposer(number, configuration, self.random) for number in range(proposers)]
         self.travelling: list[Callable[[], None]] = []
         self.history: dict[str, list[Operation]] = {register: [] for register in REGISTERS}
-        self.restarts = restarts
         self.now = 0
 
     def run(self, steps: int) -> None:
@@ -158,9 +156,9 @@ class World:
     def step(self) -> None:
         """One thing happens."""
         choice = self.random.random()
-        if choice < 0.8 - self.restarts and self.travelling:
+        if choice < 0.79 and self.travelling:
             self.travel()
-        elif choice < 0.99 - self.restarts:
+        elif choice < 0.98:
             self.prompt(self.random.choice(self.proposers))
         elif choice < 0.99:
             proposer = self.random.choice(self.proposers)
