@@ -45,6 +45,16 @@ class Target:
 def target_options(command: Command) -> Command:
     """Give a command `--node`, `--ca`, `--tls`, `--cluster` and `--config`, and pass it a `target`."""
 
+    @functools.wraps(command)
+    def found(*args: Any, find_target: Callable[[], Target], **options: Any) -> Any:
+        return command(*args, target=find_target(), **options)
+
+    return lazy_target_options(found)  # type: ignore[return-value]  # the same command with its `target` filled in
+
+
+def lazy_target_options(command: Command) -> Command:
+    """`target_options` for a command that may need no cluster: it is passed `find_target`, to be called."""
+
     @click.option(
         "--node", "nodes", multiple=True, envvar="FOLKMOOT_NODE", metavar="HOST:PORT", help="A clients' port."
     )
@@ -72,17 +82,16 @@ def target_options(command: Command) -> Command:
         config_file: Path | None,
         **options: Any,
     ) -> Any:
-        if nodes:
-            target = _given(nodes, ca, tls)
-        elif cluster is not None:
-            target = local_target(cluster)
-        elif config_file is not None:
-            target = _configured(config_file)
-        else:
-            target = _only_local()
-        return command(*args, target=target, **options)
+        def find_target() -> Target:
+            if nodes:
+                return _given(nodes, ca, tls)
+            if cluster is not None:
+                return local_target(cluster)
+            return _only_local() if config_file is None else _configured(config_file)
 
-    return wrapped  # type: ignore[return-value]  # the same command with its `target` filled in
+        return command(*args, find_target=find_target, **options)
+
+    return wrapped  # type: ignore[return-value]  # the same command with its `find_target` filled in
 
 
 def _given(nodes: tuple[str, ...], ca: Path | None, tls: str) -> Target:

@@ -137,6 +137,13 @@ HINTS_PER_NODE: Final = 100_000
 HINT_AGE_S: Final = 3 * 3600.0
 REPAIR_INTERVAL_S: Final = 30.0
 
+# Registers.
+SEAT_ID_BYTES: Final = 16
+REQUEST_ID_BYTES: Final = 16
+REGISTER_NAME_BYTES: Final = 128
+REGISTER_BYTES: Final = 256 * KIB
+REGISTER_REQUESTS: Final = 16  # ids of requests that a value remembers
+
 # Storage.
 STORE_KEY_BYTES: Final = 511
 STORE_QUEUE_JOBS: Final = 4_096

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from folkmoot.cli.connection import Target, target_options
+from folkmoot.cli.connection import Target, lazy_target_options
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import FAILED, OK
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         "folkmoot check --cluster local",
         "folkmoot check --cluster local --journal mine.journal --deadline 120 --json",
         "folkmoot check --node 10.0.0.7:7400 --ca ca.crt --operator operator.key",
+        "folkmoot check --linearizability histories/",
     )
 )
 @click.option(
@@ -44,10 +46,21 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="An operator's key file. [default: a local cluster's own]",
 )
-@target_options
+@click.option(
+    "--linearizability",
+    "histories",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Judge the histories of operations in this folder instead; no cluster is asked.",
+)
+@lazy_target_options
 @json_option
 def command(
-    journals: tuple[Path, ...], deadline: float, operator: Path | None, target: Target, output: Output
+    journals: tuple[Path, ...],
+    deadline: float,
+    operator: Path | None,
+    histories: Path | None,
+    find_target: Callable[[], Target],
+    output: Output,
 ) -> int:
     """Compare what a cluster acknowledged with what it has.
 
@@ -56,11 +69,25 @@ def command(
     back, no two replicas may differ, and nothing may be there twice.
 
     Exit code 0 says that everything was compared and found kept. What could not be compared is a failure.
+
+    With --linearizability, each history in a folder is judged by itself: is there an order of its operations,
+    within their times, in which a single copy would have answered so? Exit code 0 says that all are as
+    expected.csv or their names (-ok, -bad) say, or linearizable where nothing is said.
     """
+    if histories is not None:
+        return _judge(histories, output)
     import trio
 
-    result = trio.run(partial(_check, journals, deadline, operator, target, output))
+    result = trio.run(partial(_check, journals, deadline, operator, find_target(), output))
     output.result(result.summary(), _text(result))
+    return OK if result.passed else FAILED
+
+
+def _judge(folder: Path, output: Output) -> int:
+    from folkmoot.cli.checking.linearizability import judge_folder
+
+    result = judge_folder(folder)
+    output.result(result.summary(), result.text())
     return OK if result.passed else FAILED
 
 

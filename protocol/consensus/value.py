@@ -1,0 +1,94 @@
+"""What a register holds, and the changes that can be made to it.
+
+A value carries the ids of the requests that made it and the ones before it. So whoever does not know what
+became of a change can ask again with the same id: what was done is not done twice, and what was overwritten
+since is still known to have been done. Registers are not deleted: one that has served its time gets a
+*terminal* value, which nothing can follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import msgspec
+from folkmoot.protocol import codec, limits
+from folkmoot.protocol.errors import CONFLICT, WireError
+from msgspec import Meta, Struct
+
+RequestId = Annotated[bytes, Meta(min_length=limits.REQUEST_ID_BYTES, max_length=limits.REQUEST_ID_BYTES)]
+
+
+class Value(Struct, frozen=True):
+    """One version of a register.
+
+    Args:
+        version: from 1; each change adds one.
+        body: what the register is for, up to `limits.REGISTER_BYTES`.
+        requests: ids of the requests that made this version and those before it, newest first.
+        terminal: whether this is the last version.
+    """
+
+    version: Annotated[int, Meta(ge=1, le=limits.EPOCH_MAX)]
+    body: Annotated[bytes, Meta(max_length=limits.REGISTER_BYTES)]
+    requests: Annotated[list[RequestId], Meta(min_length=1, max_length=limits.REGISTER_REQUESTS)]
+    terminal: bool = False
+
+    @classmethod
+    def from_wire(cls, value: Any) -> Value:
+        """Check and take what a peer or the store gave.
+
+        Raises:
+            WireError: `bad_request`.
+        """
+        return codec.shaped(value, Value, "the value of a register")
+
+    def to_wire(self) -> dict[str, Any]:
+        """As a map for messages and the store."""
+        plain: dict[str, Any] = msgspec.to_builtins(self, builtin_types=(bytes,))
+        return plain
+
+    def made_by(self, request: bytes) -> bool:
+        """Whether a request is known to have been carried out."""
+        return request in self.requests
+
+
+Change = Callable[[Value | None], Value | None]
+"""Makes the next value from the present one (None before the first); what equals it changes nothing.
+
+Raises:
+    WireError: `conflict`, when the present value is not one this change may be made to.
+"""
+
+
+def keep(value: Value | None) -> Value | None:
+    """The change that changes nothing: a read, or a rewrite under another configuration."""
+    return value
+
+
+def compare_and_set(version: int | None, body: bytes, request: bytes, *, terminal: bool = False) -> Change:
+    """The change to `body`, if the register is at `version`.
+
+    Args:
+        version: what the change was made for; 0 for a register without a value, None for any.
+        body: the new body.
+        request: names this change (16 bytes); made again under the same id it is made once.
+        terminal: whether nothing may follow.
+    """
+
+    def change(value: Value | None) -> Value:
+        if value is not None and value.made_by(request):
+            return value
+        found = 0 if value is None else value.version
+        if value is not None and value.terminal:
+            raise WireError(CONFLICT, f"the register ended with version {found}", details={"version": found})
+        if version is not None and version != found:
+            raise WireError(
+                CONFLICT,
+                f"the register is at version {found}, and the change was made for {version}",
+                details={"version": found},
+            )
+        requests = [request, *(() if value is None else value.requests)]
+        return Value(found + 1, body, requests[: limits.REGISTER_REQUESTS], terminal)
+
+    return change

@@ -1,0 +1,129 @@
+"""Histories on disk: the three forms, what is wrong with a bad one, and real ones with known verdicts."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from folkmoot.cli.checking.histories import BadHistory, find_histories
+from folkmoot.cli.checking.linearizability import judge_folder
+from folkmoot.cli.exit_codes import FAILED, OK
+from folkmoot.cli.main import run
+
+LOG = """\
+INFO  jepsen.core - everything is set up
+INFO  jepsen.util - 0	:invoke	:write	1
+INFO  jepsen.util - 1	:invoke	:read	nil
+INFO  jepsen.util - 0	:ok	:write	1
+INFO  jepsen.util - 1	:fail	:read	:timed-out
+INFO  jepsen.util - 0	:invoke	:cas	[1 2]
+INFO  jepsen.util - 1	:invoke	:cas	[1 3]
+INFO  jepsen.util - 0	:info	:cas	:timed-out
+INFO  jepsen.util - 1	:fail	:cas	[1 3]
+INFO  jepsen.util - 0	:invoke	:read	nil
+INFO  jepsen.util - 0	:ok	:read	2
+"""
+MAPS = """\
+{:process 0, :type :invoke, :f :append, :key "a", :value "x \\"y\\""}
+{:process 1, :type :invoke, :f :get, :key "b", :value nil}
+{:process 1, :type :ok, :f :get, :key "b", :value ""}
+{:process 0, :type :ok, :f :append, :key "a", :value "x \\"y\\""}
+{:process 1, :type :invoke, :f :get, :key "a", :value nil}
+{:process 1, :type :ok, :f :get, :key "a", :value "x \\"y\\""}
+"""
+OWN = "\n".join(
+    json.dumps(line)
+    for line in (
+        {"process": "eu-1", "type": "invoke", "f": "cas", "key": "roster", "value": [None, "b"]},
+        {"process": "us-1", "type": "invoke", "f": "read", "key": "handle"},
+        {"process": "eu-1", "type": "ok", "f": "cas", "key": "roster", "value": [None, "b"]},
+        {"process": "us-1", "type": "ok", "f": "read", "key": "handle", "value": None},
+        {"process": "us-1", "type": "invoke", "f": "read", "key": "roster"},
+    )
+)
+
+
+def stale(text: str, was: str, instead: str) -> str:
+    assert text.count(was) >= 1
+    return instead.join(text.rsplit(was, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "objects", "operations"),
+    [("a.log", LOG, 1, 5), ("a.txt", MAPS, 2, 3), ("a.jsonl", OWN, 2, 3)],
+)
+def test_each_form_is_read(tmp_path: Path, name: str, text: str, objects: int, operations: int) -> None:
+    (tmp_path / name).write_text(text)
+    with gzip.open(tmp_path / f"{name}.gz", "wt") as file:
+        file.write(text)
+    plain, packed = find_histories(tmp_path)
+    assert plain.objects == packed.objects
+    assert len(plain.objects) == objects
+    assert sum(map(len, plain.objects.values())) == operations
+    assert judge_folder(tmp_path).passed
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.log", stale(LOG, ":read	2", ":read	3")),
+        ("a.txt", stale(MAPS, '"x \\"y\\""', '"y"')),
+        ("a.jsonl", stale(OWN, '"value": null', '"value": "nobody wrote this"')),
+    ],
+)
+def test_each_form_is_judged(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    result = judge_folder(tmp_path)
+    assert not result.passed
+    [told] = result.summary()["files"]
+    assert told["blocked"].startswith("no order has ")
+    assert "FAILED: 0 of 1" in result.text()[-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "is empty"),
+        ("nothing of the sort\n", "is empty"),
+        (OWN.replace("invoke", "started", 1), ":1: type 'started' is not one of"),
+        (OWN.splitlines()[2], ":1: an answer to process eu-1, which called nothing"),
+        (OWN.splitlines()[0] + "\n" + OWN.splitlines()[0], ":2: process eu-1 calls before it was answered"),
+        (OWN.splitlines()[0] + "\n{", ":2: "),
+        ('{"process": 1, "type": "invoke"}', ":1: 'f'"),
+        ('{"process": 1, "type": "invoke", "f": "push"}', "calls of no one kind of object: push"),
+        (MAPS.replace(":key", ":clef"), ":1: not a map of an operation"),
+        ("INFO  jepsen.util - 0	:invoke	:write	one", ":1: invalid literal"),
+    ],
+)
+def test_what_is_no_history_is_said_with_its_line(tmp_path: Path, text: str, complaint: str) -> None:
+    (tmp_path / "a.txt").write_text(text)
+    with pytest.raises(BadHistory) as refused:
+        find_histories(tmp_path)
+    assert complaint in str(refused.value)
+
+
+def test_the_command_holds_histories_to_what_is_said_of_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "one.log").write_text(LOG)
+    (tmp_path / "two-bad.txt").write_text(MAPS)
+    asked = ["check", "--json", "--linearizability", str(tmp_path)]
+    assert run(asked) == FAILED
+    told = json.loads(capsys.readouterr().out)
+    assert (told["histories"], told["agree"], told["linearizable"], told["passed"]) == (2, 1, 2, False)
+    (tmp_path / "expected.csv").write_text("file,linearizable\none.log,true\ntwo-bad.txt,true\n")
+    assert run(asked) == OK
+    assert json.loads(capsys.readouterr().out)["agree"] == 2
+
+
+@pytest.mark.parametrize(("name", "count"), [("linearizability_etcd", 71), ("linearizability_kv", 4)])
+def test_real_histories_are_judged_as_published(
+    name: str, count: int, shared_data: Callable[[str], Path]
+) -> None:
+    """Jepsen's histories of etcd and of a key-value store, with the verdicts of another checker's tests."""
+    summary = judge_folder(shared_data(f"conformance/{name}")).summary()
+    assert (summary["histories"], summary["agree"]) == (count, count)
+    assert 0 < summary["linearizable"] < count
