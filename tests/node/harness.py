@@ -67,6 +67,18 @@ class Client:
         return await self.session.authenticate(author.device, author.account)
 
 
+async def settled(client: Client, record: Record) -> dict[str, Any]:
+    """The result of sending the same bytes until they are everywhere."""
+    results: list[dict[str, Any]] = []
+
+    async def everywhere() -> bool:
+        results.append(await client.put_one(record, "all"))
+        return bool(results[-1]["status"] != "uncertain")
+
+    await until(everywhere, what="the record to reach all", within_s=20)
+    return results[-1]
+
+
 class Town:
     """A cluster of nodes in this run.
 

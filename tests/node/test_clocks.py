@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.node.harness import founded
+from tests.node.harness import founded, settled
 from tests.node.people import Author
 from tests.waiting import until
 
@@ -27,7 +27,7 @@ async def test_a_node_that_is_late_refuses_the_present_and_keeps_it_all_the_same
             assert "ahead of this node's clock" in result["error"]["message"]
             assert abs(result["error"]["details"]["node_time_us"] - record.stamp + 10 * MINUTE_US) < MINUTE_US
         async with town.client(town[0]) as client:
-            assert (await client.put_one(record, "all"))["status"] == "stored"
+            await settled(client, record)
         assert late.cell(record) == town[0].cell(record), "only a gate looks at the clock"
 
 
@@ -46,4 +46,4 @@ async def test_a_node_whose_clock_jumped_while_it_was_away_comes_back(tmp_path: 
         jumped.clock_off_us = 0
         await town.restart(jumped)
         async with town.client(jumped) as client:
-            assert (await client.put_one(author.post("and again"), "all"))["status"] == "stored"
+            assert (await settled(client, author.post("and again")))["achieved"]["level"] == "all"

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from folkmoot.protocol.errors import LEVEL_UNREACHABLE, WireError
-from folkmoot.protocol.record import Record
 
-from tests.node.harness import Client, Town, founded
+from tests.node.harness import Client, Town, founded, settled
 from tests.node.people import Author
 from tests.waiting import until
 
@@ -23,18 +21,6 @@ async def outcomes(client: Client, author: Author) -> dict[str, tuple[str, str, 
         result = await client.put_one(author.post(level), level)
         found[level] = (result["status"], result["achieved"]["level"], result["achieved"]["acks"])
     return found
-
-
-async def settled(client: Client, record: Record) -> dict[str, Any]:
-    """The result of sending the same bytes until they are everywhere."""
-    results: list[dict[str, Any]] = []
-
-    async def everywhere() -> bool:
-        results.append(await client.put_one(record, "all"))
-        return bool(results[-1]["status"] != "uncertain")
-
-    await until(everywhere, what="the record to reach all", within_s=20)
-    return results[-1]
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
