@@ -12,7 +12,7 @@ Source: P. Helland et al., "Group commit timers and high volume transaction syst
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, NamedTuple, TypeVar
 
 import trio
@@ -42,6 +42,7 @@ class Passes(Generic[T]):
     Args:
         carry: carries the items of one pass; answers for them itself, and raises for bugs only.
         size: how much of a pass an item takes up.
+        origin: whom an item is for: when there is more than a pass holds, origins take turns.
         most: a pass of this size is full, and goes without waiting for the moment to end.
         under_way_most: so many passes at once, however many are full.
         moment_s: how long what comes during a pass may wait for more, in seconds.
@@ -51,6 +52,7 @@ class Passes(Generic[T]):
         self,
         carry: Callable[[list[T]], Awaitable[None]],
         size: Callable[[T], int],
+        origin: Callable[[T], Hashable],
         *,
         most: int,
         under_way_most: int,
@@ -58,10 +60,12 @@ class Passes(Generic[T]):
     ) -> None:
         self._carry = carry
         self._size = size
+        self._origin = origin
         self._most = most
         self._under_way_most = under_way_most
         self._moment_s = moment_s
-        self._waiting: deque[T] = deque()
+        self._waiting: dict[Hashable, deque[T]] = {}  # whose turn is next comes first
+        self._waiting_count = 0
         self._waiting_size = 0
         self._under_way = 0
         self._latest_ended = True
@@ -71,9 +75,10 @@ class Passes(Generic[T]):
 
     def submit(self, item: T) -> None:
         """Have `item` carried soon."""
-        self._waiting.append(item)
+        self._waiting.setdefault(self._origin(item), deque()).append(item)
+        self._waiting_count += 1
         self._waiting_size += self._size(item)
-        if len(self._waiting) == 1 or self._waiting_size >= self._most:
+        if self._waiting_count == 1 or self._waiting_size >= self._most:
             self._changed.unpark()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -91,16 +96,21 @@ class Passes(Generic[T]):
 
     def statistics(self) -> PassStatistics:
         """What has been carried so far."""
-        return PassStatistics(self._passes, self._items, self._under_way, len(self._waiting))
+        return PassStatistics(self._passes, self._items, self._under_way, self._waiting_count)
 
     def _take(self) -> list[T]:
-        """The items of the next pass: those that wait, until it is full."""
+        """The items of the next pass: one of each origin in turn, until it is full."""
         items: list[T] = []
         size = 0
         while self._waiting and size < self._most:
-            item = self._waiting.popleft()
+            origin = next(iter(self._waiting))
+            waiting = self._waiting.pop(origin)
+            item = waiting.popleft()
+            if waiting:
+                self._waiting[origin] = waiting
             size += self._size(item)
             items.append(item)
+        self._waiting_count -= len(items)
         self._waiting_size -= size
         self._passes += 1
         self._items += len(items)

@@ -59,9 +59,11 @@ POST_LANG_CODE_POINTS: Final = 35
 STAMP_AHEAD_US: Final = 5 * 60 * 1_000_000
 STAMP_MAX: Final = 2**63 - 1
 RECORDS_IN_INTAKE: Final = 64 * KIB
+RECORDS_IN_INTAKE_PER_ADDRESS: Final = 8 * KIB
 RECORDS_PER_PUT: Final = 256
 PASS_RECORDS: Final = 256  # a pass of puts with so many is full
-PASSES_UNDER_WAY: Final = 8
+PASSES_UNDER_WAY: Final = 4_096  # most of them wait for a level; what is in work is bounded in records
+JOIN_PASSES_UNDER_WAY: Final = 8
 PASS_MOMENT_S: Final = 0.002  # about a commit
 KEYS_PER_GET: Final = 256
 

@@ -36,14 +36,13 @@ def read(transaction: Transaction, key: bytes) -> Counts:
 
 
 def write(transaction: Transaction, changes: dict[bytes, list[int]]) -> None:
-    """Add what changed: counts key → [likes, reposts].
-
-    Raises:
-        StoreCorrupt: a row is damaged.
-    """
+    """Add what changed: counts key → [likes, reposts]. A damaged row is derived again from its cells."""
     for key in sorted(changes):
-        before = read(transaction, key)
-        after = Counts(before.likes + changes[key][0], before.reposts + changes[key][1])
+        try:
+            before = read(transaction, key)
+            after = Counts(before.likes + changes[key][0], before.reposts + changes[key][1])
+        except StoreCorrupt:
+            before, after = None, _derived(transaction, key)  # the changed cells are written already
         if after == before:
             continue
         if after == NO_COUNTS:
@@ -85,8 +84,18 @@ def derive(transaction: Transaction, place_prefix: bytes) -> dict[bytes, Counts]
 def correction(transaction: Transaction, post: bytes) -> list[int]:
     """What `write` must be given for the counts of a post, at its counts key, to be what its cells say.
 
-    Cells that are damaged are not counted.
+    Of a damaged row it does not matter: `write` derives it.
     """
+    try:
+        before = read(transaction, post)
+    except StoreCorrupt:
+        return [0, 0]
+    after = _derived(transaction, post)
+    return [after.likes - before.likes, after.reposts - before.reposts]
+
+
+def _derived(transaction: Transaction, post: bytes) -> Counts:
+    """The counts of a post by its cells; those that are damaged are not counted."""
     place_prefix, item = post[:PLACE_PREFIX_BYTES], post[PLACE_PREFIX_BYTES:]
     derived: dict[bytes, Counts] = {}
     for kind in sorted((LIKE, REPOST)):
@@ -95,8 +104,7 @@ def correction(transaction: Transaction, post: bytes) -> list[int]:
             with suppress(StoreCorrupt):
                 if is_on(Cell.decode(row_cell(key, row))):
                     add(derived, key)
-    after, before = derived.get(post, NO_COUNTS), read(transaction, post)
-    return [after.likes - before.likes, after.reposts - before.reposts]
+    return derived.get(post, NO_COUNTS)
 
 
 def add(derived: dict[bytes, Counts], key: bytes) -> None:

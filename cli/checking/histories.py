@@ -98,7 +98,12 @@ def _expected(path: Path) -> dict[str, bool]:
     if not path.exists():
         return {}
     with path.open(newline="") as file:
-        return {row["file"]: row["linearizable"] == "true" for row in csv.DictReader(file)}
+        rows = list(csv.DictReader(file))
+    said = {"true": True, "false": False}
+    for number, row in enumerate(rows, 2):
+        if not row.get("file") or row.get("linearizable") not in said:
+            raise BadHistory(f"{path}:{number}: a row has a file, and true or false as linearizable")
+    return {row["file"]: said[row["linearizable"]] for row in rows}
 
 
 def _said_by_name(name: str) -> bool | None:
@@ -107,7 +112,10 @@ def _said_by_name(name: str) -> bool | None:
 
 
 def _read(path: Path, expected: bool | None) -> History:
-    events = list(_events(path))
+    try:
+        events = list(_events(path))
+    except (UnicodeDecodeError, EOFError, OSError) as error:
+        raise BadHistory(f"{path} cannot be read: {error}") from error
     if not events:
         raise BadHistory(f"{path} is empty")
     names = {event.name for _, event in events}
@@ -131,7 +139,7 @@ def _events(path: Path) -> Iterator[tuple[int, Event]]:
                 parse = _parser_of(line)
             try:
                 event = parse(line)
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 raise BadHistory(f"{path}:{number}: {error}") from error
             if event is not None:
                 yield number, event
@@ -147,6 +155,8 @@ def _parse_log(line: str) -> Event | None:
     """A line of Jepsen's log; None for one that is about something else."""
     found = _log_line.match(line)
     if found is None:
+        if any(f":{kind}\t" in line for kind in _TYPES):
+            raise ValueError(f"not a line of an operation: {line.strip()[:80]}")
         return None
     process, kind, name, value = found.groups()
     timed_out = ":timed-out" in value
@@ -183,6 +193,10 @@ def _parse_json(line: str) -> Event:
 def _checked(event: Event) -> Event:
     if event.type not in _TYPES:
         raise ValueError(f"type {event.type!r} is not one of {', '.join(sorted(_TYPES))}")
+    pair = isinstance(event.value, tuple) and len(event.value) == 2
+    if event.name == "cas" and event.type == "invoke" and not pair:
+        raise ValueError("the value of a cas is [expected, new]")
+    hash((event.process, event.value))  # or it is nothing that can be compared
     return event
 
 

@@ -142,7 +142,11 @@ class Coordinator:
         """Ask one replica; those it could not take, for another to take."""
 
         def settle(number: int, result: PutResult) -> None:
-            attempts[number].settle(result)
+            refusal = None if result.error is None else WireError.from_wire(result.error)
+            if result.status == "refused" and refusal is not None and refusal.kind in _TRY_ANOTHER:
+                attempts[number].error = refusal  # of this record alone nothing was kept
+            else:
+                attempts[number].settle(result)
 
         try:
             if node_id == self._router.node_id:

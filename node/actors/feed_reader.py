@@ -1,9 +1,10 @@
 """Feeds are read where they are kept: a page comes ready-made from a replica of its author's range.
 
 At a level above `one` the replicas' pages are compared first. Where they differ, the cells they name are
-read at the level, which joins and writes back (see `reader`), and the page is then made anew from the
-nearest replica. That one is asked whether it really has them, as it is for what a token names: what was read
-may have been written back to others in its place.
+read at the level, which joins and writes back (see `reader`), and all are asked again: what takes the place
+of a post that was deleted has not been compared yet. Replicas are asked whether they really have what was
+read, as the one a page comes from is for what a token names: it may have been written back to others in
+their place.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import RangeDescriptor
 from folkmoot.protocol.token import Token
 from msgspec import Struct
+
+# So often pages are compared: each time what differed has been joined, so only new writes can differ again.
+ROUNDS_MAX = 8
 
 
 class _Page(Struct):
@@ -117,10 +121,10 @@ class FeedReader:
         if token.at_quorum(prefix) and level in ("one", "local_quorum"):
             level = "quorum"
         failed: set[bytes] = set()
-        while True:
+        for _ in range(ROUNDS_MAX):
             readers = self._router.readers(owner.slots, level, failed)
             if readers is None:
-                raise self._router.unreachable(owner.slots, level, failed)
+                break
             if named and not await self._reading.covers(readers[0], named):
                 failed.add(readers[0])
                 continue
@@ -128,15 +132,12 @@ class FeedReader:
             failed |= {node for node in readers if node not in pages}
             if failed.intersection(readers):
                 continue
-            first = pages[readers[0]]
             differing = _differing(pages.values())
             if not differing:
-                return first
-            if await self._reading.covers(readers[0], await self._settle(differing, level)):
-                pages = await self._ask_all(readers[:1], owner, account, before, limit)
-                if readers[0] in pages:
-                    return pages[readers[0]]
-            failed.add(readers[0])
+                return pages[readers[0]]
+            settled = await self._settle(differing, level)
+            failed |= {node for node in readers if not await self._reading.covers(node, settled)}
+        raise self._router.unreachable(owner.slots, level, failed)
 
     async def _settle(self, keys: Sequence[bytes], level: Level) -> dict[bytes, Clock]:
         """Have cells joined and written back by reading them at `level`; the clocks they have come to."""

@@ -15,6 +15,7 @@ known when the record has been put, and bringing a record again makes the same l
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -126,9 +127,11 @@ class Intake:
         self._service = service
         self._now = now
         self._in_work = 0
+        self._in_work_for: Counter[str] = Counter()
         self._passes: Passes[_InWork] = Passes(
             self._carry,
             lambda work: len(work.entries),
+            lambda work: work.request.origin.address,
             most=limits.PASS_RECORDS,
             under_way_most=limits.PASSES_UNDER_WAY,
             moment_s=limits.PASS_MOMENT_S,
@@ -146,11 +149,18 @@ class Intake:
         """Take in the records of one request; it is answered when each has its result.
 
         Raises:
-            WireError: `busy`, when more than a bounded number of records are in work for all clients.
+            WireError: `busy`, when more than a bounded number of records are in work for all clients, or for
+                this one's address.
         """
-        if self._in_work + len(request.raw) > limits.RECORDS_IN_INTAKE:
+        count, origin = len(request.raw), request.origin
+        if self._in_work + count > limits.RECORDS_IN_INTAKE:
             raise WireError(BUSY, "this node has too many records in work", retry_after_ms=BUSY_RETRY_MS)
-        self._in_work += len(request.raw)
+        theirs = self._in_work_for[origin.address] + count
+        if theirs > limits.RECORDS_IN_INTAKE_PER_ADDRESS and not origin.exempt:
+            sentence = "too many records from your address are in work: wait for answers"
+            raise WireError(BUSY, sentence, retry_after_ms=BUSY_RETRY_MS)
+        self._in_work += count
+        self._in_work_for[origin.address] += count
         self._passes.submit(_InWork(request, self._read(request.raw)))
 
     async def _carry(self, works: list[_InWork]) -> None:
@@ -205,6 +215,10 @@ class Intake:
     def _end(self, work: _InWork, answer: dict[str, Any] | WireError) -> None:
         """Have accounts pay, let the records go, and answer."""
         self._in_work -= len(work.entries)
+        address = work.request.origin.address
+        self._in_work_for[address] -= len(work.entries)
+        if not self._in_work_for[address]:
+            del self._in_work_for[address]
         self._settle(work)
         work.request.answer(answer)
 

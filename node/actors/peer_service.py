@@ -114,8 +114,9 @@ class PeerService:
         self._joins: Passes[_Join] = Passes(
             self._join_all,
             lambda join: len(join.batch.keys),
+            lambda join: join.link,
             most=limits.REPLICATION_BATCH_CELLS,
-            under_way_most=limits.PASSES_UNDER_WAY,
+            under_way_most=limits.JOIN_PASSES_UNDER_WAY,
             moment_s=0.0,
         )
         self._methods: dict[str, Callable[[bytes, Params], Awaitable[Any]]] = {

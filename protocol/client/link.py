@@ -10,8 +10,7 @@ The rules that make it fast are the same that keep it bounded:
   flush that takes longer than its deadline cuts it too. Links may share a budget besides.
 - At most `inflight` requests of the other side are unanswered here, the rest are refused `busy`; at most
   as many of ours are unanswered there, further calls wait.
-- A message that has begun must end before its deadline, and a silent link ends after `idle_s`, or a moment
-  (`limits.IDLE_STEP_S`) later.
+- A message that has begun must end before its deadline, and a silent link ends `idle_s` or a little later.
 - What one read brought is answered by the task that read it, as far as that needs no waiting (see `outbox`).
 
 When the stream ends, for whatever reason, every call that waits raises `LinkBroken`.
@@ -258,9 +257,10 @@ class Link:
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self._end(Ended(f"the connection broke: {error.__cause__ or error}"))
             return b""
-        if not data:  # what was asked before may still be read there
+        if not data:  # what was asked before may still be answered
             self._other_ended = True
-            self._once_answered(self._outbox.finish, self.settings.half_closed_s)
+            if self._leaving is None:
+                self._once_answered(self._outbox.finish, self.settings.half_closed_s)
             self._fail_calls(Ended("the other side closed the connection"))
         self._received_bytes += len(data)
         return data

@@ -67,7 +67,7 @@ class LinkSettings:
     idle_s: float = limits.IDLE_TIMEOUT_S
     send_s: float = limits.SEND_TIMEOUT_S
     leave_s: float = limits.LEAVE_TIMEOUT_S
-    half_closed_s: float = limits.LEAVE_TIMEOUT_S
+    half_closed_s: float = limits.REQUEST_TIMEOUT_S
     close_s: float = limits.CLOSE_TIMEOUT_S
     output_bytes: int = limits.OUTPUT_BYTES
 

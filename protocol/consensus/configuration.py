@@ -67,6 +67,7 @@ class Configuration(Struct, frozen=True):
         configuration = codec.shaped(value, Configuration, "a configuration of seats")
         for seats in (configuration.seats, configuration.coming):
             _check(seats)
+        _check_apart(configuration.seats, configuration.coming)
         if not configuration.seats:
             raise WireError(BAD_REQUEST, "a configuration without seats")
         return configuration
@@ -102,6 +103,7 @@ class Configuration(Struct, frozen=True):
         if not coming:
             raise WireError(BAD_REQUEST, "a configuration without seats")
         _check(coming)
+        _check_apart(self.seats, coming)
         return Configuration(self.number + 1, self.seats, list(coming))
 
     def settled(self) -> Configuration:
@@ -127,3 +129,10 @@ def _check(seats: Sequence[Seat]) -> None:
         raise WireError(BAD_REQUEST, f"{len(seats)} seats; there are {', '.join(map(str, SIZES))}")
     if len({seat.node for seat in seats}) != len(seats) or len({seat.id for seat in seats}) != len(seats):
         raise WireError(BAD_REQUEST, "two seats of one node, or one seat twice")
+
+
+def _check_apart(seats: Sequence[Seat], coming: Sequence[Seat]) -> None:
+    """Raise unless a seat id means one seat in both sets: its answer counts for both."""
+    nodes = {seat.id: seat.node for seat in seats}
+    if any(nodes.get(seat.id, seat.node) != seat.node for seat in coming):
+        raise WireError(BAD_REQUEST, "one seat at two nodes")

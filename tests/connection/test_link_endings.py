@@ -45,6 +45,19 @@ async def test_bad_bytes_behind_a_request_do_not_cost_it_its_answer(autojump_clo
     assert len(held.requests) == 1, "nothing after the bad bytes is read"
 
 
+async def test_bad_bytes_and_no_more_are_answered_and_told_goodbye(autojump_clock: trio.abc.Clock) -> None:
+    held = Held()
+    async with raw(held) as (stream, server):
+        asked = Connection()
+        await stream.send_all(asked.request("put", {"n": 1})[1] + b"\xc1")
+        await half_close(stream)
+        await trio.testing.wait_all_tasks_blocked()
+        server.respond(held.requests[0].msgid, "stored")
+        answer, goodbye = await read_events(stream, asked)
+    assert answer == Response(0, None, "stored")
+    assert goodbye.params["name"] == "bad_request"
+
+
 async def test_bad_bytes_behind_a_request_that_takes_too_long(autojump_clock: trio.abc.Clock) -> None:
     async with raw(Held()) as (stream, _):
         began = trio.current_time()

@@ -13,7 +13,7 @@ from folkmoot.storage.errors import CommitFailed, StoreClosed
 from folkmoot.storage.memory_engine import MemoryEngine, MemoryTransaction
 from folkmoot.storage.transaction import Admission, WriteTransaction
 
-from tests.storage.making import damage_counts, open_store, person, post, reaction
+from tests.storage.making import damage_sums, open_store, person, post, reaction
 
 DEADLINE_S = 30.0
 
@@ -107,7 +107,7 @@ async def test_damage_met_by_a_commit_is_told_to_everyone_who_waits(
     commits: ThreadCommits, options: dict[str, Any]
 ) -> None:
     """Inline, handed over and urgent: whoever shared the group hears of it, and so does the node."""
-    damage_counts(commits.store)
+    damage_sums(commits.store)
     like = reaction("like", person(2), person(1), 1)
     told: list[CommitFailed] = []
 
@@ -122,7 +122,7 @@ async def test_damage_met_by_a_commit_is_told_to_everyone_who_waits(
             for _ in range(3):
                 nursery.start_soon(write, lambda tx: None)
         await write(lambda tx: None)
-        with pytest.raises(CommitFailed, match="table counts is damaged"):
+        with pytest.raises(CommitFailed, match="table blocks is damaged"):
             await commits.watch()
     assert len(told) == 5
 

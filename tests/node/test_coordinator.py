@@ -119,6 +119,24 @@ async def test_what_nobody_took_is_refused_only_when_that_is_certain(kind: Error
     assert result.error["name"] == (kind.name if status == "refused" else "level_unreachable")
 
 
+async def test_a_record_that_one_cannot_keep_goes_to_another_alone() -> None:
+    """A damaged cell there concerns that record, and nothing else of the message."""
+
+    async def damaged(method: str, params: Mapping[str, Any]) -> Any:
+        refusal = WireError(errors.INTERNAL, "damaged").to_wire()
+        return {
+            "coverages": [[FIRST]],
+            "results": [["refused", -1, refusal, False], ["stored", 0, None, True]],
+        }
+
+    asked, peers = coordinator({FIRST: damaged, SECOND: kept_by(SECOND)}, Lanes(everywhere))
+    results: dict[int, PutResult] = {}
+    await asked.put([Put(Author(1).post()), Put(Author(2).post())], "one", results.__setitem__)
+    acks = [result.coverage.acks if result.coverage else None for _, result in sorted(results.items())]
+    assert acks == [frozenset({SECOND}), frozenset({FIRST})]
+    assert [node_id for node_id, _ in peers.calls] == [FIRST, SECOND]
+
+
 async def test_one_doubt_makes_it_uncertain() -> None:
     """The first may have kept it, whatever the second says."""
     answers = {FIRST: fails(PeerUnreachable("gone")), SECOND: fails(WireError(errors.BUSY, "no"))}

@@ -71,7 +71,13 @@ class Desk:
         )
 
     def submit(
-        self, name: str, *records: Record | list[Any], level: Level = "quorum", token: Token | None = None
+        self,
+        name: str,
+        *records: Record | list[Any],
+        level: Level = "quorum",
+        token: Token | None = None,
+        address: str = "192.0.2.1",
+        exempt: bool = False,
     ) -> None:
         raw = [record.to_wire() if isinstance(record, Record) else record for record in records]
 
@@ -79,7 +85,8 @@ class Desk:
             assert name not in self.told, "a request is answered once"
             self.told[name] = answer
 
-        self.intake.submit(PutRequest(raw, level, token or Token(), Origin("192.0.2.1"), answer))
+        origin = Origin(address, exempt)
+        self.intake.submit(PutRequest(raw, level, token or Token(), origin, answer))
 
     async def rest(self) -> None:
         await trio.testing.wait_all_tasks_blocked(0.01)
@@ -213,7 +220,7 @@ async def test_records_in_work_are_bounded_and_let_go() -> None:
         desk.coordination.carry = carry
         taken = limits.RECORDS_IN_INTAKE // limits.RECORDS_PER_PUT
         for number in range(taken):
-            desk.submit(str(number), *wrong)
+            desk.submit(str(number), *wrong, address=str(number % 16))
         with pytest.raises(WireError) as refused:
             desk.submit("one too many", Author(1).post())
         assert refused.value.kind is BUSY
@@ -221,6 +228,25 @@ async def test_records_in_work_are_bounded_and_let_go() -> None:
         assert len(desk.told) == taken
         desk.submit("there is room again", Author(1).post())
         hanging.set()
+        await desk.rest()
+        assert desk.statuses("there is room again") == ["stored"]
+
+
+async def test_one_address_leaves_room_for_the_others() -> None:
+    wrong = [["no record"]] * limits.RECORDS_PER_PUT
+    async with opened() as desk:
+        for number in range(limits.RECORDS_IN_INTAKE_PER_ADDRESS // limits.RECORDS_PER_PUT):
+            desk.submit(str(number), *wrong)
+        with pytest.raises(WireError, match="from your address") as refused:
+            desk.submit("one too many", Author(1).post())
+        assert refused.value.kind is BUSY
+        desk.submit("an operator's import", Author(1).post(), exempt=True)
+        desk.submit("somebody else", Author(2).post(), address="192.0.2.2")
+        await desk.rest()
+        assert desk.statuses("somebody else") == desk.statuses("an operator's import") == ["stored"]
+        [(_, puts), *_] = desk.coordination.passes
+        assert any(put.record.author == Author(2).account for put in puts), "it was in the first pass"
+        desk.submit("there is room again", Author(1).post())
         await desk.rest()
         assert desk.statuses("there is room again") == ["stored"]
 

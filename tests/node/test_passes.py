@@ -42,7 +42,12 @@ class Carrier:
 @asynccontextmanager
 async def running(carrier: Carrier) -> AsyncIterator[Passes[int]]:
     passes: Passes[int] = Passes(
-        carrier.carry, lambda item: item, most=MOST, under_way_most=UNDER_WAY_MOST, moment_s=MOMENT_S
+        carrier.carry,
+        lambda item: item,
+        lambda item: item % 2,
+        most=MOST,
+        under_way_most=UNDER_WAY_MOST,
+        moment_s=MOMENT_S,
     )
     async with trio.open_nursery() as nursery:
         await nursery.start(passes.run)
@@ -58,8 +63,8 @@ async def running(carrier: Carrier) -> AsyncIterator[Passes[int]]:
         pytest.param(0.1, [(0.0, 1), (0.2, 2)], [(0.0, [1]), (0.2, [2])], id="after a pass: at once"),
         pytest.param(
             0.3,
-            [(0.0, 1), (0.1, 2), (0.2, 3)],
-            [(0.0, [1]), (0.3, [2, 3])],
+            [(0.0, 1), (0.1, 2), (0.2, 4)],
+            [(0.0, [1]), (0.3, [2, 4])],
             id="during a pass: together when it ends",
         ),
         pytest.param(
@@ -97,6 +102,20 @@ async def test_when_things_are_carried(
                 passes.submit(item)
         await trio.sleep(3.0)
     assert [(round(at_s - start_s, 3), carried) for at_s, carried in carrier.begun] == begun
+
+
+async def test_origins_take_turns(autojump_clock: trio.testing.MockClock) -> None:
+    """Here the even and the odd ones: however many even ones came first, the odd one is in the first pass."""
+
+    async def take(number: int) -> None:
+        await trio.sleep(0.1)
+
+    carrier = Carrier(take)
+    async with running(carrier) as passes:
+        for item in (4, 4, 4, 4, 4, 1, 4, 3):
+            passes.submit(item)
+        await trio.sleep(3.0)
+    assert [items for _, items in carrier.begun] == [[4, 1, 4, 3], [4, 4, 4], [4]]
 
 
 async def test_only_so_many_are_under_way(autojump_clock: trio.testing.MockClock) -> None:

@@ -11,8 +11,10 @@ from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.moderation.label import label_item
 from folkmoot.protocol.record import Record
+from folkmoot.storage.blocks import BlockSums
+from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.group import Job, commit_group
-from folkmoot.storage.interface import Engine, Table
+from folkmoot.storage.interface import Engine, Table, Transaction
 from folkmoot.storage.rows import row_cell
 from folkmoot.storage.store import Owner, Store
 from folkmoot.storage.transaction import Admission, JoinOutcome, PutOutcome, WriteTransaction
@@ -114,13 +116,18 @@ def dump(store: Store) -> list[list[tuple[bytes, bytes]]]:
         return [list(transaction.scan(table)) for table in Table]
 
 
-def damage_counts(store: Store) -> None:
-    """Like post 1 of person 1, and damage the row that counts it: the next such commit meets it."""
-    put(store, reaction("like", person(3), person(1), 1))
-    with store.engine.begin(write=True) as transaction:
-        for key, _ in list(transaction.scan(Table.COUNTS)):
-            transaction.put(Table.COUNTS, key, b"damaged")
-        transaction.commit()
+class _DamagedSums(BlockSums):
+    """Sums that cannot be written."""
+
+    def write(self, transaction: Transaction, changes: dict[int, list[int]]) -> None:
+        if changes:
+            raise StoreCorrupt("a row of table blocks", "planted")
+
+
+def damage_sums(store: Store) -> None:
+    """Have the next commit that changes a cell meet damage in what is no job's own."""
+    with store.engine.begin() as transaction:
+        store._heads.blocks = _DamagedSums(transaction)
 
 
 def _ignore(result: Any, error: BaseException | None) -> None:

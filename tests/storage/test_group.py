@@ -24,7 +24,7 @@ from tests.storage.making import (
     ABSENT,
     NOW_US,
     cells_of,
-    damage_counts,
+    damage_sums,
     deletion,
     open_store,
     person,
@@ -263,8 +263,8 @@ def test_a_failed_commit_is_not_survived(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_damage_outside_of_the_jobs_is_a_failed_commit(store: Store) -> None:
-    damage_counts(store)
-    with pytest.raises(CommitFailed, match=r"StoreCorrupt: .* of table counts") as failed:
+    damage_sums(store)
+    with pytest.raises(CommitFailed, match=r"StoreCorrupt: .* of table blocks") as failed:
         commit_group(store, [putting(2), liking(1)])
     assert isinstance(failed.value.__cause__, StoreCorrupt)
 

@@ -8,9 +8,11 @@ import pytest
 from folkmoot.protocol.crdt.cell import Cell, join
 from folkmoot.protocol.key import block_of
 from folkmoot.protocol.record import Record
+from folkmoot.storage import counts
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.group import Job, commit_group
 from folkmoot.storage.interface import Table
+from folkmoot.storage.rows import counts_key
 from folkmoot.storage.store import Store
 from folkmoot.storage.transaction import Admission, JoinOutcome, WriteTransaction
 from folkmoot.storage.verify import verify
@@ -105,6 +107,19 @@ def test_another_damaged_cell_of_the_block_counts_as_absent(store: Store) -> Non
         store.get_cell(second.key)
     assert found.value.cell_key == second.key
     run(store, lambda tx: tx.mend_cell(second.key, Cell.of(second).encode()))
+    assert verify(store.engine).ok
+
+
+def test_damaged_counts_are_derived_by_whoever_changes_them(store: Store) -> None:
+    """They are no truth of their own: a stranger's like must not end a node over them."""
+    put(store, post(ANN, 1), reaction("like", BEN, ANN, 1), reaction("repost", BEN, ANN, 1))
+    at = counts_key(reaction("like", BEN, ANN, 1).key)
+    with store.engine.begin(write=True) as transaction:
+        transaction.put(Table.COUNTS, at, b"damaged")
+        transaction.commit()
+    put(store, reaction("like", CAT, ANN, 1), reaction("repost", BEN, ANN, 1, on=False, stamp=2))
+    with store.engine.begin() as transaction:
+        assert counts.read(transaction, at) == (2, 0)
     assert verify(store.engine).ok
 
 

@@ -19,7 +19,7 @@ from folkmoot.storage.transaction import Admission, PutStatus, WriteTransaction
 from folkmoot.storage.verify import verify
 from folkmoot.storage.writer import WriterThread
 
-from tests.storage.making import cells_of, damage_counts, open_store, person, post, reaction
+from tests.storage.making import cells_of, damage_sums, open_store, person, post, reaction
 from tests.waiting import until_blocking
 
 ANN = person(1)
@@ -224,7 +224,7 @@ def liking() -> Job:
 
 
 def test_damage_met_by_a_commit_is_told_to_everyone(writing: Writing) -> None:
-    damage_counts(writing.store)
+    damage_sums(writing.store)
     writing.hold()
     for number in range(STORE_GROUP_JOBS + 10):
         writing.submit(liking().run if number == 3 else putting(number).run)
@@ -232,15 +232,15 @@ def test_damage_met_by_a_commit_is_told_to_everyone(writing: Writing) -> None:
     group = writing.next_group()
     assert len(group) == STORE_GROUP_JOBS + 10
     assert all(isinstance(completion.error, CommitFailed) for completion in group)
-    with pytest.raises(CommitFailed, match="table counts is damaged"):
+    with pytest.raises(CommitFailed, match="table blocks is damaged"):
         writing.submit(lambda tx: None)
     writing.writer.close()
-    assert len(cells_of(writing.store)) == 1
+    assert cells_of(writing.store) == {}
 
 
 def test_damage_met_by_a_caller_ends_the_writer_too(writing: Writing) -> None:
-    damage_counts(writing.store)
-    with pytest.raises(CommitFailed, match="table counts is damaged"):
+    damage_sums(writing.store)
+    with pytest.raises(CommitFailed, match="table blocks is damaged"):
         writing.writer.commit_now([putting(1), liking()])
     with pytest.raises(CommitFailed):
         writing.submit(lambda tx: None)

@@ -90,17 +90,17 @@ class _Search:
         self._operations = operations
         self._model = model
         events = sorted(
-            [(each.called_at, number, True) for number, each in enumerate(operations)]
+            [(each.called_at, 0, number) for number, each in enumerate(operations)]
             + [
-                (each.returned_at, number, False)
+                (each.returned_at, 1, number)
                 for number, each in enumerate(operations)
                 if each.result is not UNKNOWN
             ]
         )
-        self._operation_of = [-1, *(number for _, number, _ in events)]
-        self._is_call = [False, *(is_call for _, _, is_call in events)]
+        self._operation_of = [-1, *(number for _, _, number in events)]
+        self._is_call = [False, *(not is_return for _, is_return, _ in events)]
         self._return_of: dict[int, int] = {
-            number: event for event, (_, number, is_call) in enumerate(events, 1) if not is_call
+            number: event for event, (_, is_return, number) in enumerate(events, 1) if is_return
         }
         self._next = [*range(1, len(events) + 1), -1]
         self._previous = [-1, *range(len(events))]
