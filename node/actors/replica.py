@@ -44,6 +44,8 @@ from folkmoot.storage.transaction import Admission, PutOutcome, PutStatus, Write
 
 log = logging.getLogger(__name__)
 
+LONG_JOB_ROWS = limits.STORE_GROUP_ROWS  # for jobs that read a block and more: not on the event loop
+
 
 @dataclass(frozen=True, slots=True)
 class ReplicaStatistics:
@@ -282,18 +284,15 @@ class Replica:
         if await self._forged({0: cells}):
             raise WireError(BAD_REQUEST, "a cell holds a record whose signature does not hold")
         whole = reduce(join, cells).encode()
-        await self._commit(lambda transaction: transaction.mend_cell(key, whole), Admission.PEER_JOIN, 1)
+        await self._commit(partial(_mend, key, whole), Admission.PEER_JOIN, LONG_JOB_ROWS)
         self._commits.store.damage.mended(key)
 
     async def recount(self, start: bytes, end: bytes) -> int:
-        """Work out anew the sums of the blocks with keys from `start` to before `end` (empty: to the end).
-
-        Returns:
-            How many were wrong.
-        """
-        store = self._commits.store
-        wrong = await self._executor.run(partial(store.wrong_blocks, start, end))
-        rebuilt = [await self._commit(partial(_rebuild, block), Admission.ESSENTIAL, 1) for block in wrong]
+        """See `contracts.LocalReplica`."""
+        wrong = await self._executor.run(partial(self._commits.store.wrong_blocks, start, end))
+        rebuilt = [
+            await self._commit(partial(_rebuild, at), Admission.ESSENTIAL, LONG_JOB_ROWS) for at in wrong
+        ]
         return sum(rebuilt)
 
     @_told_in_the_contract
@@ -368,6 +367,10 @@ def _hint(transaction: WriteTransaction, key: bytes, nodes: Iterable[bytes], now
             transaction.hint(node, key, now_us)
         except StoreCorrupt as error:
             log.error("no hint for %s: %s", node.hex()[:8], error)
+
+
+def _mend(key: bytes, whole: bytes, transaction: WriteTransaction) -> None:
+    transaction.mend_cell(key, whole)
 
 
 def _rebuild(block: int, transaction: WriteTransaction) -> bool:

@@ -72,7 +72,8 @@ def compare_and_set(version: int | None, body: bytes, request: bytes, *, termina
     Args:
         version: what the change was made for; 0 for a register without a value, None for any.
         body: the new body.
-        request: names this change (16 bytes); made again under the same id it is made once.
+        request: names this change (16 bytes); made again under the same id it is made once, as long as no
+            more than 15 others were made since.
         terminal: whether nothing may follow.
     """
 

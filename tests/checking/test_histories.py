@@ -96,6 +96,13 @@ def test_each_form_is_judged(tmp_path: Path, name: str, text: str) -> None:
         ('{"process": 1, "type": "invoke", "f": "push"}', "calls of no one kind of object: push"),
         (MAPS.replace(":key", ":clef"), ":1: not a map of an operation"),
         ("INFO  jepsen.util - 0	:invoke	:write	one", ":1: invalid literal"),
+        ("INFO  jepsen.core - 0	:ok	:read	7", ":1: not a line of an operation"),
+        ("INFO  jepsen.util - 0	:invoke	:cas	7", ":1: the value of a cas is [expected, new]"),
+        ('{"process": 1, "type": "invoke", "f": "cas", "value": [1]}', ":1: the value of a cas is"),
+        ('{"process": 1, "type": "invoke", "f": "write", "value": {"a": 1}}', ":1: unhashable"),
+        ('{"process": [1], "type": "invoke", "f": "read"}', ":1: unhashable"),
+        ("{\n", ":1: "),
+        ('{"a":' * 100_000, ":1: "),
     ],
 )
 def test_what_is_no_history_is_said_with_its_line(tmp_path: Path, text: str, complaint: str) -> None:
@@ -103,6 +110,17 @@ def test_what_is_no_history_is_said_with_its_line(tmp_path: Path, text: str, com
     with pytest.raises(BadHistory) as refused:
         find_histories(tmp_path)
     assert complaint in str(refused.value)
+
+
+def test_a_file_that_is_no_text_and_expectations_that_say_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_bytes(b"\xff\xfe")
+    with pytest.raises(BadHistory, match="cannot be read"):
+        find_histories(tmp_path)
+    (tmp_path / "a.log").write_text(LOG)
+    for rows in ("file,verdict\na.log,true\n", "file,linearizable\na.log,True\n"):
+        (tmp_path / "expected.csv").write_text(rows)
+        with pytest.raises(BadHistory, match=r"expected\.csv:2: a row has a file, and true or false"):
+            find_histories(tmp_path)
 
 
 def test_the_command_holds_histories_to_what_is_said_of_them(
