@@ -31,7 +31,7 @@ class PlainStream(trio.abc.HalfCloseableStream):
         try:
             return os.write(self._socket.fileno(), data)
         except OSError:
-            return 0
+            return 0  # `send_all` is asked next: it waits, or says what is wrong
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         await self._stream.send_all(data)

@@ -112,22 +112,22 @@ class Unasked:
         raise AssertionError("this node has no slot")
 
     async def join(self, batch: CellBatch) -> Joined:
-        raise NotImplementedError
+        raise AssertionError("this node has no slot")
 
     async def recount(self, start: bytes, end: bytes) -> int:
-        raise NotImplementedError
+        raise AssertionError("this node has no slot")
 
     async def join_all(self, batches: Sequence[CellBatch]) -> list[Joined | WireError]:
-        raise NotImplementedError
+        raise AssertionError("this node has no slot")
 
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        raise NotImplementedError
+        raise AssertionError("this node has no slot")
 
     def labels(self, key: bytes) -> list[bytes]:
-        raise NotImplementedError
+        raise AssertionError("this node has no slot")
 
     def profile(self, account: bytes) -> Profile:
-        raise NotImplementedError
+        raise AssertionError("this node has no slot")
 
     def page(self, place: bytes, before: bytes | None, limit: int) -> PackedPage:
-        raise NotImplementedError
+        raise AssertionError("this node has no slot")
