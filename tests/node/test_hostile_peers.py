@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 import trio
+from folkmoot.node.transport.faults import Fault
 from folkmoot.protocol import codec
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.ring.errors import RingError
@@ -41,10 +42,20 @@ async def serves(town: Town, number: int) -> None:
 @pytest.mark.parametrize("result", [{}, None, 5, {"payload": 5}, {"payload": b"\xc1"}])
 async def test_a_push_pull_answered_with_nonsense(tmp_path: Path, result: object) -> None:
     async with founded(tmp_path) as town:
-        bad = town[2]
+        node, bad = town[0], town[2]
         asked = answers(bad, "gossip.push_pull", result)
-        await town.restart(town[0])
-        await until(lambda: town[0].id in asked, what="the bad node to be asked")
+        await node.stop()
+        # Else a datagram may tell it of everyone before it asks its seeds, and then it asks nobody.
+        for other in town.running():
+            other.environment.faults.set(node.id, Fault(loss=1.0))
+
+        async def heal_when_asked() -> None:
+            await until(lambda: node.id in asked, what="the bad node to be asked")
+            town.heal()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(heal_when_asked)
+            await town.start(node)
         await serves(town, 1)
 
 
