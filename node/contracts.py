@@ -12,6 +12,8 @@ from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 from folkmoot.protocol import codec
+from folkmoot.protocol.client.link import OnReply
+from folkmoot.protocol.client.outbox import Outbox
 from folkmoot.protocol.crdt.clock import Clock
 from folkmoot.protocol.errors import FolkmootError, WireError
 from folkmoot.protocol.feed.pages import PackedPage
@@ -43,6 +45,24 @@ class Peers(Protocol):
         Raises:
             WireError: the peer answered with an error.
             PeerUnreachable: no link, a broken link, or no answer in time.
+        """
+        ...
+
+
+class LinkedPeers(Peers, Protocol):
+    """Peers to whom a message may leave without a task."""
+
+    def submit(
+        self, node_id: bytes, method: str, params: Mapping[str, Any], on_reply: OnReply
+    ) -> Callable[[], None] | None:
+        """Send one request at once, if there is a link with room for it; no task waits for the answer.
+
+        Args:
+            node_id, method, params: as for `call`.
+            on_reply: called once, with the answer or with why none will come; must not wait.
+
+        Returns:
+            What drops interest in the answer; None when nothing was sent, and `call` may wait for a link.
         """
         ...
 
@@ -146,8 +166,8 @@ class PutResult:
     changed: bool = False
 
 
-Settle = Callable[[int, PutResult], None]
-"""Told the result of each of some puts once it is known, by the put's number among them."""
+Settle = Callable[[Mapping[int, PutResult]], None]
+"""Told the results of some puts as they become known, by the puts' numbers; of each put once. Must not wait."""
 
 
 @dataclass(slots=True, eq=False)
@@ -160,6 +180,7 @@ class PutRequest:
         token: what the client had seen; returned grown.
         origin: who brings them.
         answer: called once, with the result of `record.put` or with why there is none; must not wait.
+        outbox: where answers gather; None when each goes by itself.
     """
 
     raw: Sequence[Any]
@@ -167,6 +188,7 @@ class PutRequest:
     token: Token
     origin: Origin
     answer: Callable[[dict[str, Any] | WireError], None]
+    outbox: Outbox | None = None
 
 
 class _PackedResults(Struct):
@@ -361,7 +383,15 @@ class Replication(Protocol):
     """The streams of cells to other replicas."""
 
     def offer(self, node_id: bytes, batch: CellBatch, tally: Tally) -> list[CellBatch]:
-        """Queue `batch` for `node_id`; the parts that came back are to be offered again, late."""
+        """Queue `batch` for `node_id`, to leave with the next `send`.
+
+        Returns:
+            The parts for which there is no room; they are to be offered again, late.
+        """
+        ...
+
+    def send(self) -> None:
+        """Have what was offered leave now."""
         ...
 
     async def offer_late(self, node_id: bytes, part: CellBatch, tally: Tally) -> None:

@@ -37,19 +37,21 @@ class _Share:
         self.batch = CellBatch({})
         self.members: list[_Member] = []
 
-    def tell(self, settle: Settle) -> None:
-        """Give each record its result, by who has acknowledged by now."""
+    def results(self) -> dict[int, PutResult]:
+        """The result of each record, by who has acknowledged by now."""
         tally = self.tally
         coverage = Coverage(tally.slots, frozenset(tally.acked), tally.region)
         missed = None if tally.reached else _missed(tally).to_wire()
+        results: dict[int, PutResult] = {}
         for number, status, changed in self.members:
             if status == "absorbed":
                 gone = WireError(CONFLICT, "this post was deleted by its author; a deletion is final")
-                settle(number, PutResult("refused", coverage, gone.to_wire(), changed))
+                results[number] = PutResult("refused", coverage, gone.to_wire(), changed)
             elif missed is not None:
-                settle(number, PutResult("uncertain", coverage, missed, changed))
+                results[number] = PutResult("uncertain", coverage, missed, changed)
             else:
-                settle(number, PutResult(status, coverage, changed=changed))
+                results[number] = PutResult(status, coverage, changed=changed)
+        return results
 
 
 class Spread:
@@ -61,6 +63,7 @@ class Spread:
         region: the coordinator's, for `local_quorum`.
         absent: the nodes that are not to be reached and have their hints.
         replication: carries batches.
+        settle: told each record's result.
     """
 
     def __init__(
@@ -70,15 +73,17 @@ class Spread:
         region: str,
         absent: Collection[bytes],
         replication: Replication,
+        settle: Settle,
     ) -> None:
         self._node_id = node_id
         self._level = level
         self._region = region
         self._absent = absent
         self._replication = replication
+        self._settle = settle
         self._shares: dict[tuple[Slot, ...], _Share] = {}
-        self._decided: list[AckTally] = []
-        self._decision = trio.Event()
+        self._failure: Exception | None = None
+        self._all_decided = trio.Event()
 
     def add(
         self, number: int, key: bytes, cell: bytes, owner: RangeDescriptor, *, status: str, changed: bool
@@ -101,21 +106,27 @@ class Spread:
         share.batch.keys.append(key)
         share.batch.cells.append(cell)
 
-    async def carry(self, settle: Settle) -> None:
+    async def carry(self) -> None:
         """Bring everything to the level, and settle each share as soon as it is decided.
 
-        What is undecided after half of a request's time is settled as it stands then.
+        Its results are told by whoever brings the deciding acknowledgement, so that they wait for no turn of
+        the loop. What is undecided after half of a request's time is settled as it stands then.
         """
-        late = self._offer()
-        with trio.move_on_after(limits.REQUEST_TIMEOUT_S / 2):
-            async with trio.open_nursery() as nursery:
-                for node, part, tally in late:
-                    nursery.start_soon(self._replication.offer_late, node, part, tally)
-                while self._shares:
-                    await self._decision.wait()
-                    self._settle_decided(settle)
-        for share in self._shares.values():
-            share.tell(settle)
+        try:
+            late = self._offer()
+            with trio.move_on_after(limits.REQUEST_TIMEOUT_S / 2):
+                async with trio.open_nursery() as nursery:
+                    for node, part, tally in late:
+                        nursery.start_soon(self._replication.offer_late, node, part, tally)
+                    if self._shares:
+                        await self._all_decided.wait()
+            undecided = list(self._shares.values())
+        finally:
+            self._shares.clear()  # whatever is acknowledged from now on settles nothing
+        for share in undecided:
+            self._settle(share.results())
+        if self._failure is not None:
+            raise self._failure
 
     def _offer(self) -> list[tuple[bytes, CellBatch, AckTally]]:
         """Offer each batch to its other slots; the parts that a peer had no room for yet."""
@@ -129,18 +140,21 @@ class Spread:
                 elif node != self._node_id:
                     parts = self._replication.offer(node, share.batch, tally)
                     late.extend((node, part, tally) for part in parts)
-            tally.decide()
+        self._replication.send()
+        for share in list(self._shares.values()):
+            share.tally.decide()
         return late
 
     def _on_decided(self, tally: AckTally) -> None:
-        self._decided.append(tally)
-        self._decision.set()
-
-    def _settle_decided(self, settle: Settle) -> None:
-        decided, self._decided = self._decided, []
-        self._decision = trio.Event()
-        for tally in decided:
-            self._shares.pop(tally.slots).tell(settle)
+        """Settle a share; a failure to is the failure of `carry`, not of who brought the acknowledgement."""
+        share = self._shares.pop(tally.slots, None)
+        if share is not None:
+            try:
+                self._settle(share.results())
+            except Exception as error:
+                self._failure = error
+        if not self._shares:
+            self._all_decided.set()
 
 
 def _missed(tally: AckTally) -> WireError:

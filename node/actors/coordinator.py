@@ -8,7 +8,7 @@ replica can take answers `uncertain` with what is missing, never an error that l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import trio
 from folkmoot.node.contracts import (
@@ -48,9 +48,9 @@ _MAY_HAVE_KEPT = frozenset({TIMEOUT, INTERNAL})
 class _Attempt:
     """One record on its way to a replica that takes it."""
 
-    __slots__ = ("_settle", "error", "number", "owner", "put", "settled", "tried", "unsure")
+    __slots__ = ("error", "number", "owner", "put", "settled", "tried", "unsure")
 
-    def __init__(self, number: int, put: Put, owner: RangeDescriptor, settle: Settle) -> None:
+    def __init__(self, number: int, put: Put, owner: RangeDescriptor) -> None:
         self.number = number
         self.put = put
         self.owner = owner
@@ -58,12 +58,6 @@ class _Attempt:
         self.error: WireError | None = None
         self.unsure = False
         self.settled = False
-        self._settle = settle
-
-    def settle(self, result: PutResult) -> None:
-        """This is what became of it."""
-        self.settled = True
-        self._settle(self.number, result)
 
 
 class Coordinator:
@@ -91,29 +85,34 @@ class Coordinator:
             settle: told the result of each put as soon as it is known.
         """
         await self._bring(
-            [_Attempt(number, put, self._topology.where(put.key), settle) for number, put in enumerate(puts)],
+            [_Attempt(number, put, self._topology.where(put.key)) for number, put in enumerate(puts)],
             level,
+            settle,
         )
 
-    async def _bring(self, attempts: Sequence[_Attempt], level: Level) -> None:
+    async def _bring(self, attempts: Sequence[_Attempt], level: Level, settle: Settle) -> None:
         """Ask one replica after another until every attempt is settled.
 
         Those that went to different replicas do not wait for each other.
         """
         while attempts:
-            parts = self._parts(attempts)
+            parts = self._parts(attempts, settle)
             if len(parts) == 1:
-                attempts = await self._ask(*parts[0], level)
+                attempts = await self._ask(*parts[0], level, settle)
                 continue
             async with trio.open_nursery() as nursery:
                 for node_id, part in parts:
-                    nursery.start_soon(self._bring_part, node_id, part, level)
+                    nursery.start_soon(self._bring_part, node_id, part, level, settle)
             return
 
-    async def _bring_part(self, node_id: bytes, attempts: Sequence[_Attempt], level: Level) -> None:
-        await self._bring(await self._ask(node_id, attempts, level), level)
+    async def _bring_part(
+        self, node_id: bytes, attempts: Sequence[_Attempt], level: Level, settle: Settle
+    ) -> None:
+        await self._bring(await self._ask(node_id, attempts, level, settle), level, settle)
 
-    def _parts(self, attempts: Sequence[_Attempt]) -> list[tuple[bytes, Sequence[_Attempt]]]:
+    def _parts(
+        self, attempts: Sequence[_Attempt], settle: Settle
+    ) -> list[tuple[bytes, Sequence[_Attempt]]]:
         """The next replica of each attempt, with what it is asked at once; what has none left is settled.
 
         What needs somebody who may not answer is asked for by itself: results come back together.
@@ -127,7 +126,7 @@ class Coordinator:
                 nearest = ranked[slots] = self._router.candidates(slots)
             chosen = next((node for node in nearest if node not in attempt.tried), None)
             if chosen is None:
-                attempt.settle(_nobody(attempt))
+                settle({attempt.number: _nobody(attempt)})
                 continue
             attempt.tried.add(chosen)
             apart = chosen != self._router.node_id and not self._router.all_alive(slots)
@@ -138,23 +137,28 @@ class Coordinator:
             for part in in_messages(group, lambda attempt: len(attempt.put.record.payload))
         ]
 
-    async def _ask(self, node_id: bytes, attempts: Sequence[_Attempt], level: Level) -> list[_Attempt]:
+    async def _ask(
+        self, node_id: bytes, attempts: Sequence[_Attempt], level: Level, settle: Settle
+    ) -> list[_Attempt]:
         """Ask one replica; those it could not take, for another to take."""
 
-        def settle(number: int, result: PutResult) -> None:
-            refusal = None if result.error is None else WireError.from_wire(result.error)
-            if result.status == "refused" and refusal is not None and refusal.kind in _TRY_ANOTHER:
-                attempts[number].error = refusal  # of this record alone nothing was kept
-            else:
-                attempts[number].settle(result)
+        def hear(results: Mapping[int, PutResult]) -> None:
+            final: dict[int, PutResult] = {}
+            for number, result in results.items():
+                attempt = attempts[number]
+                if result.status == "refused" and (refusal := _of_this_replica(result)) is not None:
+                    attempt.error = refusal  # of this record alone nothing was kept
+                else:
+                    attempt.settled = True
+                    final[attempt.number] = result
+            settle(final)
 
         try:
             if node_id == self._router.node_id:
                 puts = [attempt.put for attempt in attempts]
-                await self._local.put(puts, level, self._router.region, settle)
+                await self._local.put(puts, level, self._router.region, hear)
             else:
-                for number, result in enumerate(await self._call(node_id, attempts, level)):
-                    settle(number, result)
+                hear(dict(enumerate(await self._call(node_id, attempts, level))))
         except PeerUnreachable:
             for attempt in attempts:
                 attempt.unsure = True
@@ -165,7 +169,8 @@ class Coordinator:
                 attempt.error = error
                 attempt.unsure |= error.kind in _MAY_HAVE_KEPT
                 if error.kind not in _TRY_ANOTHER:
-                    attempt.settle(PutResult("refused", error=error.to_wire()))
+                    attempt.settled = True
+                    settle({attempt.number: PutResult("refused", error=error.to_wire())})
         return _unsettled(attempts)
 
     async def _catch_up(self, node_id: bytes, attempts: Sequence[_Attempt]) -> None:
@@ -193,6 +198,12 @@ class Coordinator:
 
 def _unsettled(attempts: Sequence[_Attempt]) -> list[_Attempt]:
     return [attempt for attempt in attempts if not attempt.settled]
+
+
+def _of_this_replica(result: PutResult) -> WireError | None:
+    """The refusal in a result, if another replica may still take the record."""
+    refusal = None if result.error is None else WireError.from_wire(result.error)
+    return refusal if refusal is not None and refusal.kind in _TRY_ANOTHER else None
 
 
 def _nobody(attempt: _Attempt) -> PutResult:

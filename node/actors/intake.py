@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -29,6 +29,7 @@ from folkmoot.node.rpc import wire_error
 from folkmoot.node.signatures import check_signatures
 from folkmoot.protocol import limits
 from folkmoot.protocol.bodies import post_time_ms
+from folkmoot.protocol.client.outbox import gathered
 from folkmoot.protocol.crdt.clock import Clock
 from folkmoot.protocol.errors import BAD_REQUEST, BAD_SIGNATURE, BUSY, REVOKED_KEY, WireError
 from folkmoot.protocol.identity import KeyPair
@@ -94,6 +95,10 @@ class _InWork:
     puts: list[Put] = field(default_factory=list)
     results: list[PutResult | None] = field(default_factory=list)
     unsettled: int = 0
+
+
+Finish = Callable[[Sequence[_InWork]], None]
+"""Answers requests whose puts all have their results."""
 
 
 class Intake:
@@ -167,10 +172,12 @@ class Intake:
         """Take the requests of one pass through; however that ends, each is answered."""
         waiting = dict.fromkeys(works)
 
-        def finish(work: _InWork) -> None:
-            answer = self._result_of(work)
-            del waiting[work]
-            self._end(work, answer)
+        def finish(finished: Sequence[_InWork]) -> None:
+            answers = [self._result_of(work) for work in finished]
+            with gathered({work.request.outbox for work in finished if work.request.outbox is not None}):
+                for work, answer in zip(finished, answers, strict=True):
+                    del waiting[work]
+                    self._end(work, answer)
 
         try:
             await self._verify([entry for work in works for entry in work.entries])
@@ -179,14 +186,13 @@ class Intake:
                 work.puts = self._puts(work.entries)
                 work.results = [None] * len(work.puts)
                 work.unsettled = len(work.puts)
-                if not work.puts:
-                    finish(work)
+            finish([work for work in works if not work.puts])
             await self._put(list(waiting), finish)
         except Exception as error:
             for work in waiting:
                 self._end(work, wire_error(error, PUT))
 
-    async def _put(self, works: Sequence[_InWork], finish: Callable[[_InWork], None]) -> None:
+    async def _put(self, works: Sequence[_InWork], finish: Finish) -> None:
         """Bring the puts to their levels; those of one level do not wait for those of another."""
         by_level: dict[Level, list[_InWork]] = {}
         for work in works:
@@ -198,17 +204,18 @@ class Intake:
             for level, group in by_level.items():
                 nursery.start_soon(self._put_at, level, group, finish)
 
-    async def _put_at(
-        self, level: Level, works: Sequence[_InWork], finish: Callable[[_InWork], None]
-    ) -> None:
+    async def _put_at(self, level: Level, works: Sequence[_InWork], finish: Finish) -> None:
         places = [(work, number) for work in works for number in range(len(work.puts))]
 
-        def settle(number: int, result: PutResult) -> None:
-            work, place = places[number]
-            work.results[place] = result
-            work.unsettled -= 1
-            if not work.unsettled:
-                finish(work)
+        def settle(results: Mapping[int, PutResult]) -> None:
+            finished = []
+            for number, result in results.items():
+                work, place = places[number]
+                work.results[place] = result
+                work.unsettled -= 1
+                if not work.unsettled:
+                    finished.append(work)
+            finish(finished)
 
         await self._coordination.put([work.puts[place] for work, place in places], level, settle)
 

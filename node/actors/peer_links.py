@@ -8,7 +8,8 @@ reset, a refused dial) is reported to the membership, which alone decides what i
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import trio
@@ -16,8 +17,9 @@ from folkmoot.node.contracts import PeerUnreachable
 from folkmoot.node.transport.errors import ConnectionRefused, TransportError
 from folkmoot.node.transport.interface import Address, Network
 from folkmoot.protocol import limits
-from folkmoot.protocol.client.link import Link
-from folkmoot.protocol.client.link_terms import PATIENT, LinkBroken, NoAnswer
+from folkmoot.protocol.client.link import Link, OnReply
+from folkmoot.protocol.client.link_terms import PATIENT, Ended, LinkBroken, NoAnswer, Reply
+from folkmoot.protocol.client.outbox import gathered
 from folkmoot.protocol.errors import SHUTTING_DOWN, WireError
 
 log = logging.getLogger(__name__)
@@ -106,6 +108,23 @@ class PeerLinks:
             raise PeerUnreachable(f"{method} to {node_id.hex()[:8]}: {error}") from error
         self._evidence.stream_alive(node_id)
         return result
+
+    def submit(
+        self, node_id: bytes, method: str, params: Mapping[str, Any], on_reply: OnReply
+    ) -> Callable[[], None] | None:
+        """See `contracts.Peers`."""
+        peer = self._peers.get(node_id)
+        link = None if peer is None else peer.link
+        if link is None or link.ended is not None or not link.has_room:
+            return None
+
+        def heard(reply: Reply) -> None:
+            if not isinstance(reply, Ended):
+                self._evidence.stream_alive(node_id)
+            on_reply(reply)
+
+        with gathered((link.outbox,)):
+            return partial(link.forget, link.submit(method, dict(params), heard))
 
     async def call_address(
         self, address: Address, method: str, params: Mapping[str, Any], timeout_s: float

@@ -18,6 +18,7 @@ from folkmoot.node.passes import Passes
 from folkmoot.node.rpc import wire_error
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.client.link import Link
+from folkmoot.protocol.client.outbox import gathered
 from folkmoot.protocol.connection import Params, Request
 from folkmoot.protocol.crdt.cell import digest_of
 from folkmoot.protocol.errors import BAD_SIGNATURE, STALE_TOPOLOGY, UNKNOWN_METHOD, WireError
@@ -177,11 +178,12 @@ class PeerService:
             )
         except Exception as error:
             answers = [wire_error(error, JOIN)] * len(joins)
-        for join, answer in zip(joins, answers, strict=True):
-            if isinstance(answer, WireError):
-                join.link.refuse(join.msgid, answer)
-            else:
-                join.link.respond(join.msgid, answer.to_wire())
+        with gathered({join.link.outbox for join in joins}):
+            for join, answer in zip(joins, answers, strict=True):
+                if isinstance(answer, WireError):
+                    join.link.refuse(join.msgid, answer)
+                else:
+                    join.link.respond(join.msgid, answer.to_wire())
 
     async def _put(self, node_id: bytes, params: Params) -> dict[str, Any]:
         asked = codec.shaped(params, ReplicaPut, "replica.put")
@@ -193,7 +195,7 @@ class PeerService:
         ):
             raise WireError(BAD_SIGNATURE, "a coordinator passed on a record whose signature does not hold")
         results: dict[int, PutResult] = {}
-        await self._replica.put(puts, parse_level(asked.level), asked.region, results.__setitem__)
+        await self._replica.put(puts, parse_level(asked.level), asked.region, results.update)
         return pack_results([results[number] for number in range(len(puts))])
 
     async def _join(self, node_id: bytes, params: Params) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The replicator streams whole cells to the other replicas, one bounded stream a peer.
 
-Several puts share a message: a sender takes whatever waits for its peer, up to a message's worth, so the
-cost of a message is spread over many posts and nothing waits for a timer. The window bounds what is queued
+Several puts share a message: one takes whatever waits for its peer, up to a message's worth, so the cost of a
+message is spread over many posts and nothing waits for a timer. A message costs no task: it leaves with what
+was offered, and its answer is heard where it is read. The window bounds what is queued
 and in flight together; when it is full a put waits a moment, and then what did not fit becomes hints. A
 message that fails becomes hints too: a hint is a pointer, the cell itself is in the store already.
 """
@@ -13,25 +14,30 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
 import trio
 from folkmoot.node.contracts import (
     CellBatch,
     Joined,
-    Peers,
+    LinkedPeers,
     PeerUnreachable,
     Tally,
     Topology,
     read_joined,
 )
+from folkmoot.node.overdue import Overdue
 from folkmoot.protocol import limits
-from folkmoot.protocol.errors import STALE_TOPOLOGY, WireError
+from folkmoot.protocol.client.link_terms import Reply, result_of
+from folkmoot.protocol.errors import STALE_TOPOLOGY, FolkmootError, WireError
 from folkmoot.storage.errors import StorageError
 
 log = logging.getLogger(__name__)
 
-OFFER_WAIT_S = 1.0
-MESSAGES_IN_FLIGHT = 8
+JOIN: Final = "replica.join"
+OFFER_WAIT_S: Final = 1.0
+MESSAGES_IN_FLIGHT: Final = 8
 
 LeaveHints = Callable[[bytes, Sequence[bytes]], Awaitable[None]]
 
@@ -54,15 +60,15 @@ class ReplicatorStatistics:
 
 
 class _Stream:
-    """What waits for one peer, and who is bringing it there."""
+    """What waits for one peer, and what is under way there."""
 
-    __slots__ = ("cells", "queue", "room", "senders", "starting")
+    __slots__ = ("cells", "node_id", "queue", "room", "under_way")
 
-    def __init__(self) -> None:
+    def __init__(self, node_id: bytes) -> None:
+        self.node_id = node_id
         self.queue: deque[tuple[CellBatch, Tally]] = deque()
-        self.cells = 0  # queued and in flight
-        self.senders = 0  # at most one message of each is in flight
-        self.starting = False  # a sender is about to take what waits
+        self.cells = 0  # queued and under way
+        self.under_way = 0  # messages
         self.room = trio.lowlevel.ParkingLot()
 
     def has_room(self, cells: int) -> bool:
@@ -71,7 +77,7 @@ class _Stream:
 
 
 class Replicator:
-    """See the module.
+    """See the module. `run` must be running.
 
     Args:
         peers: how to reach them.
@@ -79,22 +85,27 @@ class Replicator:
         leave_hints: keeps pointers to cells for a node.
     """
 
-    def __init__(self, peers: Peers, topology: Topology, leave_hints: LeaveHints) -> None:
+    def __init__(self, peers: LinkedPeers, topology: Topology, leave_hints: LeaveHints) -> None:
         self._peers = peers
         self._topology = topology
         self._leave_hints = leave_hints
         self._streams: dict[bytes, _Stream] = {}
+        self._offered: dict[_Stream, None] = {}
+        self._overdue = Overdue(limits.REQUEST_TIMEOUT_S)
         self._nursery: trio.Nursery | None = None
         self._sent = 0
         self._hinted = 0
         self._unhinted = 0
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Own the senders until cancelled."""
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            task_status.started()
-            await trio.sleep_forever()
+        """Own what takes more than one turn, and give up what is never answered, until cancelled."""
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                task_status.started()
+                await self._overdue.run()
+        finally:
+            self._nursery = None
 
     def offer(self, node_id: bytes, batch: CellBatch, tally: Tally) -> list[CellBatch]:
         """Queue `batch` for `node_id`, in parts that fit a message; the tally hears of each part.
@@ -107,7 +118,7 @@ class Replicator:
         for part in _parts(batch):
             tally.expect(node_id)
             if stream.has_room(len(part.keys)):
-                self._queue(node_id, stream, part, tally)
+                self._queue(stream, part, tally)
             else:
                 late.append(part)
         return late
@@ -115,20 +126,24 @@ class Replicator:
     async def offer_late(self, node_id: bytes, part: CellBatch, tally: Tally) -> None:
         """Queue a part as soon as there is room; leave hints when there is none within a second.
 
-        Who puts waits for this, and so feels a slow peer, but only so long.
+        Who puts waits for this, and so feels a slow peer, but only so long. A part that the tally expects
+        is to be accounted for, so being cancelled does not break this off.
         """
         stream = self._stream(node_id)
-        with trio.move_on_after(OFFER_WAIT_S):
-            while not stream.has_room(len(part.keys)):
-                await stream.room.park()
-            self._queue(node_id, stream, part, tally)
-            return
-        await self._give_up(node_id, [(part, tally)])
+        with trio.CancelScope(shield=True):
+            with trio.move_on_after(OFFER_WAIT_S):
+                while not stream.has_room(len(part.keys)):
+                    await stream.room.park()
+                self._queue(stream, part, tally)
+                self._send(stream)
+                return
+            await self._give_up(node_id, [(part, tally)])
 
-    def _queue(self, node_id: bytes, stream: _Stream, part: CellBatch, tally: Tally) -> None:
-        stream.cells += len(part.keys)
-        stream.queue.append((part, tally))
-        self._wake(node_id, stream)
+    def send(self) -> None:
+        """Have what was offered leave now."""
+        offered, self._offered = self._offered, {}
+        for stream in offered:
+            self._send(stream)
 
     def statistics(self) -> ReplicatorStatistics:
         return ReplicatorStatistics(
@@ -141,55 +156,96 @@ class Replicator:
     def _stream(self, node_id: bytes) -> _Stream:
         stream = self._streams.get(node_id)
         if stream is None:
-            stream = self._streams[node_id] = _Stream()
+            stream = self._streams[node_id] = _Stream(node_id)
         return stream
 
-    def _wake(self, node_id: bytes, stream: _Stream) -> None:
-        """Start a sender, unless one is about to take what waits or as many as may be are under way."""
-        if stream.queue and not stream.starting and stream.senders < MESSAGES_IN_FLIGHT:
-            assert self._nursery is not None, "the replicator was asked before it ran"
-            stream.starting = True
-            stream.senders += 1
-            self._nursery.start_soon(self._send, node_id, stream)
+    def _queue(self, stream: _Stream, part: CellBatch, tally: Tally) -> None:
+        stream.cells += len(part.keys)
+        stream.queue.append((part, tally))
+        self._offered[stream] = None
 
-    async def _send(self, node_id: bytes, stream: _Stream) -> None:
-        """Send one message after another, each with what has gathered, until nothing waits."""
-        stream.starting = False
-        try:
-            while stream.queue:
-                taken = _take(stream)
-                self._wake(node_id, stream)  # for what did not fit
-                await self._send_one(node_id, stream, taken)
-        finally:
-            stream.senders -= 1
+    def _send(self, stream: _Stream) -> None:
+        """Send what waits, as many messages as may be under way."""
+        while stream.queue and stream.under_way < MESSAGES_IN_FLIGHT:
+            taken = _take(stream)
+            stream.under_way += 1
+            if not self._submit(stream, taken):
+                self._later(self._carry, stream, taken)
 
-    async def _send_one(self, node_id: bytes, stream: _Stream, taken: _Taken) -> None:
-        try:
-            joined = await self._deliver(node_id, taken.message)
-        except (WireError, PeerUnreachable):
-            await self._give_up(node_id, taken.parts)
+    def _submit(self, stream: _Stream, taken: _Taken) -> bool:
+        """Send a message without a task, if there is a link with room for it.
+
+        Its answer is heard by the task that reads it: an acknowledgement waits for no turn of the loop.
+        """
+
+        def heard(reply: Reply) -> None:
+            self._overdue.forget(taken)
+            try:
+                joined = read_joined(result_of(reply))
+            except FolkmootError as error:
+                self._failed(stream, taken, error)
+            else:
+                self._kept(stream, taken, joined)
+
+        forget = self._peers.submit(stream.node_id, JOIN, taken.message.to_wire(), heard)
+        if forget is not None:
+            self._overdue.watch(taken, partial(self._unanswered, stream, taken, forget))
+        return forget is not None
+
+    def _unanswered(self, stream: _Stream, taken: _Taken, forget: Callable[[], None]) -> None:
+        forget()
+        self._later(self._abandon, stream, taken, taken.parts)
+
+    def _failed(self, stream: _Stream, taken: _Taken, error: FolkmootError) -> None:
+        if isinstance(error, WireError) and error.kind is STALE_TOPOLOGY:
+            self._later(self._carry, stream, taken, True)
         else:
-            self._sent += len(taken.message.keys) - len(joined.damaged)
-            damaged = set(joined.damaged)
-            unkept = [part for part in taken.parts if damaged and not damaged.isdisjoint(part[0].keys)]
-            for part in taken.parts:
-                if part not in unkept:
-                    part[1].settle(node_id, acknowledged=True)
-            if unkept:
-                await self._give_up(node_id, unkept, damaged)
-        finally:
-            stream.cells -= len(taken.message.keys)
-            stream.room.unpark_all()
+            self._later(self._abandon, stream, taken, taken.parts)
 
-    async def _deliver(self, node_id: bytes, message: CellBatch) -> Joined:
+    def _kept(self, stream: _Stream, taken: _Taken, joined: Joined) -> None:
+        self._sent += len(taken.message.keys) - len(joined.damaged)
+        damaged = set(joined.damaged)
+        unkept = [part for part in taken.parts if damaged and not damaged.isdisjoint(part[0].keys)]
+        for part in taken.parts:
+            if part not in unkept:
+                part[1].settle(stream.node_id, acknowledged=True)
+        if unkept:
+            self._later(self._abandon, stream, taken, unkept, damaged)
+        else:
+            self._landed(stream, taken)
+
+    def _landed(self, stream: _Stream, taken: _Taken) -> None:
+        stream.cells -= len(taken.message.keys)
+        stream.under_way -= 1
+        stream.room.unpark_all()
+        self._send(stream)
+
+    def _later(self, carry: Callable[..., Awaitable[None]], *args: object) -> None:
+        """Have a task do it; nothing is left to do once the node ends."""
+        if self._nursery is not None:
+            self._nursery.start_soon(carry, *args)
+
+    # What takes more than one turn.
+
+    async def _carry(self, stream: _Stream, taken: _Taken, stale: bool = False) -> None:
+        """Deliver one message by a link that may have to be dialled first."""
         try:
-            return await self._join(node_id, message)
-        except WireError as error:
-            if error.kind is not STALE_TOPOLOGY:
-                raise
-            await self._topology.refresh(node_id)
-            message.ranges = self._epochs(message.keys)
-            return await self._join(node_id, message)
+            joined = await self._deliver(stream.node_id, taken.message, stale)
+        except (WireError, PeerUnreachable):
+            await self._abandon(stream, taken, taken.parts)
+        else:
+            self._kept(stream, taken, joined)
+
+    async def _deliver(self, node_id: bytes, message: CellBatch, stale: bool) -> Joined:
+        if not stale:
+            try:
+                return await self._join(node_id, message)
+            except WireError as error:
+                if error.kind is not STALE_TOPOLOGY:
+                    raise
+        await self._topology.refresh(node_id)
+        message.ranges = self._epochs(message.keys)
+        return await self._join(node_id, message)
 
     def _epochs(self, keys: Sequence[bytes]) -> dict[int, int]:
         owners = map(self._topology.where, keys)
@@ -197,7 +253,20 @@ class Replicator:
 
     async def _join(self, node_id: bytes, message: CellBatch) -> Joined:
         params = message.to_wire()
-        return read_joined(await self._peers.call(node_id, "replica.join", params, limits.REQUEST_TIMEOUT_S))
+        return read_joined(await self._peers.call(node_id, JOIN, params, limits.REQUEST_TIMEOUT_S))
+
+    async def _abandon(
+        self,
+        stream: _Stream,
+        taken: _Taken,
+        parts: Sequence[tuple[CellBatch, Tally]],
+        only: AbstractSet[bytes] | None = None,
+    ) -> None:
+        """End a message of which these parts, or these keys of them, were not kept."""
+        try:
+            await self._give_up(stream.node_id, parts, only)
+        finally:
+            self._landed(stream, taken)
 
     async def _give_up(
         self, node_id: bytes, parts: Sequence[tuple[CellBatch, Tally]], only: AbstractSet[bytes] | None = None

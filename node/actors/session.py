@@ -201,7 +201,9 @@ class _Session:
             put = codec.shaped(request.params, RecordPut, PUT)
             token = Token.decode(put.token, self._offer.now_ms()) if put.token else _NO_TOKEN
             self._offer.intake.submit(
-                PutRequest(put.records, parse_level(put.level), token, self._asker.origin, answer)
+                PutRequest(
+                    put.records, parse_level(put.level), token, self._asker.origin, answer, link.outbox
+                )
             )
         except WireError as error:
             link.refuse(request.msgid, error)

@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 import trio
+from folkmoot.protocol.client.outbox import Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,13 @@ class FaultyStream(trio.abc.Stream):
         self._stream = stream
         self._faults = faults
         self._node_id = node_id
+        self._promptly = stream.send_now if isinstance(stream, Prompt) else None
+
+    def send_now(self, data: bytes) -> int:
+        """See `outbox.Prompt`; nothing leaves at once on a link that has a fault."""
+        if self._promptly is None or self._node_id in self._faults:
+            return 0
+        return self._promptly(data)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         if self._node_id in self._faults:

@@ -170,7 +170,7 @@ class TcpNetwork:
         self, raw: trio.SocketStream, address: Address, node_id: bytes | None
     ) -> tuple[trio.abc.Stream, bytes]:
         """The dialler's handshake; what it says already suffers the link's faults."""
-        stream: trio.abc.Stream = raw
+        stream: trio.abc.Stream = PlainStream(raw)
         proven: NodeName | None = None
         if self._tls is not None:
             stream, proven = await self._tls.dial_peer(raw, address)
@@ -200,7 +200,7 @@ class TcpNetwork:
         return Accepted(stream, remote, None)
 
     async def _accept_peer(self, raw: trio.SocketStream, remote: Address, visit: Visit) -> Accepted:
-        stream: trio.abc.Stream = raw
+        stream: trio.abc.Stream = PlainStream(raw)
         proven: NodeName | None = None
         if self._tls is not None:
             stream, proven = await self._tls.accept_peer(raw)

@@ -66,6 +66,9 @@ class Link:
         on_notification: called with each notification but `goodbye`; must not wait.
         settings: the bounds.
         budget: bounds what this link and others together hold unread; None bounds this one alone.
+
+    Attributes:
+        outbox: what is yet to be sent; who answers many things at once may gather it there.
     """
 
     def __init__(
@@ -86,7 +89,7 @@ class Link:
         self._unanswered = 0
         self._share = (budget or OutputBudget()).share(self.settings.output_bytes, self._make_room)
         self._held_bytes_max = 2 * self.settings.output_bytes
-        self._outbox = Outbox(stream, self.settings.send_s, self._share)
+        self.outbox = Outbox(stream, self.settings.send_s, self._share)
         self._leaving: WireError | None = None
         self._once_all_answered: Callable[[], None] | None = None
         self._nursery: trio.Nursery | None = None
@@ -102,7 +105,7 @@ class Link:
     @property
     def has_room(self) -> bool:
         """Whether another request may be submitted now."""
-        return len(self._waiting) < self.settings.inflight and self._outbox.has_room
+        return len(self._waiting) < self.settings.inflight and self.outbox.has_room
 
     async def wait_room(self) -> None:
         """Wait until `has_room`; no other task runs between that and the return.
@@ -111,10 +114,10 @@ class Link:
             LinkBroken: the link has ended.
         """
         while self._ended is None and not self.has_room:
-            if self._outbox.has_room:
+            if self.outbox.has_room:
                 await self._room_freed.park()
             else:
-                await self._outbox.wait_room()
+                await self.outbox.wait_room()
         if self._ended is not None:
             raise LinkBroken(self._ended)
 
@@ -210,9 +213,9 @@ class Link:
         """What this link has done and what it holds."""
         return LinkStatistics(
             received_bytes=self._received_bytes,
-            sent_bytes=self._outbox.sent_bytes,
-            flushes=self._outbox.flushes,
-            buffered_bytes=self._outbox.buffered_bytes,
+            sent_bytes=self.outbox.sent_bytes,
+            flushes=self.outbox.flushes,
+            buffered_bytes=self.outbox.buffered_bytes,
             unanswered=self._unanswered,
             waiting=len(self._waiting),
             refused_busy=self._refused_busy,
@@ -243,9 +246,9 @@ class Link:
             while data := await self._receive():
                 events = self._connection.receive(data)
                 if events:
-                    self._outbox.gather()
+                    self.outbox.gather()
                     self._dispatch(events)
-                    self._outbox.send_gathered()
+                    self.outbox.send_gathered()
                 patience.read(whole=bool(events), within=self._connection.mid_message)
         if patience.scope.cancelled_caught:
             self._leave_now(WireError(TIMEOUT, "no whole message came in time"))
@@ -260,7 +263,7 @@ class Link:
         if not data:  # what was asked before may still be answered
             self._other_ended = True
             if self._leaving is None:
-                self._once_answered(self._outbox.finish, self.settings.half_closed_s)
+                self._once_answered(self.outbox.finish, self.settings.half_closed_s)
             self._fail_calls(Ended("the other side closed the connection"))
         self._received_bytes += len(data)
         return data
@@ -304,7 +307,7 @@ class Link:
                 self._unanswered += 1
                 return True
             self._refused_busy += 1
-            unread_bytes = self._outbox.buffered_bytes
+            unread_bytes = self.outbox.buffered_bytes
             refusal = busy(f"{self._unanswered} requests are unanswered, {unread_bytes} bytes unread")
         self._append(self._connection.error(request.msgid, refusal))
         return False
@@ -320,7 +323,7 @@ class Link:
 
     async def _write(self) -> None:
         try:
-            await self._outbox.flush_until_finished()
+            await self.outbox.flush_until_finished()
         except NotRead as error:
             self._end(Ended(f"the other side reads too slowly: {error}"))
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
@@ -363,7 +366,7 @@ class Link:
             self._once_all_answered()
 
     def _append(self, message: bytes) -> None:
-        self._outbox.append(message)
+        self.outbox.append(message)
         if self._share.held_bytes > self._held_bytes_max:
             self._end(Ended("the other side asks and does not read"))
 
@@ -379,15 +382,15 @@ class Link:
         then()
 
     def _leave_now(self, error: WireError) -> None:
-        self._outbox.append(self._connection.goodbye(error))
-        self._outbox.finish()
+        self.outbox.append(self._connection.goodbye(error))
+        self.outbox.finish()
         self._fail_calls(Ended(f"this side left: {error}"))
 
     def _make_room(self) -> None:
         self._end(Ended("the other side reads too slowly, and others needed the room"))
 
     def _end(self, reason: Ended) -> None:
-        self._outbox.discard()
+        self.outbox.discard()
         self._fail_calls(reason)
         self._scope.cancel()
 

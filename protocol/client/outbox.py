@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 import trio
@@ -81,7 +83,10 @@ class Outbox:
             self._to_flush.unpark()
 
     def gather(self) -> None:
-        """Let the flushing task sleep whatever is appended, until `send_gathered`; nothing waits between."""
+        """Let the flushing task sleep whatever is appended, until `send_gathered`; nothing waits between.
+
+        Whoever calls this calls `send_gathered` too, whatever happens. Calls may be nested.
+        """
         self._gathering = self._send_now is not None
 
     def send_gathered(self) -> None:
@@ -161,3 +166,15 @@ class Outbox:
         self._share.give_back(size)
         if self._to_append and self.has_room:
             self._to_append.unpark_all()
+
+
+@contextmanager
+def gathered(outboxes: Collection[Outbox]) -> Iterator[None]:
+    """Have what is appended within sent once it is all there; nothing waits within."""
+    for outbox in outboxes:
+        outbox.gather()
+    try:
+        yield
+    finally:
+        for outbox in outboxes:
+            outbox.send_gathered()

@@ -104,6 +104,9 @@ class NoReplication:
     async def offer_late(self, node_id: bytes, part: CellBatch, tally: Tally) -> None:
         raise AssertionError("a joined cell is not passed on")
 
+    def send(self) -> None:
+        """Nothing was offered."""
+
 
 class Unasked:
     """This node's replica in a cluster in which it has no slot."""

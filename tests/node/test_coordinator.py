@@ -32,8 +32,8 @@ class OwnReplica(Unasked):
     """This node's replica: it keeps everything."""
 
     async def put(self, puts: Sequence[Put], level: Level, region: str, settle: Settle) -> None:
-        for number in range(len(puts)):
-            settle(number, PutResult("stored", Coverage((), frozenset({HERE}), region), changed=True))
+        stored = PutResult("stored", Coverage((), frozenset({HERE}), region), changed=True)
+        settle(dict.fromkeys(range(len(puts)), stored))
 
 
 def kept_by(*nodes: bytes) -> Answer:
@@ -76,7 +76,7 @@ async def outcome(
     """What becomes of one post, and who was asked."""
     asked, peers = coordinator(answers, topology or Lanes(everywhere))
     results: dict[int, PutResult] = {}
-    await asked.put([Put(Author(1).post())], "one", results.__setitem__)
+    await asked.put([Put(Author(1).post())], "one", results.update)
     return results[0], [node_id for node_id, _ in peers.calls]
 
 
@@ -131,7 +131,7 @@ async def test_a_record_that_one_cannot_keep_goes_to_another_alone() -> None:
 
     asked, peers = coordinator({FIRST: damaged, SECOND: kept_by(SECOND)}, Lanes(everywhere))
     results: dict[int, PutResult] = {}
-    await asked.put([Put(Author(1).post()), Put(Author(2).post())], "one", results.__setitem__)
+    await asked.put([Put(Author(1).post()), Put(Author(2).post())], "one", results.update)
     acks = [result.coverage.acks if result.coverage else None for _, result in sorted(results.items())]
     assert acks == [frozenset({SECOND}), frozenset({FIRST})]
     assert [node_id for node_id, _ in peers.calls] == [FIRST, SECOND]
@@ -190,7 +190,7 @@ async def test_those_who_are_answered_do_not_wait_for_those_who_are_not() -> Non
     results: dict[int, PutResult] = {}
     async with trio.open_nursery() as nursery:
         puts = [Put(there.post()), Put(here.post())]
-        nursery.start_soon(asked.put, puts, "one", results.__setitem__)
+        nursery.start_soon(asked.put, puts, "one", results.update)
         await trio.testing.wait_all_tasks_blocked()
         assert results.keys() == {1}
         hanging.set()
@@ -209,6 +209,6 @@ async def test_what_needs_a_suspect_is_asked_for_apart(suspected: bool) -> None:
     asked, peers = coordinator({FIRST: kept_by(FIRST)}, Lanes(nodes_of), liveness)
     one, other = authors_of(0, 1)
     results: dict[int, PutResult] = {}
-    await asked.put([Put(one.post()), Put(other.post())], "one", results.__setitem__)
+    await asked.put([Put(one.post()), Put(other.post())], "one", results.update)
     assert {result.status for result in results.values()} == {"stored"}
     assert len(peers.calls) == (2 if suspected else 1)

@@ -53,8 +53,7 @@ class Coordination:
 
 async def stores(puts: Sequence[Put], level: Level, settle: Settle) -> None:
     await trio.lowlevel.checkpoint()
-    for number in range(len(puts)):
-        settle(number, STORED)
+    settle(dict.fromkeys(range(len(puts)), STORED))
 
 
 class Desk:
@@ -129,11 +128,11 @@ async def test_each_is_answered_when_its_own_records_are_settled() -> None:
         desk.submit("quick", Author(1).post())
         desk.submit("slow", Author(2).post(), Author(3).post())
         await desk.rest()
-        settles[0](2, STORED)
+        settles[0]({2: STORED})
         assert desk.told == {}
-        settles[0](0, STORED)
+        settles[0]({0: STORED})
         assert desk.told.keys() == {"quick"}
-        settles[0](1, PutResult("uncertain", error={"name": "level_unreachable"}))
+        settles[0]({1: PutResult("uncertain", error={"name": "level_unreachable"})})
         assert desk.statuses("slow") == ["uncertain", "stored"]
         finished.set()
 
@@ -190,7 +189,7 @@ async def test_tokens_name_only_what_their_own_client_wrote() -> None:
 
 async def test_a_bug_is_answered_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
     async def carry(puts: Sequence[Put], level: Level, settle: Settle) -> None:
-        settle(0, STORED)
+        settle({0: STORED})
         raise ZeroDivisionError
 
     async with opened() as desk:

@@ -11,6 +11,7 @@ import trio.testing
 from folkmoot.node.actors.replicator import OFFER_WAIT_S, Replicator
 from folkmoot.node.contracts import CellBatch, PeerUnreachable
 from folkmoot.protocol import limits
+from folkmoot.protocol.client.link import OnReply
 from folkmoot.protocol.errors import BUSY, WireError
 from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
 from folkmoot.storage.errors import DiskFull
@@ -44,6 +45,9 @@ class HeldPeer:
             raise PeerUnreachable("nobody there")
         await self.answering.wait()
         return {"changed": len(params["cells"])}
+
+    def submit(self, node_id: bytes, method: str, params: Mapping[str, Any], on_reply: OnReply) -> None:
+        """There is no link yet."""
 
 
 class Settled:
@@ -87,6 +91,7 @@ async def test_hints_that_cannot_be_left_end_nothing(error: Exception) -> None:
         await nursery.start(replicator.run)
         for _ in range(3):
             assert replicator.offer(PEER, batch(1), tally) == []
+            replicator.send()
             await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
     assert (tally.acknowledged, tally.failed) == (0, 3)
@@ -100,6 +105,7 @@ async def test_room_wakes_everyone_who_waits_for_it(autojump_clock: trio.testing
     async with trio.open_nursery() as nursery:
         await nursery.start(replicator.run)
         assert replicator.offer(PEER, batch(limits.REPLICATION_WINDOW_CELLS), tally) == []
+        replicator.send()
         late = [part for _ in range(3) for part in replicator.offer(PEER, batch(1), tally)]
         assert len(late) == 3
         began = trio.current_time()
@@ -120,6 +126,7 @@ async def test_a_window_that_stays_full_turns_into_hints(autojump_clock: trio.te
     async with trio.open_nursery() as nursery:
         await nursery.start(replicator.run)
         replicator.offer(PEER, batch(limits.REPLICATION_WINDOW_CELLS), tally)
+        replicator.send()
         [part] = replicator.offer(PEER, batch(2), tally)
         await replicator.offer_late(PEER, part, tally)
         nursery.cancel_scope.cancel()

@@ -43,6 +43,9 @@ class Streams:
         self.offered.setdefault(node_id, []).append((batch, tally))
         return []
 
+    def send(self) -> None:
+        """What was offered is there already."""
+
     async def offer_late(self, node_id: bytes, part: CellBatch, tally: Tally) -> None:
         await self.room.wait()
         self.offered.setdefault(node_id, []).append((part, tally))
@@ -58,7 +61,7 @@ class Town:
     def __init__(self, level: Level, *owners: RangeDescriptor, absent: tuple[bytes, ...] = ()) -> None:
         self.streams = Streams()
         self.results: dict[int, PutResult] = {}
-        self.spread = Spread(HERE, level, "eu", absent, self.streams)
+        self.spread = Spread(HERE, level, "eu", absent, self.streams, self.results.update)
         for number, each in enumerate(owners):
             key, cell = b"key %d" % number, b"cell %d" % number
             self.spread.add(number, key, cell, each, status="stored", changed=True)
@@ -66,7 +69,7 @@ class Town:
     @asynccontextmanager
     async def carried(self) -> AsyncIterator[None]:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.spread.carry, self.results.__setitem__)
+            nursery.start_soon(self.spread.carry)
             await trio.testing.wait_all_tasks_blocked()
             yield
 
@@ -142,8 +145,8 @@ async def test_what_found_no_room_is_offered_late() -> None:
 
 async def test_what_a_deletion_swallowed_is_refused_whatever_the_level() -> None:
     streams, results = Streams(), dict[int, PutResult]()
-    spread = Spread(HERE, "one", "eu", (), streams)
+    spread = Spread(HERE, "one", "eu", (), streams, results.update)
     spread.add(5, b"key", b"cell", owner(1, HERE), status="absorbed", changed=False)
-    await spread.carry(results.__setitem__)
+    await spread.carry()
     assert results[5].status == "refused"
     assert results[5].error is not None and results[5].error["name"] == "conflict"
