@@ -69,7 +69,10 @@ class Passes(Generic[T]):
         self._waiting_size = 0
         self._under_way = 0
         self._latest_ended = True
-        self._changed = trio.lowlevel.ParkingLot()
+        self._starting = 0  # passes that take what waits in this turn of the loop
+        self._due_s: float | None = None  # when what waits has waited for a moment
+        self._due_set = trio.lowlevel.ParkingLot()
+        self._nursery: trio.Nursery | None = None
         self._passes = 0
         self._items = 0
 
@@ -78,21 +81,39 @@ class Passes(Generic[T]):
         self._waiting.setdefault(self._origin(item), deque()).append(item)
         self._waiting_count += 1
         self._waiting_size += self._size(item)
-        if self._waiting_count == 1 or self._waiting_size >= self._most:
-            self._changed.unpark()
+        self._start()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Carry until cancelled."""
         async with trio.open_nursery() as nursery:
+            self._nursery, self._starting = nursery, 0
             task_status.started()
+            self._start()
             while True:
-                while not self._waiting or self._under_way >= self._under_way_most:
-                    await self._changed.park()
-                with trio.move_on_after(self._moment_s):
-                    while not self._latest_ended and self._waiting_size < self._most:
-                        await self._changed.park()
-                items = self._take()
-                nursery.start_soon(self._one, items, self._passes)
+                while self._due_s is None:
+                    await self._due_set.park()
+                due_s = self._due_s
+                await trio.sleep_until(due_s)
+                if self._due_s == due_s:
+                    self._due_s = None
+                    self._start(overdue=True)
+
+    def _start(self, *, overdue: bool = False) -> None:
+        """Start a pass if there is reason to; else see that what waits does so for no more than a moment.
+
+        A pass takes its items when its task begins, and so together with what else comes in this turn.
+        """
+        if self._nursery is None or not self._waiting:
+            return
+        if self._under_way + self._starting >= self._under_way_most:
+            return
+        idle = not self._starting and (self._latest_ended or not self._moment_s)
+        if idle or overdue or self._waiting_size >= self._most * (self._starting + 1):
+            self._starting += 1
+            self._nursery.start_soon(self._one)
+        elif self._due_s is None and not self._starting:
+            self._due_s = trio.current_time() + self._moment_s
+            self._due_set.unpark()
 
     def statistics(self) -> PassStatistics:
         """What has been carried so far."""
@@ -112,16 +133,24 @@ class Passes(Generic[T]):
             items.append(item)
         self._waiting_count -= len(items)
         self._waiting_size -= size
+        if not self._waiting:
+            self._due_s = None
         self._passes += 1
         self._items += len(items)
         self._under_way += 1
         self._latest_ended = False
         return items
 
-    async def _one(self, items: list[T], number: int) -> None:
+    async def _one(self) -> None:
+        self._starting -= 1
+        if not self._waiting:
+            return
+        items = self._take()
+        number = self._passes
+        self._start()  # for what this one had no room for
         try:
             await self._carry(items)
         finally:
             self._under_way -= 1
             self._latest_ended |= number == self._passes
-            self._changed.unpark()
+            self._start()

@@ -19,9 +19,9 @@ from folkmoot.node.contracts import (
     PutResult,
     Settle,
     Topology,
-    unpack_results,
 )
 from folkmoot.node.fitting import in_messages
+from folkmoot.node.replica_results import unpack_results
 from folkmoot.node.routing import Router
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import (
@@ -110,9 +110,7 @@ class Coordinator:
     ) -> None:
         await self._bring(await self._ask(node_id, attempts, level, settle), level, settle)
 
-    def _parts(
-        self, attempts: Sequence[_Attempt], settle: Settle
-    ) -> list[tuple[bytes, Sequence[_Attempt]]]:
+    def _parts(self, attempts: Sequence[_Attempt], settle: Settle) -> list[tuple[bytes, Sequence[_Attempt]]]:
         """The next replica of each attempt, with what it is asked at once; what has none left is settled.
 
         What needs somebody who may not answer is asked for by itself: results come back together.

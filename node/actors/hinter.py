@@ -20,8 +20,8 @@ from folkmoot.node.contracts import (
     Peers,
     PeerUnreachable,
     Topology,
-    read_joined,
 )
+from folkmoot.node.replica_results import read_joined
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import WireError
 from folkmoot.storage.errors import StorageError, StoreCorrupt

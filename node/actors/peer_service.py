@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final, Protocol
 
 import trio
-from folkmoot.node.contracts import CellBatch, Joined, LocalReplica, Put, PutResult, Topology, pack_results
+from folkmoot.node.contracts import CellBatch, Joined, LocalReplica, Put, PutResult, Topology
 from folkmoot.node.environment import Executor
 from folkmoot.node.fitting import fitting
 from folkmoot.node.passes import Passes
+from folkmoot.node.replica_results import pack_results
 from folkmoot.node.rpc import wire_error
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.client.link import Link

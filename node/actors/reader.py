@@ -20,9 +20,9 @@ from folkmoot.node.contracts import (
     PeerUnreachable,
     Read,
     Topology,
-    read_joined,
 )
 from folkmoot.node.fitting import in_messages
+from folkmoot.node.replica_results import read_joined
 from folkmoot.node.routing import Router
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.crdt.cell import Cell, digest_of, join

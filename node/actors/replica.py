@@ -141,16 +141,13 @@ class Replica:
         outcomes = await self._commit(self._put_job(puts, owners, absent), Admission.CLIENT_PUT, len(puts))
         self._puts += len(puts)
         spread = Spread(self._node_id, level, region, absent, self._replication, settle)
-        refused: dict[int, PutResult] = {}
         for number, (put, owner, outcome) in enumerate(zip(puts, owners, outcomes, strict=True)):
             if isinstance(outcome, WireError):
-                refused[number] = PutResult("refused", error=outcome.to_wire())
+                settle({number: PutResult("refused", error=outcome.to_wire())})
                 continue
             status, changed = outcome.status, outcome.changed
             spread.add(number, put.key, outcome.cell, owner, status=status.value, changed=changed)
             self._changed += status is not PutStatus.DUPLICATE
-        if refused:
-            settle(refused)
         await spread.carry()
 
     async def _commit(self, job: Callable[[WriteTransaction], T], admission: Admission, rows: int) -> T:

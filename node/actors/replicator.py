@@ -25,9 +25,9 @@ from folkmoot.node.contracts import (
     PeerUnreachable,
     Tally,
     Topology,
-    read_joined,
 )
 from folkmoot.node.overdue import Overdue
+from folkmoot.node.replica_results import read_joined
 from folkmoot.protocol import limits
 from folkmoot.protocol.client.link_terms import Reply, result_of
 from folkmoot.protocol.errors import STALE_TOPOLOGY, FolkmootError, WireError

@@ -66,9 +66,6 @@ class Link:
         on_notification: called with each notification but `goodbye`; must not wait.
         settings: the bounds.
         budget: bounds what this link and others together hold unread; None bounds this one alone.
-
-    Attributes:
-        outbox: what is yet to be sent; who answers many things at once may gather it there.
     """
 
     def __init__(
@@ -89,7 +86,7 @@ class Link:
         self._unanswered = 0
         self._share = (budget or OutputBudget()).share(self.settings.output_bytes, self._make_room)
         self._held_bytes_max = 2 * self.settings.output_bytes
-        self.outbox = Outbox(stream, self.settings.send_s, self._share)
+        self.outbox = Outbox(stream, self.settings.send_s, self._share)  # see `outbox.gathered`
         self._leaving: WireError | None = None
         self._once_all_answered: Callable[[], None] | None = None
         self._nursery: trio.Nursery | None = None

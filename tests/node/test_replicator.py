@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
-from folkmoot.node.actors.replicator import OFFER_WAIT_S, Replicator
+from folkmoot.node.actors.replicator import MESSAGES_IN_FLIGHT, OFFER_WAIT_S, Replicator
 from folkmoot.node.contracts import CellBatch, PeerUnreachable
 from folkmoot.protocol import limits
 from folkmoot.protocol.client.link import OnReply
-from folkmoot.protocol.errors import BUSY, WireError
+from folkmoot.protocol.client.link_terms import Ended, Reply
+from folkmoot.protocol.connection import Response
+from folkmoot.protocol.errors import BUSY, STALE_TOPOLOGY, WireError
 from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
 from folkmoot.storage.errors import DiskFull
 
@@ -29,8 +32,11 @@ class OneRange:
     def region_of(self, node_id: bytes) -> str:
         return "eu"
 
+    def __init__(self) -> None:
+        self.refreshed = 0
+
     async def refresh(self, node_id: bytes) -> None:
-        raise AssertionError("nothing was stale")
+        self.refreshed += 1
 
 
 class HeldPeer:
@@ -46,8 +52,34 @@ class HeldPeer:
         await self.answering.wait()
         return {"changed": len(params["cells"])}
 
-    def submit(self, node_id: bytes, method: str, params: Mapping[str, Any], on_reply: OnReply) -> None:
+    def submit(
+        self, node_id: bytes, method: str, params: Mapping[str, Any], on_reply: OnReply
+    ) -> Callable[[], None] | None:
         """There is no link yet."""
+        return None
+
+
+class LinkedPeer(HeldPeer):
+    """A peer to whom there is a link.
+
+    Attributes:
+        asked: what has to be answered, in order: the parameters, and who hears the answer.
+        forgotten: how many answers nobody waits for any more.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[Mapping[str, Any], OnReply]] = []
+        self.forgotten = 0
+
+    def submit(
+        self, node_id: bytes, method: str, params: Mapping[str, Any], on_reply: OnReply
+    ) -> Callable[[], None] | None:
+        self.asked.append((params, on_reply))
+        return self._forget
+
+    def _forget(self) -> None:
+        self.forgotten += 1
 
 
 class Settled:
@@ -132,3 +164,109 @@ async def test_a_window_that_stays_full_turns_into_hints(autojump_clock: trio.te
         nursery.cancel_scope.cancel()
     assert hints.keys == [b"key", b"key"]
     assert tally.failed == 1
+
+
+class Linked:
+    """A replicator whose peer has a link, and what came of what was offered."""
+
+    def __init__(self) -> None:
+        self.peer, self.topology, self.tally, self.hints = LinkedPeer(), OneRange(), Settled(), Hints()
+        self.replicator = Replicator(self.peer, self.topology, self.hints.leave)
+
+    def offer(self, *sizes: int) -> None:
+        for size in sizes:
+            assert self.replicator.offer(PEER, batch(size), self.tally) == []
+        self.replicator.send()
+
+
+@asynccontextmanager
+async def linked() -> AsyncIterator[Linked]:
+    town = Linked()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(town.replicator.run)
+        yield town
+        nursery.cancel_scope.cancel()
+
+
+def answer(result: object = None, error: WireError | None = None) -> Response:
+    return Response(1, None if error is None else error.to_wire(), result)
+
+
+async def test_a_message_leaves_and_its_answer_counts_without_a_turn_of_the_loop() -> None:
+    async with linked() as town:
+        town.offer(1, 2)
+        [(params, heard)] = town.peer.asked
+        assert len(params["cells"]) == 3, "what is offered before one `send` shares a message"
+        heard(answer({"changed": 3}))
+        assert town.tally.acknowledged == 2
+        assert town.replicator.statistics().queued == {PEER: 0}
+
+
+async def test_no_more_than_so_many_messages_are_under_way_and_the_next_follows_an_answer() -> None:
+    async with linked() as town:
+        for _ in range(MESSAGES_IN_FLIGHT + 3):
+            town.offer(1)
+        assert len(town.peer.asked) == MESSAGES_IN_FLIGHT
+        town.peer.asked[0][1](answer({"changed": 1}))
+        assert len(town.peer.asked) == MESSAGES_IN_FLIGHT + 1
+        assert len(town.peer.asked[-1][0]["cells"]) == 3, "what waited goes together"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(answer(error=WireError(BUSY, "later")), id="refused"),
+        pytest.param(answer({"changed": "many"}), id="nonsense"),
+        pytest.param(Ended("the connection broke"), id="broken"),
+    ],
+)
+async def test_what_a_link_does_not_acknowledge_becomes_hints(reply: Reply) -> None:
+    async with linked() as town:
+        town.offer(2)
+        town.peer.asked[0][1](reply)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (town.tally.acknowledged, town.tally.failed) == (0, 1)
+        assert town.hints.keys == [b"key", b"key"]
+        assert town.replicator.statistics().queued == {PEER: 0}
+
+
+async def test_a_stale_epoch_is_caught_up_with_and_sent_again() -> None:
+    async with linked() as town:
+        town.offer(1)
+        town.peer.asked[0][1](answer(error=WireError(STALE_TOPOLOGY, "newer here")))
+        town.peer.answering.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert town.topology.refreshed == 1
+        assert (town.tally.acknowledged, town.tally.failed) == (1, 0)
+
+
+async def test_what_is_never_answered_becomes_hints_and_its_answer_is_not_waited_for(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with linked() as town:
+        town.offer(1)
+        await trio.sleep(limits.REQUEST_TIMEOUT_S - 1)
+        assert town.tally.failed == 0
+        await trio.sleep(2)
+        assert (town.tally.failed, town.peer.forgotten) == (1, 1)
+        assert town.replicator.statistics().queued == {PEER: 0}
+
+
+async def test_a_late_offer_that_is_cancelled_still_leaves_its_hints(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Whoever puts has given up waiting; what was expected of the peer is accounted for all the same."""
+    async with linked() as town:
+        town.offer(limits.REPLICATION_WINDOW_CELLS)
+        [part] = town.replicator.offer(PEER, batch(2), town.tally)
+        with trio.move_on_after(OFFER_WAIT_S / 2):
+            await town.replicator.offer_late(PEER, part, town.tally)
+        assert town.hints.keys == [b"key", b"key"]
+        assert town.tally.failed == 1
+
+
+async def test_an_answer_after_the_end_harms_nobody() -> None:
+    async with linked() as town:
+        town.offer(1)
+    town.peer.asked[0][1](Ended("this side stopped the link"))
+    assert town.hints.keys == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -141,6 +141,29 @@ async def test_what_found_no_room_is_offered_late() -> None:
         await trio.testing.wait_all_tasks_blocked()
         town.streams.answer(NEAR)
         assert await town.told() == {0: "stored"}
+
+
+async def test_a_result_that_cannot_be_told_fails_the_pass_and_not_the_acknowledgement() -> None:
+    def settle(results: Mapping[int, PutResult]) -> None:
+        raise ZeroDivisionError
+
+    streams = Streams()
+    spread = Spread(HERE, "quorum", "eu", (), streams, settle)
+    spread.add(0, b"key", b"cell", owner(1, HERE, NEAR), status="stored", changed=True)
+    with pytest.RaisesGroup(ZeroDivisionError):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(spread.carry)
+            await trio.testing.wait_all_tasks_blocked()
+            streams.answer(NEAR)
+
+
+async def test_what_is_acknowledged_after_the_end_settles_nothing() -> None:
+    town = Town("quorum", owner(1, HERE, NEAR))
+    with trio.CancelScope() as scope:
+        async with town.carried():
+            scope.cancel()
+    town.streams.answer(NEAR)
+    assert town.results == {}
 
 
 async def test_what_a_deletion_swallowed_is_refused_whatever_the_level() -> None:

@@ -8,6 +8,7 @@ import pytest
 import trio
 import trio.testing
 from folkmoot.node.transport.faults import Fault, FaultyStream, LinkFaults
+from folkmoot.protocol.client.outbox import Prompt
 
 PEER, OTHER = bytes(16), bytes(15) + b"\1"
 
@@ -31,6 +32,38 @@ async def test_a_slow_link_delays_and_paces(autojump_clock: trio.abc.Clock) -> N
         await stream.send_all(bytes(200))
         assert trio.current_time() - began == pytest.approx(seconds)
         assert await far.receive_some() == bytes(200)
+
+
+class Promptly(FaultyStream):
+    """A stream without faults that can send without waiting."""
+
+    def __init__(self) -> None:
+        super().__init__(trio.testing.memory_stream_pair()[0], LinkFaults(Random(0)), PEER)
+        self.at_once: list[bytes] = []
+
+    def send_now(self, data: bytes) -> int:
+        self.at_once.append(data)
+        return len(data)
+
+
+async def test_nothing_leaves_at_once_on_a_link_with_a_fault() -> None:
+    faults = LinkFaults(Random(0))
+    inner = Promptly()
+    stream = FaultyStream(inner, faults, PEER)
+    assert stream.send_now(b"at once") == len(b"at once")
+    faults.set(OTHER, Fault(cut=True))
+    assert stream.send_now(b"too") == len(b"too")
+    faults.set(PEER, Fault(delay_ms=1))
+    assert stream.send_now(b"late") == 0
+    faults.clear(PEER)
+    assert stream.send_now(b"again") == len(b"again")
+    assert inner.at_once == [b"at once", b"too", b"again"]
+
+
+async def test_a_link_that_cannot_send_at_once_waits() -> None:
+    stream, _ = linked(LinkFaults(Random(0)))
+    assert isinstance(stream, Prompt)
+    assert stream.send_now(b"anything") == 0
 
 
 async def test_a_cut_is_of_one_link_and_lasts_until_it_is_healed(autojump_clock: trio.abc.Clock) -> None:
