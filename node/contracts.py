@@ -13,8 +13,9 @@ from typing import Any, NamedTuple, Protocol
 
 from folkmoot.protocol.client.link import OnReply
 from folkmoot.protocol.client.outbox import Outbox
+from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.crdt.clock import Clock
-from folkmoot.protocol.errors import FolkmootError, WireError
+from folkmoot.protocol.errors import BAD_REQUEST, FolkmootError, WireError
 from folkmoot.protocol.feed.pages import PackedPage
 from folkmoot.protocol.key import held_key
 from folkmoot.protocol.record import Record
@@ -207,6 +208,18 @@ class CellBatch:
     def cell_bytes(self) -> int:
         return sum(map(len, self.cells))
 
+    def decoded(self) -> list[Cell]:
+        """The cells, read.
+
+        Raises:
+            WireError: `bad_request`, when one is malformed or stands under another's key.
+        """
+        cells = [Cell.decode(data) for data in self.cells]
+        for key, cell in zip(self.keys, cells, strict=True):
+            if key not in (cell.key, held_key(cell.key)):
+                raise WireError(BAD_REQUEST, "a cell was sent under another cell's key")
+        return cells
+
     def to_wire(self) -> dict[str, Any]:
         return {
             "ranges": sorted(self.ranges.items()),
@@ -334,9 +347,16 @@ class Replication(Protocol):
 class Tally(Protocol):
     """Who has acknowledged one batch."""
 
+    @property
+    def slots(self) -> tuple[Slot, ...]: ...
+
     def expect(self, node_id: bytes) -> None: ...
 
     def settle(self, node_id: bytes, *, acknowledged: bool) -> None: ...
+
+    def outdate(self, node_id: bytes) -> None:
+        """The slots are others by now: what this node acknowledges does not count for these."""
+        ...
 
 
 def nodes_of(slots: Sequence[Slot]) -> tuple[bytes, ...]:

@@ -37,6 +37,7 @@ from folkmoot.node.data_directory import Ready
 from folkmoot.node.debug_methods import DebugMethods
 from folkmoot.node.environment import Environment
 from folkmoot.node.fault_methods import FaultMethods
+from folkmoot.node.fences import Fences
 from folkmoot.node.figures import figures
 from folkmoot.node.founding import found
 from folkmoot.node.joining import Joining
@@ -213,6 +214,13 @@ class _Parts:
             environment.random,
             limits.REPAIR_INTERVAL_S,
         )
+        self.fences = Fences(
+            self.node_id,
+            lambda: self.topology.current().ranges,
+            self.topology.refresh,
+            self.commits,
+            self.links,
+        )
         self.peer_service = PeerService(
             self.replica,
             self.replica,
@@ -222,6 +230,7 @@ class _Parts:
                 PUSH_PULL: self.push_pulls.answer,
                 **self.topology.methods(),
                 **self.repairer.methods(),
+                **self.fences.methods(),
             },
         )
         self.mender = Mender(self.node_id, self.commits.store.damage, self.replica, self.topology, self.links)

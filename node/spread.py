@@ -13,7 +13,7 @@ import trio
 from folkmoot.node.contracts import CellBatch, Coverage, PutResult, Replication, Settle, nodes_of
 from folkmoot.node.tally import AckTally
 from folkmoot.protocol import limits
-from folkmoot.protocol.errors import CONFLICT, LEVEL_UNREACHABLE, WireError
+from folkmoot.protocol.errors import CONFLICT, LEVEL_UNREACHABLE, STALE_TOPOLOGY, WireError
 from folkmoot.protocol.ring import levels
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
@@ -42,6 +42,12 @@ class _Share:
         tally = self.tally
         coverage = Coverage(tally.slots, frozenset(tally.acked), tally.region)
         missed = None if tally.reached else _missed(tally).to_wire()
+        if missed is not None and tally.outdated:
+            again = WireError(STALE_TOPOLOGY, "the range changed hands during the put", retry_after_ms=50)
+            return {
+                number: PutResult("refused", coverage, again.to_wire(), changed)
+                for number, _, changed in self.members
+            }
         results: dict[int, PutResult] = {}
         for number, status, changed in self.members:
             if status == "absorbed":

@@ -20,6 +20,9 @@ class AckTally:
     only given up when all who were asked have answered, so that what the client is told of it, who has the
     record and who has not, is the truth.
 
+    An acknowledgement under a newer epoch must not count towards the slots of an older one: while a slot
+    moves, two nodes have to have what is written, and a tally of the older epoch waits for one.
+
     Args:
         slots: the slots of the cells' ranges.
         region: the coordinator's, for `local_quorum`.
@@ -27,7 +30,17 @@ class AckTally:
         on_decided: called once, when the tally is decided; must not wait.
     """
 
-    __slots__ = ("_decided", "_on_decided", "_outstanding", "acked", "failed", "level", "region", "slots")
+    __slots__ = (
+        "_decided",
+        "_on_decided",
+        "_outstanding",
+        "acked",
+        "failed",
+        "level",
+        "outdated",
+        "region",
+        "slots",
+    )
 
     def __init__(
         self, slots: tuple[Slot, ...], region: str, level: Level, on_decided: Callable[[AckTally], None]
@@ -37,6 +50,7 @@ class AckTally:
         self.level = level
         self.acked: set[bytes] = set()
         self.failed: set[bytes] = set()
+        self.outdated = False
         self._on_decided = on_decided
         self._outstanding: Counter[bytes] = Counter()
         self._decided = False
@@ -53,6 +67,11 @@ class AckTally:
         elif self._outstanding[node_id] <= 0 and node_id not in self.failed:
             self.acked.add(node_id)
         self.decide()
+
+    def outdate(self, node_id: bytes) -> None:
+        """One part met a newer epoch, at which other slots are to have it: it cannot count for these."""
+        self.outdated = True
+        self.settle(node_id, acknowledged=False)
 
     def decide(self) -> None:
         """Look whether there is a decision; called after each answer, and once when all have been asked."""

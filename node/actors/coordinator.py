@@ -48,7 +48,7 @@ _MAY_HAVE_KEPT = frozenset({TIMEOUT, INTERNAL})
 class _Attempt:
     """One record on its way to a replica that takes it."""
 
-    __slots__ = ("error", "number", "owner", "put", "settled", "tried", "unsure")
+    __slots__ = ("changed", "error", "number", "owner", "put", "settled", "tried", "unsure")
 
     def __init__(self, number: int, put: Put, owner: RangeDescriptor) -> None:
         self.number = number
@@ -58,6 +58,13 @@ class _Attempt:
         self.error: WireError | None = None
         self.unsure = False
         self.settled = False
+        self.changed = False
+
+    def told(self, result: PutResult) -> PutResult:
+        """The result as the client is to see it: what one try stored is no duplicate in the next."""
+        if result.status == "duplicate" and self.changed:
+            return PutResult("stored", result.coverage, changed=True)
+        return result
 
 
 class Coordinator:
@@ -144,11 +151,12 @@ class Coordinator:
             final: dict[int, PutResult] = {}
             for number, result in results.items():
                 attempt = attempts[number]
+                attempt.changed |= result.changed
                 if result.status == "refused" and (refusal := _of_this_replica(result)) is not None:
                     attempt.error = refusal  # of this record alone nothing was kept
                 else:
                     attempt.settled = True
-                    final[attempt.number] = result
+                    final[attempt.number] = attempt.told(result)
             settle(final)
 
         try:
@@ -161,19 +169,21 @@ class Coordinator:
             for attempt in attempts:
                 attempt.unsure = True
         except WireError as error:
-            if error.kind is STALE_TOPOLOGY:
-                await self._catch_up(node_id, attempts)
             for attempt in _unsettled(attempts):
                 attempt.error = error
                 attempt.unsure |= error.kind in _MAY_HAVE_KEPT
                 if error.kind not in _TRY_ANOTHER:
                     attempt.settled = True
                     settle({attempt.number: PutResult("refused", error=error.to_wire())})
-        return _unsettled(attempts)
+        unsettled = _unsettled(attempts)
+        if any(each.error is not None and each.error.kind is STALE_TOPOLOGY for each in unsettled):
+            await self._catch_up(node_id, unsettled)
+        return unsettled
 
     async def _catch_up(self, node_id: bytes, attempts: Sequence[_Attempt]) -> None:
         """Learn the newer topology; whoever is the range's replica now may be asked, again if need be."""
-        await self._topology.refresh(node_id)
+        if node_id != self._router.node_id:
+            await self._topology.refresh(node_id)
         for attempt in attempts:
             owner = self._topology.where(attempt.put.key)
             if owner.epoch > attempt.owner.epoch:

@@ -36,7 +36,7 @@ from folkmoot.protocol import limits
 from folkmoot.protocol.crdt.cell import Cell, join, winner_frame
 from folkmoot.protocol.errors import BAD_REQUEST, BUSY, INTERNAL, STALE_TOPOLOGY, WireError
 from folkmoot.protocol.feed.pages import PackedPage, pack_item, pack_page, pack_plain_page
-from folkmoot.protocol.key import held_key, kind_prefix, prefix_end
+from folkmoot.protocol.key import kind_prefix, prefix_end
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import RangeDescriptor
 from folkmoot.storage.errors import StorageError, StoreCorrupt
@@ -176,6 +176,10 @@ class Replica:
         def job(transaction: WriteTransaction) -> list[PutOutcome | WireError]:
             outcomes: list[PutOutcome | WireError] = []
             for put, owner in zip(puts, owners, strict=True):
+                now = self._topology.where(put.key)
+                if now.epoch != owner.epoch:  # fenced meanwhile
+                    outcomes.append(stale(now))
+                    continue
                 try:
                     outcomes.append(transaction.put_record(put.record, held=put.held))
                 except WireError as error:
@@ -212,7 +216,7 @@ class Replica:
         read: dict[int, list[Cell]] = {}
         for number, batch in enumerate(batches):
             try:
-                read[number] = _read(batch)
+                read[number] = batch.decoded()
             except WireError as error:
                 answers[number] = error
         for number in await self._forged(read):
@@ -256,7 +260,11 @@ class Replica:
         return joined
 
     def _join_batch(self, transaction: WriteTransaction, batch: CellBatch) -> Joined:
-        """Join the cells of a batch, but for those that meet a damaged one here."""
+        """Join the cells of a batch, but for those that meet a damaged one here.
+
+        Epochs are looked at once more: what is fenced while a batch waits for its commit is not kept.
+        """
+        self.check_epochs(batch.ranges, batch.keys)
         changed = 0
         damaged: list[bytes] = []
         for key, cell in zip(batch.keys, batch.cells, strict=True):
@@ -280,7 +288,7 @@ class Replica:
             WireError: `bad_request` when one of them is not what it should be, or what the store cannot do.
         """
         batch = CellBatch({}, [key] * len(states), list(states))
-        cells = _read(batch)
+        cells = batch.decoded()
         if await self._forged({0: cells}):
             raise WireError(BAD_REQUEST, "a cell holds a record whose signature does not hold")
         whole = reduce(join, cells).encode()
@@ -385,16 +393,3 @@ def stale(owner: RangeDescriptor) -> WireError:
         retry_after_ms=50,
         details={"range": owner.id, "epoch": owner.epoch},
     )
-
-
-def _read(batch: CellBatch) -> list[Cell]:
-    """The cells of a batch.
-
-    Raises:
-        WireError: `bad_request`, when one is malformed or stands under another's key.
-    """
-    cells = [Cell.decode(data) for data in batch.cells]
-    for key, cell in zip(batch.keys, cells, strict=True):
-        if key not in (cell.key, held_key(cell.key)):
-            raise WireError(BAD_REQUEST, "a cell was sent under another cell's key")
-    return cells

@@ -198,15 +198,27 @@ class Replicator:
 
     def _failed(self, stream: _Stream, taken: _Taken, error: FolkmootError) -> None:
         if isinstance(error, WireError) and error.kind is STALE_TOPOLOGY:
-            self._later(self._carry, stream, taken, True)
+            self._later(self._catch_up, stream, taken)
         else:
             self._later(self._abandon, stream, taken, taken.parts)
 
-    def _kept(self, stream: _Stream, taken: _Taken, joined: Joined) -> None:
-        self._sent += len(taken.message.keys) - len(joined.damaged)
+    def _kept(
+        self,
+        stream: _Stream,
+        taken: _Taken,
+        joined: Joined,
+        parts: Sequence[tuple[CellBatch, Tally]] | None = None,
+    ) -> None:
+        """End a message that was acknowledged.
+
+        Args:
+            parts: those of the message's that were in it when it was; None for all.
+        """
+        kept = taken.parts if parts is None else parts
+        self._sent += sum(len(part.keys) for part, _ in kept) - len(joined.damaged)
         damaged = set(joined.damaged)
-        unkept = [part for part in taken.parts if damaged and not damaged.isdisjoint(part[0].keys)]
-        for part in taken.parts:
+        unkept = [part for part in kept if damaged and not damaged.isdisjoint(part[0].keys)]
+        for part in kept:
             if part not in unkept:
                 part[1].settle(stream.node_id, acknowledged=True)
         if unkept:
@@ -227,29 +239,36 @@ class Replicator:
 
     # What takes more than one turn.
 
-    async def _carry(self, stream: _Stream, taken: _Taken, stale: bool = False) -> None:
+    async def _carry(self, stream: _Stream, taken: _Taken) -> None:
         """Deliver one message by a link that may have to be dialled first."""
         try:
-            joined = await self._deliver(stream.node_id, taken.message, stale)
-        except (WireError, PeerUnreachable):
-            await self._abandon(stream, taken, taken.parts)
+            joined = await self._join(stream.node_id, taken.message)
+        except (WireError, PeerUnreachable) as error:
+            if isinstance(error, WireError) and error.kind is STALE_TOPOLOGY:
+                await self._catch_up(stream, taken)
+            else:
+                await self._abandon(stream, taken, taken.parts)
         else:
             self._kept(stream, taken, joined)
 
-    async def _deliver(self, node_id: bytes, message: CellBatch, stale: bool) -> Joined:
-        if not stale:
-            try:
-                return await self._join(node_id, message)
-            except WireError as error:
-                if error.kind is not STALE_TOPOLOGY:
-                    raise
-        await self._topology.refresh(node_id)
-        message.ranges = self._epochs(message.keys)
-        return await self._join(node_id, message)
-
-    def _epochs(self, keys: Sequence[bytes]) -> dict[int, int]:
-        owners = map(self._topology.where, keys)
-        return {descriptor.id: descriptor.epoch for descriptor in owners}
+    async def _catch_up(self, stream: _Stream, taken: _Taken) -> None:
+        """Learn the newer epochs, and send again what has the same slots under them."""
+        await self._topology.refresh(stream.node_id)
+        same: list[tuple[CellBatch, Tally]] = []
+        for part, tally in taken.parts:
+            owners = {owner.id: owner for owner in map(self._topology.where, part.keys)}
+            if all(owner.slots == tally.slots for owner in owners.values()):
+                part.ranges = {owner.id: owner.epoch for owner in owners.values()}
+                same.append((part, tally))
+            else:
+                tally.outdate(stream.node_id)
+        again = _Taken(same)
+        try:
+            joined = await self._join(stream.node_id, again.message) if same else Joined(0)
+        except (WireError, PeerUnreachable):
+            await self._abandon(stream, taken, same)
+        else:
+            self._kept(stream, taken, joined, same)
 
     async def _join(self, node_id: bytes, message: CellBatch) -> Joined:
         params = message.to_wire()

@@ -13,7 +13,7 @@ import trio.testing
 from folkmoot.node.actors.peer_service import JOIN, PeerService
 from folkmoot.node.actors.replica import Replica
 from folkmoot.node.commits import ThreadCommits
-from folkmoot.node.contracts import CellBatch, Joined
+from folkmoot.node.contracts import CellBatch, Joined, Put, PutResult
 from folkmoot.node.rpc import TaskServer
 from folkmoot.node.system import SystemWallClock
 from folkmoot.protocol.client.link import Link
@@ -188,3 +188,30 @@ async def test_a_message_of_the_wrong_shape_is_refused(kept: Kept) -> None:
     async with asked_over_a_link(kept) as ask:
         with pytest.raises(WireError, match=r"replica\.join"):
             await ask({"ranges": "all of them", "cells": []})
+
+
+async def test_what_is_fenced_while_a_join_waits_for_its_commit_is_not_kept(kept: Kept) -> None:
+    """Its epochs held when it came."""
+    record = Author(1).post()
+    late = batch(record, epoch=kept.topology.epoch)
+    kept.replica.check_epochs(late.ranges, late.keys)
+    kept.topology.epoch += 1
+    with pytest.raises(WireError, match="is at epoch"):
+        await kept.replica.join(late)
+    assert kept.cell(record) is None
+
+
+async def test_what_is_fenced_while_a_put_waits_for_its_commit_is_not_kept(kept: Kept) -> None:
+    record = Author(1).post()
+    run = kept.commits.run
+
+    async def fenced_first(*args: Any, **kwargs: Any) -> Any:
+        kept.topology.epoch += 1
+        return await run(*args, **kwargs)
+
+    kept.commits.run = fenced_first  # type: ignore[method-assign]
+    results: dict[int, PutResult] = {}
+    await kept.replica.put([Put(record)], "one", "eu", results.update)
+    assert results[0].status == "refused"
+    assert results[0].error is not None and results[0].error["name"] == "stale_topology"
+    assert kept.cell(record) is None

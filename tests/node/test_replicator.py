@@ -85,11 +85,15 @@ class LinkedPeer(HeldPeer):
 class Settled:
     """A tally that only counts."""
 
-    def __init__(self) -> None:
-        self.acknowledged = self.failed = 0
+    def __init__(self, slots: tuple[Slot, ...] = WHOLE.slots) -> None:
+        self.slots = slots
+        self.acknowledged = self.failed = self.outdated = 0
 
     def expect(self, node_id: bytes) -> None:
         """Parts are counted as they settle."""
+
+    def outdate(self, node_id: bytes) -> None:
+        self.outdated += 1
 
     def settle(self, node_id: bytes, *, acknowledged: bool) -> None:
         if acknowledged:
@@ -238,6 +242,20 @@ async def test_a_stale_epoch_is_caught_up_with_and_sent_again() -> None:
         await trio.testing.wait_all_tasks_blocked()
         assert town.topology.refreshed == 1
         assert (town.tally.acknowledged, town.tally.failed) == (1, 0)
+
+
+async def test_what_has_other_slots_under_the_newer_epoch_is_not_counted_for_the_old() -> None:
+    """Its slot moves: a tally of the older epoch would take one node's word where two are needed."""
+    moved = Settled((Slot("eu", (bytes(15) + b"\1",)),))
+    async with linked() as town:
+        town.replicator.offer(PEER, batch(2), moved)
+        town.offer(1)
+        town.peer.asked[0][1](answer(error=WireError(STALE_TOPOLOGY, "newer here")))
+        town.peer.answering.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert (moved.acknowledged, moved.failed, moved.outdated) == (0, 0, 1)
+        assert (town.tally.acknowledged, town.tally.failed) == (1, 0)
+        assert town.replicator.statistics().queued == {PEER: 0}
 
 
 async def test_what_is_never_answered_becomes_hints_and_its_answer_is_not_waited_for(
