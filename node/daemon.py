@@ -214,13 +214,7 @@ class _Parts:
             environment.random,
             limits.REPAIR_INTERVAL_S,
         )
-        self.fences = Fences(
-            self.node_id,
-            lambda: self.topology.current().ranges,
-            self.topology.refresh,
-            self.commits,
-            self.links,
-        )
+        self.fences = Fences(self.node_id, self.topology, self.commits, self.links)
         self.peer_service = PeerService(
             self.replica,
             self.replica,

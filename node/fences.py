@@ -13,7 +13,7 @@ Algorithm" (2014), section 6; leases replaced by durable epochs, as no clock is 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol
 
 from folkmoot.node.commits import Commits
 from folkmoot.node.contracts import Peers, PeerUnreachable
@@ -37,13 +37,23 @@ class _Fenced(Struct):
     ranges: list[tuple[int, int]]
 
 
+class Ranges(Protocol):
+    """The ranges, as far as they are known here."""
+
+    @property
+    def ranges(self) -> RangeMap | None: ...
+
+    async def refresh(self, node_id: bytes) -> None:
+        """Take what a peer knows of the topology and this node does not."""
+        ...
+
+
 class Fences:
     """Puts up fences here, and asks for them elsewhere.
 
     Args:
         node_id: this node's.
-        ranges: the map that is in force here.
-        refresh: takes what a peer knows of the topology and this node does not.
+        topology: whose epochs are in force here.
         commits: the store.
         peers: see `contracts`.
     """
@@ -51,14 +61,12 @@ class Fences:
     def __init__(
         self,
         node_id: bytes,
-        ranges: Callable[[], RangeMap],
-        refresh: Callable[[bytes], Awaitable[None]],
+        topology: Ranges,
         commits: Commits,
         peers: Peers,
     ) -> None:
         self._node_id = node_id
-        self._ranges = ranges
-        self._refresh = refresh
+        self._topology = topology
         self._commits = commits
         self._peers = peers
 
@@ -75,7 +83,7 @@ class Fences:
         """
         wanted = codec.shaped(params, _Fence, METHOD).ranges
         if self._behind(wanted):
-            await self._refresh(asker)
+            await self._topology.refresh(asker)
         if behind := self._behind(wanted):
             range_id, epoch = behind[0]
             raise WireError(
@@ -104,7 +112,8 @@ class Fences:
         return [(range_id, epoch) for range_id, epoch in wanted if self._epoch(range_id) < epoch]
 
     def _epoch(self, range_id: int) -> int:
-        descriptor = self._ranges().get(range_id)
+        ranges = self._topology.ranges
+        descriptor = None if ranges is None else ranges.get(range_id)
         return 0 if descriptor is None else descriptor.epoch
 
 
