@@ -1,0 +1,207 @@
+"""Moving a slot from one node to another without losing a write: which step comes next.
+
+A slot of C that is to be D's goes through four descriptors of its range, each one epoch later:
+
+    (C)     C has the slot.
+    (C, D)  both have to acknowledge, reads go to C. Once older epochs are fenced, D copies from C.
+    (D, C)  both have to acknowledge, reads go to D. Once older epochs are fenced, nobody reads at C any more.
+    (D)     D has the slot. C pushes what is left there to the others, then erases it (not a step of this).
+
+Two epochs must never both form quorums, so before the next descriptor is proposed enough nodes must have
+*fenced* the older ones: the donor, a majority of all slots, and a majority of each region's slots because of
+`local_quorum`. A copy counts when it began after that: whatever C acknowledged alone, it acknowledged before.
+Until reads have moved, the move can be undone.
+
+When C is dead for ever, whoever replaces it says so. Then D copies from enough survivors that every quorum
+there was has one among them, and the slot is D's at once.
+
+A step is worked out from the descriptor and from what is known about its epoch alone. So any node can go on
+with a move that another began, and a driver that comes back has nothing to remember.
+
+Source: joint consensus, D. Ongaro, J. Ousterhout, "In Search of an Understandable Consensus Algorithm"
+(2014), section 6, for slots of a quorum instead of members of a log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from typing import Final
+
+from folkmoot.protocol.ring.levels import majority
+from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One slot of a range, from one node to another.
+
+    Args:
+        range_id: of the range.
+        donor: the node that has the slot.
+        recipient: the node that is to have it.
+        donor_is_dead: whether an operator said that the donor never comes back.
+    """
+
+    range_id: int
+    donor: bytes
+    recipient: bytes
+    donor_is_dead: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Propose:
+    """Have this descriptor decided, in the place of the one the step was worked out from."""
+
+    descriptor: RangeDescriptor
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """Have these nodes fence what is older than the range's epoch; enough of them will do."""
+
+    nodes: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Have the recipient copy the range from these nodes, by passes that begin now."""
+
+    donors: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The recipient has the slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Impossible:
+    """The move cannot be made; the reason is a sentence."""
+
+    reason: str
+
+
+Step = Propose | Fence | Copy | Finished | Impossible
+
+_NOTHING: Final[frozenset[bytes]] = frozenset()
+
+
+def next_step(
+    move: Move,
+    descriptor: RangeDescriptor,
+    *,
+    fenced: AbstractSet[bytes] = _NOTHING,
+    copied: AbstractSet[bytes] = _NOTHING,
+) -> Step:
+    """What brings a move on.
+
+    Args:
+        move: the move.
+        descriptor: of its range, as decided last.
+        fenced: the nodes that have fenced everything older than the descriptor's epoch.
+        copied: the nodes from which the recipient has copied all, by passes begun when `fenced` was enough
+            and under the descriptor's epoch.
+    """
+    index = _slot_of(move, descriptor)
+    if index is None:
+        return Impossible(f"range {descriptor.id} has no slot that node {move.donor.hex()[:8]} could give")
+    nodes = descriptor.slots[index].nodes
+    if nodes == (move.recipient,):
+        return Finished()
+    if nodes == (move.donor,):
+        if move.recipient in descriptor.nodes():
+            return Impossible(f"node {move.recipient.hex()[:8]} has another slot of range {descriptor.id}")
+        return _propose(descriptor, index, move.donor, move.recipient)
+    if set(nodes) != {move.donor, move.recipient}:
+        return Impossible(f"the slot of range {descriptor.id} is moving to another node")
+    if not is_fenced(descriptor, fenced, dead=_dead(move)):
+        return Fence(tuple(node for node in descriptor.nodes() if node not in fenced | _dead(move)))
+    if nodes[0] == move.recipient:
+        return _propose(descriptor, index, move.recipient)
+    return _after_the_fence(move, descriptor, index, fenced, copied)
+
+
+def undo(move: Move, descriptor: RangeDescriptor) -> Propose | Impossible:
+    """The descriptor that breaks a move off; not once reads have moved, because then the donor may lack
+    what only the recipient was read for."""
+    index = _slot_of(move, descriptor)
+    if index is None or descriptor.slots[index].nodes != (move.donor, move.recipient):
+        return Impossible(
+            f"nothing of range {descriptor.id} can be undone: the reads have moved, or nothing has"
+        )
+    return _propose(descriptor, index, move.donor)
+
+
+def is_fenced(
+    descriptor: RangeDescriptor, fenced: AbstractSet[bytes], *, dead: AbstractSet[bytes] = _NOTHING
+) -> bool:
+    """Whether no older epoch of a range can reach any level with a majority.
+
+    Args:
+        descriptor: the newest.
+        fenced: nodes that refuse everything older.
+        dead: nodes that will never acknowledge anything: they need no fence, and are none.
+    """
+    moving = {node for slot in descriptor.slots if len(slot.nodes) > 1 for node in slot.nodes}
+    if not moving - dead <= fenced:
+        return False
+    regions = {slot.region for slot in descriptor.slots}
+    groups = [descriptor.slots, *(_of_region(descriptor, region, dead) for region in sorted(regions))]
+    return all(
+        sum(all(node in fenced for node in slot.nodes if node not in dead) for slot in _alive(group, dead))
+        >= majority(len(group))
+        for group in groups
+        if group
+    )
+
+
+def _after_the_fence(
+    move: Move,
+    descriptor: RangeDescriptor,
+    index: int,
+    fenced: AbstractSet[bytes],
+    copied: AbstractSet[bytes],
+) -> Step:
+    if not move.donor_is_dead:
+        if move.donor not in copied:
+            return Copy((move.donor,))
+        return _propose(descriptor, index, move.recipient, move.donor)
+    survivors = [
+        slot.reader for slot in descriptor.slots if slot.reader in fenced and slot.reader != move.donor
+    ]
+    count = len(descriptor.slots)
+    needed = count - majority(count) + 1
+    if len(copied.intersection(survivors)) >= needed:
+        return _propose(descriptor, index, move.recipient)
+    return Copy(tuple(node for node in survivors if node not in copied))
+
+
+def _propose(descriptor: RangeDescriptor, index: int, *nodes: bytes) -> Propose:
+    slots = list(descriptor.slots)
+    slots[index] = Slot(slots[index].region, nodes)
+    return Propose(replace(descriptor, epoch=descriptor.epoch + 1, slots=tuple(slots)))
+
+
+def _slot_of(move: Move, descriptor: RangeDescriptor) -> int | None:
+    """The slot that moves: the donor's, or once it is only that, the recipient's."""
+    for node in (move.donor, move.recipient):
+        for index, slot in enumerate(descriptor.slots):
+            if node in slot.nodes:
+                return index
+    return None
+
+
+def _dead(move: Move) -> frozenset[bytes]:
+    return frozenset((move.donor,)) if move.donor_is_dead else _NOTHING
+
+
+def _alive(slots: tuple[Slot, ...], dead: AbstractSet[bytes]) -> list[Slot]:
+    """The slots that somebody could still acknowledge for under an older epoch."""
+    return [slot for slot in slots if slot.nodes[0] not in dead]
+
+
+def _of_region(descriptor: RangeDescriptor, region: str, dead: AbstractSet[bytes]) -> tuple[Slot, ...]:
+    """The slots of a region of which somebody lives; where all are dead nobody reaches `local_quorum`."""
+    slots = tuple(slot for slot in descriptor.slots if slot.region == region)
+    return slots if _alive(slots, dead) else ()
