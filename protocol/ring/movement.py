@@ -172,7 +172,7 @@ def _after_the_fence(
     ]
     count = len(descriptor.slots)
     needed = count - majority(count) + 1
-    if len(copied.intersection(survivors)) >= needed:
+    if sum(node in copied for node in survivors) >= needed:
         return _propose(descriptor, index, move.recipient)
     return Copy(tuple(node for node in survivors if node not in copied))
 
