@@ -7,13 +7,17 @@ A slot of C that is to be D's goes through four descriptors of its range, each o
     (D, C)  both have to acknowledge, reads go to D. Once older epochs are fenced, nobody reads at C any more.
     (D)     D has the slot. C pushes what is left there to the others, then erases it (not a step of this).
 
-Two epochs must never both form quorums, so before the next descriptor is proposed enough nodes must have
-*fenced* the older ones: the donor, a majority of all slots, and a majority of each region's slots because of
-`local_quorum`. A copy counts when it began after that: whatever C acknowledged alone, it acknowledged before.
-Until reads have moved, the move can be undone.
+Two epochs must never both form quorums, so before the next descriptor is proposed older ones are *fenced* by
+the donor, by the recipient, and by so many others that the rest is no majority: neither of all slots nor,
+because of `local_quorum`, of a region's. A copy counts when it began after that: whatever C acknowledged
+alone, it acknowledged before. Until reads have moved, the move can be undone.
 
 When C is dead for ever, whoever replaces it says so. Then D copies from enough survivors that every quorum
 there was has one among them, and the slot is D's at once.
+
+Slots come and go one at a time, since majorities of n and of n + 1 slots always share one. A slot is added by
+having the new node share the slot of another, copy, and then take a slot of its own; one is dropped at once,
+and who had it pushes what only it may have.
 
 A step is worked out from the descriptor and from what is known about its epoch alone. So any node can go on
 with a move that another began, and a driver that comes back has nothing to remember.
@@ -24,6 +28,7 @@ Source: joint consensus, D. Ongaro, J. Ousterhout, "In Search of an Understandab
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Final
@@ -47,6 +52,39 @@ class Move:
     donor: bytes
     recipient: bytes
     donor_is_dead: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """One more slot of a range.
+
+    Args:
+        range_id: of the range.
+        region: the slot's.
+        recipient: the node that is to have it.
+    """
+
+    range_id: int
+    region: str
+    recipient: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """One slot of a range less.
+
+    Args:
+        range_id: of the range.
+        donor: the node that has it.
+        donor_is_dead: as for `Move`.
+    """
+
+    range_id: int
+    donor: bytes
+    donor_is_dead: bool = False
+
+
+Change = Move | Add | Drop
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,21 +126,33 @@ _NOTHING: Final[frozenset[bytes]] = frozenset()
 
 
 def next_step(
-    move: Move,
+    change: Change,
     descriptor: RangeDescriptor,
     *,
     fenced: AbstractSet[bytes] = _NOTHING,
     copied: AbstractSet[bytes] = _NOTHING,
 ) -> Step:
-    """What brings a move on.
+    """What brings a change on.
 
     Args:
-        move: the move.
+        change: what is to become of the range.
         descriptor: of its range, as decided last.
         fenced: the nodes that have fenced everything older than the descriptor's epoch.
         copied: the nodes from which the recipient has copied all, by passes begun when `fenced` was enough
             and under the descriptor's epoch.
     """
+    match change:
+        case Move():
+            return _next_of_move(change, descriptor, fenced, copied)
+        case Add():
+            return _next_of_add(change, descriptor, fenced, copied)
+        case Drop():
+            return _next_of_drop(change, descriptor, fenced)
+
+
+def _next_of_move(
+    move: Move, descriptor: RangeDescriptor, fenced: AbstractSet[bytes], copied: AbstractSet[bytes]
+) -> Step:
     index = _slot_of(move, descriptor)
     if index is None:
         return Impossible(f"range {descriptor.id} has no slot that node {move.donor.hex()[:8]} could give")
@@ -116,7 +166,7 @@ def next_step(
     if set(nodes) != {move.donor, move.recipient}:
         return Impossible(f"the slot of range {descriptor.id} is moving to another node")
     if not is_fenced(descriptor, fenced, dead=_dead(move)):
-        return Fence(tuple(node for node in descriptor.nodes() if node not in fenced | _dead(move)))
+        return _fence(descriptor, fenced | _dead(move))
     if nodes[0] == move.recipient:
         return _propose(descriptor, index, move.recipient)
     return _after_the_fence(move, descriptor, index, fenced, copied)
@@ -143,17 +193,51 @@ def is_fenced(
         fenced: nodes that refuse everything older.
         dead: nodes that will never acknowledge anything: they need no fence, and are none.
     """
+    closed = fenced | dead
     moving = {node for slot in descriptor.slots if len(slot.nodes) > 1 for node in slot.nodes}
-    if not moving - dead <= fenced:
-        return False
     regions = {slot.region for slot in descriptor.slots}
-    groups = [descriptor.slots, *(_of_region(descriptor, region, dead) for region in sorted(regions))]
-    return all(
-        sum(all(node in fenced for node in slot.nodes if node not in dead) for slot in _alive(group, dead))
-        >= majority(len(group))
-        for group in groups
-        if group
+    groups = [
+        descriptor.slots,
+        *([slot for slot in descriptor.slots if slot.region == region] for region in sorted(regions)),
+    ]
+    return moving <= closed and all(
+        sum(closed.isdisjoint(slot.nodes) for slot in group) < majority(len(group)) for group in groups
     )
+
+
+def _next_of_add(
+    add: Add, descriptor: RangeDescriptor, fenced: AbstractSet[bytes], copied: AbstractSet[bytes]
+) -> Step:
+    shared = next((slot for slot in descriptor.slots if add.recipient in slot.nodes), None)
+    if shared is None:
+        for index, slot in enumerate(descriptor.slots):
+            if len(slot.nodes) == 1:
+                return _propose(descriptor, index, slot.reader, add.recipient)
+        return Impossible(f"every slot of range {descriptor.id} is moving")
+    if shared.nodes == (add.recipient,):
+        return Finished()
+    [host] = [node for node in shared.nodes if node != add.recipient]
+    if not is_fenced(descriptor, fenced):
+        return _fence(descriptor, fenced)
+    if shared.reader == host and host not in copied:
+        return Copy((host,))
+    apart = [Slot(each.region, (host,)) if each is shared else each for each in descriptor.slots]
+    return _replaced(descriptor, [*apart, Slot(add.region, (add.recipient,))])
+
+
+def _next_of_drop(drop: Drop, descriptor: RangeDescriptor, fenced: AbstractSet[bytes]) -> Step:
+    slots = [slot for slot in descriptor.slots if drop.donor not in slot.nodes]
+    if len(slots) == len(descriptor.slots):
+        return Finished()
+    if not slots or any(drop.donor in slot.nodes and len(slot.nodes) > 1 for slot in descriptor.slots):
+        return Impossible(f"the slot of range {descriptor.id} is its only one, or is moving")
+    if not is_fenced(descriptor, fenced, dead=_dead(drop)):
+        return _fence(descriptor, fenced | _dead(drop))
+    return _replaced(descriptor, slots)
+
+
+def _fence(descriptor: RangeDescriptor, fenced: AbstractSet[bytes]) -> Fence:
+    return Fence(tuple(node for node in descriptor.nodes() if node not in fenced))
 
 
 def _after_the_fence(
@@ -167,19 +251,27 @@ def _after_the_fence(
         if move.donor not in copied:
             return Copy((move.donor,))
         return _propose(descriptor, index, move.recipient, move.donor)
-    survivors = [
-        slot.reader for slot in descriptor.slots if slot.reader in fenced and slot.reader != move.donor
-    ]
-    count = len(descriptor.slots)
-    needed = count - majority(count) + 1
+    others = [slot.reader for slot in descriptor.slots if slot.reader != move.donor]
+    needed = len(descriptor.slots) - majority(len(descriptor.slots)) + 1
+    if len(others) < needed:
+        return Impossible(
+            f"range {descriptor.id} has too few replicas beside the dead one to know all that was kept"
+        )
+    survivors = [node for node in others if node in fenced]
     if sum(node in copied for node in survivors) >= needed:
         return _propose(descriptor, index, move.recipient)
+    if len(survivors) < needed:
+        return Fence(tuple(node for node in others if node not in fenced))
     return Copy(tuple(node for node in survivors if node not in copied))
 
 
 def _propose(descriptor: RangeDescriptor, index: int, *nodes: bytes) -> Propose:
     slots = list(descriptor.slots)
     slots[index] = Slot(slots[index].region, nodes)
+    return _replaced(descriptor, slots)
+
+
+def _replaced(descriptor: RangeDescriptor, slots: Sequence[Slot]) -> Propose:
     return Propose(replace(descriptor, epoch=descriptor.epoch + 1, slots=tuple(slots)))
 
 
@@ -192,16 +284,5 @@ def _slot_of(move: Move, descriptor: RangeDescriptor) -> int | None:
     return None
 
 
-def _dead(move: Move) -> frozenset[bytes]:
-    return frozenset((move.donor,)) if move.donor_is_dead else _NOTHING
-
-
-def _alive(slots: tuple[Slot, ...], dead: AbstractSet[bytes]) -> list[Slot]:
-    """The slots that somebody could still acknowledge for under an older epoch."""
-    return [slot for slot in slots if slot.nodes[0] not in dead]
-
-
-def _of_region(descriptor: RangeDescriptor, region: str, dead: AbstractSet[bytes]) -> tuple[Slot, ...]:
-    """The slots of a region of which somebody lives; where all are dead nobody reaches `local_quorum`."""
-    slots = tuple(slot for slot in descriptor.slots if slot.region == region)
-    return slots if _alive(slots, dead) else ()
+def _dead(change: Move | Drop) -> frozenset[bytes]:
+    return frozenset((change.donor,)) if change.donor_is_dead else _NOTHING

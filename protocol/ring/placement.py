@@ -20,10 +20,7 @@ from folkmoot.protocol import limits
 from folkmoot.protocol.key import block_start
 from folkmoot.protocol.ring.errors import PlacementError
 from folkmoot.protocol.ring.ranges import OPEN, RangeDescriptor, RangeMap, Slot
-from folkmoot.protocol.ring.roster import Roster, RosterNode
-
-# How many replicas: so many in each region, or a total spread evenly over the regions there are.
-Replicas = Mapping[str, int] | int
+from folkmoot.protocol.ring.roster import Replicas, Roster, RosterNode
 
 _NODE_DOMAIN: Final = b"folkmoot-place-node\0"
 _REGION_DOMAIN: Final = b"folkmoot-place-region\0"

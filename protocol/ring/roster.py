@@ -10,8 +10,8 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Final, Literal
 
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.identity import is_account
@@ -29,18 +29,30 @@ Epoch = Annotated[int, Meta(ge=1, le=limits.EPOCH_MAX)]
 Slug = Annotated[str, Meta(min_length=1, max_length=limits.SLUG_CHARACTERS)]
 
 
+Standing = Literal["member", "leaving", "dead"]
+"""How a node belongs to the cluster: fully; until its ranges have moved away; or for its name's sake only,
+since an operator said that it never comes back."""
+
+Replicas = Mapping[str, int] | int
+"""How many replicas: so many in each region, or a total spread evenly over the regions there are."""
+
+_Count = Annotated[int, Meta(ge=0, le=limits.SLOTS_PER_RANGE)]
+
+
 class _WireNode(Struct):
     id: NodeIdBytes
     name: Slug
     region: Slug
     capacity: Annotated[int, Meta(ge=1, le=limits.CAPACITY_MAX * CAPACITY_STEPS)]
     service: bytes
+    standing: Standing = "member"
 
 
 class _WireRoster(Struct):
     epoch: Epoch
     cluster: Slug
     nodes: Annotated[list[_WireNode], Meta(min_length=1, max_length=limits.ROSTER_NODES)]
+    replicas: _Count | Annotated[dict[Slug, _Count], Meta(max_length=limits.SLOTS_PER_RANGE)] | None = None
 
 
 def check_slug(value: str, what: str) -> None:
@@ -61,6 +73,7 @@ class RosterNode:
         region: where it stands.
         capacity: its share of the load relative to others, 0.001 to 1000 in steps of 0.001.
         service_account: the account id (34 bytes) its labels are signed with.
+        standing: see `Standing`.
 
     Raises:
         RingError: one of them has the wrong form.
@@ -71,6 +84,7 @@ class RosterNode:
     region: str
     capacity: float
     service_account: bytes
+    standing: Standing = "member"
 
     def __post_init__(self) -> None:
         if type(self.node_id) is not bytes or len(self.node_id) != limits.NODE_ID_BYTES:
@@ -94,13 +108,14 @@ class RosterNode:
 
     def to_wire(self) -> dict[str, Any]:
         """The map nodes send each other."""
-        return {
+        wire: dict[str, Any] = {
             "capacity": self._steps(),
             "id": self.node_id,
             "name": self.name,
             "region": self.region,
             "service": self.service_account,
         }
+        return wire if self.standing == "member" else wire | {"standing": self.standing}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +126,8 @@ class Roster:
         epoch: from 1, raised by every change.
         cluster: the cluster's id, a slug.
         nodes: 1 to 256 nodes in any order; kept sorted.
+        replicas: how many replicas there are to be, once that was agreed upon; None as long as what the
+            founders were configured with holds.
 
     Raises:
         RingError: two nodes share an id or a name, or there are none or too many.
@@ -119,6 +136,7 @@ class Roster:
     epoch: int
     cluster: str
     nodes: tuple[RosterNode, ...]
+    replicas: Replicas | None = None
     _by_id: Mapping[bytes, RosterNode] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -134,6 +152,7 @@ class Roster:
             value, count = seen.most_common(1)[0]
             if count > 1:
                 raise RingError(f"the roster has {count} nodes {what} {value}; each belongs there once")
+        _check_replicas(self.replicas)
         object.__setattr__(self, "nodes", tuple(sorted(self.nodes, key=lambda node: node.node_id)))
         object.__setattr__(self, "_by_id", {node.node_id: node for node in self.nodes})
 
@@ -144,6 +163,14 @@ class Roster:
     def __contains__(self, node_id: object) -> bool:
         return node_id in self._by_id
 
+    def in_good_standing(self) -> Roster:
+        """The roster without those who leave or are dead: whom ranges may be given to.
+
+        Raises:
+            RingError: nobody is left.
+        """
+        return replace(self, nodes=tuple(node for node in self.nodes if node.standing == "member"))
+
     def regions(self) -> dict[str, tuple[RosterNode, ...]]:
         """The members of each region, regions by name and members by id."""
         names = sorted({node.region for node in self.nodes})
@@ -151,11 +178,14 @@ class Roster:
 
     def to_wire(self) -> dict[str, Any]:
         """The map nodes send each other."""
-        return {
+        wire: dict[str, Any] = {
             "cluster": self.cluster,
             "epoch": self.epoch,
             "nodes": [node.to_wire() for node in self.nodes],
         }
+        if self.replicas is not None:
+            wire["replicas"] = self.replicas if isinstance(self.replicas, int) else dict(self.replicas)
+        return wire
 
     @classmethod
     def from_wire(cls, value: Any) -> Roster:
@@ -167,10 +197,17 @@ class Roster:
         wire = codec.shaped(value, _WireRoster, "a roster")
         with blame_peer():
             nodes = tuple(
-                RosterNode(node.id, node.name, node.region, node.capacity / CAPACITY_STEPS, node.service)
+                RosterNode(
+                    node.id,
+                    node.name,
+                    node.region,
+                    node.capacity / CAPACITY_STEPS,
+                    node.service,
+                    node.standing,
+                )
                 for node in wire.nodes
             )
-            return cls(wire.epoch, wire.cluster, nodes)
+            return cls(wire.epoch, wire.cluster, nodes, wire.replicas)
 
     def canonical(self) -> bytes:
         """The one encoding of this roster, for comparing and digesting."""
@@ -179,3 +216,14 @@ class Roster:
     def digest(self) -> bytes:
         """SHA-256 of the canonical bytes."""
         return hashlib.sha256(self.canonical()).digest()
+
+
+def _check_replicas(replicas: Replicas | None) -> None:
+    if replicas is None:
+        return
+    counts = [replicas] if isinstance(replicas, int) else list(replicas.values())
+    if min(counts, default=0) < 0 or not 1 <= sum(counts) <= limits.SLOTS_PER_RANGE:
+        raise RingError(f"replicas add up to {sum(counts)}, not 1 to {limits.SLOTS_PER_RANGE}")
+    if not isinstance(replicas, int):
+        for region in replicas:
+            check_slug(region, "a region of replicas")

@@ -20,9 +20,9 @@ from typing import Annotated, Any, Final
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.ring.errors import RingError, blame_peer
-from folkmoot.protocol.ring.placement import Replicas, bootstrap_map
+from folkmoot.protocol.ring.placement import bootstrap_map
 from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeId, RangeMap
-from folkmoot.protocol.ring.roster import Epoch, Roster, RosterNode
+from folkmoot.protocol.ring.roster import Epoch, Replicas, Roster, RosterNode
 from msgspec import Meta, Struct
 
 DIGEST_BYTES: Final = 16

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -85,6 +85,10 @@ def test_moves_that_cannot_be_made(move: Move, now: RangeDescriptor) -> None:
     assert isinstance(next_step(move, now), Impossible)
 
 
+def test_the_only_replica_cannot_be_dead() -> None:
+    assert isinstance(next_step(BURIAL, descriptor(0, 8, b"", b"", slot("eu", 1, 4)), fenced={D}), Impossible)
+
+
 def test_what_can_be_undone() -> None:
     assert undo(MOVE, moving(1, 4)) == Propose(moving(1, epoch=9))
     for now in (NOW, moving(4, 1), moving(4)):
@@ -98,11 +102,53 @@ def test_of_three_slots_in_one_region_two_fences_are_enough(numbers: tuple[int, 
     assert not is_fenced(now, {node_id(numbers[0])})
 
 
+MOVE_BACK = Move(0, D, C)
+ADD = movement.Add(0, "eu", D)
+DROP = movement.Drop(0, C)
+
+
+@pytest.mark.parametrize(
+    ("change", "now", "fenced", "copied", "step"),
+    [
+        pytest.param(ADD, NOW, (), (), Propose(moving(1, 4)), id="share a slot"),
+        pytest.param(ADD, moving(1, 4), (C, D, A, B), (), Copy((C,)), id="copy behind a fence"),
+        pytest.param(
+            ADD,
+            moving(1, 4),
+            (C, D, A, B),
+            (C,),
+            Propose(replace(NOW, epoch=9, slots=(*NOW.slots, slot("eu", 4)))),
+            id="a slot of its own",
+        ),
+        pytest.param(ADD, replace(NOW, slots=(*NOW.slots, slot("eu", 4))), (), (), Finished(), id="added"),
+        pytest.param(DROP, NOW, (), (), Fence((C, A, B)), id="drop behind a fence"),
+        pytest.param(
+            DROP, NOW, (C, A, B), (), Propose(replace(NOW, epoch=8, slots=NOW.slots[1:])), id="drop"
+        ),
+        pytest.param(DROP, replace(NOW, slots=NOW.slots[1:]), (), (), Finished(), id="dropped"),
+    ],
+)
+def test_steps_of_slots_that_come_and_go(
+    change: movement.Change,
+    now: RangeDescriptor,
+    fenced: tuple[bytes, ...],
+    copied: tuple[bytes, ...],
+    step: movement.Step,
+) -> None:
+    assert next_step(change, now, fenced=set(fenced), copied=set(copied)) == step
+
+
+@pytest.mark.parametrize("now", [moving(1, 4), descriptor(0, 7, b"", b"", slot("eu", 1))])
+def test_slots_that_cannot_be_dropped(now: RangeDescriptor) -> None:
+    assert isinstance(next_step(DROP, now), Impossible)
+
+
 @dataclass
 class Pass:
     """A copy under way: it goes through the writes there are, and meets each once."""
 
     donor: bytes
+    recipient: bytes
     epoch: int
     left: list[int]
 
@@ -123,14 +169,15 @@ class World:
     """
 
     random: Random
-    move: Move = MOVE
+    changes: Sequence[movement.Change] = (MOVE,)
     now: RangeDescriptor = NOW
     level: Level = "quorum"
     step: Callable[..., movement.Step] = next_step
     dead: set[bytes] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        nodes = (*self.now.nodes(), self.move.recipient)
+        nodes = dict.fromkeys((*self.now.nodes(), D))
+        self.left = list(self.changes)
         self.epochs = [self.now]
         self.known = dict.fromkeys(nodes, 0)
         self.held: dict[bytes, set[int]] = {node: set() for node in nodes}
@@ -175,15 +222,19 @@ class World:
         under_way = self.random.choice(self.passes)
         if under_way.left:
             write = under_way.left.pop(self.random.randrange(len(under_way.left)))
-            self.held[self.move.recipient].add(write)
+            self.held[under_way.recipient].add(write)
         else:
             self.passes.remove(under_way)
             if under_way.epoch == len(self.epochs) - 1:
                 self.copied.add(under_way.donor)
 
     def drive(self) -> None:
-        step = self.step(self.move, self.epochs[-1], fenced=self.fenced, copied=self.copied)
+        if not self.left:
+            return
+        step = self.step(self.left[0], self.epochs[-1], fenced=self.fenced, copied=self.copied)
         match step:
+            case Finished():
+                self.left.pop(0)
             case Propose(proposed):
                 assert proposed.epoch == self.epochs[-1].epoch + 1
                 self.epochs.append(proposed)
@@ -196,7 +247,8 @@ class World:
                 epoch = len(self.epochs) - 1
                 donor = self.random.choice(donors)
                 if (donor, epoch) not in [(each.donor, each.epoch) for each in self.passes]:
-                    self.passes.append(Pass(donor, epoch, sorted(self.held[donor])))
+                    recipient = getattr(self.left[0], "recipient", b"")
+                    self.passes.append(Pass(donor, recipient, epoch, sorted(self.held[donor])))
             case Impossible(reason):
                 raise AssertionError(reason)
 
@@ -214,7 +266,7 @@ class World:
     def finish(self) -> None:
         """Drive to the end, then read the newest epoch from every quorum that there may be."""
         for _ in range(1_000):
-            if isinstance(self.step(self.move, self.epochs[-1]), Finished):
+            if not self.left:
                 break
             self.drive()
             self.copy()
@@ -227,10 +279,11 @@ class World:
 
 
 WIDE = descriptor(0, 7, b"", b"", slot("eu", 1), slot("eu", 2), slot("eu", 3), slot("us", 5), slot("us", 6))
+FOUR = descriptor(0, 7, b"", b"", slot("eu", 1), slot("eu", 2), slot("eu", 3), slot("eu", 5))
 LONELY = descriptor(0, 7, b"", b"", slot("eu", 1))
 
 
-@pytest.mark.parametrize("now", [NOW, WIDE, LONELY], ids=["three regions", "five slots", "one slot"])
+@pytest.mark.parametrize("now", [NOW, WIDE, FOUR, LONELY], ids=["three regions", "five", "four", "one"])
 @pytest.mark.parametrize("level", ["quorum", "local_quorum", "each_quorum"])
 @pytest.mark.parametrize("seed", range(20))
 def test_no_write_is_lost_to_a_move(now: RangeDescriptor, level: Level, seed: int) -> None:
@@ -240,14 +293,27 @@ def test_no_write_is_lost_to_a_move(now: RangeDescriptor, level: Level, seed: in
     assert world.epochs[-1].slots[0].nodes == (D,)
 
 
-@pytest.mark.parametrize("now", [NOW, WIDE], ids=["three regions", "five slots"])
+@pytest.mark.parametrize("now", [NOW, WIDE, FOUR], ids=["three regions", "five", "four"])
 @pytest.mark.parametrize("seed", range(20))
 def test_no_write_is_lost_with_a_donor_that_died(now: RangeDescriptor, seed: int) -> None:
-    world = World(Random(seed), move=BURIAL, now=now)
+    world = World(Random(seed), [BURIAL], now=now)
     for _ in range(40):
         world.write()
     world.dead.add(C)
     world.live(400)
+    world.finish()
+
+
+@pytest.mark.parametrize("now", [NOW, WIDE, FOUR, LONELY], ids=["three regions", "five", "four", "one"])
+@pytest.mark.parametrize(
+    "changes", [(ADD,), (ADD, DROP), (ADD, DROP, MOVE_BACK)], ids=["add", "add, drop", "all"]
+)
+@pytest.mark.parametrize("seed", range(20))
+def test_no_write_is_lost_to_slots_that_come_and_go(
+    now: RangeDescriptor, changes: Sequence[movement.Change], seed: int
+) -> None:
+    world = World(Random(seed), changes, now=now)
+    world.live(600)
     world.finish()
 
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 from folkmoot.protocol.ring.errors import PlacementError
-from folkmoot.protocol.ring.placement import Replicas, bootstrap_map, place, score
-from folkmoot.protocol.ring.roster import Roster
+from folkmoot.protocol.ring.placement import bootstrap_map, place, score
+from folkmoot.protocol.ring.roster import Replicas, Roster
 from hypothesis import given
 from hypothesis import strategies as st
 
