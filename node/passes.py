@@ -89,14 +89,21 @@ class Passes(Generic[T]):
             self._nursery, self._starting = nursery, 0
             task_status.started()
             self._start()
-            while True:
-                while self._due_s is None:
-                    await self._due_set.park()
-                due_s = self._due_s
-                await trio.sleep_until(due_s)
-                if self._due_s == due_s:
-                    self._due_s = None
-                    self._start(overdue=True)
+            try:
+                await self._keep_time()
+            finally:
+                self._nursery = None  # it takes no more tasks, though more may still be submitted
+
+    async def _keep_time(self) -> None:
+        """Start a pass whenever what waits has waited for a moment."""
+        while True:
+            while self._due_s is None:
+                await self._due_set.park()
+            due_s = self._due_s
+            await trio.sleep_until(due_s)
+            if self._due_s == due_s:
+                self._due_s = None
+                self._start(overdue=True)
 
     def _start(self, *, overdue: bool = False) -> None:
         """Start a pass if there is reason to; else see that what waits does so for no more than a moment.

@@ -99,13 +99,13 @@ class Replicator:
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Own what takes more than one turn, and give up what is never answered, until cancelled."""
-        try:
-            async with trio.open_nursery() as nursery:
-                self._nursery = nursery
-                task_status.started()
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            task_status.started()
+            try:
                 await self._overdue.run()
-        finally:
-            self._nursery = None
+            finally:
+                self._nursery = None  # it takes no more tasks, though answers may still come
 
     def offer(self, node_id: bytes, batch: CellBatch, tally: Tally) -> list[CellBatch]:
         """Queue `batch` for `node_id`, in parts that fit a message; the tally hears of each part.
