@@ -6,7 +6,7 @@ they meet, so that any of them can be read, tested and replaced alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
@@ -352,7 +352,9 @@ class Tally(Protocol):
 
     def expect(self, node_id: bytes) -> None: ...
 
-    def settle(self, node_id: bytes, *, acknowledged: bool) -> None: ...
+    def settle(self, node_id: bytes, *, acknowledged: bool, damaged: Collection[bytes] = ()) -> None:
+        """One part has been acknowledged, but for the cells at the keys `damaged`; or will not be."""
+        ...
 
     def outdate(self, node_id: bytes) -> None:
         """The slots are others by now: what this node acknowledges does not count for these."""

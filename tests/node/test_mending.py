@@ -70,6 +70,23 @@ async def test_damage_keeps_neither_hints_nor_writes_from_arriving(tmp_path: Pat
         )
 
 
+async def test_a_damaged_cell_costs_no_other_record_of_its_pass_the_acknowledgement(tmp_path: Path) -> None:
+    """The third node is away, so that the damaged one decides what reaches a quorum."""
+    async with founded(tmp_path) as town, town.client(town[0]) as client:
+        author = Author(1)
+        posts = [author.post(f"number {number}") for number in range(5)]
+        await client.put(*posts, level="all")
+        await town[2].stop()
+        await until(lambda: town[0].holds_dead(town[2]), what="the third node to be missed", within_s=30)
+        flip(town[1], posts[2])
+        edits = [author.post("edited", item=post.item) for post in posts]
+        results, _ = await client.put(*edits, level="quorum")
+        statuses = [result["status"] for result in results]
+        assert statuses == ["stored", "stored", "uncertain", "stored", "stored"]
+        acks = [result["achieved"]["acks"] for result in results]
+        assert acks == [2, 2, 1, 2, 2]
+
+
 async def test_what_too_few_others_tell_of_is_not_replaced(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
