@@ -293,10 +293,6 @@ class LocalReplica(Protocol):
 
     async def join(self, batch: CellBatch) -> Joined: ...
 
-    async def recount(self, start: bytes, end: bytes) -> int:
-        """Work out anew the sums of the blocks from `start` to before `end`; how many were wrong."""
-        ...
-
     async def join_all(self, batches: Sequence[CellBatch]) -> list[Joined | WireError]: ...
 
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]: ...
@@ -306,6 +302,14 @@ class LocalReplica(Protocol):
     def profile(self, account: bytes) -> Profile: ...
 
     def page(self, place: bytes, before: bytes | None, limit: int) -> PackedPage: ...
+
+
+class Recounting(Protocol):
+    """Works out anew what is derived from this node's cells."""
+
+    async def recount(self, start: bytes, end: bytes) -> int:
+        """Work out anew the sums of the blocks from `start` to before `end`; how many were wrong."""
+        ...
 
 
 class Profile(NamedTuple):
