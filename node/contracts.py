@@ -6,7 +6,7 @@ they meet, so that any of them can be read, tested and replaced alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
@@ -293,10 +293,6 @@ class LocalReplica(Protocol):
 
     async def join(self, batch: CellBatch) -> Joined: ...
 
-    async def recount(self, start: bytes, end: bytes) -> int:
-        """Work out anew the sums of the blocks from `start` to before `end`; how many were wrong."""
-        ...
-
     async def join_all(self, batches: Sequence[CellBatch]) -> list[Joined | WireError]: ...
 
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]: ...
@@ -306,6 +302,14 @@ class LocalReplica(Protocol):
     def profile(self, account: bytes) -> Profile: ...
 
     def page(self, place: bytes, before: bytes | None, limit: int) -> PackedPage: ...
+
+
+class Recounting(Protocol):
+    """Works out anew what is derived from this node's cells."""
+
+    async def recount(self, start: bytes, end: bytes) -> int:
+        """Work out anew the sums of the blocks from `start` to before `end`; how many were wrong."""
+        ...
 
 
 class Profile(NamedTuple):
@@ -352,7 +356,9 @@ class Tally(Protocol):
 
     def expect(self, node_id: bytes) -> None: ...
 
-    def settle(self, node_id: bytes, *, acknowledged: bool) -> None: ...
+    def settle(self, node_id: bytes, *, acknowledged: bool, damaged: Collection[bytes] = ()) -> None:
+        """One part has been acknowledged, but for the cells at the keys `damaged`; or will not be."""
+        ...
 
     def outdate(self, node_id: bytes) -> None:
         """The slots are others by now: what this node acknowledges does not count for these."""

@@ -28,6 +28,7 @@ from folkmoot.node.actors.reader import Reader
 from folkmoot.node.actors.repairer import Repairer
 from folkmoot.node.actors.replica import Replica
 from folkmoot.node.actors.replicator import Replicator
+from folkmoot.node.actors.scrubber import Scrubber
 from folkmoot.node.actors.session import Method, Offer, Sessions
 from folkmoot.node.actors.topology import META_KEY, TopologyHolder
 from folkmoot.node.actors.watcher import Watcher
@@ -50,6 +51,7 @@ from folkmoot.node.rpc import run_link
 from folkmoot.node.settings import NodeConfig
 from folkmoot.node.supervisor import supervise
 from folkmoot.node.transport.interface import Accepted, Address, Datagrams, Listener
+from folkmoot.node.upkeep import Upkeep
 from folkmoot.protocol import limits
 from folkmoot.protocol.client.link import Link
 from folkmoot.protocol.client.link_terms import PATIENT
@@ -154,6 +156,7 @@ class _Parts:
         self.remembered = Remembered(commits)
         self._join_the_cluster()
         self._keep_cells()
+        self._mend_cells()
         self._serve_clients()
 
     def _join_the_cluster(self) -> None:
@@ -202,11 +205,13 @@ class _Parts:
             wall,
             self.topology.service_accounts,
         )
+        self.upkeep = Upkeep(self.commits, environment.executor)
         self.repairer = Repairer(
             self.node_id,
             lambda: self.topology.current().ranges,
             self.commits.store.view,
             self.replica,
+            self.upkeep,
             self.topology,
             self.membership,
             self.links,
@@ -215,25 +220,28 @@ class _Parts:
             limits.REPAIR_INTERVAL_S,
         )
         self.fences = Fences(self.node_id, self.topology, self.commits, self.links)
+        others = {
+            PUSH_PULL: self.push_pulls.answer,
+            **self.topology.methods(),
+            **self.repairer.methods(),
+            **self.fences.methods(),
+        }
         self.peer_service = PeerService(
-            self.replica,
-            self.replica,
-            self.topology,
-            environment.executor,
-            {
-                PUSH_PULL: self.push_pulls.answer,
-                **self.topology.methods(),
-                **self.repairer.methods(),
-                **self.fences.methods(),
-            },
+            self.replica, self.replica, self.topology, environment.executor, others
         )
-        self.mender = Mender(self.node_id, self.commits.store.damage, self.replica, self.topology, self.links)
         self.watcher = Watcher(
             self.membership,
             on_roster=self._on_roster,
             returned=self._member_returned,
             keep_addresses=self.remembered.keep_addresses,
         )
+
+    def _mend_cells(self) -> None:
+        """What finds and puts right what this node's disk has lost."""
+        commits, executor, wall = self.commits, self.environment.executor, self.environment.wall
+        hours, upkeep = self.config.store.scrub_hours, self.upkeep
+        self.mender = Mender(self.node_id, commits.store, upkeep, self.remembered, self.topology, self.links)
+        self.scrubber = Scrubber(commits, upkeep, self.remembered, executor, wall, hours)
 
     def _serve_clients(self) -> None:
         """Gate, coordination, reads and sessions: what clients see."""
@@ -288,6 +296,7 @@ class _Parts:
                 ("hinter", self.hinter.run),
                 ("repairer", self.repairer.run),
                 ("mender", self.mender.run),
+                ("scrubber", self.scrubber.run),
                 ("gatekeeper", self.gatekeeper.run),
             ):
                 nursery.start_soon(supervise, name, child)
@@ -334,6 +343,7 @@ class _Parts:
     def _member_returned(self, node_id: bytes) -> None:
         self.links.forgive(node_id)
         self.repairer.has_returned(node_id)
+        self.mender.has_returned(node_id)
 
     def _now_ms(self) -> int:
         return self.environment.wall.now_us() // 1000
@@ -375,6 +385,7 @@ class _Parts:
             self.replica,
             self.replicator,
             self.repairer,
+            self.scrubber,
             self.membership,
             self.gatekeeper,
             for_operator=for_operator,

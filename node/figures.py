@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from folkmoot.node.actors.gatekeeper import Gatekeeper
@@ -10,6 +11,7 @@ from folkmoot.node.actors.membership import MembershipActor
 from folkmoot.node.actors.repairer import Repairer
 from folkmoot.node.actors.replica import Replica
 from folkmoot.node.actors.replicator import Replicator
+from folkmoot.node.actors.scrubber import Scrubber
 from folkmoot.node.actors.session import Sessions
 from folkmoot.storage.store import Store
 
@@ -22,6 +24,7 @@ def figures(
     replica: Replica,
     replicator: Replicator,
     repairer: Repairer,
+    scrubber: Scrubber,
     membership: MembershipActor,
     gatekeeper: Gatekeeper,
     *,
@@ -41,6 +44,7 @@ def figures(
         "replication": {**_replication(replicator), "hints_dropped": store.hints_dropped},
         "hints": {node.hex(): state.waiting for node, state in sorted(store.hint_states().items())},
         "repair": _repair(repairer),
+        "scrub": asdict(scrubber.statistics()),
         "gossip": {
             "alive": gossip.alive,
             "suspect": gossip.suspect,
@@ -64,6 +68,8 @@ def _store(store: Store) -> dict[str, Any]:
         "warn": usage.warn,
         "sequence": store.sequence,
         "damaged": len(store.damage.keys),
+        "damaged_more": store.damage.more,
+        "unmendable": store.damage.waiting,
         "mended": store.damage.mended_count,
     }
 

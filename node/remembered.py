@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from folkmoot.node.boot_numbers import Numbers
 from folkmoot.node.commits import Commits
@@ -16,6 +16,20 @@ from folkmoot.storage.transaction import Admission
 _NUMBERS: Final = "gossip.numbers"
 _ADDRESSES: Final = "gossip.addresses"
 _TOPOLOGY: Final = "topology"
+_DAMAGE: Final = "damage"
+_SCRUBBED: Final = "scrubbed"
+
+
+class Scrubbed(NamedTuple):
+    """How far the self-check of the store has come.
+
+    Attributes:
+        lane: the next to be read, 0-63.
+        ended_us: wall time at which it last came to the end, microseconds since 1970; 0 for never.
+    """
+
+    lane: int
+    ended_us: int
 
 
 class Remembered:
@@ -62,6 +76,21 @@ class Remembered:
 
     async def keep_topology(self, encoded: bytes) -> None:
         await self._put(_TOPOLOGY, encoded)
+
+    def damage(self) -> list[bytes]:
+        """The keys of cells that were damaged when that was last kept."""
+        return list(self._get(_DAMAGE) or ())
+
+    async def keep_damage(self, keys: Iterable[bytes]) -> None:
+        await self._put(_DAMAGE, codec.pack(list(keys)))
+
+    def scrubbed(self) -> Scrubbed:
+        """How far the self-check has come."""
+        value = self._get(_SCRUBBED)
+        return Scrubbed(0, 0) if value is None else Scrubbed(*value)
+
+    async def keep_scrubbed(self, scrubbed: Scrubbed) -> None:
+        await self._put(_SCRUBBED, codec.pack(list(scrubbed)))
 
     def _get(self, name: str) -> Any:
         data = self._commits.store.meta_get(name)

@@ -207,6 +207,15 @@ class StoreSection(Section, frozen=True, kw_only=True):
             ge=16 << 20,
         ),
     ] = ByteSize(10 << 30)
+    scrub_hours: Annotated[
+        float,
+        setting(
+            "In how long the whole store is read once, to find what the disk has lost; 0 for never.",
+            why="A day: a copy that is lost is found long before the others are likely to be.",
+            unit="hours",
+            ge=0,
+        ),
+    ] = 24.0
 
 
 class GateSection(Section, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ know nothing of each other. So a slot that is slow to answer holds up those who 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import trio
@@ -20,9 +20,10 @@ from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
 
 
 class _Member(NamedTuple):
-    """A record of a share: its number among the puts, and what became of it on this node."""
+    """A record of a share: its number among the puts, its cell's key, and what became of it on this node."""
 
     number: int
+    key: bytes
     status: str
     changed: bool
 
@@ -30,34 +31,53 @@ class _Member(NamedTuple):
 class _Share:
     """What goes to the same slots."""
 
-    __slots__ = ("batch", "members", "tally")
+    __slots__ = ("batch", "tally", "untold")
 
     def __init__(self, tally: AckTally) -> None:
         self.tally = tally
         self.batch = CellBatch({})
-        self.members: list[_Member] = []
+        self.untold: list[_Member] = []
 
-    def results(self) -> dict[int, PutResult]:
-        """The result of each record, by who has acknowledged by now."""
-        tally = self.tally
-        coverage = Coverage(tally.slots, frozenset(tally.acked), tally.region)
-        missed = None if tally.reached else _missed(tally).to_wire()
-        if missed is not None and tally.outdated:
-            again = WireError(STALE_TOPOLOGY, "the range changed hands during the put", retry_after_ms=50)
-            return {
-                number: PutResult("refused", coverage, again.to_wire(), changed)
-                for number, _, changed in self.members
-            }
-        results: dict[int, PutResult] = {}
-        for number, status, changed in self.members:
-            if status == "absorbed":
-                gone = WireError(CONFLICT, "this post was deleted by its author; a deletion is final")
-                results[number] = PutResult("refused", coverage, gone.to_wire(), changed)
-            elif missed is not None:
-                results[number] = PutResult("uncertain", coverage, missed, changed)
+    def results(self, *, undecided: bool = False) -> dict[int, PutResult]:
+        """The result of each record whose tally is decided, by who has acknowledged by now; each once.
+
+        Args:
+            undecided: of all the others too.
+        """
+        members, self.untold = self.untold, []
+        together: dict[AckTally, list[_Member]] = {}
+        for member in members:
+            tally = self.tally.of(member.key)
+            if tally.decided or undecided:
+                together.setdefault(tally, []).append(member)
             else:
-                results[number] = PutResult(status, coverage, changed=changed)
+                self.untold.append(member)
+        results: dict[int, PutResult] = {}
+        for tally, those in together.items():
+            results.update(_results(tally, those))
         return results
+
+
+def _results(tally: AckTally, members: Sequence[_Member]) -> dict[int, PutResult]:
+    """What one tally comes to, for each of its records."""
+    coverage = Coverage(tally.slots, frozenset(tally.acked), tally.region)
+    missed = None if tally.reached else _missed(tally).to_wire()
+    if missed is not None and tally.outdated:
+        again = WireError(STALE_TOPOLOGY, "the range changed hands during the put", retry_after_ms=50)
+        return {
+            member.number: PutResult("refused", coverage, again.to_wire(), member.changed)
+            for member in members
+        }
+    results: dict[int, PutResult] = {}
+    for number, _, status, changed in members:
+        if status == "absorbed":
+            gone = WireError(CONFLICT, "this post was deleted by its author; a deletion is final")
+            results[number] = PutResult("refused", coverage, gone.to_wire(), changed)
+        elif missed is not None:
+            results[number] = PutResult("uncertain", coverage, missed, changed)
+        else:
+            results[number] = PutResult(status, coverage, changed=changed)
+    return results
 
 
 class Spread:
@@ -107,7 +127,7 @@ class Spread:
         if share is None:
             tally = AckTally(owner.slots, self._region, self._level, self._on_decided)
             share = self._shares[owner.slots] = _Share(tally)
-        share.members.append(_Member(number, status, changed))
+        share.untold.append(_Member(number, key, status, changed))
         share.batch.ranges[owner.id] = owner.epoch
         share.batch.keys.append(key)
         share.batch.cells.append(cell)
@@ -130,7 +150,7 @@ class Spread:
         finally:
             self._shares.clear()  # whatever is acknowledged from now on settles nothing
         for share in undecided:
-            self._settle(share.results())
+            self._settle(share.results(undecided=True))
         if self._failure is not None:
             raise self._failure
 
@@ -152,13 +172,16 @@ class Spread:
         return late
 
     def _on_decided(self, tally: AckTally) -> None:
-        """Settle a share; a failure to is the failure of `carry`, not of who brought the acknowledgement."""
-        share = self._shares.pop(tally.slots, None)
+        """Settle what of a share is decided, as mostly all of it is at once; a failure to is the failure of
+        `carry`, not of who brought the acknowledgement."""
+        share = self._shares.get(tally.slots)
         if share is not None:
             try:
                 self._settle(share.results())
             except Exception as error:
                 self._failure = error
+            if not share.untold:
+                self._shares.pop(tally.slots, None)
         if not self._shares:
             self._all_decided.set()
 

@@ -138,6 +138,7 @@ REPLICATION_BATCH_BYTES: Final = 768 * KIB
 HINTS_PER_NODE: Final = 100_000
 HINT_AGE_S: Final = 3 * 3600.0
 REPAIR_INTERVAL_S: Final = 30.0
+MEND_QUIET_S: Final = 6.0  # after damage was met, before the others are asked; see the mender
 
 # Registers.
 SEAT_ID_BYTES: Final = 16
@@ -157,6 +158,8 @@ STORE_INLINE_US: Final = 6_000
 STORE_MAX_READERS: Final = 512
 STORE_DAMAGE_KEPT: Final = 1_024  # damaged cells that are remembered until they are mended
 STORE_SCAN_ROWS: Final = 10_000
+STORE_STEP_ROWS: Final = 1_024  # of a self-check, at a time
+STORE_SETTLE_ROWS: Final = 4_096  # read in the one write transaction that puts a block right, at most
 STORE_BLOCK_PLAIN_CELLS: Final = 1_024  # a block with more has runs
 STORE_RUNS_KEPT: Final = 65_536  # of all blocks, in memory; about 300 bytes each
 STORE_META_BYTES: Final = 8 * MIB  # the few named values (topology, addresses), whatever the disk cap
@@ -220,5 +223,7 @@ assert LANES == RANGES_INITIAL <= RANGES <= MESSAGE_COLLECTION_ITEMS
 assert RANGES * EPOCH_MAX <= EPOCHS_SUM_MAX < 2**64, "whatever epochs are adopted, their sum can be told"
 assert EPOCH_STEP < EPOCH_MAX // 2**32, "nobody reaches the last epoch by steps"
 assert TOPOLOGY_BYTES <= STORE_META_BYTES // 2, "what else a node keeps has room beside it"
+assert STORE_STEP_ROWS < STORE_SETTLE_ROWS <= STORE_GROUP_ROWS
+assert REQUEST_TIMEOUT_S / 2 < MEND_QUIET_S, "by then each put is reported that counted on the cell"
 assert SYNC_LIST_ITEMS <= SYNC_PAGE_ITEMS and 2 * SYNC_PAGE_ITEMS <= MESSAGE_COLLECTION_ITEMS
 assert SYNC_BUCKETS * (STORE_KEY_BYTES + 64) < SYNC_FRAME_BYTES < MESSAGE_BYTES

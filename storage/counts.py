@@ -81,8 +81,8 @@ def derive(transaction: Transaction, place_prefix: bytes) -> dict[bytes, Counts]
     return derived
 
 
-def correction(transaction: Transaction, post: bytes) -> list[int]:
-    """What `write` must be given for the counts of a post, at its counts key, to be what its cells say.
+def correction(transaction: Transaction, post: bytes, found: Counts) -> list[int]:
+    """What `write` must be given for the counts of a post, at its counts key, to be what was found.
 
     Of a damaged row it does not matter: `write` derives it.
     """
@@ -90,8 +90,7 @@ def correction(transaction: Transaction, post: bytes) -> list[int]:
         before = read(transaction, post)
     except StoreCorrupt:
         return [0, 0]
-    after = _derived(transaction, post)
-    return [after.likes - before.likes, after.reposts - before.reposts]
+    return [found.likes - before.likes, found.reposts - before.reposts]
 
 
 def _derived(transaction: Transaction, post: bytes) -> Counts:

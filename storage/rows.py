@@ -152,6 +152,12 @@ def unseal(table: Table, key: bytes, row: bytes) -> bytes:
     return row[:-CRC_BYTES]
 
 
+def lost_row(key: bytes) -> bytes:
+    """What stands for a cell whose row was lost: a row that never fits its key."""
+    fitting = seal(key, b"")
+    return fitting[:-1] + bytes((fitting[-1] ^ 0xFF,))
+
+
 def row_sequence(row: bytes) -> int:
     """The change sequence of a row that was checked."""
     return int.from_bytes(row[:SEQUENCE_BYTES], "big")

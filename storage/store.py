@@ -10,10 +10,9 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Final, NamedTuple
 
-from folkmoot.protocol.key import block_of
-from folkmoot.protocol.limits import BLOCKS, LANES
+from folkmoot.protocol.limits import LANES
 from folkmoot.protocol.sync.fingerprint import Fingerprint, Leaf
-from folkmoot.storage import hints, mending, pages, rows
+from folkmoot.storage import hints, pages, rows
 from folkmoot.storage.damage import Damage
 from folkmoot.storage.errors import SchemaTooNew, StoreCorrupt, WrongStore
 from folkmoot.storage.heads import Heads
@@ -22,7 +21,7 @@ from folkmoot.storage.interface import Engine, Table, Transaction, Usage
 from folkmoot.storage.pages import AuthorPage, TrustedLabellers
 from folkmoot.storage.rows import HintState, row_cell
 from folkmoot.storage.transaction import WriteTransaction
-from folkmoot.storage.view import block_view
+from folkmoot.storage.view import HeavyBlocks, block_view
 
 SCHEMA: Final = 1
 LOG_ID_BYTES: Final = 16
@@ -52,6 +51,7 @@ class Store:
 
     Attributes:
         view: its cells as reconciliation reads them.
+        heavy: what `view` remembers of blocks with many cells.
         damage: the cells found damaged.
 
     Args:
@@ -68,7 +68,8 @@ class Store:
     def __init__(self, engine: Engine, *, owner: Owner | None, fresh_log_id: bytes | None = None) -> None:
         self._engine = engine
         self.damage = Damage()
-        self.view = block_view(engine, self.damage.note)
+        self.heavy = HeavyBlocks(engine, self.damage.note)
+        self.view = block_view(engine, self.heavy, self.damage.note)
         with engine.begin() as transaction:
             fresh = transaction.count(Table.META) == 0
         if fresh:
@@ -185,21 +186,6 @@ class Store:
     def fingerprint(self, start: bytes, stop: bytes) -> Fingerprint:
         """Of the cells with start ≤ key < stop; see `view`."""
         return self.view.fingerprint(start, stop)
-
-    def wrong_blocks(self, start: bytes, end: bytes) -> list[int]:
-        """Of the blocks with keys from `start` to before `end` (empty: to the end), those whose sum is not
-        what their whole cells add up to. Each is read in a moment of its own."""
-        first, last = block_of(start + b"\0\0"), BLOCKS - 1 if not end else block_of(end + b"\0\0")
-        wrong = []
-        for block in range(first, last + 1):
-            key = rows.block_key(block)
-            with self._engine.begin() as transaction:
-                row = transaction.get(Table.BLOCKS, key)
-                kept = (0, 0) if row is None else rows.row_block(key, row)
-                count, total = mending.block_of_cells(transaction, block)
-            if kept != (count, total & rows.SUM_MASK):
-                wrong.append(block)
-        return wrong
 
     def leaves(self, start: bytes, stop: bytes, limit: int) -> list[Leaf]:
         """Keys and leaf hashes (32 bytes) of the first cells with start ≤ key < stop; an empty `stop` is

@@ -25,9 +25,9 @@ from folkmoot.protocol.limits import (
     STORE_META_BYTES,
 )
 from folkmoot.protocol.record import Record
-from folkmoot.protocol.sync.fingerprint import leaf_hash
-from folkmoot.storage import counts, mending, rows
-from folkmoot.storage.errors import DiskFull, StoreCorrupt
+from folkmoot.protocol.sync.fingerprint import Fingerprint, leaf_hash
+from folkmoot.storage import counts, rows
+from folkmoot.storage.errors import DiskFull
 from folkmoot.storage.heads import SEQUENCE, Heads
 from folkmoot.storage.hints import Hint, HintBook
 from folkmoot.storage.interface import Table, Transaction
@@ -35,6 +35,7 @@ from folkmoot.storage.rows import (
     HINT_ROW_BYTES,
     NODE_BYTES,
     SEQUENCE_BYTES,
+    Counts,
     cell_row,
     damaged,
     log_key_of,
@@ -191,36 +192,35 @@ class WriteTransaction:
         self._change(key, row, known, after, joined)
         return JoinOutcome(True, after)
 
-    def mend_cell(self, key: bytes, cell: bytes) -> JoinOutcome:
-        """`join_cell` where what stands at `key` may be damaged: it is taken out first, if it still is.
+    @property
+    def rows(self) -> Transaction:
+        """The engine's transaction, for `mending`, which reaches below cells."""
+        return self._transaction
 
-        Args:
-            key: the cell's key.
-            cell: the join of what other replicas hold, canonically encoded, its signatures verified.
+    def replace(self, key: bytes, cell: bytes) -> JoinOutcome:
+        """Put a cell where nothing stands; see `mending`.
 
-        Raises: as `join_cell`.
+        Raises:
+            DiskFull: there is no room for it.
         """
-        try:
-            return self.join_cell(key, cell)
-        except StoreCorrupt as error:
-            if error.cell_key != key:
-                raise
         self._room(len(cell), self._limit)
-        mending.take_out(self._transaction, key)
-        self.rebuild_block(block_of(key))
-        if rows.is_counted(key):
-            post = rows.counts_key(key)
-            self._count_changes[post] = counts.correction(self._transaction, post)
         self._change(key, None, None, cell, None)
         return JoinOutcome(True, cell)
 
-    def rebuild_block(self, block: int) -> bool:
-        """Work out the sum of a block (0–4095) anew from its cells; whether it was wrong."""
-        found = mending.block_of_cells(self._transaction, block)
-        added, change = self._heads.blocks.correction(block, *found)
+    def set_block(self, block: int, found: Fingerprint) -> bool:
+        """Have a block (0-4095) come to what its cells, as this transaction sees them, were found to come to.
+
+        Returns:
+            Whether it came to something else.
+        """
+        added, change = self._heads.blocks.correction(block, found.count, found.total)
         was_added, was_change = self._block_changes.get(block, (0, 0))
         self._block_changes[block] = [added, change]
         return added != was_added or (change - was_change) & rows.SUM_MASK != 0
+
+    def set_counts(self, post: bytes, found: Counts) -> None:
+        """The same with the counts of a post, at its counts key."""
+        self._count_changes[post] = counts.correction(self._transaction, post, found)
 
     def hint(self, node: bytes, key: bytes, now_us: int) -> bool:
         """Remember that `node` (16 bytes) was not given the cell at `key`.

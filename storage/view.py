@@ -36,7 +36,7 @@ OnDamage = Callable[[StoreCorrupt], None]
 _FIRST_ROWS: Final = 128
 
 
-def block_view(engine: Engine, on_damage: OnDamage) -> BlockView:
+def block_view(engine: Engine, heavy: HeavyBlocks, on_damage: OnDamage) -> BlockView:
     """A view over the leaves of the store in `engine`; of damaged cells `on_damage` is told."""
 
     def sums(first: int, last: int) -> Iterable[tuple[int, Fingerprint]]:
@@ -49,7 +49,7 @@ def block_view(engine: Engine, on_damage: OnDamage) -> BlockView:
     def scan(start: bytes, end: bytes) -> Iterator[Leaf]:
         return leaves(engine, start, end, on_damage)
 
-    return BlockView(sums, scan, HeavyBlocks(engine, on_damage).runs)
+    return BlockView(sums, scan, heavy.runs)
 
 
 class _Known(NamedTuple):
@@ -75,6 +75,7 @@ class HeavyBlocks:
         self._lock = threading.Lock()
         # The one asked about last comes last.
         self._known: dict[int, _Known] = {}
+        self._forgotten = 0
 
     def runs(self, block: int) -> Runs | None:
         """The runs of a block as it is now; None when it has so few cells that they are read instead.
@@ -82,7 +83,7 @@ class HeavyBlocks:
         Raises:
             StoreCorrupt: what the store says of the block is damaged.
         """
-        key = block_key(block)
+        key, forgotten = block_key(block), self._forgotten
         with self._engine.begin() as transaction:
             row, last = transaction.get(Table.BLOCKS, key), transaction.get(Table.META, SEQUENCE)
         count = 0 if row is None else row_block(key, row)[0]
@@ -93,8 +94,14 @@ class HeavyBlocks:
         runs = known and self._renewed(block, known, sequence, count)
         if runs is None:
             runs = Runs.of(block_start(block), block_start(block + 1), self._scan)
-        self._keep(block, _Known(sequence, runs))
+        self._keep(block, _Known(sequence, runs), forgotten)
         return runs
+
+    def forget(self, block: int) -> None:
+        """Read a block anew when it is next asked about: its rows are not what its log made of them."""
+        with self._lock:
+            self._known.pop(block, None)
+            self._forgotten += 1
 
     def _renewed(self, block: int, known: _Known, sequence: int, count: int) -> Runs | None:
         """What is known, brought up to date; None when reading the block anew is less work."""
@@ -104,8 +111,10 @@ class HeavyBlocks:
         changed = known.runs.holding(islice(log, count))
         return known.runs.renewed(changed, self._scan) if next(log, None) is None else None
 
-    def _keep(self, block: int, known: _Known) -> None:
+    def _keep(self, block: int, known: _Known, forgotten: int) -> None:
         with self._lock:
+            if forgotten != self._forgotten:  # it may come from what was to be forgotten
+                return
             self._known.pop(block, None)
             self._known[block] = known
             kept = sum(len(one.runs) for one in self._known.values())
@@ -121,7 +130,7 @@ def leaves(engine: Engine, start: bytes, end: bytes, on_damage: OnDamage) -> Ite
 
     A damaged cell counts as absent, so that a replica which has it whole is asked for it.
     """
-    for key, row in _rows(engine, Table.CELLS, start, end):
+    for key, row in table_rows(engine, Table.CELLS, start, end):
         try:
             cell = row_cell(key, row)
         except StoreCorrupt as error:
@@ -136,11 +145,11 @@ def changes(engine: Engine, lane: int, after_sequence: int) -> Iterator[bytes]:
     Raises:
         StoreCorrupt: the log is damaged.
     """
-    for at, row in _rows(engine, Table.LOG, log_key(lane, after_sequence + 1), bytes((lane + 1,))):
+    for at, row in table_rows(engine, Table.LOG, log_key(lane, after_sequence + 1), bytes((lane + 1,))):
         yield unseal(Table.LOG, at, row)
 
 
-def _rows(engine: Engine, table: Table, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+def table_rows(engine: Engine, table: Table, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
     """The rows with start ≤ key < end: the first few at once, and more at a time as more are taken."""
     most = _FIRST_ROWS
     while True:

@@ -58,7 +58,8 @@ def _reasons(status: dict[str, Any]) -> list[str]:
         reasons.append(f"{under} of {status['ranges']['count']} ranges lack a copy")
     damaged = status["node"]["store"]["damaged"]
     if damaged:
-        reasons.append(f"{damaged} cells are damaged on the node that answers")
+        more = ", and more than it can remember" if status["node"]["store"].get("damaged_more") else ""
+        reasons.append(f"{damaged} cells are damaged on the node that answers{more}")
     return reasons
 
 

@@ -18,7 +18,15 @@ from random import Random
 from typing import Annotated, Any
 
 import trio
-from folkmoot.node.contracts import CellBatch, Liveness, LocalReplica, Peers, PeerUnreachable, Topology
+from folkmoot.node.contracts import (
+    CellBatch,
+    Liveness,
+    LocalReplica,
+    Peers,
+    PeerUnreachable,
+    Recounting,
+    Topology,
+)
 from folkmoot.node.environment import Executor
 from folkmoot.node.fitting import fitting
 from folkmoot.protocol import codec, limits
@@ -119,6 +127,7 @@ class Repairer:
         ranges: the range map now.
         view: this node's leaves.
         local: this node's replica, which joins what is fetched.
+        upkeep: works out wrong sums anew.
         topology, liveness, peers: see `contracts`.
         executor: where frames are worked out, because a heavy account takes a while to be read.
         random: spreads the comparisons of nodes that started together.
@@ -131,6 +140,7 @@ class Repairer:
         ranges: Callable[[], RangeMap],
         view: View,
         local: LocalReplica,
+        upkeep: Recounting,
         topology: Topology,
         liveness: Liveness,
         peers: Peers,
@@ -142,6 +152,7 @@ class Repairer:
         self._ranges = ranges
         self._view = view
         self._local = local
+        self._upkeep = upkeep
         self._topology = topology
         self._liveness = liveness
         self._peers = peers
@@ -243,7 +254,7 @@ class Repairer:
         self._unexplained[owner.id] = self._unexplained.get(owner.id, 0) + 1
         if self._unexplained[owner.id] >= UNEXPLAINED_MAX:
             del self._unexplained[owner.id]
-            wrong = await self._local.recount(owner.start, owner.end)
+            wrong = await self._upkeep.recount(owner.start, owner.end)
             if wrong:
                 log.error("%d sums of range %d were wrong and are worked out anew", wrong, owner.id)
 

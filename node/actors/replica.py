@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial, reduce, wraps
+from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
 from folkmoot.node.commits import Commits
@@ -33,7 +33,7 @@ from folkmoot.node.environment import Executor, WallClock
 from folkmoot.node.signatures import check_signatures
 from folkmoot.node.spread import Spread
 from folkmoot.protocol import limits
-from folkmoot.protocol.crdt.cell import Cell, join, winner_frame
+from folkmoot.protocol.crdt.cell import Cell, winner_frame
 from folkmoot.protocol.errors import BAD_REQUEST, BUSY, INTERNAL, STALE_TOPOLOGY, WireError
 from folkmoot.protocol.feed.pages import PackedPage, pack_item, pack_page, pack_plain_page
 from folkmoot.protocol.key import kind_prefix, prefix_end
@@ -43,8 +43,6 @@ from folkmoot.storage.errors import StorageError, StoreCorrupt
 from folkmoot.storage.transaction import Admission, PutOutcome, PutStatus, WriteTransaction
 
 log = logging.getLogger(__name__)
-
-LONG_JOB_ROWS = limits.STORE_GROUP_ROWS  # for jobs that read a block and more: not on the event loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,32 +275,6 @@ class Replica:
                 damaged.append(key)
         return Joined(changed, damaged)
 
-    async def mend(self, key: bytes, states: Sequence[bytes]) -> None:
-        """Put the join of what other replicas hold in the place of a cell that is damaged here.
-
-        Args:
-            key: the cell's key.
-            states: encoded cells, at least one.
-
-        Raises:
-            WireError: `bad_request` when one of them is not what it should be, or what the store cannot do.
-        """
-        batch = CellBatch({}, [key] * len(states), list(states))
-        cells = batch.decoded()
-        if await self._forged({0: cells}):
-            raise WireError(BAD_REQUEST, "a cell holds a record whose signature does not hold")
-        whole = reduce(join, cells).encode()
-        await self._commit(partial(_mend, key, whole), Admission.PEER_JOIN, LONG_JOB_ROWS)
-        self._commits.store.damage.mended(key)
-
-    async def recount(self, start: bytes, end: bytes) -> int:
-        """See `contracts.LocalReplica`."""
-        wrong = await self._executor.run(partial(self._commits.store.wrong_blocks, start, end))
-        rebuilt = [
-            await self._commit(partial(_rebuild, at), Admission.ESSENTIAL, LONG_JOB_ROWS) for at in wrong
-        ]
-        return sum(rebuilt)
-
     @_told_in_the_contract
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """The cells this node has at `keys`.
@@ -375,14 +347,6 @@ def _hint(transaction: WriteTransaction, key: bytes, nodes: Iterable[bytes], now
             transaction.hint(node, key, now_us)
         except StoreCorrupt as error:
             log.error("no hint for %s: %s", node.hex()[:8], error)
-
-
-def _mend(key: bytes, whole: bytes, transaction: WriteTransaction) -> None:
-    transaction.mend_cell(key, whole)
-
-
-def _rebuild(block: int, transaction: WriteTransaction) -> bool:
-    return transaction.rebuild_block(block)
 
 
 def stale(owner: RangeDescriptor) -> WireError:

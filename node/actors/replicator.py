@@ -304,8 +304,9 @@ class Replicator:
             self._unhinted += len(keys)
             log.warning("%d cells for %s are left to repair: %s", len(keys), node_id.hex()[:8], error)
         finally:
-            for _, tally in parts:
-                tally.settle(node_id, acknowledged=False)
+            for part, tally in parts:
+                damaged = [key for key in part.keys if only is not None and key in only]
+                tally.settle(node_id, acknowledged=only is not None, damaged=damaged)
 
 
 class _Taken:

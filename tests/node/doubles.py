@@ -117,9 +117,6 @@ class Unasked:
     async def join(self, batch: CellBatch) -> Joined:
         raise AssertionError("this node has no slot")
 
-    async def recount(self, start: bytes, end: bytes) -> int:
-        raise AssertionError("this node has no slot")
-
     async def join_all(self, batches: Sequence[CellBatch]) -> list[Joined | WireError]:
         raise AssertionError("this node has no slot")
 

@@ -14,6 +14,7 @@ from folkmoot.node.actors.replica import Replica
 from folkmoot.node.contracts import CellBatch
 from folkmoot.node.rpc import wire_error
 from folkmoot.node.simulation.surroundings import InlineExecutor, SimulatedWallClock
+from folkmoot.node.upkeep import Upkeep
 from folkmoot.protocol import codec
 from folkmoot.protocol.limits import MIB
 from folkmoot.protocol.record import Record
@@ -85,11 +86,13 @@ class Side:
             SimulatedWallClock(0),
             frozenset,
         )
+        self.upkeep = Upkeep(self.commits, InlineExecutor())
         self.repairer = Repairer(
             node_id,
             lambda: topology.map,
             self.commits.store.view,
             self.replica,
+            self.upkeep,
             topology,
             gossip,
             wire,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -42,15 +42,16 @@ class OneRange:
 class HeldPeer:
     """A peer that answers when it is let, or is not there at all."""
 
-    def __init__(self, *, absent: bool = False) -> None:
+    def __init__(self, *, absent: bool = False, damaged: Sequence[bytes] = ()) -> None:
         self.answering = trio.Event()
         self._absent = absent
+        self._damaged = list(damaged)
 
     async def call(self, node_id: bytes, method: str, params: Mapping[str, Any], timeout_s: float) -> Any:
         if self._absent:
             raise PeerUnreachable("nobody there")
         await self.answering.wait()
-        return {"changed": len(params["cells"])}
+        return {"changed": len(params["cells"]), "damaged": self._damaged}
 
     def submit(
         self, node_id: bytes, method: str, params: Mapping[str, Any], on_reply: OnReply
@@ -88,6 +89,7 @@ class Settled:
     def __init__(self, slots: tuple[Slot, ...] = WHOLE.slots) -> None:
         self.slots = slots
         self.acknowledged = self.failed = self.outdated = 0
+        self.damaged: list[bytes] = []
 
     def expect(self, node_id: bytes) -> None:
         """Parts are counted as they settle."""
@@ -95,7 +97,8 @@ class Settled:
     def outdate(self, node_id: bytes) -> None:
         self.outdated += 1
 
-    def settle(self, node_id: bytes, *, acknowledged: bool) -> None:
+    def settle(self, node_id: bytes, *, acknowledged: bool, damaged: Collection[bytes] = ()) -> None:
+        self.damaged += damaged
         if acknowledged:
             self.acknowledged += 1
         else:
@@ -288,3 +291,20 @@ async def test_an_answer_after_the_end_harms_nobody() -> None:
         town.offer(1)
     town.peer.asked[0][1](Ended("this side stopped the link"))
     assert town.hints.keys == []
+
+
+async def test_what_is_damaged_there_becomes_hints_and_nothing_else_does() -> None:
+    peer, tally, other, hints = HeldPeer(damaged=[b"b"]), Settled(), Settled(), Hints()
+    replicator = Replicator(peer, OneRange(), hints.leave)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(replicator.run)
+        replicator.offer(PEER, CellBatch({0: 1}, [b"a", b"b"], [b"cell"] * 2), tally)
+        replicator.offer(PEER, CellBatch({0: 1}, [b"c"], [b"cell"]), other)
+        replicator.send()
+        peer.answering.set()
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert (tally.acknowledged, tally.failed, tally.damaged) == (1, 0, [b"b"])
+    assert (other.acknowledged, other.failed, other.damaged) == (1, 0, [])
+    assert hints.keys == [b"b"]
+    assert (replicator.statistics().sent, replicator.statistics().hinted) == (2, 1)

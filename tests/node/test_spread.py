@@ -50,9 +50,9 @@ class Streams:
         await self.room.wait()
         self.offered.setdefault(node_id, []).append((part, tally))
 
-    def answer(self, node_id: bytes, *, acknowledged: bool = True) -> None:
+    def answer(self, node_id: bytes, *, acknowledged: bool = True, damaged: tuple[bytes, ...] = ()) -> None:
         for _, tally in self.offered.pop(node_id):
-            tally.settle(node_id, acknowledged=acknowledged)
+            tally.settle(node_id, acknowledged=acknowledged, damaged=damaged)
 
 
 class Town:
@@ -130,6 +130,56 @@ async def test_a_refusal_is_no_acknowledgement() -> None:
         assert await town.told() == {}, "the other one may still make it a quorum"
         town.streams.answer(FAR)
         assert await town.told() == {0: "stored"}
+
+
+async def test_only_what_is_damaged_there_misses_an_acknowledgement() -> None:
+    owners = [owner(1, HERE, NEAR, FAR)] * 4
+    town = Town("quorum", *owners)
+    async with town.carried():
+        town.streams.answer(NEAR, damaged=(b"key 1", b"key 3"))
+        assert await town.told() == {0: "stored", 2: "stored"}, "these wait for nobody else"
+        assert acks(town.results[0]) == {HERE, NEAR}
+        town.streams.answer(FAR, damaged=(b"key 3",))
+        assert await town.told() == {0: "stored", 1: "stored", 2: "stored", 3: "uncertain"}
+    assert acks(town.results[1]) == {HERE, FAR}
+    assert acks(town.results[3]) == {HERE}
+    error = town.results[3].error
+    assert error is not None
+    assert error["details"]["missing"][0]["nodes"] == [NEAR.hex()]
+
+
+async def test_two_records_of_a_damaged_cell_share_its_fate() -> None:
+    town = Town("all")
+    for number, key in enumerate([b"whole", b"broken", b"broken"]):
+        town.spread.add(number, key, b"cell", owner(1, HERE, NEAR), status="stored", changed=True)
+    async with town.carried():
+        town.streams.answer(NEAR, damaged=(b"broken",))
+        assert await town.told() == {0: "stored", 1: "uncertain", 2: "uncertain"}
+
+
+async def test_damage_that_comes_to_light_after_the_decision_changes_nothing() -> None:
+    town = Town("quorum", *[owner(1, HERE, NEAR, FAR)] * 2)
+    async with town.carried():
+        town.streams.answer(NEAR)
+        town.streams.answer(FAR, damaged=(b"key 1",))
+        assert await town.told() == {0: "stored", 1: "stored"}
+    assert acks(town.results[0]) == acks(town.results[1]) == {HERE, NEAR}
+
+
+async def test_a_batch_of_nothing_but_damage_is_told_whole() -> None:
+    town = Town("all", owner(1, HERE, NEAR, FAR))
+    async with town.carried():
+        town.streams.answer(NEAR, damaged=(b"key 0",))
+        assert await town.told() == {}
+        town.streams.answer(FAR)
+        assert await town.told() == {0: "uncertain"}
+    assert acks(town.results[0]) == {HERE, FAR}
+
+
+def acks(result: PutResult) -> frozenset[bytes]:
+    """Who holds a record, by what its client is told."""
+    assert result.coverage is not None
+    return result.coverage.acks
 
 
 async def test_what_found_no_room_is_offered_late() -> None:

@@ -6,12 +6,22 @@ from collections.abc import Callable
 
 import pytest
 from folkmoot.protocol.crdt.cell import Cell, join
-from folkmoot.protocol.key import block_of
+from folkmoot.protocol.key import block_of, lane_of
 from folkmoot.protocol.record import Record
-from folkmoot.storage import counts
+from folkmoot.storage import counts, mending, recount
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.group import Job, commit_group
 from folkmoot.storage.interface import Table
+from folkmoot.storage.mending import (
+    Gap,
+    Surroundings,
+    close_gap,
+    drop_stray,
+    gaps,
+    mend_cell,
+    rebuild_block,
+)
+from folkmoot.storage.recount import of_block
 from folkmoot.storage.rows import counts_key
 from folkmoot.storage.store import Store
 from folkmoot.storage.transaction import Admission, JoinOutcome, WriteTransaction
@@ -28,6 +38,14 @@ def run(store: Store, work: Callable[[WriteTransaction], object]) -> object:
     if ended.error is not None:
         raise ended.error
     return ended.result
+
+
+def mend(store: Store, tx: WriteTransaction, key: bytes, whole: bytes) -> JoinOutcome | None:
+    """Mend a cell with what is around it read just before, from what is committed."""
+    around = Surroundings(store.engine, key, store.damage.note)
+    while around.step():
+        pass
+    return mend_cell(tx, around, whole)
 
 
 def damage(store: Store, record: Record, *, at: int = 20) -> None:
@@ -55,7 +73,7 @@ def test_a_damaged_cell_is_replaced_and_all_is_as_it_should_be(store: Store, rec
     damage(store, record, at=at)
     assert not verify(store.engine).ok
     whole = Cell.of(record).encode()
-    assert run(store, lambda tx: tx.mend_cell(record.key, whole)) == JoinOutcome(True, whole)
+    assert run(store, lambda tx: mend(store, tx, record.key, whole)) == JoinOutcome(True, whole)
     assert store.get_cell(record.key) == whole
     assert verify(store.engine).ok
     put(store, post(ANN, 3), reaction("like", BEN, ANN, 2))
@@ -67,7 +85,7 @@ def test_a_newer_state_may_take_the_place_of_an_older(store: Store) -> None:
     put(store, first)
     damage(store, first)
     whole = join(Cell.of(first), Cell.of(edit)).encode()
-    run(store, lambda tx: tx.mend_cell(first.key, whole))
+    run(store, lambda tx: mend(store, tx, first.key, whole))
     assert store.get_cell(first.key) == whole
     assert verify(store.engine).ok
 
@@ -75,7 +93,7 @@ def test_a_newer_state_may_take_the_place_of_an_older(store: Store) -> None:
 def test_what_is_whole_by_now_is_joined(store: Store) -> None:
     first, edit = post(ANN, 1), post(ANN, 1, "other words", stamp=2)
     put(store, edit)
-    assert run(store, lambda tx: tx.mend_cell(first.key, Cell.of(first).encode())) != JoinOutcome(
+    assert run(store, lambda tx: mend(store, tx, first.key, Cell.of(first).encode())) != JoinOutcome(
         True, Cell.of(first).encode()
     )
     assert Cell.decode(store.get_cell(first.key) or b"").winner == edit
@@ -90,7 +108,7 @@ def test_what_the_same_group_changed_before_is_counted_once(store: Store) -> Non
 
     def work(tx: WriteTransaction) -> None:
         tx.put_record(reaction("like", CAT, ANN, 1))
-        tx.mend_cell(like.key, Cell.of(like).encode())
+        mend(store, tx, like.key, Cell.of(like).encode())
         tx.put_record(reaction("like", ANN, ANN, 1))
 
     run(store, work)
@@ -102,11 +120,11 @@ def test_another_damaged_cell_of_the_block_counts_as_absent(store: Store) -> Non
     put(store, first, second)
     damage(store, first)
     damage(store, second)
-    run(store, lambda tx: tx.mend_cell(first.key, Cell.of(first).encode()))
+    run(store, lambda tx: mend(store, tx, first.key, Cell.of(first).encode()))
     with pytest.raises(StoreCorrupt) as found:
         store.get_cell(second.key)
     assert found.value.cell_key == second.key
-    run(store, lambda tx: tx.mend_cell(second.key, Cell.of(second).encode()))
+    run(store, lambda tx: mend(store, tx, second.key, Cell.of(second).encode()))
     assert verify(store.engine).ok
 
 
@@ -131,6 +149,105 @@ def test_a_sum_that_is_wrong_is_worked_out_again(store: Store) -> None:
         transaction.commit()
     block = block_of(kept.key)
     before = store.fingerprint(b"", b"")
-    assert run(store, lambda tx: tx.rebuild_block(block)) is True
-    assert run(store, lambda tx: tx.rebuild_block(block)) is False
+    counted = of_block(store.engine, block, store.damage.note)
+    while counted.step():
+        pass
+    assert run(store, lambda tx: rebuild_block(tx, block, counted)) is True
+    assert run(store, lambda tx: rebuild_block(tx, block, counted)) is False
     assert store.fingerprint(b"", b"").count == before.count - 1
+
+
+def lose(store: Store, record: Record) -> bytes:
+    """Remove a row behind the store's back; what it was."""
+    with store.engine.begin(write=True) as transaction:
+        row = transaction.get(Table.CELLS, record.key)
+        assert row is not None and transaction.delete(Table.CELLS, record.key)
+        transaction.commit()
+    return row
+
+
+def all_gaps(store: Store, lane: int) -> list[Gap]:
+    found: list[Gap] = []
+    after: int | None = 0
+    while after is not None:
+        some, after = gaps(store.engine, lane, after)
+        found += some
+    return found
+
+
+@pytest.mark.parametrize("record", CASES)
+def test_a_lost_cell_is_damaged_until_it_is_mended(
+    store: Store, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mending, "STORE_STEP_ROWS", 2)
+    put(store, *[post(ANN, number) for number in range(2, 9)], reaction("like", CAT, ANN, 1))
+    put(store, record)
+    put(store, *[post(ANN, number) for number in range(9, 12)])
+    assert all_gaps(store, lane_of(record.key)) == []
+    lose(store, record)
+    [gap] = all_gaps(store, lane_of(record.key))
+    assert gap.key == record.key
+    assert run(store, lambda tx: close_gap(tx, gap)) is True
+    assert run(store, lambda tx: close_gap(tx, gap)) is False
+    with pytest.raises(StoreCorrupt) as found:
+        store.get_cell(record.key)
+    assert found.value.cell_key == record.key
+    with pytest.raises(StoreCorrupt):
+        put(store, record)
+    whole = Cell.of(record).encode()
+    run(store, lambda tx: mend(store, tx, record.key, whole))
+    assert store.get_cell(record.key) == whole
+    assert verify(store.engine).ok and all_gaps(store, lane_of(record.key)) == []
+
+
+def test_a_lost_cell_that_came_back_is_told_of_once(store: Store) -> None:
+    first, edit = post(ANN, 1), post(ANN, 1, "other words", stamp=2)
+    put(store, post(ANN, 2), first)
+    lose(store, first)
+    put(store, edit)
+    [gap] = all_gaps(store, lane_of(first.key))
+    assert run(store, lambda tx: close_gap(tx, gap)) is True
+    assert all_gaps(store, lane_of(first.key)) == []
+    assert store.get_cell(first.key) == Cell.of(edit).encode(), "what is whole stays"
+
+
+def test_a_row_at_a_damaged_key_is_removed(store: Store) -> None:
+    put(store, post(ANN, 1), post(ANN, 2))
+    row = lose(store, post(ANN, 1))
+    stray = post(ANN, 1).key[:-1] + bytes((post(ANN, 1).key[-1] ^ 4,))
+    with store.engine.begin(write=True) as transaction:
+        transaction.put(Table.CELLS, stray, row)
+        transaction.commit()
+
+    def drop(tx: WriteTransaction, key: bytes) -> bool | None:
+        around = Surroundings(store.engine, key, store.damage.note)
+        while around.step():
+            pass
+        return drop_stray(tx, around)
+
+    assert run(store, lambda tx: drop(tx, stray)) is True
+    assert run(store, lambda tx: drop(tx, stray)) is False
+    [gap] = all_gaps(store, lane_of(stray))
+    run(store, lambda tx: close_gap(tx, gap))
+    assert run(store, lambda tx: drop(tx, gap.key)) is False, "the log says that this was a cell"
+    run(store, lambda tx: mend(store, tx, gap.key, Cell.of(post(ANN, 1)).encode()))
+    assert verify(store.engine).ok
+
+
+def test_too_much_that_changed_meanwhile_changes_nothing_but_the_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recount, "STORE_SETTLE_ROWS", 8)
+    record, whole = post(ANN, 1), Cell.of(post(ANN, 1)).encode()
+    put(store, *[post(ANN, number) for number in range(1, 20)])
+    damage(store, record)
+    around = Surroundings(store.engine, record.key, store.damage.note)
+    while around.step():
+        pass
+    put(store, *[post(ANN, number, "edited", stamp=2) for number in range(2, 12)])
+    assert run(store, lambda tx: mend_cell(tx, around, whole)) is None
+    with pytest.raises(StoreCorrupt):
+        store.get_cell(record.key)
+    around.catch_up()
+    assert run(store, lambda tx: mend_cell(tx, around, whole)) == JoinOutcome(True, whole)
+    assert verify(store.engine).ok
