@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from folkmoot.protocol.consensus.configuration import Configuration
 from folkmoot.protocol.gossip.members import Member
 from folkmoot.protocol.key import place_prefix
 from folkmoot.protocol.ring.ranges import RangeMap
@@ -26,12 +27,20 @@ class Owners(Protocol):
     def ranges(self) -> RangeMap | None: ...
 
 
+class Seats(Protocol):
+    """The seats this node knows of."""
+
+    @property
+    def configuration(self) -> Configuration | None: ...
+
+
 class ClusterView:
     """See the module.
 
     Args:
         cluster: the cluster's id.
         owners: roster and ranges.
+        seats: which seats there are.
         members: the members known by gossip, by node id.
         details: this node's own figures (store, queues, gate), under `node` in the status; all of them, when
             asked for an operator.
@@ -41,11 +50,13 @@ class ClusterView:
         self,
         cluster: str,
         owners: Owners,
+        seats: Seats,
         members: Callable[[], Mapping[bytes, Member]],
         details: Callable[[bool], dict[str, Any]],
     ) -> None:
         self._cluster = cluster
         self._owners = owners
+        self._seats = seats
         self._members = members
         self._details = details
 
@@ -81,6 +92,7 @@ class ClusterView:
             "epoch": roster.epoch if roster else 0,
             "nodes": nodes,
             "ranges": {"count": len(ranges.ranges) if ranges else 0, "under_replicated": under},
+            "seats": self._told_of_seats(roster, members),
             "node": self._details(for_operator),
         }
 
@@ -97,6 +109,32 @@ class ClusterView:
                 for slot in owner.slots
                 for node in slot.nodes
             ],
+        }
+
+    def _told_of_seats(self, roster: Roster | None, members: Mapping[bytes, Member]) -> dict[str, Any]:
+        """Which seats decide on registers, where, and how many may fail."""
+        known = self._seats.configuration
+        if known is None:
+            return {"configuration": 0, "count": 0, "may_fail": 0, "changing": False, "holders": []}
+        holders = []
+        for seat in known.all_seats:
+            member, node = members.get(seat.node), roster.get(seat.node) if roster else None
+            described = member.description if member else None
+            holders.append(
+                {
+                    "id": seat.node.hex(),
+                    "name": node.name if node else described.name if described else "",
+                    "region": node.region if node else described.region if described else "",
+                    "state": self._state(members, seat.node),
+                    "coming": seat in known.coming and seat not in known.seats,
+                }
+            )
+        return {
+            "configuration": known.number,
+            "count": len(known.seats),
+            "may_fail": known.may_fail,
+            "changing": known.joint,
+            "holders": holders,
         }
 
     def _state(self, members: Mapping[bytes, Member], node_id: bytes) -> str:

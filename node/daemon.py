@@ -29,6 +29,7 @@ from folkmoot.node.actors.repairer import Repairer
 from folkmoot.node.actors.replica import Replica
 from folkmoot.node.actors.replicator import Replicator
 from folkmoot.node.actors.scrubber import Scrubber
+from folkmoot.node.actors.seat_keeper import META_KEY as SEATS_META_KEY
 from folkmoot.node.actors.session import Method, Offer, Sessions
 from folkmoot.node.actors.topology import META_KEY, TopologyHolder
 from folkmoot.node.actors.watcher import Watcher
@@ -43,8 +44,9 @@ from folkmoot.node.figures import figures
 from folkmoot.node.founding import found
 from folkmoot.node.joining import Joining
 from folkmoot.node.methods import Identity, Methods
-from folkmoot.node.moderation.quota import QuotaRates, Rate
+from folkmoot.node.moderation.quota import rates_of
 from folkmoot.node.push_pulls import PUSH_PULL, PushPulls
+from folkmoot.node.register_parts import RegisterParts
 from folkmoot.node.remembered import Remembered
 from folkmoot.node.routing import Router
 from folkmoot.node.rpc import run_link
@@ -56,7 +58,7 @@ from folkmoot.protocol import limits
 from folkmoot.protocol.client.link import Link
 from folkmoot.protocol.client.link_terms import PATIENT
 from folkmoot.protocol.connection import Params, Request
-from folkmoot.protocol.gossip.members import Description, Endpoint
+from folkmoot.protocol.gossip.members import Description, Endpoint, MetaValue
 from folkmoot.protocol.gossip.profile import PROFILES
 from folkmoot.protocol.gossip.seal import KeyRing
 from folkmoot.protocol.ring.topology import WIDEST
@@ -154,6 +156,7 @@ class _Parts:
         self.service = environment.secrets.service()
         self.ring = KeyRing(environment.secrets.gossip_ring())
         self.remembered = Remembered(commits)
+        self.told: dict[str, MetaValue] = {}
         self._join_the_cluster()
         self._keep_cells()
         self._mend_cells()
@@ -166,12 +169,17 @@ class _Parts:
         self.joining = Joining(config.cluster.seeds)
         self.push_pulls = PushPulls(self.links, self.joining)
         kept = None if config.cluster.refound else self.remembered.topology()
+        founded = found(config, self.service.account)
+        self.registers = RegisterParts(
+            self.node_id, founded, self.commits, self.links, environment.random, self._announce_seats
+        )
         self.topology = TopologyHolder(
             config.cluster.id,
-            kept or found(config, self.service.account),
+            kept or founded,
             self.remembered.keep_topology,
             self.links,
             self._announce_topology,
+            self.registers.topology.decided,
         )
         self.membership = MembershipActor(
             environment=environment,
@@ -188,6 +196,7 @@ class _Parts:
         )
         self.links.follow(self.membership, self.membership)
         self.push_pulls.follow(self.membership)
+        self.registers.follow(self.topology, self.membership)
         self.router = Router(self.node_id, config.node.region, self.topology, self.membership)
 
     def _keep_cells(self) -> None:
@@ -223,6 +232,7 @@ class _Parts:
         others = {
             PUSH_PULL: self.push_pulls.answer,
             **self.topology.methods(),
+            **self.registers.peer_methods(),
             **self.repairer.methods(),
             **self.fences.methods(),
         }
@@ -248,7 +258,7 @@ class _Parts:
         config, environment = self.config, self.environment
         accounts = AccountKeys()
         self.gatekeeper = Gatekeeper(
-            config.gate.policy, _rates(config), wall=environment.wall, executor=environment.executor
+            config.gate.policy, rates_of(config.gate), wall=environment.wall, executor=environment.executor
         )
         coordinator = Coordinator(self.router, self.topology, self.links, self.replica)
         self.intake = Intake(
@@ -269,10 +279,13 @@ class _Parts:
             config.cluster.id,
             set(config.operators.accounts),
         )
-        view = ClusterView(config.cluster.id, self.topology, self.membership.members, self._figures)
+        view = ClusterView(
+            config.cluster.id, self.topology, self.registers.acceptor, self.membership.members, self._figures
+        )
         methods = Methods(self.identity, reader, feeds, accounts, self._now_ms, view)
         debug = DebugMethods(self.commits.store, lambda: self.topology.current().ranges)
-        table: Mapping[str, Method] = {**methods.table(), **debug.table()}
+        registers = self.registers.client_methods()
+        table: Mapping[str, Method] = {**methods.table(), **debug.table(), **registers}
         if config.faults.enabled:
             table = {**table, **FaultMethods(environment.faults).table()}
         offer = Offer(methods.hello, methods.immediate(), table, self.intake, self._now_ms)
@@ -286,6 +299,7 @@ class _Parts:
             await nursery.start(self.links.run)
             for actor in (self.replicator, self.peer_service, self.intake):
                 await nursery.start(actor.run)
+            await self.registers.begin(nursery, forget=self.config.cluster.refound)
             nursery.start_soon(self.peer_listener.serve, self._serve_peer)
             await self.topology.begin()
             await nursery.start(self.membership.run)
@@ -310,7 +324,7 @@ class _Parts:
 
     def reload(self, config: NodeConfig) -> None:
         """Apply what a reload can change."""
-        self.gatekeeper.reconfigure(config.gate.policy, _rates(config))
+        self.gatekeeper.reconfigure(config.gate.policy, rates_of(config.gate))
         self.ring.replace(self.environment.secrets.gossip_ring())
         self.identity.operators.clear()
         self.identity.operators.update(config.operators.accounts)
@@ -332,9 +346,17 @@ class _Parts:
             self.membership.connection_reset(node_id)
 
     def _announce_topology(self, summary: bytes) -> None:
-        self.membership.update_meta({META_KEY: summary})
+        self._tell({META_KEY: summary})
         if (roster := self.topology.roster) is not None:
             self.membership.learn_roster(frozenset(node.node_id for node in roster.nodes))
+
+    def _announce_seats(self, number: int) -> None:
+        self._tell({SEATS_META_KEY: number})
+
+    def _tell(self, facts: Mapping[str, MetaValue]) -> None:
+        """Have gossip say more of this node."""
+        self.told = {**self.told, **facts}
+        self.membership.update_meta(self.told)
 
     def _on_roster(self, node_id: bytes) -> bool:
         """Whether a node is on the roster; as long as this one knows none, anyone may be."""
@@ -360,10 +382,10 @@ class _Parts:
             told(self.peer_listener.address),
             told(self.datagrams.address),
             told(self.client_listener.address),
-            {META_KEY: WIDEST.encode()},
+            {META_KEY: WIDEST.encode(), SEATS_META_KEY: limits.EPOCH_MAX},
         )
         description.encode()  # refused now, if it ever could be: no later epoch may be what does not fit
-        return replace(description, meta={META_KEY: self.topology.summary.encode()})
+        return replace(description, meta=self.told)
 
     def _ready(self) -> Ready:
         return Ready(
@@ -390,10 +412,3 @@ class _Parts:
             self.gatekeeper,
             for_operator=for_operator,
         )
-
-
-def _rates(config: NodeConfig) -> QuotaRates:
-    gate = config.gate
-    return QuotaRates(
-        Rate(gate.account_rate / 60, gate.account_burst), Rate(gate.address_rate / 60, gate.address_burst)
-    )

@@ -39,6 +39,8 @@ BUSY: Final = ErrorKind(402, "busy", True)
 SHUTTING_DOWN: Final = ErrorKind(403, "shutting_down", True)
 DISK_FULL: Final = ErrorKind(404, "disk_full", True)
 TIMEOUT: Final = ErrorKind(405, "timeout", True)
+NO_QUORUM: Final = ErrorKind(406, "no_quorum", True)
+UNCERTAIN: Final = ErrorKind(407, "uncertain", True)
 INTERNAL: Final = ErrorKind(500, "internal", False)
 
 KINDS: Final[tuple[ErrorKind, ...]] = tuple(

@@ -146,6 +146,17 @@ REQUEST_ID_BYTES: Final = 16
 REGISTER_NAME_BYTES: Final = 128
 REGISTER_BYTES: Final = 256 * KIB
 REGISTER_REQUESTS: Final = 16  # ids of requests that a value remembers
+REGISTERS: Final = 65_536  # that one seat keeps
+REGISTER_NAMES: Final = 256  # in one answer
+REGISTER_PROBES: Final = 16  # registers that hold nothing, for trying whether registers work
+REGISTER_LEADS: Final = 1_024  # that a proposer remembers; without one a change takes a round more
+REGISTER_ASK_TIMEOUT_S: Final = 2.0  # for one seat to answer
+REGISTER_TIMEOUT_S: Final = 8.0  # for a change or a read, all attempts together
+REGISTERS_AT_ONCE: Final = 16  # of one node's, when many are rewritten or read
+SEATS_ASKED: Final = 32  # nodes, by one that wants to know which seats there are
+SEATS_RECOVERY_STEP: Final = 64  # how far a recovered configuration is above the one known
+BALLOT_MAX: Final = 2**63 - 1
+BALLOT_STEP: Final = 2**24  # how far one request may raise a ballot above the one promised
 
 # Storage.
 STORE_KEY_BYTES: Final = 511
@@ -222,6 +233,10 @@ assert LANES & (LANES - 1) == 0 and BLOCKS_PER_LANE & (BLOCKS_PER_LANE - 1) == 0
 assert LANES == RANGES_INITIAL <= RANGES <= MESSAGE_COLLECTION_ITEMS
 assert RANGES * EPOCH_MAX <= EPOCHS_SUM_MAX < 2**64, "whatever epochs are adopted, their sum can be told"
 assert EPOCH_STEP < EPOCH_MAX // 2**32, "nobody reaches the last epoch by steps"
+assert SEATS_RECOVERY_STEP < EPOCH_STEP
+assert BALLOT_STEP < BALLOT_MAX // 2**32, "nobody uses up the ballots by steps"
+assert 2 * REGISTER_ASK_TIMEOUT_S < REGISTER_TIMEOUT_S < REQUEST_TIMEOUT_S
+assert REGISTER_BYTES + 64 * KIB < MESSAGE_BYTES
 assert TOPOLOGY_BYTES <= STORE_META_BYTES // 2, "what else a node keeps has room beside it"
 assert STORE_STEP_ROWS < STORE_SETTLE_ROWS <= STORE_GROUP_ROWS
 assert REQUEST_TIMEOUT_S / 2 < MEND_QUIET_S, "by then each put is reported that counted on the cell"

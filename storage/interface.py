@@ -26,6 +26,7 @@ class Table(enum.IntEnum):
     HINTS = 4  # node id, cell key → since when, and at which sequence
     HINT_NODES = 5  # node id → how many hints, and since when
     META = 6  # name → a small value
+    REGISTERS = 7  # name → what this node's seat promised and accepted
 
 
 @dataclass(frozen=True, slots=True)

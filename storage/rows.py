@@ -147,7 +147,11 @@ def unseal(table: Table, key: bytes, row: bytes) -> bytes:
         StoreCorrupt: naming the table and the key.
     """
     if crc32(key + row):
-        where = repr(key.decode(errors="replace")) if table is Table.META else f"at {key.hex()}"
+        where = (
+            repr(key.decode(errors="replace"))
+            if table in (Table.META, Table.REGISTERS)
+            else f"at {key.hex()}"
+        )
         raise StoreCorrupt(f"the row {where} of table {table.name.lower()}", _NO_FIT)
     return row[:-CRC_BYTES]
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from folkmoot.protocol.limits import LANES
 from folkmoot.protocol.sync.fingerprint import Fingerprint, Leaf
-from folkmoot.storage import hints, pages, rows
+from folkmoot.storage import hints, pages, registers, rows
 from folkmoot.storage.damage import Damage
 from folkmoot.storage.errors import SchemaTooNew, StoreCorrupt, WrongStore
 from folkmoot.storage.heads import Heads
@@ -242,6 +242,16 @@ class Store:
         with self._engine.begin() as transaction:
             row = transaction.get(Table.META, name.encode())
         return None if row is None else rows.unseal(Table.META, name.encode(), row)
+
+    def register(self, name: str) -> bytes | None:
+        """What this node's seat keeps of a register; see `registers.read`."""
+        with self._engine.begin() as transaction:
+            return registers.read(transaction, name)
+
+    def register_names(self, after: str, limit: int) -> list[str]:
+        """See `registers.names`."""
+        with self._engine.begin() as transaction:
+            return registers.names(transaction, after, limit)
 
     def usage(self) -> Usage:
         """How full the store is."""

@@ -31,6 +31,7 @@ from folkmoot.storage.errors import DiskFull
 from folkmoot.storage.heads import SEQUENCE, Heads
 from folkmoot.storage.hints import Hint, HintBook
 from folkmoot.storage.interface import Table, Transaction
+from folkmoot.storage.registers import RegisterBook
 from folkmoot.storage.rows import (
     HINT_ROW_BYTES,
     NODE_BYTES,
@@ -273,6 +274,11 @@ class WriteTransaction:
             self._live_bytes += _PAGE_FILL * grown
         self._transaction.put(Table.META, key, row)
 
+    @property
+    def registers(self) -> RegisterBook:
+        """What this node's seat keeps of registers."""
+        return RegisterBook(self._transaction, lambda added_bytes: self._room(added_bytes, self._limit))
+
     def commit(self) -> None:
         """Write what was gathered and make everything durable.
 
@@ -315,7 +321,7 @@ class WriteTransaction:
         known = _decode(key, before)
         covered = known.covers(record)
         # Of two deletions the one with the smaller dot stays, whichever came first.
-        if covered and not record.deleted and not _has_twin(known, record):
+        if covered and not record.deleted and not known.has_twin(record):
             return PutOutcome(PutStatus.DUPLICATE, before, key, False)
         joined = join(known, Cell.of(record))
         if len(joined.clock) > CELL_DEVICES:
@@ -390,11 +396,3 @@ def _decode(key: bytes, data: bytes) -> Cell:
         return Cell.decode(data)
     except WireError as error:
         raise damaged(key, error.message) from error
-
-
-def _has_twin(known: Cell, record: Record) -> bool:
-    """Whether another record has this one's dot: a cloned device, or a second signature of one payload."""
-    return any(
-        held.stamp == record.stamp and held.device == record.device and held != record
-        for held in known.records()
-    )

@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 FINDINGS_MAX: Final = 1_000
 PROGRESS_ROWS: Final = 1_000
+_NAMED: Final = (Table.META, Table.REGISTERS)  # tables whose keys are words
 
 
 class Finding(NamedTuple):
@@ -43,7 +44,7 @@ class VerifyReport:
     """What a check saw.
 
     Args:
-        cells, log, blocks, counts, hints, meta: rows read, by table.
+        cells, log, blocks, counts, hints, meta, registers: rows read, by table.
         signatures: signatures checked.
         findings: what is wrong, at most `FINDINGS_MAX` of them.
         findings_left_off: how many more there were.
@@ -55,6 +56,7 @@ class VerifyReport:
     counts: int
     hints: int
     meta: int
+    registers: int
     signatures: int
     findings: tuple[Finding, ...]
     findings_left_off: int
@@ -105,7 +107,7 @@ class _Check:
         self._counts: dict[bytes, Counts] = {}
 
     def run(self) -> VerifyReport:
-        for stage in (self._meta, self._cells, self._log, self._blocks, self._hints):
+        for stage in (self._meta, self._registers, self._cells, self._log, self._blocks, self._hints):
             try:
                 stage()
             except StoreCorrupt as error:
@@ -117,6 +119,7 @@ class _Check:
             counts=self._rows[Table.COUNTS],
             hints=self._rows[Table.HINTS],
             meta=self._rows[Table.META],
+            registers=self._rows[Table.REGISTERS],
             signatures=self._signatures,
             findings=tuple(self._findings),
             findings_left_off=self._left_off,
@@ -142,7 +145,7 @@ class _Check:
             try:
                 value = read(key, row)
             except StoreCorrupt as error:
-                self._find(table, key.decode(errors="replace") if table is Table.META else key, error.reason)
+                self._find(table, key.decode(errors="replace") if table in _NAMED else key, error.reason)
             else:
                 yield key, value
 
@@ -150,6 +153,10 @@ class _Check:
         for name, value in self._sound(Table.META, lambda name, row: rows.unseal(Table.META, name, row)):
             if name == SEQUENCE:
                 self._sequence = int.from_bytes(value, "big")
+
+    def _registers(self) -> None:
+        for _ in self._sound(Table.REGISTERS, lambda key, row: rows.unseal(Table.REGISTERS, key, row)):
+            pass
 
     def _cells(self) -> None:
         total = self._transaction.count(Table.CELLS)

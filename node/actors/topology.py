@@ -1,9 +1,10 @@
 """The topology actor: who owns what, as this node knows it, and where newer parts come in.
 
 A topology changes in one way only: `adopt` takes parts of a higher epoch, makes the result durable, and then
-lets it be seen here and in gossip, in that order. Where such parts are made is not its business. It learns
-that there are some from gossip, whose members each say in a few bytes what they have, and from requests that
-were answered `stale_topology`; either way it asks the peer for exactly what is newer.
+lets it be seen here and in gossip, in that order. Parts are made by registers (`node.topology_registers`).
+It learns that there are some from gossip, whose members each say in a few bytes what they have, and from
+requests that were answered `stale_topology`; either way it asks the peer for exactly what is newer, and
+believes what the registers say of that. Only a node that knows no topology yet takes a peer's word.
 """
 
 from __future__ import annotations
@@ -82,6 +83,8 @@ class TopologyHolder:
         save: makes an encoded topology durable before it returns.
         peers: see `contracts`.
         announce: spreads an encoded `Summary` by gossip.
+        decided: given what this node has and what a peer calls newer, what of it was agreed upon; raises
+            `WireError` when that cannot be told now.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class TopologyHolder:
         save: Callable[[bytes], Awaitable[None]],
         peers: Peers,
         announce: Callable[[bytes], None],
+        decided: Callable[[Topology, News], Awaitable[News]],
     ) -> None:
         if topology is not None and topology.roster.cluster != cluster:
             raise RingError(
@@ -103,6 +107,7 @@ class TopologyHolder:
         self._save = save
         self._peers = peers
         self._announce = announce
+        self._decided = decided
         self._learned = trio.Event()
         if topology is not None:
             self._learned.set()
@@ -211,7 +216,8 @@ class TopologyHolder:
         finished = self._refreshing[node_id] = trio.Event()
         try:
             news = await self._ask(node_id)
-            await self.adopt(news)
+            known = self._current
+            await self.adopt(news if known is None else await self._decided(known, news))
             self._note_conflict(node_id, news.summary)
         except (WireError, PeerUnreachable, StorageError) as error:
             log.warning("could not learn the topology from node %s: %s", node_id.hex(), error)

@@ -18,6 +18,7 @@ from math import ceil
 from typing import Final
 
 from cachetools import LRUCache
+from folkmoot.node.settings import GateSection
 from folkmoot.protocol.errors import RATE_LIMITED, WireError
 from folkmoot.protocol.limits import QUOTA_BUCKETS
 
@@ -48,6 +49,13 @@ class QuotaRates:
 
     account: Rate
     address: Rate
+
+
+def rates_of(gate: GateSection) -> QuotaRates:
+    """The rates that a configuration asks for; there they are per minute."""
+    return QuotaRates(
+        Rate(gate.account_rate / 60, gate.account_burst), Rate(gate.address_rate / 60, gate.address_burst)
+    )
 
 
 class TokenBuckets:

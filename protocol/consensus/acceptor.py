@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from folkmoot.protocol import limits
 from folkmoot.protocol.consensus.configuration import Configuration
 from folkmoot.protocol.consensus.messages import (
     Accept,
@@ -37,6 +38,16 @@ class Outcome(NamedTuple):
     configuration: Configuration | None = None
 
 
+def follows(configuration: Configuration, newest: Configuration) -> bool:
+    """Whether a seat that has heard of `newest` acts on `configuration`: the same, or a later one.
+
+    Of two with one number one cannot have been decided, and a number that leaps is not believed: as with
+    epochs, one request could otherwise use up all numbers there are.
+    """
+    ahead = configuration.number - newest.number
+    return configuration == newest or 0 < ahead <= limits.EPOCH_STEP
+
+
 def answer(seat: bytes, newest: Configuration | None, state: State, ask: Ask) -> Outcome:
     """Answer one request.
 
@@ -46,19 +57,19 @@ def answer(seat: bytes, newest: Configuration | None, state: State, ask: Ask) ->
         state: what this seat keeps of the register that is asked about.
         ask: the request.
     """
-    if ask.seat != seat:
+    if ask.seat != seat or all(each.id != seat for each in ask.configuration.all_seats):
         return Outcome(Unseated(seat))
-    if newest is not None and ask.configuration.number < newest.number:
+    if newest is not None and not follows(ask.configuration, newest):
         return Outcome(Outdated(newest))
-    news = None if newest is not None and ask.configuration.number == newest.number else ask.configuration
+    news = ask.configuration if ask.configuration != newest else None
     if isinstance(ask, Prepare):
-        if ask.ballot <= state.promised:
+        if ask.ballot <= state.promised or ask.ballot.leaps_from(state.promised):
             return Outcome(Refused(state.promised), configuration=news)
         promised = State(ask.ballot, state.accepted, state.value)
         return Outcome(Told(state.accepted, state.value), promised, news)
     if isinstance(ask, Accept):
-        if ask.ballot < state.promised:
+        if ask.ballot < state.promised or ask.ballot.leaps_from(state.promised):
             return Outcome(Refused(state.promised), configuration=news)
-        following = max(ask.ballot, ask.following)
+        following = max(ask.ballot, min(ask.following, ask.ballot.next_of(ask.following.proposer)))
         return Outcome(Accepted(), State(following, ask.ballot, ask.value), news)
     return Outcome(Told(state.accepted, state.value), configuration=news)

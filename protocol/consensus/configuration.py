@@ -21,6 +21,8 @@ from msgspec import Meta, Struct
 
 SIZES: Final = (1, 3, 5)
 """How many seats a configuration may have: with fewer than three a second one would only get in the way."""
+REGISTER: Final = "seats"
+"""The register that holds, decided under one configuration, the one that follows it."""
 
 NodeId = Annotated[bytes, Meta(min_length=limits.NODE_ID_BYTES, max_length=limits.NODE_ID_BYTES)]
 SeatId = Annotated[bytes, Meta(min_length=limits.SEAT_ID_BYTES, max_length=limits.SEAT_ID_BYTES)]
@@ -65,12 +67,29 @@ class Configuration(Struct, frozen=True):
             WireError: `bad_request`.
         """
         configuration = codec.shaped(value, Configuration, "a configuration of seats")
-        for seats in (configuration.seats, configuration.coming):
-            _check(seats)
-        _check_apart(configuration.seats, configuration.coming)
-        if not configuration.seats:
-            raise WireError(BAD_REQUEST, "a configuration without seats")
+        configuration.check()
         return configuration
+
+    def check(self) -> None:
+        """Raise `WireError`, `bad_request`, unless its seats are sets of seats."""
+        for seats in (self.seats, self.coming):
+            _check(seats)
+        _check_apart(self.seats, self.coming)
+        if not self.seats:
+            raise WireError(BAD_REQUEST, "a configuration without seats")
+
+    @classmethod
+    def decode(cls, data: bytes) -> Configuration:
+        """The inverse of `encode`.
+
+        Raises:
+            WireError: `bad_request`.
+        """
+        return cls.from_wire(codec.unpack(data))
+
+    def encode(self) -> bytes:
+        """As the register of seats holds it."""
+        return codec.pack(self.to_wire())
 
     def to_wire(self) -> dict[str, Any]:
         """As a map for messages and the store."""
@@ -91,6 +110,10 @@ class Configuration(Struct, frozen=True):
     def may_fail(self) -> int:
         """How many seats may be lost, whichever they are, while registers can still be changed."""
         return min((len(group) - 1) // 2 for group in self._groups)
+
+    def seat_of(self, node: bytes) -> Seat | None:
+        """The seat that a node (16 bytes) holds, or is to hold."""
+        return next((seat for seat in [*self.coming, *self.seats] if seat.node == node), None)
 
     def joined_by(self, coming: Sequence[Seat]) -> Configuration:
         """The joint configuration on the way to `coming`.

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from folkmoot.protocol import limits
 from folkmoot.protocol.consensus.ballot import ZERO, Ballot
 from folkmoot.protocol.consensus.configuration import Configuration, Seat
 from folkmoot.protocol.consensus.messages import (
@@ -117,6 +118,7 @@ class Proposal:
         self._failed: set[bytes] = set()
         self._newest: tuple[Ballot, Value | None] = (ZERO, None)
         self._greatest = ballot
+        self._greatest = ballot
         self._accepting = False
         self._value: Value | None = None
         self._rejection: WireError | None = None
@@ -134,22 +136,26 @@ class Proposal:
             return self._accept(self._lead.value)
         return self._to_all(lambda seat: Prepare(seat.id, self._configuration, self._register, self._ballot))
 
-    def handle(self, seat: Seat, answer: Answer | None) -> list[Effect]:
-        """Take in the answer of a seat; None when it failed, or did not answer in time.
+    def handle(self, sent: Send, answer: Answer | None) -> list[Effect]:
+        """Take in a seat's answer to what was sent; None when it failed, or did not answer in time.
 
-        Answers to an earlier phase, and whatever comes after the end, have no effect.
+        Answers to an earlier phase, and whatever comes after the end, have no effect; but that there is a
+        newer configuration is news whenever it comes.
         """
         if self._ended:
             return []
+        seat = sent.seat
+        if isinstance(answer, Outdated) and answer.configuration.number > self._configuration.number:
+            return self._end(Overtaken(answer.configuration))
+        if isinstance(sent.ask, Accept) != self._accepting:
+            return []
         match answer:
-            case Outdated(configuration) if configuration.number > self._configuration.number:
-                return self._end(Overtaken(configuration))
             case Told() if not self._accepting:
                 return self._promise(seat, answer)
             case Accepted() if self._accepting:
                 return self._acceptance(seat)
             case Refused(promised):
-                self._greatest = max(self._greatest, promised)
+                self._greatest = max(self._greatest, self._within_reach(promised))
                 return self._failure(seat)
             case None | Unseated() | Outdated():
                 return self._failure(seat)
@@ -191,6 +197,10 @@ class Proposal:
         if self._rejection is not None:
             return self._end(Rejected(self._rejection, lead))
         return self._end(Decided(self._value, lead))
+
+    def _within_reach(self, promised: Ballot) -> Ballot:
+        """What a seat says it promised, but no further away than other seats would let a ballot leap."""
+        return min(promised, Ballot(self._ballot.counter + limits.BALLOT_STEP - 1, promised.proposer))
 
     def _failure(self, seat: Seat) -> list[Effect]:
         done = self._accepted if self._accepting else self._promised

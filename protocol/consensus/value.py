@@ -2,8 +2,10 @@
 
 A value carries the ids of the requests that made it and the ones before it. So whoever does not know what
 became of a change can ask again with the same id: what was done is not done twice, and what was overwritten
-since is still known to have been done. Registers are not deleted: one that has served its time gets a
-*terminal* value, which nothing can follow.
+since is still known to have been done. The ids of the last `limits.REGISTER_REQUESTS` changes are there;
+whoever asks after more than so many is told so (`uncertain`) and no guess is made, because a change knows
+which version it proposed to make. Registers are not deleted: one that has served its time gets a *terminal*
+value, which nothing can follow.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import Annotated, Any
 
 import msgspec
 from folkmoot.protocol import codec, limits
-from folkmoot.protocol.errors import CONFLICT, WireError
+from folkmoot.protocol.errors import CONFLICT, UNCERTAIN, WireError
 from msgspec import Meta, Struct
 
 RequestId = Annotated[bytes, Meta(min_length=limits.REQUEST_ID_BYTES, max_length=limits.REQUEST_ID_BYTES)]
@@ -66,30 +68,83 @@ def keep(value: Value | None) -> Value | None:
     return value
 
 
-def compare_and_set(version: int | None, body: bytes, request: bytes, *, terminal: bool = False) -> Change:
-    """The change to `body`, if the register is at `version`.
+Make = Callable[[Value | None], bytes | None]
+"""Makes the next body from the present value; None when there is nothing to change.
+
+Raises:
+    WireError: when the present value is not one this change may be made to.
+"""
+
+
+class Changing:
+    """A `Change` under a request's id: tried as often as need be, and made once.
+
+    Attributes:
+        request: the id.
 
     Args:
-        version: what the change was made for; 0 for a register without a value, None for any.
-        body: the new body.
-        request: names this change (16 bytes); made again under the same id it is made once, as long as no
-            more than 15 others were made since.
+        make: makes the next body.
+        request: names this change (16 bytes).
         terminal: whether nothing may follow.
     """
 
-    def change(value: Value | None) -> Value:
-        if value is not None and value.made_by(request):
-            return value
+    def __init__(self, make: Make, request: bytes, *, terminal: bool = False) -> None:
+        self._make = make
+        self.request = request
+        self._terminal = terminal
+        self._proposed: int | None = None
+
+    @property
+    def proposed(self) -> bool:
+        """Whether it may be decided, or was, whatever became of the attempts at it."""
+        return self._proposed is not None
+
+    def __call__(self, value: Value | None) -> Value | None:
+        """See `Change`; `uncertain` when it was proposed so many changes ago that nobody remembers."""
         found = 0 if value is None else value.version
+        if value is not None and value.made_by(self.request):
+            self._proposed = found if self._proposed is None else self._proposed
+            return value
+        if self._proposed is not None and found - self._proposed >= limits.REGISTER_REQUESTS:
+            raise WireError(
+                UNCERTAIN,
+                f"the change may have been version {self._proposed}, and the register is at {found}: it "
+                f"remembers the last {limits.REGISTER_REQUESTS} requests; look at what it holds",
+                details={"version": found},
+            )
         if value is not None and value.terminal:
             raise WireError(CONFLICT, f"the register ended with version {found}", details={"version": found})
+        body = self._make(value)
+        if body is None:
+            return value
+        self._proposed = found + 1 if self._proposed is None else min(self._proposed, found + 1)
+        requests = [self.request, *(() if value is None else value.requests)]
+        return Value(found + 1, body, requests[: limits.REGISTER_REQUESTS], self._terminal)
+
+
+def setting(version: int | None, body: bytes) -> Make:
+    """To `body`, if the register is at `version`: 0 for a register without a value, None for any."""
+
+    def make(value: Value | None) -> bytes:
+        found = 0 if value is None else value.version
         if version is not None and version != found:
             raise WireError(
                 CONFLICT,
                 f"the register is at version {found}, and the change was made for {version}",
                 details={"version": found},
             )
-        requests = [request, *(() if value is None else value.requests)]
-        return Value(found + 1, body, requests[: limits.REGISTER_REQUESTS], terminal)
+        return body
 
-    return change
+    return make
+
+
+def compare_and_set(version: int | None, body: bytes, request: bytes, *, terminal: bool = False) -> Change:
+    """The change to `body`, if the register is at `version`.
+
+    Args:
+        version, body: see `setting`.
+        request: names this change (16 bytes). With a version it is never made twice; without one, as long as
+            those who ask again are not later than 15 other changes.
+        terminal: whether nothing may follow.
+    """
+    return Changing(setting(version, body), request, terminal=terminal)

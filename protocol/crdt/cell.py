@@ -86,6 +86,13 @@ class Cell:
         """Whether several devices' records survive beside each other."""
         return len(self.survivors) > 1
 
+    def has_twin(self, record: Record) -> bool:
+        """Whether another record has this one's dot: a cloned device, or a second signature."""
+        return any(
+            held.stamp == record.stamp and held.device == record.device and held != record
+            for held in self.records()
+        )
+
     def covers(self, record: Record) -> bool:
         """Whether joining `record` can teach this cell nothing that anyone would see.
 

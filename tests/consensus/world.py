@@ -84,6 +84,7 @@ class Attempted:
     proposal: Proposal | None = None
     begun_at: int = 0
     answered: set[bytes] = field(default_factory=set)
+    asked: dict[bytes, Ask] = field(default_factory=dict)
 
 
 class Proposer:
@@ -184,7 +185,8 @@ class World:
         elif doing.proposal is not None and self.now - doing.begun_at > PATIENCE:
             for each in proposer.configuration.all_seats:
                 if each.id not in doing.answered and proposer.doing is doing:
-                    self.carry_out(proposer, doing.proposal.handle(each, None))
+                    ask = doing.asked[each.id]
+                    self.carry_out(proposer, doing.proposal.handle(Send(each, ask), None))
 
     def carry_out(self, proposer: Proposer, effects: Sequence[Effect]) -> None:
         for effect in effects:
@@ -206,6 +208,7 @@ class World:
     def send(self, proposer: Proposer, to: Seat, ask: Ask) -> None:
         doing = proposer.doing
         assert doing is not None
+        doing.asked[to.id] = ask
         proposal = doing.proposal
         [disk] = [each for each in self.seats if each.seat.node == to.node]
 
@@ -215,7 +218,7 @@ class World:
             def back() -> None:
                 if proposer.doing is doing and doing.proposal is proposal and proposal is not None:
                     doing.answered.add(to.id)
-                    self.carry_out(proposer, proposal.handle(to, answer))
+                    self.carry_out(proposer, proposal.handle(Send(to, ask), answer))
 
             self.travelling.append(back)
 

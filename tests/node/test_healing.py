@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,6 @@ from folkmoot.node.transport.faults import Fault
 from folkmoot.protocol import limits
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.ranges import RangeDescriptor
-from folkmoot.protocol.ring.topology import News
 
 from tests.node.harness import Town, founded
 from tests.node.nodes import Node
@@ -123,8 +123,11 @@ async def test_streams_that_stall_do_not_lose_what_was_promised(tmp_path: Path) 
 
 def of_next_epoch(node: Node, record: Record) -> RangeDescriptor:
     """The descriptor of a record's range as it would be after a change."""
-    owner: RangeDescriptor = node.parts.topology.where(record.key)
-    return RangeDescriptor.from_wire({**owner.to_wire(), "epoch": owner.epoch + 1})
+    return next_epoch(node.parts.topology.where(record.key))
+
+
+def next_epoch(descriptor: RangeDescriptor) -> RangeDescriptor:
+    return dataclasses.replace(descriptor, epoch=descriptor.epoch + 1)
 
 
 async def test_a_stale_topology_is_refreshed_and_the_request_retried(tmp_path: Path) -> None:
@@ -133,11 +136,10 @@ async def test_a_stale_topology_is_refreshed_and_the_request_retried(tmp_path: P
         author, ahead = Author(1), town[2]
         record = author.post("under the old epoch")
         descriptor = of_next_epoch(ahead, record)
-        holder = ahead.parts.topology
         for other in town.nodes[:2]:
             # Gossip must not tell them first.
             ahead.environment.faults.set(other.id, Fault(loss=1.0))
-        await holder.adopt(News(holder.summary, None, (descriptor,), False))
+        await ahead.parts.registers.topology.change_range(descriptor.id, next_epoch)
         async with town.client(town[0]) as client:
             assert town[0].parts.topology.where(record.key).epoch == descriptor.epoch - 1
             assert (await client.put_one(record, "all"))["status"] == "stored"
@@ -161,10 +163,9 @@ async def test_a_replica_that_is_behind_catches_up_from_who_asks(tmp_path: Path)
     async with founded(tmp_path) as town:
         record, ahead = Author(1).post("under the new epoch"), town[0]
         descriptor = of_next_epoch(ahead, record)
-        holder = ahead.parts.topology
         for other in town.nodes[1:]:
             ahead.environment.faults.set(other.id, Fault(loss=1.0))
-        await holder.adopt(News(holder.summary, None, (descriptor,), False))
+        await ahead.parts.registers.topology.change_range(descriptor.id, next_epoch)
         async with town.client(ahead) as client:
             assert (await client.put_one(record, "all"))["status"] == "stored"
             assert await client.get(record, "all") is not None

@@ -44,10 +44,11 @@ class World:
         self.before_save: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
         self.before_answer: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
         self.spoken: set[bytes] = set()
+        self.undecided: set[int] = set()
         self._heard: dict[bytes, Member] = {}
         self._version = 0
         self._changed = trio.Event()
-        self.holder = TopologyHolder("demo", topology, self.save, self, self.announce)
+        self.holder = TopologyHolder("demo", topology, self.save, self, self.announce, self.decided)
 
     async def save(self, data: bytes) -> None:
         await self.before_save()
@@ -55,6 +56,12 @@ class World:
 
     def announce(self, data: bytes) -> None:
         self.announced.append(Summary.decode(data))
+
+    async def decided(self, known: Topology, news: News) -> News:
+        """All that peers tell was agreed upon, but for what was not."""
+        await trio.lowlevel.checkpoint()
+        ranges = tuple(each for each in news.ranges if each.id not in self.undecided)
+        return dataclasses.replace(news, ranges=ranges)
 
     async def call(self, node_id: bytes, method: str, params: Mapping[str, Any], timeout_s: float) -> Any:
         assert method == METHOD
@@ -382,4 +389,4 @@ async def test_it_gives_peers_what_they_lack_and_refuses_nonsense() -> None:
 def test_the_directory_of_another_cluster_is_refused() -> None:
     world = World()
     with pytest.raises(RingError, match="cluster 'demo' and the configuration says 'other'"):
-        TopologyHolder("other", FIRST, world.save, world, world.announce)
+        TopologyHolder("other", FIRST, world.save, world, world.announce, world.decided)

@@ -26,7 +26,7 @@ Damage = Callable[[Transaction], object]
 @pytest.fixture
 def filled(store: Store) -> Store:
     put(store, POST, LIKE, post(BEN, 1))
-    run(store, lambda tx: tx.hint(ABSENT, POST.key, NOW_US))
+    run(store, lambda tx: tx.hint(ABSENT, POST.key, NOW_US), lambda tx: tx.registers.put("roster", b"kept"))
     return store
 
 
@@ -175,6 +175,7 @@ def test_a_changed_byte_in_any_table_is_never_returned(
         Table.HINTS: lambda: filled.hints_for(ABSENT, 10),
         Table.HINT_NODES: filled.hint_states,
         Table.META: lambda: filled.owner,
+        Table.REGISTERS: lambda: filled.register("roster"),
     }
     readers[table]()
     damaged = []
@@ -190,7 +191,8 @@ def test_a_changed_byte_in_any_table_is_never_returned(
     if table is Table.LOG:  # its rows are told by the cells that they belong to
         assert {where for name, where in found if name == "cells"} == {key.hex() for key in cells_of(filled)}
     else:
-        names = {key.decode() if table is Table.META else key.hex() for key in damaged}
+        named = table in (Table.META, Table.REGISTERS)
+        names = {key.decode() if named else key.hex() for key in damaged}
         assert {where for name, where in found if name == table.name.lower()} >= names
     with pytest.raises(StoreCorrupt, match=f"table {table.name.lower()} is damaged"):
         readers[table]()

@@ -1,0 +1,262 @@
+"""The acceptor: this node's seat, and what this node knows of the configuration of seats.
+
+Every node has a seat's id, drawn with its store; whether the seat has a say is what configurations tell. What
+it promises and accepts is read, decided on and written in one commit of the urgent lane, and answered after
+its fsync. So are the configurations it hears of: it refuses all that are older.
+
+**A store that went back is another seat.** A seat counts what it keeps, and tells the count with each answer.
+Whoever asks names the greatest count it was told; a seat that is behind it has been restored from an older
+copy, has forgotten promises, and gives itself a new id before it answers anyone. At a start it asks the other
+nodes for that count before it answers at all. A register that is damaged is a promise lost as well.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from random import Random
+from typing import Any, Final
+
+import trio
+from folkmoot.node.commits import Commits
+from folkmoot.protocol import codec, limits
+from folkmoot.protocol.consensus import acceptor, wire
+from folkmoot.protocol.consensus.configuration import Configuration, Seat
+from folkmoot.protocol.consensus.messages import Answer, Ask, Query, Unseated
+from folkmoot.protocol.consensus.wire import AskResult, SeatRecord
+from folkmoot.protocol.errors import STALE_TOPOLOGY, WireError
+from folkmoot.storage.errors import StoreCorrupt
+from folkmoot.storage.transaction import Admission, WriteTransaction
+
+log = logging.getLogger(__name__)
+
+_RECORD: Final = "seat"
+
+Handler = Callable[[bytes, Any], Awaitable[dict[str, Any]]]
+
+
+class Acceptor:
+    """See the module. Nothing is asked of it before `open` has returned.
+
+    Args:
+        node_id: this node's (16 bytes).
+        commits: its store.
+        random: draws the seat's id.
+        seen_of: what this node's proposers were told last by a seat (id): see the module.
+        announce: told the number of each newer configuration, to be spread.
+    """
+
+    _record: SeatRecord
+
+    def __init__(
+        self,
+        node_id: bytes,
+        commits: Commits,
+        random: Random,
+        seen_of: Callable[[bytes], int],
+        announce: Callable[[int], None],
+    ) -> None:
+        self._node_id = node_id
+        self._commits = commits
+        self._random = random
+        self._seen_of = seen_of
+        self._announce = announce
+        self._proven = trio.Event()
+        self._changed = trio.Event()
+
+    async def open(self, *, forget: bool) -> None:
+        """Read what the seat kept, or draw a seat for a new store.
+
+        Args:
+            forget: whether the operator wants the cluster founded again: a new seat that knows nothing.
+        """
+        kept = self._commits.store.meta_get(_RECORD)
+        if kept is None or forget:
+            self._record = SeatRecord(self._random.randbytes(limits.SEAT_ID_BYTES))
+            await self._renounce(keep_configuration=False)
+        else:
+            self._record = wire.decode_record(kept)
+        if self._record.configuration is not None:
+            self._announce(self._record.configuration.number)
+
+    # What the rest of the node asks.
+
+    @property
+    def seat(self) -> Seat:
+        """This node's seat, whether or not it has a say."""
+        return Seat(self._record.id, self._node_id)
+
+    @property
+    def configuration(self) -> Configuration | None:
+        """The newest configuration this node has heard of."""
+        return self._record.configuration
+
+    @property
+    def changed(self) -> trio.Event:
+        """Set when there is a newer configuration than now."""
+        return self._changed
+
+    def prove(self) -> None:
+        """What others were told of this seat has been asked; from now on it answers."""
+        self._proven.set()
+
+    async def learn(self, configuration: Configuration) -> bool:
+        """Take a configuration that is decided, if it is newer: durable first, then acted upon.
+
+        Returns:
+            Whether it is known now, or a later one; one whose number leaps is not believed.
+        """
+        newest = self._record.configuration
+        if newest is not None and configuration.number > newest.number + limits.EPOCH_STEP:
+            log.warning(
+                "configuration %d of seats is not believed: %d is known", configuration.number, newest.number
+            )
+            return False
+
+        def job(transaction: WriteTransaction) -> SeatRecord:
+            record = _record_of(transaction)
+            if record.configuration is not None and configuration.number <= record.configuration.number:
+                return record
+            record = SeatRecord(record.id, record.sequence, configuration)
+            transaction.meta_put(_RECORD, wire.encode_record(record))
+            return record
+
+        self._know(await self._commits.run(job, Admission.ESSENTIAL, urgent=True))
+        return True
+
+    async def answer(self, ask: Ask, seen: int = 0) -> AskResult:
+        """Answer a proposer, here or elsewhere, once what the answer says is on disk.
+
+        Args:
+            ask: the request.
+            seen: the greatest sequence the asker was told by this seat.
+
+        Raises:
+            WireError: `stale_topology`, when this node holds no such seat; with the configuration it knows.
+            StorageError: it could not be written.
+        """
+        await self._proven.wait()
+        await self.went_back(seen if ask.seat == self._record.id else 0)
+        if isinstance(ask, Query) and ask.configuration == self._record.configuration:
+            return self._answered(self._tell(ask))
+        try:
+            answered, record = await self._commits.run(
+                partial(_carry_out, ask), Admission.ESSENTIAL, urgent=True
+            )
+        except StoreCorrupt:
+            log.exception("what the seat kept of a register is damaged: it is another seat from now on")
+            await self._renounce()
+            answered, record = Unseated(self._record.id), self._record
+        self._know(record)
+        return self._answered(answered)
+
+    def names(self, asked: wire.NamesParams) -> list[str]:
+        """A page of the names of registers the seat keeps.
+
+        Raises:
+            WireError: `stale_topology`, when it is another seat, or acts on another configuration.
+        """
+        if asked.seat != self._record.id or asked.configuration != self._record.configuration:
+            raise self._unseated(asked.seat)
+        return self._commits.store.register_names(asked.after, limits.REGISTER_NAMES)
+
+    async def went_back(self, seen: int) -> None:
+        """Become another seat if this one has once told a greater sequence than it is at."""
+        if seen > self._record.sequence:
+            log.error(
+                "this node's store is older than what its seat has promised (%d of %d): it is another seat "
+                "from now on, and the old one is lost",
+                self._record.sequence,
+                seen,
+            )
+            await self._renounce()
+
+    # What peers ask.
+
+    def methods(self) -> Mapping[str, Handler]:
+        """What other nodes may ask, by name."""
+        return {wire.ASK: self._asked, wire.NAMES: self._asked_names, wire.SEAT: self._asked_seat}
+
+    async def _asked(self, node_id: bytes, params: Any) -> dict[str, Any]:
+        asked = wire.read_ask(params)
+        with trio.move_on_after(limits.REGISTER_ASK_TIMEOUT_S):
+            return wire.plain(await self.answer(asked.ask, asked.seen))
+        raise self._unseated(asked.ask.seat)
+
+    async def _asked_names(self, node_id: bytes, params: Any) -> dict[str, Any]:
+        return wire.plain(wire.NamesResult(self.names(wire.read_names(params))))
+
+    async def _asked_seat(self, node_id: bytes, params: Any) -> dict[str, Any]:
+        theirs = codec.shaped(params, wire.SeatParams, wire.SEAT).seat
+        seen = 0 if theirs is None else self._seen_of(theirs)
+        return wire.plain(wire.SeatResult(self._record.id, self._record.configuration, seen))
+
+    def _tell(self, ask: Query) -> Answer:
+        state = wire.decode_state(self._commits.store.register(ask.register))
+        return acceptor.answer(self._record.id, self._record.configuration, state, ask).answer
+
+    def _answered(self, answer: Answer) -> AskResult:
+        if isinstance(answer, Unseated):
+            raise self._unseated(answer.seat)
+        return AskResult(answer, self._record.sequence)
+
+    def _unseated(self, seat: bytes) -> WireError:
+        """The refusal of a node that does not hold the seat it was asked for."""
+        newest = self._record.configuration
+        known = "none" if newest is None else str(newest.number)
+        return WireError(
+            STALE_TOPOLOGY,
+            f"this node does not hold the seat it was asked for, or not yet; it knows configuration {known}",
+            retry_after_ms=500,
+            details={
+                "seat": self._record.id,
+                "configuration": None if newest is None else newest.to_wire(),
+            },
+        )
+
+    async def _renounce(self, *, keep_configuration: bool = True) -> None:
+        """Be a new seat, that has promised nothing."""
+        newest = self._record.configuration if keep_configuration else None
+        fresh = SeatRecord(self._random.randbytes(limits.SEAT_ID_BYTES), 0, newest)
+
+        def job(transaction: WriteTransaction) -> None:
+            transaction.registers.clear()
+            transaction.meta_put(_RECORD, wire.encode_record(fresh))
+
+        await self._commits.run(job, Admission.ESSENTIAL, urgent=True)
+        self._record = fresh
+
+    def _know(self, record: SeatRecord) -> None:
+        """Take in what a commit left; commits end in their order, but tasks may hear of them in another."""
+        if record.id != self._record.id:
+            return
+        before, after = self._record.configuration, record.configuration
+        newer = after is not None and (before is None or before.number < after.number)
+        sequence = max(self._record.sequence, record.sequence)
+        self._record = SeatRecord(record.id, sequence, after if newer else before)
+        if newer and after is not None:
+            self._announce(after.number)
+            self._changed.set()
+            self._changed = trio.Event()
+
+
+def _record_of(transaction: WriteTransaction) -> SeatRecord:
+    kept = transaction.meta_get(_RECORD)
+    assert kept is not None, "a seat is drawn before anything is asked of it"
+    return wire.decode_record(kept)
+
+
+def _carry_out(ask: Ask, transaction: WriteTransaction) -> tuple[Answer, SeatRecord]:
+    """One request, in one transaction: read, decide, write."""
+    record = _record_of(transaction)
+    state = wire.decode_state(transaction.registers.get(ask.register))
+    outcome = acceptor.answer(record.id, record.configuration, state, ask)
+    if outcome.state is None and outcome.configuration is None:
+        return outcome.answer, record
+    grown = record.sequence + (outcome.state is not None)
+    record = SeatRecord(record.id, grown, outcome.configuration or record.configuration)
+    if outcome.state is not None:
+        transaction.registers.put(ask.register, wire.encode_state(outcome.state))
+    transaction.meta_put(_RECORD, wire.encode_record(record))
+    return outcome.answer, record
