@@ -10,7 +10,15 @@ from folkmoot.cli import exit_codes
 from folkmoot.protocol import errors as wire
 from folkmoot.protocol.errors import FolkmootError, WireError
 
-_DEGRADED_KINDS = (wire.LEVEL_UNREACHABLE, wire.NOT_YET, wire.BUSY, wire.DISK_FULL, wire.TIMEOUT)
+_DEGRADED_KINDS = (
+    wire.LEVEL_UNREACHABLE,
+    wire.NOT_YET,
+    wire.BUSY,
+    wire.DISK_FULL,
+    wire.TIMEOUT,
+    wire.NO_QUORUM,
+    wire.UNCERTAIN,
+)
 
 
 class OperatorError(FolkmootError):

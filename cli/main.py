@@ -29,6 +29,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "A cluster": {
         "status": "Show how a cluster is.",
         "ring": "Show which nodes keep what.",
+        "seats": "Show and change which nodes decide what the cluster is.",
         "post": "Publish a post.",
         "feed": "Read an account's posts.",
         "import": "Bring a file of posts into a cluster.",

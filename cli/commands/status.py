@@ -10,6 +10,7 @@ from folkmoot.cli.connection import Target, ask, target_options
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
 from folkmoot.cli.output import Output, json_option, table
+from folkmoot.cli.seats import seats_line, seats_reasons
 
 COLUMNS = ("name", "region", "state", "ranges", "address", "id")
 
@@ -33,8 +34,8 @@ def command(operator: Path | None, target: Target, output: Output) -> int:
     """Show how a cluster is.
 
     Exit code 3 says that it is degraded: a member of the cluster is not alive, a range has fewer copies than
-    it should, or cells are damaged on the node that was asked. Nodes that are not members hold no data; they
-    are listed and not counted.
+    it should, so many seats are silent that registers cannot be changed, or cells are damaged on the node that
+    was asked. Nodes that are not members hold no data; they are listed and not counted.
     """
     # Imported here so that a command's help need not wait for the client.
     from folkmoot.cli.clients import operator_of
@@ -56,6 +57,7 @@ def _reasons(status: dict[str, Any]) -> list[str]:
     under = status["ranges"]["under_replicated"]
     if under:
         reasons.append(f"{under} of {status['ranges']['count']} ranges lack a copy")
+    reasons += seats_reasons(status["seats"])
     damaged = status["node"]["store"]["damaged"]
     if damaged:
         more = ", and more than it can remember" if status["node"]["store"].get("damaged_more") else ""
@@ -70,4 +72,4 @@ def _text(status: dict[str, Any]) -> list[str]:
         for node in status["nodes"]
     ]
     because = f" ({'; '.join(status['reasons'])})" if status["reasons"] else ""
-    return [heading + because, *table(rows, COLUMNS)]
+    return [heading + because, seats_line(status["seats"]), *table(rows, COLUMNS)]

@@ -93,6 +93,11 @@ class Acceptor:
         return self._record.configuration
 
     @property
+    def sequence(self) -> int:
+        """How often the seat has kept something; never goes back."""
+        return self._record.sequence
+
+    @property
     def changed(self) -> trio.Event:
         """Set when there is a newer configuration than now."""
         return self._changed

@@ -7,12 +7,14 @@ from random import Random
 from typing import Any
 
 import trio
+from folkmoot.node.methods import AUTH_PREFIX
 from folkmoot.node.simulation.network import HostNetwork
 from folkmoot.node.simulation.world import SimulatedNode, World
 from folkmoot.node.transport.errors import TransportError
 from folkmoot.protocol.client.link import Link
 from folkmoot.protocol.client.link_terms import PATIENT, LinkBroken
 from folkmoot.protocol.errors import TIMEOUT, FolkmootError, WireError
+from folkmoot.protocol.identity import KeyPair
 
 CALL_TIMEOUT_S = 12.0
 MOVE_CHANCE = 0.3
@@ -30,13 +32,22 @@ class Caller:
         host: the client's.
         random: chooses nodes.
         nursery: where links run.
+        account: whose key is proven on every link; None to prove none.
     """
 
-    def __init__(self, world: World, host: str, random: Random, nursery: trio.Nursery) -> None:
+    def __init__(
+        self,
+        world: World,
+        host: str,
+        random: Random,
+        nursery: trio.Nursery,
+        account: KeyPair | None = None,
+    ) -> None:
         self._world = world
         self._network: HostNetwork = world.network.boot(host, None)
         self._random = random
         self._nursery = nursery
+        self._account = account
         self._link: Link | None = None
 
     async def call(self, method: str, params: Mapping[str, Any]) -> Any:
@@ -82,7 +93,11 @@ class Caller:
         self._nursery.start_soon(link.run)
         try:
             hello = {"versions": [1, 1], "client": "simulation/1"}
-            await link.call("hello", hello, timeout_s=CALL_TIMEOUT_S)
+            greeting = await link.call("hello", hello, timeout_s=CALL_TIMEOUT_S)
+            if self._account is not None:
+                proof = AUTH_PREFIX + greeting["challenge"] + greeting["node"]["id"].encode()
+                params = {"account": self._account.account, "signature": self._account.sign(proof)}
+                await link.call("auth", params, timeout_s=CALL_TIMEOUT_S)
         except BaseException:
             link.close()
             raise

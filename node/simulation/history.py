@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from folkmoot.node.simulation.checkers.linearizability import Operation
 from folkmoot.protocol.crdt import clock as clocks
 from folkmoot.protocol.crdt.clock import Clock
 from folkmoot.protocol.key import cell_key
@@ -131,6 +132,7 @@ class History:
     Attributes:
         submitted: every record any client ever sent, in order.
         acks, reads, pages: what was answered.
+        registers: what was asked of each register, and answered.
         counts: outcomes, for the report.
     """
 
@@ -138,7 +140,14 @@ class History:
     acks: list[Ack] = field(default_factory=list)
     reads: list[CellRead] = field(default_factory=list)
     pages: list[PageRead] = field(default_factory=list)
+    registers: dict[str, list[Operation]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    _events: int = 0
+
+    def next_event(self) -> int:
+        """The place of a call or a return among all calls and returns."""
+        self._events += 1
+        return self._events
 
     def count(self, outcome: str) -> None:
         """One more of these."""

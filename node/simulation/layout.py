@@ -18,6 +18,7 @@ from folkmoot.node.settings import (
     ListenSection,
     NodeConfig,
     NodeSection,
+    OperatorsSection,
     TlsSection,
 )
 from folkmoot.node.simulation.links import Delay
@@ -25,6 +26,9 @@ from folkmoot.node.simulation.surroundings import SimulatedSecrets
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol.identity import SEED_BYTES, KeyPair
 from folkmoot.protocol.ring.ranges import RangeMap
+
+OPERATOR: Final = KeyPair(bytes(range(SEED_BYTES)))
+"""Whoever runs simulated clusters; what only operators may ask is asked under this key."""
 
 REGIONS: Final = ("eu", "us", "ap")
 NEAR: Final = Delay(0.0005, 0.001)
@@ -118,6 +122,7 @@ def _config(index: int, founders: tuple[Founder, ...]) -> NodeConfig:
             datagrams=Address(host, 7002 if fixed else 0),
         ),
         tls=TlsSection(mode="off"),
+        operators=OperatorsSection(accounts=(AccountId(OPERATOR.account),)),
         gossip=GossipSection(profile="lan"),
         gate=GateSection(policy=POLICY, account_rate=60_000.0, account_burst=60_000, address_rate=60_000.0),
     )

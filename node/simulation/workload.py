@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import trio
 from folkmoot.node.simulation.caller import UNANSWERED, Caller
+from folkmoot.node.simulation.clerks import Clerk
 from folkmoot.node.simulation.history import (
     KEPT,
     Ack,
@@ -48,6 +49,7 @@ RECENT_PLACES: Final = 60
 # What the policy has something to say to: it labels the first, holds the second and refuses the third.
 JUDGED_PHRASES: Final = ("cheap followers", "make money fast", "send me your private key")
 PHRASES: Final = ("good morning",) * 12 + JUDGED_PHRASES
+CLERKS: Final = 3
 TOUCHED_PLACES: Final = 6
 
 
@@ -301,6 +303,7 @@ class Workload:
         names = [f"person-{number + 1}" for number in range(people)]
         self._people = [Person(town, name, nursery, pause_s) for name in names]
         self._stranger = Stranger(town, nursery, pause_s)
+        self._clerks = [Clerk(town, f"clerk-{number + 1}", nursery, pause_s) for number in range(CLERKS)]
 
     async def live_and_settle(self, until_s: float) -> None:
         """Let them live until the virtual time `until_s`, then settle; returns when all have finished."""
@@ -308,6 +311,8 @@ class Workload:
             for person in self._people:
                 nursery.start_soon(person.live, until_s)
             nursery.start_soon(self._stranger.live, until_s)
+            for clerk in self._clerks:
+                nursery.start_soon(clerk.live, until_s)
         async with trio.open_nursery() as nursery:
             for person in self._people:
                 nursery.start_soon(person.settle)

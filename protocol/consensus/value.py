@@ -123,17 +123,21 @@ class Changing:
 
 
 def setting(version: int | None, body: bytes) -> Make:
-    """To `body`, if the register is at `version`: 0 for a register without a value, None for any."""
+    """To `body`, if the register is at `version`: 0 for a register without a value, None for any.
+
+    The `conflict` of a request that was asked before tells that it was not carried out, unless its details say
+    `forgotten`.
+    """
 
     def make(value: Value | None) -> bytes:
         found = 0 if value is None else value.version
-        if version is not None and version != found:
-            raise WireError(
-                CONFLICT,
-                f"the register is at version {found}, and the change was made for {version}",
-                details={"version": found},
-            )
-        return body
+        if version is None or version == found:
+            return body
+        sentence = f"the register is at version {found}, and the change was made for {version}"
+        forgotten = found - version > limits.REGISTER_REQUESTS
+        if forgotten:
+            sentence += "; whether this very request made one of the versions between is not remembered"
+        raise WireError(CONFLICT, sentence, details={"version": found, "forgotten": forgotten})
 
     return make
 

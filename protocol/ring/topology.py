@@ -5,8 +5,8 @@ with the epochs the asker has, and answers with the parts that are. Parts only e
 taken one by one, so topologies form a join-semilattice: asked often enough, in any order, all nodes come to
 the same. Two different parts of one epoch cannot come from agreement; they are a conflict, and are reported.
 
-Nothing proves yet that parts come from agreement: whoever has a node's certificate may say that they do. So
-what is taken is bounded in form. Every slot is filled by members of the roster, no epoch leaps (or one answer
+Parts come from registers, and no signature proves it: seats are believed, and so is whoever tells the first
+topology to a node that has none. So what is taken is bounded in form. Every slot is filled by members of the roster, no epoch leaps (or one answer
 could use up all epochs there are), and what could not be told, kept and read again is not taken.
 """
 

@@ -26,7 +26,23 @@ def status(*nodes: dict[str, Any], under: int = 0) -> dict[str, Any]:
         "epoch": 1,
         "nodes": list(nodes),
         "ranges": {"count": 64, "under_replicated": under},
+        "seats": seats("a"),
         "node": {"store": {"damaged": 0}},
+    }
+
+
+def seats(*names: str, silent: tuple[str, ...] = (), may_fail: int = 0) -> dict[str, Any]:
+    states = {name: "dead" if name in silent else "alive" for name in names}
+    holders = [
+        {"id": name * 8, "name": name, "region": "eu", "state": state, "coming": False}
+        for name, state in states.items()
+    ]
+    return {
+        "configuration": 3,
+        "count": len(names),
+        "may_fail": may_fail,
+        "changing": False,
+        "holders": holders,
     }
 
 
@@ -38,6 +54,15 @@ def test_a_member_is_missed_and_others_are_not(state: str) -> None:
 
 def test_who_holds_ranges_is_missed_whatever_the_roster_says() -> None:
     assert _reasons(status(node("a"), node("b", "dead", member=False, ranges=3))) == ["b is dead"]
+
+
+def test_seats_are_told_and_missed_once_too_many_are_silent() -> None:
+    told = status(node("a")) | {"seats": seats("a", "b", "c", silent=("b",), may_fail=1)}
+    assert _reasons(told) == []
+    lines = _text(told | {"state": "healthy", "reasons": []})
+    assert lines[1] == "seats: 3 (a in eu, b in eu, dead, c in eu); 1 of them may fail"
+    told |= {"seats": seats("a", "b", "c", silent=("b", "c"), may_fail=1)}
+    assert _reasons(told) == ["2 of 3 seats are silent, and 1 may be"]
 
 
 def test_a_range_that_lacks_a_copy_is_a_reason() -> None:

@@ -2,70 +2,245 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
 from folkmoot.protocol.consensus.value import setting
-from folkmoot.protocol.errors import NO_QUORUM, WireError
+from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, FORBIDDEN, NO_QUORUM, STALE_TOPOLOGY, WireError
+from folkmoot.protocol.ring.ranges import RangeDescriptor
 
-from tests.node.harness import Town, founded
-from tests.node.nodes import Node
+from tests.node.harness import founded
+from tests.node.people import OPERATOR, Author
+from tests.registers.seats import acceptor, registrar, seated
 from tests.waiting import until
 
 
-def registrar(node: Node) -> Any:
-    return node.parts.registers.registrar
-
-
-def configuration(node: Node) -> Any:
-    return node.parts.registers.acceptor.configuration
-
-
-async def seated(town: Town, count: int) -> Any:
-    """Wait until all running nodes know of a settled configuration of so many seats."""
-
-    def same() -> Any:
-        known = [configuration(node) for node in town.running()]
-        first = known[0]
-        if first is None or first.joint or len(first.seats) != count or any(each != first for each in known):
-            return None
-        return first
-
-    return await until(same, what=f"{count} seats that all know of", within_s=30)
-
-
-async def test_one_node_has_one_seat(tmp_path: Path) -> None:
+async def test_one_node_has_one_seat_and_keeps_it(tmp_path: Path) -> None:
     async with founded(tmp_path, nodes=1) as town:
-        await seated(town, 1)
+        before = await seated(town, 1)
         value = await registrar(town[0]).change("probe/0", setting(0, b"one"))
         assert (value.version, value.body) == (1, b"one")
+        await town.restart(town[0])
+        assert await seated(town, 1) == before
+        assert (await registrar(town[0]).read("probe/0")).body == b"one"
 
 
-@pytest.mark.parametrize(("nodes", "seats"), [(3, 3), (5, 5)])
-async def test_seats_grow_with_the_cluster(tmp_path: Path, nodes: int, seats: int) -> None:
-    async with founded(tmp_path, nodes=nodes) as town:
-        known = await seated(town, seats)
-        assert known.may_fail == seats // 2
+@pytest.mark.parametrize("count", [3, 5])
+async def test_seats_grow_with_the_cluster(tmp_path: Path, count: int) -> None:
+    async with founded(tmp_path, nodes=count) as town:
+        known = await seated(town, count)
+        assert known.may_fail == count // 2
         await registrar(town[0]).change("probe/0", setting(0, b"here"))
         for node in town.nodes:
             assert (await registrar(node).read("probe/0")).body == b"here"
 
 
+async def test_values_survive_the_growth_of_seats_while_nodes_come_and_go(tmp_path: Path) -> None:
+    async with founded(tmp_path, nodes=5) as town:
+        first, *others = town.nodes
+        for version in range(6):
+            who = others[version % len(others)]
+            await registrar(first).change("probe/0", setting(version, b"%d" % version))
+            await town.restart(who)
+        await seated(town, 5)
+        for node in town.nodes:
+            value = await registrar(node).read("probe/0")
+            assert (value.version, value.body) == (6, b"5")
+
+
 async def test_a_minority_refuses_and_a_majority_goes_on(tmp_path: Path) -> None:
     async with founded(tmp_path, nodes=3) as town:
         await seated(town, 3)
-        alone, one, other = town[0], town[1], town[2]
+        alone, one, other = town.nodes
         town.cut(alone, one)
         town.cut(alone, other)
         with trio.fail_after(12), pytest.raises(WireError) as refused:
             await registrar(alone).change("probe/0", setting(None, b"minority"), timeout_s=3.0)
-        assert refused.value.kind is NO_QUORUM
+        assert refused.value.kind is NO_QUORUM and "folkmoot seats" in refused.value.message
+        with pytest.raises(WireError) as unread:
+            await registrar(alone).read("probe/0", timeout_s=3.0)
+        assert unread.value.kind is NO_QUORUM
         assert (await registrar(one).change("probe/0", setting(0, b"majority"))).version == 1
         town.heal()
 
         async def learned() -> bool:
-            return (await registrar(alone).read("probe/0")).body == b"majority"
+            try:
+                return bool((await registrar(alone).read("probe/0", timeout_s=3.0)).body == b"majority")
+            except WireError as error:
+                assert error.kind is NO_QUORUM
+                return False
 
         await until(learned, what="the minority to read what the majority decided", within_s=20)
+
+
+async def test_changes_go_on_while_a_seat_or_a_proposer_is_killed(tmp_path: Path) -> None:
+    async with founded(tmp_path, nodes=3) as town:
+        await seated(town, 3)
+        one, killed, other = town.nodes
+        request = bytes(16)
+        async with town.client(killed) as client:
+            await client.auth(OPERATOR)
+            ask = {"name": "probe/0", "body": b"a", "request": request}
+            client.session.link.submit("register.set", ask, lambda reply: None)
+            attempts = registrar(killed).statistics
+            await until(lambda: attempts().attempts > 0, what="the change to be under way")
+            await killed.stop()
+        value = await registrar(one).change("probe/0", setting(None, b"a"), request)
+        assert (value.version, value.body) == (1, b"a"), "done once, whether or not the killed one did it"
+        assert (await registrar(other).change("probe/0", setting(1, b"b"))).version == 2
+        await town.start(killed)
+        assert (await registrar(killed).read("probe/0")).version == 2
+
+
+async def test_a_range_changes_once_for_all(tmp_path: Path) -> None:
+    def raised(descriptor: RangeDescriptor) -> RangeDescriptor:
+        return dataclasses.replace(descriptor, epoch=descriptor.epoch + 1)
+
+    async with founded(tmp_path, nodes=3) as town:
+        topologies = [node.parts.registers.topology for node in town.nodes]
+        request = bytes(16)
+        async with trio.open_nursery() as nursery:
+            for topology in topologies:
+                nursery.start_soon(topology.change_range, 7, raised, request)
+        await until(
+            lambda: [node.parts.topology.ranges.get(7).epoch for node in town.nodes] == [2, 2, 2],
+            what="all nodes to have the epoch that was decided",
+        )
+        with pytest.raises(WireError) as leap:
+            await topologies[0].change_range(7, lambda one: dataclasses.replace(one, epoch=one.epoch + 2))
+        assert leap.value.kind is BAD_REQUEST
+        roster = await topologies[1].change_roster(lambda one: dataclasses.replace(one, epoch=one.epoch + 1))
+        assert roster.epoch == 2
+        await until(
+            lambda: all(node.parts.topology.roster.epoch == 2 for node in town.nodes),
+            what="all nodes to have the roster that was decided",
+        )
+
+
+async def test_a_topology_that_no_register_decided_is_not_believed(tmp_path: Path) -> None:
+    from folkmoot.protocol.ring.topology import News
+
+    async with founded(tmp_path, nodes=3) as town:
+        await seated(town, 3)
+        liar, *others = town.nodes
+        holder = liar.parts.topology
+        raised = dataclasses.replace(holder.ranges.get(7), epoch=2)
+        await holder.adopt(News(holder.summary, None, (raised,), False))
+
+        def asked() -> bool:
+            return all(node.parts.topology.statistics().fetches > 0 for node in others)
+
+        await until(asked, what="the others to hear of it")
+        # What is decided afterwards on another range travels, and takes nothing else with it.
+        topology = others[0].parts.registers.topology
+        await topology.change_range(9, lambda one: dataclasses.replace(one, epoch=one.epoch + 1))
+        await until(
+            lambda: all(node.parts.topology.ranges.get(9).epoch == 2 for node in town.nodes),
+            what="all to have what was decided",
+        )
+        assert [node.parts.topology.ranges.get(7).epoch for node in others] == [1, 1]
+
+
+async def test_a_seat_whose_store_went_back_is_another_seat(tmp_path: Path) -> None:
+    async with founded(tmp_path, nodes=3) as town:
+        before = await seated(town, 3)
+        back, one, _ = town.nodes
+        store, told = back.config.node.data / "store", acceptor(back).sequence
+        await back.stop()
+        copy = {file.name: file.read_bytes() for file in store.iterdir()}
+        await town.start(back)
+
+        async def heard_more() -> bool:
+            await registrar(one).change("probe/0", setting(None, b"last"))
+            return bool(registrar(one)._seats.seen_of(acceptor(back).seat.id) > told)
+
+        await until(heard_more, what="the seat to have told of something it accepted")
+        await back.stop()
+        for name, data in copy.items():
+            (store / name).write_bytes(data)
+        await town.start(back)
+        await until(lambda: acceptor(back).seat not in before.seats, what="the seat to be another")
+        after = await until(
+            lambda: acceptor(one).configuration if acceptor(one).configuration != before else None,
+            what="the seats to change",
+        )
+        assert after is not None
+        settled = await seated(town, 3)
+        assert settled.number > before.number and acceptor(back).seat in settled.seats
+        assert (await registrar(back).read("probe/0")).body == b"last"
+
+
+async def test_operators_set_and_recover_seats(tmp_path: Path) -> None:
+    async with founded(tmp_path, nodes=5) as town:
+        await seated(town, 5)
+        one, two, three, four, five = town.nodes
+        await registrar(one).change("probe/0", setting(0, b"kept"))
+        async with town.client(one) as client:
+            with pytest.raises(WireError):
+                await client.call("seats.set", nodes=[one.id])
+            await client.auth(OPERATOR)
+            for node in (four, five):
+                await node.stop()
+            told = await client.call("seats.set", nodes=[one.id, two.id, three.id])
+            assert (told["may_fail"], sorted(told["nodes"])) == (1, sorted([one.id, two.id, three.id]))
+            await seated(town, 3)
+            for node in (two, three):
+                await node.stop()
+            with pytest.raises(WireError) as lost:
+                await client.call("register.set", name="probe/0", body=b"lost", request=bytes(16))
+            assert lost.value.kind is NO_QUORUM and "seats recover" in lost.value.message
+            with pytest.raises(WireError) as unasked:
+                await client.call("seats.recover")
+            assert unasked.value.kind is BAD_REQUEST
+            alone = await client.call("seats.recover", accept_loss=True)
+            assert alone["nodes"] == [one.id]
+            assert (await client.call("register.read", name="probe/0"))["value"]["body"] == b"kept"
+            await client.call("register.set", name="probe/0", body=b"on", request=bytes(16), version=1)
+        await town.start(two, three)
+        assert (await seated(town, 3)).number > alone["configuration"]
+        assert (await registrar(three).read("probe/0")).body == b"on"
+
+
+async def test_what_clients_may_ask_of_registers(tmp_path: Path) -> None:
+    async with founded(tmp_path, nodes=1) as town, town.client(town[0]) as client:
+        await seated(town, 1)
+        await client.auth(Author(1))
+        with pytest.raises(WireError) as forbidden:
+            await client.call("register.read", name="seats")
+        assert forbidden.value.kind is FORBIDDEN
+        await client.auth(OPERATOR)
+        for name in ("roster", "probe/16", "probe/-1", "probe/00"):
+            with pytest.raises(WireError) as refused:
+                await client.call("register.set", name=name, body=b"", request=bytes(16))
+            assert refused.value.kind is BAD_REQUEST
+        assert (await client.call("register.read", name="roster"))["value"] is None
+        await client.call("register.set", name="probe/3", body=b"a", request=bytes(16), version=0)
+        with pytest.raises(WireError) as conflict:
+            await client.call("register.set", name="probe/3", body=b"b", request=bytes(15) + b"1", version=0)
+        assert conflict.value.kind is CONFLICT and conflict.value.details == {
+            "version": 1,
+            "forgotten": False,
+        }
+        status = await client.call("cluster.status")
+        assert status["seats"]["count"] == 1 and status["seats"]["may_fail"] == 0
+        assert [holder["name"] for holder in status["seats"]["holders"]] == [town[0].name]
+
+
+async def test_a_node_refuses_for_a_seat_that_it_does_not_hold(tmp_path: Path) -> None:
+    async with founded(tmp_path, nodes=3) as town:
+        known = await seated(town, 3)
+        asked, asker = town[0], town[1]
+        params = {
+            "ask": {
+                "type": "query",
+                "seat": bytes(16),
+                "configuration": known.to_wire(),
+                "register": "probe/0",
+            }
+        }
+        with pytest.raises(WireError) as refused:
+            await asker.parts.links.call(asked.id, "register.ask", params, 5.0)
+        assert refused.value.kind is STALE_TOPOLOGY and refused.value.details is not None
+        assert refused.value.details["configuration"] == known.to_wire()

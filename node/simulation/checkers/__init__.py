@@ -14,6 +14,7 @@ from folkmoot.node.simulation.checkers import (
     quorum,
     recomputation,
     recovery,
+    registers,
     sessions,
 )
 from folkmoot.node.simulation.checkers.verdict import Evidence, Verdict
@@ -23,6 +24,7 @@ CHECKERS: Final[tuple[Callable[[Evidence], Verdict], ...]] = (
     convergence.check,
     quorum.check,
     no_return.check,
+    registers.check,
     sessions.check,
     recomputation.check,
     recovery.check,

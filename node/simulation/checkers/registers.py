@@ -1,0 +1,26 @@
+"""I8: registers are linearizable: a single copy of each could have given all the answers that clerks got."""
+
+from __future__ import annotations
+
+from folkmoot.node.simulation.checkers.linearizability import UNKNOWN, linearize
+from folkmoot.node.simulation.checkers.models import Register
+from folkmoot.node.simulation.checkers.verdict import Evidence, Inquiry, Verdict
+
+
+def check(evidence: Evidence) -> Verdict:
+    """Look for an order of each register's operations."""
+    inquiry = Inquiry("I8")
+    changed = in_doubt = 0
+    for register, operations in sorted(evidence.history.registers.items()):
+        order = linearize(operations, Register())
+        if inquiry.fails(order.linearizable):
+            assert order.blocked is not None, "what has no order has an operation that no order gets past"
+            blocked = order.blocked
+            inquiry.complain(
+                f"register {register}: no order of {len(operations)} operations has {blocked.call} by "
+                f"{blocked.process} answer {blocked.result!r}"
+            )
+        inquiry.compared += len(operations) - 1
+        changed += sum(each.result is True for each in operations)
+        in_doubt += sum(each.result is UNKNOWN for each in operations)
+    return inquiry.verdict({"changed": changed, "in_doubt": in_doubt})
