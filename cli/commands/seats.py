@@ -61,7 +61,8 @@ def show(target: Target, output: Output) -> int:
 def set_(nodes: tuple[str, ...], operator: Path | None, target: Target, output: Output) -> None:
     """Have the NODEs (names or ids; 1, 3 or 5 members) hold the seats from now on.
 
-    For replacing a seat whose node will not come back. A node that stays may be silent; a new one must answer.
+    For replacing a seat whose node will not come back. A node that stays may be silent; a new one must
+    answer.
     """
     from folkmoot.cli.clients import operator_of
 
@@ -91,9 +92,9 @@ def set_(nodes: tuple[str, ...], operator: Path | None, target: Target, output: 
 def recover(accept_loss: bool, operator: Path | None, target: Target, output: Output) -> None:
     """Have one node go on alone after most seats were lost for good.
 
-    The node that is asked holds the only seat from then on, with what it knows: whatever the lost seats decided
-    without it is gone, and so is what they decide if they are not lost but cut off. Ask the node that held a
-    seat, or knows the newest epoch (see `folkmoot status`). The seats grow again by themselves.
+    The node that is asked holds the only seat from then on, with what it knows: whatever the lost seats
+    decided without it is gone, and so is what they decide if they are not lost but cut off. Ask the node that
+    held a seat, or knows the newest epoch (see `folkmoot status`). The seats grow again by themselves.
     """
     from folkmoot.cli.clients import operator_of
 

@@ -125,8 +125,8 @@ class Changing:
 def setting(version: int | None, body: bytes) -> Make:
     """To `body`, if the register is at `version`: 0 for a register without a value, None for any.
 
-    The `conflict` of a request that was asked before tells that it was not carried out, unless its details say
-    `forgotten`.
+    The `conflict` of a request that was asked before tells that it was not carried out, unless its details
+    say `forgotten`.
     """
 
     def make(value: Value | None) -> bytes:

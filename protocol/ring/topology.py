@@ -6,8 +6,9 @@ taken one by one, so topologies form a join-semilattice: asked often enough, in 
 the same. Two different parts of one epoch cannot come from agreement; they are a conflict, and are reported.
 
 Parts come from registers, and no signature proves it: seats are believed, and so is whoever tells the first
-topology to a node that has none. So what is taken is bounded in form. Every slot is filled by members of the roster, no epoch leaps (or one answer
-could use up all epochs there are), and what could not be told, kept and read again is not taken.
+topology to a node that has none. So what is taken is bounded in form. Every slot is filled by members of the
+roster, no epoch leaps (or one answer could use up all epochs there are), and what could not be told, kept and
+read again is not taken.
 """
 
 from __future__ import annotations

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
+from folkmoot.protocol import limits
 from folkmoot.protocol.consensus.acceptor import Outcome, answer
 from folkmoot.protocol.consensus.ballot import ZERO, Ballot
 from folkmoot.protocol.consensus.configuration import Configuration
@@ -104,3 +107,31 @@ def test_a_seat_that_has_heard_of_nothing() -> None:
     assert answer(SEAT.id, None, State(), prepare(Ballot(1, ANN))) == Outcome(
         Told(ZERO, None), State(Ballot(1, ANN)), NOW
     )
+
+
+STEP = limits.BALLOT_STEP
+
+
+@pytest.mark.parametrize("make", [prepare, accept])
+def test_a_ballot_that_leaps_is_refused_and_one_in_reach_is_not(make: Callable[..., Ask]) -> None:
+    leap, reach = make(Ballot(5 + STEP + 1, ANN)), make(Ballot(5 + STEP, ANN))
+    assert answer(SEAT.id, NOW, KEPT, leap) == Outcome(Refused(KEPT.promised))
+    assert answer(SEAT.id, NOW, KEPT, reach).state is not None
+
+
+def test_an_accept_promises_no_more_than_the_next_ballot() -> None:
+    outcome = answer(SEAT.id, NOW, KEPT, accept(Ballot(6, ANN), following=Ballot(10**9, ANN)))
+    assert outcome.state is not None and outcome.state.promised == Ballot(7, ANN)
+
+
+def test_a_configuration_that_leaps_or_is_another_of_the_same_number_is_not_followed() -> None:
+    far = Configuration(NOW.number + limits.EPOCH_STEP + 1, NOW.seats)
+    other = Configuration(NOW.number, [SEAT])
+    for configuration in (far, other):
+        asked = prepare(Ballot(6, ANN), configuration)
+        assert answer(SEAT.id, NOW, KEPT, asked) == Outcome(Outdated(NOW))
+
+
+def test_a_seat_without_a_say_answers_nothing() -> None:
+    others = Configuration(9, [seat(number) for number in (2, 3, 4)])
+    assert answer(SEAT.id, NOW, KEPT, prepare(Ballot(6, ANN), others)) == Outcome(Unseated(SEAT.id))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from folkmoot.protocol.consensus.value import Value, compare_and_set, keep
-from folkmoot.protocol.errors import CONFLICT, WireError
+from folkmoot.protocol.consensus.value import Changing, Value, compare_and_set, keep, setting
+from folkmoot.protocol.errors import CONFLICT, UNCERTAIN, WireError
 from folkmoot.protocol.limits import REGISTER_REQUESTS
 
 
@@ -39,7 +39,7 @@ def test_a_change_for_another_version_is_a_conflict(
     with pytest.raises(WireError) as refused:
         compare_and_set(version, b"body", request(9))(before)
     assert refused.value.kind is CONFLICT
-    assert refused.value.details == {"version": found}
+    assert refused.value.details is not None and refused.value.details["version"] == found
 
 
 def test_what_was_done_is_not_done_again_even_when_it_was_overwritten() -> None:
@@ -64,3 +64,38 @@ def test_the_last_version_is_the_last() -> None:
 @pytest.mark.parametrize("value", [FIRST, ENDED])
 def test_it_travels(value: Value) -> None:
     assert Value.from_wire(value.to_wire()) == value
+
+
+def overwritten(value: Value | None, times: int) -> Value | None:
+    for number in range(times):
+        value = Changing(setting(None, b"other"), b"other-%010d" % number)(value)
+    return value
+
+
+def test_a_change_that_was_made_is_known_as_long_as_it_is_remembered() -> None:
+    change = Changing(setting(None, b"mine"), bytes(16))
+    made = change(None)
+    assert change.proposed
+    kept = overwritten(made, REGISTER_REQUESTS - 1)
+    assert change(kept) is kept, "it is not made again"
+    with pytest.raises(WireError) as forgotten:
+        change(overwritten(made, REGISTER_REQUESTS))
+    assert forgotten.value.kind is UNCERTAIN
+
+
+def test_a_change_that_was_lost_is_made_while_that_can_be_told() -> None:
+    change = Changing(setting(None, b"mine"), bytes(16))
+    change(None)  # and lost
+    between = overwritten(None, REGISTER_REQUESTS)
+    made = change(between)
+    assert made is not None and made.version == REGISTER_REQUESTS + 1
+    with pytest.raises(WireError) as forgotten:
+        change(overwritten(None, REGISTER_REQUESTS + 1))
+    assert forgotten.value.kind is UNCERTAIN
+
+
+def test_a_conflict_says_whether_it_tells_what_became_of_the_request() -> None:
+    for times, forgotten in ((REGISTER_REQUESTS, False), (REGISTER_REQUESTS + 1, True)):
+        with pytest.raises(WireError) as conflict:
+            setting(0, b"mine")(overwritten(None, times))
+        assert conflict.value.details == {"version": times, "forgotten": forgotten}

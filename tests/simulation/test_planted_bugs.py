@@ -18,6 +18,10 @@ from folkmoot.node.simulation.faults import FAULTS
 from folkmoot.node.simulation.run import Plan, Report, simulate
 from folkmoot.node.tally import AckTally
 from folkmoot.protocol import limits
+from folkmoot.protocol.consensus import acceptor
+from folkmoot.protocol.consensus.acceptor import Outcome
+from folkmoot.protocol.consensus.configuration import Configuration
+from folkmoot.protocol.consensus.messages import Ask, Query, State
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.feed.pages import PackedPage
 from folkmoot.protocol.ring.levels import Level
@@ -125,6 +129,22 @@ def test_i6_a_join_that_forgets_what_was_superseded(monkeypatch: Plant) -> None:
     monkeypatch.setattr(Cell, "covers", lambda self, record: False)
     monkeypatch.setattr(transaction, "join", lambda one, other: other)
     assert "went back" in complaints_of(first_broken("I6", busy), "I6")
+
+
+def test_i8_a_seat_that_forgets_what_it_accepted(monkeypatch: Plant) -> None:
+    real = acceptor.answer
+
+    def answer(seat: bytes, newest: Configuration | None, state: State, ask: Ask) -> Outcome:
+        return real(seat, newest, state if isinstance(ask, Query) else State(), ask)
+
+    monkeypatch.setattr(acceptor, "answer", answer)
+    assert "no order of" in complaints_of(first_broken("I8", lambda seed: busy(seed, ("partition",))), "I8")
+
+
+def test_i8_a_quorum_of_one(monkeypatch: Plant) -> None:
+    monkeypatch.setattr(Configuration, "is_quorum", lambda self, seats: len(seats) >= 1)
+    report = first_broken("I8", lambda seed: busy(seed, ("partition", "delay")))
+    assert "no order of" in complaints_of(report, "I8")
 
 
 def test_i9_a_reader_that_ignores_tokens(monkeypatch: Plant) -> None:
