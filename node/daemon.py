@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -37,6 +36,7 @@ from folkmoot.node.cluster_view import ClusterView
 from folkmoot.node.commits import Commits
 from folkmoot.node.data_directory import Ready
 from folkmoot.node.debug_methods import DebugMethods
+from folkmoot.node.description import describe
 from folkmoot.node.environment import Environment
 from folkmoot.node.fault_methods import FaultMethods
 from folkmoot.node.fences import Fences
@@ -58,7 +58,7 @@ from folkmoot.protocol import limits
 from folkmoot.protocol.client.link import Link
 from folkmoot.protocol.client.link_terms import PATIENT
 from folkmoot.protocol.connection import Params, Request
-from folkmoot.protocol.gossip.members import Description, Endpoint, MetaValue
+from folkmoot.protocol.gossip.members import Description, MetaValue
 from folkmoot.protocol.gossip.profile import PROFILES
 from folkmoot.protocol.gossip.seal import KeyRing
 from folkmoot.protocol.ring.topology import WIDEST
@@ -371,21 +371,9 @@ class _Parts:
         return self.environment.wall.now_us() // 1000
 
     def _description(self) -> Description:
-        host = self.config.listen.advertise
-
-        def told(address: Address) -> Endpoint:
-            return Endpoint(host or address.host, address.port)
-
-        description = Description(
-            self.config.node.name,
-            self.config.node.region,
-            told(self.peer_listener.address),
-            told(self.datagrams.address),
-            told(self.client_listener.address),
-            {META_KEY: WIDEST.encode(), SEATS_META_KEY: limits.EPOCH_MAX},
-        )
-        description.encode()  # refused now, if it ever could be: no later epoch may be what does not fit
-        return replace(description, meta=self.told)
+        ports = (self.peer_listener.address, self.datagrams.address, self.client_listener.address)
+        widest: dict[str, MetaValue] = {META_KEY: WIDEST.encode(), SEATS_META_KEY: limits.EPOCH_MAX}
+        return describe(self.config, *ports, self.told, widest)
 
     def _ready(self) -> Ready:
         return Ready(

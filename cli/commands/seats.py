@@ -54,22 +54,22 @@ def show(target: Target, output: Output) -> int:
         "folkmoot seats set eu-1 us-1 ap-1", "folkmoot seats set --cluster local eu-1 us-2 ap-1 --json"
     ),
 )
-@click.argument("nodes", nargs=-1, required=True, metavar="NODE...")
+@click.argument("holders", nargs=-1, required=True, metavar="NODE...")
 @operator_option
 @target_options
 @json_option
-def set_(nodes: tuple[str, ...], operator: Path | None, target: Target, output: Output) -> None:
+def set_(holders: tuple[str, ...], operator: Path | None, target: Target, output: Output) -> None:
     """Have the NODEs (names or ids; 1, 3 or 5 members) hold the seats from now on.
 
     For replacing a seat whose node will not come back. A node that stays may be silent; a new one must
-    answer.
+    answer. Fewer than the cluster has nodes for grow again by themselves.
     """
     from folkmoot.cli.clients import operator_of
 
-    if len(nodes) not in SIZES:
-        raise Usage(f"{len(nodes)} nodes were named; there are {', '.join(map(str, SIZES))} seats")
+    if len(holders) not in SIZES:
+        raise Usage(f"{len(holders)} nodes were named; there are {', '.join(map(str, SIZES))} seats")
     known = [node for node in ask(target, "cluster.status")["nodes"] if node["member"]]
-    ids = [_id_of(node, known) for node in nodes]
+    ids = [_id_of(node, known) for node in holders]
     told = ask(
         target,
         "seats.set",

@@ -143,9 +143,9 @@ class Acceptor:
         """
         await self._proven.wait()
         await self.went_back(seen if ask.seat == self._record.id else 0)
-        if isinstance(ask, Query) and ask.configuration == self._record.configuration:
-            return self._answered(self._tell(ask))
         try:
+            if isinstance(ask, Query) and ask.configuration == self._record.configuration:
+                return self._answered(self._tell(ask))
             answered, record = await self._commits.run(
                 partial(_carry_out, ask), Admission.ESSENTIAL, urgent=True
             )

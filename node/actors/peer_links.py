@@ -8,7 +8,8 @@ reset, a refused dial) is reported to the membership, which alone decides what i
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Protocol
 
@@ -138,7 +139,8 @@ class PeerLinks:
         with trio.move_on_after(timeout_s):
             try:
                 stream, there = await self._network.dial_peer(address, None)
-                link: Link = await self._nursery.start(_carry_once, stream)
+                async with _closed_unless_carried(stream):
+                    link: Link = await self._nursery.start(_carry_once, stream)
                 try:
                     return there, await link.call(method, dict(params), timeout_s=timeout_s)
                 finally:
@@ -194,7 +196,8 @@ class PeerLinks:
             raise PeerUnreachable(str(error)) from error
         else:
             peer.failures = 0
-            peer.link = await self._nursery.start(self._carry, node_id, peer, stream)
+            async with _closed_unless_carried(stream):
+                peer.link = await self._nursery.start(self._carry, node_id, peer, stream)
         finally:
             peer.dialling.set()
             peer.dialling = None
@@ -214,6 +217,16 @@ class PeerLinks:
             peer.link = None
         if link.ended is None or link.ended.goodbye is None:
             self._evidence.connection_reset(node_id)
+
+
+@asynccontextmanager
+async def _closed_unless_carried(stream: trio.abc.Stream) -> AsyncIterator[None]:
+    """Close what was dialled when nobody comes to carry it: the node ends, or who dialled has given up."""
+    try:
+        yield
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
 
 
 async def _carry_once(

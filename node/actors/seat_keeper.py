@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 META_KEY: Final = "seats"
 
 LOOK_S: Final = 1.0
+REST_S: Final = 3.0  # when there was nothing to do
 PROVE_S: Final = 1.5
 PROVE_PAUSE_S: Final = 0.1
 RESUME_S: Final = 2.0
@@ -108,10 +109,11 @@ class SeatKeeper:
         await self._prove()
         while True:
             try:
-                await self._look()
+                settled = await self._look()
             except (WireError, StorageError) as error:
+                settled = False
                 log.info("the seats stay as they are for now: %s", error)
-            await trio.sleep(self._random.uniform(0.5, 1.0) * LOOK_S)
+            await trio.sleep(self._random.uniform(0.5, 1.0) * (REST_S if settled else LOOK_S))
 
     async def set_seats(self, nodes: Iterable[bytes]) -> Configuration:
         """Have these nodes hold the seats.
@@ -176,18 +178,19 @@ class SeatKeeper:
         seats = [] if known is None else known.all_seats
         return [seat for seat in seats if seat != self._own.seat] if self._own.seat in seats else []
 
-    async def _look(self) -> None:
-        """One round."""
+    async def _look(self) -> bool:
+        """One round; whether there was nothing to do."""
         await self._catch_up()
         today = self._own.configuration
         if today is None:
             await self._found()
-        elif today.joint:
+            return False
+        if today.joint:
             await trio.sleep(0 if self._is_keeper(today) else self._random.uniform(0.5, 1.0) * RESUME_S)
             if self._own.configuration == today:
                 await self._finish(today)
-        elif self._is_keeper(today):
-            await self._grow(today)
+            return False
+        return not self._is_keeper(today) or not await self._grow(today)
 
     async def _catch_up(self) -> None:
         """Ask whoever knows a later configuration; all, as long as none is known."""
@@ -217,11 +220,11 @@ class SeatKeeper:
         if not known and 2 * (len(told) + 1) > len(self._founders):
             await self._own.learn(Configuration.first(self._own.seat))
 
-    async def _grow(self, today: Configuration) -> None:
-        """Change the seats, when there should be others."""
+    async def _grow(self, today: Configuration) -> bool:
+        """Change the seats, when there should be others; whether there should."""
         roster = self._topology.roster
         if roster is None:
-            return
+            return True
         members = {node.node_id: node.region for node in roster.nodes}
         holders = [seat.node for seat in today.seats]
         free = [node for node in self._reachable() if node in members and node not in holders]
@@ -230,6 +233,7 @@ class SeatKeeper:
         coming = wanted_seats(today, members, await self._stores_of([*holders, *likely]))
         if coming is not None:
             await self._change(today, coming)
+        return coming is not None
 
     async def _change(self, today: Configuration, coming: Sequence[Seat]) -> Configuration:
         log.info("configuration %d: the seats change to %d", today.number, len(coming))

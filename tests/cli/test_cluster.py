@@ -201,3 +201,21 @@ def test_a_node_that_cannot_start_fails_up_with_its_reason(folkmoot: Folkmoot) -
     assert "eu-1 ended with exit code 1" in ran.json["error"]["message"]
     assert "gossip.ring has no key in it" in ran.json["error"]["message"]
     assert not cluster.running()
+
+
+def seats(folkmoot: Folkmoot) -> Any:
+    told = folkmoot("seats", "show", "--json").json
+    return {"count": 0} if told["changing"] else told
+
+
+def test_seats_are_shown_and_set(folkmoot: Folkmoot) -> None:
+    up = folkmoot("cluster", "up", "--nodes", "3", "--json")
+    nodes = {node["name"]: node for node in up.json["nodes"]}
+    first = next(iter(nodes))
+    until_blocking(lambda: seats(folkmoot)["count"] == 3, what="three seats")
+    assert (seats(folkmoot)["may_fail"], folkmoot("seats", "show").code) == (1, exit_codes.OK)
+    assert folkmoot("seats", "set", *list(nodes)[:2]).code == exit_codes.USAGE
+    assert folkmoot("seats", "set", "nobody").code == exit_codes.FAILED
+    assert folkmoot("seats", "recover").code == exit_codes.FAILED
+    assert folkmoot("seats", "set", first, "--json").json["nodes"] == [nodes[first]["id"]]
+    until_blocking(lambda: seats(folkmoot)["count"] == 3, what="the seats to grow again", within_s=20)
