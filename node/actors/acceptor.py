@@ -6,7 +6,8 @@ its fsync. So are the configurations it hears of: it refuses all that are older.
 
 **A store that went back is another seat.** A seat counts what it keeps, and tells the count with each answer.
 Whoever asks names the greatest count it was told; a seat that is behind it has been restored from an older
-copy, has forgotten promises, and gives itself a new id before it answers anyone. At a start it asks the other
+copy, has forgotten promises, and gives itself a new id before it answers anyone: what it still has it had
+accepted rightly, so that stays. At a start it asks the other
 nodes for that count before it answers at all. A register that is damaged is a promise lost as well.
 """
 
@@ -73,8 +74,7 @@ class Acceptor:
         """
         kept = self._commits.store.meta_get(_RECORD)
         if kept is None or forget:
-            self._record = SeatRecord(self._random.randbytes(limits.SEAT_ID_BYTES))
-            await self._renounce(keep_configuration=False)
+            await self._become(None, forget=True)
         else:
             self._record = wire.decode_record(kept)
         if self._record.configuration is not None:
@@ -151,7 +151,7 @@ class Acceptor:
             )
         except StoreCorrupt:
             log.exception("what the seat kept of a register is damaged: it is another seat from now on")
-            await self._renounce()
+            await self._become(self._record.configuration, forget=True)
             answered, record = Unseated(self._record.id), self._record
         self._know(record)
         return self._answered(answered)
@@ -175,7 +175,7 @@ class Acceptor:
                 self._record.sequence,
                 seen,
             )
-            await self._renounce()
+            await self._become(self._record.configuration, forget=False)
 
     # What peers ask.
 
@@ -220,13 +220,19 @@ class Acceptor:
             },
         )
 
-    async def _renounce(self, *, keep_configuration: bool = True) -> None:
-        """Be a new seat, that has promised nothing."""
-        newest = self._record.configuration if keep_configuration else None
-        fresh = SeatRecord(self._random.randbytes(limits.SEAT_ID_BYTES), 0, newest)
+    async def _become(self, configuration: Configuration | None, *, forget: bool) -> None:
+        """Be a new seat.
+
+        Args:
+            configuration: known to it.
+            forget: whether what was kept goes. What is whole was kept rightly, and may be all that is left
+                when most seats are lost.
+        """
+        fresh = SeatRecord(self._random.randbytes(limits.SEAT_ID_BYTES), 0, configuration)
 
         def job(transaction: WriteTransaction) -> None:
-            transaction.registers.clear()
+            if forget:
+                transaction.registers.clear()
             transaction.meta_put(_RECORD, wire.encode_record(fresh))
 
         await self._commits.run(job, Admission.ESSENTIAL, urgent=True)

@@ -196,11 +196,13 @@ class SeatKeeper:
         """Ask whoever knows a later configuration; all, as long as none is known."""
         mine = self._own.configuration
         number = 0 if mine is None else mine.number
+        roster = self._topology.roster or ()
         ahead = [
             node
-            for node, member in sorted(self._gossip.members().items())
+            for node, member in self._gossip.members().items()
             if node != self._node_id and member.is_live and _number_of(member) > number
         ]
+        ahead.sort(key=lambda node: (node not in roster, node))  # gossip may tell of any number of others
         for told in (await self._ask_all(ahead[: limits.SEATS_ASKED])).values():
             await self._take(told)
 

@@ -1,0 +1,169 @@
+"""A seat on its disk: durable before it answers, and another once its store is not what it was."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from random import Random
+from typing import Any
+
+import pytest
+import trio
+from folkmoot.node.actors.acceptor import Acceptor
+from folkmoot.protocol.consensus import wire
+from folkmoot.protocol.consensus.ballot import ZERO, Ballot
+from folkmoot.protocol.consensus.configuration import Configuration, Seat
+from folkmoot.protocol.consensus.messages import Accept, Accepted, Outdated, Prepare, Query, Refused, Told
+from folkmoot.protocol.consensus.value import Value
+from folkmoot.protocol.errors import STALE_TOPOLOGY, WireError
+from folkmoot.storage.interface import Table
+
+from tests.node.alone import Commits
+
+NODE = b"n" * 16
+ANN = b"a" * 16
+VALUE = Value(1, b"body", [bytes(16)])
+
+
+class Sat:
+    """A seat alone, on a disk that outlives it."""
+
+    def __init__(self, commits: Commits) -> None:
+        self.commits = commits
+        self.announced: list[int] = []
+        self.random = Random(1)
+        self.acceptor = self._new()
+
+    def _new(self) -> Acceptor:
+        return Acceptor(NODE, self.commits, self.random, lambda seat: 7, self.announced.append)
+
+    async def boot(self, *, forget: bool = False) -> Acceptor:
+        """Start anew from the disk."""
+        self.acceptor = self._new()
+        await self.acceptor.open(forget=forget)
+        self.acceptor.prove()
+        return self.acceptor
+
+    @property
+    def alone(self) -> Configuration:
+        return Configuration(1, [self.acceptor.seat])
+
+    async def prepare(self, counter: int, seen: int = 0) -> wire.AskResult:
+        ask = Prepare(self.acceptor.seat.id, self.alone, "roster", Ballot(counter, ANN))
+        return await self.acceptor.answer(ask, seen)
+
+    async def accept(self, counter: int) -> wire.AskResult:
+        ask = Accept(self.acceptor.seat.id, self.alone, "roster", Ballot(counter, ANN), VALUE, ZERO)
+        return await self.acceptor.answer(ask)
+
+
+@asynccontextmanager
+async def sat() -> AsyncIterator[Sat]:
+    async with trio.open_nursery() as nursery:
+        one = Sat(Commits(NODE, nursery))
+        await one.boot()
+        yield one
+        nursery.cancel_scope.cancel()
+
+
+async def test_promises_and_values_outlive_the_process(autojump_clock: trio.abc.Clock) -> None:
+    async with sat() as one:
+        seat = one.acceptor.seat
+        assert await one.prepare(5) == wire.AskResult(Told(ZERO, None), 1)
+        assert await one.accept(5) == wire.AskResult(Accepted(), 2)
+        await one.boot()
+        assert (one.acceptor.seat, one.acceptor.configuration) == (seat, one.alone)
+        assert await one.prepare(5) == wire.AskResult(Refused(Ballot(5, ANN)), 2)
+        query = Query(seat.id, one.alone, "roster")
+        assert (await one.acceptor.answer(query)).answer == Told(Ballot(5, ANN), VALUE)
+        assert one.announced == [1, 1], "told when it was learned, and at the start"
+
+
+async def test_it_answers_nothing_before_it_is_proven(autojump_clock: trio.abc.Clock) -> None:
+    async with sat() as one:
+        unproven = one._new()
+        await unproven.open(forget=False)
+        params = wire.plain(wire.AskParams(Query(unproven.seat.id, one.alone, "roster")))
+        with pytest.raises(WireError) as refused:
+            await unproven.methods()[wire.ASK](ANN, params)
+        assert refused.value.kind is STALE_TOPOLOGY
+
+
+async def test_a_seat_that_is_behind_what_it_told_is_another_and_keeps_its_values(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    async with sat() as one:
+        before = one.acceptor.seat
+        await one.accept(5)
+        with pytest.raises(WireError) as refused:
+            await one.prepare(6, seen=2)
+        assert refused.value.kind is STALE_TOPOLOGY
+        assert one.acceptor.seat.id != before.id
+        later = Configuration(2, [one.acceptor.seat])
+        query = Query(one.acceptor.seat.id, later, "roster")
+        assert (await one.acceptor.answer(query)).answer == Told(Ballot(5, ANN), VALUE)
+
+
+async def test_a_damaged_register_makes_another_seat(autojump_clock: trio.abc.Clock) -> None:
+    async with sat() as one:
+        before = one.acceptor.seat
+        await one.accept(5)
+        with one.commits.store.engine.begin(write=True) as transaction:
+            transaction.put(Table.REGISTERS, b"roster", b"damaged!")
+            transaction.commit()
+        with pytest.raises(WireError):
+            await one.prepare(6)
+        assert one.acceptor.seat.id != before.id
+        assert one.commits.store.register_names("", 10) == []
+
+
+async def test_founding_again_forgets_everything(autojump_clock: trio.abc.Clock) -> None:
+    async with sat() as one:
+        before = one.acceptor.seat
+        await one.accept(5)
+        await one.boot(forget=True)
+        assert one.acceptor.seat != before and one.acceptor.configuration is None
+        assert one.commits.store.register_names("", 10) == []
+
+
+async def test_configurations_only_go_up_and_never_leap(autojump_clock: trio.abc.Clock) -> None:
+    async with sat() as one:
+        others = [Seat(bytes((number,)) * 16, bytes((number,)) * 16) for number in (1, 2, 3)]
+        assert await one.acceptor.learn(Configuration(5, others))
+        assert await one.acceptor.learn(Configuration(4, others[:1]))
+        assert not await one.acceptor.learn(Configuration(2**20, others))
+        assert one.acceptor.configuration == Configuration(5, others)
+        asked = Prepare(one.acceptor.seat.id, Configuration(4, [one.acceptor.seat]), "roster", Ballot(1, ANN))
+        assert (await one.acceptor.answer(asked)).answer == Outdated(Configuration(5, others))
+
+
+async def test_it_lists_its_registers_page_by_page(
+    autojump_clock: trio.abc.Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("folkmoot.protocol.limits.REGISTER_NAMES", 2)
+    async with sat() as one:
+        for name in ("range/1", "range/2", "roster"):
+            seat = one.acceptor.seat.id
+            await one.acceptor.answer(Prepare(seat, one.alone, name, Ballot(1, ANN)))
+        pages: list[Any] = []
+        for after in ("", "range/2"):
+            asked = wire.plain(wire.NamesParams(one.acceptor.seat.id, one.alone, after))
+            pages.append((await one.acceptor.methods()[wire.NAMES](ANN, asked))["names"])
+        assert pages == [["range/1", "range/2"], ["roster"]]
+        told = await one.acceptor.methods()[wire.SEAT](ANN, {"seat": bytes(16)})
+        assert wire.read_seat(told) == wire.SeatResult(one.acceptor.seat.id, one.alone, 7)
+
+
+async def test_seats_keep_so_many_registers(
+    autojump_clock: trio.abc.Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from folkmoot.storage import registers
+    from folkmoot.storage.errors import DiskFull
+
+    monkeypatch.setattr(registers, "REGISTERS", 1)
+    async with sat() as one:
+        await one.accept(5)
+        seat = one.acceptor.seat.id
+        with pytest.raises(DiskFull):
+            await one.acceptor.answer(Prepare(seat, one.alone, "another", Ballot(1, ANN)))
+        assert (await one.prepare(6)).answer == Told(Ballot(5, ANN), VALUE)
