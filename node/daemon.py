@@ -36,7 +36,7 @@ from folkmoot.node.cluster_view import ClusterView
 from folkmoot.node.commits import Commits
 from folkmoot.node.data_directory import Ready
 from folkmoot.node.debug_methods import DebugMethods
-from folkmoot.node.description import describe
+from folkmoot.node.description import describe, ready_of
 from folkmoot.node.environment import Environment
 from folkmoot.node.fault_methods import FaultMethods
 from folkmoot.node.fences import Fences
@@ -376,15 +376,8 @@ class _Parts:
         return describe(self.config, *ports, self.told, widest)
 
     def _ready(self) -> Ready:
-        return Ready(
-            id=self.node_id.hex(),
-            name=self.config.node.name,
-            region=self.config.node.region,
-            pid=self.environment.process_id,
-            address=str(self.client_listener.address),
-            peers=str(self.peer_listener.address),
-            datagrams=str(self.datagrams.address),
-        )
+        ports = (self.client_listener.address, self.peer_listener.address, self.datagrams.address)
+        return ready_of(self.config, self.environment.process_id, *ports)
 
     def _figures(self, for_operator: bool) -> dict[str, Any]:
         return figures(

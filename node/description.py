@@ -1,10 +1,11 @@
-"""What a node tells others of itself, by gossip."""
+"""What a node tells of itself: to others by gossip, and in `ready.json`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
 
+from folkmoot.node.data_directory import Ready
 from folkmoot.node.settings import NodeConfig
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol.gossip.members import Description, Endpoint, MetaValue
@@ -38,3 +39,20 @@ def describe(
     description = Description(name, region, told(peers), told(datagrams), told(clients), widest)
     description.encode()
     return replace(description, meta=facts)
+
+
+def ready_of(
+    config: NodeConfig, process_id: int, clients: Address, peers: Address, datagrams: Address
+) -> Ready:
+    """Who a node is and where it listens, for `ready.json`."""
+    assert config.node.id is not None, "the node id is filled in before a node starts"
+    name, region = config.node.name, config.node.region
+    return Ready(
+        id=config.node.id,
+        name=name,
+        region=region,
+        pid=process_id,
+        address=str(clients),
+        peers=str(peers),
+        datagrams=str(datagrams),
+    )
