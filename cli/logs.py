@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,9 +42,28 @@ class TextFormatter(logging.Formatter):
         return visible(super().format(record))
 
 
-def configure(log: LogSection) -> None:
-    """Send the log to standard error as `log` says; a later call replaces an earlier one's choices."""
-    as_json = log.json if log.json is not None else not sys.stderr.isatty()
+@contextmanager
+def to_standard_error(log: LogSection) -> Iterator[Callable[[LogSection], None]]:
+    """Send the log to standard error as `log` says, and no longer than the block lasts.
+
+    A handler that stayed would hold on to a stream that whoever runs commands within a process may close.
+
+    Yields:
+        What applies other choices, at a reload.
+    """
+    root = logging.getLogger()
+    level_before = root.level
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
-    logging.basicConfig(level=log.level.upper(), handlers=[handler], force=True)
+
+    def choose(log: LogSection) -> None:
+        as_json = log.json if log.json is not None else not sys.stderr.isatty()
+        handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
+        root.setLevel(log.level.upper())
+
+    choose(log)
+    root.addHandler(handler)
+    try:
+        yield choose
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level_before)

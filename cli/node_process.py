@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Final
 
@@ -23,7 +23,7 @@ from folkmoot.node.config import with_id
 from folkmoot.node.config_values import read_address
 from folkmoot.node.daemon import RunningNode, serve
 from folkmoot.node.data_directory import DataDirectory, DataDirectoryError, Ready
-from folkmoot.node.settings import NodeConfig
+from folkmoot.node.settings import LogSection, NodeConfig
 from folkmoot.node.system import machine_environment
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol.errors import FolkmootError
@@ -46,9 +46,9 @@ def run(choice: ConfigChoice, output: Output) -> None:
     """
     loaded = choice.load()
     config = loaded.config
-    logs.configure(config.log)
-    check_surroundings(loaded)
-    trio.run(_Process(choice, output).run, prefer_previous_ports(_with_id(config)))
+    with logs.to_standard_error(config.log) as choose_log:
+        check_surroundings(loaded)
+        trio.run(_Process(choice, output, choose_log).run, prefer_previous_ports(_with_id(config)))
 
 
 def _with_id(config: NodeConfig) -> NodeConfig:
@@ -58,9 +58,12 @@ def _with_id(config: NodeConfig) -> NodeConfig:
 class _Process:
     """The running node and the signals that steer it, from before it is ready to its end."""
 
-    def __init__(self, choice: ConfigChoice, output: Output) -> None:
+    def __init__(
+        self, choice: ConfigChoice, output: Output, choose_log: Callable[[LogSection], None]
+    ) -> None:
         self._choice = choice
         self._output = output
+        self._choose_log = choose_log
         self._node: RunningNode | None = None
 
     async def run(self, config: NodeConfig) -> None:
@@ -121,7 +124,7 @@ class _Process:
         except FolkmootError as error:
             log.error("reload refused, nothing changed: %s", error)
         else:
-            logs.configure(config.log)
+            self._choose_log(config.log)
             await self._node.reload(config)
         service_manager.notify("READY=1")
 

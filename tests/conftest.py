@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,20 @@ settings.register_profile(
     "folkmoot", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("folkmoot")
+
+
+@pytest.fixture(autouse=True)
+def _the_log_is_left_as_it_was() -> Iterator[None]:
+    """Whoever sends the log somewhere takes that down again: captured streams are closed after their test."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    left = [handler for handler in root.handlers if handler not in handlers]
+    changed_level = root.level != level
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    assert not left, f"handlers were left behind on the root logger: {left}"
+    assert not changed_level, "the level of the root logger was left changed"
 
 
 @pytest.fixture(scope="session")

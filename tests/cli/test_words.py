@@ -14,10 +14,11 @@ from folkmoot.cli.cluster.layout import Shape
 from folkmoot.cli.cluster.life import parse_shape
 from folkmoot.cli.connection import Target, target_of
 from folkmoot.cli.errors import Unreachable
-from folkmoot.cli.logs import JsonFormatter
+from folkmoot.cli.logs import JsonFormatter, to_standard_error
 from folkmoot.cli.main import run
 from folkmoot.cli.output import table
 from folkmoot.cli.post_names import parse_post_name, post_name
+from folkmoot.node.settings import LogSection
 from folkmoot.protocol.identity import KeyPair, account_to_text
 
 AUTHOR = KeyPair(bytes(32)).account
@@ -85,6 +86,23 @@ def test_a_log_line_is_one_object_with_its_traceback() -> None:
     assert "\n" not in line
     assert (entry["level"], entry["logger"], entry["message"]) == ("error", "node.x", "lost 3")
     assert "ValueError" in entry["traceback"]
+
+
+def test_the_log_goes_to_standard_error_for_as_long_as_it_is_wanted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root, log = logging.getLogger(), logging.getLogger("folkmoot.node.x")
+    before = list(root.handlers), root.level
+    with to_standard_error(LogSection(level="info", json=True)) as choose:
+        log.info("one")
+        log.debug("two")
+        choose(LogSection(level="debug", json=False))
+        log.debug("three")
+    log.critical("four")
+    assert (list(root.handlers), root.level) == before
+    first, second = capsys.readouterr().err.splitlines()
+    assert json.loads(first)["message"] == "one"
+    assert second.endswith("DEBUG   folkmoot.node.x: three")
 
 
 def test_a_table_is_aligned_and_says_absence() -> None:
