@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from folkmoot.cli.checking.histories import BadHistory, find_histories
 from folkmoot.cli.checking.linearizability import judge_folder
-from folkmoot.cli.exit_codes import FAILED, OK
+from folkmoot.cli.exit_codes import DEGRADED, FAILED, OK, USAGE
 from folkmoot.cli.main import run
 
 LOG = """\
@@ -135,6 +135,35 @@ def test_the_command_holds_histories_to_what_is_said_of_them(
     (tmp_path / "expected.csv").write_text("file,linearizable\none.log,true\ntwo-bad.txt,true\n")
     assert run(asked) == OK
     assert json.loads(capsys.readouterr().out)["agree"] == 2
+
+
+def test_a_history_that_is_too_hard_is_undecided_and_never_agreed_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever is said of it; and one that is certainly wrong is the worse news."""
+    lines = [f'{{:process {n}, :type :invoke, :f :append, :key "0", :value "{n}"}}' for n in range(9)]
+    lines += [f'{{:process {n}, :type :ok, :f :append, :key "0", :value "{n}"}}' for n in range(9)]
+    lines += [f'{{:process 0, :type :{kind}, :f :get, :key "0", :value "no"}}' for kind in ("invoke", "ok")]
+    asked = ["check", "--json", "--linearizability", str(tmp_path), "--tries", "1000"]
+    for name in ("hard.txt", "hard-ok.txt", "hard-bad.txt"):
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+        assert run(asked) == DEGRADED
+        told = json.loads(capsys.readouterr().out)
+        assert (told["passed"], told["agree"], told["undecided"]) == (False, 0, 1)
+        assert [(each["undecided"], each["linearizable"]) for each in told["files"]] == [(True, None)]
+        (tmp_path / name).rename(tmp_path / "kept")
+    (tmp_path / "kept").rename(tmp_path / "hard.txt")
+    assert run([word for word in asked if word != "--json"]) == DEGRADED
+    text = capsys.readouterr().out
+    assert "hard.txt is undecided" in text and "UNDECIDED: 0 of 1" in text
+    (tmp_path / "two-bad.txt").write_text(MAPS)
+    assert run(asked) == FAILED
+    assert json.loads(capsys.readouterr().out)["undecided"] == 1
+
+
+def test_a_bound_without_histories_is_a_wrong_word(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", "--tries", "7"]) == USAGE
+    assert "--linearizability" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("name", "count"), [("linearizability_etcd", 71), ("linearizability_kv", 4)])

@@ -42,7 +42,7 @@ def test_every_history_has_an_order(seats: int) -> None:
 def first_broken() -> int | None:
     """The first seed whose history has no order."""
     for seed in SEEDS:
-        if not all(order.linearizable for order in lived(seed).orders()):
+        if any(order.linearizable is False for order in lived(seed).orders()):
             return seed
     return None
 

@@ -90,6 +90,32 @@ def test_what_is_found_is_an_order_and_what_is_not_names_who_is_stuck() -> None:
     assert set(missed.order) == set(operations)
 
 
+def concurrent_appends(count: int, then: str) -> list[Operation]:
+    """So many appends at once, and then a read: every order of them gives another text."""
+    appends = [
+        operation(number, Call("append", chr(97 + number)), True, number, 100 + number)
+        for number in range(count)
+    ]
+    return [*appends, operation(99, Call("get"), then, 300, 301)]
+
+
+def test_a_search_that_comes_to_its_bound_says_neither_yes_nor_no() -> None:
+    hard = concurrent_appends(12, then="nobody wrote this")
+    given_up = linearize(hard, Text(), tries_max=10_000)
+    assert (given_up.linearizable, given_up.blocked, given_up.tried) == (None, None, 10_000)
+
+
+def test_what_is_found_within_the_bound_is_found() -> None:
+    easy = concurrent_appends(4, then="abcd")
+    found = linearize(easy, Text())
+    assert found.linearizable
+    assert linearize(easy, Text(), tries_max=found.tried) == found
+    assert linearize(easy, Text(), tries_max=found.tried - 1).linearizable is None
+    refuted = linearize(concurrent_appends(4, then="x"), Text())
+    assert refuted.linearizable is False
+    assert linearize(concurrent_appends(4, then="x"), Text(), tries_max=refuted.tried) == refuted
+
+
 def is_order(order: Sequence[Operation], operations: Sequence[Operation], model: Model) -> bool:
     """Whether `order` is one: complete, within everyone's times, and as one copy answers."""
     known = [each for each in operations if each.result is not UNKNOWN]

@@ -7,6 +7,9 @@ is unknown may take effect at any time after its call, or never; one that is kno
 
 Histories of several objects are checked object by object, which is the same (Herlihy and Wing's locality).
 
+The question is NP-complete (P. Gibbons and E. Korach, "Testing shared memories", 1997), so a search has a
+bound, and there says that it does not know.
+
 Sources: J. Wing and C. Gong, "Testing and verifying concurrent objects" (1993); G. Lowe, "Testing for
 linearizability" (2017), for the memo and the linked list.
 """
@@ -19,6 +22,9 @@ from typing import Any, Final, Protocol
 
 UNKNOWN: Final = object()
 """The result of an operation that nobody was told the outcome of."""
+
+TRIES_MAX: Final = 5_000_000
+"""Tries after which a search gives up: some ten seconds, and less than 1 GiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +64,27 @@ class Order:
     """What was found.
 
     Args:
-        linearizable: whether there is an order.
-        order: the operations in it; when there is none, those of the longest beginning of one.
+        linearizable: whether there is an order; None when the search came to its bound first.
+        order: the operations in it; when none was found, those of the longest beginning of one.
         blocked: when there is no order, the operation whose return no beginning got past; else None.
-        tried: how many (set, state) pairs were looked at.
+        tried: how often an operation was tried in a state.
     """
 
-    linearizable: bool
+    linearizable: bool | None
     order: tuple[Operation, ...]
     blocked: Operation | None
     tried: int
 
 
-def linearize(operations: Sequence[Operation], model: Model) -> Order:
+def linearize(operations: Sequence[Operation], model: Model, tries_max: int = TRIES_MAX) -> Order:
     """Look for an order of the operations of one object.
 
     Args:
         operations: in any order.
         model: the object's.
+        tries_max: how often operations are tried before the search gives up.
     """
-    return _Search(operations, model).run()
+    return _Search(operations, model, tries_max).run()
 
 
 class _Search:
@@ -86,9 +93,11 @@ class _Search:
     Events are numbered by time from 1; `_next` and `_previous` link those that are left, with 0 as the head.
     """
 
-    def __init__(self, operations: Sequence[Operation], model: Model) -> None:
+    def __init__(self, operations: Sequence[Operation], model: Model, tries_max: int) -> None:
         self._operations = operations
         self._model = model
+        self._tries_max = tries_max
+        self._tried = 0
         events = sorted(
             [(each.called_at, 0, number) for number, each in enumerate(operations)]
             + [
@@ -116,6 +125,9 @@ class _Search:
         event = self._next[0]
         while self._returns_left:
             if self._is_call[event]:
+                if self._tried >= self._tries_max:
+                    return self._found(None, longest, -1)
+                self._tried += 1
                 number = self._operation_of[event]
                 operation = self._operations[number]
                 possible, state = self._model.step(self._state, operation.call, operation.result)
@@ -131,9 +143,9 @@ class _Search:
                 longest = [self._operation_of[each] for each, _ in self._path]
                 blocked = self._operation_of[event]
             if not self._path:
-                return self._found(False, longest, blocked, len(seen))
+                return self._found(False, longest, blocked)
             event = self._next[self._unlift()]
-        return self._found(True, [self._operation_of[each] for each, _ in self._path], -1, len(seen))
+        return self._found(True, [self._operation_of[each] for each, _ in self._path], -1)
 
     def _lift(self, event: int, state: Any) -> None:
         """Take an operation's events out of the list: it comes next in the order."""
@@ -169,10 +181,10 @@ class _Search:
         if after >= 0:
             self._previous[after] = event
 
-    def _found(self, linearizable: bool, order: Sequence[int], blocked: int, tried: int) -> Order:
+    def _found(self, linearizable: bool | None, order: Sequence[int], blocked: int) -> Order:
         return Order(
             linearizable,
             tuple(self._operations[number] for number in order),
             None if blocked < 0 else self._operations[blocked],
-            tried,
+            self._tried,
         )
