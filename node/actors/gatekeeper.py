@@ -9,6 +9,7 @@ the old one in force and is reported, in the log and in `status`.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -131,6 +132,28 @@ class Gatekeeper:
             self._rates = rates
             self._quota = Quota(rates)
         self.reload()
+
+    def look_at_batch(
+        self, records: Sequence[Record], account_exempt: bool, address: str, now: float
+    ) -> list[WireError | None]:
+        """Have the address pay for having records verified, before they are.
+
+        Args:
+            records: of one request, read and not verified.
+            account_exempt, address, now: as for `judge_batch`.
+
+        Returns:
+            For each record None, or the `rate_limited` error it is turned away with unseen.
+        """
+        if account_exempt:
+            return [None] * len(records)
+        before: Counter[bytes] = Counter()
+        answers: list[WireError | None] = []
+        for record in records:
+            limited = self._quota.look_at(record.author, address, now, before[record.author])
+            before[record.author] += limited is None
+            answers.append(limited)
+        return answers
 
     def judge_batch(
         self, records: Sequence[Record], account_exempt: bool, address: str, now: float

@@ -3,10 +3,12 @@
 What all clients bring travels together, in passes (see `passes`): one look at all signatures, one commit,
 one message to each peer. Each request is answered by itself, as soon as its own records have their results.
 
-In order: form, time, key, signature, quota, policy. Each record has its own result; one bad record does not
-spoil the others. What the policy holds goes to its `held` cell, what it labels is accompanied by label
-records that this node's service account signs. The result of a put says what became of each record, why,
-and which token lets the client read it back from any node.
+In order: form, time, key, quota, signature, quota, policy. The first look at the quota has the address pay
+for the checking of signatures, whatever comes of it; the second is for the account, which nothing but its own
+signature can charge. Each record has its own result; one bad record does not spoil the others. What the
+policy holds goes to its `held` cell, what it labels is accompanied by label records that this node's service
+account signs. The result of a put says what became of each record, why, and which token lets the client read
+it back from any node.
 
 Anyone may bring anyone's record, again and again. So an account pays for what changed something, which is
 known when the record has been put, and bringing a record again makes the same label again, byte for byte.
@@ -46,6 +48,10 @@ BUSY_RETRY_MS: Final = 100
 
 class Gate(Protocol):
     """Quota and policy."""
+
+    def look_at_batch(
+        self, records: Sequence[Record], account_exempt: bool, address: str, now: float
+    ) -> list[WireError | None]: ...
 
     def judge_batch(
         self, records: Sequence[Record], account_exempt: bool, address: str, now: float
@@ -180,6 +186,8 @@ class Intake:
                     self._end(work, answer)
 
         try:
+            for work in works:
+                self._look_at(work)
             await self._verify([entry for work in works for entry in work.entries])
             for work in works:
                 self._judge(work)
@@ -247,6 +255,15 @@ class Intake:
         if self._accounts.may_write(record.author, record.device):
             return None
         return WireError(REVOKED_KEY, "signer is not a valid key of the author's account")
+
+    def _look_at(self, work: _InWork) -> None:
+        """Turn away what is over the quota before it costs a signature."""
+        origin = work.request.origin
+        readable = [entry for entry in work.entries if entry.error is None]
+        records = [entry.record for entry in readable if entry.record is not None]
+        limited = self._gate.look_at_batch(records, origin.exempt, origin.address, self._now())
+        for entry, error in zip(readable, limited, strict=True):
+            entry.error = error
 
     async def _verify(self, entries: Sequence[_Entry]) -> None:
         records = [entry.record for entry in entries if entry.record is not None and entry.error is None]

@@ -1,10 +1,11 @@
 """Quotas: how many records an account and an address may put, by token buckets.
 
-A bucket holds at most `burst` tokens and gains `rate` a second. An address pays for every record that is
-judged. An account pays for records that changed something, once that is known: its public records are
-anyone's to send again, and must not use up what it may write itself. Until then a token is set aside, within
-what came from the same address, so that neither a batch nor many at once get past an empty bucket. What
-several addresses bring at once may exceed it; the account owes that, and waits the longer.
+A bucket holds at most `burst` tokens and gains `rate` a second. An address pays for every record whose
+signature is checked, and before it is: a forged one is as much work. An account pays for records that changed
+something, once that is known: its public records are anyone's to send again, and must not use up what it may
+write itself. Until then a token is set aside, for what is verified and within what came from the same
+address, so that neither a batch nor many at once get past an empty bucket. What several addresses bring at
+once may exceed it; the account owes that, and waits the longer.
 
 Buckets are kept as the generic cell rate algorithm keeps them, one number each: the instant at which the
 bucket will be full again (ITU-T I.371, annex A). Only so many buckets are remembered; the least recently used
@@ -99,38 +100,53 @@ class Quota:
         self._addresses = TokenBuckets(rates.address, buckets)
         self._set_aside: dict[tuple[bytes, str], int] = {}
 
-    def admit(self, account: bytes, address: str, now: float) -> WireError | None:
-        """Charge the address for one record and set a token of the account aside, or say why that cannot be;
-        a record that is turned away costs nothing. What is admitted must be settled.
+    def look_at(self, account: bytes, address: str, now: float, before: int = 0) -> WireError | None:
+        """Charge the address for having one record verified, or say why it is not worth that.
+
+        Nothing is taken from the account, for anyone may name it; but where its bucket is empty the record
+        would be turned away in the end. One that is turned away costs nothing.
 
         Args:
-            account: its author.
+            account: its author, as it says.
             address: where it came from, without the port.
             now: monotonic seconds, never decreasing from call to call.
+            before: how many records said to be of that account come before it in the same request.
+
+        Returns:
+            None, or the `rate_limited` error to answer with.
+        """
+        set_aside = self._set_aside.get((account, address), 0) + before
+        account_wait_s = self._accounts.wait_s(account, now, set_aside)
+        address_wait_s = self._addresses.wait_s(address, now)
+        if account_wait_s == 0.0 and address_wait_s == 0.0:
+            self._addresses.take(address, now)
+            return None
+        if account_wait_s >= address_wait_s:
+            return _limited("account", account_wait_s)
+        return _limited("address", address_wait_s)
+
+    def admit(self, account: bytes, address: str, now: float) -> WireError | None:
+        """Set a token of the account aside for a record that is proven to be its own, or say why that cannot
+        be: others may have come between. What is admitted must be settled.
+
+        Args:
+            account, address, now: as for `look_at`.
 
         Returns:
             None, or the `rate_limited` error to answer with.
         """
         set_aside = self._set_aside.get((account, address), 0)
-        account_wait_s = self._accounts.wait_s(account, now, set_aside)
-        address_wait_s = self._addresses.wait_s(address, now)
-        if account_wait_s == 0.0 and address_wait_s == 0.0:
-            self._addresses.take(address, now)
-            self._set_aside[account, address] = set_aside + 1
-            return None
-        whose = "account" if account_wait_s >= address_wait_s else "address"
-        wait_ms = ceil(1000 * max(account_wait_s, address_wait_s))
-        return WireError(
-            RATE_LIMITED,
-            f"too many records from this {whose}; send it again in {wait_ms} ms",
-            retry_after_ms=wait_ms,
-        )
+        wait_s = self._accounts.wait_s(account, now, set_aside)
+        if wait_s > 0.0:
+            return _limited("account", wait_s)
+        self._set_aside[account, address] = set_aside + 1
+        return None
 
     def settle(self, account: bytes, address: str, now: float, *, changed: bool) -> None:
         """End what `admit` began, here or in the quota that was in force then: the account pays, or not.
 
         Args:
-            account, address, now: as for `admit`.
+            account, address, now: as for `look_at`.
             changed: whether the record changed something.
         """
         left = self._set_aside.pop((account, address), 0) - 1
@@ -142,6 +158,15 @@ class Quota:
     def statistics(self) -> QuotaStatistics:
         """How many buckets are remembered now."""
         return QuotaStatistics(len(self._accounts), len(self._addresses))
+
+
+def _limited(whose: str, wait_s: float) -> WireError:
+    wait_ms = ceil(1000 * wait_s)
+    return WireError(
+        RATE_LIMITED,
+        f"too many records from this {whose}; send it again in {wait_ms} ms",
+        retry_after_ms=wait_ms,
+    )
 
 
 @dataclass(frozen=True, slots=True)

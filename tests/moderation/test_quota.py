@@ -14,9 +14,14 @@ PLENTY = Rate(1e6, 1_000_000)
 ALICE, BOB = b"a" * 34, b"b" * 34
 
 
+def admit(quota: Quota, account: bytes, address: str, now: float) -> WireError | None:
+    """One record that arrives, and proves to be the account's."""
+    return quota.look_at(account, address, now) or quota.admit(account, address, now)
+
+
 def charge(quota: Quota, account: bytes, address: str, now: float) -> WireError | None:
     """One record that changes something, from its arrival to its end."""
-    error = quota.admit(account, address, now)
+    error = admit(quota, account, address, now)
     if error is None:
         quota.settle(account, address, now, changed=True)
     return error
@@ -67,10 +72,27 @@ def test_what_one_bucket_turns_away_costs_the_other_nothing() -> None:
     assert charge(quota, BOB, "one", 0.0) is None
 
 
+def test_what_is_forged_costs_the_address_alone() -> None:
+    quota = Quota(QuotaRates(Rate(0.001, 2), Rate(0.001, 10)))
+    for _ in range(9):
+        assert quota.look_at(ALICE, "one", 0.0) is None
+    assert [charge(quota, ALICE, "two", 0.0) is None for _ in range(3)] == [True, True, False]
+    assert charge(quota, BOB, "one", 0.0) is None
+    limited = charge(quota, BOB, "one", 0.0)
+    assert limited is not None and "this address" in limited.message
+
+
+def test_what_cannot_be_admitted_is_not_looked_at() -> None:
+    quota = Quota(QuotaRates(Rate(0.001, 3), Rate(0.001, 10)))
+    told = [quota.look_at(ALICE, "one", 0.0, before) for before in range(9)]
+    assert [limited is None for limited in told] == [True] * 3 + [False] * 6
+    assert [charge(quota, bytes((n,)) * 34, "one", 0.0) is None for n in range(8)] == [True] * 7 + [False]
+
+
 def test_what_changes_nothing_costs_the_address_alone() -> None:
     quota = Quota(QuotaRates(Rate(0.001, 2), Rate(0.001, 10)))
     for _ in range(8):
-        assert quota.admit(ALICE, "one", 0.0) is None
+        assert admit(quota, ALICE, "one", 0.0) is None
         quota.settle(ALICE, "one", 0.0, changed=False)
     assert [charge(quota, ALICE, "two", 0.0) is None for _ in range(3)] == [True, True, False]
     assert [charge(quota, BOB, "one", 0.0) is None for _ in range(3)] == [True, True, False]
@@ -79,31 +101,31 @@ def test_what_changes_nothing_costs_the_address_alone() -> None:
 
 def test_what_is_under_way_from_one_address_keeps_to_the_burst() -> None:
     quota = Quota(QuotaRates(Rate(1, 3), PLENTY))
-    assert [quota.admit(ALICE, "one", 0.0) is None for _ in range(5)] == [True, True, True, False, False]
+    assert [admit(quota, ALICE, "one", 0.0) is None for _ in range(5)] == [True, True, True, False, False]
     assert charge(quota, ALICE, "two", 0.0) is None, "what another address has under way is not counted"
     quota.settle(ALICE, "one", 0.0, changed=False)
-    assert quota.admit(ALICE, "one", 0.0) is not None, "three under way or paid for are all there are"
+    assert admit(quota, ALICE, "one", 0.0) is not None, "three under way or paid for are all there are"
     quota.settle(ALICE, "one", 0.0, changed=False)
-    assert quota.admit(ALICE, "one", 0.0) is None
+    assert admit(quota, ALICE, "one", 0.0) is None
 
 
 def test_what_several_addresses_bring_at_once_is_owed() -> None:
     quota = Quota(QuotaRates(Rate(1, 2), PLENTY))
     addresses = ["one", "two", "three"]
     for address in addresses * 2:
-        assert quota.admit(ALICE, address, 0.0) is None
+        assert admit(quota, ALICE, address, 0.0) is None
     for address in addresses * 2:
         quota.settle(ALICE, address, 0.0, changed=True)
-    told = quota.admit(ALICE, "four", 0.0)
+    told = admit(quota, ALICE, "four", 0.0)
     assert told is not None and told.retry_after_ms == 5_000, "six were spent of two, and one is wanted"
-    assert quota.admit(ALICE, "four", 5.0) is None
+    assert admit(quota, ALICE, "four", 5.0) is None
 
 
 def test_a_quota_settles_what_another_admitted() -> None:
     quota = Quota(QuotaRates(Rate(1, 2), PLENTY))
     quota.settle(ALICE, "one", 0.0, changed=True)
     quota.settle(ALICE, "one", 0.0, changed=False)
-    assert [quota.admit(ALICE, "one", 0.0) is None for _ in range(2)] == [True, False]
+    assert [admit(quota, ALICE, "one", 0.0) is None for _ in range(2)] == [True, False]
 
 
 def test_only_so_many_buckets_are_remembered_and_the_busy_ones_stay() -> None:

@@ -13,7 +13,9 @@ from folkmoot.node.accounts import AccountKeys
 from folkmoot.node.actors.gatekeeper import Gatekeeper
 from folkmoot.node.actors.intake import Intake
 from folkmoot.node.contracts import Coverage, Origin, Put, PutRequest, PutResult, Settle
+from folkmoot.node.environment import Executor
 from folkmoot.node.moderation.quota import QuotaRates, Rate
+from folkmoot.node.signatures import check_signatures
 from folkmoot.node.system import SystemWallClock
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BUSY, WireError
@@ -59,11 +61,11 @@ async def stores(puts: Sequence[Put], level: Level, settle: Settle) -> None:
 class Desk:
     """An intake at work, and what its clients were told."""
 
-    def __init__(self) -> None:
+    def __init__(self, address_burst: int) -> None:
         self.coordination = Coordination()
         self.told: dict[str, dict[str, Any] | WireError] = {}
         wall, executor = SystemWallClock(), InlineExecutor()
-        rates = QuotaRates(Rate(0.001, BURST), Rate(1e6, 1_000_000))
+        rates = QuotaRates(Rate(0.001, BURST), Rate(0.001, address_burst))
         gate = Gatekeeper(None, rates, wall=wall, executor=executor)
         self.intake = Intake(
             wall, executor, gate, self.coordination, AccountKeys(), SERVICE, trio.current_time
@@ -95,10 +97,15 @@ class Desk:
         assert isinstance(answer, dict), answer
         return [result["status"] for result in answer["results"]]
 
+    def refusals(self, name: str) -> list[str]:
+        answer = self.told[name]
+        assert isinstance(answer, dict), answer
+        return [result["error"]["name"] for result in answer["results"]]
+
 
 @asynccontextmanager
-async def opened() -> AsyncIterator[Desk]:
-    desk = Desk()
+async def opened(address_burst: int = 1_000_000) -> AsyncIterator[Desk]:
+    desk = Desk(address_burst)
     async with trio.open_nursery() as nursery:
         await nursery.start(desk.intake.run)
         yield desk
@@ -169,6 +176,47 @@ async def test_one_bad_record_spoils_nobody_elses() -> None:
         assert desk.statuses("worse") == ["refused"]
         [(_, puts)] = desk.coordination.passes
         assert len(puts) == 2
+
+
+@pytest.fixture
+def verified(monkeypatch: pytest.MonkeyPatch) -> list[Record]:
+    """The records whose signatures were looked at."""
+    looked_at: list[Record] = []
+
+    async def counting(records: Sequence[Record], executor: Executor) -> list[bool]:
+        looked_at.extend(records)
+        return await check_signatures(records, executor)
+
+    monkeypatch.setattr("folkmoot.node.actors.intake.check_signatures", counting)
+    return looked_at
+
+
+async def test_a_flood_of_forgeries_is_verified_up_to_its_addresss_quota(verified: list[Record]) -> None:
+    """And costs the account it names nothing, wherever that writes from."""
+    author = Author(1)
+    async with opened(address_burst=3 * BURST) as desk:
+        for number in range(9):
+            forged = [[author.post().payload, bytes(64)] for _ in range(BURST)]
+            desk.submit(str(number), *forged)
+            await desk.rest()
+        assert len(verified) == 3 * BURST
+        refusals = [name for number in range(9) for name in desk.refusals(str(number))]
+        assert refusals == ["bad_signature"] * (3 * BURST) + ["rate_limited"] * (6 * BURST)
+        desk.submit("their own", *(author.post() for _ in range(BURST)), address="192.0.2.2")
+        await desk.rest()
+        assert desk.statuses("their own") == ["stored"] * BURST
+
+
+async def test_what_is_over_an_accounts_quota_is_not_verified(verified: list[Record]) -> None:
+    author = Author(1)
+    async with opened() as desk:
+        desk.submit("one too many", *(author.post() for _ in range(BURST + 1)))
+        await desk.rest()
+        desk.submit("and more", *(author.post() for _ in range(BURST)))
+        await desk.rest()
+        assert desk.statuses("one too many") == ["stored"] * BURST + ["refused"]
+        assert desk.statuses("and more") == ["refused"] * BURST
+        assert len(verified) == BURST
 
 
 async def test_tokens_name_only_what_their_own_client_wrote() -> None:
