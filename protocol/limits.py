@@ -29,6 +29,8 @@ HELLO_TIMEOUT_S: Final = 10.0
 IDLE_TIMEOUT_S: Final = 300.0
 IDLE_STEP_S: Final = 0.5  # silence is noticed up to so much later, since deadlines are moved no oftener
 REQUEST_TIMEOUT_S: Final = 10.0
+PUT_HEDGE_S: Final = 1.0  # of silence, after which a put turns to another replica as well
+PUT_HEDGES_UNDER_WAY: Final = 64  # messages; more of them wait, so that slowness does not double the load
 REPLICA_READ_TIMEOUT_S: Final = 3.0  # then a read turns to another replica, well within its own deadline
 MESSAGE_TIMEOUT_S: Final = 30.0  # from a message's first bytes to its last
 SEND_TIMEOUT_S: Final = 10.0  # for one flush; a reader slower than this is cut off
@@ -224,6 +226,7 @@ assert OUTPUT_BYTES <= OUTPUT_CLIENTS_BYTES // 8, "a client that is alone may pi
 assert KEYS_PER_GET <= MESSAGE_COLLECTION_ITEMS and RECORDS_PER_PUT <= MESSAGE_COLLECTION_ITEMS
 assert PAGE_ITEMS * 4 <= MESSAGE_COLLECTION_ITEMS
 assert 3 * REPLICA_READ_TIMEOUT_S < REQUEST_TIMEOUT_S
+assert 3 * PUT_HEDGE_S < REQUEST_TIMEOUT_S / 2, "the third replica has time to reach the level, too"
 assert DISK_WARN < DISK_FULL_CLIENT_PUT < DISK_FULL_PEER_JOIN < DISK_FULL_DELETE < 1.0
 assert ROSTER_NODES + GOSSIP_STRANGERS < GOSSIP_MEMBERS, "nobody can take a roster member's place"
 assert INCARNATION_STEP < INCARNATION_CLIMB < INCARNATION_MAX // 2**32, "nobody is driven to the last one"

@@ -2,13 +2,18 @@
 
 Any node coordinates. For each record it finds the range's owners, prefers itself, then the nearest reachable
 replica, and asks that one to `put` (see `replica`). A replica that cannot be reached is passed over for the
-next: what it may have done is harmless, since joining a record twice is joining it once. A range that no
-replica can take answers `uncertain` with what is missing, never an error that leaves the client guessing.
+next: what it may have done is harmless, since joining a record twice is joining it once. For the same reason
+one that is merely silent is not waited out: after a moment the next is asked as well, and the first answer is
+the result. A range that no replica can take answers `uncertain` with what is missing, never an error that
+leaves the client guessing.
+
+Source: J. Dean and L. Barroso, "The tail at scale" (2013), for the hedged request.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import trio
 from folkmoot.node.contracts import (
@@ -48,13 +53,14 @@ _MAY_HAVE_KEPT = frozenset({TIMEOUT, INTERNAL})
 class _Attempt:
     """One record on its way to a replica that takes it."""
 
-    __slots__ = ("changed", "error", "number", "owner", "put", "settled", "tried", "unsure")
+    __slots__ = ("asked", "changed", "error", "number", "owner", "put", "settled", "tried", "unsure")
 
     def __init__(self, number: int, put: Put, owner: RangeDescriptor) -> None:
         self.number = number
         self.put = put
         self.owner = owner
         self.tried: set[bytes] = set()
+        self.asked = 0  # replicas that have not answered yet
         self.error: WireError | None = None
         self.unsure = False
         self.settled = False
@@ -65,6 +71,34 @@ class _Attempt:
         if result.status == "duplicate" and self.changed:
             return PutResult("stored", result.coverage, changed=True)
         return result
+
+
+class _Goal(NamedTuple):
+    """What a put is to come to.
+
+    Args:
+        level: see the contract.
+        ends: on trio's clock, when no replica is waited for any more.
+        settle: is told results.
+    """
+
+    level: Level
+    ends: float
+    settle: Settle
+
+
+class _Hedge:
+    """Asking the next replicas while one is silent.
+
+    Args:
+        scope: of both, to be cancelled when there is nothing left to ask for.
+    """
+
+    __slots__ = ("begun", "scope")
+
+    def __init__(self, scope: trio.CancelScope) -> None:
+        self.scope = scope
+        self.begun = False
 
 
 class Coordinator:
@@ -82,6 +116,7 @@ class Coordinator:
         self._topology = topology
         self._peers = peers
         self._local = local
+        self._hedges = trio.CapacityLimiter(limits.PUT_HEDGES_UNDER_WAY)
 
     async def put(self, puts: Sequence[Put], level: Level, settle: Settle) -> None:
         """Bring each record to `level`; never raises for what the cluster's state causes.
@@ -93,32 +128,56 @@ class Coordinator:
         """
         await self._bring(
             [_Attempt(number, put, self._topology.where(put.key)) for number, put in enumerate(puts)],
-            level,
-            settle,
+            _Goal(level, trio.current_time() + limits.REQUEST_TIMEOUT_S, settle),
         )
 
-    async def _bring(self, attempts: Sequence[_Attempt], level: Level, settle: Settle) -> None:
-        """Ask one replica after another until every attempt is settled.
+    async def _bring(self, attempts: Sequence[_Attempt], goal: _Goal) -> None:
+        """Ask one replica after another until every attempt is settled, or is another task's to settle.
 
         Those that went to different replicas do not wait for each other.
         """
         while attempts:
-            parts = self._parts(attempts, settle)
+            parts = self._parts(attempts, goal.settle)
             if len(parts) == 1:
-                attempts = await self._ask(*parts[0], level, settle)
+                attempts = await self._ask_patiently(*parts[0], goal)
                 continue
             async with trio.open_nursery() as nursery:
                 for node_id, part in parts:
-                    nursery.start_soon(self._bring_part, node_id, part, level, settle)
+                    nursery.start_soon(self._bring_part, node_id, part, goal)
             return
 
-    async def _bring_part(
-        self, node_id: bytes, attempts: Sequence[_Attempt], level: Level, settle: Settle
-    ) -> None:
-        await self._bring(await self._ask(node_id, attempts, level, settle), level, settle)
+    async def _bring_part(self, node_id: bytes, attempts: Sequence[_Attempt], goal: _Goal) -> None:
+        await self._bring(await self._ask_patiently(node_id, attempts, goal), goal)
+
+    async def _ask_patiently(
+        self, node_id: bytes, attempts: Sequence[_Attempt], goal: _Goal
+    ) -> list[_Attempt]:
+        """Ask one replica, and after a moment's silence the next ones too; those that are still to be taken.
+
+        This node itself is always waited for: what holds up its disk, another would not know of.
+        """
+        if node_id == self._router.node_id:
+            return await self._ask(node_id, attempts, goal)
+        left: list[_Attempt] = []
+        async with trio.open_nursery() as nursery:
+            hedge = _Hedge(nursery.cancel_scope)
+            nursery.start_soon(self._hedge, attempts, goal, hedge)
+            left = await self._ask(node_id, attempts, goal)
+            if not left or not hedge.begun:
+                hedge.scope.cancel()
+        return _unsettled(left)
+
+    async def _hedge(self, attempts: Sequence[_Attempt], goal: _Goal, hedge: _Hedge) -> None:
+        await trio.sleep(limits.PUT_HEDGE_S)
+        async with self._hedges:
+            hedge.begun = True
+            await self._bring(_unsettled(attempts), goal)
+        if not _unsettled(attempts):
+            hedge.scope.cancel()
 
     def _parts(self, attempts: Sequence[_Attempt], settle: Settle) -> list[tuple[bytes, Sequence[_Attempt]]]:
-        """The next replica of each attempt, with what it is asked at once; what has none left is settled.
+        """The next replica of each attempt, with what it is asked at once; what has none left is settled,
+        unless one is still asked.
 
         What needs somebody who may not answer is asked for by itself: results come back together.
         """
@@ -131,7 +190,9 @@ class Coordinator:
                 nearest = ranked[slots] = self._router.candidates(slots)
             chosen = next((node for node in nearest if node not in attempt.tried), None)
             if chosen is None:
-                settle({attempt.number: _nobody(attempt)})
+                if not attempt.asked:
+                    attempt.settled = True
+                    settle({attempt.number: _nobody(attempt)})
                 continue
             attempt.tried.add(chosen)
             apart = chosen != self._router.node_id and not self._router.all_alive(slots)
@@ -142,29 +203,39 @@ class Coordinator:
             for part in in_messages(group, lambda attempt: len(attempt.put.record.payload))
         ]
 
-    async def _ask(
-        self, node_id: bytes, attempts: Sequence[_Attempt], level: Level, settle: Settle
-    ) -> list[_Attempt]:
+    async def _ask(self, node_id: bytes, attempts: Sequence[_Attempt], goal: _Goal) -> list[_Attempt]:
         """Ask one replica; those it could not take, for another to take."""
+        for attempt in attempts:
+            attempt.asked += 1
+        try:
+            await self._ask_once(node_id, attempts, goal)
+        finally:
+            for attempt in attempts:
+                attempt.asked -= 1
+        return _unsettled(attempts)
+
+    async def _ask_once(self, node_id: bytes, attempts: Sequence[_Attempt], goal: _Goal) -> None:
 
         def hear(results: Mapping[int, PutResult]) -> None:
             final: dict[int, PutResult] = {}
             for number, result in results.items():
                 attempt = attempts[number]
                 attempt.changed |= result.changed
+                if attempt.settled:
+                    continue  # another answered first
                 if result.status == "refused" and (refusal := _of_this_replica(result)) is not None:
                     attempt.error = refusal  # of this record alone nothing was kept
                 else:
                     attempt.settled = True
                     final[attempt.number] = attempt.told(result)
-            settle(final)
+            goal.settle(final)
 
         try:
             if node_id == self._router.node_id:
                 puts = [attempt.put for attempt in attempts]
-                await self._local.put(puts, level, self._router.region, hear)
+                await self._local.put(puts, goal.level, self._router.region, hear)
             else:
-                hear(dict(enumerate(await self._call(node_id, attempts, level))))
+                hear(dict(enumerate(await self._call(node_id, attempts, goal))))
         except PeerUnreachable:
             for attempt in attempts:
                 attempt.unsure = True
@@ -174,11 +245,10 @@ class Coordinator:
                 attempt.unsure |= error.kind in _MAY_HAVE_KEPT
                 if error.kind not in _TRY_ANOTHER:
                     attempt.settled = True
-                    settle({attempt.number: PutResult("refused", error=error.to_wire())})
+                    goal.settle({attempt.number: PutResult("refused", error=error.to_wire())})
         unsettled = _unsettled(attempts)
         if any(each.error is not None and each.error.kind is STALE_TOPOLOGY for each in unsettled):
             await self._catch_up(node_id, unsettled)
-        return unsettled
 
     async def _catch_up(self, node_id: bytes, attempts: Sequence[_Attempt]) -> None:
         """Learn the newer topology; whoever is the range's replica now may be asked, again if need be."""
@@ -190,18 +260,20 @@ class Coordinator:
                 attempt.owner = owner
                 attempt.tried.clear()
 
-    async def _call(self, node_id: bytes, attempts: Sequence[_Attempt], level: Level) -> list[PutResult]:
+    async def _call(self, node_id: bytes, attempts: Sequence[_Attempt], goal: _Goal) -> list[PutResult]:
+        owners = [attempt.owner for attempt in attempts]  # a hedge may learn of newer ones meanwhile
         params = {
-            "ranges": sorted({attempt.owner.id: attempt.owner.epoch for attempt in attempts}.items()),
+            "ranges": sorted({owner.id: owner.epoch for owner in owners}.items()),
             "puts": [
                 [attempt.put.held, attempt.put.record.payload, attempt.put.record.signature]
                 for attempt in attempts
             ],
-            "level": level,
+            "level": goal.level,
             "region": self._router.region,
         }
-        answer = await self._peers.call(node_id, "replica.put", params, limits.REQUEST_TIMEOUT_S)
-        return unpack_results(answer, [attempt.owner for attempt in attempts], self._router.region)
+        timeout_s = max(0.0, goal.ends - trio.current_time())
+        answer = await self._peers.call(node_id, "replica.put", params, timeout_s)
+        return unpack_results(answer, owners, self._router.region)
 
 
 def _unsettled(attempts: Sequence[_Attempt]) -> list[_Attempt]:

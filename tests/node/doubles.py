@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import trio
-from folkmoot.node.contracts import CellBatch, Joined, Profile, Put, Settle, Tally
+from folkmoot.node.contracts import CellBatch, Joined, PeerUnreachable, Profile, Put, Settle, Tally
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.feed.pages import PackedPage
 from folkmoot.protocol.key import lane_of
@@ -92,7 +92,9 @@ class ScriptedPeers:
 
     async def call(self, node_id: bytes, method: str, params: Mapping[str, Any], timeout_s: float) -> Any:
         self.calls.append((node_id, method))
-        return await self._answers[node_id](method, params)
+        with trio.move_on_after(timeout_s):
+            return await self._answers[node_id](method, params)
+        raise PeerUnreachable(f"no answer within {timeout_s} s")
 
 
 class NoReplication:

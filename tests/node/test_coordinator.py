@@ -17,7 +17,7 @@ from folkmoot.node.contracts import (
     Settle,
 )
 from folkmoot.node.routing import Router
-from folkmoot.protocol import errors
+from folkmoot.protocol import errors, limits
 from folkmoot.protocol.errors import ErrorKind, WireError
 from folkmoot.protocol.key import lane_of
 from folkmoot.protocol.ring.levels import Level
@@ -25,7 +25,7 @@ from folkmoot.protocol.ring.levels import Level
 from tests.node.doubles import Answer, Everybody, Lanes, ScriptedPeers, Unasked
 from tests.node.people import Author
 
-HERE, FIRST, SECOND = (bytes((number,)) * 16 for number in (1, 2, 3))
+HERE, FIRST, SECOND, THIRD = (bytes((number,)) * 16 for number in (1, 2, 3, 4))
 
 
 class OwnReplica(Unasked):
@@ -212,3 +212,108 @@ async def test_what_needs_a_suspect_is_asked_for_apart(suspected: bool) -> None:
     await asked.put([Put(one.post()), Put(other.post())], "one", results.update)
     assert {result.status for result in results.values()} == {"stored"}
     assert len(peers.calls) == (2 if suspected else 1)
+
+
+async def stalled(method: str, params: Mapping[str, Any]) -> Any:
+    await trio.sleep_forever()
+
+
+def never_twice(results: dict[int, PutResult]) -> Settle:
+    def settle(told: Mapping[int, PutResult]) -> None:
+        assert results.keys().isdisjoint(told), "a put is settled once"
+        results.update(told)
+
+    return settle
+
+
+async def timed(
+    answers: Mapping[bytes, Answer], count: int = 1
+) -> tuple[list[str], float, list[dict[str, Any]]]:
+    """What becomes of posts in one lane, after how many seconds, and the puts that replicas were given."""
+    given: list[dict[str, Any]] = []
+
+    def noting(answer: Answer) -> Answer:
+        async def noted(method: str, params: Mapping[str, Any]) -> Any:
+            given.append(dict(params))
+            return await answer(method, params)
+
+        return noted
+
+    asked, _ = coordinator(
+        {node: noting(answer) for node, answer in answers.items()}, Lanes(lambda lane: tuple(answers))
+    )
+    results: dict[int, PutResult] = {}
+    author, began = Author(1), trio.current_time()
+    puts = [Put(author.post()) for _ in range(count)]
+    await asked.put(puts, "one", never_twice(results))
+    statuses = [result.status for _, result in sorted(results.items())]
+    return statuses, trio.current_time() - began, given
+
+
+async def test_a_stalled_replica_is_not_waited_out(autojump_clock: trio.testing.MockClock) -> None:
+    """The next is given the very same bytes, so that whatever the first still does is the same."""
+    statuses, seconds, given = await timed({FIRST: stalled, SECOND: kept_by(SECOND)}, count=3)
+    assert statuses == ["stored"] * 3
+    assert seconds == pytest.approx(limits.PUT_HEDGE_S)
+    first, second = (params["puts"] for params in given)
+    assert first == second
+
+
+async def test_who_was_slow_and_answers_first_after_all_is_believed(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async def slow(method: str, params: Mapping[str, Any]) -> Any:
+        await trio.sleep(2 * limits.PUT_HEDGE_S)
+        return await kept_by(FIRST)(method, params)
+
+    statuses, seconds, given = await timed({FIRST: slow, SECOND: stalled})
+    assert (statuses, len(given)) == (["stored"], 2)
+    assert seconds == pytest.approx(2 * limits.PUT_HEDGE_S)
+
+
+async def test_a_hedge_that_finds_nobody_leaves_the_answer_to_who_is_still_asked(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async def slow(method: str, params: Mapping[str, Any]) -> Any:
+        await trio.sleep(3 * limits.PUT_HEDGE_S)
+        return await kept_by(FIRST)(method, params)
+
+    answers = {FIRST: slow, SECOND: fails(WireError(errors.BUSY, "no"))}
+    statuses, seconds, _ = await timed(answers)
+    assert statuses == ["stored"]
+    assert seconds == pytest.approx(3 * limits.PUT_HEDGE_S)
+
+
+async def test_all_who_are_stalled_share_the_time_of_one_request(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    statuses, seconds, given = await timed({FIRST: stalled, SECOND: stalled, THIRD: stalled})
+    assert (statuses, len(given)) == (["uncertain"], 3)
+    assert seconds == pytest.approx(limits.REQUEST_TIMEOUT_S)
+
+
+async def test_only_so_many_messages_are_doubled_at_once(autojump_clock: trio.testing.MockClock) -> None:
+    """All wait for one stalled replica; the other, which is slow as well, is not asked everything at once."""
+    under_way = most = 0
+
+    async def slow(method: str, params: Mapping[str, Any]) -> Any:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await trio.sleep(0.5)
+        under_way -= 1
+        return await kept_by(SECOND)(method, params)
+
+    asked, _ = coordinator({FIRST: stalled, SECOND: slow}, Lanes(everywhere))
+    results: dict[int, PutResult] = {}
+    settle = never_twice(results)
+    count = 2 * limits.PUT_HEDGES_UNDER_WAY
+
+    async def put(number: int) -> None:
+        await asked.put([Put(Author(number + 1).post())], "one", lambda told: settle({number: told[0]}))
+
+    async with trio.open_nursery() as nursery:
+        for number in range(count):
+            nursery.start_soon(put, number)
+    assert [result.status for result in results.values()] == ["stored"] * count
+    assert most == limits.PUT_HEDGES_UNDER_WAY
