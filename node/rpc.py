@@ -84,15 +84,21 @@ class TaskServer:
 
 
 def wire_error(error: Exception, method: str) -> WireError:
-    """What to answer when serving `method` raised `error`; a bug of ours is logged with its traceback."""
+    """What to answer when serving `method` raised `error`.
+
+    It goes to clients, so it says nothing of this machine or of others; the log does, and has a bug of ours
+    with its traceback.
+    """
     if isinstance(error, WireError):
         return error
     if isinstance(error, StorageError):
+        logger.warning("%s failed: %s", method, error)
         return error.to_wire_error()
     if isinstance(error, LinkBroken | PeerUnreachable):
-        return WireError(LEVEL_UNREACHABLE, f"a peer needed for {method} went away: {error}")
+        logger.debug("%s failed: %s", method, error)
+        return WireError(LEVEL_UNREACHABLE, f"a node that {method} needs went away before it answered")
     logger.error("%s failed", method, exc_info=error)
-    return WireError(INTERNAL, f"{method} failed inside this node; its log says why")
+    return WireError(INTERNAL, f"{method} failed inside this node; its operator finds the reason in its log")
 
 
 async def run_link(

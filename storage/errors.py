@@ -1,7 +1,7 @@
 """What can go wrong with a store, as types; each sentence names what, where, and what to run.
 
-`StorageError` is operator-facing; the few that a client can cause or wait out (a full disk, a busy writer, a
-closed store) have a row in the wire contract, given by `to_wire_error`.
+These sentences are for operators. What travels to whoever asked, a client or another node, is
+`to_wire_error`: a row of the wire contract, and a plain sentence that tells nothing of this machine.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ class StorageError(FolkmootError):
     """Base of what this package raises. Not raised itself."""
 
     kind: ErrorKind = INTERNAL
+    plainly: str = "this node cannot use its own store just now; another node may answer"
 
     def to_wire_error(self) -> WireError:
-        """The same, as an error that may travel to a client."""
-        return WireError(self.kind, str(self))
+        """What may be told to whoever asked."""
+        return WireError(self.kind, self.plainly)
 
 
 class StoreLocked(StorageError):
@@ -61,6 +62,8 @@ class StoreCorrupt(StorageError):
         cell_key: of the cell that is damaged; None when it is something else.
     """
 
+    plainly = "this node's own copy is damaged; other nodes may have it whole"
+
     def __init__(self, where: str, reason: str, *, cell_key: bytes | None = None) -> None:
         super().__init__(
             f"{where} is damaged: {reason}; stop the daemon and run `folkmoot store verify --data DIR` "
@@ -97,6 +100,7 @@ class DiskFull(StorageError):
     have room."""
 
     kind = DISK_FULL
+    plainly = "this node has no room for more; deletions may still have, and so may other nodes"
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"no room: {reason}; free the disk or raise the disk cap, add nodes, or delete")
@@ -106,6 +110,7 @@ class StoreClosed(StorageError):
     """The store was closed, by a shutdown or after a failed commit."""
 
     kind = SHUTTING_DOWN
+    plainly = "this node is shutting down; ask another node, or again when this one is back"
 
     def __init__(self) -> None:
         super().__init__("the store is closed; ask another node, or again when this one is back")

@@ -11,6 +11,7 @@ from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
 from folkmoot.cli.output import Output, json_option, table
 from folkmoot.cli.seats import seats_line, seats_reasons
+from folkmoot.protocol.limits import DISK_FULL_CLIENT_PUT
 
 COLUMNS = ("name", "region", "state", "ranges", "address", "id")
 
@@ -34,8 +35,9 @@ def command(operator: Path | None, target: Target, output: Output) -> int:
     """Show how a cluster is.
 
     Exit code 3 says that it is degraded: a member of the cluster is not alive, a range has fewer copies than
-    it should, so many seats are silent that registers cannot be changed, or cells are damaged on the node
-    that was asked. Nodes that are not members hold no data; they are listed and not counted.
+    it should, so many seats are silent that registers cannot be changed, or the node that was asked has damaged
+    cells, no room left, or a clock that strays. Nodes that are not members hold no data; they are listed and
+    not counted.
     """
     # Imported here so that a command's help need not wait for the client.
     from folkmoot.cli.clients import operator_of
@@ -61,7 +63,16 @@ def _reasons(status: dict[str, Any]) -> list[str]:
     damaged = status["node"]["store"]["damaged"]
     if damaged:
         more = ", and more than it can remember" if status["node"]["store"].get("damaged_more") else ""
-        reasons.append(f"{damaged} cells are damaged on the node that answers{more}")
+        reasons.append(
+            f"{damaged} cells are damaged on the node that answers{more}: they are mended from other replicas;"
+            " where they stay so, stop it and run `folkmoot store verify`"
+        )
+    store = status["node"]["store"]
+    if store["live_bytes"] >= DISK_FULL_CLIENT_PUT * store["room_bytes"]:
+        reasons.append(
+            "the node that answers has no room for clients' writes: free its disk, raise store.disk_cap, or"
+            " add nodes"
+        )
     return reasons
 
 

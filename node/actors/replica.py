@@ -32,9 +32,10 @@ from folkmoot.node.contracts import (
 from folkmoot.node.environment import Executor, WallClock
 from folkmoot.node.signatures import check_signatures
 from folkmoot.node.spread import Spread
+from folkmoot.node.store_errors import StoreErrors
 from folkmoot.protocol import limits
 from folkmoot.protocol.crdt.cell import Cell, winner_frame
-from folkmoot.protocol.errors import BAD_REQUEST, BUSY, INTERNAL, STALE_TOPOLOGY, WireError
+from folkmoot.protocol.errors import BAD_REQUEST, BUSY, STALE_TOPOLOGY, WireError
 from folkmoot.protocol.feed.pages import PackedPage, pack_item, pack_page, pack_plain_page
 from folkmoot.protocol.key import kind_prefix, prefix_end
 from folkmoot.protocol.ring.levels import Level
@@ -109,6 +110,7 @@ class Replica:
         self._replication = replication
         self._executor = executor
         self._wall = wall
+        self._store_errors = StoreErrors(commits.store.damage, wall)
         self._trusted_labellers = trusted_labellers
         self._puts = 0
         self._joins = 0
@@ -156,14 +158,8 @@ class Replica:
             raise self.in_the_contract(error) from error
 
     def in_the_contract(self, error: StorageError) -> WireError:
-        """What the store could not do, in the words of the contract; damage is noted.
-
-        Another replica will answer in our place, and nobody but the log would say what is damaged.
-        """
-        if error.kind is INTERNAL:
-            log.error("%s", error)
-            self._commits.store.damage.note(error)
-        return error.to_wire_error()
+        """See `StoreErrors`."""
+        return self._store_errors.in_the_contract(error)
 
     def _put_job(
         self, puts: Sequence[Put], owners: Sequence[RangeDescriptor], absent: set[bytes]

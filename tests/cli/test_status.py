@@ -27,7 +27,7 @@ def status(*nodes: dict[str, Any], under: int = 0) -> dict[str, Any]:
         "nodes": list(nodes),
         "ranges": {"count": 64, "under_replicated": under},
         "seats": seats("a"),
-        "node": {"store": {"damaged": 0}},
+        "node": {"store": {"damaged": 0, "live_bytes": 89, "room_bytes": 100}},
     }
 
 
@@ -67,6 +67,14 @@ def test_seats_are_told_and_missed_once_too_many_are_silent() -> None:
 
 def test_a_range_that_lacks_a_copy_is_a_reason() -> None:
     assert _reasons(status(node("a"), under=2)) == ["2 of 64 ranges lack a copy"]
+
+
+def test_what_is_wrong_with_the_disk_comes_with_what_to_do() -> None:
+    told = status(node("a"))
+    told["node"]["store"] |= {"damaged": 3, "live_bytes": 90}
+    damaged, full = _reasons(told)
+    assert damaged.startswith("3 cells are damaged") and "folkmoot store verify" in damaged
+    assert "no room for clients' writes" in full and "store.disk_cap" in full
 
 
 def test_who_is_no_member_is_listed_as_such() -> None:
