@@ -167,7 +167,8 @@ class _Parts:
         config, environment = self.config, self.environment
         self.links = PeerLinks(environment.network)
         self.joining = Joining(config.cluster.seeds)
-        self.push_pulls = PushPulls(self.links, self.joining)
+        self.clocks = PeerClocks(environment.wall)
+        self.push_pulls = PushPulls(self.links, self.joining, self.clocks)
         kept = None if config.cluster.refound else self.remembered.topology()
         founded = found(config, self.service.account)
         self.registers = RegisterParts(
@@ -391,5 +392,6 @@ class _Parts:
             self.scrubber,
             self.membership,
             self.gatekeeper,
+            self.clocks,
             for_operator=for_operator,
         )

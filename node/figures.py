@@ -13,6 +13,7 @@ from folkmoot.node.actors.replica import Replica
 from folkmoot.node.actors.replicator import Replicator
 from folkmoot.node.actors.scrubber import Scrubber
 from folkmoot.node.actors.session import Sessions
+from folkmoot.node.peer_clocks import PeerClocks
 from folkmoot.storage.store import Store
 
 
@@ -27,6 +28,7 @@ def figures(
     scrubber: Scrubber,
     membership: MembershipActor,
     gatekeeper: Gatekeeper,
+    clocks: PeerClocks,
     *,
     for_operator: bool,
 ) -> dict[str, Any]:
@@ -54,6 +56,7 @@ def figures(
             "lag_ms": round(gossip.lag_s * 1000, 1),
             "sent_bytes": traffic.sent_bytes,
         },
+        "clock": clocks.status(),
         "gate": gatekeeper.status().to_wire(for_operator=for_operator),
     }
 

@@ -3,20 +3,25 @@
 The link proves who is at its other end, and what is carried says who speaks; where the two differ, or where
 an answer is none, the comparison has failed. So the membership may take what arrives here as the word of the
 node that is named in it, which no datagram can be taken for.
+
+An answer also tells the time of who gives it, beside what it carries: by that nodes notice that their own
+clock strays (see `gossip.clocks`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Annotated, Any, Final, Protocol
 
+import trio
 from folkmoot.node.joining import Joining
+from folkmoot.node.peer_clocks import PeerClocks
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
 from folkmoot.protocol.gossip import push_pull
 from folkmoot.protocol.gossip.push_pull import Answer, Request
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 PUSH_PULL: Final = "gossip.push_pull"
 
@@ -39,10 +44,17 @@ class Membership(Protocol):
     async def handle_push_pull(self, request: Request) -> bytes: ...
 
 
-class _Carried(Struct):
-    """Params and result alike: the encoded message."""
+class _Asked(Struct):
+    """The params: the encoded request."""
 
     payload: bytes
+
+
+class _Answered(Struct):
+    """The result: the encoded answer, and the wall clock of who answers, in microseconds since 1970."""
+
+    payload: bytes
+    time_us: Annotated[int, Meta(ge=0, le=limits.STAMP_MAX)] | None = None
 
 
 class PushPulls:
@@ -51,13 +63,15 @@ class PushPulls:
     Args:
         links: how other nodes are asked.
         joining: hears how asking a seed fails.
+        clocks: compares this node's clock with what answers tell.
     """
 
     _membership: Membership
 
-    def __init__(self, links: Links, joining: Joining) -> None:
+    def __init__(self, links: Links, joining: Joining, clocks: PeerClocks) -> None:
         self._links = links
         self._joining = joining
+        self._clocks = clocks
 
     def follow(self, membership: Membership) -> None:
         """Say, before any is carried, who compares."""
@@ -70,13 +84,17 @@ class PushPulls:
             FolkmootError: there is none, or it is malformed, or it is in another node's name.
         """
         params, timeout_s = {"payload": payload}, limits.REQUEST_TIMEOUT_S
+        asked_s = trio.current_time()
         if node_id is None or self._membership.address_of(node_id) != address:
             with self._joining.asking(address):
                 there, result = await self._links.call_address(address, PUSH_PULL, params, timeout_s)
         else:
             there, result = node_id, await self._links.call(node_id, PUSH_PULL, params, timeout_s)
-        answer = push_pull.decode_answer(codec.shaped(result, _Carried, f"the answer to {PUSH_PULL}").payload)
+        told = codec.shaped(result, _Answered, f"the answer to {PUSH_PULL}")
+        answer = push_pull.decode_answer(told.payload)
         _check_speaker(answer.node_id, there)
+        if told.time_us is not None:
+            self._clocks.heard(there, told.time_us, asked_s)
         return answer
 
     async def answer(self, node_id: bytes, params: Any) -> dict[str, Any]:
@@ -85,9 +103,10 @@ class PushPulls:
         Raises:
             WireError: `bad_request` and its kin for what is not a request of that node; `busy`.
         """
-        request = push_pull.decode_request(codec.shaped(params, _Carried, PUSH_PULL).payload)
+        request = push_pull.decode_request(codec.shaped(params, _Asked, PUSH_PULL).payload)
         _check_speaker(request.node_id, node_id)
-        return {"payload": await self._membership.handle_push_pull(request)}
+        answer = await self._membership.handle_push_pull(request)
+        return {"payload": answer, "time_us": self._clocks.now_us()}
 
 
 def _check_speaker(named: bytes, proven: bytes) -> None:

@@ -1,8 +1,8 @@
 """What the store could not do, said twice: in plain words to who asked, and in full to the operator.
 
 A store's errors name files and say what to run, which is nobody's business but the operator's; those who
-asked learn what it means for them. Damage is noted, because another replica will answer in this one's place, and
-nobody but the log would say what is damaged. A full disk refuses every put, and is told once a minute.
+asked learn what it means for them. Damage is noted, because another replica will answer in this one's place,
+and nobody but the log would say what is damaged. A full disk refuses every put, and is told once a minute.
 """
 
 from __future__ import annotations

@@ -127,6 +127,7 @@ GOSSIP_MEMBERS: Final = 1_024  # known at a time
 GOSSIP_STRANGERS: Final = 256  # of those, members that are not on the roster
 GOSSIP_FORGET_S: Final = 3_600.0  # after which one of them that is gone is forgotten
 GOSSIP_DOUBTS: Final = 16
+GOSSIP_CLOCKS: Final = 64  # of peers, that a node compares its own with
 INCARNATION_MAX: Final = 2**63 - 1
 INCARNATION_STEP: Final = 1_024  # how far hearsay may raise an incarnation above the one known
 INCARNATION_CLIMB: Final = 2**24  # how far a node raises its own at once, when a link says it must

@@ -73,7 +73,17 @@ def _reasons(status: dict[str, Any]) -> list[str]:
             "the node that answers has no room for clients' writes: free its disk, raise store.disk_cap, or"
             " add nodes"
         )
+    clock = status["node"]["clock"]
+    if clock["strays"]:
+        how_far = _strays(clock["ahead_ms"])
+        reasons.append(f"the clock of the node that answers {how_far}: see to its time service")
     return reasons
+
+
+def _strays(ahead_ms: float | None) -> str:
+    if ahead_ms is None:
+        return "strayed from its peers', and nobody has told since"
+    return f"is {abs(ahead_ms) / 1000:.1f} s {'ahead of' if ahead_ms > 0 else 'behind'} its peers'"
 
 
 def _text(status: dict[str, Any]) -> list[str]:

@@ -27,7 +27,10 @@ def status(*nodes: dict[str, Any], under: int = 0) -> dict[str, Any]:
         "nodes": list(nodes),
         "ranges": {"count": 64, "under_replicated": under},
         "seats": seats("a"),
-        "node": {"store": {"damaged": 0, "live_bytes": 89, "room_bytes": 100}},
+        "node": {
+            "store": {"damaged": 0, "live_bytes": 89, "room_bytes": 100},
+            "clock": {"ahead_ms": 3.0, "peers": 2, "strays": False},
+        },
     }
 
 
@@ -75,6 +78,17 @@ def test_what_is_wrong_with_the_disk_comes_with_what_to_do() -> None:
     damaged, full = _reasons(told)
     assert damaged.startswith("3 cells are damaged") and "folkmoot store verify" in damaged
     assert "no room for clients' writes" in full and "store.disk_cap" in full
+
+
+@pytest.mark.parametrize(("ahead_ms", "said"), [(1234.0, "1.2 s ahead of"), (-60_000.0, "60.0 s behind")])
+def test_a_clock_that_strays_is_a_reason(ahead_ms: float, said: str) -> None:
+    told = status(node("a"))
+    told["node"]["clock"] |= {"ahead_ms": ahead_ms, "strays": True}
+    [reason] = _reasons(told)
+    assert said in reason and "time service" in reason
+    told["node"]["clock"] |= {"ahead_ms": None}
+    [reason] = _reasons(told)
+    assert "nobody has told" in reason
 
 
 def test_who_is_no_member_is_listed_as_such() -> None:

@@ -10,7 +10,9 @@ import pytest
 import trio
 import trio.testing
 from folkmoot.node.joining import Joining
+from folkmoot.node.peer_clocks import PeerClocks
 from folkmoot.node.push_pulls import PUSH_PULL, PushPulls
+from folkmoot.node.system import SystemWallClock
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol import codec
 from folkmoot.protocol.errors import WireError
@@ -43,6 +45,9 @@ NONSENSE: list[Any] = [
     {"payload": codec.pack([4, B, [[B, 0, True, True, b""]]])},
     {"payload": COMPARE},
     {"payload": EQUAL + b"\x00"},
+    {"payload": EQUAL, "time_us": "now"},
+    {"payload": EQUAL, "time_us": -1},
+    {"payload": EQUAL, "time_us": 2**63},
 ]
 
 
@@ -77,7 +82,7 @@ class Alone:
 
 
 def calls(links: Links) -> PushPulls:
-    made = PushPulls(links, Joining([]))
+    made = PushPulls(links, Joining([]), PeerClocks(SystemWallClock()))
     made.follow(Alone())
     return made
 
@@ -102,7 +107,7 @@ async def test_a_malformed_answer_is_a_typed_error(result: object, to: bytes | N
     assert caught.value.kind.code < 200, "the fault is the peer's"
 
 
-@pytest.mark.parametrize("params", NONSENSE[:-2])
+@pytest.mark.parametrize("params", NONSENSE[:-5])
 async def test_a_malformed_request_is_a_typed_error(params: object) -> None:
     with pytest.raises(WireError) as caught:
         await calls(Links(None)).answer(B, params)
@@ -139,7 +144,7 @@ async def test_a_peer_that_answers_nonsense_for_ever_ends_nobody(
     """The actors go on comparing, and find what rumours missed once the answers make sense again."""
     async with cluster("ab") as actors:
         links = Links(None)
-        spoilt = PushPulls(links, Joining([]))
+        spoilt = PushPulls(links, Joining([]), PeerClocks(SystemWallClock()))
         spoilt.follow(actors.running["a"])
         actors.running["a"]._ask_peer = spoilt.ask
         for result in NONSENSE:
