@@ -61,13 +61,23 @@ class Unreachable(OperatorError):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An error as a person or a program should see it."""
+    """An error as a person or a program should see it.
+
+    Args:
+        name: stable, for programs.
+        message: for people.
+        exit_code: see `exit_codes`.
+        hint: the next command or step to try.
+        details: facts for `--json`.
+        by_a_node: whether the message is what a node, which nobody vouches for, has said.
+    """
 
     name: str
     message: str
     exit_code: int
     hint: str | None = None
     details: dict[str, Any] = field(default_factory=dict)
+    by_a_node: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The object printed on standard output with `--json`."""
@@ -94,7 +104,8 @@ def describe(error: BaseException) -> Failure | None:
             return Failure(_snake(name), str(error), error.exit_code, error.hint, error.details)
         case WireError():
             code = exit_codes.DEGRADED if error.kind in _DEGRADED_KINDS else exit_codes.FAILED
-            return Failure(error.kind.name, error.message, code, details=_wire_details(error))
+            details = _wire_details(error)
+            return Failure(error.kind.name, error.message, code, details=details, by_a_node=True)
         case FolkmootError():
             problems = getattr(error, "problems", None)
             details = {} if problems is None else {"problems": list(problems)}

@@ -15,6 +15,7 @@ from folkmoot.node.settings import LogSection
 
 TEXT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 NAMESPACE = "folkmoot."
+CONTINUED = "\n    "
 
 
 class JsonFormatter(logging.Formatter):
@@ -33,13 +34,16 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """One line for people, and the traceback if there is one; what peers and clients wrote stays text."""
+    """One line for people, and the traceback if there is one; what peers and clients wrote stays text.
+
+    Further lines are indented: a line end in what somebody wrote does not begin an entry of theirs.
+    """
 
     def __init__(self) -> None:
         super().__init__(TEXT)
 
     def format(self, record: logging.LogRecord) -> str:
-        return visible(super().format(record))
+        return visible(super().format(record)).replace("\n", CONTINUED)
 
 
 @contextmanager

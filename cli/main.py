@@ -15,7 +15,7 @@ import click
 from folkmoot.cli import exit_codes
 from folkmoot.cli.errors import Failure, describe
 from folkmoot.cli.examples import examples
-from folkmoot.cli.terminal import visible
+from folkmoot.cli.terminal import one_line, visible
 
 COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "A node": {
@@ -105,7 +105,9 @@ def run(arguments: Sequence[str]) -> int:
 def _print_failure(failure: Failure, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(failure.to_json(), ensure_ascii=False))
-    click.echo(visible(f"folkmoot: {failure.message}"), err=True)
+    # What a node says is a sentence: a line end in it must not begin a line that looks like one of ours.
+    show = one_line if failure.by_a_node else visible
+    click.echo(f"folkmoot: {show(failure.message)}", err=True)
     if failure.hint is not None:
         click.echo(visible(f"try: {failure.hint}"), err=True)
 

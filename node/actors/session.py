@@ -105,6 +105,7 @@ class Sessions:
         self._challenge = challenge
         self._output = OutputBudget(limits.OUTPUT_CLIENTS_BYTES, limits.OUTPUT_CLIENT_BYTES)
         self._links: dict[Link, Asker] = {}
+        self._leaving: WireError | None = None
         self._emptied = trio.Event()
 
     @property
@@ -119,6 +120,8 @@ class Sessions:
             session = _Session(asker, self._offer, nursery)
             link = Link(accepted.stream, on_requests=session.on_requests, budget=self._output)
             self._links[link] = asker
+            if self._leaving is not None:  # its handshake took until after the others were told
+                link.leave(self._leaving)
             try:
                 await link.run()
             finally:
@@ -140,9 +143,13 @@ class Sessions:
             await self._emptied.wait()
 
     def say_goodbye(self) -> None:
-        """Tell every client that this node is shutting down, once what it asked is answered."""
+        """Tell every client that this node is shutting down, once what it asked is answered.
+
+        Who comes later is told at once.
+        """
+        self._leaving = WireError(SHUTTING_DOWN, "this node is shutting down", retry_after_ms=1000)
         for link in list(self._links):
-            link.leave(WireError(SHUTTING_DOWN, "this node is shutting down", retry_after_ms=1000))
+            link.leave(self._leaving)
 
 
 class _Session:

