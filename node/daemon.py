@@ -167,8 +167,7 @@ class _Parts:
         config, environment = self.config, self.environment
         self.links = PeerLinks(environment.network)
         self.joining = Joining(config.cluster.seeds)
-        self.clocks = PeerClocks(environment.wall)
-        self.push_pulls = PushPulls(self.links, self.joining, self.clocks)
+        self.push_pulls = PushPulls(self.links, self.joining, environment.wall)
         kept = None if config.cluster.refound else self.remembered.topology()
         founded = found(config, self.service.account)
         self.registers = RegisterParts(
@@ -392,6 +391,6 @@ class _Parts:
             self.scrubber,
             self.membership,
             self.gatekeeper,
-            self.clocks,
+            self.push_pulls.clocks,
             for_operator=for_operator,
         )

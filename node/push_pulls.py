@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final, Protocol
 
 import trio
+from folkmoot.node.environment import WallClock
 from folkmoot.node.joining import Joining
 from folkmoot.node.peer_clocks import PeerClocks
 from folkmoot.node.transport.interface import Address
@@ -63,15 +64,18 @@ class PushPulls:
     Args:
         links: how other nodes are asked.
         joining: hears how asking a seed fails.
-        clocks: compares this node's clock with what answers tell.
+        wall: this node's clock.
+
+    Attributes:
+        clocks: how that compares with what answers tell.
     """
 
     _membership: Membership
 
-    def __init__(self, links: Links, joining: Joining, clocks: PeerClocks) -> None:
+    def __init__(self, links: Links, joining: Joining, wall: WallClock) -> None:
         self._links = links
         self._joining = joining
-        self._clocks = clocks
+        self.clocks = PeerClocks(wall)
 
     def follow(self, membership: Membership) -> None:
         """Say, before any is carried, who compares."""
@@ -94,7 +98,7 @@ class PushPulls:
         answer = push_pull.decode_answer(told.payload)
         _check_speaker(answer.node_id, there)
         if told.time_us is not None:
-            self._clocks.heard(there, told.time_us, asked_s)
+            self.clocks.heard(there, told.time_us, asked_s)
         return answer
 
     async def answer(self, node_id: bytes, params: Any) -> dict[str, Any]:
@@ -106,7 +110,7 @@ class PushPulls:
         request = push_pull.decode_request(codec.shaped(params, _Asked, PUSH_PULL).payload)
         _check_speaker(request.node_id, node_id)
         answer = await self._membership.handle_push_pull(request)
-        return {"payload": answer, "time_us": self._clocks.now_us()}
+        return {"payload": answer, "time_us": self.clocks.now_us()}
 
 
 def _check_speaker(named: bytes, proven: bytes) -> None:

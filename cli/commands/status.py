@@ -64,8 +64,8 @@ def _reasons(status: dict[str, Any]) -> list[str]:
     if damaged:
         more = ", and more than it can remember" if status["node"]["store"].get("damaged_more") else ""
         reasons.append(
-            f"{damaged} cells are damaged on the node that answers{more}: they are mended from other replicas;"
-            " where they stay so, stop it and run `folkmoot store verify`"
+            f"{damaged} cells are damaged on the node that answers{more}: they are mended from other"
+            " replicas; where they stay so, stop it and run `folkmoot store verify`"
         )
     store = status["node"]["store"]
     if store["live_bytes"] >= DISK_FULL_CLIENT_PUT * store["room_bytes"]:

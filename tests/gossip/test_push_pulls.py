@@ -10,7 +10,6 @@ import pytest
 import trio
 import trio.testing
 from folkmoot.node.joining import Joining
-from folkmoot.node.peer_clocks import PeerClocks
 from folkmoot.node.push_pulls import PUSH_PULL, PushPulls
 from folkmoot.node.system import SystemWallClock
 from folkmoot.node.transport.interface import Address
@@ -82,7 +81,7 @@ class Alone:
 
 
 def calls(links: Links) -> PushPulls:
-    made = PushPulls(links, Joining([]), PeerClocks(SystemWallClock()))
+    made = PushPulls(links, Joining([]), SystemWallClock())
     made.follow(Alone())
     return made
 
@@ -144,7 +143,7 @@ async def test_a_peer_that_answers_nonsense_for_ever_ends_nobody(
     """The actors go on comparing, and find what rumours missed once the answers make sense again."""
     async with cluster("ab") as actors:
         links = Links(None)
-        spoilt = PushPulls(links, Joining([]), PeerClocks(SystemWallClock()))
+        spoilt = PushPulls(links, Joining([]), SystemWallClock())
         spoilt.follow(actors.running["a"])
         actors.running["a"]._ask_peer = spoilt.ask
         for result in NONSENSE:
