@@ -35,9 +35,9 @@ def command(operator: Path | None, target: Target, output: Output) -> int:
     """Show how a cluster is.
 
     Exit code 3 says that it is degraded: a member of the cluster is not alive, a range has fewer copies than
-    it should, so many seats are silent that registers cannot be changed, or the node that was asked has damaged
-    cells, no room left, or a clock that strays. Nodes that are not members hold no data; they are listed and
-    not counted.
+    it should, so many seats are silent that registers cannot be changed, or the node that was asked has
+    damaged cells, no room left, or a clock that strays. Nodes that are not members hold no data; they are
+    listed and not counted.
     """
     # Imported here so that a command's help need not wait for the client.
     from folkmoot.cli.clients import operator_of
