@@ -12,6 +12,7 @@ from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.key import kind_prefix
 from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
 from folkmoot.protocol.ring.topology import News
+from folkmoot.storage.transaction import Admission
 
 from tests.node.harness import Town, founded
 from tests.node.nodes import Node
@@ -31,16 +32,25 @@ def joint(town: Town, author: Author) -> tuple[RangeDescriptor, Node, Node]:
     return replace(now, epoch=now.epoch + 1, slots=slots), donor, recipient
 
 
+async def decide(node: Node, descriptor: RangeDescriptor) -> None:
+    """Have a descriptor decided, through a node that knows it then; others hear of it in their own time."""
+
+    def change(present: RangeDescriptor) -> RangeDescriptor:
+        return descriptor if present.epoch < descriptor.epoch else present
+
+    assert await node.parts.registers.topology.change_range(descriptor.id, change) == descriptor
+
+
 async def tell(node: Node, descriptor: RangeDescriptor) -> None:
-    """Have a node know a descriptor, as if it had been agreed upon."""
+    """Have a node know what was decided."""
     topology = node.parts.topology
-    assert await topology.adopt(News(topology.summary, None, (descriptor,), False))
+    await topology.adopt(News(topology.summary, None, (descriptor,), False))
 
 
 async def test_a_fence_is_put_up_where_the_epoch_was_not_known(tmp_path: Path) -> None:
     async with founded(tmp_path, nodes=4, replicas=ONE_A_REGION) as town:
         descriptor, donor, recipient = joint(town, Author(1))
-        await tell(recipient, descriptor)
+        await decide(recipient, descriptor)
         fences = recipient.parts.fences
         for node in town.nodes:
             assert await fences.ask(node.id, descriptor.id, descriptor.epoch)
@@ -51,7 +61,7 @@ async def test_a_fence_is_put_up_where_the_epoch_was_not_known(tmp_path: Path) -
 async def test_a_fence_outlives_a_restart(tmp_path: Path) -> None:
     async with founded(tmp_path, nodes=4, replicas=ONE_A_REGION) as town:
         descriptor, donor, recipient = joint(town, Author(1))
-        await tell(recipient, descriptor)
+        await decide(recipient, descriptor)
         assert await recipient.parts.fences.ask(donor.id, descriptor.id, descriptor.epoch)
         for node in town.nodes:
             await node.stop()
@@ -62,7 +72,7 @@ async def test_a_fence_outlives_a_restart(tmp_path: Path) -> None:
 async def test_an_absent_node_has_no_fence(tmp_path: Path) -> None:
     async with founded(tmp_path, nodes=4, replicas=ONE_A_REGION) as town:
         descriptor, donor, recipient = joint(town, Author(1))
-        await tell(recipient, descriptor)
+        await decide(recipient, descriptor)
         await donor.stop()
         assert not await recipient.parts.fences.ask(donor.id, descriptor.id, descriptor.epoch)
 
@@ -90,7 +100,8 @@ async def test_a_put_under_the_older_epoch_is_brought_to_both_nodes_of_a_moving_
             "others": [node for node in town.nodes if node not in (donor, coordinator)],
             "all but the coordinator": [node for node in town.nodes if node is not coordinator],
         }[knowing]
-        for node in told:
+        await decide(told[0], descriptor)
+        for node in told[1:]:
             await tell(node, descriptor)
         post = author.post()
         async with town.client(coordinator) as client:
@@ -111,11 +122,11 @@ async def test_what_was_let_in_before_the_fence_is_not_kept_after_it(tmp_path: P
         commits, gate = donor.parts.replica._commits, trio.Event()
         run, waiting = commits.run, trio.Event()
 
-        async def late(*args: object, **kwargs: object) -> object:
-            if not gate.is_set():
+        async def late(job: object, admission: Admission, **kwargs: object) -> object:
+            if admission is Admission.CLIENT_PUT:
                 waiting.set()
                 await gate.wait()
-            return await run(*args, **kwargs)
+            return await run(job, admission, **kwargs)
 
         commits.run = late
         results: list[dict[str, object]] = []
@@ -127,8 +138,7 @@ async def test_what_was_let_in_before_the_fence_is_not_kept_after_it(tmp_path: P
         async with trio.open_nursery() as nursery:
             nursery.start_soon(put)
             await waiting.wait()
-            commits.run = run
-            await tell(recipient, descriptor)
+            await decide(recipient, descriptor)
             assert await recipient.parts.fences.ask(donor.id, descriptor.id, descriptor.epoch)
             assert donor.commits.store.get_cell(post.key) is None
             gate.set()
