@@ -24,7 +24,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "config": "Check and show a configuration.",
         "keys": "Make and show key files.",
         "cert": "Make the cluster's CA and its nodes' certificates.",
-        "store": "Look into the store of a node that is not running.",
+        "store": "Look into a node's store, and write it anew without what it no longer holds.",
     },
     "A cluster": {
         "status": "Show how a cluster is.",
