@@ -13,6 +13,7 @@ from folkmoot.node.actors.replica import Replica
 from folkmoot.node.actors.replicator import Replicator
 from folkmoot.node.actors.scrubber import Scrubber
 from folkmoot.node.actors.session import Sessions
+from folkmoot.storage.backup.restore import mark_of
 from folkmoot.storage.store import Store
 
 
@@ -67,6 +68,7 @@ def _store(store: Store) -> dict[str, Any]:
         "room_bytes": usage.room_bytes,
         "warn": usage.warn,
         "sequence": store.sequence,
+        "restored": mark_of(store),
         "damaged": len(store.damage.keys),
         "damaged_more": store.damage.more,
         "unmendable": store.damage.waiting,

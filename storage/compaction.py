@@ -27,7 +27,7 @@ from folkmoot.protocol.limits import MIB, STORE_SCAN_ROWS
 from folkmoot.storage import rows
 from folkmoot.storage.directory import FILE_MODE, DirectoryLock, os_failure, sync_folder
 from folkmoot.storage.errors import DiskFull, StoreCorrupt, StoreUnusable
-from folkmoot.storage.heads import SEQUENCE
+from folkmoot.storage.heads import last_sequence
 from folkmoot.storage.interface import Table, Transaction
 from folkmoot.storage.lmdb_engine import COMPACTED
 from folkmoot.storage.lmdb_reader import LmdbReader, check_at_rest
@@ -109,7 +109,7 @@ def _compact(
     target = store / COMPACTED
     try:
         with source.begin() as transaction:
-            sequence = _sequence(transaction)
+            sequence = last_sequence(transaction)
             total = _write_anew(transaction, target, needed, sequence, progress)
         _sync(target)
         after = target.stat().st_size
@@ -170,11 +170,6 @@ def _batches(transaction: Transaction, table: Table, sequence: int) -> Iterator[
             if crc32(key + row):
                 rows.row_cell(key, row) if table is Table.CELLS else rows.unseal(table, key, row)
         yield batch
-
-
-def _sequence(transaction: Transaction) -> int:
-    row = transaction.get(Table.META, SEQUENCE)
-    return 0 if row is None else int.from_bytes(rows.unseal(Table.META, SEQUENCE, row), "big")
 
 
 def _sync(file: Path) -> None:

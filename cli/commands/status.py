@@ -9,7 +9,7 @@ import click
 from folkmoot.cli.connection import Target, ask, target_options
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
-from folkmoot.cli.output import Output, json_option, table
+from folkmoot.cli.output import Output, json_option, table, utc_text
 
 COLUMNS = ("name", "region", "state", "ranges", "address", "id")
 
@@ -70,4 +70,14 @@ def _text(status: dict[str, Any]) -> list[str]:
         for node in status["nodes"]
     ]
     because = f" ({'; '.join(status['reasons'])})" if status["reasons"] else ""
-    return [heading + because, *table(rows, COLUMNS)]
+    return [heading + because, *table(rows, COLUMNS), *_restored(status["node"]["store"].get("restored"))]
+
+
+def _restored(mark: dict[str, Any] | None) -> list[str]:
+    """What there is to say of a store that was made from a backup."""
+    if mark is None:
+        return []
+    return [
+        f"the node that answers was restored from a backup of node {mark['node'][:8]} of "
+        f"{utc_text(mark['taken_us'])}: it has what that node had then, under an id of its own"
+    ]
