@@ -46,6 +46,7 @@ from folkmoot.node.methods import Identity, Methods
 from folkmoot.node.moderation.quota import QuotaRates, Rate
 from folkmoot.node.push_pulls import PUSH_PULL, PushPulls
 from folkmoot.node.remembered import Remembered
+from folkmoot.node.restore_methods import RestoreMethods
 from folkmoot.node.routing import Router
 from folkmoot.node.rpc import run_link
 from folkmoot.node.settings import NodeConfig
@@ -272,7 +273,16 @@ class _Parts:
         view = ClusterView(config.cluster.id, self.topology, self.membership.members, self._figures)
         methods = Methods(self.identity, reader, feeds, accounts, self._now_ms, view)
         debug = DebugMethods(self.commits.store, lambda: self.topology.current().ranges)
-        table: Mapping[str, Method] = {**methods.table(), **debug.table()}
+        restoring = RestoreMethods(
+            config.node.region,
+            self.router,
+            reader,
+            self.topology,
+            self.links,
+            self.replica,
+            environment.executor,
+        )
+        table: Mapping[str, Method] = {**methods.table(), **debug.table(), **restoring.table()}
         if config.faults.enabled:
             table = {**table, **FaultMethods(environment.faults).table()}
         offer = Offer(methods.hello, methods.immediate(), table, self.intake, self._now_ms)

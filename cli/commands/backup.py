@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from folkmoot.cli.backups import Throttle, described, new_node, newest, now_us
 from folkmoot.cli.commands.store import data_option
+from folkmoot.cli.connection import Target, converse, target_options
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, FAILED, OK
@@ -19,9 +20,25 @@ from folkmoot.protocol.limits import MIB
 if TYPE_CHECKING:
     from folkmoot.storage.backup.manifest import Backup
 
+LEVELS: Final = ("one", "local_quorum", "quorum", "each_quorum", "all")
 COLUMNS: Final = ("name", "state", "taken", "node", "cells", "deletions", "MiB", "stands on")
 RATE_MIB_S: Final = 32.0
 
+deletions_option = click.option(
+    "--deletions-from",
+    "folders",
+    type=click.Path(path_type=Path, file_okay=False),
+    multiple=True,
+    help="Another folder of backups whose deletions are replayed. May be repeated.",
+)
+from_cluster_option = click.option(
+    "--from-cluster", metavar="NAME", help="Accept a backup of this other cluster."
+)
+accept_option = click.option(
+    "--accept-resurrection",
+    is_flag=True,
+    help="Go on although deletions that other backups have cannot be read: what they deleted returns.",
+)
 place_argument = click.argument("place", type=click.Path(path_type=Path))
 
 
@@ -71,14 +88,14 @@ def create(data: Path, folder: Path, incremental: bool, rate: float, output: Out
     reader = LmdbReader(data)
     try:
         store = Store(reader, owner=None)
-        base = _newest(folder, store.log_id.hex()) if incremental else None
+        base = newest(folder, store.log_id.hex()) if incremental else None
         with progress_bar("cells", quiet=output.as_json) as show:
             made = create_backup(
-                store, folder, base=base, now_us=_now_us, pace=_Throttle(rate * MIB).pace, progress=show
+                store, folder, base=base, now_us=now_us, pace=Throttle(rate * MIB).pace, progress=show
             )
     finally:
         reader.close()
-    told = _told(made)
+    told = described(made)
     output.result(
         told, f"{made.folder}: {told['cells']} cells, {told['bytes'] / MIB:.1f} MiB, as of {told['taken']}"
     )
@@ -102,7 +119,7 @@ def show(place: Path, output: Output) -> int:
     for folder in [place] if (place / NAME).exists() else backups_in(place):
         try:
             backup = load(folder)
-            row = _told(backup)
+            row = described(backup)
             chain_of(backup)
         except FolkmootError as error:
             rows.append({"name": folder.name, "state": "unusable", "reason": str(error)})
@@ -173,19 +190,9 @@ def verify(place: Path, signatures: bool, output: Output) -> int:
     required=True,
     help="The directory of a new node, as `folkmoot init` makes it.",
 )
-@click.option(
-    "--deletions-from",
-    "folders",
-    type=click.Path(path_type=Path, file_okay=False),
-    multiple=True,
-    help="Another folder of backups whose deletions are replayed. May be repeated.",
-)
-@click.option("--from-cluster", metavar="NAME", help="Accept a backup of this other cluster.")
-@click.option(
-    "--accept-resurrection",
-    is_flag=True,
-    help="Go on although deletions that other backups have cannot be read: what they deleted returns.",
-)
+@deletions_option
+@from_cluster_option
+@accept_option
 @json_option
 def restore(
     backup: Path,
@@ -208,7 +215,7 @@ def restore(
     from folkmoot.storage.backup.restore import restore as restore_store
     from folkmoot.storage.store import LOG_ID_BYTES
 
-    owner, directory, cap_bytes = _new_node(data)
+    owner, directory, cap_bytes = new_node(data)
     found = load(backup)
     other = from_cluster is not None and from_cluster == found.manifest.cluster
     with progress_bar("bytes", quiet=output.as_json) as shown:
@@ -238,6 +245,71 @@ def restore(
     return OK
 
 
+@command.command(
+    epilog=examples(
+        "folkmoot backup join /srv/backups/NAME --node 10.0.0.1:7000 --ca ca.crt --operator operator.key",
+        "folkmoot backup join /srv/backups/NAME --cluster local --level all",
+    )
+)
+@click.argument("backup", type=click.Path(path_type=Path))
+@deletions_option
+@from_cluster_option
+@accept_option
+@click.option(
+    "--level", type=click.Choice(LEVELS), default="quorum", show_default=True, help="What to wait for."
+)
+@click.option(
+    "--operator",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="An operator's key file. [default: a local cluster's own]",
+)
+@target_options
+@json_option
+def join(
+    backup: Path,
+    folders: tuple[Path, ...],
+    from_cluster: str | None,
+    accept_resurrection: bool,
+    level: str,
+    operator: Path | None,
+    target: Target,
+    output: Output,
+) -> int:
+    """Join a backup into a cluster that lives: the same one, or a new one.
+
+    Each cell is read at the level first and joined with what is known, so what has been deleted stays so,
+    what is newer stays newer, and nothing is done twice; the deletions of the backups beside it go first.
+    A run that is cut off, or did not reach the level, is run again.
+    """
+    from folkmoot.cli.clients import operator_of
+    from folkmoot.cli.rejoining import rejoin
+    from folkmoot.storage.backup.check import check
+    from folkmoot.storage.backup.errors import RestoreWouldResurrect
+    from folkmoot.storage.backup.manifest import chain_of, load
+    from folkmoot.storage.backup.restore import others_beside
+
+    key = operator_of(target, operator)
+    if key is None:
+        raise OperatorError("only operators may join old cells", hint="--operator KEYFILE")
+    found = load(backup)
+    chain = chain_of(found)
+    others, problems, unread = others_beside((found.folder.absolute().parent, *folders), chain)
+    if problems and not accept_resurrection:
+        raise RestoreWouldResurrect(problems, unread)
+    check(chain, signatures=True)
+    with progress_bar("bytes", quiet=output.as_json) as shown:
+        told = converse(
+            target,
+            lambda client: rejoin(client, chain, others, level, from_cluster, shown),
+            operator=key,
+        )
+    output.result(
+        {"backup": found.manifest.id, "sent": told.sent, "joined": told.joined, "deleted": told.deleted},
+        f"{told.sent} cells sent, {told.joined} of them news to the cluster; {told.deleted} stay deleted",
+    )
+    return OK
+
+
 def _restored_lines(backup: Backup, node: bytes, done: Any) -> list[str]:
     lines = [
         f"{done.cells} cells of {utc_text(backup.manifest.taken_us)} are in the new node {node.hex()}; "
@@ -249,86 +321,3 @@ def _restored_lines(backup: Backup, node: bytes, done: Any) -> list[str]:
             "that they know to be deleted are back"
         )
     return lines
-
-
-def _new_node(data: Path) -> tuple[Any, Path, int]:
-    """Whose store is to be made, where, and its disk cap."""
-    from folkmoot.cli.config_option import CONFIG_NAME, ConfigChoice
-    from folkmoot.node.data_directory import DataDirectory
-    from folkmoot.storage.store import Owner
-
-    file = data / CONFIG_NAME
-    if not file.is_file():
-        raise OperatorError(
-            f"{data} is no node: it has no {CONFIG_NAME}",
-            hint=f"folkmoot init --directory {data} --cluster NAME",
-        )
-    config = ConfigChoice(file, ()).load().config
-    node_id = config.node.id or DataDirectory(config.node.data).node_id()
-    return Owner(bytes.fromhex(node_id), config.cluster.id), config.node.data, config.store.disk_cap
-
-
-def _newest(folder: Path, log_id: str) -> Backup:
-    """The newest backup of a store, by its log, in a folder."""
-    from folkmoot.protocol.errors import FolkmootError
-    from folkmoot.storage.backup.errors import BackupMissing
-    from folkmoot.storage.backup.manifest import backups_in, chain_of, load
-
-    found: list[Backup] = []
-    for place in backups_in(folder):
-        try:
-            backup = load(place)
-            chain_of(backup)
-        except FolkmootError:
-            continue  # what cannot be used is nothing to stand on
-        if backup.manifest.log_id == log_id:
-            found.append(backup)
-    if not found:
-        raise BackupMissing(folder, "it has none of this store to stand on, so the first must be a full one")
-    return max(found, key=lambda backup: (backup.manifest.sequence, backup.manifest.taken_us))
-
-
-def _told(backup: Backup) -> dict[str, Any]:
-    manifest = backup.manifest
-    return {
-        "name": backup.folder.name,
-        "folder": str(backup.folder),
-        "id": manifest.id,
-        "format": manifest.format,
-        "cluster": manifest.cluster,
-        "node": manifest.node,
-        "incarnation": manifest.incarnation,
-        "boot": manifest.boot,
-        "sequence": manifest.sequence,
-        "taken": utc_text(manifest.taken_us),
-        "stands on": manifest.base.id[:16] if manifest.base else "-",
-        "cells": manifest.cells,
-        "deletions": manifest.deletions,
-        "cells_total": manifest.cells_total,
-        "digest": manifest.digest,
-        "parts": len(manifest.parts),
-        "bytes": manifest.bytes,
-        "MiB": f"{manifest.bytes / MIB:.1f}",
-    }
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000
-
-
-class _Throttle:
-    """Takes the time that bytes may take.
-
-    Args:
-        rate: bytes a second.
-    """
-
-    def __init__(self, rate: float) -> None:
-        self._rate = rate
-        self._free_at = time.monotonic()
-
-    def pace(self, written: int) -> None:
-        """Wait until as many more may be written."""
-        now = time.monotonic()
-        self._free_at = max(self._free_at, now) + written / self._rate
-        time.sleep(max(0.0, self._free_at - now))

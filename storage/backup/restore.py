@@ -117,7 +117,7 @@ def restore(
     """
     chain = chain_of(backup)
     _check_target(backup, directory, owner, other_cluster)
-    others, problems, unread = _others(beside, chain)
+    others, problems, unread = others_beside(beside, chain)
     if problems and not accept_resurrection:
         raise RestoreWouldResurrect(problems, unread)
     check(chain, signatures=True)
@@ -158,8 +158,12 @@ def _check_target(backup: Backup, directory: Path, owner: Owner, other_cluster: 
         raise os_error(store, error) from error
 
 
-def _others(beside: Iterable[Path], chain: Sequence[Backup]) -> tuple[list[Backup], list[str], int]:
-    """The backups whose deletions count, in sum; why some cannot be read; how many deletions those have."""
+def others_beside(beside: Iterable[Path], chain: Sequence[Backup]) -> tuple[list[Backup], list[str], int]:
+    """The other backups of a chain's cluster, whose deletions count.
+
+    Returns:
+        Those that can be used; why others cannot; and how many deletions those have at most.
+    """
     known = {each.manifest.id for each in chain}
     cluster = chain[0].manifest.cluster
     found: list[Backup] = []
@@ -181,6 +185,26 @@ def _others(beside: Iterable[Path], chain: Sequence[Backup]) -> tuple[list[Backu
             problems.append(str(error))
             unread += other.manifest.deletions
     return found, problems, unread
+
+
+def frames_of(
+    backup: Backup, read: Callable[[int], None], *, deletions_only: bool
+) -> Iterator[tuple[bytes, bytes]]:
+    """The keys and cells of one backup, in the order in which they are to be joined.
+
+    Args:
+        read: told the bytes of each part once it was read.
+        deletions_only: whether only deleted posts are wanted.
+
+    Raises:
+        BackupDamaged, BackupUnreadable: see `errors`.
+    """
+    for part in backup.manifest.parts:
+        for key, cell in read_part(backup.folder, part):
+            if not deletions_only or is_deletion(cell):
+                check_frame(backup.folder, part, key, cell, signatures=False)
+                yield key, cell
+        read(part.bytes)
 
 
 class _Restore:
@@ -210,14 +234,14 @@ class _Restore:
         """Fill the store, prove it, mark it and put it in place; how many cells, and foreign deletions."""
         try:
             for backup in self._chain:
-                self._join(self._frames(backup, deletions_only=True))
+                self._join(frames_of(backup, self._read, deletions_only=True))
             own = self._count()
             foreign: dict[bytes, bytes] = {}
             for other in others:
-                self._join(self._frames(other, deletions_only=True), foreign)
+                self._join(frames_of(other, self._read, deletions_only=True), foreign)
             replayed = self._count() - own
             for backup in self._chain:
-                self._join(self._frames(backup, deletions_only=False), known=foreign)
+                self._join(frames_of(backup, self._read, deletions_only=False), known=foreign)
             self._prove(foreign)
             self._mark()
             cells = self._count()
@@ -230,15 +254,6 @@ class _Restore:
         sync_folder(self._directory)
         shutil.rmtree(self._place)
         return cells, replayed
-
-    def _frames(self, backup: Backup, *, deletions_only: bool) -> Iterator[tuple[bytes, bytes]]:
-        for part in backup.manifest.parts:
-            for key, cell in read_part(backup.folder, part):
-                if not deletions_only or is_deletion(cell):
-                    check_frame(backup.folder, part, key, cell, signatures=False)
-                    yield key, cell
-            self._done += part.bytes
-            self._tell(min(self._done, self._total), self._total)
 
     def _join(
         self,
@@ -270,6 +285,10 @@ class _Restore:
                         more = True
                         break
                 transaction.commit()
+
+    def _read(self, size: int) -> None:
+        self._done += size
+        self._tell(min(self._done, self._total), self._total)
 
     def _count(self) -> int:
         with self._store.engine.begin() as transaction:
