@@ -247,14 +247,12 @@ class _Parts:
     def _serve_clients(self) -> None:
         """Gate, coordination, reads and sessions: what clients see."""
         config, environment = self.config, self.environment
-        accounts = AccountKeys()
-        self.gatekeeper = Gatekeeper(
-            config.gate.policy, _rates(config), wall=environment.wall, executor=environment.executor
-        )
+        wall, executor, accounts = environment.wall, environment.executor, AccountKeys()
+        self.gatekeeper = Gatekeeper(config.gate.policy, _rates(config), wall=wall, executor=executor)
         coordinator = Coordinator(self.router, self.topology, self.links, self.replica)
         self.intake = Intake(
-            environment.wall,
-            environment.executor,
+            wall,
+            executor,
             self.gatekeeper,
             coordinator,
             accounts,
@@ -273,15 +271,7 @@ class _Parts:
         view = ClusterView(config.cluster.id, self.topology, self.membership.members, self._figures)
         methods = Methods(self.identity, reader, feeds, accounts, self._now_ms, view)
         debug = DebugMethods(self.commits.store, lambda: self.topology.current().ranges)
-        restoring = RestoreMethods(
-            config.node.region,
-            self.router,
-            reader,
-            self.topology,
-            self.links,
-            self.replica,
-            environment.executor,
-        )
+        restoring = RestoreMethods(self.router, reader, self.topology, self.links, self.replica, executor)
         table: Mapping[str, Method] = {**methods.table(), **debug.table(), **restoring.table()}
         if config.faults.enabled:
             table = {**table, **FaultMethods(environment.faults).table()}

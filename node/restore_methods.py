@@ -20,11 +20,11 @@ from folkmoot.node.contracts import (
     Reading,
     Topology,
     nodes_of,
-    read_joined,
 )
 from folkmoot.node.environment import Executor
 from folkmoot.node.fitting import in_messages
 from folkmoot.node.operators import operators_only
+from folkmoot.node.replica_results import read_joined
 from folkmoot.node.routing import Router
 from folkmoot.node.signatures import check_signatures
 from folkmoot.protocol import codec, limits
@@ -49,8 +49,7 @@ class RestoreMethods:
     """See the module.
 
     Args:
-        region: this node's.
-        router: says who is missing.
+        router: says where this node is, and who is missing.
         reading: reads what is known.
         topology, peers, local: see `contracts`.
         executor: where signatures are verified.
@@ -58,7 +57,6 @@ class RestoreMethods:
 
     def __init__(
         self,
-        region: str,
         router: Router,
         reading: Reading,
         topology: Topology,
@@ -66,7 +64,6 @@ class RestoreMethods:
         local: LocalReplica,
         executor: Executor,
     ) -> None:
-        self._region = region
         self._router = router
         self._reading = reading
         self._topology = topology
@@ -127,7 +124,7 @@ class RestoreMethods:
                 _add(batch, owner, key, cell)
             for slots, batch in batches.items():
                 acked = await self._give(nodes_of(slots), batch)
-                if not satisfied(level, slots, acked, self._region):
+                if not satisfied(level, slots, acked, self._router.region):
                     raise self._router.unreachable(slots, level, set(nodes_of(slots)) - acked)
 
     async def _give(self, nodes: Sequence[bytes], batch: CellBatch) -> set[bytes]:

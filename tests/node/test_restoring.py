@@ -14,8 +14,11 @@ from folkmoot.node.data_directory import write_key
 from folkmoot.protocol.crdt.cell import Cell, encode_single
 from folkmoot.protocol.errors import BAD_REQUEST, BAD_SIGNATURE, FORBIDDEN, UNAUTHENTICATED, WireError
 from folkmoot.protocol.record import Record
+from folkmoot.storage.store import Owner
 
+from tests.backup.making import backed_up, restored
 from tests.node.harness import Town, founded
+from tests.node.nodes import lay_out
 from tests.node.people import OPERATOR, Author
 from tests.waiting import until
 
@@ -97,6 +100,31 @@ async def test_what_is_no_cell_is_refused_and_only_operators_are_heard(tmp_path:
         assert town[0].cells() == {}
 
 
+async def test_a_restored_node_serves_and_says_what_it_is(tmp_path: Path) -> None:
+    author = Author(1)
+    post, deleted = author.post("kept"), author.post("gone")
+    async with founded(tmp_path / "old", nodes=1) as town, town.client(town[0]) as client:
+        await client.put(post, deleted)
+        await client.put(author.deletion(deleted))
+        made = backed_up(town[0].commits.store, tmp_path / "backups")
+    nodes, ca = lay_out(tmp_path / "new", nodes=1)
+    config = nodes[0].config.node
+    assert config.id is not None and config.id != made.manifest.node
+    restored(made, config.data, owner=Owner(bytes.fromhex(config.id), made.manifest.cluster))
+    async with trio.open_nursery() as nursery:
+        town = Town(nodes, ca, nursery)
+        await town.start()
+        async with town.client(town[0]) as client:
+            found = await client.get(post)
+            assert found is not None and text_of(town[0].cell(post)) == "kept"
+            assert (await client.put_one(deleted))["status"] == "duplicate"
+            status = await client.call("cluster.status")
+            mark = status["node"]["store"]["restored"]
+            assert (mark["backup"], mark["node"]) == (made.manifest.id, made.manifest.node)
+            assert mark["boot"] == made.manifest.boot > 0
+        nursery.cancel_scope.cancel()
+
+
 async def typed(*words: str | Path) -> tuple[int, dict[str, Any]]:
     """Run a command in a process of its own, beside the nodes of this one."""
     done = await trio.run_process(
@@ -132,9 +160,7 @@ async def test_the_commands_from_a_running_node_into_the_same_and_a_new_cluster(
         code, more = await typed(
             "backup", "create", "--data", data, "--to", tmp_path / "backups", "--incremental"
         )
-        assert (code, more["deletions"]) == (0, 20), (
-            "of the posts, and of versions that might wait for review"
-        )
+        assert (code, more["deletions"]) == (0, 20), "of the posts, and of what might wait for review"
     async with founded(tmp_path / "two", tls=True) as town:
         options = operator_at(town, tmp_path)
         code, told = await typed("backup", "join", made["folder"], *options, "--level", "all")
