@@ -24,7 +24,8 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "config": "Check and show a configuration.",
         "keys": "Make and show key files.",
         "cert": "Make the cluster's CA and its nodes' certificates.",
-        "store": "Look into the store of a node that is not running.",
+        "store": "Look into a node's store, and write it anew without what it no longer holds.",
+        "backup": "Make, check and restore backups.",
     },
     "A cluster": {
         "status": "Show how a cluster is.",

@@ -9,6 +9,7 @@ import functools
 import json
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -84,3 +85,8 @@ def _cell(value: Any) -> str:
 def plain(value: Any) -> Any:
     """What JSON cannot say, in a form it can: bytes in hexadecimal, the rest as text."""
     return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def utc_text(wall_us: int) -> str:
+    """A moment (microseconds since 1970) in words, in UTC."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(wall_us // 1_000_000))

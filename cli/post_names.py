@@ -29,3 +29,25 @@ def parse_post_name(text: str) -> dict[str, Any]:
     if len(ref["item"]) != POST_ITEM_BYTES:
         raise click.UsageError(f"{text!r} is not a post: its item has {len(ref['item'])} bytes, not 16")
     return ref
+
+
+class PostItem(click.ParamType[bytes]):
+    """A post's item as people write it, in hexadecimal."""
+
+    name = "item"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
+        """The item's 16 bytes.
+
+        Raises:
+            click.BadParameter: it is none.
+        """
+        if isinstance(value, bytes):
+            return value
+        try:
+            item = bytes.fromhex(str(value))
+        except ValueError:
+            item = b""
+        if len(item) != POST_ITEM_BYTES:
+            self.fail(f"{value!r} is not an item: 32 hexadecimal digits, as `feed` shows them", param, ctx)
+        return item

@@ -48,6 +48,7 @@ from folkmoot.node.moderation.quota import rates_of
 from folkmoot.node.push_pulls import PUSH_PULL, PushPulls
 from folkmoot.node.register_parts import RegisterParts
 from folkmoot.node.remembered import Remembered
+from folkmoot.node.restore_methods import RestoreMethods
 from folkmoot.node.routing import Router
 from folkmoot.node.rpc import run_link
 from folkmoot.node.settings import NodeConfig
@@ -256,14 +257,12 @@ class _Parts:
     def _serve_clients(self) -> None:
         """Gate, coordination, reads and sessions: what clients see."""
         config, environment = self.config, self.environment
-        accounts = AccountKeys()
-        self.gatekeeper = Gatekeeper(
-            config.gate.policy, rates_of(config.gate), wall=environment.wall, executor=environment.executor
-        )
+        wall, executor, accounts = environment.wall, environment.executor, AccountKeys()
+        self.gatekeeper = Gatekeeper(config.gate.policy, rates_of(config.gate), wall=wall, executor=executor)
         coordinator = Coordinator(self.router, self.topology, self.links, self.replica)
         self.intake = Intake(
-            environment.wall,
-            environment.executor,
+            wall,
+            executor,
             self.gatekeeper,
             coordinator,
             accounts,
@@ -285,7 +284,8 @@ class _Parts:
         methods = Methods(self.identity, reader, feeds, accounts, self._now_ms, view)
         debug = DebugMethods(self.commits.store, lambda: self.topology.current().ranges)
         registers = self.registers.client_methods()
-        table: Mapping[str, Method] = {**methods.table(), **debug.table(), **registers}
+        restoring = RestoreMethods(self.router, reader, self.topology, self.links, self.replica, executor)
+        table: Mapping[str, Method] = {**methods.table(), **debug.table(), **registers, **restoring.table()}
         if config.faults.enabled:
             table = {**table, **FaultMethods(environment.faults).table()}
         offer = Offer(methods.hello, methods.immediate(), table, self.intake, self._now_ms)

@@ -14,6 +14,7 @@ from folkmoot.node.actors.replicator import Replicator
 from folkmoot.node.actors.scrubber import Scrubber
 from folkmoot.node.actors.session import Sessions
 from folkmoot.node.peer_clocks import PeerClocks
+from folkmoot.storage.backup.restore import mark_of
 from folkmoot.storage.store import Store
 
 
@@ -70,6 +71,7 @@ def _store(store: Store) -> dict[str, Any]:
         "room_bytes": usage.room_bytes,
         "warn": usage.warn,
         "sequence": store.sequence,
+        "restored": mark_of(store),
         "damaged": len(store.damage.keys),
         "damaged_more": store.damage.more,
         "unmendable": store.damage.waiting,

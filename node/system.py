@@ -19,6 +19,7 @@ from folkmoot.node.transport.tcp import TcpNetwork
 from folkmoot.node.transport.tls import TlsFiles
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.node_name import NodeName
+from folkmoot.storage.backup.restore import check_finished
 from folkmoot.storage.lmdb_engine import LmdbEngine
 from folkmoot.storage.store import LOG_ID_BYTES, Owner, Store
 
@@ -59,6 +60,7 @@ class LmdbDisk:
         self._random = random
 
     def open(self, directory: Path, owner: Owner) -> ThreadCommits:
+        check_finished(directory)
         engine = LmdbEngine(directory, cap_bytes=self._cap_bytes)
         try:
             store = Store(engine, owner=owner, fresh_log_id=self._random.randbytes(LOG_ID_BYTES))

@@ -2,6 +2,9 @@
 
 The lock is an advisory `flock` on the file LOCK, which the kernel lets go when the process ends, however it
 ends. The file's text is the process id, for the sentence that the second daemon prints.
+
+Who reads a store beside its daemon (a backup, a scrub) shares a second lock, on the folder `store` itself: a
+file may be read and written at once, but not be put in the place of one that somebody reads.
 """
 
 from __future__ import annotations
@@ -11,7 +14,14 @@ import fcntl
 import os
 from pathlib import Path
 
-from folkmoot.storage.errors import DiskFull, StorageError, StoreLocked, StoreReadOnly, StoreUnusable
+from folkmoot.storage.errors import (
+    DiskFull,
+    StorageError,
+    StoreBeingRead,
+    StoreLocked,
+    StoreReadOnly,
+    StoreUnusable,
+)
 
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
@@ -54,6 +64,52 @@ class DirectoryLock:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+class ReadersLock:
+    """The lock on the folder of a store's file, held from construction until `release`.
+
+    Args:
+        store: the folder.
+        alone: for who is to replace the file; otherwise it is shared.
+
+    Raises:
+        StoreBeingRead: who wants to be alone is not, or somebody else is.
+        StoreReadOnly, StoreUnusable: the folder cannot be opened.
+    """
+
+    def __init__(self, store: Path, *, alone: bool = False) -> None:
+        try:
+            self._folder = os.open(store, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise os_failure(store, error) from error
+        try:
+            fcntl.flock(self._folder, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._folder)
+            raise StoreBeingRead(store) from None
+        except OSError as error:
+            os.close(self._folder)
+            raise os_failure(store, error) from error
+
+    def release(self) -> None:
+        """Let others have the folder. Harmless when repeated."""
+        if self._folder >= 0:
+            os.close(self._folder)
+            self._folder = -1
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to disk.
+
+    Raises:
+        OSError: it cannot be done.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def os_failure(path: Path, error: OSError) -> StorageError:

@@ -34,6 +34,15 @@ class StoreLocked(StorageError):
         self.pid = pid
 
 
+class StoreBeingRead(StorageError):
+    """Somebody reads a store's file that is to be replaced, or is replacing it."""
+
+    def __init__(self, store: Path) -> None:
+        super().__init__(
+            f"{store} is being read by a backup or a scrub, or compacted; try again when that has ended"
+        )
+
+
 class StoreUnusable(StorageError):
     """The directory cannot hold a store: it is not a directory, the map cannot be made, and the like."""
 

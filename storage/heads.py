@@ -24,6 +24,15 @@ class Heads:
 
     def __init__(self, transaction: Transaction) -> None:
         self.blocks = BlockSums(transaction)
-        row = transaction.get(Table.META, SEQUENCE)
-        self.sequence = 0 if row is None else int.from_bytes(unseal(Table.META, SEQUENCE, row), "big")
+        self.sequence = last_sequence(transaction)
         self.hints_dropped = 0
+
+
+def last_sequence(transaction: Transaction) -> int:
+    """The greatest change sequence given out, as a transaction sees it.
+
+    Raises:
+        StoreCorrupt: the row is damaged.
+    """
+    row = transaction.get(Table.META, SEQUENCE)
+    return 0 if row is None else int.from_bytes(unseal(Table.META, SEQUENCE, row), "big")

@@ -38,9 +38,10 @@ from folkmoot.storage.interface import Table, Usage
 from folkmoot.storage.room import free_bytes, map_bytes_for, room_bytes_for, take_room_for, was_cut_short
 
 SPARE_READ_TRANSACTIONS: Final = 8
+COMPACTED: Final = "compact.mdb"  # a copy on its way into the place of `data.mdb` (see `compaction`)
 # What LMDB makes of `lock.mdb`: 64 bytes a reader, and a heading of less than a page.
 LOCK_BYTES: Final = 64 * STORE_MAX_READERS + 4096
-_DAMAGED = (
+DAMAGED = (
     lmdb.InvalidError,
     lmdb.CorruptedError,
     lmdb.VersionMismatchError,
@@ -127,7 +128,7 @@ class LmdbEngine:
     def begin(self, *, write: bool = False) -> LmdbTransaction:
         try:
             return LmdbTransaction(self, self._env.begin(write=write), self._tables)
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise StoreCorrupt(str(self._path), str(error)) from error
         except lmdb.Error as error:
             raise StoreClosed from error
@@ -137,6 +138,8 @@ class LmdbEngine:
         return self._cap_bytes
 
     def room_bytes(self) -> int:
+        # A process that read beside this one and was killed would keep freed pages from being used again.
+        self._env.reader_check()
         # Asked of the file itself: a commit that was cut short leaves pages that LMDB does not count.
         file_bytes = (self._path / "data.mdb").stat().st_size
         return room_bytes_for(self._cap_bytes, file_bytes, self._free(self._path))
@@ -183,10 +186,10 @@ class LmdbEngine:
         try:
             with self._env.begin(write=True) as transaction:
                 return [self._env.open_db(table.name.lower().encode(), transaction) for table in Table]
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise StoreCorrupt(str(self._path), str(error)) from error
         except lmdb.Error as error:
-            raise _failure(self._path, error) from error
+            raise failure(self._path, error) from error
 
     def _check_length(self) -> None:
         """A page beyond the end of a cut-off file would be a fatal signal, not an error, when it is read.
@@ -344,6 +347,7 @@ def _open(path: Path, map_bytes: int) -> lmdb.Environment:
         if not fresh and data.stat().st_size == 0:
             # LMDB would take it for a new store, and a node that lost everything must not pass for a new one.
             raise StoreCorrupt(str(data), "it is empty")
+        (path / COMPACTED).unlink(missing_ok=True)  # of a compaction that was cut off
         take_room_for(path / "lock.mdb", LOCK_BYTES)
         return lmdb.open(
             str(path),
@@ -358,16 +362,16 @@ def _open(path: Path, map_bytes: int) -> lmdb.Environment:
         )
     except OSError as error:
         raise os_failure(path, error) from error
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise StoreCorrupt(str(data), str(error)) from error
     except lmdb.Error as error:
         if fresh:
             # What there is of it would be refused from now on, as a store that has lost everything.
             data.unlink(missing_ok=True)
-        raise _failure(path, error) from error
+        raise failure(path, error) from error
 
 
-def _failure(path: Path, error: lmdb.Error) -> StorageError:
+def failure(path: Path, error: lmdb.Error) -> StorageError:
     """The typed error for a failure to open."""
     text = str(error)
     if isinstance(error, lmdb.ReadonlyError) or "Permission denied" in text or "Read-only" in text:

@@ -9,7 +9,7 @@ import click
 from folkmoot.cli.connection import Target, ask, target_options
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
-from folkmoot.cli.output import Output, json_option, table
+from folkmoot.cli.output import Output, json_option, table, utc_text
 from folkmoot.cli.seats import seats_line, seats_reasons
 from folkmoot.protocol.limits import DISK_FULL_CLIENT_PUT
 
@@ -93,4 +93,15 @@ def _text(status: dict[str, Any]) -> list[str]:
         for node in status["nodes"]
     ]
     because = f" ({'; '.join(status['reasons'])})" if status["reasons"] else ""
-    return [heading + because, seats_line(status["seats"]), *table(rows, COLUMNS)]
+    heading_lines = [heading + because, seats_line(status["seats"])]
+    return [*heading_lines, *table(rows, COLUMNS), *_restored(status["node"]["store"].get("restored"))]
+
+
+def _restored(mark: dict[str, Any] | None) -> list[str]:
+    """What there is to say of a store that was made from a backup."""
+    if mark is None:
+        return []
+    return [
+        f"the node that answers was restored from a backup of node {mark['node'][:8]} of "
+        f"{utc_text(mark['taken_us'])}: it has what that node had then, under an id of its own"
+    ]

@@ -1,17 +1,18 @@
-"""`folkmoot store`: look into the store of a node that is not running."""
+"""`folkmoot store`: look into a node's store, and write it anew without what it no longer holds."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import click
+from folkmoot.cli.accounts import AccountType
 from folkmoot.cli.config_option import home
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.examples import examples
-from folkmoot.cli.exit_codes import FAILED, OK
+from folkmoot.cli.exit_codes import DEGRADED, FAILED, OK
 from folkmoot.cli.output import Output, json_option
+from folkmoot.cli.post_names import PostItem
+from folkmoot.cli.progress import progress_bar
 from folkmoot.protocol.limits import MIB
 from folkmoot.storage.lmdb_engine import LmdbEngine, audit
 from folkmoot.storage.store import Store
@@ -29,7 +30,7 @@ data_option = click.option(
 
 @click.group()
 def command() -> None:
-    """Look into the store of a node that is not running."""
+    """Look into a node's store, and write it anew without what it no longer holds."""
 
 
 @command.command(
@@ -55,7 +56,8 @@ def verify(data: Path, signatures: bool, output: Output) -> int:
         return FAILED
     engine = _open(data)
     try:
-        report = verify_store(engine, signatures=signatures, progress=_progress(output))
+        with progress_bar("cells", quiet=output.as_json) as show:
+            report = verify_store(engine, signatures=signatures, progress=show)
     finally:
         engine.close()
     output.result(report.to_json(), _lines(report))
@@ -92,6 +94,78 @@ def usage(data: Path, output: Output) -> int:
     return OK
 
 
+@command.command(epilog=examples("folkmoot store compact --data /var/lib/folkmoot"))
+@data_option
+@json_option
+def compact(data: Path, output: Output) -> int:
+    """Write a store anew: only its rows, and no byte of what was deleted.
+
+    The node must not run. The disk needs room for the new file beside the old one, which it replaces in one
+    step at the end; a compaction that is cut off at any point has changed nothing, and can be run again.
+    """
+    # Imported here so that a command's help need not wait for it.
+    from folkmoot.storage.compaction import compact as compact_store
+
+    _require_store(data)
+    with progress_bar("rows", quiet=output.as_json) as show:
+        done = compact_store(data, progress=show)
+    saved = done.before_bytes - done.after_bytes
+    output.result(
+        {
+            "rows": done.rows,
+            "before_bytes": done.before_bytes,
+            "after_bytes": done.after_bytes,
+            "saved_bytes": saved,
+            "sequence": done.sequence,
+        },
+        f"{done.rows} rows: {done.before_bytes / MIB:.1f} MiB before, {done.after_bytes / MIB:.1f} MiB now, "
+        f"{saved / MIB:.1f} MiB saved; nothing that was deleted before is left in the file",
+    )
+    return OK
+
+
+@command.command(
+    epilog=examples(
+        "folkmoot store scrub --account did:key:z6Mk…",
+        "folkmoot store scrub --account did:key:z6Mk… --post 0192f0c1a2b37c4d8e5f60718293a4b5 --json",
+        "folkmoot store scrub --account did:key:z6Mk… --text 'a sentence of it' --also backups",
+    )
+)
+@data_option
+@click.option("--account", type=AccountType(), required=True, help="Whose deleted posts.")
+@click.option("--post", "item", type=PostItem(), help="Only this one: its item, in hexadecimal.")
+@click.option("--text", "texts", multiple=True, help="A text to look for besides. May be repeated.")
+@click.option(
+    "--also",
+    type=click.Path(path_type=Path, exists=True),
+    multiple=True,
+    help="A file or folder, such as backups, to search besides. May be repeated.",
+)
+@json_option
+def scrub(
+    data: Path,
+    account: bytes,
+    item: bytes | None,
+    texts: tuple[str, ...],
+    also: tuple[Path, ...],
+    output: Output,
+) -> int:
+    """Search a replica's files, byte by byte, for what an account deleted.
+
+    The node may run. Exit code 0 says that it is proven that nothing is left: nothing was found, and the
+    store was compacted after every one of the deletions. Exit code 3 says that nothing was found, and that
+    pieces too small to be told may be left in pages that are free for reuse: `folkmoot store compact`.
+    Exit code 1 says that something is left, or that the post is not deleted on this replica.
+    """
+    from folkmoot.cli.scrubbing import lines_of, scrub_replica
+
+    _require_store(data)
+    with progress_bar("bytes", quiet=output.as_json) as show:
+        report = scrub_replica(data, account, item, [text.encode() for text in texts], also, show)
+    output.result(report.to_json(), lines_of(report, data))
+    return {"proven": OK, "searched": DEGRADED}.get(report.verdict, FAILED)
+
+
 def _require_store(data: Path) -> None:
     """Looking must not make a store where there was none."""
     if not (data / "store" / "data.mdb").exists():
@@ -101,13 +175,6 @@ def _require_store(data: Path) -> None:
 def _open(data: Path) -> LmdbEngine:
     """The map is as large as the file is, whatever the cap: nothing is written here."""
     return LmdbEngine(data, cap_bytes=max(MIB, (data / "store" / "data.mdb").stat().st_size))
-
-
-def _progress(output: Output) -> Callable[[int, int], None]:
-    def show(done: int, total: int) -> None:
-        click.echo(f"\r{done} of {total} cells", err=True, nl=done == total)
-
-    return show if sys.stderr.isatty() and not output.as_json else lambda done, total: None
 
 
 def _lines(report: VerifyReport) -> list[str]:

@@ -98,3 +98,11 @@ def test_who_is_no_member_is_listed_as_such() -> None:
     assert lines[0].endswith("HEALTHY")
     assert any("b" in line and "left (no member)" in line for line in lines)
     assert not any("a" in line and "alive (no member)" in line for line in lines)
+
+
+def test_a_restored_node_says_so() -> None:
+    told = status(node("a")) | {"state": "healthy", "reasons": []}
+    assert "restored" not in "".join(_text(told))
+    told["node"]["store"]["restored"] = {"node": "ab" * 16, "taken_us": 1_790_000_000_000_000}
+    assert "restored from a backup of node abababab of 2026-09-21 14:13:20 UTC" in _text(told)[-1]
+    assert _reasons(told) == []

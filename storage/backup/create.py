@@ -1,0 +1,360 @@
+"""Making a backup of a store that is written to meanwhile, without keeping any of its pages from reuse.
+
+A store's change log has one row for each cell, at its latest change. So reading the log from position 0
+visits every cell, and reading it on from where one stopped visits what has changed since: a full backup and
+an incremental one are the same work from another beginning. It is done in passes of many short transactions,
+at most at the rate that is asked for. A pass goes as far as the log went when it began; cells that change
+meanwhile stand behind that, and are read again in the next. What a pass leaves is less than what the one
+before left, until it fits one last, short transaction: with that the backup holds exactly the cells of this
+moment, of which the store's own block sums are the digest.
+
+What was read early and deleted before the last moment is taken out of its part again, so that a backup never
+holds what had been deleted when it was finished.
+
+Parts are durable before the next is begun, and `progress.json` says how far the log was read with them: the
+same command goes on from there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from folkmoot.protocol import codec
+from folkmoot.protocol.limits import LANES, MIB
+from folkmoot.storage import rows
+from folkmoot.storage.backup.errors import (
+    BackupForeign,
+    BackupNoRoom,
+    BackupOutrun,
+    BackupUnderWay,
+    os_error,
+)
+from folkmoot.storage.backup.manifest import (
+    FORMAT,
+    Backup,
+    Base,
+    Manifest,
+    Part,
+    write_file,
+    write_manifest,
+)
+from folkmoot.storage.backup.parts import PART_BYTES, PartWriter, is_deletion, read_part
+from folkmoot.storage.directory import DIRECTORY_MODE, DirectoryLock, sync_folder
+from folkmoot.storage.errors import StorageError, StoreLocked
+from folkmoot.storage.heads import last_sequence
+from folkmoot.storage.interface import Engine, Table, Transaction
+from folkmoot.storage.room import free_bytes
+from folkmoot.storage.store import Store
+
+OnCells = Callable[[int, int], None]
+Pace = Callable[[int], None]
+
+_NUMBERS: Final = "gossip.numbers"  # as the node keeps them: incarnation and boot
+_PROGRESS: Final = "progress.json"
+_PAGE_ROWS: Final = 256
+_LAST_ROWS: Final = 2_048
+_LAST_BYTES: Final = 16 * MIB
+_PACED_PASSES: Final = 2  # those after them are short, and must be faster than the node writes
+_PASSES_MAX: Final = 100
+_MARKERS_AT_ONCE: Final = 100_000
+
+
+class _Progress(msgspec.Struct, kw_only=True):
+    """How far a backup has got: of each lane, up to which sequence; where this pass ends; what is whole."""
+
+    log_id: str
+    base: Base | None
+    began_us: int
+    after: list[int]
+    pass_number: int
+    until: int
+    parts: list[Part]
+
+
+def create(
+    store: Store,
+    folder: Path,
+    *,
+    base: Backup | None,
+    now_us: Callable[[], int],
+    pace: Pace = lambda written: None,
+    progress: OnCells = lambda done, total: None,
+    free: Callable[[Path], int | None] = free_bytes,
+    part_bytes: int = PART_BYTES,
+) -> Backup:
+    """Make a backup, or go on with the same one where it was cut off.
+
+    Args:
+        store: to be read only; may be written to by its node.
+        folder: where backups are kept; made when it is not there.
+        base: what an incremental one is to stand on; None for a full one.
+        now_us: the wall clock.
+        pace: told the bytes of each page of cells; takes the time that they may take.
+        progress: called with cells written, and with about how many there are to write.
+        free: how much the disk of a directory has free.
+        part_bytes: how long parts are about.
+
+    Raises:
+        BackupForeign: `base` is of another store, or the store went back behind it.
+        BackupNoRoom, BackupUnreadable, BackupUnderWay, BackupOutrun: see `errors`.
+        StoreCorrupt: a cell is damaged; it must be mended first.
+    """
+    log_id = store.log_id.hex()
+    if base is not None:
+        _check_base(base, log_id, store.sequence)
+    partial = folder / f".partial-{store.owner.node.hex()[:8]}-{base.manifest.id[:8] if base else 'full'}"
+    try:
+        folder.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+        partial.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+        lock = DirectoryLock(partial)
+    except StoreLocked as error:
+        raise BackupUnderWay(partial) from error
+    except StorageError as error:
+        raise os_error(partial, OSError(str(error))) from error
+    except OSError as error:
+        raise os_error(folder, error) from error
+    try:
+        making = _Making(store, partial, base, log_id, now_us(), pace, progress, part_bytes)
+        making.check_room(free(partial))
+        return making.run(folder, now_us)
+    except OSError as error:
+        raise os_error(partial, error) from error
+    finally:
+        lock.release()
+
+
+def _check_base(base: Backup, log_id: str, sequence: int) -> None:
+    if base.manifest.log_id != log_id:
+        raise BackupForeign(
+            f"{base.folder} is a backup of another store than this one", "make a full backup first"
+        )
+    if base.manifest.sequence > sequence:
+        raise BackupForeign(
+            f"{base.folder} has changes up to {base.manifest.sequence}, and this store only up to "
+            f"{sequence}: its disk was set back",
+            "see to the node first, then make a full backup",
+        )
+
+
+class _Making:
+    """One backup on its way."""
+
+    def __init__(
+        self,
+        store: Store,
+        partial: Path,
+        base: Backup | None,
+        log_id: str,
+        began_us: int,
+        pace: Pace,
+        progress: OnCells,
+        part_bytes: int,
+    ) -> None:
+        self._engine: Engine = store.engine
+        self._owner = store.owner
+        self._partial = partial
+        self._base = base
+        self._pace = pace
+        self._tell = progress
+        self._part_bytes = part_bytes
+        self._writer: PartWriter | None = None
+        first = 0 if base is None else base.manifest.sequence
+        base_named = base and Base(id=base.manifest.id, sequence=base.manifest.sequence)
+        self._at = _resumed(partial, log_id, base_named) or _Progress(
+            log_id=log_id,
+            base=base_named,
+            began_us=began_us,
+            after=[first] * LANES,
+            pass_number=1,
+            until=store.sequence,
+            parts=[],
+        )
+        self._written = sum(part.cells for part in self._at.parts)
+        self._remove_strays()
+
+    def check_room(self, free: int | None) -> None:
+        """Refuse what certainly has no room: of a full backup it is known about how long it becomes."""
+        if self._base is None and free is not None:
+            needed = self._engine.usage().live_bytes // 2 - sum(part.bytes for part in self._at.parts)
+            if free < needed:
+                raise BackupNoRoom(
+                    self._partial.parent, f"it takes {needed} bytes or more, and {free} are free"
+                )
+
+    def run(self, folder: Path, now_us: Callable[[], int]) -> Backup:
+        try:
+            manifest = None
+            while manifest is None:
+                if self._at.pass_number > _PASSES_MAX:
+                    raise BackupOutrun
+                self._pass()
+                manifest = self._last_moment(now_us())
+        finally:
+            if self._writer is not None:
+                self._writer.abandon()
+        self._take_out_deleted()
+        manifest = msgspec.structs.replace(manifest, parts=tuple(self._at.parts))
+        whole = write_manifest(self._partial, manifest)
+        for stray in (_PROGRESS, "LOCK"):
+            (self._partial / stray).unlink(missing_ok=True)
+        target = folder / _name(whole)
+        self._partial.rename(target)
+        sync_folder(folder)
+        return Backup(target, whole)
+
+    def _pass(self) -> None:
+        """Read every lane's log on to where it ended when the pass began."""
+        paced = self._at.pass_number <= _PACED_PASSES
+        for lane in range(LANES):
+            while size := self._page(lane):
+                if paced:
+                    self._pace(size)
+        self._end_part(next_pass=True)
+
+    def _page(self, lane: int) -> int:
+        """Write the next cells of a lane; how many bytes, nought at the end of this pass."""
+        with self._engine.begin() as transaction:
+            page = [
+                (at, key, rows.row_cell(key, row))
+                for at, key, row in islice(
+                    _changed(transaction, lane, self._at.after[lane], self._at.until), _PAGE_ROWS
+                )
+            ]
+        size = 0
+        for at, key, cell in page:
+            size += self._add(lane, at, key, cell)
+        if self._writer is not None and self._writer.bytes >= self._part_bytes:
+            self._end_part()
+        with self._engine.begin() as transaction:
+            total = transaction.count(Table.CELLS)
+        self._tell(min(self._written, total), total)
+        return size
+
+    def _add(self, lane: int, at: int, key: bytes, cell: bytes) -> int:
+        if self._writer is None:
+            self._writer = PartWriter(
+                self._partial, f"cells-{len(self._at.parts) + 1:05}", self._at.pass_number
+            )
+        self._at.after[lane] = at
+        self._written += 1
+        return self._writer.add(key, cell)
+
+    def _last_moment(self, now_us: int) -> Manifest | None:
+        """Read what is left in one transaction and note its state; None when too much was left for that."""
+        count = size = 0
+        with self._engine.begin() as transaction:
+            for lane in range(LANES):
+                for at, key, row in _changed(transaction, lane, self._at.after[lane]):
+                    if count == _LAST_ROWS or size > _LAST_BYTES:
+                        return None
+                    size += self._add(lane, at, key, rows.row_cell(key, row))
+                    count += 1
+            manifest = self._manifest(transaction, now_us)
+        self._end_part(next_pass=True)
+        return manifest
+
+    def _manifest(self, transaction: Transaction, now_us: int) -> Manifest:
+        numbers = transaction.get(Table.META, _NUMBERS.encode())
+        sums = [rows.row_block(key, row) for key, row in transaction.scan(Table.BLOCKS)]
+        incarnation, boot = 0, 0
+        if numbers is not None:
+            incarnation, boot = codec.unpack(rows.unseal(Table.META, _NUMBERS.encode(), numbers))
+        return Manifest(
+            format=FORMAT,
+            cluster=self._owner.cluster,
+            node=self._owner.node.hex(),
+            log_id=self._at.log_id,
+            incarnation=incarnation,
+            boot=boot,
+            sequence=last_sequence(transaction),
+            base=self._at.base,
+            began_us=self._at.began_us,
+            taken_us=now_us,
+            cells_total=sum(count for count, _ in sums),
+            digest=f"{sum(total for _, total in sums) & rows.SUM_MASK:064x}",
+            parts=(),
+        )
+
+    def _end_part(self, *, next_pass: bool = False) -> None:
+        """Finish the part under way, and remember how far the log was read with it."""
+        if self._writer is not None:
+            self._at.parts.append(self._writer.close())
+            self._writer = None
+        if next_pass:
+            self._at.pass_number += 1
+            with self._engine.begin() as transaction:
+                self._at.until = last_sequence(transaction)
+        write_file(self._partial / _PROGRESS, msgspec.json.encode(self._at))
+
+    def _take_out_deleted(self) -> None:
+        """Take what a later pass knows to be deleted out of the parts of earlier ones."""
+        late = (
+            key
+            for part in list(self._at.parts)
+            if part.pass_number > 1 and part.deletions
+            for key, cell in read_part(self._partial, part)
+            if is_deletion(cell)
+        )
+        while markers := frozenset(islice(late, _MARKERS_AT_ONCE)):
+            for number, part in enumerate(self._at.parts):
+                frames = read_part(self._partial, part)
+                if any(key in markers and not is_deletion(cell) for key, cell in frames):
+                    self._at.parts[number] = self._without(part, markers, number)
+                    write_file(self._partial / _PROGRESS, msgspec.json.encode(self._at))
+                    (self._partial / part.name).unlink()
+
+    def _without(self, part: Part, markers: frozenset[bytes], number: int) -> Part:
+        """The same part without what `markers` say is deleted, under another name."""
+        name = f"cells-{number + 1:05}{'b' if part.name.endswith('a') else 'a'}"
+        writer = PartWriter(self._partial, name, part.pass_number)
+        try:
+            for key, cell in read_part(self._partial, part):
+                if key not in markers or is_deletion(cell):
+                    writer.add(key, cell)
+            return writer.close()
+        finally:
+            writer.abandon()
+
+    def _remove_strays(self) -> None:
+        """Remove what was begun after the last part that is whole."""
+        known = {part.name for part in self._at.parts} | {_PROGRESS, "LOCK"}
+        for file in self._partial.iterdir():
+            if file.name not in known:
+                file.unlink()
+
+
+def _changed(
+    transaction: Transaction, lane: int, after: int, until: int | None = None
+) -> Iterator[tuple[int, bytes, bytes]]:
+    """The cells of a lane that changed after a sequence, and up to another: at which one, key and row."""
+    stop = bytes((lane + 1,)) if until is None else rows.log_key(lane, until + 1)
+    for at, row in transaction.scan(Table.LOG, rows.log_key(lane, after + 1), stop):
+        key = rows.unseal(Table.LOG, at, row)
+        found = transaction.get(Table.CELLS, key)
+        if found is None:
+            raise rows.damaged(key, "the log names it, and it is not there")
+        yield int.from_bytes(at[1:], "big"), key, found
+
+
+def _resumed(partial: Path, log_id: str, base: Base | None) -> _Progress | None:
+    """How far an earlier attempt has got, if its parts are whole and of the same store."""
+    with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
+        found = msgspec.json.decode((partial / _PROGRESS).read_bytes(), type=_Progress)
+        parts = {part.name: part.bytes for part in found.parts}
+        sizes = {name: (partial / name).stat().st_size for name in parts}
+        if (found.log_id, found.base) == (log_id, base) and sizes == parts and len(found.after) == LANES:
+            return found
+    return None
+
+
+def _name(manifest: Manifest) -> str:
+    """A name that sorts by time and says of which node and what sort it is."""
+    taken = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(manifest.taken_us // 1_000_000))
+    sort = "full" if manifest.base is None else "incremental"
+    return f"{taken}-{manifest.node[:8]}-{sort}-{manifest.id[:6]}"

@@ -1,0 +1,329 @@
+"""Restoring: a new store for a new node, filled by ordinary joins, deletions first.
+
+What is restored is old. Everything its node acknowledged after the backup's moment is missing, so a restored
+copy must never answer in that node's name: it is made for a data directory with another node id, and says for
+ever of itself what it was made from (`mark_of`). Its cells are states of a CRDT like any others, and may meet
+newer ones at any time.
+
+Deletions of the whole chain, and of every other backup beside it, are joined before anything else. What they
+delete is then not even written: the join absorbs it. The new store is made in a folder of its own and takes
+its place when it is whole, so that what is cut off is never taken for a store, and is begun anew.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from folkmoot.protocol import codec
+from folkmoot.protocol.sync.fingerprint import leaf_hash
+from folkmoot.storage import rows
+from folkmoot.storage.backup.check import check
+from folkmoot.storage.backup.errors import (
+    BackupDamaged,
+    BackupError,
+    BackupForeign,
+    RestoreRefused,
+    RestoreUnfinished,
+    RestoreWouldResurrect,
+    os_error,
+)
+from folkmoot.storage.backup.manifest import Backup, backups_in, chain_of, load
+from folkmoot.storage.backup.parts import check_frame, is_deletion, read_part
+from folkmoot.storage.directory import DIRECTORY_MODE, DirectoryLock, sync_folder
+from folkmoot.storage.interface import Table
+from folkmoot.storage.lmdb_engine import LmdbEngine
+from folkmoot.storage.store import Owner, Store
+from folkmoot.storage.transaction import Admission
+
+OnBytes = Callable[[int, int], None]
+
+MARK: Final = "restored"
+UNFINISHED: Final = "restoring"
+_CELLS_AT_ONCE: Final = 2_000
+_BYTES_AT_ONCE: Final = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restore did.
+
+    Args:
+        cells: in the new store.
+        deletions_replayed: deletions that other backups know of, and this one did not.
+        backups_left_out: other backups whose deletions could not be read, and were not insisted upon.
+        deletions_left_out: how many deletions those have at most.
+    """
+
+    cells: int
+    deletions_replayed: int
+    backups_left_out: int
+    deletions_left_out: int
+
+
+def mark_of(store: Store) -> dict[str, Any] | None:
+    """What a store says it was restored from: `backup`, `cluster`, `node` and its `incarnation`, `boot` and
+    `sequence`, `taken_us`. None when it was not.
+
+    Raises:
+        StoreCorrupt: the mark is damaged.
+    """
+    value = store.meta_get(MARK)
+    if value is None:
+        return None
+    mark: dict[str, Any] = codec.unpack(value)
+    return mark
+
+
+def check_finished(directory: Path) -> None:
+    """Raise `RestoreUnfinished` if a restore into the data directory was cut off."""
+    if (directory / UNFINISHED / "store").exists():
+        raise RestoreUnfinished(directory)
+
+
+def restore(
+    backup: Backup,
+    directory: Path,
+    owner: Owner,
+    *,
+    log_id: bytes,
+    cap_bytes: int,
+    beside: Sequence[Path],
+    accept_resurrection: bool = False,
+    other_cluster: bool = False,
+    progress: OnBytes = lambda done, total: None,
+) -> Restored:
+    """Make the store of a new node from a backup and the chain it stands on.
+
+    Args:
+        backup: its chain lies beside it.
+        directory: the new node's data directory, without a store.
+        owner: the new node and its cluster.
+        log_id: 16 random bytes, the new store's.
+        cap_bytes: its disk cap.
+        beside: folders of backups whose deletions are replayed.
+        accept_resurrection: whether to go on when not all of those can be read.
+        other_cluster: whether the backup may be of another cluster than the node.
+        progress: called with bytes read, and bytes in all.
+
+    Raises:
+        RestoreRefused: there is a store already, or the node is the one that was backed up.
+        RestoreWouldResurrect: see `errors`; nothing was made.
+        BackupForeign, BackupDamaged, BackupChainBroken, …: see `errors`; nothing was made.
+        StorageError: the store cannot be made; among them `DiskFull`.
+    """
+    chain = chain_of(backup)
+    _check_target(backup, directory, owner, other_cluster)
+    others, problems, unread = others_beside(beside, chain)
+    if problems and not accept_resurrection:
+        raise RestoreWouldResurrect(problems, unread)
+    check(chain, signatures=True)
+    total = sum(each.manifest.bytes for each in (*chain, *chain, *others))
+    lock = DirectoryLock(directory)
+    try:
+        making = _Restore(directory, owner, log_id, cap_bytes, chain, progress, total)
+        cells, replayed = making.run(others)
+    except OSError as error:
+        raise os_error(directory, error) from error
+    finally:
+        lock.release()
+    return Restored(cells, replayed, len(problems), unread)
+
+
+def _check_target(backup: Backup, directory: Path, owner: Owner, other_cluster: bool) -> None:
+    manifest = backup.manifest
+    if manifest.node == owner.node.hex():
+        raise RestoreRefused(
+            f"{directory} is the data directory of node {manifest.node}, which was backed up: it "
+            "acknowledged more since than a backup has, and must not answer as if it still had it. Make a "
+            "new node with `folkmoot init` and restore into that"
+        )
+    if manifest.cluster != owner.cluster and not other_cluster:
+        raise BackupForeign(
+            f"{backup.folder} is a backup of cluster {manifest.cluster}, and {directory} is a node of "
+            f"{owner.cluster}",
+            f"if that is meant, say --from-cluster {manifest.cluster}",
+        )
+    store = directory / "store"
+    try:
+        if store.exists() and any(store.iterdir()):
+            raise RestoreRefused(
+                f"{directory} has a store already; a restore never overwrites one. Restore into another "
+                "node's directory, made with `folkmoot init`"
+            )
+    except OSError as error:
+        raise os_error(store, error) from error
+
+
+def others_beside(beside: Iterable[Path], chain: Sequence[Backup]) -> tuple[list[Backup], list[str], int]:
+    """The other backups of a chain's cluster, whose deletions count.
+
+    Returns:
+        Those that can be used; why others cannot; and how many deletions those have at most.
+    """
+    known = {each.manifest.id for each in chain}
+    cluster = chain[0].manifest.cluster
+    found: list[Backup] = []
+    problems: list[str] = []
+    unread = 0
+    for place in [place for folder in beside for place in backups_in(folder)]:
+        try:
+            other = load(place)
+        except BackupError as error:
+            problems.append(str(error))
+            continue
+        if other.manifest.cluster != cluster or other.manifest.id in known:
+            continue
+        known.add(other.manifest.id)
+        try:
+            check([other], signatures=True)
+            found.append(other)
+        except BackupError as error:
+            problems.append(str(error))
+            unread += other.manifest.deletions
+    return found, problems, unread
+
+
+def frames_of(
+    backup: Backup, read: Callable[[int], None], *, deletions_only: bool
+) -> Iterator[tuple[bytes, bytes]]:
+    """The keys and cells of one backup, in the order in which they are to be joined.
+
+    Args:
+        read: told the bytes of each part once it was read.
+        deletions_only: whether only deleted posts are wanted.
+
+    Raises:
+        BackupDamaged, BackupUnreadable: see `errors`.
+    """
+    for part in backup.manifest.parts:
+        for key, cell in read_part(backup.folder, part):
+            if not deletions_only or is_deletion(cell):
+                check_frame(backup.folder, part, key, cell, signatures=False)
+                yield key, cell
+        read(part.bytes)
+
+
+class _Restore:
+    """One restore on its way."""
+
+    def __init__(
+        self,
+        directory: Path,
+        owner: Owner,
+        log_id: bytes,
+        cap_bytes: int,
+        chain: Sequence[Backup],
+        progress: OnBytes,
+        total: int,
+    ) -> None:
+        self._directory = directory
+        self._place = directory / UNFINISHED
+        self._chain = chain
+        self._tell = progress
+        self._total = total
+        self._done = 0
+        shutil.rmtree(self._place, ignore_errors=True)
+        self._place.mkdir(mode=DIRECTORY_MODE)
+        self._store = Store(LmdbEngine(self._place, cap_bytes=cap_bytes), owner=owner, fresh_log_id=log_id)
+
+    def run(self, others: Sequence[Backup]) -> tuple[int, int]:
+        """Fill the store, prove it, mark it and put it in place; how many cells, and foreign deletions."""
+        try:
+            for backup in self._chain:
+                self._join(frames_of(backup, self._read, deletions_only=True))
+            own = self._count()
+            foreign: dict[bytes, bytes] = {}
+            for other in others:
+                self._join(frames_of(other, self._read, deletions_only=True), foreign)
+            replayed = self._count() - own
+            for backup in self._chain:
+                self._join(frames_of(backup, self._read, deletions_only=False), known=foreign)
+            self._prove(foreign)
+            self._mark()
+            cells = self._count()
+        finally:
+            self._store.close()
+        target = self._directory / "store"
+        if target.exists():
+            target.rmdir()
+        (self._place / "store").rename(target)
+        sync_folder(self._directory)
+        shutil.rmtree(self._place)
+        return cells, replayed
+
+    def _join(
+        self,
+        frames: Iterator[tuple[bytes, bytes]],
+        gathered: dict[bytes, bytes] | None = None,
+        *,
+        known: dict[bytes, bytes] | None = None,
+    ) -> None:
+        """Join cells in transactions of bounded size.
+
+        Args:
+            gathered: gets the keys.
+            known: of the keys in it, gets the hash of the latest cell.
+        """
+        more = True
+        while more:
+            count = size = 0
+            more = False
+            with self._store.write() as transaction:
+                transaction.admit(Admission.PEER_JOIN)
+                for key, cell in frames:
+                    transaction.join_cell(key, cell)
+                    if gathered is not None:
+                        gathered.setdefault(key, b"")
+                    if known is not None and key in known:
+                        known[key] = leaf_hash(key, cell)
+                    count, size = count + 1, size + len(cell)
+                    if count == _CELLS_AT_ONCE or size > _BYTES_AT_ONCE:
+                        more = True
+                        break
+                transaction.commit()
+
+    def _read(self, size: int) -> None:
+        self._done += size
+        self._tell(min(self._done, self._total), self._total)
+
+    def _count(self) -> int:
+        with self._store.engine.begin() as transaction:
+            return transaction.count(Table.CELLS)
+
+    def _prove(self, foreign: dict[bytes, bytes]) -> None:
+        """Compare with the digest that the store had which was backed up.
+
+        Where other backups knew of deletions the store has those, and the backup had what `foreign` says.
+        """
+        manifest = self._chain[-1].manifest
+        with self._store.engine.begin() as transaction:
+            sums = [rows.row_block(key, row) for key, row in transaction.scan(Table.BLOCKS)]
+        count, total = sum(each for each, _ in sums), sum(each for _, each in sums)
+        for key, was in foreign.items():
+            cell = self._store.get_cell(key)
+            assert cell is not None, "every deletion that was gathered was joined"
+            total += int.from_bytes(was, "big") - int.from_bytes(leaf_hash(key, cell), "big")
+            count -= not was
+        if (count, f"{total & rows.SUM_MASK:064x}") != (manifest.cells_total, manifest.digest):
+            raise BackupDamaged(
+                self._chain[-1].folder, "its cells together are not those the store had when it was made"
+            )
+
+    def _mark(self) -> None:
+        manifest = self._chain[-1].manifest
+        told = {
+            "backup": manifest.id,
+            "cluster": manifest.cluster,
+            "node": manifest.node,
+            "incarnation": manifest.incarnation,
+            "boot": manifest.boot,
+            "sequence": manifest.sequence,
+            "taken_us": manifest.taken_us,
+        }
+        with self._store.write() as transaction:
+            transaction.meta_put(MARK, codec.pack(told))
+            transaction.commit()

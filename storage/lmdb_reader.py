@@ -1,0 +1,115 @@
+"""The engine of a second process: reads a store that its node may have open meanwhile, and changes nothing.
+
+LMDB lets any number of processes read beside the one that writes. Each transaction sees the last commit
+before it began and keeps the pages of that state from being used again for as long as it lives, so those who
+read a whole store do it in many short ones.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Final
+
+import lmdb
+from folkmoot.protocol.limits import MIB, STORE_MAX_READERS
+from folkmoot.storage.directory import ReadersLock, os_failure
+from folkmoot.storage.errors import StoreCorrupt, StoreLocked, StoreUnusable
+from folkmoot.storage.interface import Table
+from folkmoot.storage.lmdb_engine import DAMAGED, LmdbEngine, failure
+from folkmoot.storage.room import free_bytes
+
+# The node may start with a larger map meanwhile; what is mapped and not there costs nothing.
+_MAP_SPARE: Final = 64 * 1024 * MIB
+
+
+def check_at_rest(directory: Path) -> None:
+    """Where no node runs: what a node looks at when it opens a store, its file's length before all.
+
+    Raises:
+        StorageError: as `LmdbEngine`, but for `StoreLocked`: a running node has looked.
+    """
+    size = _size(directory)
+    with contextlib.suppress(StoreLocked):
+        LmdbEngine(directory, cap_bytes=max(MIB, size)).close()
+
+
+class LmdbReader(LmdbEngine):
+    """A read-only view of the environment in `directory`/store.
+
+    Args:
+        directory: a node's data directory.
+        alone: whether nobody else may read it now: for who is to replace its file.
+
+    Raises:
+        StoreBeingRead, StoreReadOnly, StoreUnusable, StoreCorrupt: see `errors`.
+    """
+
+    def __init__(self, directory: Path, *, alone: bool = False) -> None:
+        self._path = directory / "store"
+        self._free = free_bytes
+        self._commits = 0
+        self._cap_bytes = _size(directory)
+        self._readers = ReadersLock(self._path, alone=alone)
+        try:
+            self._env = _open(self._path, self._cap_bytes + _MAP_SPARE)
+            try:
+                self._tables = self._open_tables()
+                self._page_bytes = self._env.stat()["psize"]
+            except BaseException:
+                self._env.close()
+                raise
+        except BaseException:
+            self._readers.release()
+            raise
+
+    def room_bytes(self) -> int:
+        return self._cap_bytes
+
+    def close(self) -> None:
+        self._env.close()
+        self._readers.release()
+
+    def _open_tables(self) -> list[lmdb._Database]:
+        try:
+            return [self._env.open_db(table.name.lower().encode(), create=False) for table in Table]
+        except (*DAMAGED, lmdb.NotFoundError) as error:
+            raise StoreCorrupt(str(self._path), str(error)) from error
+
+
+def _size(directory: Path) -> int:
+    """The length of the file of the store in `directory`.
+
+    Raises:
+        StoreUnusable, StoreReadOnly: there is none, or it cannot be looked at.
+        StoreCorrupt: it is empty.
+    """
+    data = directory / "store" / "data.mdb"
+    try:
+        size = data.stat().st_size
+    except FileNotFoundError as error:
+        raise StoreUnusable(directory, "there is no store in it") from error
+    except OSError as error:
+        raise os_failure(data, error) from error
+    if size == 0:
+        raise StoreCorrupt(str(data), "it is empty")
+    return size
+
+
+def _open(path: Path, map_bytes: int) -> lmdb.Environment:
+    try:
+        return lmdb.open(
+            str(path),
+            map_size=map_bytes,
+            readonly=True,
+            create=False,
+            sync=True,
+            metasync=True,
+            writemap=False,
+            max_readers=STORE_MAX_READERS,
+            max_dbs=len(Table) + 1,
+        )
+    except DAMAGED as error:
+        raise StoreCorrupt(str(path / "data.mdb"), str(error)) from error
+    except lmdb.Error as error:
+        raise failure(path, error) from error
