@@ -101,7 +101,6 @@ class World:
         """A world whose nodes are started, and crashed at the end, however it comes."""
         async with trio.open_nursery() as nursery:
             world = cls(seed, node_count, nursery)
-            nursery.start_soon(world.network.run)
             with errors_into(world.errors):
                 for node in world.nodes:
                     world.start(node)
