@@ -14,12 +14,12 @@ from typing import Any, Final
 import trio
 from folkmoot.node.simulation.caller import UNANSWERED, Caller
 from folkmoot.node.simulation.clerks import Clerk
+from folkmoot.node.simulation.client_history import Operation, Paged, Saw, Wrote
 from folkmoot.node.simulation.history import (
     KEPT,
     Ack,
     CellRead,
     CellView,
-    Floor,
     PageRead,
     ShownPost,
     key_of,
@@ -30,9 +30,7 @@ from folkmoot.node.simulation.town import WRITE_LEVELS, Place, Town
 from folkmoot.protocol.bodies import make_uuid7
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.identity import SEED_BYTES, KeyPair
-from folkmoot.protocol.key import cell_key
 from folkmoot.protocol.record import Record
-from folkmoot.protocol.token import Token
 
 Doing = Callable[[], Awaitable[None]]
 
@@ -77,7 +75,6 @@ class Person:
         self._unsettled: deque[tuple[Record, str]] = deque()
         self._touched: deque[Place] = deque(maxlen=TOUCHED_PLACES)
         self._token: bytes | None = None
-        self._floor = Floor()
         self._session = town.new_session()
 
     async def live(self, until_s: float) -> None:
@@ -181,21 +178,23 @@ class Person:
 
     async def _try_put(self, record: Record, level: str) -> bool:
         """Send the record once; whether the answer settles the matter."""
-        sent_s = trio.current_time()
+        sent_s, carried = trio.current_time(), self._token
         answer = await self._ask(
             "record.put", {"records": [record.to_wire()], "level": level, **self._with_token()}
         )
         if answer is None:
+            self._note(carried, None, sent_s, wrote=(wrote_of(record, kept=False),))
             return False
         self._token = answer["token"]
         (result,) = answer["results"]
         self._history.count(f"writes {result['status']}")
-        if result["status"] in KEPT:
-            achieved = result["achieved"]["level"]
+        kept = result["status"] in KEPT
+        achieved = result["achieved"]["level"] if kept else ""
+        self._note(carried, self._token, sent_s, achieved, wrote=(wrote_of(record, kept=kept),))
+        if kept:
             ack = Ack(record, sent_s, trio.current_time(), level, achieved, self._session)
             self._history.acks.append(ack)
             self._town.world.trace.note(f"ack {achieved}", record.id)
-            self._floor.add(record.key, {record.device: record.stamp}, achieved)
             return True
         if result["status"] == "refused":
             return not result["error"]["retryable"]
@@ -212,20 +211,21 @@ class Person:
         drawn += [self._random.choice(places) for _ in range(OTHER_KEYS_PER_READ)]
         chosen = list(dict.fromkeys(drawn))
         level = self._random.choice(READ_LEVELS)
-        sent_s, token = trio.current_time(), self._with_token()
-        answer = await self._ask("record.get", {"keys": [list(p) for p in chosen], "level": level, **token})
+        sent_s, carried = trio.current_time(), self._token
+        keys = [list(place) for place in chosen]
+        answer = await self._ask("record.get", {"keys": keys, "level": level, **self._with_token()})
         if answer is None:
             return
-        held = Token.decode(token["token"]) if token else Token()
         achieved = answer["achieved"]["level"]
         self._token = answer["token"]
+        saw: list[Saw] = []
         for place, wire in zip(chosen, answer["cells"], strict=True):
             key = key_of(place)
             view = None if wire is None else CellView.from_wire(wire)
-            floor = self._floor.at(key, overflowed=held.at_quorum(key)) if token else {}
-            read = CellRead(key, view, sent_s, trio.current_time(), level, achieved, self._session, floor)
+            read = CellRead(key, view, sent_s, trio.current_time(), level, achieved, self._session)
             self._history.reads.append(read)
-            self._floor.add(key, {} if view is None else view.clock, achieved)
+            saw.append(Saw(key, {}) if view is None else Saw(key, view.clock, view.shown, view.deleted))
+        self._note(carried, self._token, sent_s, achieved, saw=tuple(saw))
         self._touched.extend(chosen[:1])
 
     async def read_page(self) -> None:
@@ -234,28 +234,18 @@ class Person:
             return
         account, _ = self._random.choice(self._town.posts)
         level = self._random.choice(READ_LEVELS)
-        sent_s, token = trio.current_time(), self._with_token()
-        answer = await self._ask(
-            "feed.author", {"account": account, "level": level, "limit": PAGE_LIMIT, **token}
-        )
+        sent_s, carried = trio.current_time(), self._token
+        asked = {"account": account, "level": level, "limit": PAGE_LIMIT}
+        answer = await self._ask("feed.author", {**asked, **self._with_token()})
         if answer is None:
             return
         records = [Record.from_wire(item["record"]) for item in answer["items"]]
         shown = {record.item: ShownPost(record.stamp, record.deleted) for record in records}
         complete, at_s = answer["cursor"] is None, trio.current_time()
-        floor = self._own_floor() if token and account == self._key.account else {}
-        self._history.pages.append(PageRead(account, shown, complete, sent_s, at_s, level, floor))
-
-    def _own_floor(self) -> dict[bytes, int]:
-        """The session's own posts that stand: item → stamp."""
-        held = Token.decode(self._token)
-        floor: dict[bytes, int] = {}
-        for item in self._own:
-            key = cell_key(self._key.account, "post", item)
-            clock = self._floor.at(key, overflowed=held.at_quorum(key))
-            if self._key.account in clock:
-                floor[item] = clock[self._key.account]
-        return floor
+        self._history.pages.append(PageRead(account, shown, complete, sent_s, at_s, level))
+        stamps = {item: post.stamp for item, post in shown.items()}
+        # A page adds nothing to a session's token, so the one it came with stays.
+        self._note(carried, None, sent_s, level, paged=Paged(account, stamps, complete))
 
     # Both.
 
@@ -272,10 +262,25 @@ class Person:
         self._history.count(f"{method} answered")
         return answer
 
+    def _note(
+        self,
+        carried: bytes | None,
+        given: bytes | None,
+        sent_s: float,
+        level: str = "",
+        *,
+        wrote: tuple[Wrote, ...] = (),
+        saw: tuple[Saw, ...] = (),
+        paged: Paged | None = None,
+    ) -> None:
+        """Write down what the session has just done."""
+        at_s, node = trio.current_time(), self._caller.node
+        operation = Operation(self._session, node, carried, given, sent_s, at_s, level, wrote, saw, paged)
+        self._history.operations.append(operation)
+
     def _begin_session(self) -> None:
         self._session = self._town.new_session()
         self._token = None
-        self._floor = Floor()
 
     def _with_token(self) -> dict[str, Any]:
         return {} if self._token is None else {"token": self._token}
@@ -287,6 +292,11 @@ class Person:
     def _body(self) -> dict[str, Any]:
         phrase = self._random.choice(PHRASES)
         return {"text": f"{phrase} {self._random.getrandbits(64):x} " * self._random.randint(1, 8)}
+
+
+def wrote_of(record: Record, *, kept: bool) -> Wrote:
+    """What a history says of a record that was sent."""
+    return Wrote(record.key, record.device, record.stamp, record.seen, record.deleted, kept)
 
 
 class Workload:
