@@ -13,13 +13,13 @@ PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench simulate dev docs
+.PHONY: help demo test check bench simulate mutants dev docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  variables: PYTHON=/path/to/python3 (which one builds $(VENV)), JOBS=$(JOBS),"
-	@echo "             SEEDS=$(SEEDS), SEED_FIRST=$(SEED_FIRST) and MINUTES=$(MINUTES) (for simulate), ARGS='…' (passed on by demo and bench)"
+	@echo "             SEEDS=$(SEEDS), SEED_FIRST=$(SEED_FIRST) and MINUTES=$(MINUTES) (for simulate), ARGS='…' (passed on by demo, bench and mutants)"
 
 demo: $(VENV)/installed ## a three-region cluster on this machine: real posts, a dead node, a partition, a verdict
 	@$(BIN)/folkmoot demo $(ARGS)
@@ -42,6 +42,9 @@ bench: $(VENV)/installed ## the benchmarks, as ratios to what the machine can do
 simulate: $(VENV)/installed ## replay SEEDS seeded simulations of the production actors
 	@seq $(SEED_FIRST) $$(($(SEED_FIRST) + $(SEEDS) - 1)) | \
 		xargs --max-procs=$(JOBS) --max-args=1 $(BIN)/folkmoot simulate --minutes $(MINUTES) --seed
+
+mutants: dev ## plant every bug of the catalogue and show which checker finds it, after how many seeds
+	@$(BIN)/python -m tests.mutants.gate --jobs $(JOBS) $(ARGS)
 
 docs: dev ## write docs/reference and the test vectors anew from the code
 	@$(BIN)/python -m tests.house.reference

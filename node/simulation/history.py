@@ -130,6 +130,7 @@ class History:
         acks, reads, pages: what was answered.
         registers: what was asked of each register, and answered.
         operations: what each session did, see `client_history`.
+        kept_back: records that the policy refused or holds for review.
         counts: outcomes, for the report.
     """
 
@@ -139,6 +140,7 @@ class History:
     pages: list[PageRead] = field(default_factory=list)
     registers: dict[str, list[Operation]] = field(default_factory=dict)
     operations: list[Exchange] = field(default_factory=list)
+    kept_back: list[Record] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     _events: int = 0
 

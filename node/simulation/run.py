@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,7 +146,26 @@ async def _break_and_recover(plan: Plan, world: World, workload: Workload, links
         await trio.sleep_until(until_s)
         await _mend(world)
         agreed_s = await _seconds_until(agreed)
-    return Quiet(await _seconds_until(equal), agreed_s)
+    equal_s = await _seconds_until(equal)
+    return Quiet(equal_s, agreed_s, await _notice(world, observer))
+
+
+async def _notice(world: World, observer: Caller) -> float | None:
+    """Cut one node's power in the quiet: how long it takes until all others hold it dead, and no other."""
+    victim, *others = world.random("victim").sample(world.nodes, len(world.nodes))
+    if not others:
+        return 0.0
+
+    def expected(member: Mapping[str, Any]) -> bool:
+        return bool(member["state"] == ("dead" if member["id"] == victim.node_id.hex() else "alive"))
+
+    async def noticed() -> bool:
+        return await _all_tell(others, observer, expected)
+
+    world.crash(victim)
+    noticed_s = await _seconds_until(noticed)
+    await bring_up(world, victim)
+    return noticed_s
 
 
 async def _mend(world: World) -> None:
@@ -169,14 +188,21 @@ async def _seconds_until(condition: Callable[[], Awaitable[bool]]) -> float | No
 
 async def _all_alive(world: World, observer: Caller) -> bool:
     """Whether every node tells that all nodes are alive."""
-    for node in world.nodes:
+    return await _all_tell(world.nodes, observer, lambda member: member["state"] == "alive")
+
+
+async def _all_tell(
+    nodes: Sequence[SimulatedNode], observer: Caller, expected: Callable[[Mapping[str, Any]], bool]
+) -> bool:
+    """Whether each of these nodes tells of every member what is expected."""
+    for node in nodes:
         try:
             link = await observer.open(node)
             status = await link.call("cluster.status", {})
         except (*UNANSWERED, WireError):
             return False
         link.close()
-        if any(member["state"] != "alive" for member in status["nodes"]):
+        if not all(expected(member) for member in status["nodes"]):
             return False
     return True
 

@@ -7,7 +7,7 @@ certain, and now and then begins a new session. Everything answered goes into th
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from random import Random
 from typing import Any, Final
 
@@ -28,7 +28,7 @@ from folkmoot.node.simulation.stranger import Stranger
 from folkmoot.node.simulation.surroundings import SKEW_US_MAX, SimulatedWallClock
 from folkmoot.node.simulation.town import WRITE_LEVELS, Place, Town
 from folkmoot.protocol.bodies import make_uuid7
-from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.errors import REFUSED_BY_POLICY, WireError
 from folkmoot.protocol.identity import SEED_BYTES, KeyPair
 from folkmoot.protocol.record import Record
 
@@ -40,7 +40,8 @@ RETRY_S: Final = 0.25
 SETTLE_S: Final = 60.0
 RECENT_POSTS: Final = 20
 NEW_SESSION_CHANCE: Final = 0.03
-PAGE_LIMIT: Final = 20
+PAGE_LIMITS: Final = (3, 5, 20)
+PAGES_MAX: Final = 4
 OWN_KEYS_PER_READ: Final = 3
 OTHER_KEYS_PER_READ: Final = 3
 RECENT_PLACES: Final = 60
@@ -71,6 +72,7 @@ class Person:
         self._pause_s = pause_s
         self._stamp = 0
         self._own: list[bytes] = []
+        self._deleted: list[bytes] = []
         self._switched_on: dict[Place, None] = {}
         self._unsettled: deque[tuple[Record, str]] = deque()
         self._touched: deque[Place] = deque(maxlen=TOUCHED_PLACES)
@@ -81,10 +83,13 @@ class Person:
         """Do things until the virtual time `until_s`, one of each sort to begin with."""
         for doing in (self.post, self.post, self.edit, self.like, self.unlike, self.delete, self.read):
             await doing()
+        for phrase in JUDGED_PHRASES:
+            await self.post(phrase)
         doings: list[tuple[Doing, int]] = [
             (self.post, 4),
             (self.edit, 3),
             (self.delete, 1),
+            (self.edit_deleted, 1),
             (self.like, 3),
             (self.unlike, 2),
             (self.follow, 1),
@@ -110,11 +115,11 @@ class Person:
 
     # Writing.
 
-    async def post(self) -> None:
+    async def post(self, phrase: str | None = None) -> None:
         """Say something new."""
         item = make_uuid7(self._wall.now_us() // 1000, self._random.getrandbits(74))
         self._own.append(item)
-        await self._put((self._key.account, "post", item), self._body())
+        await self._put((self._key.account, "post", item), self._body(phrase))
         self._town.posts.append((self._key.account, item))
 
     async def edit(self) -> None:
@@ -127,7 +132,14 @@ class Person:
         """Take something back for ever."""
         if self._own:
             item = self._own.pop(self._random.randrange(len(self._own)))
+            self._deleted.append(item)
             await self._put((self._key.account, "post", item), {"deleted": True})
+
+    async def edit_deleted(self) -> None:
+        """Write in the place of what was taken back, as a program would that does not know of it."""
+        if self._deleted:
+            item = self._random.choice(self._deleted)
+            await self._put((self._key.account, "post", item), self._body())
 
     async def like(self) -> None:
         """Like or repost something."""
@@ -196,6 +208,8 @@ class Person:
             self._history.acks.append(ack)
             self._town.world.trace.note(f"ack {achieved}", record.id)
             return True
+        if result["status"] == "held" or _is_refused_by_policy(result):
+            self._history.kept_back.append(record)
         if result["status"] == "refused":
             return not result["error"]["retryable"]
         return bool(result["status"] == "held")
@@ -229,20 +243,28 @@ class Person:
         self._touched.extend(chosen[:1])
 
     async def read_page(self) -> None:
-        """Look at what somebody has posted."""
+        """Look at what somebody has posted, page after page from the newest on."""
         if not self._town.posts:
             return
         account, _ = self._random.choice(self._town.posts)
         level = self._random.choice(READ_LEVELS)
         sent_s, carried = trio.current_time(), self._token
-        asked = {"account": account, "level": level, "limit": PAGE_LIMIT}
-        answer = await self._ask("feed.author", {**asked, **self._with_token()})
-        if answer is None:
+        asked = {"account": account, "level": level, "limit": self._random.choice(PAGE_LIMITS)}
+        shown: dict[bytes, ShownPost] = {}
+        complete = False
+        for _ in range(PAGES_MAX):
+            answer = await self._ask("feed.author", {**asked, **self._with_token()})
+            if answer is None:
+                break
+            records = [Record.from_wire(item["record"]) for item in answer["items"]]
+            shown |= {record.item: ShownPost(record.stamp, record.deleted) for record in records}
+            if answer["cursor"] is None:
+                complete = True
+                break
+            asked["cursor"] = answer["cursor"]
+        if not shown and not complete:
             return
-        records = [Record.from_wire(item["record"]) for item in answer["items"]]
-        shown = {record.item: ShownPost(record.stamp, record.deleted) for record in records}
-        complete, at_s = answer["cursor"] is None, trio.current_time()
-        self._history.pages.append(PageRead(account, shown, complete, sent_s, at_s, level))
+        self._history.pages.append(PageRead(account, shown, complete, sent_s, trio.current_time(), level))
         stamps = {item: post.stamp for item, post in shown.items()}
         # A page adds nothing to a session's token, so the one it came with stays.
         self._note(carried, None, sent_s, level, paged=Paged(account, stamps, complete))
@@ -289,14 +311,18 @@ class Person:
         self._stamp = max(self._stamp + 1, self._wall.now_us())
         return self._stamp
 
-    def _body(self) -> dict[str, Any]:
-        phrase = self._random.choice(PHRASES)
+    def _body(self, phrase: str | None = None) -> dict[str, Any]:
+        phrase = phrase or self._random.choice(PHRASES)
         return {"text": f"{phrase} {self._random.getrandbits(64):x} " * self._random.randint(1, 8)}
 
 
 def wrote_of(record: Record, *, kept: bool) -> Wrote:
     """What a history says of a record that was sent."""
     return Wrote(record.key, record.device, record.stamp, record.seen, record.deleted, kept)
+
+
+def _is_refused_by_policy(result: Mapping[str, Any]) -> bool:
+    return bool(result["status"] == "refused" and result["error"]["name"] == REFUSED_BY_POLICY.name)
 
 
 class Workload:
