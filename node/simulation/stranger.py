@@ -50,7 +50,8 @@ class Stranger:
                 doing = self._random.choice(
                     (self.replay_record, self.replay_record, self.replay_cell, self.forge, self.forge_cell)
                 )
-                await doing(record)
+                with self._town.world.coverage.operation(doing.__name__):
+                    await doing(record)
 
     async def replay_record(self, record: Record) -> None:
         """Send somebody else's record to any node, as it was signed."""

@@ -7,7 +7,7 @@ certain, and now and then begins a new session. Everything answered goes into th
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from random import Random
 from typing import Any, Final
 
@@ -32,7 +32,7 @@ from folkmoot.protocol.errors import REFUSED_BY_POLICY, WireError
 from folkmoot.protocol.identity import SEED_BYTES, KeyPair
 from folkmoot.protocol.record import Record
 
-Doing = Callable[[], Awaitable[None]]
+Doing = Callable[[], Coroutine[Any, Any, None]]
 
 READ_LEVELS: Final = ("quorum", "quorum", "one", "one", "local_quorum", "each_quorum", "all")
 ATTEMPTS: Final = 2
@@ -102,7 +102,9 @@ class Person:
             await trio.sleep(self._random.expovariate(1 / self._pause_s))
             if self._random.random() < NEW_SESSION_CHANCE:
                 self._begin_session()
-            await self._random.choice(choices)()
+            doing = self._random.choice(choices)
+            with self._town.world.coverage.operation(doing.__name__):
+                await doing()
 
     async def settle(self) -> None:
         """Send again whatever has no certain answer yet, until it has one, or for a minute."""

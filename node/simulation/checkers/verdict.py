@@ -99,11 +99,13 @@ class Quiet:
         equal_s: from the last client's last request until all replicas were equal.
         agreed_s: from the heal until every node held every other alive.
         noticed_s: from a crash in the quiet until every other node knew of it.
+        returned_s: from that node's next start until every node held every other alive.
     """
 
     equal_s: float | None
     agreed_s: float | None
     noticed_s: float | None
+    returned_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
