@@ -70,11 +70,11 @@ class Paged:
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
-    """One request of a session, and what was answered.
+class Exchange:
+    """One request of a session and its answer.
 
     Args:
-        session: whose; operations of a session stand in the order in which it did them.
+        session: whose; exchanges of a session stand in the order in which it did them.
         node: the node that was asked.
         carried: the token that went with the request; None for none.
         given: the token that came with the answer; None when there was none, or it was not taken.

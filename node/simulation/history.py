@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from folkmoot.node.simulation.checkers.linearizability import Operation
-from folkmoot.node.simulation.client_history import Operation as Exchange
+from folkmoot.node.simulation.client_history import Exchange
 from folkmoot.protocol.crdt.clock import Clock
 from folkmoot.protocol.key import cell_key
 from folkmoot.protocol.record import Record
@@ -129,7 +129,7 @@ class History:
         submitted: every record any client ever sent, in order.
         acks, reads, pages: what was answered.
         registers: what was asked of each register, and answered.
-        operations: what each session did, see `client_history`.
+        exchanges: what each session did, see `client_history`.
         kept_back: records that the policy refused or holds for review.
         counts: outcomes, for the report.
     """
@@ -139,7 +139,7 @@ class History:
     reads: list[CellRead] = field(default_factory=list)
     pages: list[PageRead] = field(default_factory=list)
     registers: dict[str, list[Operation]] = field(default_factory=dict)
-    operations: list[Exchange] = field(default_factory=list)
+    exchanges: list[Exchange] = field(default_factory=list)
     kept_back: list[Record] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     _events: int = 0

@@ -14,7 +14,7 @@ from typing import Any, Final
 import trio
 from folkmoot.node.simulation.caller import UNANSWERED, Caller
 from folkmoot.node.simulation.clerks import Clerk
-from folkmoot.node.simulation.client_history import Operation, Paged, Saw, Wrote
+from folkmoot.node.simulation.client_history import Exchange, Paged, Saw, Wrote
 from folkmoot.node.simulation.history import (
     KEPT,
     Ack,
@@ -299,8 +299,8 @@ class Person:
     ) -> None:
         """Write down what the session has just done."""
         at_s, node = trio.current_time(), self._caller.node
-        operation = Operation(self._session, node, carried, given, sent_s, at_s, level, wrote, saw, paged)
-        self._history.operations.append(operation)
+        exchange = Exchange(self._session, node, carried, given, sent_s, at_s, level, wrote, saw, paged)
+        self._history.exchanges.append(exchange)
 
     def _begin_session(self) -> None:
         self._session = self._town.new_session()

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 from folkmoot.node.simulation.checkers.sessions import Guarantee, judge
-from folkmoot.node.simulation.client_history import Operation, Paged, Saw, Wrote
+from folkmoot.node.simulation.client_history import Exchange, Paged, Saw, Wrote
 from folkmoot.protocol.key import cell_key, lane_of
 from folkmoot.protocol.token import Token
 
@@ -20,10 +20,10 @@ FIRST = Token.of([(KEY, {PHONE: 1})]).encode()
 NONE = Token().encode()
 
 
-def did(session: str, **what: object) -> Operation:
-    """An operation of a session that carries the token it was given last, at `n1`."""
+def did(session: str, **what: object) -> Exchange:
+    """An exchange of a session that carries the token it was given last, at `n1`."""
     plain = {"node": "n1", "carried": NONE, "given": NONE, "sent_s": 1.0, "at_s": 2.0, "level": "one"}
-    return Operation(session, **{**plain, **what})  # type: ignore[arg-type]
+    return Exchange(session, **{**plain, **what})  # type: ignore[arg-type]
 
 
 def wrote(stamp: int, **more: object) -> tuple[Wrote, ...]:
@@ -34,11 +34,11 @@ def saw(stamp: int, *shown: int) -> tuple[Saw, ...]:
     return (Saw(KEY, {PHONE: stamp}, tuple((PHONE, each) for each in shown or (stamp,))),)
 
 
-def begins(session: str, **what: object) -> Operation:
+def begins(session: str, **what: object) -> Exchange:
     return did(session, carried=None, **what)
 
 
-def broken(*history: Operation) -> set[Guarantee]:
+def broken(*history: Exchange) -> set[Guarantee]:
     """The guarantees that this history breaks."""
     return {guarantee for guarantee, inquiry in judge(history).items() if inquiry.complaints}
 
@@ -113,7 +113,7 @@ def test_where_a_token_has_overflowed_only_what_was_at_quorum_is_promised(level:
 def test_a_page_shows_what_its_session_wrote_as_far_as_it_reaches() -> None:
     written = begins("a", wrote=wrote(2))
 
-    def paged(shown: dict[bytes, int], *, complete: bool) -> Operation:
+    def paged(shown: dict[bytes, int], *, complete: bool) -> Exchange:
         return did("a", node="n3", given=None, paged=Paged(PHONE, shown, complete))
 
     assert broken(written, paged({}, complete=True)) == {RYW}

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from folkmoot.node.simulation.checkers.verdict import Evidence, Inquiry, Verdict
-from folkmoot.node.simulation.client_history import Operation, Paged, Saw
+from folkmoot.node.simulation.client_history import Exchange, Paged, Saw
 from folkmoot.node.simulation.history import QUORUM_LEVELS
 from folkmoot.protocol.crdt import clock as clocks
 from folkmoot.protocol.crdt.clock import Clock
@@ -43,7 +43,7 @@ class Guarantee(enum.Enum):
 
 def check(evidence: Evidence) -> Verdict:
     """Hold a run to all four; one that nothing was compared for has failed."""
-    inquiries = judge(evidence.history.operations)
+    inquiries = judge(evidence.history.exchanges)
     whole = Inquiry("I9")
     for guarantee, inquiry in inquiries.items():
         whole.compared += inquiry.compared
@@ -53,21 +53,21 @@ def check(evidence: Evidence) -> Verdict:
     )
 
 
-def judge(operations: Iterable[Operation]) -> dict[Guarantee, Inquiry]:
+def judge(exchanges: Iterable[Exchange]) -> dict[Guarantee, Inquiry]:
     """Judge a history, guarantee by guarantee.
 
     Args:
-        operations: of all sessions; those of one session in the order in which it did them.
+        exchanges: of all sessions; those of one session in the order in which it did them.
     """
     inquiries = {guarantee: Inquiry(guarantee.value) for guarantee in Guarantee}
-    sessions: dict[int | str, list[Operation]] = defaultdict(list)
-    read_at: dict[bytes, list[tuple[Operation, Saw]]] = defaultdict(list)
+    sessions: dict[int | str, list[Exchange]] = defaultdict(list)
+    read_at: dict[bytes, list[tuple[Exchange, Saw]]] = defaultdict(list)
     gone: set[bytes] = set()
-    for operation in operations:
-        sessions[operation.session].append(operation)
-        for saw in operation.saw:
-            read_at[saw.key].append((operation, saw))
-        gone |= {wrote.key for wrote in operation.wrote if wrote.gone}
+    for exchange in exchanges:
+        sessions[exchange.session].append(exchange)
+        for saw in exchange.saw:
+            read_at[saw.key].append((exchange, saw))
+        gone |= {wrote.key for wrote in exchange.wrote if wrote.gone}
     for done in sessions.values():
         _judge_reads(inquiries, done, gone)
         for write in _writes(done):
@@ -96,7 +96,7 @@ class _Floor:
 
 
 def _judge_reads(
-    inquiries: Mapping[Guarantee, Inquiry], session: Sequence[Operation], gone: set[bytes]
+    inquiries: Mapping[Guarantee, Inquiry], session: Sequence[Exchange], gone: set[bytes]
 ) -> None:
     """Hold each read of a session against what its token stands for.
 
@@ -105,38 +105,38 @@ def _judge_reads(
     """
     given: bytes | None = None
     written, read = _Floor(), _Floor()
-    for operation in session:
-        if operation.carried is None:
+    for exchange in session:
+        if exchange.carried is None:
             written, read = _Floor(), _Floor()
-        elif operation.carried != given:
+        elif exchange.carried != given:
             inquiries[Guarantee.READ_YOUR_WRITES].complain(
-                f"{_who(operation)} carried a token that it was not given last, so its reads cannot be judged"
+                f"{_who(exchange)} carried a token that it was not given last, so its reads cannot be judged"
             )
-        token = Token() if operation.carried is None else Token.decode(operation.carried)
+        token = Token() if exchange.carried is None else Token.decode(exchange.carried)
         for guarantee, floor in (
             (Guarantee.READ_YOUR_WRITES, written),
             (Guarantee.MONOTONIC_READS, read),
         ):
-            for saw in operation.saw:
-                _compare_cell(inquiries[guarantee], operation, saw, floor.at(saw.key, token))
-            if operation.paged is not None:
-                _compare_page(inquiries[guarantee], operation, operation.paged, floor, token, gone)
-        if operation.given is not None:
-            given = operation.given
-            for wrote in operation.wrote:
+            for saw in exchange.saw:
+                _compare_cell(inquiries[guarantee], exchange, saw, floor.at(saw.key, token))
+            if exchange.paged is not None:
+                _compare_page(inquiries[guarantee], exchange, exchange.paged, floor, token, gone)
+        if exchange.given is not None:
+            given = exchange.given
+            for wrote in exchange.wrote:
                 if wrote.kept:
-                    written.add(wrote.key, {wrote.device: wrote.stamp}, operation.level)
-            for saw in operation.saw:
-                read.add(saw.key, saw.clock, operation.level)
+                    written.add(wrote.key, {wrote.device: wrote.stamp}, exchange.level)
+            for saw in exchange.saw:
+                read.add(saw.key, saw.clock, exchange.level)
 
 
-def _compare_cell(inquiry: Inquiry, operation: Operation, saw: Saw, floor: Clock) -> None:
+def _compare_cell(inquiry: Inquiry, exchange: Exchange, saw: Saw, floor: Clock) -> None:
     if floor and inquiry.fails(clocks.dominates(saw.clock, floor)):
-        inquiry.complain(f"{_who(operation)} was shown less of {saw.key.hex()} than its token stands for")
+        inquiry.complain(f"{_who(exchange)} was shown less of {saw.key.hex()} than its token stands for")
 
 
 def _compare_page(
-    inquiry: Inquiry, operation: Operation, page: Paged, floor: _Floor, token: Token, gone: set[bytes]
+    inquiry: Inquiry, exchange: Exchange, page: Paged, floor: _Floor, token: Token, gone: set[bytes]
 ) -> None:
     prefix = kind_prefix(page.account, "post")
     for key in floor.keys:
@@ -146,13 +146,13 @@ def _compare_page(
         for stamp in floor.at(key, token).values():
             if inquiry.fails(page.shown.get(item, -1) >= stamp):
                 inquiry.complain(
-                    f"{_who(operation)} was shown a page that lacks stamp {stamp} of post {item.hex()}, "
+                    f"{_who(exchange)} was shown a page that lacks stamp {stamp} of post {item.hex()}, "
                     "which its token stands for"
                 )
 
 
-def _who(operation: Operation) -> str:
-    return f"session {operation.session}, on {operation.node} at {operation.sent_s:.3f} s,"
+def _who(exchange: Exchange) -> str:
+    return f"session {exchange.session}, on {exchange.node} at {exchange.sent_s:.3f} s,"
 
 
 class _Write(NamedTuple):
@@ -166,24 +166,24 @@ class _Write(NamedTuple):
     session: int | str
 
 
-def _writes(session: Sequence[Operation]) -> Iterable[_Write]:
+def _writes(session: Sequence[Exchange]) -> Iterable[_Write]:
     written: dict[bytes, Clock] = {}
     read: dict[bytes, Clock] = {}
-    for operation in session:
-        if operation.carried is None:
+    for exchange in session:
+        if exchange.carried is None:
             written, read = {}, {}
-        for each in operation.wrote:
+        for each in exchange.wrote:
             before, known = written.get(each.key, {}), read.get(each.key, {})
             named = clocks.join(each.seen, {each.device: each.stamp - 1})
             followed = {device: stamp for device, stamp in known.items() if named.get(device, -1) >= stamp}
-            yield _Write(each.key, each.device, each.stamp, before, followed, operation.session)
+            yield _Write(each.key, each.device, each.stamp, before, followed, exchange.session)
             written[each.key] = clocks.join(before, {each.device: each.stamp})
-        for saw in operation.saw:
+        for saw in exchange.saw:
             read[saw.key] = clocks.join(read.get(saw.key, {}), saw.clock)
 
 
 def _judge_write(
-    inquiries: Mapping[Guarantee, Inquiry], write: _Write, reads: Sequence[tuple[Operation, Saw]]
+    inquiries: Mapping[Guarantee, Inquiry], write: _Write, reads: Sequence[tuple[Exchange, Saw]]
 ) -> None:
     """Hold every read that shows a record against what came before that record in its session."""
     for guarantee, before in (
@@ -195,14 +195,14 @@ def _judge_write(
         }
         if not earlier:
             continue
-        for operation, saw in reads:
+        for exchange, saw in reads:
             if not clocks.covers(saw.clock, write.device, write.stamp):
                 continue
             standing = () if saw.deleted else saw.shown
             superseded = not any(clocks.covers(earlier, *dot) for dot in standing)
             if inquiries[guarantee].fails(clocks.dominates(saw.clock, earlier) and superseded):
                 inquiries[guarantee].complain(
-                    f"{write.key.hex()} read on {operation.node} at {operation.sent_s:.3f} s has stamp "
+                    f"{write.key.hex()} read on {exchange.node} at {exchange.sent_s:.3f} s has stamp "
                     f"{write.stamp} of session {write.session}, and what that session had "
                     f"{'written' if guarantee is Guarantee.MONOTONIC_WRITES else 'read'} before still stands"
                 )
