@@ -13,13 +13,13 @@ PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench simulate dev docs
+.PHONY: help demo test check bench simulate mutants dev docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  variables: PYTHON=/path/to/python3 (which one builds $(VENV)), JOBS=$(JOBS),"
-	@echo "             SEEDS=$(SEEDS), SEED_FIRST=$(SEED_FIRST) and MINUTES=$(MINUTES) (for simulate), ARGS='…' (passed on by demo and bench)"
+	@echo "             SEEDS=$(SEEDS), SEED_FIRST=$(SEED_FIRST) and MINUTES=$(MINUTES) (for simulate), ARGS='…' (passed on by all but test and check)"
 
 demo: $(VENV)/installed ## a three-region cluster on this machine: real posts, a dead node, a partition, a verdict
 	@$(BIN)/folkmoot demo $(ARGS)
@@ -39,9 +39,12 @@ check: dev ## lint, format, types, layers, house rules and docs
 bench: $(VENV)/installed ## the benchmarks, as ratios to what the machine can do
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-simulate: $(VENV)/installed ## replay SEEDS seeded simulations of the production actors
-	@seq $(SEED_FIRST) $$(($(SEED_FIRST) + $(SEEDS) - 1)) | \
-		xargs --max-procs=$(JOBS) --max-args=1 $(BIN)/folkmoot simulate --minutes $(MINUTES) --seed
+simulate: $(VENV)/installed ## run SEEDS seeded simulations of the production actors; goes on where it stopped
+	@$(BIN)/folkmoot simulate --seeds $(SEED_FIRST)..$$(($(SEED_FIRST) + $(SEEDS) - 1)) --minutes $(MINUTES) \
+		--jobs $(JOBS) --keep build/simulated.jsonl --shrink 60 $(ARGS)
+
+mutants: dev ## plant every bug of the catalogue and show which checker finds it, after how many seeds
+	@$(BIN)/python -m tests.mutants.gate --jobs $(JOBS) $(ARGS)
 
 docs: dev ## write docs/reference and the test vectors anew from the code
 	@$(BIN)/python -m tests.house.reference

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -32,11 +35,29 @@ class SeedRange(click.ParamType[range]):
         return range(int(first), int(last) + 1)
 
 
+class Episodes(click.ParamType[tuple[int, ...]]):
+    """Numbers with commas, or `none`."""
+
+    name = "LIST"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """The numbers, in rising order."""
+        if isinstance(value, tuple):
+            return value
+        numbers = [] if value == "none" else str(value).split(",")
+        if not all(number.strip().isdecimal() for number in numbers):
+            self.fail(f"{value!r} is not a list of numbers with commas, or none", param, ctx)
+        return tuple(sorted({int(number) for number in numbers}))
+
+
 @click.command(
     epilog=examples(
         "folkmoot simulate --seed 7",
         "folkmoot simulate --seed 7 --nodes 3 --minutes 2 --faults crash,partition",
-        "folkmoot simulate --seeds 1..1000 --minutes 2",
+        "folkmoot simulate --seeds 1..1000 --minutes 2 --jobs 2 --keep simulated.jsonl",
+        "folkmoot simulate --seed 23 --minutes 2 --shrink 60",
     )
 )
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Decides everything.")
@@ -57,15 +78,41 @@ class SeedRange(click.ParamType[range]):
     help="Which faults, with commas: loss, duplication, reordering, delay, partition, oneway, crash, torn, "
     "restart, disk, clock, busy, refused; or all, or none.",
 )
+@click.option("--episodes", type=Episodes(), help="Of the faults the seed makes, only these, by number.")
+@click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Runs at once.")
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A file of what was run: a series goes on where it was interrupted.",
+)
+@click.option(
+    "--shrink",
+    type=FiniteFloat(min=0, max=86_400),
+    default=0.0,
+    show_default=True,
+    help="When a run fails, look for so many seconds for fewer faults with which it still does.",
+)
 @json_option
-def command(seed: int, seeds: range | None, nodes: int, minutes: float, faults: str, output: Output) -> int:
+def command(
+    seed: int,
+    seeds: range | None,
+    nodes: int,
+    minutes: float,
+    faults: str,
+    episodes: tuple[int, ...] | None,
+    jobs: int,
+    keep: Path | None,
+    shrink: float,
+    output: Output,
+) -> int:
     """Run clusters on virtual time, break them, and check what they promise.
 
     The world has its own time, network and disks, and breaks them as the seed decides; clients write and
     read all the while. The same seed gives the same run. Ends with 1, and with the line that replays it, when
-    a promise was broken.
+    a promise was broken. Last comes a table of which operations were tried while which faults were under way.
     """
     # Imported here so that `--help` need not wait for the whole node.
+    from folkmoot.node.simulation.coverage import table
     from folkmoot.node.simulation.faults import UnknownFault, parse_faults
     from folkmoot.node.simulation.run import Plan
 
@@ -73,21 +120,68 @@ def command(seed: int, seeds: range | None, nodes: int, minutes: float, faults: 
         chosen = parse_faults(faults)
     except UnknownFault as error:
         raise click.BadParameter(str(error), param_hint="--faults") from error
+    tried: Counter[tuple[str, str]] = Counter()
+    plans = [Plan(each, nodes, minutes, chosen, episodes=episodes) for each in seeds or (seed,)]
     broken = 0
-    for each in seeds or (seed,):
-        plan = Plan(each, nodes, minutes, chosen)
-        report, real_s = _run(plan, output)
+    for report, real_s in _runs(plans, jobs, keep, tried, output):
         output.result(_to_json(report, real_s), _to_lines(report, real_s))
+        tried.update(report.coverage)
         if not report.ok:
             broken += 1
-            click.echo(f"replay: {replay_line(plan, faults)}", err=True)
+            smaller = _smaller(report, shrink, output) if shrink else report.plan
+            click.echo(f"replay: {replay_line(smaller, faults)}", err=True)
+    if chosen:
+        for line in table(tried, chosen):
+            output.note(line)
     return exit_codes.FAILED if broken else exit_codes.OK
 
 
 def replay_line(plan: Plan, faults: str) -> str:
     """The command that repeats a run exactly."""
     options = f"--seed {plan.seed} --nodes {plan.nodes} --minutes {plan.minutes:g} --faults {faults}"
+    if plan.episodes is not None:
+        options += f" --episodes {','.join(map(str, plan.episodes)) or 'none'}"
     return f"folkmoot simulate {options}"
+
+
+def _runs(
+    plans: Sequence[Plan], jobs: int, keep: Path | None, tried: Counter[tuple[str, str]], output: Output
+) -> Iterator[tuple[Report, float]]:
+    """What comes of each plan; of those that are known to hold, only what they covered is counted."""
+    from folkmoot.cli.simulating.runs import Kept, run_all
+
+    kept = None if keep is None else Kept(keep)
+    left: list[Plan] = []
+    for plan in plans:
+        covered = None if kept is None else kept.coverage_of(plan)
+        if covered is None:
+            left.append(plan)
+        else:
+            tried.update(covered)
+    if len(left) < len(plans):
+        output.note(f"{len(plans) - len(left)} of {len(plans)} runs are known to hold, from {keep}")
+    for report, real_s in run_all(left, jobs) if jobs > 1 else (_run(plan, output) for plan in left):
+        yield report, real_s
+        if kept is not None:
+            kept.keep(report)
+
+
+def _smaller(report: Report, seconds: float, output: Output) -> Plan:
+    """A plan with as few faults as can be found in time that still breaks what this run broke."""
+    from folkmoot.cli.simulating.shrinking import shrink
+    from folkmoot.node.simulation.run import simulate
+
+    ends = time.monotonic() + seconds
+    broken = {verdict.invariant for verdict in report.verdicts if not verdict.ok}
+
+    def fails(episodes: tuple[int, ...]) -> bool:
+        again = simulate(replace(report.plan, episodes=episodes))
+        return any(verdict.invariant in broken and not verdict.ok for verdict in again.verdicts)
+
+    output.note(f"looking for fewer faults than {len(report.episodes)} with which it still fails")
+    fewer = shrink(report.episodes, fails, lambda: time.monotonic() < ends)
+    output.note(f"it fails with {len(fewer)} of them")
+    return replace(report.plan, episodes=fewer)
 
 
 def _run(plan: Plan, output: Output) -> tuple[Report, float]:

@@ -90,7 +90,9 @@ class PeerLinks:
             task_status.started()
             while True:
                 for node_id in self._directory.neighbours(NEIGHBOURS):
-                    nursery.start_soon(self._keep, node_id)
+                    peer = self._peers.get(node_id)
+                    if peer is None or (peer.link is None and peer.dialling is None):
+                        nursery.start_soon(self._keep, node_id)
                 await trio.sleep(KEEP_INTERVAL_S)
 
     def forgive(self, node_id: bytes) -> None:
@@ -150,9 +152,6 @@ class PeerLinks:
         raise PeerUnreachable(f"{method} to {address}: no answer within {timeout_s} s")
 
     async def _keep(self, node_id: bytes) -> None:
-        peer = self._peers.get(node_id)
-        if peer is not None and (peer.link is not None or peer.dialling is not None):
-            return
         with trio.move_on_after(limits.REQUEST_TIMEOUT_S):
             try:
                 await self._link(node_id)

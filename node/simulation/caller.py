@@ -33,6 +33,9 @@ class Caller:
         random: chooses nodes.
         nursery: where links run.
         account: whose key is proven on every link; None to prove none.
+
+    Attributes:
+        node: the name of the node that was asked last.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Caller:
         self._nursery = nursery
         self._account = account
         self._link: Link | None = None
+        self.node = ""
 
     async def call(self, method: str, params: Mapping[str, Any]) -> Any:
         """Ask a node, and wait for the result.
@@ -78,7 +82,9 @@ class Caller:
         serving = [node for node in self._world.nodes if node.clients is not None]
         if not serving:
             raise NoNode("no node serves")
-        return await self.open(self._random.choice(serving))
+        chosen = self._random.choice(serving)
+        self.node = chosen.name
+        return await self.open(chosen)
 
     async def open(self, node: SimulatedNode) -> Link:
         """A link to one node that has said hello.

@@ -1,23 +1,104 @@
 """Running trio so that the same seed gives the same run: virtual time, and a scheduler that repeats itself.
 
 trio shuffles the tasks that are ready, on purpose. For Hypothesis it has a switch that makes the shuffle a
-function of a seed; the switch and the generator are private, and this is the only file that names them. A
-canary test holds both to what is said here, so that a new trio cannot silently take repeatability away.
+function of a seed; the switch and the generator are private, as is how a clock jumps and how trio asks the
+kernel for events, and this is the only file that names them. A canary test holds them to what is said here,
+so that a new trio cannot silently take repeatability away.
 
-Virtual time is trio's own `MockClock`: when every task waits, it jumps to the next deadline. Nothing that
-runs this way may use threads: while one works, the clock would race ahead of it.
+When every task waits, virtual time jumps to what is due next: a deadline of trio's, or a call that somebody
+has asked for (see `VirtualClock.call_at`). Nothing that runs this way may use threads: while one works, the
+clock would race ahead of it. So nothing ever comes from the kernel but an interrupt.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+import gc
+import heapq
+import math
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from typing import Any, Final, TypeVar
 
 import trio
 import trio._core._run as trio_run
-import trio.testing
 
 T = TypeVar("T")
+
+# A run makes tasks by the thousand, most of them in cycles; collecting seldom costs some memory.
+COLLECT_AFTER: Final = (50_000, 20, 50)
+
+
+class NothingLeft(Exception):
+    """Every task waits, and nothing is due, ever."""
+
+
+class VirtualClock(trio.abc.Clock):
+    """Time that passes only when there is nothing to do."""
+
+    def __init__(self) -> None:
+        self._now_s = 0.0
+        self._deadline_s = math.inf
+        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = count()
+
+    def call_at(self, at_s: float, call: Callable[[], None]) -> None:
+        """Call `call` at the virtual time `at_s`, or soon if that has passed.
+
+        It must neither wait nor raise. What is due at one moment is called in the order it was asked for.
+        """
+        heapq.heappush(self._due, (at_s, next(self._order), call))
+
+    def start_clock(self) -> None:
+        """See `trio.abc.Clock`; from now on trio asks for events through this clock."""
+        runner: Any = trio_run.GLOBAL_RUN_CONTEXT.runner
+        runner.io_manager = _Events(runner, self)
+
+    def current_time(self) -> float:
+        """Seconds since the beginning."""
+        return self._now_s
+
+    def deadline_to_sleep_time(self, deadline: float) -> float:
+        """See `trio.abc.Clock`; asked whenever no task is ready, with trio's next deadline."""
+        self._deadline_s = deadline
+        return max(0.0, deadline - self._now_s)
+
+    def pass_time(self) -> bool:
+        """Go on to the next moment at which something happens; False when there is none."""
+        next_s = min(self._deadline_s, self._due[0][0] if self._due else math.inf)
+        if next_s == math.inf:
+            return False
+        self._now_s = now_s = max(self._now_s, next_s)
+        while self._due and self._due[0][0] <= now_s:
+            heapq.heappop(self._due)[2]()
+        return True
+
+
+class _Events:
+    """What trio asks for events: time passes here, and the kernel is asked only when it may know of some.
+
+    Args:
+        runner: trio's, whose own way of asking does the rest.
+        clock: whose time passes when nothing else is left to do.
+    """
+
+    def __init__(self, runner: Any, clock: VirtualClock) -> None:
+        self._runner = runner
+        self._manager = runner.io_manager
+        self._clock = clock
+
+    def get_events(self, timeout: float) -> Sequence[Any]:
+        """Called once a turn; `timeout` is 0 when tasks are ready."""
+        if self._runner.ki_pending and (events := self._manager.get_events(0.0)):
+            return events  # type: ignore[no-any-return]
+        if timeout == 0 or self._clock.pass_time():
+            return ()
+        if events := self._manager.get_events(0.0):  # such as trio's own word that the run is over
+            return events  # type: ignore[no-any-return]
+        raise NothingLeft("every task waits, and nothing is due, ever")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._manager, name)
 
 
 def run_repeatably(main: Callable[[], Awaitable[T]], seed: int) -> T:
@@ -30,16 +111,28 @@ def run_repeatably(main: Callable[[], Awaitable[T]], seed: int) -> T:
     Raises:
         KeyboardInterrupt: after Ctrl-C, alone or in a group. It arrives where `main` waits and nowhere else:
             in the middle of a commit or of a node's task it would be taken for a failure of that.
+        NothingLeft: the run can neither go on nor end.
     """
+
     flag = "_ALLOW_DETERMINISTIC_SCHEDULING"  # a Final to type checkers, hence set by name
     before = getattr(trio_run, flag)
     setattr(trio_run, flag, True)
     trio_run._r.seed(seed)
     try:
-        return trio.run(
-            main,
-            clock=trio.testing.MockClock(autojump_threshold=0),
-            restrict_keyboard_interrupt_to_checkpoints=True,
-        )
+        with _collecting_seldom():
+            return trio.run(main, clock=VirtualClock(), restrict_keyboard_interrupt_to_checkpoints=True)
     finally:
         setattr(trio_run, flag, before)
+
+
+@contextmanager
+def _collecting_seldom() -> Iterator[None]:
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()

@@ -145,10 +145,12 @@ class FaultInjector:
         await trio.sleep_until(episode.begin_s)
         self._world.trace.note(f"fault {episode.fault} begins")
         self._under_way.append(episode)
+        self._world.coverage.fault_begins(episode.fault)
         await self._begin(episode)
         await trio.sleep_until(episode.end_s)
         self._world.trace.note(f"fault {episode.fault} ends")
         self._under_way.remove(episode)
+        self._world.coverage.fault_ends(episode.fault)
         await self._end(episode)
 
     async def _begin(self, episode: Episode) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from folkmoot.node.simulation.checkers.linearizability import Operation
-from folkmoot.protocol.crdt import clock as clocks
+from folkmoot.node.simulation.client_history import Exchange
 from folkmoot.protocol.crdt.clock import Clock
 from folkmoot.protocol.key import cell_key
 from folkmoot.protocol.record import Record
@@ -80,7 +80,6 @@ class CellRead:
         asked: the level asked for.
         level: the level achieved, by the answer.
         session: who asked.
-        floor: what the session's token stood for at this key.
     """
 
     key: bytes
@@ -90,7 +89,6 @@ class CellRead:
     asked: str
     level: str
     session: int
-    floor: Clock
 
 
 class ShownPost(NamedTuple):
@@ -109,7 +107,6 @@ class PageRead:
         shown: post item → the record shown.
         complete: whether the page says there is nothing more.
         sent_s, at_s, level: as for `CellRead`; the level is the one asked for.
-        floor: post item → the stamp the session's token stands for there.
     """
 
     account: bytes
@@ -118,7 +115,6 @@ class PageRead:
     sent_s: float
     at_s: float
     level: str
-    floor: Mapping[bytes, int]
 
     def reaches(self, item: bytes) -> bool:
         """Whether a post with this item would have to be on the page."""
@@ -133,6 +129,8 @@ class History:
         submitted: every record any client ever sent, in order.
         acks, reads, pages: what was answered.
         registers: what was asked of each register, and answered.
+        exchanges: what each session did, see `client_history`.
+        kept_back: records that the policy refused or holds for review.
         counts: outcomes, for the report.
     """
 
@@ -141,6 +139,8 @@ class History:
     reads: list[CellRead] = field(default_factory=list)
     pages: list[PageRead] = field(default_factory=list)
     registers: dict[str, list[Operation]] = field(default_factory=dict)
+    exchanges: list[Exchange] = field(default_factory=list)
+    kept_back: list[Record] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     _events: int = 0
 
@@ -152,33 +152,6 @@ class History:
     def count(self, outcome: str) -> None:
         """One more of these."""
         self.counts[outcome] = self.counts.get(outcome, 0) + 1
-
-
-class Floor:
-    """What a session has seen, cell by cell: what its token promises it will see again.
-
-    A token that overflows keeps only "read this lane at quorum" for some cells, and that promise is about
-    what was seen at a quorum; so both are kept.
-    """
-
-    def __init__(self) -> None:
-        self._seen: dict[bytes, Clock] = {}
-        self._seen_at_quorum: dict[bytes, Clock] = {}
-
-    def add(self, key: bytes, clock: Clock, level: str) -> None:
-        """The session has seen `clock` at `key`, at this level."""
-        self._seen[key] = clocks.join(self._seen.get(key, {}), clock)
-        if level in QUORUM_LEVELS:
-            self._seen_at_quorum[key] = clocks.join(self._seen_at_quorum.get(key, {}), clock)
-
-    def at(self, key: bytes, *, overflowed: bool) -> Clock:
-        """What must be seen at `key`.
-
-        Args:
-            key: which cell.
-            overflowed: whether the token only says "at quorum" there.
-        """
-        return (self._seen_at_quorum if overflowed else self._seen).get(key, {})
 
 
 def newest_acks(acks: Iterable[Ack]) -> dict[tuple[bytes, bytes], Ack]:

@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 PORT_FIRST = 20_000
 BACKLOG = 128
 UNREACHED_AMONG_REFUSED = 0.5
+# Production's plain streams can send without waiting and its encrypted ones cannot; here are some of each.
+PROMPT_AMONG_STREAMS = 0.8
 DATAGRAMS_BUFFERED = 256
 
 
@@ -58,10 +60,6 @@ class SimulatedNetwork:
         self.refused_shares: dict[str, float] = {}
         self.stream_peak_bytes = 0
         self._ports = PORT_FIRST
-
-    async def run(self) -> None:
-        """Deliver, for ever."""
-        await self.courier.run()
 
     def boot(self, host: str, node_id: bytes | None) -> HostNetwork:
         """Bring a host up; it has no ports yet.
@@ -107,7 +105,9 @@ class SimulatedNetwork:
         if target is None or listener is None or not listener.has_room or not source.alive:
             await back.cross()
             raise ConnectionRefused(f"nobody listens on {address}")
-        ours, theirs = stream_pair(there, back, self.courier, self.trace, (source.host, target.host))
+        prompt = self.random.random() < PROMPT_AMONG_STREAMS
+        ends = source.host, target.host
+        ours, theirs = stream_pair(there, back, self.courier, self.trace, ends, prompt=prompt)
         source.opened(ours)
         target.opened(theirs)
         listener.accept(theirs, Address(source.host, self.next_port()), source.node_id)
@@ -316,7 +316,8 @@ class Datagrams:
 
     async def receive(self) -> tuple[bytes, Address]:
         """See `transport.interface`."""
-        await trio.lowlevel.checkpoint()
+        if self._buffer or self._closed:
+            await trio.lowlevel.checkpoint()
         while not self._buffer:
             if self._closed:
                 raise trio.ClosedResourceError("this port is closed")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 import trio
@@ -11,8 +12,9 @@ from folkmoot.node.simulation.caller import UNANSWERED, Caller
 from folkmoot.node.simulation.checkers import CHECKERS
 from folkmoot.node.simulation.checkers.convergence import equal_replicas
 from folkmoot.node.simulation.checkers.verdict import Evidence, HeldCells, Quiet, Verdict
+from folkmoot.node.simulation.coverage import Counts
 from folkmoot.node.simulation.determinism import run_repeatably
-from folkmoot.node.simulation.faults import FaultInjector, bring_up, schedule
+from folkmoot.node.simulation.faults import Episode, FaultInjector, bring_up, schedule
 from folkmoot.node.simulation.gauges import Gauges
 from folkmoot.node.simulation.history import History
 from folkmoot.node.simulation.town import Town
@@ -42,6 +44,8 @@ class Plan:
         people: how many write and read.
         pause_s: mean time between two things one of them does.
         fault_gap_s: mean time between the beginnings of two faults.
+        episodes: of those that the seed makes, in the order they begin, the numbers (from 1) of those that
+            happen; None for all.
     """
 
     seed: int
@@ -51,6 +55,7 @@ class Plan:
     people: int = 6
     pause_s: float = 2.0
     fault_gap_s: float = 8.0
+    episodes: tuple[int, ...] | None = None
 
     @property
     def load_s(self) -> float:
@@ -69,6 +74,8 @@ class Report:
         events: deliveries, commits, acknowledgements and faults.
         verdicts: one an invariant.
         outcomes: how often requests ended in which way.
+        coverage: how often which operations overlapped with which faults.
+        episodes: the numbers of the episodes that happened.
     """
 
     plan: Plan
@@ -77,6 +84,8 @@ class Report:
     events: int
     verdicts: tuple[Verdict, ...]
     outcomes: dict[str, int]
+    coverage: Counts
+    episodes: tuple[int, ...]
 
     @property
     def ok(self) -> bool:
@@ -86,6 +95,16 @@ class Report:
     def checks_to_json(self) -> dict[str, Any]:
         """The verdicts as plain values, by invariant."""
         return {verdict.invariant: verdict.to_json() for verdict in self.verdicts}
+
+
+def episodes_of(plan: Plan) -> dict[int, Episode]:
+    """The faults of a run by their numbers: a function of its plan alone."""
+    random = Random(f"{plan.seed}/faults")  # noqa: S311 - repeatable on purpose
+    made = schedule(random, plan.faults, plan.nodes, plan.load_s, mean_gap_s=plan.fault_gap_s)
+    numbered = dict(enumerate(made, 1))
+    if plan.episodes is None:
+        return numbered
+    return {number: numbered[number] for number in plan.episodes if number in numbered}
 
 
 def simulate(plan: Plan, on_progress: OnProgress = lambda at_s: None) -> Report:
@@ -110,7 +129,7 @@ async def _simulate(plan: Plan, on_progress: OnProgress) -> Report:
             quiet = await _break_and_recover(plan, world, workload, background)
             background.cancel_scope.cancel()
         simulated_s = trio.current_time()
-        trace, events = world.trace.digest, world.trace.events
+        trace, events, coverage = world.trace.digest, world.trace.events, world.coverage.counts
     evidence = Evidence(
         seed=world.seed,
         history=history,
@@ -123,7 +142,9 @@ async def _simulate(plan: Plan, on_progress: OnProgress) -> Report:
         errors=tuple(world.errors),
     )
     verdicts = tuple(check(evidence) for check in CHECKERS)
-    return Report(plan, trace, simulated_s, events, verdicts, history.counts)
+    return Report(
+        plan, trace, simulated_s, events, verdicts, history.counts, coverage, tuple(episodes_of(plan))
+    )
 
 
 async def _break_and_recover(plan: Plan, world: World, workload: Workload, links: trio.Nursery) -> Quiet:
@@ -136,8 +157,7 @@ async def _break_and_recover(plan: Plan, world: World, workload: Workload, links
     async def equal() -> bool:
         return equal_replicas({node.node_id: _cells(node) for node in world.nodes}, world.ranges)
 
-    random = world.random("faults")
-    episodes = schedule(random, plan.faults, plan.nodes, plan.load_s, mean_gap_s=plan.fault_gap_s)
+    episodes = list(episodes_of(plan).values())
     until_s = trio.current_time() + plan.load_s
     agreed_s: float | None = None
     async with trio.open_nursery() as nursery:
@@ -146,7 +166,26 @@ async def _break_and_recover(plan: Plan, world: World, workload: Workload, links
         await trio.sleep_until(until_s)
         await _mend(world)
         agreed_s = await _seconds_until(agreed)
-    return Quiet(await _seconds_until(equal), agreed_s)
+    equal_s = await _seconds_until(equal)
+    return Quiet(equal_s, agreed_s, await _notice(world, observer), await _seconds_until(agreed))
+
+
+async def _notice(world: World, observer: Caller) -> float | None:
+    """Cut one node's power in the quiet: how long it takes until all others hold it dead, and no other."""
+    victim, *others = world.random("victim").sample(world.nodes, len(world.nodes))
+    if not others:
+        return 0.0
+
+    def expected(member: Mapping[str, Any]) -> bool:
+        return bool(member["state"] == ("dead" if member["id"] == victim.node_id.hex() else "alive"))
+
+    async def noticed() -> bool:
+        return await _all_tell(others, observer, expected)
+
+    world.crash(victim)
+    noticed_s = await _seconds_until(noticed)
+    await bring_up(world, victim)
+    return noticed_s
 
 
 async def _mend(world: World) -> None:
@@ -169,14 +208,21 @@ async def _seconds_until(condition: Callable[[], Awaitable[bool]]) -> float | No
 
 async def _all_alive(world: World, observer: Caller) -> bool:
     """Whether every node tells that all nodes are alive."""
-    for node in world.nodes:
+    return await _all_tell(world.nodes, observer, lambda member: member["state"] == "alive")
+
+
+async def _all_tell(
+    nodes: Sequence[SimulatedNode], observer: Caller, expected: Callable[[Mapping[str, Any]], bool]
+) -> bool:
+    """Whether each of these nodes tells of every member what is expected."""
+    for node in nodes:
         try:
             link = await observer.open(node)
             status = await link.call("cluster.status", {})
         except (*UNANSWERED, WireError):
             return False
         link.close()
-        if any(member["state"] != "alive" for member in status["nodes"]):
+        if not all(expected(member) for member in status["nodes"]):
             return False
     return True
 

@@ -1,7 +1,8 @@
-"""The stranger: somebody without a key who sends again what others have written.
+"""The stranger: somebody without a key who sends again what others have written, or what they have not.
 
 Signed records are portable, so anyone may replay them to any node; and a message between replicas may be
 delayed for as long as you like, which is played here by a rogue node. None of it may bring anything back.
+What carries a signature that does not hold is kept by nobody.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from folkmoot.node.transport.errors import TransportError
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol.client.link import Link
 from folkmoot.protocol.client.link_terms import PATIENT, LinkBroken
+from folkmoot.protocol.codec import encode_canonical
+from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.identity import SEED_BYTES, KeyPair
 from folkmoot.protocol.record import Record
 
 
@@ -43,7 +47,11 @@ class Stranger:
             await trio.sleep(self._random.expovariate(1 / self._pause_s))
             if self._town.history.submitted:
                 record = self._random.choice(self._town.history.submitted)
-                await (self.replay_record if self._random.random() < 0.6 else self.replay_cell)(record)
+                doing = self._random.choice(
+                    (self.replay_record, self.replay_record, self.replay_cell, self.forge, self.forge_cell)
+                )
+                with self._town.world.coverage.operation(doing.__name__):
+                    await doing(record)
 
     async def replay_record(self, record: Record) -> None:
         """Send somebody else's record to any node, as it was signed."""
@@ -61,15 +69,43 @@ class Stranger:
             achieved = result["achieved"]["level"]
             history.acks.append(Ack(record, sent_s, trio.current_time(), level, achieved, None))
 
+    async def forge(self, record: Record) -> None:
+        """Say in somebody else's name what they never said, under a signature of something else."""
+        if record.kind == "post":
+            forged = self._forged(record)
+            try:
+                await self._caller.call("record.put", {"records": [forged.to_wire()], "level": "one"})
+            except (*UNANSWERED, WireError):
+                return
+            self._town.history.count("forgeries answered")
+
+    async def forge_cell(self, record: Record) -> None:
+        """The same, as a node would that wants others to keep it."""
+        if record.kind == "post":
+            await self._give_replica(record.key, Cell.of(self._forged(record)).encode())
+
+    def _forged(self, record: Record) -> Record:
+        own = KeyPair(self._random.randbytes(SEED_BYTES))
+        said = Record.sign(
+            own, kind="post", item=record.item, body={"text": "forged"}, stamp=record.stamp + 1
+        )
+        fields = {"author": record.author, "body": said.body, "item": record.item, "kind": "post"}
+        payload = encode_canonical({**fields, "stamp": said.stamp, "version": 1})
+        return Record(payload, said.signature)
+
     async def replay_cell(self, record: Record) -> None:
         """Send a replica some state its cell once had, as a delayed message of another replica would."""
+        states = list(self._town.world.witness.states.get(record.key, ()))
+        if states:
+            await self._give_replica(record.key, self._random.choice(states))
+
+    async def _give_replica(self, key: bytes, cell: bytes) -> None:
         world = self._town.world
-        states = list(world.witness.states.get(record.key, ()))
-        replica = self._random.choice(world.replicas_of(record.key))
-        if not states or replica.peers is None:
+        replica = self._random.choice(world.replicas_of(key))
+        if replica.peers is None:
             return
-        owner = world.ranges.lookup(record.key)
-        cells = [(record.key, self._random.choice(states))]
+        owner = world.ranges.lookup(key)
+        cells = [(key, cell)]
         params = {"ranges": [(owner.id, owner.epoch)], "cells": cells}
         try:
             await self._call_replica(replica.peers, replica.node_id, params)

@@ -66,7 +66,7 @@ class Pipe:
         Raises:
             trio.BrokenResourceError: the other end is gone.
         """
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint_if_cancelled()
         rest = bytes(data)
         while True:
             if self.sender_broken:
@@ -82,6 +82,15 @@ class Pipe:
             self.peak_bytes = max(self.peak_bytes, self._held_bytes)
             self.post(piece)
 
+    def send_now(self, data: bytes) -> int:
+        """Send what there is room for, and return how many bytes that was."""
+        room = 0 if self.sender_broken else min(len(data), WINDOW_BYTES - self._held_bytes)
+        if room > 0:
+            self._held_bytes += room
+            self.peak_bytes = max(self.peak_bytes, self._held_bytes)
+            self.post(data[:room])
+        return max(0, room)
+
     def post(self, item: bytes | Mark) -> None:
         """Put something on its way, behind what is."""
         self._travelling.append(item)
@@ -95,17 +104,22 @@ class Pipe:
             trio.BrokenResourceError: the other end is gone.
             trio.ClosedResourceError: this end was closed.
         """
-        await trio.lowlevel.checkpoint()
-        while True:
-            if self.receiver_closed:
-                raise trio.ClosedResourceError("this end is closed")
-            if self._arrived:
-                return self._take(max_bytes or len(self._arrived))
-            if self.receiver_broken:
-                raise trio.BrokenResourceError("the connection was reset")
-            if self._ended:
-                return b""
+        if self._readable:
+            await trio.lowlevel.checkpoint()
+        while not self._readable:
             await self._changed.park()
+        if self.receiver_closed:
+            raise trio.ClosedResourceError("this end is closed")
+        if self._arrived:
+            return self._take(max_bytes or len(self._arrived))
+        if self.receiver_broken:
+            raise trio.BrokenResourceError("the connection was reset")
+        return b""
+
+    @property
+    def _readable(self) -> bool:
+        """Whether reading need not wait."""
+        return bool(self._arrived or self._ended or self.receiver_broken or self.receiver_closed)
 
     def close_receiver(self) -> None:
         """Read no more: what still arrives is answered by a reset."""
@@ -238,8 +252,16 @@ class SimulatedStream(trio.abc.HalfCloseableStream):
         self._finished = True
 
 
+class PromptStream(SimulatedStream):
+    """A stream that can send without waiting, as those without encryption can; see `outbox.Prompt`."""
+
+    def send_now(self, data: bytes) -> int:
+        """Send what can be sent at once; see `Pipe.send_now`."""
+        return 0 if self._closed or self._finished else self._outgoing.send_now(data)
+
+
 def stream_pair(
-    there: Link, back: Link, courier: Courier, trace: Trace, names: tuple[str, str]
+    there: Link, back: Link, courier: Courier, trace: Trace, names: tuple[str, str], *, prompt: bool = False
 ) -> tuple[SimulatedStream, SimulatedStream]:
     """The two ends of a new stream: the dialler's and the listener's.
 
@@ -248,9 +270,11 @@ def stream_pair(
         back: the opposite one.
         courier, trace: the network's.
         names: the dialler's host and the listener's.
+        prompt: whether its ends are `PromptStream`s.
     """
     source, target = names
     outgoing = Pipe(there, courier, trace, f"stream {source} {target}")
     incoming = Pipe(back, courier, trace, f"stream {target} {source}")
     outgoing.reverse, incoming.reverse = incoming, outgoing
-    return SimulatedStream(outgoing, incoming), SimulatedStream(incoming, outgoing)
+    end = PromptStream if prompt else SimulatedStream
+    return end(outgoing, incoming), end(incoming, outgoing)

@@ -7,19 +7,19 @@ certain, and now and then begins a new session. Everything answered goes into th
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine, Mapping
 from random import Random
 from typing import Any, Final
 
 import trio
 from folkmoot.node.simulation.caller import UNANSWERED, Caller
 from folkmoot.node.simulation.clerks import Clerk
+from folkmoot.node.simulation.client_history import Exchange, Paged, Saw, Wrote
 from folkmoot.node.simulation.history import (
     KEPT,
     Ack,
     CellRead,
     CellView,
-    Floor,
     PageRead,
     ShownPost,
     key_of,
@@ -28,13 +28,11 @@ from folkmoot.node.simulation.stranger import Stranger
 from folkmoot.node.simulation.surroundings import SKEW_US_MAX, SimulatedWallClock
 from folkmoot.node.simulation.town import WRITE_LEVELS, Place, Town
 from folkmoot.protocol.bodies import make_uuid7
-from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.errors import REFUSED_BY_POLICY, WireError
 from folkmoot.protocol.identity import SEED_BYTES, KeyPair
-from folkmoot.protocol.key import cell_key
 from folkmoot.protocol.record import Record
-from folkmoot.protocol.token import Token
 
-Doing = Callable[[], Awaitable[None]]
+Doing = Callable[[], Coroutine[Any, Any, None]]
 
 READ_LEVELS: Final = ("quorum", "quorum", "one", "one", "local_quorum", "each_quorum", "all")
 ATTEMPTS: Final = 2
@@ -42,7 +40,8 @@ RETRY_S: Final = 0.25
 SETTLE_S: Final = 60.0
 RECENT_POSTS: Final = 20
 NEW_SESSION_CHANCE: Final = 0.03
-PAGE_LIMIT: Final = 20
+PAGE_LIMITS: Final = (3, 5, 20)
+PAGES_MAX: Final = 4
 OWN_KEYS_PER_READ: Final = 3
 OTHER_KEYS_PER_READ: Final = 3
 RECENT_PLACES: Final = 60
@@ -73,21 +72,24 @@ class Person:
         self._pause_s = pause_s
         self._stamp = 0
         self._own: list[bytes] = []
+        self._deleted: list[bytes] = []
         self._switched_on: dict[Place, None] = {}
         self._unsettled: deque[tuple[Record, str]] = deque()
         self._touched: deque[Place] = deque(maxlen=TOUCHED_PLACES)
         self._token: bytes | None = None
-        self._floor = Floor()
         self._session = town.new_session()
 
     async def live(self, until_s: float) -> None:
         """Do things until the virtual time `until_s`, one of each sort to begin with."""
         for doing in (self.post, self.post, self.edit, self.like, self.unlike, self.delete, self.read):
             await doing()
+        for phrase in JUDGED_PHRASES:
+            await self.post(phrase)
         doings: list[tuple[Doing, int]] = [
             (self.post, 4),
             (self.edit, 3),
             (self.delete, 1),
+            (self.edit_deleted, 1),
             (self.like, 3),
             (self.unlike, 2),
             (self.follow, 1),
@@ -100,7 +102,9 @@ class Person:
             await trio.sleep(self._random.expovariate(1 / self._pause_s))
             if self._random.random() < NEW_SESSION_CHANCE:
                 self._begin_session()
-            await self._random.choice(choices)()
+            doing = self._random.choice(choices)
+            with self._town.world.coverage.operation(doing.__name__):
+                await doing()
 
     async def settle(self) -> None:
         """Send again whatever has no certain answer yet, until it has one, or for a minute."""
@@ -113,11 +117,11 @@ class Person:
 
     # Writing.
 
-    async def post(self) -> None:
+    async def post(self, phrase: str | None = None) -> None:
         """Say something new."""
         item = make_uuid7(self._wall.now_us() // 1000, self._random.getrandbits(74))
         self._own.append(item)
-        await self._put((self._key.account, "post", item), self._body())
+        await self._put((self._key.account, "post", item), self._body(phrase))
         self._town.posts.append((self._key.account, item))
 
     async def edit(self) -> None:
@@ -130,7 +134,14 @@ class Person:
         """Take something back for ever."""
         if self._own:
             item = self._own.pop(self._random.randrange(len(self._own)))
+            self._deleted.append(item)
             await self._put((self._key.account, "post", item), {"deleted": True})
+
+    async def edit_deleted(self) -> None:
+        """Write in the place of what was taken back, as a program would that does not know of it."""
+        if self._deleted:
+            item = self._random.choice(self._deleted)
+            await self._put((self._key.account, "post", item), self._body())
 
     async def like(self) -> None:
         """Like or repost something."""
@@ -181,22 +192,26 @@ class Person:
 
     async def _try_put(self, record: Record, level: str) -> bool:
         """Send the record once; whether the answer settles the matter."""
-        sent_s = trio.current_time()
+        sent_s, carried = trio.current_time(), self._token
         answer = await self._ask(
             "record.put", {"records": [record.to_wire()], "level": level, **self._with_token()}
         )
         if answer is None:
+            self._note(carried, None, sent_s, wrote=(wrote_of(record, kept=False),))
             return False
         self._token = answer["token"]
         (result,) = answer["results"]
         self._history.count(f"writes {result['status']}")
-        if result["status"] in KEPT:
-            achieved = result["achieved"]["level"]
+        kept = result["status"] in KEPT
+        achieved = result["achieved"]["level"] if kept else ""
+        self._note(carried, self._token, sent_s, achieved, wrote=(wrote_of(record, kept=kept),))
+        if kept:
             ack = Ack(record, sent_s, trio.current_time(), level, achieved, self._session)
             self._history.acks.append(ack)
             self._town.world.trace.note(f"ack {achieved}", record.id)
-            self._floor.add(record.key, {record.device: record.stamp}, achieved)
             return True
+        if result["status"] == "held" or _is_refused_by_policy(result):
+            self._history.kept_back.append(record)
         if result["status"] == "refused":
             return not result["error"]["retryable"]
         return bool(result["status"] == "held")
@@ -212,50 +227,49 @@ class Person:
         drawn += [self._random.choice(places) for _ in range(OTHER_KEYS_PER_READ)]
         chosen = list(dict.fromkeys(drawn))
         level = self._random.choice(READ_LEVELS)
-        sent_s, token = trio.current_time(), self._with_token()
-        answer = await self._ask("record.get", {"keys": [list(p) for p in chosen], "level": level, **token})
+        sent_s, carried = trio.current_time(), self._token
+        keys = [list(place) for place in chosen]
+        answer = await self._ask("record.get", {"keys": keys, "level": level, **self._with_token()})
         if answer is None:
             return
-        held = Token.decode(token["token"]) if token else Token()
         achieved = answer["achieved"]["level"]
         self._token = answer["token"]
+        saw: list[Saw] = []
         for place, wire in zip(chosen, answer["cells"], strict=True):
             key = key_of(place)
             view = None if wire is None else CellView.from_wire(wire)
-            floor = self._floor.at(key, overflowed=held.at_quorum(key)) if token else {}
-            read = CellRead(key, view, sent_s, trio.current_time(), level, achieved, self._session, floor)
+            read = CellRead(key, view, sent_s, trio.current_time(), level, achieved, self._session)
             self._history.reads.append(read)
-            self._floor.add(key, {} if view is None else view.clock, achieved)
+            saw.append(Saw(key, {}) if view is None else Saw(key, view.clock, view.shown, view.deleted))
+        self._note(carried, self._token, sent_s, achieved, saw=tuple(saw))
         self._touched.extend(chosen[:1])
 
     async def read_page(self) -> None:
-        """Look at what somebody has posted."""
+        """Look at what somebody has posted, page after page from the newest on."""
         if not self._town.posts:
             return
         account, _ = self._random.choice(self._town.posts)
         level = self._random.choice(READ_LEVELS)
-        sent_s, token = trio.current_time(), self._with_token()
-        answer = await self._ask(
-            "feed.author", {"account": account, "level": level, "limit": PAGE_LIMIT, **token}
-        )
-        if answer is None:
+        sent_s, carried = trio.current_time(), self._token
+        asked = {"account": account, "level": level, "limit": self._random.choice(PAGE_LIMITS)}
+        shown: dict[bytes, ShownPost] = {}
+        complete = False
+        for _ in range(PAGES_MAX):
+            answer = await self._ask("feed.author", {**asked, **self._with_token()})
+            if answer is None:
+                break
+            records = [Record.from_wire(item["record"]) for item in answer["items"]]
+            shown |= {record.item: ShownPost(record.stamp, record.deleted) for record in records}
+            if answer["cursor"] is None:
+                complete = True
+                break
+            asked["cursor"] = answer["cursor"]
+        if not shown and not complete:
             return
-        records = [Record.from_wire(item["record"]) for item in answer["items"]]
-        shown = {record.item: ShownPost(record.stamp, record.deleted) for record in records}
-        complete, at_s = answer["cursor"] is None, trio.current_time()
-        floor = self._own_floor() if token and account == self._key.account else {}
-        self._history.pages.append(PageRead(account, shown, complete, sent_s, at_s, level, floor))
-
-    def _own_floor(self) -> dict[bytes, int]:
-        """The session's own posts that stand: item → stamp."""
-        held = Token.decode(self._token)
-        floor: dict[bytes, int] = {}
-        for item in self._own:
-            key = cell_key(self._key.account, "post", item)
-            clock = self._floor.at(key, overflowed=held.at_quorum(key))
-            if self._key.account in clock:
-                floor[item] = clock[self._key.account]
-        return floor
+        self._history.pages.append(PageRead(account, shown, complete, sent_s, trio.current_time(), level))
+        stamps = {item: post.stamp for item, post in shown.items()}
+        # A page adds nothing to a session's token, so the one it came with stays.
+        self._note(carried, None, sent_s, level, paged=Paged(account, stamps, complete))
 
     # Both.
 
@@ -272,10 +286,25 @@ class Person:
         self._history.count(f"{method} answered")
         return answer
 
+    def _note(
+        self,
+        carried: bytes | None,
+        given: bytes | None,
+        sent_s: float,
+        level: str = "",
+        *,
+        wrote: tuple[Wrote, ...] = (),
+        saw: tuple[Saw, ...] = (),
+        paged: Paged | None = None,
+    ) -> None:
+        """Write down what the session has just done."""
+        at_s, node = trio.current_time(), self._caller.node
+        exchange = Exchange(self._session, node, carried, given, sent_s, at_s, level, wrote, saw, paged)
+        self._history.exchanges.append(exchange)
+
     def _begin_session(self) -> None:
         self._session = self._town.new_session()
         self._token = None
-        self._floor = Floor()
 
     def _with_token(self) -> dict[str, Any]:
         return {} if self._token is None else {"token": self._token}
@@ -284,9 +313,18 @@ class Person:
         self._stamp = max(self._stamp + 1, self._wall.now_us())
         return self._stamp
 
-    def _body(self) -> dict[str, Any]:
-        phrase = self._random.choice(PHRASES)
+    def _body(self, phrase: str | None = None) -> dict[str, Any]:
+        phrase = phrase or self._random.choice(PHRASES)
         return {"text": f"{phrase} {self._random.getrandbits(64):x} " * self._random.randint(1, 8)}
+
+
+def wrote_of(record: Record, *, kept: bool) -> Wrote:
+    """What a history says of a record that was sent."""
+    return Wrote(record.key, record.device, record.stamp, record.seen, record.deleted, kept)
+
+
+def _is_refused_by_policy(result: Mapping[str, Any]) -> bool:
+    return bool(result["status"] == "refused" and result["error"]["name"] == REFUSED_BY_POLICY.name)
 
 
 class Workload:

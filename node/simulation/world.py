@@ -18,6 +18,7 @@ import trio
 from folkmoot.node import daemon
 from folkmoot.node.config_values import read_address
 from folkmoot.node.environment import Environment
+from folkmoot.node.simulation.coverage import Coverage
 from folkmoot.node.simulation.disk import SimulatedDisk
 from folkmoot.node.simulation.layout import Member, delay_between, lay_out, ranges_of
 from folkmoot.node.simulation.links import Delay
@@ -85,6 +86,7 @@ class World:
         self.seed = seed
         self.trace = Trace()
         self.witness = Witness()
+        self.coverage = Coverage()
         self.errors: list[str] = []
         self.network = SimulatedNetwork(self.random("network"), self.trace, self._delay_of)
         self._nursery = nursery
@@ -101,7 +103,6 @@ class World:
         """A world whose nodes are started, and crashed at the end, however it comes."""
         async with trio.open_nursery() as nursery:
             world = cls(seed, node_count, nursery)
-            nursery.start_soon(world.network.run)
             with errors_into(world.errors):
                 for node in world.nodes:
                     world.start(node)

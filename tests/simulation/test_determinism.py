@@ -10,7 +10,7 @@ import sys
 import pytest
 import trio
 import trio._core._run as trio_run
-from folkmoot.node.simulation.determinism import run_repeatably
+from folkmoot.node.simulation.determinism import VirtualClock, run_repeatably
 from folkmoot.node.simulation.faults import FAULTS
 from folkmoot.node.simulation.run import Plan, simulate
 from folkmoot.node.simulation.world import World
@@ -44,6 +44,13 @@ def test_the_private_names_are_there() -> None:
     assert isinstance(trio_run._ALLOW_DETERMINISTIC_SCHEDULING, bool)
     assert callable(trio_run._r.seed)
 
+    async def look() -> None:
+        runner = trio_run.GLOBAL_RUN_CONTEXT.runner
+        assert runner.ki_pending is False
+        assert callable(runner.io_manager.get_events)
+
+    trio.run(look)
+
 
 def test_a_seed_decides_the_scheduling() -> None:
     orders = [run_repeatably(scheduling_order, seed) for seed in (1, 1, 2, 3)]
@@ -58,6 +65,38 @@ def test_time_is_virtual_and_starts_at_nought() -> None:
         return begun_s, trio.current_time()
 
     assert run_repeatably(sleep_a_year, 1) == (0.0, 365 * 86_400.0)
+
+
+def test_calls_come_when_they_are_due_and_in_the_order_they_were_asked_for() -> None:
+    async def main() -> list[tuple[str, float]]:
+        clock = trio.lowlevel.current_clock()
+        assert isinstance(clock, VirtualClock)
+        made: list[tuple[str, float]] = []
+
+        def call(name: str, at_s: float) -> None:
+            clock.call_at(at_s, lambda: made.append((name, trio.current_time())))
+
+        call("late", 2.0)
+        call("first", 1.0)
+        call("second", 1.0)
+        await trio.sleep_until(1.5)
+        call("overdue", 0.5)
+        await trio.sleep_until(3.0)
+        return made
+
+    assert run_repeatably(main, 1) == [("first", 1.0), ("second", 1.0), ("overdue", 1.5), ("late", 2.0)]
+
+
+def test_a_run_that_can_neither_go_on_nor_end_is_told() -> None:
+    """In a process of its own, because trio is not meant to be left like that."""
+    program = (
+        "import trio\n"
+        "from folkmoot.node.simulation.determinism import run_repeatably\n"
+        "run_repeatably(trio.sleep_forever, 1)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert "NothingLeft: every task waits" in ended.stderr
 
 
 def test_ctrl_c_reaches_who_waits_and_never_a_task_at_its_work() -> None:

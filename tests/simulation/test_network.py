@@ -39,7 +39,6 @@ class Pair:
         self.bob = self.network.boot(BOB, BOB_ID)
         self.nursery = nursery
         self.send_accepted, self.accepted = trio.open_memory_channel[Accepted](16)
-        nursery.start_soon(self.network.run)
 
     async def listen(self, port: int = 0) -> Listener:
         listener = await self.bob.listen_peers(Address(BOB, port))

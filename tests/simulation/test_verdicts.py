@@ -13,7 +13,7 @@ from folkmoot.storage.memory_engine import MemoryEngine
 
 NODE = b"n" * 16
 OTHER = b"o" * 16
-SOON = Quiet(2.0, 2.0)
+SOON = Quiet(2.0, 2.0, 2.0, 2.0)
 
 
 def evidence(*held: HeldCells, quiet: Quiet = SOON) -> Evidence:
@@ -62,7 +62,19 @@ def test_different_bytes_and_missing_cells_are_found() -> None:
     assert convergence.check(evidence(one, held(OTHER, dict(one.cells)))).ok
 
 
-@pytest.mark.parametrize("quiet", [Quiet(None, 2.0), Quiet(2.0, None), Quiet(61.0, 2.0), Quiet(2.0, 61.0)])
+@pytest.mark.parametrize(
+    "quiet",
+    [
+        Quiet(None, 2.0, 2.0, 2.0),
+        Quiet(2.0, None, 2.0, 2.0),
+        Quiet(2.0, 2.0, None, 2.0),
+        Quiet(61.0, 2.0, 2.0, 2.0),
+        Quiet(2.0, 61.0, 2.0, 2.0),
+        Quiet(2.0, 2.0, 46.0, 2.0),
+        Quiet(2.0, 2.0, 2.0, 31.0),
+        Quiet(2.0, 2.0, 2.0, None),
+    ],
+)
 def test_a_recovery_that_took_too_long_is_told(quiet: Quiet) -> None:
     assert not recovery.check(evidence(quiet=quiet)).ok
     assert recovery.check(evidence()).ok

@@ -9,6 +9,7 @@ from folkmoot.node.simulation.checkers import (
     bounds,
     convergence,
     errors,
+    gate,
     join_laws,
     no_return,
     quorum,
@@ -29,5 +30,6 @@ CHECKERS: Final[tuple[Callable[[Evidence], Verdict], ...]] = (
     recomputation.check,
     recovery.check,
     bounds.check,
+    gate.check,
     errors.check,
 )

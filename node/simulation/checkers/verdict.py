@@ -12,6 +12,7 @@ from folkmoot.protocol.ring.ranges import RangeMap
 from folkmoot.storage.memory_engine import MemoryEngine
 
 COMPLAINTS_TOLD = 10
+NOTHING = "nothing could be compared, so nothing was checked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Inquiry:
     def verdict(self, facts: Mapping[str, int | float] | None = None) -> Verdict:
         """The verdict; an inquiry that compared nothing has failed."""
         if not self.compared:
-            self.complain("nothing could be compared, so nothing was checked")
+            self.complain(NOTHING)
         return Verdict(self.invariant, self.compared, tuple(self.complaints), facts or {})
 
 
@@ -97,10 +98,14 @@ class Quiet:
     Args:
         equal_s: from the last client's last request until all replicas were equal.
         agreed_s: from the heal until every node held every other alive.
+        noticed_s: from a crash in the quiet until every other node knew of it.
+        returned_s: from that node's next start until every node held every other alive.
     """
 
     equal_s: float | None
     agreed_s: float | None
+    noticed_s: float | None
+    returned_s: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,8 @@
+"""All mutants, by name. A new room of bugs is one more import here."""
+
+from __future__ import annotations
+
+from tests.mutants import of_gate, of_membership, of_reads, of_storage, of_writes
+from tests.mutants.mutant import MUTANTS
+
+__all__ = ["MUTANTS", "of_gate", "of_membership", "of_reads", "of_storage", "of_writes"]

@@ -1,0 +1,47 @@
+"""A fast part of the mutation gate: the mutants that the first seed finds. `make mutants` hunts all."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+from folkmoot.node.simulation.run import simulate
+
+from tests.mutants.catalogue import MUTANTS
+from tests.mutants.mutant import hunt, plan_of
+
+MINUTES: Final = 1.0
+SLOWER: Final = frozenset(
+    {
+        "a-boot-counts-anew",
+        "a-full-token-forgets",
+        "a-hint-counts",
+        "a-page-from-the-nearest",
+        "a-read-adds-nothing-to-the-token",
+        "nothing-is-written-back",
+        "pages-are-not-compared",
+        "refused-and-called-stored",
+        "repair-skips-a-range",
+        "the-first-answer-is-taken",
+        "torn-group",
+        "what-moves-up-is-not-compared",
+    }
+)
+"""Mutants that the first seed does not find in a minute."""
+
+
+def test_without_a_mutant_the_run_holds() -> None:
+    report = simulate(plan_of(1, MINUTES))
+    assert report.ok, [verdict.complaints for verdict in report.verdicts if not verdict.ok]
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(MUTANTS) >= 25
+    assert set(MUTANTS) >= SLOWER
+    assert all(chosen.caught_by for chosen in MUTANTS.values())
+
+
+@pytest.mark.parametrize("name", sorted(set(MUTANTS) - SLOWER))
+def test_the_first_seed_finds(name: str) -> None:
+    found = hunt(MUTANTS[name], 1, MINUTES)
+    assert found.checkers, found.complaint

@@ -1,0 +1,121 @@
+"""Series of runs: what they cover, how they go on, and how a failing plan is made smaller."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from folkmoot.cli.commands.simulate import command
+from folkmoot.cli.simulating.runs import Kept, run_all
+from folkmoot.cli.simulating.shrinking import shrink
+from folkmoot.node.simulation.coverage import OPERATIONS, Coverage, never_tried, table
+from folkmoot.node.simulation.run import Plan, episodes_of, simulate
+from folkmoot.node.tally import AckTally
+
+PLAN = Plan(3, nodes=3, minutes=0.3, faults=("loss", "busy"), people=3, pause_s=0.5, fault_gap_s=2.0)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(command, arguments, standalone_mode=False)
+
+
+def test_a_pair_counts_when_the_two_overlap_however_they_begin() -> None:
+    coverage = Coverage()
+    coverage.fault_begins("loss")
+    with coverage.operation("read"):
+        coverage.fault_begins("crash")
+        coverage.fault_ends("loss")
+    with coverage.operation("post"):
+        coverage.fault_ends("crash")
+    with coverage.operation("post"):
+        pass
+    assert coverage.counts == {("loss", "read"): 1, ("crash", "read"): 1, ("crash", "post"): 1}
+    assert ("loss", "post") in never_tried(coverage.counts, ["loss"])
+    assert table(coverage.counts, ["loss", "crash"])[-1].startswith(f"3 of {2 * len(OPERATIONS)} pairs")
+
+
+def test_every_operation_that_is_counted_has_a_column() -> None:
+    covered = simulate(PLAN).coverage
+    assert covered
+    assert {name for _, name in covered} <= set(OPERATIONS)
+    assert {fault for fault, _ in covered} <= set(PLAN.faults)
+
+
+@pytest.mark.parametrize("needed", [(), (5,), (2, 9), (1, 2, 3, 4)])
+def test_shrinking_finds_what_is_needed(needed: tuple[int, ...]) -> None:
+    tried: list[tuple[int, ...]] = []
+
+    def fails(episodes: tuple[int, ...]) -> bool:
+        tried.append(episodes)
+        return set(needed) <= set(episodes)
+
+    assert shrink(range(1, 13), fails, lambda: True) == needed
+    assert len(tried) < 100
+
+
+def test_shrinking_ends_in_time_with_what_it_has() -> None:
+    runs = iter([True, True])
+    assert shrink((1, 2, 3, 4), lambda episodes: True, lambda: next(runs, False)) != (1, 2, 3, 4)
+    assert shrink((1, 2, 3, 4), lambda episodes: True, lambda: False) == (1, 2, 3, 4)
+
+
+def test_of_a_plan_some_episodes_can_be_kept() -> None:
+    everything = episodes_of(PLAN)
+    some = (min(everything), max(everything))
+    fewer = Plan(3, 3, 0.3, PLAN.faults, 3, 0.5, 2.0, episodes=some)
+    assert episodes_of(fewer) == {number: everything[number] for number in some}
+    assert simulate(fewer).episodes == some
+
+
+def test_a_series_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    file = tmp_path / "kept" / "simulated.jsonl"
+    arguments = ("--nodes", "3", "--minutes", "0.1", "--faults", "loss", "--keep", str(file))
+    first = run("--seeds", "1..2", *arguments)
+    assert first.stdout.count("seed ") == 2
+    with file.open("a") as torn:
+        torn.write('{"plan": "half of a li')
+    again = run("--seeds", "1..3", *arguments)
+    assert "2 of 3 runs are known to hold" in again.stderr
+    assert again.stdout.count("seed ") == 1
+    other = run("--seeds", "1..2", *arguments[:-4], "--faults", "delay", *arguments[-2:])
+    assert other.stdout.count("seed ") == 2, "another plan is not known"
+
+
+def test_a_run_under_other_code_is_not_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "simulated.jsonl"
+    report = simulate(PLAN)
+    Kept(file).keep(report)
+    assert Kept(file).coverage_of(PLAN) == dict(report.coverage)
+    monkeypatch.setattr("folkmoot.cli.simulating.runs.fingerprint", lambda: "other code")
+    assert Kept(file).coverage_of(PLAN) is None
+
+
+def test_a_run_that_failed_is_not_kept_and_is_made_smaller(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AckTally, "reached", property(lambda self: bool(self.acked)))
+    file = tmp_path / "simulated.jsonl"
+    result = run(
+        "--seed",
+        "2",
+        "--nodes",
+        "3",
+        "--minutes",
+        "0.2",
+        "--faults",
+        "delay",
+        "--keep",
+        str(file),
+        "--shrink",
+        "20",
+    )
+    assert result.return_value == 1
+    assert "--faults delay --episodes none" in result.stderr, "it fails without any fault"
+    assert not file.exists()
+
+
+def test_several_at_once_are_the_same_runs() -> None:
+    plans = [Plan(seed, nodes=3, minutes=0.1) for seed in (1, 2)]
+    traces = {run.report.plan.seed: run.report.trace for run in run_all(plans, 2)}
+    assert traces == {plan.seed: simulate(plan).trace for plan in plans}
