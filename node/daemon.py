@@ -239,6 +239,7 @@ class _Parts:
             **self.registers.peer_methods(),
             **self.repairer.methods(),
             **self.fences.methods(),
+            **self.copier.methods(),
         }
         self.peer_service = PeerService(
             self.replica, self.replica, self.topology, environment.executor, others
