@@ -15,6 +15,8 @@ from typing import Any
 import trio
 from folkmoot.node.accounts import AccountKeys
 from folkmoot.node.actors.coordinator import Coordinator
+from folkmoot.node.actors.copier import Copier
+from folkmoot.node.actors.evictor import Evictor
 from folkmoot.node.actors.feed_reader import FeedReader
 from folkmoot.node.actors.gatekeeper import Gatekeeper
 from folkmoot.node.actors.hinter import Hinter
@@ -38,6 +40,7 @@ from folkmoot.node.data_directory import Ready
 from folkmoot.node.debug_methods import DebugMethods
 from folkmoot.node.description import describe, ready_of
 from folkmoot.node.environment import Environment
+from folkmoot.node.exchange import Exchange
 from folkmoot.node.fault_methods import FaultMethods
 from folkmoot.node.fences import Fences
 from folkmoot.node.figures import figures
@@ -230,12 +233,14 @@ class _Parts:
             limits.REPAIR_INTERVAL_S,
         )
         self.fences = Fences(self.node_id, self.topology, self.commits, self.links)
+        self._move_cells()
         others = {
             PUSH_PULL: self.push_pulls.answer,
             **self.topology.methods(),
             **self.registers.peer_methods(),
             **self.repairer.methods(),
             **self.fences.methods(),
+            **self.copier.methods(),
         }
         self.peer_service = PeerService(
             self.replica, self.replica, self.topology, environment.executor, others
@@ -245,6 +250,15 @@ class _Parts:
             on_roster=self._on_roster,
             returned=self._member_returned,
             keep_addresses=self.remembered.keep_addresses,
+        )
+
+    def _move_cells(self) -> None:
+        """What fills the slots this node is to have, and empties it of those it had."""
+        store, executor = self.commits.store, self.environment.executor
+        exchange = Exchange(store.view, self.replica, self.links, executor)
+        self.copier = Copier(self.node_id, self.topology, exchange, store.damage, self.links)
+        self.evictor = Evictor(
+            self.node_id, self.topology, self.commits, exchange, self.upkeep, self.membership, executor
         )
 
     def _mend_cells(self) -> None:
@@ -278,8 +292,9 @@ class _Parts:
             config.cluster.id,
             set(config.operators.accounts),
         )
+        told = partial(figures, self)
         view = ClusterView(
-            config.cluster.id, self.topology, self.registers.acceptor, self.membership.members, self._figures
+            config.cluster.id, self.topology, self.registers.acceptor, self.membership.members, told
         )
         methods = Methods(self.identity, reader, feeds, accounts, self._now_ms, view)
         debug = DebugMethods(self.commits.store, lambda: self.topology.current().ranges)
@@ -311,6 +326,8 @@ class _Parts:
                 ("repairer", self.repairer.run),
                 ("mender", self.mender.run),
                 ("scrubber", self.scrubber.run),
+                ("copier", self.copier.run),
+                ("evictor", self.evictor.run),
                 ("gatekeeper", self.gatekeeper.run),
             ):
                 nursery.start_soon(supervise, name, child)
@@ -378,19 +395,3 @@ class _Parts:
     def _ready(self) -> Ready:
         ports = (self.client_listener.address, self.peer_listener.address, self.datagrams.address)
         return ready_of(self.config, self.environment.process_id, *ports)
-
-    def _figures(self, for_operator: bool) -> dict[str, Any]:
-        return figures(
-            self.node_id,
-            self.commits.store,
-            self.sessions,
-            self.intake,
-            self.replica,
-            self.replicator,
-            self.repairer,
-            self.scrubber,
-            self.membership,
-            self.gatekeeper,
-            self.push_pulls.clocks,
-            for_operator=for_operator,
-        )

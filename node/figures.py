@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
+from folkmoot.node.actors.copier import Copier
+from folkmoot.node.actors.evictor import Evictor
 from folkmoot.node.actors.gatekeeper import Gatekeeper
 from folkmoot.node.actors.intake import Intake
 from folkmoot.node.actors.membership import MembershipActor
@@ -13,41 +15,49 @@ from folkmoot.node.actors.replica import Replica
 from folkmoot.node.actors.replicator import Replicator
 from folkmoot.node.actors.scrubber import Scrubber
 from folkmoot.node.actors.session import Sessions
-from folkmoot.node.peer_clocks import PeerClocks
+from folkmoot.node.commits import Commits
+from folkmoot.node.push_pulls import PushPulls
 from folkmoot.storage.backup.restore import mark_of
 from folkmoot.storage.store import Store
 
 
-def figures(
-    node_id: bytes,
-    store: Store,
-    sessions: Sessions,
-    intake: Intake,
-    replica: Replica,
-    replicator: Replicator,
-    repairer: Repairer,
-    scrubber: Scrubber,
-    membership: MembershipActor,
-    gatekeeper: Gatekeeper,
-    clocks: PeerClocks,
-    *,
-    for_operator: bool,
-) -> dict[str, Any]:
-    """What each part of the node `node_id` (16 bytes) has done since it began, and what it holds now.
+class Parts(Protocol):
+    """The parts of a node that are told of."""
+
+    node_id: bytes
+    commits: Commits
+    sessions: Sessions
+    intake: Intake
+    replica: Replica
+    replicator: Replicator
+    repairer: Repairer
+    scrubber: Scrubber
+    copier: Copier
+    evictor: Evictor
+    membership: MembershipActor
+    gatekeeper: Gatekeeper
+    push_pulls: PushPulls
+
+
+def figures(parts: Parts, for_operator: bool) -> dict[str, Any]:
+    """What each part of the node has done since it began, and what it holds now.
 
     What is told of files and of what is in them is for operators only.
     """
-    gossip, traffic = membership.statistics()
+    store = parts.commits.store
+    gossip, traffic = parts.membership.statistics()
     return {
-        "id": node_id.hex(),
-        "sessions": sessions.open_count,
+        "id": parts.node_id.hex(),
+        "sessions": parts.sessions.open_count,
         "store": _store(store),
-        "intake": intake.statistics()._asdict(),
-        "replica": _replica(replica),
-        "replication": {**_replication(replicator), "hints_dropped": store.hints_dropped},
+        "intake": parts.intake.statistics()._asdict(),
+        "replica": _replica(parts.replica),
+        "replication": {**_replication(parts.replicator), "hints_dropped": store.hints_dropped},
         "hints": {node.hex(): state.waiting for node, state in sorted(store.hint_states().items())},
-        "repair": _repair(repairer),
-        "scrub": asdict(scrubber.statistics()),
+        "repair": _repair(parts.repairer),
+        "copy": _copy(parts.copier),
+        "eviction": asdict(parts.evictor.statistics()),
+        "scrub": asdict(parts.scrubber.statistics()),
         "gossip": {
             "alive": gossip.alive,
             "suspect": gossip.suspect,
@@ -57,8 +67,8 @@ def figures(
             "lag_ms": round(gossip.lag_s * 1000, 1),
             "sent_bytes": traffic.sent_bytes,
         },
-        "clock": clocks.status(),
-        "gate": gatekeeper.status().to_wire(for_operator=for_operator),
+        "clock": parts.push_pulls.clocks.status(),
+        "gate": parts.gatekeeper.status().to_wire(for_operator=for_operator),
     }
 
 
@@ -101,4 +111,15 @@ def _repair(repairer: Repairer) -> dict[str, int]:
         "mismatches": counts.mismatches,
         "fetched": counts.fetched,
         "pushed": counts.pushed,
+    }
+
+
+def _copy(copier: Copier) -> dict[str, Any]:
+    counts = copier.statistics()
+    return {
+        "running": {str(range_id): one.to_wire() for range_id, one in sorted(counts.running.items())},
+        "complete": counts.complete,
+        "failed": counts.failed,
+        "cells": counts.cells,
+        "bytes": counts.cell_bytes,
     }

@@ -83,6 +83,22 @@ class Upkeep:
             self._commits.store.damage.mended(key)
         return dropped
 
+    async def drop(self, key: bytes, still: Callable[[], bool]) -> bool:
+        """Remove what stands damaged at `key` and is not to be mended; whether it did so.
+
+        Args:
+            still: asked in the transaction whether that still holds.
+
+        Raises:
+            WireError: `busy`.
+            StorageError: it cannot be told.
+        """
+
+        def job(transaction: WriteTransaction, around: Surroundings) -> bool | None:
+            return mending.drop(transaction, around) if still() else False
+
+        return await self._around(key, job)
+
     async def recount(self, start: bytes, end: bytes) -> int:
         """See `contracts.Recounting`."""
         last = BLOCKS - 1 if not end else block_of(end + b"\0\0")

@@ -9,6 +9,7 @@ is on disk: numbers are never reused.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -123,6 +124,21 @@ def block_start(block: int) -> bytes:
     """The least key prefix of a block; of block 4096, the empty string, which stands for the end."""
     value = block << _BLOCK_SHIFT
     return b"" if value > 0xFFFF else value.to_bytes(2, "big")
+
+
+def block_slices(start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The slices (first bound, end) into which blocks cut the keys from `start` to before `end`, in order.
+
+    An empty `end` is the end of the key space, of a slice as of the whole.
+    """
+    block = block_of(start.ljust(2, b"\0"))
+    while True:
+        stop = block_start(block + 1)
+        if stop == b"" or (end != b"" and end <= stop):
+            yield start, end
+            return
+        yield start, stop
+        start, block = stop, block + 1
 
 
 def prefix_end(prefix: bytes) -> bytes:

@@ -142,6 +142,11 @@ HINTS_PER_NODE: Final = 100_000
 HINT_AGE_S: Final = 3 * 3600.0
 REPAIR_INTERVAL_S: Final = 30.0
 MEND_QUIET_S: Final = 6.0  # after damage was met, before the others are asked; see the mender
+COPY_SESSION_BYTES: Final = 16
+COPIES_AT_ONCE: Final = 2  # ranges that a node fills from others
+COPY_BLOCKS_AT_ONCE: Final = 4  # of one range
+COPY_SESSIONS_KEPT: Final = 8  # of one range, whose ends are remembered
+ERASE_CELLS: Final = 512  # in one transaction
 
 # Registers.
 SEAT_ID_BYTES: Final = 16

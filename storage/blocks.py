@@ -35,12 +35,15 @@ class BlockSums:
             self._counts[block], self._totals[block] = row_block(key, row)
 
     def write(self, transaction: Transaction, changes: dict[int, list[int]]) -> None:
-        """Write the changed aggregates: block → [cells added, change of the sum]."""
+        """Write the changed aggregates, block → [cells added, change of the sum]; empty ones have no row."""
         for block in sorted(changes):
             added, change = changes[block]
             key = block_key(block)
-            row = block_row(key, self._counts[block] + added, (self._totals[block] + change) & SUM_MASK)
-            transaction.put(Table.BLOCKS, key, row)
+            count, total = self._counts[block] + added, (self._totals[block] + change) & SUM_MASK
+            if count or total:
+                transaction.put(Table.BLOCKS, key, block_row(key, count, total))
+            else:
+                transaction.delete(Table.BLOCKS, key)
 
     def correction(self, block: int, count: int, total: int) -> list[int]:
         """What `write` must be given for a block to come to this count and this sum."""

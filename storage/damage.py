@@ -53,6 +53,12 @@ class Damage:
             if self._tried.pop(key, None) is not None:
                 self._mended += 1
 
+    def forget(self, start: bytes, end: bytes) -> None:
+        """There are no cells any more with start ≤ key < end (an empty `end` is the end)."""
+        with self._lock:
+            for key in [key for key in self._tried if start <= key and (not end or key < end)]:
+                del self._tried[key]
+
     def checked(self) -> None:
         """A self-check of the whole store has ended: it has met whatever is damaged."""
         with self._lock:

@@ -11,6 +11,22 @@ from folkmoot.storage.rows import unseal
 SEQUENCE: Final = b"sequence"
 
 
+def erased_name(lane: int) -> bytes:
+    """Under which name it is kept at which sequence cells of a lane (0–63) were last erased."""
+    return b"erased-%d" % lane
+
+
+def erased_sequence(transaction: Transaction, lane: int) -> int:
+    """What is kept there; 0 for never. What was made of the log before that may name cells that are gone.
+
+    Raises:
+        StoreCorrupt: it is damaged.
+    """
+    name = erased_name(lane)
+    row = transaction.get(Table.META, name)
+    return 0 if row is None else int.from_bytes(unseal(Table.META, name, row), "big")
+
+
 class Heads:
     """See the module.
 

@@ -116,6 +116,29 @@ class HintBook:
         self._states[node] = state._replace(waiting=state.waiting - removed)
         return removed
 
+    def forget(self, start: bytes, end: bytes, most: int) -> bool:
+        """Take back hints of cells with start ≤ key < end (an empty `end` is the end), of all nodes.
+
+        Args:
+            most: at most so many.
+
+        Returns:
+            Whether these were all.
+        """
+        room = most
+        for node in sorted(states(self._transaction).keys() | self._states.keys()):
+            stop = node + end if end else prefix_end(node)
+            found = [key for key, _ in islice(self._transaction.scan(Table.HINTS, node + start, stop), room)]
+            for key in found:
+                self._transaction.delete(Table.HINTS, key)
+            if found:
+                state = self._state(node)
+                self._states[node] = state._replace(waiting=state.waiting - len(found))
+            room -= len(found)
+            if not room:
+                return False
+        return True
+
     def write(self) -> None:
         """Write the states of the nodes that were touched."""
         for node in sorted(self._states):

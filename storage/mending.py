@@ -22,9 +22,10 @@ from folkmoot.protocol.limits import STORE_STEP_ROWS
 from folkmoot.storage import rows
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Engine, Table, Transaction
+from folkmoot.storage.outcomes import JoinOutcome
 from folkmoot.storage.recount import Recount, of_block, of_edges
 from folkmoot.storage.rows import LIKE, REPOST, Counts, counts_key, log_key, log_key_of, row_cell
-from folkmoot.storage.transaction import JoinOutcome, WriteTransaction
+from folkmoot.storage.transaction import WriteTransaction
 from folkmoot.storage.view import OnDamage, table_rows
 
 
@@ -99,6 +100,17 @@ def drop_stray(transaction: WriteTransaction, around: Surroundings) -> bool | No
     """
     key = around.key
     if around.logged or not _is_damaged(transaction.rows, key):
+        return False
+    return _take_out(transaction, around) or None
+
+
+def drop(transaction: WriteTransaction, around: Surroundings) -> bool | None:
+    """Remove a damaged row whose cell is not to be had here any more.
+
+    Returns:
+        False when what stands there is whole, or nothing. None as `mend_cell`.
+    """
+    if not _is_damaged(transaction.rows, around.key):
         return False
     return _take_out(transaction, around) or None
 

@@ -23,7 +23,7 @@ from folkmoot.protocol.limits import STORE_SETTLE_ROWS, STORE_STEP_ROWS
 from folkmoot.protocol.sync.fingerprint import LEAF_BYTES, Fingerprint, leaf_hash
 from folkmoot.protocol.sync.runs import Runs
 from folkmoot.storage.errors import StoreCorrupt
-from folkmoot.storage.heads import SEQUENCE
+from folkmoot.storage.heads import SEQUENCE, erased_sequence
 from folkmoot.storage.interface import Engine, Table, Transaction
 from folkmoot.storage.rows import block_key, log_key, row_block, row_cell, unseal
 from folkmoot.storage.view import OnDamage, changes
@@ -69,8 +69,14 @@ class Recount:
             StoreCorrupt: the log is damaged.
         """
         sequence = _sequence_of(self._engine)
+        with self._engine.begin() as transaction:
+            erased = erased_sequence(transaction, self._lane)
         runs = Runs(self._pieces, self._end)
-        changed = runs.holding(changes(self._engine, self._lane, self._sequence))
+        changed = (
+            range(len(runs))
+            if erased > self._sequence
+            else runs.holding(changes(self._engine, self._lane, self._sequence))
+        )
         pieces, self._pieces = self._pieces, []
         for number, piece in enumerate(pieces):
             if number not in changed:
@@ -87,11 +93,14 @@ class Recount:
         """What the stretch comes to in the state that `transaction` sees.
 
         Returns:
-            None when more has changed meanwhile than may be read in one transaction: `catch_up` first.
+            None when more has changed meanwhile than may be read in one transaction, or something was
+            erased: `catch_up` first.
 
         Raises:
             StoreCorrupt: the log is damaged.
         """
+        if erased_sequence(transaction, self._lane) > self._sequence:
+            return None
         start, stop = log_key(self._lane, self._sequence + 1), bytes((self._lane + 1,))
         log = list(islice(transaction.scan(Table.LOG, start, stop), STORE_SETTLE_ROWS + 1))
         room = STORE_SETTLE_ROWS - len(log)

@@ -145,6 +145,11 @@ class Store:
             found = [(key, transaction.get(Table.CELLS, key)) for key in keys]
         return [None if row is None else row_cell(key, row) for key, row in found]
 
+    def holds(self, start: bytes, end: bytes) -> bool:
+        """Whether there is a cell with start ≤ key < end (an empty `end` is the end), whole or not."""
+        with self._engine.begin() as transaction:
+            return transaction.holds(Table.CELLS, start, end)
+
     def author_page(
         self,
         place: bytes,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 from folkmoot.protocol.crdt.cell import Cell, encode_single, join
 from folkmoot.protocol.crdt.flag import is_on
@@ -28,9 +28,10 @@ from folkmoot.protocol.record import Record
 from folkmoot.protocol.sync.fingerprint import Fingerprint, leaf_hash
 from folkmoot.storage import counts, rows
 from folkmoot.storage.errors import DiskFull
-from folkmoot.storage.heads import SEQUENCE, Heads
+from folkmoot.storage.heads import SEQUENCE, Heads, erased_name
 from folkmoot.storage.hints import Hint, HintBook
 from folkmoot.storage.interface import Table, Transaction
+from folkmoot.storage.outcomes import JoinOutcome, PutOutcome, PutStatus
 from folkmoot.storage.registers import RegisterBook
 from folkmoot.storage.rows import (
     HINT_ROW_BYTES,
@@ -59,37 +60,6 @@ class Admission(enum.Enum):
     CLIENT_PUT = DISK_FULL_CLIENT_PUT
     PEER_JOIN = DISK_FULL_PEER_JOIN
     ESSENTIAL = DISK_FULL_DELETE
-
-
-class PutStatus(enum.Enum):
-    """What became of a record: kept; already covered, or deleted again; or swallowed by a deletion."""
-
-    STORED = "stored"
-    DUPLICATE = "duplicate"
-    ABSORBED = "absorbed"
-
-
-class PutOutcome(NamedTuple):
-    """The result of `put_record`.
-
-    Attributes:
-        status: see `PutStatus`.
-        cell: the encoded cell as it is now.
-        key: where.
-        changed: whether the cell is another than before.
-    """
-
-    status: PutStatus
-    cell: bytes
-    key: bytes
-    changed: bool
-
-
-class JoinOutcome(NamedTuple):
-    """The result of `join_cell`: whether the cell is another than before, and its bytes as they are now."""
-
-    changed: bool
-    cell: bytes
 
 
 class WriteTransaction:
@@ -195,7 +165,7 @@ class WriteTransaction:
 
     @property
     def rows(self) -> Transaction:
-        """The engine's transaction, for `mending`, which reaches below cells."""
+        """The engine's transaction, for `mending` and `erasing`, which reach below cells."""
         return self._transaction
 
     def replace(self, key: bytes, cell: bytes) -> JoinOutcome:
@@ -207,6 +177,28 @@ class WriteTransaction:
         self._room(len(cell), self._limit)
         self._change(key, None, None, cell, None)
         return JoinOutcome(True, cell)
+
+    def remove(self, key: bytes, row: bytes) -> None:
+        """Take out a cell that has this row, and what is derived from it; see `erasing`.
+
+        Raises:
+            StoreCorrupt: it is damaged; nothing was changed.
+        """
+        cell = row_cell(key, row)
+        if rows.is_counted(key):
+            self._count(key, -is_on(_decode(key, cell)))
+        self._transaction.delete(_CELLS, key)
+        self._unlist(key, row, cell)
+
+    def erased(self, lane: int) -> None:
+        """Have it known that cells of a lane (0–63) are gone, of which its log says nothing."""
+        self.sequence += 1
+        name = erased_name(lane)
+        self._transaction.put(Table.META, name, seal(name, self.sequence.to_bytes(SEQUENCE_BYTES, "big")))
+
+    def forget_hints(self, start: bytes, end: bytes, most: int) -> bool:
+        """Take back hints of cells with start ≤ key < end, at most so many; whether these were all."""
+        return self._hints.forget(start, end, most)
 
     def set_block(self, block: int, found: Fingerprint) -> bool:
         """Have a block (0-4095) come to what its cells, as this transaction sees them, were found to come to.
@@ -352,8 +344,7 @@ class WriteTransaction:
         new_row = cell_row(key, self.sequence + 1, after)
         self._transaction.put(_CELLS, key, new_row)
         if row is not None:
-            self._transaction.delete(_LOG, log_key_of(key, rows.row_sequence(row)))
-            self._add_to_block(key, -1, -int.from_bytes(leaf_hash(key, row_cell(key, row)), "big"))
+            self._unlist(key, row, row_cell(key, row))
         self._inserted(key, after, len(new_row))
         if rows.is_counted(key):
             was = known is not None and is_on(known)
@@ -367,6 +358,11 @@ class WriteTransaction:
         self._add_to_block(key, 1, int.from_bytes(leaf_hash(key, cell), "big"))
         self._live_bytes += _PAGE_FILL * (row_bytes + 2 * len(key))
         self.cells_changed += 1
+
+    def _unlist(self, key: bytes, row: bytes, cell: bytes) -> None:
+        """What goes with a row of a cell that goes: its place in the log and in its block's sum."""
+        self._transaction.delete(_LOG, log_key_of(key, rows.row_sequence(row)))
+        self._add_to_block(key, -1, -int.from_bytes(leaf_hash(key, cell), "big"))
 
     def _add_to_block(self, key: bytes, added: int, change: int) -> None:
         block = block_of(key)

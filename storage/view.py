@@ -26,7 +26,7 @@ from folkmoot.protocol.sync.fingerprint import Fingerprint, Leaf, leaf_hash
 from folkmoot.protocol.sync.runs import Runs
 from folkmoot.protocol.sync.view import BlockView
 from folkmoot.storage.errors import StoreCorrupt
-from folkmoot.storage.heads import SEQUENCE
+from folkmoot.storage.heads import SEQUENCE, erased_sequence
 from folkmoot.storage.interface import Engine, Table
 from folkmoot.storage.rows import block_key, log_key, row_block, row_cell, unseal
 
@@ -86,11 +86,14 @@ class HeavyBlocks:
         key, forgotten = block_key(block), self._forgotten
         with self._engine.begin() as transaction:
             row, last = transaction.get(Table.BLOCKS, key), transaction.get(Table.META, SEQUENCE)
+            erased = erased_sequence(transaction, block // BLOCKS_PER_LANE)
         count = 0 if row is None else row_block(key, row)[0]
         if last is None or count <= STORE_BLOCK_PLAIN_CELLS:
             return None
         sequence = int.from_bytes(unseal(Table.META, SEQUENCE, last), "big")
         known = self._known.get(block)
+        if known is not None and known.sequence < erased:
+            known = None
         runs = known and self._renewed(block, known, sequence, count)
         if runs is None:
             runs = Runs.of(block_start(block), block_start(block + 1), self._scan)

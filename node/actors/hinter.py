@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import trio
 from folkmoot.node.commits import Commits
@@ -21,6 +20,7 @@ from folkmoot.node.contracts import (
     PeerUnreachable,
     Topology,
 )
+from folkmoot.node.pace import Pace
 from folkmoot.node.replica_results import read_joined
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import WireError
@@ -29,28 +29,8 @@ from folkmoot.storage.transaction import Admission, WriteTransaction
 
 log = logging.getLogger(__name__)
 
-CREDIT_FIRST = 32
-CREDIT_STEP = 32
-CREDIT_MAX = limits.REPLICATION_BATCH_CELLS
-SLOW_S = 0.25
 PACE_S = 0.05
 IDLE_S = 1.0
-
-
-@dataclass(slots=True)
-class _Pace:
-    """AIMD for one peer: how many cells the next message may carry."""
-
-    credit: int = CREDIT_FIRST
-
-    def succeeded(self, seconds: float) -> None:
-        if seconds > SLOW_S:
-            self.failed()
-        else:
-            self.credit = min(self.credit + CREDIT_STEP, CREDIT_MAX)
-
-    def failed(self) -> None:
-        self.credit = max(1, self.credit // 2)
 
 
 class Hinter:
@@ -75,7 +55,7 @@ class Hinter:
         self._liveness = liveness
         self._peers = peers
         self._now_us = now_us
-        self._paces: dict[bytes, _Pace] = {}
+        self._paces: dict[bytes, Pace] = {}
         self._delivered_to: dict[bytes, bytes] = {}
         self.delivered = 0
 
@@ -108,7 +88,7 @@ class Hinter:
 
     async def _deliver_to(self, node_id: bytes) -> int:
         """Deliver one message's worth, more slowly after a failure; how many cells went."""
-        pace = self._paces.setdefault(node_id, _Pace())
+        pace = self._paces.setdefault(node_id, Pace())
         try:
             return await self._deliver_some(node_id, pace)
         except StoreCorrupt as error:
@@ -118,7 +98,7 @@ class Hinter:
         pace.failed()
         return 0
 
-    async def _deliver_some(self, node_id: bytes, pace: _Pace) -> int:
+    async def _deliver_some(self, node_id: bytes, pace: Pace) -> int:
         after = self._delivered_to.pop(node_id, b"")
         hints = self._commits.store.hints_for(node_id, pace.credit, after)
         if not hints:

@@ -18,17 +18,9 @@ from random import Random
 from typing import Annotated, Any
 
 import trio
-from folkmoot.node.contracts import (
-    CellBatch,
-    Liveness,
-    LocalReplica,
-    Peers,
-    PeerUnreachable,
-    Recounting,
-    Topology,
-)
+from folkmoot.node.contracts import Liveness, LocalReplica, Peers, PeerUnreachable, Recounting, Topology
 from folkmoot.node.environment import Executor
-from folkmoot.node.fitting import fitting
+from folkmoot.node.exchange import Exchange, fitting_cells
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import (
@@ -44,7 +36,7 @@ from folkmoot.protocol.ring import epochs
 from folkmoot.protocol.ring.epochs import Claim
 from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeMap
 from folkmoot.protocol.sync.frames import Print
-from folkmoot.protocol.sync.reconcile import Initiator, respond
+from folkmoot.protocol.sync.reconcile import respond
 from folkmoot.protocol.sync.view import View
 from folkmoot.storage.errors import StorageError
 from msgspec import Meta, Struct
@@ -87,18 +79,6 @@ class _Compared(Struct):
     """The answer to `sync.compare`: the ranges that differ."""
 
     different: Annotated[list[int], Meta(max_length=limits.MESSAGE_COLLECTION_ITEMS)]
-
-
-class _Stepped(Struct):
-    """The answer to `sync.step`: one frame."""
-
-    frame: bytes
-
-
-class _Fetched(Struct):
-    """The answer to `sync.fetch`: the first of the cells."""
-
-    cells: Annotated[list[bytes | None], Meta(max_length=limits.MESSAGE_COLLECTION_ITEMS)]
 
 
 @dataclass(slots=True)
@@ -157,6 +137,7 @@ class Repairer:
         self._liveness = liveness
         self._peers = peers
         self._executor = executor
+        self._exchange = Exchange(view, local, peers, executor)
         self._random = random
         self._interval_s = interval_s
         self._returned: dict[bytes, None] = {}
@@ -260,47 +241,26 @@ class Repairer:
 
     async def _reconcile(self, node_id: bytes, owner: RangeDescriptor) -> bool:
         """Exchange what one side has and the other has not; whether there was anything."""
-        moved = False
-        claim = Claim.of(owner).to_params()
-        initiator = await self._executor.run(partial(Initiator, self._view, owner.start, owner.end))
-        while query := initiator.next_query():
-            answer = await self._call(node_id, "sync.step", {**claim, "frame": query.frame})
-            frame = codec.shaped(answer, _Stepped, "the answer to sync.step").frame
-            receive = partial(initiator.receive, self._view, query, frame)
-            found = await self._executor.run(receive)
-            moved |= bool(found.needs or found.pushes)
-            if found.needs:
-                await self._fetch(node_id, owner, found.needs)
-            if found.pushes:
-                await self._push(node_id, owner, found.pushes)
-        return moved
+        return await self._exchange.compare(
+            node_id,
+            owner,
+            owner.start,
+            owner.end,
+            needs=partial(self._fetch, node_id, owner),
+            pushes=partial(self._push, node_id, owner),
+        )
 
     async def _fetch(self, node_id: bytes, owner: RangeDescriptor, keys: Sequence[bytes]) -> None:
-        remaining = list(keys)
-        while remaining:
-            params = {**Claim.of(owner).to_params(), "keys": remaining[: limits.REPLICATION_BATCH_CELLS]}
-            answer = await self._call(node_id, "sync.fetch", params)
-            cells = codec.shaped(answer, _Fetched, "the answer to sync.fetch").cells
-            if not cells:
-                raise PeerUnreachable(f"node {node_id.hex()[:8]} sent no cells of those asked for")
-            pairs = [(key, cell) for key, cell in zip(remaining, cells, strict=False) if cell is not None]
-            batch = CellBatch({owner.id: owner.epoch}, [key for key, _ in pairs], [cell for _, cell in pairs])
-            self._statistics.fetched += (await self._local.join(batch)).changed
-            remaining = remaining[len(cells) :]
+        while keys:
+            brought = await self._exchange.fetch(node_id, owner, keys[: limits.REPLICATION_BATCH_CELLS])
+            self._statistics.fetched += brought.joined.changed
+            keys = keys[brought.answered :]
 
     async def _push(self, node_id: bytes, owner: RangeDescriptor, keys: Sequence[bytes]) -> None:
-        remaining = list(keys)
-        while remaining:
-            cells = _fitting(self._local.read(remaining[: limits.REPLICATION_BATCH_CELLS]))
-            batch = CellBatch({owner.id: owner.epoch})
-            for key, cell in zip(remaining, cells, strict=False):
-                if cell is not None:
-                    batch.keys.append(key)
-                    batch.cells.append(cell)
-            if batch.keys:
-                await self._call(node_id, "replica.join", batch.to_wire())
-                self._statistics.pushed += len(batch.keys)
-            remaining = remaining[len(cells) :]
+        while keys:
+            sent = await self._exchange.push(node_id, owner, keys[: limits.REPLICATION_BATCH_CELLS])
+            self._statistics.pushed += sent.cells
+            keys = keys[sent.answered :]
 
     async def compare(self, node_id: bytes, params: Params) -> dict[str, Any]:
         """Which of the asker's aggregates differ from ours."""
@@ -325,7 +285,7 @@ class Repairer:
         """Give cells; fewer than were asked for when a message would not hold them."""
         asked = codec.shaped(params, _Fetch, "sync.fetch")
         epochs.check(self._ranges(), Claim(asked.range, asked.epoch))
-        return {"cells": _fitting(self._local.read(asked.keys))}
+        return {"cells": fitting_cells(self._local.read(asked.keys))}
 
     def _print(self, owner: RangeDescriptor) -> Print:
         return Print.of(self._view.fingerprint(owner.start, owner.end))
@@ -349,8 +309,3 @@ def _logged_here(owner: RangeDescriptor) -> Iterator[None]:
     except StorageError as error:
         log.error("range %d cannot be compared: %s", owner.id, error)
         raise
-
-
-def _fitting(cells: list[bytes | None]) -> list[bytes | None]:
-    """The first of the cells that fit a message together; at least one."""
-    return cells[: fitting(len(cell or b"") for cell in cells)]

@@ -41,7 +41,8 @@ from folkmoot.protocol.key import kind_prefix, prefix_end
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import RangeDescriptor
 from folkmoot.storage.errors import StorageError, StoreCorrupt
-from folkmoot.storage.transaction import Admission, PutOutcome, PutStatus, WriteTransaction
+from folkmoot.storage.outcomes import PutOutcome, PutStatus
+from folkmoot.storage.transaction import Admission, WriteTransaction
 
 log = logging.getLogger(__name__)
 

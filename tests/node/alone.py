@@ -80,6 +80,10 @@ class Ranges:
         )
         self.refreshed: list[bytes] = []
 
+    @property
+    def ranges(self) -> RangeMap:
+        return self.map
+
     def where(self, key: bytes) -> RangeDescriptor:
         return self.map.lookup(key)
 

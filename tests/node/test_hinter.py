@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from folkmoot.node.actors import hinter as hinters
-from folkmoot.node.actors.hinter import IDLE_S, SLOW_S, Hinter
+from folkmoot.node import pace
+from folkmoot.node.actors.hinter import IDLE_S, Hinter
 from folkmoot.node.contracts import PeerUnreachable
+from folkmoot.node.pace import SLOW_S
 from folkmoot.protocol.errors import BUSY, INTERNAL, SHUTTING_DOWN, STALE_TOPOLOGY, WireError
 from folkmoot.protocol.limits import HINT_AGE_S
 from folkmoot.protocol.record import Record
@@ -135,7 +136,7 @@ async def test_the_pace_grows_by_steps_and_is_halved(
 async def test_the_pace_has_an_upper_end(
     autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hinters, "CREDIT_MAX", 80)
+    monkeypatch.setattr(pace, "CREDIT_MAX", 80)
     async with bench() as one:
         await one.owe(PEER, *posts(300))
         await one.until_paid(PEER)

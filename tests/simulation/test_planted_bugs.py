@@ -9,10 +9,11 @@ import trio
 from folkmoot.node.actors import reader
 from folkmoot.node.actors.feed_reader import FeedReader
 from folkmoot.node.actors.gatekeeper import Gatekeeper
-from folkmoot.node.actors.hinter import Hinter, _Pace
+from folkmoot.node.actors.hinter import Hinter
 from folkmoot.node.actors.repairer import Repairer
 from folkmoot.node.actors.replicator import Replicator
 from folkmoot.node.contracts import CellBatch, Tally
+from folkmoot.node.pace import Pace
 from folkmoot.node.simulation.disk import SimulatedDisk
 from folkmoot.node.simulation.faults import FAULTS
 from folkmoot.node.simulation.run import Plan, Report, simulate
@@ -176,7 +177,7 @@ def test_errors_an_actor_that_fails_and_is_started_again(monkeypatch: Plant) -> 
 
 def test_errors_a_hinter_that_a_busy_store_ends(monkeypatch: Plant) -> None:
     async def deliver_to(self: Hinter, node_id: bytes) -> int:
-        return await self._deliver_some(node_id, _Pace())
+        return await self._deliver_some(node_id, Pace())
 
     monkeypatch.setattr(Hinter, "_deliver_to", deliver_to)
     report = first_broken("errors", lambda seed: busy(seed, ("busy",)))

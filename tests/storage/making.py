@@ -15,9 +15,10 @@ from folkmoot.storage.blocks import BlockSums
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.group import Job, commit_group
 from folkmoot.storage.interface import Engine, Table, Transaction
+from folkmoot.storage.outcomes import JoinOutcome, PutOutcome
 from folkmoot.storage.rows import row_cell
 from folkmoot.storage.store import Owner, Store
-from folkmoot.storage.transaction import Admission, JoinOutcome, PutOutcome, WriteTransaction
+from folkmoot.storage.transaction import Admission, WriteTransaction
 
 OWNER = Owner(node=b"node-of-16-bytes", cluster="test")
 LOG_ID = b"log-id--16-bytes"

@@ -13,8 +13,8 @@ from folkmoot.protocol.limits import CELL_DEVICES
 from folkmoot.protocol.record import Record
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Engine, Table
+from folkmoot.storage.outcomes import PutStatus
 from folkmoot.storage.store import Store
-from folkmoot.storage.transaction import PutStatus
 from folkmoot.storage.verify import verify
 
 from tests.crdt.resigning import sign_again

@@ -15,8 +15,9 @@ from folkmoot.storage.errors import CommitFailed, DiskFull, StoreCorrupt
 from folkmoot.storage.group import Completion, Job, commit_group
 from folkmoot.storage.interface import Engine
 from folkmoot.storage.memory_engine import MemoryEngine, MemoryTransaction
+from folkmoot.storage.outcomes import PutStatus
 from folkmoot.storage.store import Store
-from folkmoot.storage.transaction import Admission, PutStatus, WriteTransaction
+from folkmoot.storage.transaction import Admission, WriteTransaction
 from folkmoot.storage.verify import verify
 
 from tests.storage.conftest import Engines

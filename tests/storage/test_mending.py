@@ -21,10 +21,11 @@ from folkmoot.storage.mending import (
     mend_cell,
     rebuild_block,
 )
+from folkmoot.storage.outcomes import JoinOutcome
 from folkmoot.storage.recount import of_block
 from folkmoot.storage.rows import counts_key
 from folkmoot.storage.store import Store
-from folkmoot.storage.transaction import Admission, JoinOutcome, WriteTransaction
+from folkmoot.storage.transaction import Admission, WriteTransaction
 from folkmoot.storage.verify import verify
 
 from tests.storage.making import deletion, person, post, put, reaction

@@ -13,9 +13,10 @@ from folkmoot.protocol.limits import KIB, MIB
 from folkmoot.storage.errors import CommitFailed, DiskFull
 from folkmoot.storage.interface import Engine, Table
 from folkmoot.storage.lmdb_engine import LmdbEngine
+from folkmoot.storage.outcomes import PutStatus
 from folkmoot.storage.room import free_bytes, room_bytes_for, was_cut_short
 from folkmoot.storage.store import Store
-from folkmoot.storage.transaction import Admission, PutStatus
+from folkmoot.storage.transaction import Admission
 from folkmoot.storage.verify import verify
 
 from tests.small_disks import files_up_to, leave_no_room, small_disk

@@ -14,8 +14,9 @@ from folkmoot.storage import writer as writer_module
 from folkmoot.storage.errors import CommitFailed, StoreClosed
 from folkmoot.storage.group import Completion, Job
 from folkmoot.storage.memory_engine import MemoryEngine, MemoryTransaction
+from folkmoot.storage.outcomes import PutStatus
 from folkmoot.storage.store import Store
-from folkmoot.storage.transaction import Admission, PutStatus, WriteTransaction
+from folkmoot.storage.transaction import Admission, WriteTransaction
 from folkmoot.storage.verify import verify
 from folkmoot.storage.writer import WriterThread
 
