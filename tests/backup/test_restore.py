@@ -20,8 +20,8 @@ from folkmoot.storage.backup.restore import UNFINISHED, check_finished, mark_of,
 from folkmoot.storage.directory import DirectoryLock
 from folkmoot.storage.errors import DiskFull, StoreLocked
 from folkmoot.storage.memory_engine import MemoryEngine
+from folkmoot.storage.outcomes import PutStatus
 from folkmoot.storage.store import Owner, Store
-from folkmoot.storage.transaction import PutStatus
 from folkmoot.storage.verify import verify
 
 from tests.backup.making import (

@@ -17,8 +17,8 @@ from folkmoot.storage.directory import ReadersLock
 from folkmoot.storage.errors import DiskFull, StoreBeingRead, StoreCorrupt, StoreLocked, StoreUnusable
 from folkmoot.storage.interface import Table
 from folkmoot.storage.lmdb_engine import COMPACTED, LmdbEngine, audit
+from folkmoot.storage.outcomes import PutStatus
 from folkmoot.storage.store import Store
-from folkmoot.storage.transaction import PutStatus
 from folkmoot.storage.verify import verify
 
 from tests.small_disks import leave_no_room, small_disk

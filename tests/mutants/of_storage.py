@@ -8,7 +8,7 @@ from folkmoot.node.simulation.disk import SimulatedDisk
 from folkmoot.protocol.crdt import cell as cells
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.record import Record
-from folkmoot.storage import rows
+from folkmoot.storage import outcomes, rows
 from folkmoot.storage import transaction as transactions
 from folkmoot.storage.hints import HintBook
 from folkmoot.storage.interface import Table
@@ -128,7 +128,7 @@ def a_deletion_is_written_over(plant: Plant) -> None:
             return real(self, record, key, single)
         known = Cell.decode(row_cell(key, row))
         self._change(key, row, known, single, Cell.of(record))
-        return transactions.PutOutcome(transactions.PutStatus.STORED, single, key, True)
+        return outcomes.PutOutcome(outcomes.PutStatus.STORED, single, key, True)
 
     plant.setattr(WriteTransaction, "_put_beside", put_beside)
 
