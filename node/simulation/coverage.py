@@ -10,6 +10,7 @@ from typing import Final
 OPERATIONS: Final = (
     "post",
     "edit",
+    "reword",
     "delete",
     "edit_deleted",
     "like",

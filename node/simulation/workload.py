@@ -7,7 +7,7 @@ certain, and now and then begins a new session. Everything answered goes into th
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from random import Random
 from typing import Any, Final
 
@@ -85,9 +85,11 @@ class Person:
             await doing()
         for phrase in JUDGED_PHRASES:
             await self.post(phrase)
+        await self.reword()
         doings: list[tuple[Doing, int]] = [
             (self.post, 4),
-            (self.edit, 3),
+            (self.edit, 2),
+            (self.reword, 2),
             (self.delete, 1),
             (self.edit_deleted, 1),
             (self.like, 3),
@@ -225,7 +227,18 @@ class Person:
             return
         drawn = [self._random.choice(self._touched or places) for _ in range(OWN_KEYS_PER_READ)]
         drawn += [self._random.choice(places) for _ in range(OTHER_KEYS_PER_READ)]
-        chosen = list(dict.fromkeys(drawn))
+        await self._look_at(list(dict.fromkeys(drawn)))
+        self._touched.extend(drawn[:1])
+
+    async def reword(self) -> None:
+        """Look at something old, say it in other words, and look again."""
+        if self._own:
+            place = (self._key.account, "post", self._random.choice(self._own))
+            await self._look_at([place])
+            await self._put(place, self._body())
+            await self._look_at([place])
+
+    async def _look_at(self, chosen: Sequence[Place]) -> None:
         level = self._random.choice(READ_LEVELS)
         sent_s, carried = trio.current_time(), self._token
         keys = [list(place) for place in chosen]
@@ -242,7 +255,6 @@ class Person:
             self._history.reads.append(read)
             saw.append(Saw(key, {}) if view is None else Saw(key, view.clock, view.shown, view.deleted))
         self._note(carried, self._token, sent_s, achieved, saw=tuple(saw))
-        self._touched.extend(chosen[:1])
 
     async def read_page(self) -> None:
         """Look at what somebody has posted, page after page from the newest on."""
