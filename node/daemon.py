@@ -260,7 +260,7 @@ class _Parts:
         """What fills the slots this node is to have, and empties it of those it had."""
         store, executor = self.commits.store, self.environment.executor
         exchange = Exchange(store.view, self.replica, self.links, executor)
-        self.copier = Copier(self.node_id, self.topology, exchange, store.damage, self.links)
+        self.copier: Copier = Copier(self.node_id, self.topology, exchange, store.damage, self.links)
         self.evictor = Evictor(
             self.node_id, self.topology, self.commits, exchange, self.upkeep, self.membership, executor
         )
@@ -296,15 +296,8 @@ class _Parts:
             config.cluster.id,
             set(config.operators.accounts),
         )
-        told = partial(figures, self)
-        view = ClusterView(
-            config.cluster.id,
-            self.topology,
-            self.registers.acceptor,
-            self.membership.members,
-            self.standing.state_of,
-            told,
-        )
+        told, seats, members = partial(figures, self), self.registers.acceptor, self.membership.members
+        view = ClusterView(config.cluster.id, self.topology, seats, members, self.standing.state_of, told)
         methods = Methods(self.identity, reader, feeds, accounts, self._now_ms, view)
         debug = DebugMethods(self.commits.store, lambda: self.topology.current().ranges)
         registers = self.registers.client_methods()
@@ -325,8 +318,7 @@ class _Parts:
                 await nursery.start(actor.run)
             await self.registers.begin(nursery, forget=self.config.cluster.refound)
             nursery.start_soon(self.peer_listener.serve, self._serve_peer)
-            await self.standing.begin([*self.config.cluster.seeds, *self.remembered.addresses()])
-            nursery.start_soon(self.standing.run)
+            await nursery.start(self.standing.run, [*self.config.cluster.seeds, *self.remembered.addresses()])
             await self.topology.begin()
             await nursery.start(self.membership.run)
             nursery.start_soon(supervise, "topology", partial(self.topology.follow, self.membership))

@@ -85,7 +85,7 @@ class Cluster:
 
 
 class Standing:
-    """See the module. `begin` comes before the node gossips, then `run`.
+    """See the module. `run` must have started before the node gossips.
 
     Args:
         node_id, name, data: this node's; the data directory is named in errors.
@@ -191,13 +191,21 @@ class Standing:
 
     # How it runs.
 
-    async def begin(self, addresses: Iterable[Address]) -> None:
-        """Make this boot durable and show it to whoever is at these peers' ports.
+    async def run(
+        self, addresses: Iterable[Address], task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Show this node's standing to whoever is at these peers' ports, which comes before it gossips; then to
+        every member, and rebuild when it must be, until cancelled.
 
         Raises:
-            NodeCloned: another process is this node already.
+            NodeCloned: another process is this node already, or was accepted as it.
             NameTaken: another node has its name.
         """
+        await self._begin(addresses)
+        task_status.started()
+        await self._go_on()
+
+    async def _begin(self, addresses: Iterable[Address]) -> None:
         await self._records.keep_own(self._own)
         self._deadline = trio.current_time() + self._proof_wait_s
         if self._own.state is State.AMNESIAC:
@@ -215,12 +223,7 @@ class Standing:
             if self._counted:
                 return
 
-    async def run(self) -> None:
-        """Show this node's standing to every member, and rebuild when it must be, until cancelled.
-
-        Raises:
-            NodeCloned: another process was accepted as this node.
-        """
+    async def _go_on(self) -> None:
         self._running = True
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._recollection.run)
