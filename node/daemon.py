@@ -203,8 +203,8 @@ class _Parts:
         self.push_pulls.follow(self.membership)
         self.registers.follow(self.topology, self.membership)
         self.standing, self.recollection = standing_of(self)
-        region, counts = config.node.region, self.standing.counts
-        self.router = Router(self.node_id, region, self.topology, self.membership, counts)
+        here, counts = (self.node_id, config.node.region), self.standing.counts
+        self.router = Router(*here, self.topology, self.membership, counts)
 
     def _keep_cells(self) -> None:
         """Replica, replication, hints and repair: what this node keeps, and how it stays equal to others."""

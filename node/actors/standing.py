@@ -194,8 +194,8 @@ class Standing:
     async def run(
         self, addresses: Iterable[Address], task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Show this node's standing to whoever is at these peers' ports, which comes before it gossips; then to
-        every member, and rebuild when it must be, until cancelled.
+        """Show this node's standing to whoever is at these peers' ports, before it gossips, and then to every
+        member; and rebuild when it must be; until cancelled.
 
         Raises:
             NodeCloned: another process is this node already, or was accepted as it.
