@@ -18,6 +18,6 @@ MEANINGS: Final = {
     USAGE: "the command line was wrong; nothing was done",
     DEGRADED: "done or answered, but less than was asked for",
     UNREACHABLE: "no node answered",
-    REFUSED: "the cluster refuses this node: a copy of it runs, or its name is taken; a restart is no use",
+    REFUSED: "the cluster refuses this node, as a copy or for its name",
     INTERRUPTED: "interrupted with Ctrl-C",
 }
