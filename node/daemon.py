@@ -203,8 +203,8 @@ class _Parts:
         self.push_pulls.follow(self.membership)
         self.registers.follow(self.topology, self.membership)
         self.standing, self.recollection = standing_of(self)
-        here, counts = (self.node_id, config.node.region), self.standing.counts
-        self.router = Router(*here, self.topology, self.membership, counts)
+        region, gossip = config.node.region, self.membership
+        self.router = Router(self.node_id, region, self.topology, gossip, self.standing.counts)
 
     def _keep_cells(self) -> None:
         """Replica, replication, hints and repair: what this node keeps, and how it stays equal to others."""
@@ -246,9 +246,8 @@ class _Parts:
             **self.copier.methods(),
             **self.recollection.methods(),
         }
-        self.peer_service = PeerService(
-            self.replica, self.replica, self.topology, environment.executor, self.standing, others
-        )
+        own, executor = self.replica, environment.executor
+        self.peer_service = PeerService(own, own, self.topology, executor, self.standing, others)
         self.watcher = Watcher(
             self.membership,
             on_roster=self._on_roster,
@@ -279,13 +278,7 @@ class _Parts:
         self.gatekeeper = Gatekeeper(config.gate.policy, rates_of(config.gate), wall=wall, executor=executor)
         coordinator = Coordinator(self.router, self.topology, self.links, self.replica)
         self.intake = Intake(
-            wall,
-            executor,
-            self.gatekeeper,
-            coordinator,
-            accounts,
-            self.service,
-            trio.current_time,
+            wall, executor, self.gatekeeper, coordinator, accounts, self.service, trio.current_time
         )
         reader = Reader(self.router, self.topology, self.links, self.replica)
         feeds = FeedReader(self.router, self.topology, self.links, self.replica, reader)
