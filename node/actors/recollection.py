@@ -69,7 +69,7 @@ class Recollection:
 
     def hear_requests(self, node_id: bytes, requests: Sequence[Request]) -> None:
         """Remember the mark that came with a peer's latest request."""
-        match requests[-1].params:
+        match requests[-1].params if requests else None:
             case {"mark": [int(boot), int(commit)]}:
                 self._watermarks.raise_to(node_id, Mark(boot, commit))
 
