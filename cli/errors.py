@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 from folkmoot.cli import exit_codes
+from folkmoot.node.standing_lives import NameTaken, NodeCloned
 from folkmoot.protocol import errors as wire
 from folkmoot.protocol.errors import FolkmootError, WireError
 
@@ -106,6 +107,8 @@ def describe(error: BaseException) -> Failure | None:
             code = exit_codes.DEGRADED if error.kind in _DEGRADED_KINDS else exit_codes.FAILED
             details = _wire_details(error)
             return Failure(error.kind.name, error.message, code, details=details, by_a_node=True)
+        case NodeCloned() | NameTaken():
+            return Failure(_snake(type(error).__name__), str(error), exit_codes.REFUSED, "folkmoot doctor")
         case FolkmootError():
             problems = getattr(error, "problems", None)
             details = {} if problems is None else {"problems": list(problems)}

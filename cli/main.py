@@ -24,6 +24,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "config": "Check and show a configuration.",
         "keys": "Make and show key files.",
         "cert": "Make the cluster's CA and its nodes' certificates.",
+        "doctor": "Explain what is wrong with a node, and what to do next.",
         "store": "Look into a node's store, and write it anew without what it no longer holds.",
         "backup": "Make, check and restore backups.",
     },

@@ -42,6 +42,7 @@ class ClusterView:
         owners: roster and ranges.
         seats: which seats there are.
         members: the members known by gossip, by node id.
+        standing: what is known of a node's disk: `whole`, `unproven` or `amnesiac`.
         details: this node's own figures (store, queues, gate), under `node` in the status; all of them, when
             asked for an operator.
     """
@@ -52,12 +53,14 @@ class ClusterView:
         owners: Owners,
         seats: Seats,
         members: Callable[[], Mapping[bytes, Member]],
+        standing: Callable[[bytes], str],
         details: Callable[[bool], dict[str, Any]],
     ) -> None:
         self._cluster = cluster
         self._owners = owners
         self._seats = seats
         self._members = members
+        self._standing = standing
         self._details = details
 
     def status(self, *, for_operator: bool) -> dict[str, Any]:
@@ -83,6 +86,7 @@ class ClusterView:
                     "name": founder.name if founder else described.name if described else "",
                     "region": founder.region if founder else described.region if described else "",
                     "state": self._state(members, node_id),
+                    "standing": self._standing(node_id),
                     "ranges": owned[node_id],
                     "address": str_of(described.client) if described else None,
                 }

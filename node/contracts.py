@@ -233,10 +233,14 @@ class Joined(NamedTuple):
     Args:
         changed: how many cells are others than before.
         damaged: the keys at which what stands is damaged; of those nothing was kept.
+        mark: the boot and change of who joined them; None here.
+        counted: whether that one may fill its slots (see `protocol.standing`).
     """
 
     changed: int
     damaged: Sequence[bytes] = ()
+    mark: tuple[int, int] | None = None
+    counted: bool = True
 
     def to_wire(self) -> dict[str, Any]:
         """The result of `replica.join`."""

@@ -55,6 +55,7 @@ from folkmoot.node.restore_methods import RestoreMethods
 from folkmoot.node.routing import Router
 from folkmoot.node.rpc import run_link
 from folkmoot.node.settings import NodeConfig
+from folkmoot.node.standing_parts import standing_of
 from folkmoot.node.supervisor import supervise
 from folkmoot.node.transport.interface import Accepted, Address, Datagrams, Listener
 from folkmoot.node.upkeep import Upkeep
@@ -201,13 +202,15 @@ class _Parts:
         self.links.follow(self.membership, self.membership)
         self.push_pulls.follow(self.membership)
         self.registers.follow(self.topology, self.membership)
-        self.router = Router(self.node_id, config.node.region, self.topology, self.membership)
+        self.standing, self.recollection = standing_of(self)
+        region, gossip = config.node.region, self.membership
+        self.router = Router(self.node_id, region, self.topology, gossip, self.standing.counts)
 
     def _keep_cells(self) -> None:
         """Replica, replication, hints and repair: what this node keeps, and how it stays equal to others."""
         environment, wall = self.environment, self.environment.wall
         self.hinter = Hinter(self.commits, self.topology, self.membership, self.links, wall.now_us)
-        self.replicator = Replicator(self.links, self.topology, self.hinter.leave)
+        self.replicator = Replicator(self.links, self.topology, self.hinter.leave, self.standing)
         self.replica = Replica(
             self.node_id,
             self.commits,
@@ -241,10 +244,10 @@ class _Parts:
             **self.repairer.methods(),
             **self.fences.methods(),
             **self.copier.methods(),
+            **self.recollection.methods(),
         }
-        self.peer_service = PeerService(
-            self.replica, self.replica, self.topology, environment.executor, others
-        )
+        own, executor = self.replica, environment.executor
+        self.peer_service = PeerService(own, own, self.topology, executor, self.standing, others)
         self.watcher = Watcher(
             self.membership,
             on_roster=self._on_roster,
@@ -256,7 +259,7 @@ class _Parts:
         """What fills the slots this node is to have, and empties it of those it had."""
         store, executor = self.commits.store, self.environment.executor
         exchange = Exchange(store.view, self.replica, self.links, executor)
-        self.copier = Copier(self.node_id, self.topology, exchange, store.damage, self.links)
+        self.copier: Copier = Copier(self.node_id, self.topology, exchange, store.damage, self.links)
         self.evictor = Evictor(
             self.node_id, self.topology, self.commits, exchange, self.upkeep, self.membership, executor
         )
@@ -275,13 +278,7 @@ class _Parts:
         self.gatekeeper = Gatekeeper(config.gate.policy, rates_of(config.gate), wall=wall, executor=executor)
         coordinator = Coordinator(self.router, self.topology, self.links, self.replica)
         self.intake = Intake(
-            wall,
-            executor,
-            self.gatekeeper,
-            coordinator,
-            accounts,
-            self.service,
-            trio.current_time,
+            wall, executor, self.gatekeeper, coordinator, accounts, self.service, trio.current_time
         )
         reader = Reader(self.router, self.topology, self.links, self.replica)
         feeds = FeedReader(self.router, self.topology, self.links, self.replica, reader)
@@ -292,10 +289,8 @@ class _Parts:
             config.cluster.id,
             set(config.operators.accounts),
         )
-        told = partial(figures, self)
-        view = ClusterView(
-            config.cluster.id, self.topology, self.registers.acceptor, self.membership.members, told
-        )
+        told, seats, members = partial(figures, self), self.registers.acceptor, self.membership.members
+        view = ClusterView(config.cluster.id, self.topology, seats, members, self.standing.state_of, told)
         methods = Methods(self.identity, reader, feeds, accounts, self._now_ms, view)
         debug = DebugMethods(self.commits.store, lambda: self.topology.current().ranges)
         registers = self.registers.client_methods()
@@ -316,6 +311,7 @@ class _Parts:
                 await nursery.start(actor.run)
             await self.registers.begin(nursery, forget=self.config.cluster.refound)
             nursery.start_soon(self.peer_listener.serve, self._serve_peer)
+            await nursery.start(self.standing.run, [*self.config.cluster.seeds, *self.remembered.addresses()])
             await self.topology.begin()
             await nursery.start(self.membership.run)
             nursery.start_soon(supervise, "topology", partial(self.topology.follow, self.membership))
@@ -356,6 +352,7 @@ class _Parts:
 
         def take_joins(link: Link, requests: list[Request]) -> list[Request]:
             self.membership.stream_alive(node_id)
+            self.recollection.hear_requests(node_id, requests)
             return self.peer_service.take_joins(link, requests)
 
         link = await run_link(accepted.stream, answer, take_batch=take_joins, settings=PATIENT)
@@ -381,6 +378,7 @@ class _Parts:
 
     def _member_returned(self, node_id: bytes) -> None:
         self.links.forgive(node_id)
+        self.standing.wake()
         self.repairer.has_returned(node_id)
         self.mender.has_returned(node_id)
 

@@ -15,6 +15,7 @@ from folkmoot.node.actors.replica import Replica
 from folkmoot.node.actors.replicator import Replicator
 from folkmoot.node.actors.scrubber import Scrubber
 from folkmoot.node.actors.session import Sessions
+from folkmoot.node.actors.standing import Standing
 from folkmoot.node.commits import Commits
 from folkmoot.node.push_pulls import PushPulls
 from folkmoot.storage.backup.restore import mark_of
@@ -36,6 +37,7 @@ class Parts(Protocol):
     evictor: Evictor
     membership: MembershipActor
     gatekeeper: Gatekeeper
+    standing: Standing
     push_pulls: PushPulls
 
 
@@ -49,6 +51,7 @@ def figures(parts: Parts, for_operator: bool) -> dict[str, Any]:
     return {
         "id": parts.node_id.hex(),
         "sessions": parts.sessions.open_count,
+        "standing": parts.standing.status(),
         "store": _store(store),
         "intake": parts.intake.statistics()._asdict(),
         "replica": _replica(parts.replica),

@@ -63,6 +63,8 @@ def unpack_results(answer: object, owners: Sequence[RangeDescriptor], region: st
 class _WireJoined(Struct):
     changed: int
     damaged: list[bytes] = []
+    mark: tuple[int, int] | None = None
+    counted: bool = True
 
 
 def read_joined(answer: object) -> Joined:
@@ -75,4 +77,4 @@ def read_joined(answer: object) -> Joined:
         wire = codec.shaped(answer, _WireJoined, "the result of replica.join")
     except WireError as error:
         raise PeerUnreachable(error.message) from error
-    return Joined(wire.changed, wire.damaged)
+    return Joined(wire.changed, wire.damaged, wire.mark, wire.counted)

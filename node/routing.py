@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from folkmoot.node.contracts import Liveness, Topology, nodes_of
 from folkmoot.protocol.errors import LEVEL_UNREACHABLE, WireError
@@ -17,21 +17,37 @@ class Router:
     Args:
         node_id, region: this node's own.
         topology, liveness: see `contracts`.
+        counts: whether a node may fill its slots, this one too: see `protocol.standing`.
     """
 
-    def __init__(self, node_id: bytes, region: str, topology: Topology, liveness: Liveness) -> None:
+    def __init__(
+        self,
+        node_id: bytes,
+        region: str,
+        topology: Topology,
+        liveness: Liveness,
+        counts: Callable[[bytes], bool],
+    ) -> None:
         self.node_id = node_id
         self.region = region
         self._topology = topology
         self._liveness = liveness
+        self._counts = counts
+
+    @property
+    def counts_itself(self) -> bool:
+        """Whether this node's own copy may be told."""
+        return self._counts(self.node_id)
 
     def candidates(self, slots: Sequence[Slot], exclude: Iterable[bytes] = ()) -> list[bytes]:
-        """The reachable nodes of `slots`: this node, its region's, the others'; suspects last."""
+        """The reachable nodes of `slots` that count: this node, its region's, the others'; suspects last."""
         excluded = set(exclude)
         reachable = [
             node
             for node in nodes_of(slots)
-            if node not in excluded and (node == self.node_id or self._liveness.reachable(node))
+            if node not in excluded
+            and (node == self.node_id or self._liveness.reachable(node))
+            and self._counts(node)
         ]
         return sorted(reachable, key=self._distance)
 

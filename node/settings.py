@@ -126,6 +126,16 @@ class ClusterSection(Section, frozen=True, kw_only=True):
             unit="copies",
         ),
     ] = 3
+    proof_wait: Annotated[
+        float,
+        setting(
+            "How long a node that starts waits for a majority of the other replicas to say that its disk is "
+            "not an old copy, before it believes its disk all the same.",
+            why="With too few up nobody could write any more; longer is safer where more may be lost.",
+            unit="seconds",
+            ge=0,
+        ),
+    ] = 10.0
     refound: Annotated[
         bool,
         setting(

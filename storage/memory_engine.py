@@ -101,8 +101,13 @@ class MemoryEngine:
         Args:
             lose_commits: how many finished commits are gone as well, newest first.
         """
-        assert 0 <= lose_commits <= len(self._journal), "the journal does not reach back that far"
+        survivor = self.copy(lose_commits=lose_commits)
         self.close()
+        return survivor
+
+    def copy(self, *, lose_commits: int = 0) -> MemoryEngine:
+        """An engine with what is committed in this one, which goes on; as `crash` gives it."""
+        assert 0 <= lose_commits <= len(self._journal), "the journal does not reach back that far"
         survivor = MemoryEngine(
             cap_bytes=self._cap_bytes, map_bytes=self.map_bytes, journal_commits=self._journal_commits
         )

@@ -111,7 +111,7 @@ class Store:
 
     @property
     def sequence(self) -> int:
-        """The greatest change sequence given out by a commit."""
+        """The number of the latest durable change, to a cell or a named value; what a node's mark counts."""
         return self._heads.sequence
 
     @property

@@ -252,10 +252,9 @@ class WriteTransaction:
         """Write a small named value.
 
         A node that cannot say who it is cannot start, so these have a bound of their own in place of the disk
-        cap, which leaves them room: `STORE_META_BYTES` for all of them.
+        cap, `STORE_META_BYTES` for all of them. Each counts as a change: an older copy must be known as one.
 
-        Raises:
-            DiskFull: the named values would be too large; nothing was changed.
+        Raises DiskFull when the named values would be too large; nothing was changed.
         """
         key, row = name.encode(), seal(name.encode(), value)
         grown = len(row) - len(self._transaction.get(Table.META, key) or b"")
@@ -264,6 +263,7 @@ class WriteTransaction:
             if held + grown > STORE_META_BYTES:
                 raise DiskFull(f"{name!r} has {len(value)} bytes, and {held} of {STORE_META_BYTES} are taken")
             self._live_bytes += _PAGE_FILL * grown
+        self.sequence += 1
         self._transaction.put(Table.META, key, row)
 
     @property

@@ -13,6 +13,7 @@ from folkmoot.cli.output import Output, json_option, table, utc_text
 from folkmoot.cli.seats import seats_line, seats_reasons
 from folkmoot.protocol.limits import DISK_FULL_CLIENT_PUT
 
+_STANDINGS = {"unproven": "not proven yet", "amnesiac": "an older copy"}
 COLUMNS = ("name", "region", "state", "ranges", "address", "id")
 
 
@@ -34,10 +35,10 @@ COLUMNS = ("name", "region", "state", "ranges", "address", "id")
 def command(operator: Path | None, target: Target, output: Output) -> int:
     """Show how a cluster is.
 
-    Exit code 3 says that it is degraded: a member of the cluster is not alive, a range has fewer copies than
-    it should, so many seats are silent that registers cannot be changed, or the node that was asked has
-    damaged cells, no room left, or a clock that strays. Nodes that are not members hold no data; they are
-    listed and not counted.
+    Exit code 3 says that it is degraded: a member of the cluster is not alive or does not count, a range has
+    fewer copies than it should, so many seats are silent that registers cannot be changed, or the node that
+    was asked has damaged cells, no room left, or a clock that strays. Nodes that are not members hold no
+    data; they are listed and not counted.
     """
     # Imported here so that a command's help need not wait for the client.
     from folkmoot.cli.clients import operator_of
@@ -55,6 +56,11 @@ def _reasons(status: dict[str, Any]) -> list[str]:
         f"{node['name']} is {node['state']}"
         for node in status["nodes"]
         if node["state"] != "alive" and (node["member"] or node["ranges"])
+    ]
+    reasons += [
+        f"the disk of {node['name']} is {_STANDINGS[node['standing']]}, and it does not count"
+        for node in status["nodes"]
+        if node.get("standing") in _STANDINGS and node["member"] and node["state"] == "alive"
     ]
     under = status["ranges"]["under_replicated"]
     if under:
@@ -94,7 +100,9 @@ def _text(status: dict[str, Any]) -> list[str]:
     ]
     because = f" ({'; '.join(status['reasons'])})" if status["reasons"] else ""
     heading_lines = [heading + because, seats_line(status["seats"])]
-    return [*heading_lines, *table(rows, COLUMNS), *_restored(status["node"]["store"].get("restored"))]
+    node = status["node"]
+    more = [*_rebuilding(node.get("standing", {})), *_restored(node["store"].get("restored"))]
+    return [*heading_lines, *table(rows, COLUMNS), *more]
 
 
 def _restored(mark: dict[str, Any] | None) -> list[str]:
@@ -105,3 +113,16 @@ def _restored(mark: dict[str, Any] | None) -> list[str]:
         f"the node that answers was restored from a backup of node {mark['node'][:8]} of "
         f"{utc_text(mark['taken_us'])}: it has what that node had then, under an id of its own"
     ]
+
+
+def _rebuilding(standing: dict[str, Any]) -> list[str]:
+    """What the node that was asked says of itself while it does not count."""
+    if standing.get("counted", True):
+        return []
+    lines = [f"the node that answers does not count: {standing['why']}"]
+    if rebuild := standing["rebuild"]:
+        left = "" if rebuild["eta_s"] is None else f", about {rebuild['eta_s']:.0f} s left"
+        lines.append(f"rebuilding: {rebuild['done']} of {rebuild['needed']} comparisons done{left}")
+        if rebuild["waiting_for"]:
+            lines.append(f"waiting for {', '.join(rebuild['waiting_for'])}")
+    return lines

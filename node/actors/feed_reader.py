@@ -80,7 +80,7 @@ class FeedReader:
     ) -> PackedPage | None:
         """`author_page`, when this node alone can answer it and needs to wait for nothing; else None."""
         prefix = kind_prefix(account, "post")
-        if not self._is_enough(self._topology.where(prefix), level):
+        if not self._router.counts_itself or not self._is_enough(self._topology.where(prefix), level):
             return None
         if token.cells or (token.lanes and token.at_quorum(prefix)):
             return None

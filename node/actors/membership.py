@@ -141,6 +141,11 @@ class MembershipActor:
         return self._core.own
 
     @property
+    def boot(self) -> int:
+        """The number of this boot."""
+        return self._numbers.boot
+
+    @property
     def version(self) -> int:
         """Counts the changes of `members()`."""
         return self._version

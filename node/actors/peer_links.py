@@ -101,6 +101,12 @@ class PeerLinks:
         if peer is not None:
             peer.failures, peer.pause_until = 0, 0.0
 
+    def drop(self, node_id: bytes) -> None:
+        """End the link to a node, if there is one: another process has taken its place."""
+        peer = self._peers.get(node_id)
+        if peer is not None and peer.link is not None:
+            peer.link.leave(WireError(SHUTTING_DOWN, "another process is this node now"))
+
     async def call(self, node_id: bytes, method: str, params: Mapping[str, Any], timeout_s: float) -> Any:
         """See `contracts.Peers`."""
         ends = trio.current_time() + timeout_s

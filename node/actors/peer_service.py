@@ -22,13 +22,18 @@ from folkmoot.protocol.client.link import Link
 from folkmoot.protocol.client.outbox import gathered
 from folkmoot.protocol.connection import Params, Request
 from folkmoot.protocol.crdt.cell import digest_of
-from folkmoot.protocol.errors import BAD_SIGNATURE, STALE_TOPOLOGY, UNKNOWN_METHOD, WireError
+from folkmoot.protocol.errors import BAD_SIGNATURE, BUSY, STALE_TOPOLOGY, UNKNOWN_METHOD, WireError
 from folkmoot.protocol.key import kind_prefix
 from folkmoot.protocol.record import Record, signature_holds
 from folkmoot.protocol.ring.levels import parse_level
 from msgspec import Meta, Struct
 
 JOIN: Final = "replica.join"
+
+# What a node that does not count answers to nobody: see `protocol.standing`.
+_COUNTED: Final = frozenset(
+    {"replica.put", "replica.read", "replica.page", "replica.labels", "replica.profile"}
+)
 
 Claims = Annotated[list[tuple[int, int]], Meta(max_length=limits.MESSAGE_COLLECTION_ITEMS)]
 Key = Annotated[bytes, Meta(max_length=limits.STORE_KEY_BYTES)]
@@ -90,6 +95,17 @@ class EpochCheck(Protocol):
     def check_epochs(self, ranges: Mapping[int, int], keys: list[bytes]) -> None: ...
 
 
+class Standing(Protocol):
+    """Whether this node's answers count."""
+
+    @property
+    def counted(self) -> bool: ...
+
+    def signed(self, result: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a join, with what is to be known of who gives it."""
+        ...
+
+
 class PeerService:
     """See the module. `run` must be running for cells to be joined.
 
@@ -98,6 +114,7 @@ class PeerService:
         epochs: checks claims.
         topology: caught up with when an asker turns out to know a newer epoch.
         executor: where signatures are verified.
+        standing: see `Standing`.
         others: methods of other actors (gossip, topology, sync) by name, each taking the map.
     """
 
@@ -107,12 +124,14 @@ class PeerService:
         epochs: EpochCheck,
         topology: Topology,
         executor: Executor,
+        standing: Standing,
         others: Mapping[str, Callable[[bytes, Params], Awaitable[Any]]],
     ) -> None:
         self._replica = replica
         self._epochs = epochs
         self._topology = topology
         self._executor = executor
+        self._standing = standing
         self._joins: Passes[_Join] = Passes(
             self._join_all,
             lambda join: len(join.batch.keys),
@@ -140,6 +159,10 @@ class PeerService:
         handler = self._methods.get(method)
         if handler is None:
             raise WireError(UNKNOWN_METHOD, f"nodes of this version have no method {method[:64]!r}")
+        if method in _COUNTED and not self._standing.counted:
+            raise WireError(
+                BUSY, "this replica does not know that it has all it acknowledged", retry_after_ms=250
+            )
         try:
             return await handler(node_id, params)
         except WireError as error:
@@ -184,7 +207,7 @@ class PeerService:
                 if isinstance(answer, WireError):
                     join.link.refuse(join.msgid, answer)
                 else:
-                    join.link.respond(join.msgid, answer.to_wire())
+                    join.link.respond(join.msgid, self._standing.signed(answer.to_wire()))
 
     async def _put(self, node_id: bytes, params: Params) -> dict[str, Any]:
         asked = codec.shaped(params, ReplicaPut, "replica.put")
@@ -200,7 +223,7 @@ class PeerService:
         return pack_results([results[number] for number in range(len(puts))])
 
     async def _join(self, node_id: bytes, params: Params) -> dict[str, Any]:
-        return (await self._replica.join(self._batch_of(params))).to_wire()
+        return self._standing.signed((await self._replica.join(self._batch_of(params))).to_wire())
 
     def _batch_of(self, params: Params) -> CellBatch:
         """What a `replica.join` brings.

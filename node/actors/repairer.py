@@ -216,7 +216,7 @@ class Repairer:
             WireError, PeerUnreachable: there is no point in going on to the next.
         """
         try:
-            moved = await self._reconcile(node_id, owner)
+            moved = await self.reconcile(node_id, owner)
         except (WireError, StorageError) as error:
             if isinstance(error, WireError) and error.kind not in _OF_ONE_RANGE:
                 raise
@@ -239,7 +239,7 @@ class Repairer:
             if wrong:
                 log.error("%d sums of range %d were wrong and are worked out anew", wrong, owner.id)
 
-    async def _reconcile(self, node_id: bytes, owner: RangeDescriptor) -> bool:
+    async def reconcile(self, node_id: bytes, owner: RangeDescriptor) -> bool:
         """Exchange what one side has and the other has not; whether there was anything."""
         return await self._exchange.compare(
             node_id,

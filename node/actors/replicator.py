@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final, Protocol
 
 import trio
 from folkmoot.node.contracts import (
@@ -40,6 +40,19 @@ OFFER_WAIT_S: Final = 1.0
 MESSAGES_IN_FLIGHT: Final = 8
 
 LeaveHints = Callable[[bytes, Sequence[bytes]], Awaitable[None]]
+
+
+class Standing(Protocol):
+    """Whose acknowledgements count."""
+
+    @property
+    def mark(self) -> list[int]:
+        """What this node tells with every message: see `protocol.standing`."""
+        ...
+
+    def acknowledged(self, node_id: bytes, joined: Joined) -> bool:
+        """Whether a peer's answer to a join counts."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +96,14 @@ class Replicator:
         peers: how to reach them.
         topology: whose epochs a message carries.
         leave_hints: keeps pointers to cells for a node.
+        standing: see `Standing`.
     """
 
-    def __init__(self, peers: LinkedPeers, topology: Topology, leave_hints: LeaveHints) -> None:
+    def __init__(
+        self, peers: LinkedPeers, topology: Topology, leave_hints: LeaveHints, standing: Standing
+    ) -> None:
         self._peers = peers
+        self._standing = standing
         self._topology = topology
         self._leave_hints = leave_hints
         self._streams: dict[bytes, _Stream] = {}
@@ -187,7 +204,7 @@ class Replicator:
             else:
                 self._kept(stream, taken, joined)
 
-        forget = self._peers.submit(stream.node_id, JOIN, taken.message.to_wire(), heard)
+        forget = self._peers.submit(stream.node_id, JOIN, self._params(taken.message), heard)
         if forget is not None:
             self._overdue.watch(taken, partial(self._unanswered, stream, taken, forget))
         return forget is not None
@@ -217,10 +234,11 @@ class Replicator:
         kept = taken.parts if parts is None else parts
         self._sent += sum(len(part.keys) for part, _ in kept) - len(joined.damaged)
         damaged = set(joined.damaged)
+        acknowledged = self._standing.acknowledged(stream.node_id, joined)
         unkept = [part for part in kept if damaged and not damaged.isdisjoint(part[0].keys)]
         for part in kept:
             if part not in unkept:
-                part[1].settle(stream.node_id, acknowledged=True)
+                part[1].settle(stream.node_id, acknowledged=acknowledged)
         if unkept:
             self._later(self._abandon, stream, taken, unkept, damaged)
         else:
@@ -271,8 +289,11 @@ class Replicator:
             self._kept(stream, taken, joined, same)
 
     async def _join(self, node_id: bytes, message: CellBatch) -> Joined:
-        params = message.to_wire()
+        params = self._params(message)
         return read_joined(await self._peers.call(node_id, JOIN, params, limits.REQUEST_TIMEOUT_S))
+
+    def _params(self, message: CellBatch) -> dict[str, Any]:
+        return {**message.to_wire(), "mark": self._standing.mark}
 
     async def _abandon(
         self,

@@ -58,6 +58,7 @@ class SimulatedDisk:
         crash_point: where it crashes next.
         peak_waiting: the most jobs that ever waited in one lane.
         commits: the open store; None while it is closed.
+        at_boot: what was on it when it was last opened.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class SimulatedDisk:
         self.witness = witness
         self.on_crash = on_crash
         self.engine = MemoryEngine()
+        self.at_boot = self.engine.copy()
         self.slowdown = 1.0
         self.refused_share = 0.0
         self.crash_point: CrashPoint | None = None
@@ -85,6 +87,7 @@ class SimulatedDisk:
     def open(self, directory: Path, owner: Owner) -> SimulatedCommits:
         """See `environment.Disk`; there is one store, whatever the directory."""
         assert self.commits is None, "a second daemon on one disk"
+        self.at_boot = self.engine.copy()
         store = Store(self.engine, owner=owner, fresh_log_id=self.random.randbytes(LOG_ID_BYTES))
         self.commits = SimulatedCommits(self, store)
         self._nursery.start_soon(self.commits.write)
@@ -96,6 +99,12 @@ class SimulatedDisk:
         if self.commits is not None:
             self.commits.die()
         self.closed()
+
+    def put_back(self, copy: MemoryEngine) -> None:
+        """Have an older state in the place of what is on it."""
+        assert self.commits is None, "a disk is exchanged while its node is down"
+        self.engine = copy
+        self.witness.forget(self.node)
 
     def closed(self) -> None:
         """Be ready to be opened again."""

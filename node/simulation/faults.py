@@ -14,6 +14,7 @@ from typing import Final
 
 import trio
 from folkmoot.node.simulation.disk import CrashPoint
+from folkmoot.node.simulation.disk_faults import DiskFaults, bring_up
 from folkmoot.node.simulation.links import Conditions
 from folkmoot.node.simulation.world import SimulatedNode, World
 from folkmoot.protocol.errors import FolkmootError
@@ -21,11 +22,14 @@ from folkmoot.protocol.errors import FolkmootError
 LINK_FAULTS: Final = ("loss", "duplication", "reordering", "delay", "oneway")
 DOWN_FAULTS: Final = ("crash", "torn", "restart")
 REFUSING_FAULTS: Final = ("busy", "refused")
+DISK_FAULTS: Final = ("olddisk", "clone")
 NODE_FAULTS: Final = (*DOWN_FAULTS, "disk", "clock", *REFUSING_FAULTS)
-FAULTS: Final = (*LINK_FAULTS, "partition", *NODE_FAULTS)
+FAULTS: Final = (*LINK_FAULTS, "partition", *NODE_FAULTS, *DISK_FAULTS)
 
 QUIET_FIRST_S: Final = 3.0
+REBUILD_S: Final = 20.0
 QUIET_LAST_S: Final = 0.5
+LIVE_COPY: Final = 0.5
 LENGTH_S: Final = (1.0, 45.0)
 DISK_SLOWDOWN: Final = 200.0
 CLOCK_JUMP_US: Final = 60_000_000
@@ -92,13 +96,13 @@ def schedule(
     while faults and (at_s := at_s + random.expovariate(1 / mean_gap_s)) < last_s:
         end_s = min(at_s + random.uniform(*LENGTH_S), last_s)
         episode = _episode(random, random.choice(faults), node_count, at_s, end_s)
-        if not _too_many_down(episodes, episode, node_count):
+        if not _too_many_down(episodes, episode, node_count) and not _two_disks(episodes, episode):
             episodes.append(episode)
     return episodes
 
 
 def _episode(random: Random, fault: str, node_count: int, begin_s: float, end_s: float) -> Episode:
-    if fault in NODE_FAULTS:
+    if fault in (*NODE_FAULTS, *DISK_FAULTS):
         node = random.randrange(node_count)
         return Episode(fault, begin_s, end_s, node=node, strength=random.uniform(0.1, 1.0))
     everyone = [(one, other) for one in range(node_count) for other in range(node_count) if one != other]
@@ -122,6 +126,25 @@ def _too_many_down(episodes: Iterable[Episode], new: Episode, node_count: int) -
     return new.node in others or len(others) >= max(1, node_count // 2)
 
 
+def _two_disks(episodes: Iterable[Episode], new: Episode) -> bool:
+    """Whether a second disk could be lost before the first is rebuilt, or that node be down at the time."""
+
+    def meet(one: Episode, other: Episode) -> bool:
+        rest_s = REBUILD_S if other.fault in DISK_FAULTS else 1.0
+        return other.end_s + rest_s >= one.begin_s
+
+    return any(
+        meet(new, episode)
+        for episode in episodes
+        if (new.fault in DISK_FAULTS and episode.fault in DISK_FAULTS)
+        or (
+            new.node == episode.node
+            and {new.fault, episode.fault} & set(DISK_FAULTS)
+            and {new.fault, episode.fault} & set(DOWN_FAULTS)
+        )
+    )
+
+
 class FaultInjector:
     """Carries out a schedule.
 
@@ -134,6 +157,7 @@ class FaultInjector:
         self._world = world
         self._episodes = episodes
         self._under_way: list[Episode] = []
+        self._disks = DiskFaults(world)
 
     async def run(self) -> None:
         """Let every episode happen; returns when the last has ended."""
@@ -168,6 +192,8 @@ class FaultInjector:
             node.disk.crash_point = CrashPoint.BEFORE_COMMIT if early else CrashPoint.BEFORE_ACKNOWLEDGEMENT
         elif episode.fault == "disk":
             node.disk.slowdown = 1 + DISK_SLOWDOWN * episode.strength
+        elif episode.fault in DISK_FAULTS:
+            self._disks.begin(episode.fault, node, live=episode.strength > LIVE_COPY)
         elif episode.fault == "clock":
             node.wall.jump_us = int(CLOCK_JUMP_US * (2 * episode.strength - 1.1))
 
@@ -180,6 +206,8 @@ class FaultInjector:
         if episode.fault in DOWN_FAULTS:
             node.disk.crash_point = None
             await bring_up(self._world, node)
+        elif episode.fault in DISK_FAULTS:
+            await self._disks.end(node)
         elif episode.fault == "disk":
             node.disk.slowdown = 1.0
         elif episode.fault == "clock":
@@ -217,9 +245,3 @@ def conditions_of(episodes: Iterable[Episode]) -> Conditions:
 def refused_share_of(fault: str, episodes: Iterable[Episode]) -> float:
     """How large a share a node refuses that suffers these: as the worst of them has it."""
     return REFUSED_SHARE * max((each.strength for each in episodes if each.fault == fault), default=0.0)
-
-
-async def bring_up(world: World, node: SimulatedNode) -> None:
-    """Start a node that is down."""
-    if not node.up:
-        await world.restart(node)

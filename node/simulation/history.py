@@ -7,7 +7,7 @@ believes of itself. Times are virtual seconds; sessions are numbered, and one se
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 from folkmoot.node.simulation.checkers.linearizability import Operation
@@ -148,6 +148,10 @@ class History:
         """The place of a call or a return among all calls and returns."""
         self._events += 1
         return self._events
+
+    def without_weak_acks(self) -> History:
+        """What remains of it where a disk may be lost: what only that disk acknowledged goes with it."""
+        return replace(self, acks=[ack for ack in self.acks if ack.level in QUORUM_LEVELS])
 
     def count(self, outcome: str) -> None:
         """One more of these."""

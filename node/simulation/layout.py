@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+import msgspec
 from folkmoot import configs
 from folkmoot.node.founding import found
 from folkmoot.node.settings import (
@@ -34,6 +35,7 @@ REGIONS: Final = ("eu", "us", "ap")
 NEAR: Final = Delay(0.0005, 0.001)
 FAR: Final = Delay(0.02, 0.02)
 FIXED_PORTS: Final = 2
+PROOF_WAIT_S: Final = 3_600.0  # nobody believes an unproven disk: any two failures may come together
 POLICY: Final = Path(configs.__file__).parent / "policies" / "strict.toml"
 
 
@@ -96,6 +98,13 @@ def delay_between(one: str | None, other: str | None) -> Delay:
     return NEAR if one is None or other is None or one == other else FAR
 
 
+def elsewhere(member: Member, host: str) -> Member:
+    """The same node on another host, its ports new."""
+    anywhere = Address(host, 0)
+    listen = ListenSection(clients=anywhere, peers=anywhere, datagrams=anywhere)
+    return Member(host, msgspec.structs.replace(member.config, listen=listen), member.secrets)
+
+
 def host_of(index: int) -> str:
     """The host of node number `index`, from 0."""
     return f"127.0.1.{index + 1}"
@@ -112,6 +121,7 @@ def _config(index: int, founders: tuple[Founder, ...]) -> NodeConfig:
         node=NodeSection(name=founder.name, region=founder.region, id=founder.id, data=Path(founder.name)),
         cluster=ClusterSection(
             id="simulated",
+            proof_wait=PROOF_WAIT_S,
             seeds=seeds,
             founders=founders,
             replicas=dict.fromkeys(regions, 1) if len(regions) == len(REGIONS) else len(founders),

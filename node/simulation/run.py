@@ -14,7 +14,8 @@ from folkmoot.node.simulation.checkers.convergence import equal_replicas
 from folkmoot.node.simulation.checkers.verdict import Evidence, HeldCells, Quiet, Verdict
 from folkmoot.node.simulation.coverage import Counts
 from folkmoot.node.simulation.determinism import run_repeatably
-from folkmoot.node.simulation.faults import Episode, FaultInjector, bring_up, schedule
+from folkmoot.node.simulation.disk_faults import bring_up, unexpected
+from folkmoot.node.simulation.faults import Episode, FaultInjector, schedule
 from folkmoot.node.simulation.gauges import Gauges
 from folkmoot.node.simulation.history import History
 from folkmoot.node.simulation.town import Town
@@ -132,14 +133,14 @@ async def _simulate(plan: Plan, on_progress: OnProgress) -> Report:
         trace, events, coverage = world.trace.digest, world.trace.events, world.coverage.counts
     evidence = Evidence(
         seed=world.seed,
-        history=history,
+        history=history.without_weak_acks() if world.disks_lost else history,
         witness=world.witness,
         held=tuple(_held(node) for node in world.nodes),
         ranges=world.ranges,
         quiet=quiet,
         peaks=gauges.peaks(),
         samples=gauges.samples,
-        errors=tuple(world.errors),
+        errors=unexpected(world.errors) if world.disks_lost else tuple(world.errors),
     )
     verdicts = tuple(check(evidence) for check in CHECKERS)
     return Report(

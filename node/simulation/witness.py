@@ -53,6 +53,10 @@ class Witness:
             self.transitions += 1
             self._held[node, change.key] = cell
 
+    def forget(self, node: str) -> None:
+        """A node's disk is another one from now on."""
+        self._held = {at: cell for at, cell in self._held.items() if at[0] != node}
+
     def _cell(self, key: bytes, data: bytes) -> Cell:
         """The decoded cell; most states are committed by several nodes and decoded once."""
         states = self.states.setdefault(key, {})

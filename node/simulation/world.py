@@ -20,15 +20,17 @@ from folkmoot.node.config_values import read_address
 from folkmoot.node.environment import Environment
 from folkmoot.node.simulation.coverage import Coverage
 from folkmoot.node.simulation.disk import SimulatedDisk
-from folkmoot.node.simulation.layout import Member, delay_between, lay_out, ranges_of
+from folkmoot.node.simulation.layout import Member, delay_between, elsewhere, lay_out, ranges_of
 from folkmoot.node.simulation.links import Delay
 from folkmoot.node.simulation.logged_errors import Process, errors_into, running_in
 from folkmoot.node.simulation.network import HostNetwork, SimulatedNetwork
 from folkmoot.node.simulation.surroundings import SKEW_US_MAX, InlineExecutor, SimulatedWallClock
 from folkmoot.node.simulation.trace import Trace
 from folkmoot.node.simulation.witness import Witness
+from folkmoot.node.standing_lives import NodeCloned
 from folkmoot.node.transport.faults import LinkFaults
 from folkmoot.node.transport.interface import Address
+from folkmoot.storage.memory_engine import MemoryEngine
 
 DEATH_S_MAX: Final = 60.0
 
@@ -88,13 +90,19 @@ class World:
         self.witness = Witness()
         self.coverage = Coverage()
         self.errors: list[str] = []
+        self.disks_lost = False
+        self.copies: list[SimulatedNode] = []
         self.network = SimulatedNetwork(self.random("network"), self.trace, self._delay_of)
         self._nursery = nursery
         self._serving = trio.lowlevel.ParkingLot()
         random = self.random("cluster")
         members = lay_out(random, node_count)
         self._regions = {member.host: member.region for member in members}
-        self.nodes = [self._make_node(member, random) for member in members]
+        skews_us = [random.randint(-SKEW_US_MAX, SKEW_US_MAX) for _ in members]
+        self.nodes = [
+            self._make_node(member, skew_us, member.name)
+            for member, skew_us in zip(members, skews_us, strict=True)
+        ]
         self.ranges = ranges_of(members[0])
 
     @classmethod
@@ -137,6 +145,17 @@ class World:
         node.disk.crash()
         node.scope.cancel()
 
+    def clone(self, node: SimulatedNode, copy: MemoryEngine) -> SimulatedNode:
+        """Boot a second process of a node on a copy of its disk, on a host of its own."""
+        number = len(self.copies) + 1
+        member = elsewhere(node.member, f"127.0.2.{number}")
+        self._regions[member.host] = member.region
+        clone = self._make_node(member, node.wall.skew_us, f"{node.name}-copy-{number}")
+        clone.disk.engine = copy
+        self.copies.append(clone)
+        self.start(clone)
+        return clone
+
     async def stop(self, node: SimulatedNode) -> None:
         """Stop a node in good order, as a signal does."""
         assert node.up and node.running is not None, f"{node.name} does not run"
@@ -173,26 +192,26 @@ class World:
 
     def _cut_power(self) -> None:
         """Crash what is up."""
-        for node in self.nodes:
+        for node in (*self.nodes, *self.copies):
             if node.up:
                 self.crash(node)
 
     async def _ended(self) -> None:
         """Wait until nothing of any node runs: disks work until then."""
         with trio.fail_after(DEATH_S_MAX):
-            for node in self.nodes:
+            for node in (*self.nodes, *self.copies):
                 await node.ended.wait()
 
     async def _run(self, node: SimulatedNode, network: HostNetwork) -> None:
         running_in.set(Process(node.name, lambda: node.up))
         environment = Environment(
             wall=node.wall,
-            random=self.random(f"{node.name}/{node.boots}"),
+            random=self.random(f"{node.disk.node}/{node.boots}"),
             network=network,
             disk=node.disk,
             executor=InlineExecutor(),
             secrets=node.member.secrets,
-            faults=LinkFaults(self.random(f"{node.name}/{node.boots}/faults")),
+            faults=LinkFaults(self.random(f"{node.disk.node}/{node.boots}/faults")),
             process_id=node.boots,
         )
         scope, ended = node.scope, node.ended
@@ -207,7 +226,10 @@ class World:
         except Exception as error:
             # What a dying process raises is nobody's business; a living one has no reason to.
             if not scope.cancel_called:
-                self.errors.append(f"{node.name} ended: {error!r}")
+                if self.copies and is_clone_refused(error):
+                    self.trace.note(f"refused {node.disk.node}")
+                else:
+                    self.errors.append(f"{node.name} ended: {error!r}")
                 self.crash(node)
         finally:
             ended.set()
@@ -215,18 +237,24 @@ class World:
     def _delay_of(self, source: str, target: str) -> Delay:
         return delay_between(self._regions.get(source), self._regions.get(target))
 
-    def _make_node(self, member: Member, random: Random) -> SimulatedNode:
+    def _make_node(self, member: Member, skew_us: int, disk_name: str) -> SimulatedNode:
         def crash() -> None:
             self.crash(node)
 
         disk = SimulatedDisk(
-            member.name,
-            self.random(f"{member.name}/disk"),
+            disk_name,
+            self.random(f"{disk_name}/disk"),
             self.trace,
             self.witness,
             self._nursery,
             crash,
         )
-        wall = SimulatedWallClock(random.randint(-SKEW_US_MAX, SKEW_US_MAX))
-        node = SimulatedNode(member, wall, disk)
+        node = SimulatedNode(member, SimulatedWallClock(skew_us), disk)
         return node
+
+
+def is_clone_refused(error: BaseException) -> bool:
+    """Whether a process ended because another one is its node."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_clone_refused(each) for each in error.exceptions)
+    return isinstance(error, NodeCloned)

@@ -133,3 +133,28 @@ class Unasked:
 
     def page(self, place: bytes, before: bytes | None, limit: int) -> PackedPage:
         raise AssertionError("this node has no slot")
+
+
+def everyone(node_id: bytes) -> bool:
+    """Every node fills its slots."""
+    return True
+
+
+class Counting:
+    """A standing by which this node and all others count.
+
+    Attributes:
+        counted: whether this one does.
+        excluded: of the others, who does not.
+    """
+
+    def __init__(self) -> None:
+        self.counted = True
+        self.excluded: set[bytes] = set()
+        self.mark = [1, 1]
+
+    def signed(self, result: dict[str, Any]) -> dict[str, Any]:
+        return {**result, "mark": self.mark}
+
+    def acknowledged(self, node_id: bytes, joined: Joined) -> bool:
+        return joined.counted and node_id not in self.excluded

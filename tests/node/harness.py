@@ -105,6 +105,7 @@ class Town:
             with trio.fail_after(READY_S):
                 await self.nursery.start(node.run)
         await self.all_alive()
+        await self.all_count()
 
     def running(self) -> list[Node]:
         return [node for node in self.nodes if node.started]
@@ -115,6 +116,15 @@ class Town:
         await until(
             lambda: all(node.knows_alive(running) for node in running),
             what="the nodes to know each other",
+            within_s=READY_S,
+        )
+
+    async def all_count(self) -> None:
+        """Wait until every running node counts every other one."""
+        running = self.running()
+        await until(
+            lambda: all(node.counts(running) for node in running),
+            what="the nodes to count",
             within_s=READY_S,
         )
 

@@ -139,6 +139,10 @@ class Node:
         members = self.parts.membership.members()
         return all(other.id in members and members[other.id].state is State.ALIVE for other in others)
 
+    def counts(self, others: Iterable[Node]) -> bool:
+        """Whether by its knowledge all of the others fill their slots."""
+        return all(self.parts.standing.counts(other.id) for other in others)
+
     def holds_dead(self, other: Node) -> bool:
         members = self.parts.membership.members()
         return other.id in members and members[other.id].state is State.DEAD

@@ -22,7 +22,7 @@ from folkmoot.protocol.errors import ErrorKind, WireError
 from folkmoot.protocol.key import lane_of
 from folkmoot.protocol.ring.levels import Level
 
-from tests.node.doubles import Answer, Everybody, Lanes, ScriptedPeers, Unasked
+from tests.node.doubles import Answer, Everybody, Lanes, ScriptedPeers, Unasked, everyone
 from tests.node.people import Author
 
 HERE, FIRST, SECOND, THIRD = (bytes((number,)) * 16 for number in (1, 2, 3, 4))
@@ -62,7 +62,7 @@ def coordinator(
     answers: Mapping[bytes, Answer], topology: Lanes, liveness: Everybody | None = None
 ) -> tuple[Coordinator, ScriptedPeers]:
     peers = ScriptedPeers(answers)
-    router = Router(HERE, "eu", topology, liveness or Everybody())
+    router = Router(HERE, "eu", topology, liveness or Everybody(), everyone)
     return Coordinator(router, topology, peers, OwnReplica()), peers
 
 

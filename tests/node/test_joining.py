@@ -25,7 +25,9 @@ def newcomer(directory: Path, *, tls: bool = False, cluster: str = CLUSTER, ring
     if ring is not None:
         (node.config.node.data / "keys" / "gossip.ring").write_bytes(ring.read_bytes())
     section = ClusterSection(id=cluster, seeds=(Address("127.0.0.1", 1),), replicas=1)
-    node.config = msgspec.structs.replace(node.config, cluster=section)
+    named = msgspec.structs.replace(node.config.node, name="newcomer")
+    node.config = msgspec.structs.replace(node.config, cluster=section, node=named)
+    node.name = named.name
     return node
 
 

@@ -26,8 +26,10 @@ from folkmoot.storage.interface import Table
 from folkmoot.storage.lmdb_engine import LmdbEngine
 from folkmoot.storage.store import Owner, Store
 
-from tests.node.doubles import Everybody, InlineExecutor, Lanes, NoReplication
+from tests.node.doubles import Counting, Everybody, InlineExecutor, Lanes, NoReplication
 from tests.node.people import Author
+
+JOINED = {"changed": 1, "damaged": [], "mark": [1, 1]}
 
 HERE, THERE = b"here" * 4, b"ther" * 4
 
@@ -51,7 +53,7 @@ class Kept:
             SystemWallClock(),
             frozenset,
         )
-        self.service = PeerService(self.replica, self.replica, self.topology, executor, {})
+        self.service = PeerService(self.replica, self.replica, self.topology, executor, Counting(), {})
 
     @property
     def commit_count(self) -> int:
@@ -162,7 +164,7 @@ async def test_messages_of_one_read_share_a_commit(kept: Kept) -> None:
     async with asked_over_a_link(kept) as ask, trio.open_nursery() as nursery:
         for post in posts:
             nursery.start_soon(ask_for, ask, post)
-    assert answers == [{"changed": 1, "damaged": []}] * len(posts)
+    assert answers == [JOINED] * len(posts)
     assert kept.commit_count - before < len(posts) / 2
 
 
@@ -179,7 +181,7 @@ async def test_an_older_epoch_is_told_ours(kept: Kept) -> None:
 async def test_a_newer_epoch_is_caught_up_with(kept: Kept) -> None:
     post = Author(1).post()
     async with asked_over_a_link(kept) as ask:
-        assert await ask(batch(post, epoch=2).to_wire()) == {"changed": 1, "damaged": []}
+        assert await ask(batch(post, epoch=2).to_wire()) == JOINED
     assert kept.topology.refreshed == [THERE]
     assert kept.cell(post) is not None
 

@@ -17,7 +17,7 @@ from folkmoot.protocol.feed.pages import pack_plain_page
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.token import Token
 
-from tests.node.doubles import Answer, Everybody, Lanes, ScriptedPeers, Unasked
+from tests.node.doubles import Answer, Everybody, Lanes, ScriptedPeers, Unasked, everyone
 from tests.node.people import Author
 
 HERE, ODD, EVEN, THIRD = (bytes((number,)) * 16 for number in (1, 2, 3, 4))
@@ -62,7 +62,7 @@ def readers(odd: Answer) -> tuple[Reader, FeedReader, ScriptedPeers]:
     """Readers on a node without a slot; the odd replica comes first."""
     topology = Lanes(lambda lane: (ODD, EVEN, THIRD))
     peers = ScriptedPeers({ODD: odd, EVEN: good, THIRD: good})
-    router = Router(HERE, "eu", topology, Everybody())
+    router = Router(HERE, "eu", topology, Everybody(), everyone)
     reader = Reader(router, topology, peers, Unasked())
     reading: Reading = reader
     return reader, FeedReader(router, topology, peers, Unasked(), reading), peers

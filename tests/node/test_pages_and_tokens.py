@@ -15,7 +15,7 @@ from folkmoot.protocol.feed.pages import PackedPage, pack_plain_page
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.token import Token
 
-from tests.node.doubles import Everybody, Lanes, ScriptedPeers, Unasked
+from tests.node.doubles import Everybody, Lanes, ScriptedPeers, Unasked, everyone
 from tests.node.people import Author
 from tests.node.test_odd_answers import frame
 
@@ -49,7 +49,7 @@ async def page(near: Replica, far: Replica, level: Any, token: Token) -> PackedP
     """A page as a node without a slot gives it; `near` is asked first, and the third is like `far`."""
     topology = Lanes(lambda lane: (NEAR, FAR, THIRD))
     peers = ScriptedPeers({NEAR: near.answer, FAR: far.answer, THIRD: Replica(far.record).answer})
-    router = Router(HERE, "eu", topology, Everybody())
+    router = Router(HERE, "eu", topology, Everybody(), everyone)
     reader = Reader(router, topology, peers, Unasked())
     feeds = FeedReader(router, topology, peers, Unasked(), reader)
     return await feeds.author_page(ANN.account, None, 50, level, token)

@@ -13,7 +13,7 @@ from folkmoot.protocol.feed.pages import pack_plain_page
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.token import Token
 
-from tests.node.doubles import Everybody, Lanes, ScriptedPeers, Unasked
+from tests.node.doubles import Everybody, Lanes, ScriptedPeers, Unasked, everyone
 from tests.node.people import Author
 from tests.node.test_odd_answers import frame
 
@@ -44,7 +44,7 @@ class Replica:
 async def shown(near: Replica, far: Replica) -> bytes:
     topology = Lanes(lambda lane: (NEAR, FAR, THIRD))
     peers = ScriptedPeers({NEAR: near.answer, FAR: far.answer, THIRD: far.answer})
-    router = Router(HERE, "eu", topology, Everybody())
+    router = Router(HERE, "eu", topology, Everybody(), everyone)
     reader = Reader(router, topology, peers, Unasked())
     feeds = FeedReader(router, topology, peers, Unasked(), reader)
     return (await feeds.author_page(ANN.account, None, LIMIT, "quorum", Token())).items

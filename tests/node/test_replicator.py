@@ -19,6 +19,8 @@ from folkmoot.protocol.errors import BUSY, STALE_TOPOLOGY, WireError
 from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
 from folkmoot.storage.errors import DiskFull
 
+from tests.node.doubles import Counting
+
 PEER = bytes(16)
 WHOLE = RangeDescriptor(0, 1, b"", b"", (Slot("eu", (PEER,)),))
 
@@ -125,7 +127,7 @@ def batch(cells: int) -> CellBatch:
 @pytest.mark.parametrize("error", [WireError(BUSY, "too many writes"), DiskFull("no room")], ids=repr)
 async def test_hints_that_cannot_be_left_end_nothing(error: Exception) -> None:
     tally = Settled()
-    replicator = Replicator(HeldPeer(absent=True), OneRange(), Hints(error).leave)
+    replicator = Replicator(HeldPeer(absent=True), OneRange(), Hints(error).leave, Counting())
     async with trio.open_nursery() as nursery:
         await nursery.start(replicator.run)
         for _ in range(3):
@@ -140,7 +142,7 @@ async def test_hints_that_cannot_be_left_end_nothing(error: Exception) -> None:
 
 async def test_room_wakes_everyone_who_waits_for_it(autojump_clock: trio.testing.MockClock) -> None:
     peer, tally, hints = HeldPeer(), Settled(), Hints()
-    replicator = Replicator(peer, OneRange(), hints.leave)
+    replicator = Replicator(peer, OneRange(), hints.leave, Counting())
     async with trio.open_nursery() as nursery:
         await nursery.start(replicator.run)
         assert replicator.offer(PEER, batch(limits.REPLICATION_WINDOW_CELLS), tally) == []
@@ -161,7 +163,7 @@ async def test_room_wakes_everyone_who_waits_for_it(autojump_clock: trio.testing
 
 async def test_a_window_that_stays_full_turns_into_hints(autojump_clock: trio.testing.MockClock) -> None:
     tally, hints = Settled(), Hints()
-    replicator = Replicator(HeldPeer(), OneRange(), hints.leave)
+    replicator = Replicator(HeldPeer(), OneRange(), hints.leave, Counting())
     async with trio.open_nursery() as nursery:
         await nursery.start(replicator.run)
         replicator.offer(PEER, batch(limits.REPLICATION_WINDOW_CELLS), tally)
@@ -184,7 +186,7 @@ class Linked:
 
     def __init__(self) -> None:
         self.peer, self.topology, self.tally, self.hints = LinkedPeer(), OneRange(), Settled(), Hints()
-        self.replicator = Replicator(self.peer, self.topology, self.hints.leave)
+        self.replicator = Replicator(self.peer, self.topology, self.hints.leave, Counting())
 
     def offer(self, *sizes: int) -> None:
         for size in sizes:
@@ -312,7 +314,7 @@ async def test_an_answer_after_the_end_harms_nobody() -> None:
 
 async def test_what_is_damaged_there_becomes_hints_and_nothing_else_does() -> None:
     peer, tally, other, hints = HeldPeer(damaged=[b"b"]), Settled(), Settled(), Hints()
-    replicator = Replicator(peer, OneRange(), hints.leave)
+    replicator = Replicator(peer, OneRange(), hints.leave, Counting())
     async with trio.open_nursery() as nursery:
         await nursery.start(replicator.run)
         replicator.offer(PEER, CellBatch({0: 1}, [b"a", b"b"], [b"cell"] * 2), tally)

@@ -10,6 +10,8 @@ from folkmoot.node.routing import Router
 from folkmoot.protocol.errors import LEVEL_UNREACHABLE
 from folkmoot.protocol.ring.ranges import Slot
 
+from tests.node.doubles import everyone
+
 HERE, THERE, BEYOND = (bytes([number]) * 16 for number in (1, 2, 3))
 
 
@@ -40,7 +42,7 @@ def test_why_a_level_is_not_reached(
 ) -> None:
     everybody: Any = SimpleNamespace(reachable=lambda node: True, alive=lambda node: True)
     topology: Any = SimpleNamespace(region_of=lambda node: "eu")
-    router = Router(HERE, "eu", topology, everybody)
+    router = Router(HERE, "eu", topology, everybody, everyone)
     slots = [Slot("eu", (node,)) for node in nodes]
     error = router.unreachable(slots, cast(Any, "one"), asked)
     assert (error.kind, error.message) == (LEVEL_UNREACHABLE, sentence)

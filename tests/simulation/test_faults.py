@@ -61,7 +61,7 @@ def test_never_more_than_half_of_the_nodes_are_down(
 
 
 def test_the_same_generator_makes_the_same_schedule() -> None:
-    made = [schedule(Random("7/faults"), FAULTS, 5, 300, mean_gap_s=3.0) for _ in range(2)]
+    made = [schedule(Random("7/faults"), FAULTS, 5, 1_200, mean_gap_s=3.0) for _ in range(2)]
     assert made[0] == made[1]
     assert {episode.fault for episode in made[0]} == set(FAULTS)
 

@@ -1,0 +1,68 @@
+"""How a node's standing is put together: what it is told of the topology and of gossip."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Protocol
+
+from folkmoot.node.actors.membership import MembershipActor
+from folkmoot.node.actors.peer_links import PeerLinks
+from folkmoot.node.actors.rebuilder import Rebuilder
+from folkmoot.node.actors.recollection import Recollection
+from folkmoot.node.actors.repairer import Repairer
+from folkmoot.node.actors.standing import Cluster, Standing
+from folkmoot.node.actors.topology import TopologyHolder
+from folkmoot.node.commits import Commits
+from folkmoot.node.environment import Environment
+from folkmoot.node.settings import NodeConfig
+from folkmoot.node.standing_records import StandingRecords
+from folkmoot.protocol.ring.ranges import RangeDescriptor
+
+
+class Parts(Protocol):
+    """The parts of a node that its standing rests on."""
+
+    node_id: bytes
+    config: NodeConfig
+    environment: Environment
+    commits: Commits
+    topology: TopologyHolder
+    membership: MembershipActor
+    links: PeerLinks
+
+    @property
+    def repairer(self) -> Repairer:
+        """Put together later."""
+        ...
+
+
+def standing_of(parts: Parts) -> tuple[Standing, Recollection]:
+    """The standing of a node, and what it remembers of the others'."""
+    topology, config = parts.topology, parts.config
+
+    def ranges() -> Iterable[Collection[bytes]]:
+        return () if topology.ranges is None else [owner.nodes() for owner in topology.ranges.ranges]
+
+    def names() -> Mapping[bytes, str]:
+        return {} if topology.roster is None else {node.node_id: node.name for node in topology.roster.nodes}
+
+    async def reconcile(node_id: bytes, owner: RangeDescriptor) -> bool:
+        return await parts.repairer.reconcile(node_id, owner)
+
+    records = StandingRecords(parts.commits)
+    recollection = Recollection(records, names, parts.links)
+    standing = Standing(
+        parts.node_id,
+        config.node.name,
+        str(config.node.data),
+        records,
+        recollection,
+        Cluster(ranges, names, parts.membership.reachable),
+        parts.links,
+        Rebuilder(parts.node_id, lambda: topology.ranges, reconcile, parts.membership),
+        parts.environment.random.randbytes,
+        parts.membership.boot,
+        config.cluster.proof_wait,
+    )
+    recollection.follow(standing.statement)
+    return standing, recollection

@@ -1,0 +1,128 @@
+"""`folkmoot doctor` on directories, and on what a running node says."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import trio
+from folkmoot.cli.diagnosis import WATCH, WELL, look_at_running
+from folkmoot.node.certificates import create_ca, create_node
+from folkmoot.node.commits import ThreadCommits
+from folkmoot.node.data_directory import DataDirectory
+from folkmoot.node.standing_records import Own, StandingRecords
+from folkmoot.protocol.standing import Mark, State, Watermark
+from folkmoot.storage.directory import DirectoryLock
+from folkmoot.storage.lmdb_engine import LmdbEngine
+from folkmoot.storage.store import Owner, Store
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> DataDirectory:
+    """A node that never ran, with certificates."""
+    made = DataDirectory(tmp_path / "node")
+    made.create(Random(1))
+    create_ca(tmp_path / "ca", "town")
+    create_node(tmp_path / "ca", made.path / "tls", "town", made.node_id())
+    return made
+
+
+async def remember(data: DataDirectory, state: State, peer: State) -> None:
+    """Have a store that says this of its node, and of a peer."""
+    owner = Owner(bytes.fromhex(data.node_id()), "town")
+    store = Store(LmdbEngine(data.path, cap_bytes=1 << 24), owner=owner, fresh_log_id=bytes(16))
+    commits = ThreadCommits(store)
+    records = StandingRecords(commits)
+    await records.keep_own(Own(state, 7, Mark(6, 5), bytes(16)))
+    await records.keep_watermarks({b"p" * 16: Watermark(Mark(9, 8), peer)})
+    await commits.aclose()
+
+
+def by_check(ran: Any) -> dict[str, dict[str, str]]:
+    return {finding["check"]: finding for finding in ran.json["findings"]}
+
+
+def test_a_directory_that_is_well(folkmoot: Any, data: DataDirectory) -> None:
+    ran = folkmoot("doctor", "--data", str(data.path), "--json")
+    found = by_check(ran)
+    assert ran.code == 3 and ran.json["state"] == "watch", "it has no store yet"
+    assert found["store"]["next"] == "folkmoot start" and "begins empty" in found["store"]["sentence"]
+    well = {check for check, finding in found.items() if finding["state"] == "well"}
+    assert well >= {"identity", "certificates", "lock"}
+    assert not (data.path / "store").exists(), "looking makes nothing"
+
+
+def test_a_stopped_node_tells_what_it_remembers(folkmoot: Any, data: DataDirectory) -> None:
+    trio.run(remember, data, State.WHOLE, State.WHOLE)
+    ran = folkmoot("doctor", "--data", str(data.path), "--json")
+    assert ran.code == 0 and ran.json["state"] == "well"
+    found = by_check(ran)
+    assert "whole" in found["standing"]["sentence"]
+    assert "change 8 of boot 9" in found["watermarks"]["sentence"]
+    assert "store verify" in found["damage"]["next"] and "cluster town" in found["store"]["sentence"]
+
+
+def test_a_stopped_node_that_is_amnesiac(folkmoot: Any, data: DataDirectory) -> None:
+    trio.run(remember, data, State.AMNESIAC, State.AMNESIAC)
+    ran = folkmoot("doctor", "--data", str(data.path))
+    assert ran.code == 3
+    assert "amnesiac: peers remember more than change 5 of boot 6" in ran.out
+    assert "its disk is older" in ran.out and "next: folkmoot start" in ran.out
+
+
+def test_what_is_wrong_says_so_and_what_to_do(folkmoot: Any, data: DataDirectory, tmp_path: Path) -> None:
+    create_node(tmp_path / "ca", tmp_path / "other", "town", "ab" * 16)
+    for file in (tmp_path / "other").iterdir():
+        file.replace(data.path / "tls" / file.name)
+    ran = folkmoot("doctor", "--data", str(data.path), "--json")
+    wrong = [finding for finding in ran.json["findings"] if finding["state"] == "wrong"]
+    assert ran.code == 1 and [finding["check"] for finding in wrong] == ["certificates"]
+    assert "ab" * 16 in wrong[0]["sentence"] and "create-node" in wrong[0]["next"]
+
+
+def test_a_directory_without_a_node(folkmoot: Any, tmp_path: Path) -> None:
+    ran = folkmoot("doctor", "--data", str(tmp_path), "--json")
+    assert ran.code == 1 and by_check(ran)["identity"]["state"] == "wrong"
+
+
+def test_a_node_that_runs_and_does_not_say_where(folkmoot: Any, data: DataDirectory) -> None:
+    lock = DirectoryLock(data.path)
+    try:
+        ran = folkmoot("doctor", "--data", str(data.path), "--json")
+    finally:
+        lock.release()
+    found = by_check(ran)
+    assert f"process {os.getpid()}" in found["lock"]["sentence"]
+    assert ran.code == 1 and found["running"]["state"] == "wrong" and "store" not in found
+
+
+def status(**changes: Any) -> dict[str, Any]:
+    standing = {"state": "whole", "counted": True, "why": "", "rebuild": None, **changes}
+    nodes = [
+        {"id": "a", "name": "one", "member": True, "state": "alive", "standing": standing["state"]},
+        {"id": "b", "name": "two", "member": True, "state": "alive", "standing": "amnesiac"},
+    ]
+    store = {"live_bytes": 9, "room_bytes": 10, "damaged": 2, "mended": 1}
+    return {"nodes": nodes, "node": {"id": "a", "standing": standing, "store": store}}
+
+
+def test_what_a_running_node_says() -> None:
+    found = {finding.check: finding for finding in look_at_running(status(), 700.0)}
+    assert {check: finding.state for check, finding in found.items()} == {
+        "clock": WATCH,
+        "standing": WELL,
+        "peers": WATCH,
+        "room": WATCH,
+        "damage": WATCH,
+    }
+    assert all(finding.next for finding in found.values() if finding.state == WATCH)
+
+
+def test_a_running_node_that_is_rebuilt() -> None:
+    rebuild = {"done": 3, "needed": 8, "elapsed_s": 3.0, "eta_s": 5.0, "waiting_for": ["cd"]}
+    said = status(state="amnesiac", counted=False, why="it is an older copy", rebuild=rebuild)
+    [standing] = [each for each in look_at_running(said, 0.0) if each.check == "standing"]
+    assert "3 of 8" in standing.sentence and "5 s left" in standing.sentence and "cd" in standing.next

@@ -1,0 +1,55 @@
+"""Disks that go back and nodes that run twice, in simulated clusters; and the bug that these faults find."""
+
+from __future__ import annotations
+
+import pytest
+from folkmoot.node.actors import recollection
+from folkmoot.node.simulation import run
+from folkmoot.node.simulation.faults import Episode
+from folkmoot.node.simulation.run import Plan, Report, simulate
+from folkmoot.protocol import standing
+from folkmoot.protocol.standing import Finding, Mark, Statement
+
+from tests.simulation.test_planted_bugs import Plant, complaints_of
+
+# The first node and the third acknowledge without the second; then the first disk goes back to before that,
+# and the first and the second are alone.
+UNLUCKY = (
+    Episode("olddisk", 7.0, 20.0, node=0),
+    Episode("partition", 8.0, 21.0, pairs=((0, 1), (1, 0), (1, 2), (2, 1))),
+    Episode("partition", 19.0, 48.0, pairs=((0, 2), (1, 2), (2, 0), (2, 1))),
+)
+
+
+def plan(seed: int, *faults: str) -> Plan:
+    """A while of losing disks."""
+    return Plan(seed, nodes=3, minutes=0.7, faults=faults, people=5, pause_s=0.4, fault_gap_s=4.0)
+
+
+def unlucky(monkeypatch: Plant) -> Report:
+    monkeypatch.setattr(run, "schedule", lambda *args, **more: list(UNLUCKY))
+    return simulate(Plan(1, nodes=3, minutes=0.9, faults=("olddisk",), people=10, pause_s=0.25))
+
+
+@pytest.mark.parametrize("faults", [("olddisk",), ("clone",), ("olddisk", "clone", "crash", "partition")])
+def test_nothing_is_lost_with_one_disk(faults: tuple[str, ...]) -> None:
+    report = simulate(plan(1, *faults))
+    assert report.ok, [verdict for verdict in report.verdicts if not verdict.ok]
+
+
+def test_nothing_is_lost_when_who_knows_is_away(monkeypatch: Plant) -> None:
+    report = unlucky(monkeypatch)
+    assert report.ok, [verdict for verdict in report.verdicts if not verdict.ok]
+
+
+def test_a_restored_disk_that_is_counted(monkeypatch: Plant) -> None:
+    """Nobody finds anything wrong with what a node says of its disk, and it needs nobody to say so."""
+
+    def judge(known: Mark, statement: Statement) -> Finding:
+        return Finding.FITS
+
+    monkeypatch.setattr(standing, "judge", judge)
+    monkeypatch.setattr(recollection, "judge", judge)
+    monkeypatch.setattr(standing, "majority_of_others", lambda others: 0)
+    report = unlucky(monkeypatch)
+    assert complaints_of(report, "I5") or complaints_of(report, "I6"), "what was acknowledged is lost"
