@@ -82,7 +82,7 @@ class Stranger:
     async def forge_cell(self, record: Record) -> None:
         """The same, as a node would that wants others to keep it."""
         if record.kind == "post":
-            await self._give_replica(record.key, Cell.of(self._forged(record)).encode())
+            await self._give_replica("forged", record.key, Cell.of(self._forged(record)).encode())
 
     def _forged(self, record: Record) -> Record:
         own = KeyPair(self._random.randbytes(SEED_BYTES))
@@ -97,9 +97,9 @@ class Stranger:
         """Send a replica some state its cell once had, as a delayed message of another replica would."""
         states = list(self._town.world.witness.states.get(record.key, ()))
         if states:
-            await self._give_replica(record.key, self._random.choice(states))
+            await self._give_replica("old", record.key, self._random.choice(states))
 
-    async def _give_replica(self, key: bytes, cell: bytes) -> None:
+    async def _give_replica(self, what: str, key: bytes, cell: bytes) -> None:
         world = self._town.world
         replica = self._random.choice(world.replicas_of(key))
         if replica.peers is None:
@@ -110,9 +110,9 @@ class Stranger:
         try:
             await self._call_replica(replica.peers, replica.node_id, params)
         except (TransportError, LinkBroken, WireError):
-            self._town.history.count("old cells unanswered")
+            self._town.history.count(f"{what} cells unanswered")
         else:
-            self._town.history.count("old cells joined")
+            self._town.history.count(f"{what} cells joined")
 
     async def _call_replica(self, address: Address, node_id: bytes, params: dict[str, Any]) -> None:
         stream, _ = await self._rogue.dial_peer(address, node_id)
