@@ -12,23 +12,23 @@ from folkmoot.node.contracts import PeerUnreachable
 from folkmoot.protocol.errors import BUSY, WireError
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
-from folkmoot.protocol.ring.topology import News
 from folkmoot.storage.verify import verify
 
 from tests.node.harness import Town, founded
 from tests.node.nodes import Node
 from tests.node.people import Author
-from tests.node.test_fences import ONE_A_REGION, joint
+from tests.node.test_fences import ONE_A_REGION, decide, joint, tell
 from tests.waiting import until
 
 SESSION = b"s" * 16
 
 
 async def adopt(town: Town, descriptor: RangeDescriptor) -> None:
-    """Have every running node know a descriptor, as if it had been agreed upon."""
-    for node in town.running():
-        topology = node.parts.topology
-        await topology.adopt(News(topology.summary, None, (descriptor,), False))
+    """Have a descriptor decided, and every running node know it."""
+    first, *others = town.running()
+    await decide(first, descriptor)
+    for node in others:
+        await tell(node, descriptor)
 
 
 def held_by(descriptor: RangeDescriptor, *nodes: bytes) -> RangeDescriptor:
