@@ -17,15 +17,17 @@ from folkmoot.storage.rows import log_key_of, row_cell, row_sequence, seal
 from folkmoot.storage.transaction import WriteTransaction
 
 from tests.mutants.mutant import Plant, mutant, plant_everywhere
+from tests.simulation.blindness import blind_to_old_disks
 
 
 @mutant("acknowledged-before-fsync", "a crash takes commits that were acknowledged", "I5", "I6")
 def acknowledged_before_fsync(plant: Plant) -> None:
     def closed(self: SimulatedDisk) -> None:
         self.commits = None
-        self.engine = self.engine.crash(lose_commits=2 if self.engine.commits > 20 else 0)
+        self.engine = self.engine.crash(lose_commits=12 if self.engine.commits > 30 else 0)
 
     plant.setattr(SimulatedDisk, "closed", closed)
+    blind_to_old_disks(plant)  # or what is lost is missed, and fetched from the others
 
 
 @mutant("torn-group", "a crash keeps the first half of the rows of the last group", "I10", "I5")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from folkmoot.node.actors import recollection
 from folkmoot.node.simulation import run
 from folkmoot.node.simulation.faults import Episode
 from folkmoot.node.simulation.run import Plan, Report, simulate
-from folkmoot.protocol import standing
-from folkmoot.protocol.standing import Finding, Mark, Statement
 
+from tests.simulation.blindness import blind_to_old_disks
 from tests.simulation.test_planted_bugs import Plant, complaints_of
 
 # The first node and the third acknowledge without the second; then the first disk goes back to before that,
@@ -43,13 +41,6 @@ def test_nothing_is_lost_when_who_knows_is_away(monkeypatch: Plant) -> None:
 
 
 def test_a_restored_disk_that_is_counted(monkeypatch: Plant) -> None:
-    """Nobody finds anything wrong with what a node says of its disk, and it needs nobody to say so."""
-
-    def judge(known: Mark, statement: Statement) -> Finding:
-        return Finding.FITS
-
-    monkeypatch.setattr(standing, "judge", judge)
-    monkeypatch.setattr(recollection, "judge", judge)
-    monkeypatch.setattr(standing, "majority_of_others", lambda others: 0)
+    blind_to_old_disks(monkeypatch)
     report = unlucky(monkeypatch)
     assert complaints_of(report, "I5") or complaints_of(report, "I6"), "what was acknowledged is lost"

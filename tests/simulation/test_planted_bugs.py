@@ -30,6 +30,8 @@ from folkmoot.protocol.token import Token
 from folkmoot.storage import transaction
 from folkmoot.storage.transaction import WriteTransaction
 
+from tests.simulation.blindness import blind_to_old_disks
+
 SEEDS = (1, 2, 3, 4)
 
 Plant = pytest.MonkeyPatch
@@ -119,9 +121,10 @@ def test_i5_a_page_from_the_nearest_replica_whatever_the_level(monkeypatch: Plan
 def test_i5_a_disk_that_acknowledges_before_it_keeps(monkeypatch: Plant) -> None:
     def closed(self: SimulatedDisk) -> None:
         self.commits = None
-        self.engine = self.engine.crash(lose_commits=3 if self.engine.commits > 20 else 0)
+        self.engine = self.engine.crash(lose_commits=12 if self.engine.commits > 30 else 0)
 
     monkeypatch.setattr(SimulatedDisk, "closed", closed)
+    blind_to_old_disks(monkeypatch)  # or what is lost is missed, and fetched from the others
     report = first_broken("I5", lambda seed: busy(seed, ("crash", "torn", "partition")))
     assert complaints_of(report, "I5")
 
