@@ -126,8 +126,8 @@ class Replicator:
     async def offer_late(self, node_id: bytes, part: CellBatch, tally: Tally) -> None:
         """Queue a part as soon as there is room; leave hints when there is none within a second.
 
-        Who puts waits for this, and so feels a slow peer, but only so long. A part that the tally expects
-        is to be accounted for, so being cancelled does not break this off.
+        Who puts waits for this, and so feels a slow peer, but only so long: not for the hints. A part that
+        the tally expects is to be accounted for, so being cancelled does not break this off.
         """
         stream = self._stream(node_id)
         with trio.CancelScope(shield=True):
@@ -137,7 +137,7 @@ class Replicator:
                 self._queue(stream, part, tally)
                 self._send(stream)
                 return
-            await self._give_up(node_id, [(part, tally)])
+        self._later(self._give_up, node_id, [(part, tally)])
 
     def send(self) -> None:
         """Have what was offered leave now."""

@@ -12,6 +12,7 @@ from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.key import kind_prefix
 from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
 from folkmoot.protocol.ring.topology import News
+from folkmoot.storage.transaction import Admission
 
 from tests.node.harness import Town, founded
 from tests.node.nodes import Node
@@ -111,11 +112,11 @@ async def test_what_was_let_in_before_the_fence_is_not_kept_after_it(tmp_path: P
         commits, gate = donor.parts.replica._commits, trio.Event()
         run, waiting = commits.run, trio.Event()
 
-        async def late(*args: object, **kwargs: object) -> object:
-            if not gate.is_set():
+        async def late(job: object, admission: Admission, **kwargs: object) -> object:
+            if admission is Admission.CLIENT_PUT:
                 waiting.set()
                 await gate.wait()
-            return await run(*args, **kwargs)
+            return await run(job, admission, **kwargs)
 
         commits.run = late
         results: list[dict[str, object]] = []
@@ -127,7 +128,6 @@ async def test_what_was_let_in_before_the_fence_is_not_kept_after_it(tmp_path: P
         async with trio.open_nursery() as nursery:
             nursery.start_soon(put)
             await waiting.wait()
-            commits.run = run
             await tell(recipient, descriptor)
             assert await recipient.parts.fences.ask(donor.id, descriptor.id, descriptor.epoch)
             assert donor.commits.store.get_cell(post.key) is None

@@ -165,9 +165,15 @@ async def test_a_window_that_stays_full_turns_into_hints(autojump_clock: trio.te
         replicator.send()
         [part] = replicator.offer(PEER, batch(2), tally)
         await replicator.offer_late(PEER, part, tally)
+        await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
     assert hints.keys == [b"key", b"key"]
     assert tally.failed == 1
+
+
+async def never(node_id: bytes, keys: Sequence[bytes]) -> None:
+    """A disk that hangs."""
+    await trio.sleep_forever()
 
 
 class Linked:
@@ -279,8 +285,19 @@ async def test_a_late_offer_that_is_cancelled_still_leaves_its_hints(
         [part] = town.replicator.offer(PEER, batch(2), town.tally)
         with trio.move_on_after(OFFER_WAIT_S / 2):
             await town.replicator.offer_late(PEER, part, town.tally)
+        await trio.testing.wait_all_tasks_blocked()
         assert town.hints.keys == [b"key", b"key"]
         assert town.tally.failed == 1
+
+
+async def test_nobody_waits_for_the_hints_of_a_late_offer(autojump_clock: trio.testing.MockClock) -> None:
+    async with linked() as town:
+        town.replicator._leave_hints = never
+        town.offer(limits.REPLICATION_WINDOW_CELLS)
+        [part] = town.replicator.offer(PEER, batch(2), town.tally)
+        began = trio.current_time()
+        await town.replicator.offer_late(PEER, part, town.tally)
+        assert trio.current_time() - began == pytest.approx(OFFER_WAIT_S)
 
 
 async def test_an_answer_after_the_end_harms_nobody() -> None:
