@@ -139,8 +139,8 @@ async def changed_hands(method: str, params: Mapping[str, Any]) -> Any:
 
 async def test_what_one_kept_before_the_slots_changed_is_not_called_refused() -> None:
     """It is on a disk: nobody may say that it is not."""
-    gone = PeerUnreachable("it went away")
-    answers = {FIRST: asked_in_turn(changed_hands, fails(gone)), SECOND: fails(gone)}
+    busy = fails(WireError(errors.BUSY, "not now"))  # by itself a refusal that keeps nothing
+    answers = {FIRST: asked_in_turn(changed_hands, busy), SECOND: busy}
     result, asked = await outcome(answers)
     assert (result.status, asked) == ("uncertain", [FIRST, FIRST, SECOND])
 
