@@ -215,6 +215,7 @@ class Coordinator:
         return _unsettled(attempts)
 
     async def _ask_once(self, node_id: bytes, attempts: Sequence[_Attempt], goal: _Goal) -> None:
+        outdated: list[_Attempt] = []
 
         def hear(results: Mapping[int, PutResult]) -> None:
             final: dict[int, PutResult] = {}
@@ -224,7 +225,11 @@ class Coordinator:
                 if attempt.settled:
                     continue  # another answered first
                 if result.status == "refused" and (refusal := _of_this_replica(result)) is not None:
-                    attempt.error = refusal  # of this record alone nothing was kept
+                    attempt.error = refusal
+                    # Of this record alone nothing was kept, unless it says who did: the slots changed then.
+                    attempt.unsure |= result.coverage is not None
+                    if refusal.kind is STALE_TOPOLOGY:
+                        outdated.append(attempt)
                 else:
                     attempt.settled = True
                     final[attempt.number] = attempt.told(result)
@@ -240,15 +245,16 @@ class Coordinator:
             for attempt in attempts:
                 attempt.unsure = True
         except WireError as error:
+            if error.kind is STALE_TOPOLOGY:
+                outdated = _unsettled(attempts)
             for attempt in _unsettled(attempts):
                 attempt.error = error
                 attempt.unsure |= error.kind in _MAY_HAVE_KEPT
                 if error.kind not in _TRY_ANOTHER:
                     attempt.settled = True
                     goal.settle({attempt.number: PutResult("refused", error=error.to_wire())})
-        unsettled = _unsettled(attempts)
-        if any(each.error is not None and each.error.kind is STALE_TOPOLOGY for each in unsettled):
-            await self._catch_up(node_id, unsettled)
+        if outdated:
+            await self._catch_up(node_id, _unsettled(outdated))
 
     async def _catch_up(self, node_id: bytes, attempts: Sequence[_Attempt]) -> None:
         """Learn the newer topology; whoever is the range's replica now may be asked, again if need be."""

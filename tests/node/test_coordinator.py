@@ -50,6 +50,16 @@ def fails(error: Exception) -> Answer:
     return answer
 
 
+def asked_in_turn(*answers: Answer) -> Answer:
+    """The first time the first, and so on."""
+    left = list(answers)
+
+    async def answer(method: str, params: Mapping[str, Any]) -> Any:
+        return await left.pop(0)(method, params)
+
+    return answer
+
+
 def held(until: trio.Event, then: Answer) -> Answer:
     async def answer(method: str, params: Mapping[str, Any]) -> Any:
         await until.wait()
@@ -117,6 +127,38 @@ async def test_what_nobody_took_is_refused_only_when_that_is_certain(kind: Error
     assert (result.status, asked) == (status, [FIRST, SECOND])
     assert result.error is not None
     assert result.error["name"] == (kind.name if status == "refused" else "level_unreachable")
+
+
+STALE = WireError(errors.STALE_TOPOLOGY, "the range changed hands during the put").to_wire()
+
+
+async def changed_hands(method: str, params: Mapping[str, Any]) -> Any:
+    """The replica kept the record, and then the slots were others."""
+    return {"coverages": [[FIRST]], "results": [["refused", 0, STALE, True]]}
+
+
+async def test_what_one_kept_before_the_slots_changed_is_not_called_refused() -> None:
+    """It is on a disk: nobody may say that it is not."""
+    busy = fails(WireError(errors.BUSY, "not now"))  # by itself a refusal that keeps nothing
+    answers = {FIRST: asked_in_turn(changed_hands, busy), SECOND: busy}
+    result, asked = await outcome(answers)
+    assert (result.status, asked) == ("uncertain", [FIRST, FIRST, SECOND])
+
+
+async def test_what_one_try_stored_is_no_duplicate_in_the_next() -> None:
+    async def has_it(method: str, params: Mapping[str, Any]) -> Any:
+        return {"coverages": [[FIRST]], "results": [["duplicate", 0, None, False]]}
+
+    topology = Lanes(everywhere)
+    result, _ = await outcome({FIRST: asked_in_turn(changed_hands, has_it)}, topology)
+    assert (result.status, result.changed, topology.refreshed) == ("stored", True, [FIRST])
+
+
+async def test_only_who_knows_newer_epochs_is_caught_up_with() -> None:
+    topology = Lanes(everywhere)
+    gone = fails(PeerUnreachable("it went away"))
+    await outcome({FIRST: asked_in_turn(changed_hands, gone), SECOND: gone}, topology)
+    assert topology.refreshed == [FIRST]
 
 
 async def test_a_record_that_one_cannot_keep_goes_to_another_alone() -> None:

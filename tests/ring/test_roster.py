@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from folkmoot.protocol import codec
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
 from folkmoot.protocol.ring.errors import RingError
-from folkmoot.protocol.ring.roster import Roster, RosterNode
+from folkmoot.protocol.ring.roster import Replicas, Roster, RosterNode, Standing
 
 from tests.ring.samples import node, roster
 
@@ -48,6 +49,31 @@ def test_a_node_of_the_wrong_form_is_refused(change: dict[str, Any], sentence: s
 def test_capacities_survive_the_wire_exactly(capacity: float) -> None:
     whole = Roster(1, "demo", (node("anna", capacity=capacity),))
     assert Roster.from_wire(codec.unpack(codec.pack(whole.to_wire()))) == whole
+
+
+@pytest.mark.parametrize("standing", ["member", "leaving", "dead"])
+@pytest.mark.parametrize("replicas", [None, 1, 16, {"eu": 1, "us": 2}])
+def test_standings_and_replicas_survive_the_wire(standing: Standing, replicas: Replicas | None) -> None:
+    whole = Roster(3, "demo", (node("anna"), replace(node("bert"), standing=standing)), replicas)
+    assert Roster.from_wire(codec.unpack(codec.pack(whole.to_wire()))) == whole
+
+
+def test_who_says_nothing_new_says_it_in_the_bytes_of_before() -> None:
+    assert roster({"eu": 1}).to_wire().keys() == {"cluster", "epoch", "nodes"}
+    assert GOOD.to_wire().keys() == {"capacity", "id", "name", "region", "service"}
+
+
+@pytest.mark.parametrize("replicas", [0, 17, {}, {"eu": 0}, {"eu": 17}, {"eu": -1, "us": 2}, {"EU": 1}])
+def test_replicas_that_make_no_sense_are_refused(replicas: Replicas) -> None:
+    with pytest.raises(RingError, match="replicas"):
+        Roster(1, "demo", (GOOD,), replicas)
+
+
+def test_only_members_in_good_standing_are_given_ranges() -> None:
+    leaving = replace(node("bert"), standing="leaving")
+    assert Roster(1, "demo", (GOOD, leaving)).in_good_standing().nodes == (GOOD,)
+    with pytest.raises(RingError, match="a roster of 0 nodes"):
+        Roster(1, "demo", (leaving,)).in_good_standing()
 
 
 def test_the_order_in_which_founders_are_listed_does_not_matter() -> None:
