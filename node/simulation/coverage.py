@@ -23,6 +23,7 @@ OPERATIONS: Final = (
     "replay_cell",
     "forge",
     "forge_cell",
+    "doubt",
 )
 
 Counts = Mapping[tuple[str, str], int]

@@ -24,6 +24,7 @@ from folkmoot.node.simulation.history import (
     ShownPost,
     key_of,
 )
+from folkmoot.node.simulation.skeptic import Skeptic
 from folkmoot.node.simulation.stranger import Stranger
 from folkmoot.node.simulation.surroundings import SKEW_US_MAX, SimulatedWallClock
 from folkmoot.node.simulation.town import WRITE_LEVELS, Place, Town
@@ -182,7 +183,7 @@ class Person:
         record = Record.sign(
             self._key, kind=kind, item=item, body=body, stamp=self._next_stamp(), place=where
         )
-        self._town.places[place] = None
+        self._town.written(place)
         self._touched.append(place)
         self._history.submitted.append(record)
         level = self._random.choice(WRITE_LEVELS)
@@ -353,6 +354,7 @@ class Workload:
         names = [f"person-{number + 1}" for number in range(people)]
         self._people = [Person(town, name, nursery, pause_s) for name in names]
         self._stranger = Stranger(town, nursery, pause_s)
+        self._skeptic = Skeptic(town, "skeptic", nursery, pause_s)
         self._clerks = [Clerk(town, f"clerk-{number + 1}", nursery, pause_s) for number in range(CLERKS)]
 
     async def live_and_settle(self, until_s: float) -> None:
@@ -361,6 +363,7 @@ class Workload:
             for person in self._people:
                 nursery.start_soon(person.live, until_s)
             nursery.start_soon(self._stranger.live, until_s)
+            nursery.start_soon(self._skeptic.live, until_s)
             for clerk in self._clerks:
                 nursery.start_soon(clerk.live, until_s)
         async with trio.open_nursery() as nursery:
