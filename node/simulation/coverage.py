@@ -9,6 +9,7 @@ from typing import Final
 
 OPERATIONS: Final = (
     "post",
+    "post_many",
     "edit",
     "reword",
     "delete",

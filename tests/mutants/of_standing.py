@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from folkmoot.protocol import standing
-from folkmoot.protocol.standing import Finding, Mark, Statement
+from folkmoot.node.simulation.faults import FAULTS
 
-from tests.mutants.mutant import Plant, mutant, plant_everywhere
+from tests.mutants.mutant import Plant, mutant
+from tests.simulation.blindness import blind_to_old_disks
 
 
-@mutant("a-restored-disk-is-counted", "nobody finds anything against a disk that went back", "I5", "I6")
+@mutant("a-restored-disk-is-counted", "a disk that went back counts", "I5", "I6", faults=FAULTS)
 def a_restored_disk_is_counted(plant: Plant) -> None:
-    def judge(known: Mark, statement: Statement) -> Finding:
-        return Finding.FITS
-
-    plant_everywhere(plant, standing.judge, judge)
-    plant.setattr(standing, "majority_of_others", lambda others: 0)
+    blind_to_old_disks(plant)
