@@ -32,7 +32,7 @@ from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.ring.levels import satisfied
 from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeMap
 from folkmoot.storage.erasing import Erased, erase
-from folkmoot.storage.errors import StorageError
+from folkmoot.storage.errors import DiskFull, StorageError
 from folkmoot.storage.transaction import Admission, WriteTransaction
 
 log = logging.getLogger(__name__)
@@ -128,7 +128,10 @@ class Evictor:
         try:
             await self._commits.run(_nothing, Admission.ESSENTIAL)
             leftovers = await self._executor.run(partial(self._leftovers, ranges))
-        except (WireError, StorageError) as error:
+        except (WireError, DiskFull) as error:  # which passes
+            log.info("nothing can be erased now: %s", error)
+            return True
+        except StorageError as error:
             log.error("nothing can be erased: %s", error)
             return True
         statistics = self._statistics

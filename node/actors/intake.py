@@ -180,7 +180,8 @@ class Intake:
 
         def finish(finished: Sequence[_InWork]) -> None:
             answers = [self._result_of(work) for work in finished]
-            with gathered({work.request.outbox for work in finished if work.request.outbox is not None}):
+            outboxes = (work.request.outbox for work in finished if work.request.outbox is not None)
+            with gathered(dict.fromkeys(outboxes)):
                 for work, answer in zip(finished, answers, strict=True):
                     del waiting[work]
                     self._end(work, answer)

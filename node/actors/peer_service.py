@@ -202,7 +202,7 @@ class PeerService:
             )
         except Exception as error:
             answers = [wire_error(error, JOIN)] * len(joins)
-        with gathered({join.link.outbox for join in joins}):
+        with gathered(dict.fromkeys(join.link.outbox for join in joins)):
             for join, answer in zip(joins, answers, strict=True):
                 if isinstance(answer, WireError):
                     join.link.refuse(join.msgid, answer)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from folkmoot.protocol.crdt.clock import Clock
+from folkmoot.protocol.record import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,11 @@ class Wrote:
     seen: Clock = field(default_factory=dict)
     gone: bool = False
     kept: bool = True
+
+    @classmethod
+    def of(cls, record: Record, *, kept: bool) -> Wrote:
+        """What a history says of a record that was sent."""
+        return cls(record.key, record.device, record.stamp, record.seen, record.deleted, kept)
 
 
 @dataclass(frozen=True, slots=True)

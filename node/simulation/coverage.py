@@ -9,6 +9,7 @@ from typing import Final
 
 OPERATIONS: Final = (
     "post",
+    "post_many",
     "edit",
     "reword",
     "delete",
@@ -23,6 +24,7 @@ OPERATIONS: Final = (
     "replay_cell",
     "forge",
     "forge_cell",
+    "doubt",
 )
 
 Counts = Mapping[tuple[str, str], int]

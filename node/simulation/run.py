@@ -28,6 +28,7 @@ from folkmoot.storage.rows import row_cell
 START_S = 60.0
 RECOVERY_S_MAX = 120.0
 RECOVERY_STEP_S = 0.5
+LASTING_S = 8.0
 PROGRESS_STEP_S = 1.0
 
 OnProgress = Callable[[float], None]
@@ -168,7 +169,7 @@ async def _break_and_recover(plan: Plan, world: World, workload: Workload, links
         await _mend(world)
         agreed_s = await _seconds_until(agreed)
     equal_s = await _seconds_until(equal)
-    return Quiet(equal_s, agreed_s, await _notice(world, observer), await _seconds_until(agreed))
+    return Quiet(equal_s, agreed_s, await _notice(world, observer), await _seconds_until_lasting(agreed))
 
 
 async def _notice(world: World, observer: Caller) -> float | None:
@@ -204,6 +205,20 @@ async def _seconds_until(condition: Callable[[], Awaitable[bool]]) -> float | No
         if await condition():
             return trio.current_time() - begun_s
         await trio.sleep(RECOVERY_STEP_S)
+    return None
+
+
+async def _seconds_until_lasting(condition: Callable[[], Awaitable[bool]]) -> float | None:
+    """`_seconds_until`, for what must then stay so for a while: a node that flaps is alive now and then."""
+    begun_s = trio.current_time()
+    while trio.current_time() - begun_s < RECOVERY_S_MAX:
+        if await _seconds_until(condition) is None:
+            return None
+        since_s = trio.current_time()
+        while await condition():
+            if trio.current_time() - since_s >= LASTING_S:
+                return since_s - begun_s
+            await trio.sleep(RECOVERY_STEP_S)
     return None
 
 

@@ -20,7 +20,7 @@ class Town:
 
     Attributes:
         posts: (author, item) of every post whose making was answered.
-        places: every cell any record was sent for.
+        places: every cell any record was sent for, the one written last at the end.
         sessions: how many there were.
     """
 
@@ -29,6 +29,11 @@ class Town:
     posts: list[tuple[bytes, bytes]] = field(default_factory=list)
     places: dict[Place, None] = field(default_factory=dict)
     sessions: int = 0
+
+    def written(self, place: Place) -> None:
+        """A record is sent for this cell."""
+        self.places.pop(place, None)
+        self.places[place] = None
 
     def new_session(self) -> int:
         """The number of a new session."""

@@ -24,6 +24,7 @@ from folkmoot.node.simulation.history import (
     ShownPost,
     key_of,
 )
+from folkmoot.node.simulation.skeptic import Skeptic
 from folkmoot.node.simulation.stranger import Stranger
 from folkmoot.node.simulation.surroundings import SKEW_US_MAX, SimulatedWallClock
 from folkmoot.node.simulation.town import WRITE_LEVELS, Place, Town
@@ -31,6 +32,7 @@ from folkmoot.protocol.bodies import make_uuid7
 from folkmoot.protocol.errors import REFUSED_BY_POLICY, WireError
 from folkmoot.protocol.identity import SEED_BYTES, KeyPair
 from folkmoot.protocol.record import Record
+from folkmoot.protocol.ring.levels import LEVELS as LEVELS_RISING
 
 Doing = Callable[[], Coroutine[Any, Any, None]]
 
@@ -44,6 +46,9 @@ PAGE_LIMITS: Final = (3, 5, 20)
 PAGES_MAX: Final = 4
 OWN_KEYS_PER_READ: Final = 3
 OTHER_KEYS_PER_READ: Final = 3
+HOARDED_KEYS: Final = 24
+MANY_POSTS: Final = 6
+HOARDED_POSTS: Final = 120
 RECENT_PLACES: Final = 60
 # What the policy has something to say to: it labels the first, holds the second and refuses the third.
 JUDGED_PHRASES: Final = ("cheap followers", "make money fast", "send me your private key")
@@ -60,9 +65,12 @@ class Person:
         name: its tag, and the last part of its host.
         nursery: where its links run.
         pause_s: mean time between two things it does.
+        hoards: whether it keeps to one session and looks at more than its token has room for.
     """
 
-    def __init__(self, town: Town, name: str, nursery: trio.Nursery, pause_s: float) -> None:
+    def __init__(
+        self, town: Town, name: str, nursery: trio.Nursery, pause_s: float, *, hoards: bool = False
+    ) -> None:
         self._town = town
         self._history = town.history
         self._random: Random = town.world.random(f"person/{name}")
@@ -71,6 +79,7 @@ class Person:
         self._caller = Caller(town.world, name, self._random, nursery)
         self._pause_s = pause_s
         self._stamp = 0
+        self._hoards = hoards
         self._own: list[bytes] = []
         self._deleted: list[bytes] = []
         self._switched_on: dict[Place, None] = {}
@@ -86,8 +95,11 @@ class Person:
         for phrase in JUDGED_PHRASES:
             await self.post(phrase)
         await self.reword()
+        if self._hoards:
+            await self.post_many(HOARDED_POSTS)
         doings: list[tuple[Doing, int]] = [
             (self.post, 4),
+            (self.post_many, 1),
             (self.edit, 2),
             (self.reword, 2),
             (self.delete, 1),
@@ -102,7 +114,7 @@ class Person:
         choices = [doing for doing, weight in doings for _ in range(weight)]
         while trio.current_time() < until_s:
             await trio.sleep(self._random.expovariate(1 / self._pause_s))
-            if self._random.random() < NEW_SESSION_CHANCE:
+            if not self._hoards and self._random.random() < NEW_SESSION_CHANCE:
                 self._begin_session()
             doing = self._random.choice(choices)
             with self._town.world.coverage.operation(doing.__name__):
@@ -110,40 +122,48 @@ class Person:
 
     async def settle(self) -> None:
         """Send again whatever has no certain answer yet, until it has one, or for a minute."""
-        begun_s = trio.current_time()
-        while self._unsettled and trio.current_time() - begun_s < SETTLE_S:
+        until_s = trio.current_time() + SETTLE_S
+        while self._unsettled and trio.current_time() < until_s:
             await self.settle_one()
             await trio.sleep(RETRY_S)
-        for _ in self._unsettled:
-            self._history.count("writes never settled")
 
     # Writing.
 
     async def post(self, phrase: str | None = None) -> None:
         """Say something new."""
+        item = self._new_item()
+        await self._put(((self._key.account, "post", item), self._body(phrase)))
+        self._town.posts.append((self._key.account, item))
+
+    async def post_many(self, count: int = MANY_POSTS) -> None:
+        """Say several things at once."""
+        items = [self._new_item() for _ in range(count)]
+        await self._put(*(((self._key.account, "post", item), self._body()) for item in items))
+        self._town.posts += ((self._key.account, item) for item in items)
+
+    def _new_item(self) -> bytes:
         item = make_uuid7(self._wall.now_us() // 1000, self._random.getrandbits(74))
         self._own.append(item)
-        await self._put((self._key.account, "post", item), self._body(phrase))
-        self._town.posts.append((self._key.account, item))
+        return item
 
     async def edit(self) -> None:
         """Say something old in other words."""
         if self._own:
             item = self._random.choice(self._own)
-            await self._put((self._key.account, "post", item), self._body())
+            await self._put(((self._key.account, "post", item), self._body()))
 
     async def delete(self) -> None:
         """Take something back for ever."""
         if self._own:
             item = self._own.pop(self._random.randrange(len(self._own)))
             self._deleted.append(item)
-            await self._put((self._key.account, "post", item), {"deleted": True})
+            await self._put(((self._key.account, "post", item), {"deleted": True}))
 
     async def edit_deleted(self) -> None:
         """Write in the place of what was taken back, as a program would that does not know of it."""
         if self._deleted:
             item = self._random.choice(self._deleted)
-            await self._put((self._key.account, "post", item), self._body())
+            await self._put(((self._key.account, "post", item), self._body()))
 
     async def like(self) -> None:
         """Like or repost something."""
@@ -167,66 +187,83 @@ class Person:
         """Send a record again, the same bytes, whose answer was not certain; by now it may be an old one."""
         if self._unsettled:
             record, level = self._unsettled.popleft()
-            if not await self._try_put(record, level):
-                self._unsettled.append((record, level))
+            self._unsettled.extend((left, level) for left in await self._try_put([record], level))
 
     async def _switch(self, place: Place, *, on: bool) -> None:
         if on:
             self._switched_on[place] = None
         else:
             del self._switched_on[place]
-        await self._put(place, {"on": on})
+        await self._put((place, {"on": on}))
 
-    async def _put(self, place: Place, body: dict[str, Any]) -> None:
-        where, kind, item = place
-        record = Record.sign(
-            self._key, kind=kind, item=item, body=body, stamp=self._next_stamp(), place=where
-        )
-        self._town.places[place] = None
-        self._touched.append(place)
-        self._history.submitted.append(record)
+    async def _put(self, *writes: tuple[Place, dict[str, Any]]) -> None:
+        """Sign these and send them together, and then again what has no certain answer."""
+        left = [self._signed(place, body) for place, body in writes]
         level = self._random.choice(WRITE_LEVELS)
         for attempt in range(ATTEMPTS):
-            if await self._try_put(record, level):
+            left = await self._try_put(left, level)
+            if not left:
                 return
             await trio.sleep(RETRY_S * 2**attempt * self._random.uniform(0.5, 1.5))
-        self._unsettled.append((record, level))
+        self._unsettled.extend((record, level) for record in left)
 
-    async def _try_put(self, record: Record, level: str) -> bool:
-        """Send the record once; whether the answer settles the matter."""
+    def _signed(self, place: Place, body: dict[str, Any]) -> Record:
+        where, kind, item = place
+        stamp = self._next_stamp()
+        record = Record.sign(self._key, kind=kind, item=item, body=body, stamp=stamp, place=where)
+        self._town.written(place)
+        self._touched.append(place)
+        self._history.submitted.append(record)
+        return record
+
+    async def _try_put(self, records: Sequence[Record], level: str) -> list[Record]:
+        """Send records once, in one request; those for which the answer does not settle the matter."""
         sent_s, carried = trio.current_time(), self._token
-        answer = await self._ask(
-            "record.put", {"records": [record.to_wire()], "level": level, **self._with_token()}
-        )
+        asked = {"records": [record.to_wire() for record in records], "level": level}
+        answer = await self._ask("record.put", {**asked, **self._with_token()})
         if answer is None:
-            self._note(carried, None, sent_s, wrote=(wrote_of(record, kept=False),))
-            return False
+            self._note(carried, None, sent_s, wrote=tuple(Wrote.of(each, kept=False) for each in records))
+            return list(records)
         self._token = answer["token"]
-        (result,) = answer["results"]
+        achieved: list[str] = []
+        wrote: list[Wrote] = []
+        left: list[Record] = []
+        for record, result in zip(records, answer["results"], strict=True):
+            kept = result["status"] in KEPT
+            wrote.append(Wrote.of(record, kept=kept))
+            if kept:
+                achieved.append(result["achieved"]["level"])
+            if not self._is_settled(record, result, sent_s, level):
+                left.append(record)
+        least = min(achieved, key=LEVELS_RISING.index, default="")
+        self._note(carried, self._token, sent_s, least, wrote=tuple(wrote))
+        return left
+
+    def _is_settled(self, record: Record, result: Mapping[str, Any], sent_s: float, level: str) -> bool:
+        """Write down what was answered of one record; whether that settles the matter."""
         self._history.count(f"writes {result['status']}")
-        kept = result["status"] in KEPT
-        achieved = result["achieved"]["level"] if kept else ""
-        self._note(carried, self._token, sent_s, achieved, wrote=(wrote_of(record, kept=kept),))
-        if kept:
+        if result["status"] in KEPT:
+            achieved = result["achieved"]["level"]
             ack = Ack(record, sent_s, trio.current_time(), level, achieved, self._session)
             self._history.acks.append(ack)
             self._town.world.trace.note(f"ack {achieved}", record.id)
             return True
-        if result["status"] == "held" or _is_refused_by_policy(result):
+        error = result.get("error", {})
+        if result["status"] == "held" or error.get("name") == REFUSED_BY_POLICY.name:
             self._history.kept_back.append(record)
-        if result["status"] == "refused":
-            return not result["error"]["retryable"]
-        return bool(result["status"] == "held")
+        return bool(result["status"] == "held" or (result["status"] == "refused" and not error["retryable"]))
 
     # Reading.
 
     async def read(self) -> None:
         """Look at a few cells, one's own more than others'."""
-        places = list(self._town.places)[-RECENT_PLACES:]
+        places = list(self._town.places)[-RECENT_PLACES if not self._hoards else 0 :]
         if not places:
             return
         drawn = [self._random.choice(self._touched or places) for _ in range(OWN_KEYS_PER_READ)]
-        drawn += [self._random.choice(places) for _ in range(OTHER_KEYS_PER_READ)]
+        drawn += [
+            self._random.choice(places) for _ in range(HOARDED_KEYS if self._hoards else OTHER_KEYS_PER_READ)
+        ]
         await self._look_at(list(dict.fromkeys(drawn)))
         self._touched.extend(drawn[:1])
 
@@ -235,7 +272,7 @@ class Person:
         if self._own:
             place = (self._key.account, "post", self._random.choice(self._own))
             await self._look_at([place])
-            await self._put(place, self._body())
+            await self._put((place, self._body()))
             await self._look_at([place])
 
     async def _look_at(self, chosen: Sequence[Place]) -> None:
@@ -330,15 +367,6 @@ class Person:
         return {"text": f"{phrase} {self._random.getrandbits(64):x} " * self._random.randint(1, 8)}
 
 
-def wrote_of(record: Record, *, kept: bool) -> Wrote:
-    """What a history says of a record that was sent."""
-    return Wrote(record.key, record.device, record.stamp, record.seen, record.deleted, kept)
-
-
-def _is_refused_by_policy(result: Mapping[str, Any]) -> bool:
-    return bool(result["status"] == "refused" and result["error"]["name"] == REFUSED_BY_POLICY.name)
-
-
 class Workload:
     """Everybody in a town.
 
@@ -351,8 +379,11 @@ class Workload:
 
     def __init__(self, town: Town, people: int, pause_s: float, nursery: trio.Nursery) -> None:
         names = [f"person-{number + 1}" for number in range(people)]
-        self._people = [Person(town, name, nursery, pause_s) for name in names]
+        self._people = [
+            Person(town, name, nursery, pause_s, hoards=number == 0) for number, name in enumerate(names)
+        ]
         self._stranger = Stranger(town, nursery, pause_s)
+        self._skeptic = Skeptic(town, "skeptic", nursery, pause_s)
         self._clerks = [Clerk(town, f"clerk-{number + 1}", nursery, pause_s) for number in range(CLERKS)]
 
     async def live_and_settle(self, until_s: float) -> None:
@@ -361,6 +392,7 @@ class Workload:
             for person in self._people:
                 nursery.start_soon(person.live, until_s)
             nursery.start_soon(self._stranger.live, until_s)
+            nursery.start_soon(self._skeptic.live, until_s)
             for clerk in self._clerks:
                 nursery.start_soon(clerk.live, until_s)
         async with trio.open_nursery() as nursery:

@@ -170,7 +170,11 @@ class Outbox:
 
 @contextmanager
 def gathered(outboxes: Collection[Outbox]) -> Iterator[None]:
-    """Have what is appended within sent once it is all there; nothing waits within."""
+    """Have what is appended within sent once it is all there, in this order; nothing waits within.
+
+    Args:
+        outboxes: each once, and in no set: it would send in the order of addresses in memory.
+    """
     for outbox in outboxes:
         outbox.gather()
     try:

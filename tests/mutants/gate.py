@@ -33,33 +33,65 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
-def look_for(asked: tuple[str, int]) -> tuple[str, dict[str, Any]]:
-    """Hunt one mutant under up to so many seeds; its name and what was found."""
-    name, seeds = asked
+def look_for(asked: tuple[str, int, int]) -> tuple[str, dict[str, Any]]:
+    """Hunt one mutant under some seeds, the last included; its name and what was found."""
+    name, first, last = asked
     seen = ""
-    for seed in range(1, seeds + 1):
+    for seed in range(first, last + 1):
         found = hunt(MUTANTS[name], seed)
         if found.checkers:
             return name, {"seeds": seed, "checkers": list(found.checkers), "complaint": found.complaint}
         seen = found.complaint or seen
-    return name, {"seeds": seeds, "checkers": [], "complaint": seen}
+    return name, {"seeds": last, "checkers": [], "complaint": seen}
 
 
-def findings(names: Sequence[str], seeds: int, jobs: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What became of each mutant: first of those known from before, then of the others as they are done."""
-    state: dict[str, Any] = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-    code = fingerprint()
-    known = state.get("found", {}) if state.get("code") == code else {}
-    for name in [name for name in names if name in known]:
-        yield name, known[name]
-    left = [(name, seeds) for name in names if name not in known]
-    with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=1) as pool:
-        for name, found in pool.imap_unordered(look_for, left, chunksize=1):
-            if found["checkers"]:
-                known[name] = found
-                KEPT.parent.mkdir(exist_ok=True)
-                KEPT.write_text(json.dumps({"code": code, "found": known}, indent=1, sort_keys=True) + "\n")
-            yield name, found
+def rounds(seeds: int) -> Iterator[tuple[int, int]]:
+    """The first and last seed of each round: most mutants are found in the first, and leave room."""
+    last = 0
+    while last < seeds:
+        first, last = last + 1, min(seeds, last * 4 + 1)
+        yield first, last
+
+
+class State:
+    """What is known of each mutant, in `build/mutants.json`, as long as the code is the same."""
+
+    def __init__(self) -> None:
+        self._code = fingerprint()
+        state = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+        self.found: dict[str, dict[str, Any]] = state["found"] if state.get("code") == self._code else {}
+
+    def caught(self, name: str) -> bool:
+        """Whether a checker has found it."""
+        return bool(self.found.get(name, {}).get("checkers"))
+
+    def tried(self, name: str) -> int:
+        """Under how many seeds it was looked for."""
+        return int(self.found.get(name, {}).get("seeds", 0))
+
+    def keep(self, name: str, found: dict[str, Any]) -> None:
+        """Write down what was found."""
+        self.found[name] = found
+        KEPT.parent.mkdir(exist_ok=True)
+        KEPT.write_text(
+            json.dumps({"code": self._code, "found": self.found}, indent=1, sort_keys=True) + "\n"
+        )
+
+
+def hunt_all(names: Sequence[str], seeds: int, jobs: int, state: State) -> Iterator[str]:
+    """Hunt round by round; each mutant's name once it is caught, or has survived all seeds."""
+    yield from (name for name in names if state.caught(name))
+    with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=4) as pool:
+        for first, last in rounds(seeds):
+            free = [name for name in names if not state.caught(name)]
+            left = [
+                (name, max(first, state.tried(name) + 1), last) for name in free if state.tried(name) < last
+            ]
+            for name, found in pool.imap_unordered(look_for, left, chunksize=1):
+                state.keep(name, found)
+                if found["checkers"]:
+                    yield name
+    yield from (name for name in names if not state.caught(name))
 
 
 def main() -> int:
@@ -72,15 +104,16 @@ def main() -> int:
     if unknown := set(asked.names) - set(MUTANTS):
         parser.error(f"no mutant is called {', '.join(sorted(unknown))}; there are {', '.join(MUTANTS)}")
     names = asked.names or list(MUTANTS)
-    caught = 0
+    state = State()
     print(f"{'':<9} {'mutant':<36} {'caught by':<20} seeds   ({MINUTES:g} virtual minutes each)")
-    for number, (name, found) in enumerate(findings(names, asked.seeds, asked.jobs), 1):
-        caught += bool(found["checkers"])
+    for number, name in enumerate(hunt_all(names, asked.seeds, asked.jobs, state), 1):
+        found = state.found[name]
         by = ", ".join(found["checkers"]) or "SURVIVES"
         print(f"{number:>3} of {len(names):<3}{name:<36} {by:<20} {found['seeds']:>5}", flush=True)
         if not found["checkers"]:
             said = found["complaint"].partition("\n")[0] or "nothing"
             print(f"          {MUTANTS[name].sentence}; others said: {said}")
+    caught = sum(state.caught(name) for name in names)
     print(f"{caught} of {len(names)} mutants caught")
     return 0 if caught == len(names) else 1
 

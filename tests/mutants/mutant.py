@@ -31,12 +31,14 @@ class Mutant:
         sentence: what is wrong then.
         caught_by: the checkers that are to find it; what only others say does not count.
         plant: puts it in place.
+        faults: what happens while it is looked for.
     """
 
     name: str
     sentence: str
     caught_by: frozenset[str]
     plant: Callable[[Plant], None]
+    faults: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,24 +59,26 @@ class Hunt:
 MUTANTS: Final[dict[str, Mutant]] = {}
 
 
-def mutant(name: str, sentence: str, *caught_by: str) -> Callable[[Callable[[Plant], None]], Mutant]:
+def mutant(
+    name: str, sentence: str, *caught_by: str, faults: tuple[str, ...] = ORDINARY
+) -> Callable[[Callable[[Plant], None]], Mutant]:
     """Enter a function that plants a bug into the catalogue."""
 
     def enter(plant: Callable[[Plant], None]) -> Mutant:
         assert name not in MUTANTS, f"two mutants are called {name}"
-        MUTANTS[name] = Mutant(name, sentence, frozenset(caught_by), plant)
+        MUTANTS[name] = Mutant(name, sentence, frozenset(caught_by), plant, faults)
         return MUTANTS[name]
 
     return enter
 
 
-def plan_of(seed: int, minutes: float = MINUTES) -> Plan:
+def plan_of(seed: int, minutes: float = MINUTES, faults: tuple[str, ...] = ORDINARY) -> Plan:
     """The run in which a mutant is looked for: every fault, and people who do something all the time.
 
     But for disks that are lost: where there are such, only what a quorum has is judged.
     """
     nodes = (3, 5, 4)[seed % 3]
-    return Plan(seed, nodes=nodes, minutes=minutes, faults=ORDINARY, people=5, pause_s=1.0, fault_gap_s=4.0)
+    return Plan(seed, nodes=nodes, minutes=minutes, faults=faults, people=5, pause_s=1.0, fault_gap_s=4.0)
 
 
 def hunt(chosen: Mutant, seed: int, minutes: float = MINUTES) -> Hunt:
@@ -82,7 +86,7 @@ def hunt(chosen: Mutant, seed: int, minutes: float = MINUTES) -> Hunt:
     with pytest.MonkeyPatch.context() as plant:
         chosen.plant(plant)
         try:
-            report = simulate(plan_of(seed, minutes))
+            report = simulate(plan_of(seed, minutes, chosen.faults))
         except Exception as error:
             found = (ENDED,) if ENDED in chosen.caught_by else ()
             return Hunt(seed, found, repr(error))

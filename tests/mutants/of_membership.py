@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from folkmoot.node.boot_numbers import Numbers, next_numbers
 from folkmoot.protocol.gossip.claims import Claims
 
-from tests.mutants.mutant import ENDED, Plant, mutant, plant_everywhere
+from tests.mutants.mutant import ENDED, Plant, mutant
 
 
 @mutant("refutation-ignored", "a node that is held dead stays so, whatever it says", "I11", ENDED)
@@ -22,9 +21,3 @@ def suspicion_ignored(plant: Plant) -> None:
 def silence_is_death_for_ever(plant: Plant) -> None:
     plant.setattr(Claims, "lost", lambda self: [])
     plant.setattr(Claims, "merge", lambda self, members, informant, now: None)
-
-
-@mutant("a-boot-counts-anew", "a restarted node has the numbers of its first boot", "I11", "errors", ENDED)
-def a_boot_counts_anew(plant: Plant) -> None:
-    """What is not persisted would follow the clock, which is why there is no mutant of that."""
-    plant_everywhere(plant, next_numbers, lambda earlier, wall_us: Numbers(1, 1))

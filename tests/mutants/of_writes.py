@@ -34,7 +34,7 @@ def acknowledged_when_sent(plant: Plant) -> None:
 def a_hint_counts(plant: Plant) -> None:
     real = AckTally.settle
 
-    def settle(self: AckTally, node_id: bytes, *, acknowledged: bool) -> None:
+    def settle(self: AckTally, node_id: bytes, *, acknowledged: bool, **more: Any) -> None:
         real(self, node_id, acknowledged=True)
 
     plant.setattr(AckTally, "settle", settle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,7 +16,7 @@ from folkmoot.node.simulation.surroundings import InlineExecutor
 from folkmoot.node.upkeep import Upkeep
 from folkmoot.protocol import limits
 from folkmoot.protocol.crdt.cell import Cell, join
-from folkmoot.protocol.errors import STALE_TOPOLOGY, WireError
+from folkmoot.protocol.errors import BUSY, STALE_TOPOLOGY, WireError
 from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeMap, Slot
 from folkmoot.storage.errors import DiskFull
 from folkmoot.storage.interface import Table
@@ -284,14 +285,16 @@ async def test_hints_go_with_the_cells(autojump_clock: trio.testing.MockClock) -
         nursery.cancel_scope.cancel()
 
 
-async def test_a_disk_that_has_no_room_to_erase_is_tried_again(
-    autojump_clock: trio.testing.MockClock,
+@pytest.mark.parametrize("refusal", [DiskFull("full"), WireError(BUSY, "busy")])
+async def test_a_store_that_refuses_for_a_while_is_tried_again_and_is_no_error(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture, refusal: Exception
 ) -> None:
     async with leaving(*in_region(THERE, OTHER), running=False) as town, trio.open_nursery() as nursery:
-        town.here.commits.refusals.append(DiskFull("full"))
+        town.here.commits.refusals.append(refusal)
         nursery.start_soon(town.evictor.run)
         await town.until_erased()
         nursery.cancel_scope.cancel()
+    assert not [told for told in caplog.records if told.levelno >= logging.ERROR]
 
 
 async def test_new_leftovers_are_found_when_ranges_change_hands(

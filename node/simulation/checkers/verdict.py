@@ -99,7 +99,7 @@ class Quiet:
         equal_s: from the last client's last request until all replicas were equal.
         agreed_s: from the heal until every node held every other alive.
         noticed_s: from a crash in the quiet until every other node knew of it.
-        returned_s: from that node's next start until every node held every other alive.
+        returned_s: from that node's next start until every node held every other alive, and went on to.
     """
 
     equal_s: float | None
