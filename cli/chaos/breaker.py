@@ -16,6 +16,7 @@ from folkmoot.cli.cluster.control import LocalCluster
 from folkmoot.cli.cluster.faults import LinkFault
 from folkmoot.cli.cluster.layout import ClusterDirectory
 from folkmoot.cli.cluster.supervisor import READY_S
+from folkmoot.cli.errors import Unreachable
 
 
 class Breaker:
@@ -139,12 +140,30 @@ class Breaker:
         return described
 
     async def _do(self, change: Callable[[], Any]) -> Any:
-        """Change the cluster in a thread, when it is this change's turn, having looked at how it is."""
+        """Change the cluster in a thread, when it is this change's turn, having looked at how it is.
+
+        A node that ends by itself in between, as one out of room may, cannot be told anything: then the
+        change is made anew with those that are left. Every change may be made twice.
+        """
         async with self._turn:
-            self._look(await trio.to_thread.run_sync(partial(self._cluster.ask, "status")))
-            result = await trio.to_thread.run_sync(change)
-            self._doors.update(await trio.to_thread.run_sync(partial(self._cluster.ask, "status")))
-            return result
+            running = await self._running()
+            while True:
+                try:
+                    result = await trio.to_thread.run_sync(change)
+                except Unreachable:
+                    before, running = running, await self._running()
+                    if running == before:
+                        raise
+                else:
+                    await self._running()
+                    return result
+
+    async def _running(self) -> set[int]:
+        """The processes that run now; where they listen, and who has ended by itself, is taken down."""
+        described = await trio.to_thread.run_sync(partial(self._cluster.ask, "status"))
+        self._look(described)
+        self._doors.update(described)
+        return {node["pid"] for node in described["nodes"] if node["pid"] is not None}
 
     def _look(self, described: Mapping[str, Any]) -> None:
         """Take down who has ended by itself."""
