@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench simulate mutants dev docs
+.PHONY: help demo test check bench simulate kills mutants dev docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,9 @@ simulate: $(VENV)/installed ## run SEEDS seeded simulations of the production ac
 
 mutants: dev ## plant every bug of the catalogue and show which checker finds it, after how many seeds
 	@$(BIN)/python -m tests.mutants.gate --jobs $(JOBS) $(ARGS)
+
+kills: dev ## kill nodes of a real cluster under load a thousand times, and compare; goes on where it stopped
+	@$(BIN)/python -m tests.integration.kills $(ARGS)
 
 docs: dev ## write docs/reference and the test vectors anew from the code
 	@$(BIN)/python -m tests.house.reference

@@ -253,6 +253,11 @@ def _founder(entry: NodeEntry, service_account: bytes) -> dict[str, str]:
     }
 
 
+def node_names(shape: Shape) -> list[str]:
+    """How the nodes of a cluster are called, in order."""
+    return [name for name, _region in _names(shape)]
+
+
 def _names(shape: Shape) -> list[tuple[str, str]]:
     """(name, region) of each node: the regions in turn, `eu-1`, `us-1`, `ap-1`, `eu-2`, …"""
     dealt: list[tuple[str, str]] = []

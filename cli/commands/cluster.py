@@ -15,6 +15,7 @@ from folkmoot.cli.cluster.control import LocalCluster, NotRunning, local_cluster
 from folkmoot.cli.cluster.layout import LOCAL, NODES_MAX
 from folkmoot.cli.cluster.process import tail
 from folkmoot.cli.cluster.supervisor import READY_S
+from folkmoot.cli.commands import chaos
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
@@ -35,6 +36,9 @@ def command() -> None:
     kernel's choice, so several clusters stand side by side; nothing needs root. Nodes are named after their
     regions (eu-1, us-1, …); wherever a NODE is asked for, a region or `all` is taken as well.
     """
+
+
+command.add_command(chaos.command)
 
 
 def cluster_option(command: Command) -> Command:

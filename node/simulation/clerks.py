@@ -16,7 +16,7 @@ from folkmoot.node.simulation.checkers.linearizability import UNKNOWN, Operation
 from folkmoot.node.simulation.checkers.models import Call
 from folkmoot.node.simulation.history import History
 from folkmoot.node.simulation.layout import OPERATOR
-from folkmoot.node.simulation.town import Town
+from folkmoot.node.simulation.world import World
 from folkmoot.protocol.errors import CONFLICT, WireError
 from folkmoot.protocol.limits import REQUEST_ID_BYTES
 
@@ -32,17 +32,20 @@ class Clerk:
     """See the module.
 
     Args:
-        town: where.
+        world: whose nodes it asks.
+        history: where everything answered goes.
         name: its tag, and its host.
         nursery: where its links run.
         pause_s: mean time between two things it does.
     """
 
-    def __init__(self, town: Town, name: str, nursery: trio.Nursery, pause_s: float) -> None:
+    def __init__(
+        self, world: World, history: History, name: str, nursery: trio.Nursery, pause_s: float
+    ) -> None:
         self._name = name
-        self._history: History = town.history
-        self._random: Random = town.world.random(f"clerk/{name}")
-        self._caller = Caller(town.world, name, self._random, nursery, OPERATOR)
+        self._history = history
+        self._random: Random = world.random(f"clerk/{name}")
+        self._caller = Caller(world, name, self._random, nursery, OPERATOR)
         self._pause_s = pause_s
         self._seen: dict[str, Version | None] = dict.fromkeys(REGISTERS)
         self._doings = 0

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from folkmoot.node.simulation.checkers.linearizability import Operation
 from folkmoot.node.simulation.client_history import Exchange
 from folkmoot.protocol.crdt.clock import Clock
 from folkmoot.protocol.key import cell_key
 from folkmoot.protocol.record import Record
+
+if TYPE_CHECKING:
+    # The checkers' package imports this module, whichever of its modules is asked for.
+    from folkmoot.node.simulation.checkers.linearizability import Operation
 
 # Levels at which a write meets every read of these levels.
 QUORUM_LEVELS: Final = frozenset({"quorum", "each_quorum", "all"})

@@ -15,11 +15,10 @@ from folkmoot.node.simulation.checkers.verdict import Evidence, HeldCells, Quiet
 from folkmoot.node.simulation.coverage import Counts
 from folkmoot.node.simulation.determinism import run_repeatably
 from folkmoot.node.simulation.disk_faults import bring_up, unexpected
+from folkmoot.node.simulation.everybody import Everybody
 from folkmoot.node.simulation.faults import Episode, FaultInjector, schedule
 from folkmoot.node.simulation.gauges import Gauges
 from folkmoot.node.simulation.history import History
-from folkmoot.node.simulation.town import Town
-from folkmoot.node.simulation.workload import Workload
 from folkmoot.node.simulation.world import SimulatedNode, World
 from folkmoot.protocol.errors import WireError
 from folkmoot.storage.interface import Table
@@ -127,8 +126,8 @@ async def _simulate(plan: Plan, on_progress: OnProgress) -> Report:
             background.start_soon(_tell_progress, on_progress)
             gauges = Gauges(world)
             background.start_soon(gauges.run)
-            workload = Workload(Town(world, history), plan.people, plan.pause_s, background)
-            quiet = await _break_and_recover(plan, world, workload, background)
+            everybody = Everybody(world, history, plan.people, plan.pause_s, background)
+            quiet = await _break_and_recover(plan, world, everybody, background)
             background.cancel_scope.cancel()
         simulated_s = trio.current_time()
         trace, events, coverage = world.trace.digest, world.trace.events, world.coverage.counts
@@ -149,7 +148,7 @@ async def _simulate(plan: Plan, on_progress: OnProgress) -> Report:
     )
 
 
-async def _break_and_recover(plan: Plan, world: World, workload: Workload, links: trio.Nursery) -> Quiet:
+async def _break_and_recover(plan: Plan, world: World, everybody: Everybody, links: trio.Nursery) -> Quiet:
     """Let people live while things break, mend everything, and wait for membership, then for repair."""
     observer = Caller(world, "observer", world.random("observer"), links)
 
@@ -163,7 +162,7 @@ async def _break_and_recover(plan: Plan, world: World, workload: Workload, links
     until_s = trio.current_time() + plan.load_s
     agreed_s: float | None = None
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(workload.live_and_settle, until_s)
+        nursery.start_soon(everybody.live_and_settle, until_s)
         await FaultInjector(world, episodes).run()
         await trio.sleep_until(until_s)
         await _mend(world)

@@ -13,6 +13,7 @@ import trio
 from folkmoot.node.simulation.caller import UNANSWERED, Caller
 from folkmoot.node.simulation.history import CellRead, CellView, PageRead, ShownPost, key_of
 from folkmoot.node.simulation.town import Place, Town
+from folkmoot.node.simulation.world import World
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.record import Record
 
@@ -26,16 +27,17 @@ class Skeptic:
     """See the module.
 
     Args:
+        world: whose nodes it asks.
         town: where.
         name: its host's.
         nursery: where its links run.
         pause_s: mean time between two doubts.
     """
 
-    def __init__(self, town: Town, name: str, nursery: trio.Nursery, pause_s: float) -> None:
+    def __init__(self, world: World, town: Town, name: str, nursery: trio.Nursery, pause_s: float) -> None:
         self._town = town
-        self._random = town.world.random(name)
-        self._caller = Caller(town.world, name, self._random, nursery)
+        self._random = world.random(name)
+        self._caller = Caller(world, name, self._random, nursery)
         self._pause_s = pause_s
 
     async def live(self, until_s: float) -> None:
@@ -44,7 +46,7 @@ class Skeptic:
             await trio.sleep(self._random.expovariate(1 / self._pause_s))
             if self._town.places:
                 newest = list(self._town.places)[-NEWEST:]
-                with self._town.world.coverage.operation("doubt"):
+                with self._town.watched("doubt"):
                     await self.doubt(self._random.choice(newest))
 
     async def doubt(self, place: Place) -> None:

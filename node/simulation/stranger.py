@@ -13,6 +13,7 @@ import trio
 from folkmoot.node.simulation.caller import UNANSWERED, Caller
 from folkmoot.node.simulation.history import KEPT, Ack
 from folkmoot.node.simulation.town import WRITE_LEVELS, Town
+from folkmoot.node.simulation.world import World
 from folkmoot.node.transport.errors import TransportError
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol.client.link import Link
@@ -28,17 +29,19 @@ class Stranger:
     """See the module.
 
     Args:
+        world: whose nodes it calls.
         town: where.
         nursery: where its links run.
         pause_s: mean time between two replays.
     """
 
-    def __init__(self, town: Town, nursery: trio.Nursery, pause_s: float) -> None:
+    def __init__(self, world: World, town: Town, nursery: trio.Nursery, pause_s: float) -> None:
+        self._world = world
         self._town = town
         self._nursery = nursery
-        self._random = town.world.random("stranger")
-        self._caller = Caller(town.world, "stranger", self._random, nursery)
-        self._rogue = town.world.network.boot("rogue", self._random.randbytes(16))
+        self._random = world.random("stranger")
+        self._caller = Caller(world, "stranger", self._random, nursery)
+        self._rogue = world.network.boot("rogue", self._random.randbytes(16))
         self._pause_s = pause_s
 
     async def live(self, until_s: float) -> None:
@@ -50,7 +53,7 @@ class Stranger:
                 doing = self._random.choice(
                     (self.replay_record, self.replay_record, self.replay_cell, self.forge, self.forge_cell)
                 )
-                with self._town.world.coverage.operation(doing.__name__):
+                with self._town.watched(doing.__name__):
                     await doing(record)
 
     async def replay_record(self, record: Record) -> None:
@@ -95,12 +98,12 @@ class Stranger:
 
     async def replay_cell(self, record: Record) -> None:
         """Send a replica some state its cell once had, as a delayed message of another replica would."""
-        states = list(self._town.world.witness.states.get(record.key, ()))
+        states = list(self._world.witness.states.get(record.key, ()))
         if states:
             await self._give_replica("old", record.key, self._random.choice(states))
 
     async def _give_replica(self, what: str, key: bytes, cell: bytes) -> None:
-        world = self._town.world
+        world = self._world
         replica = self._random.choice(world.replicas_of(key))
         if replica.peers is None:
             return

@@ -1,12 +1,13 @@
-"""What everybody in a simulated world knows of each other."""
+"""What the people of one run know of each other, wherever their cluster is: simulated or real."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, Protocol
 
-from folkmoot.node.simulation.history import History
-from folkmoot.node.simulation.world import World
+from folkmoot.node.simulation.history import Ack, History
 
 Place = tuple[bytes, str, bytes]
 """(place, kind, item), as `record.get` names a cell."""
@@ -14,9 +15,36 @@ Place = tuple[bytes, str, bytes]
 WRITE_LEVELS: Final = ("quorum", "quorum", "quorum", "one", "local_quorum", "each_quorum", "all")
 
 
+class Asker(Protocol):
+    """A client's conversation with a cluster, at whatever node serves.
+
+    Attributes:
+        node: the name of the node that was asked last.
+    """
+
+    node: str
+
+    async def call(self, method: str, params: Mapping[str, Any]) -> Any:
+        """Ask a node, and wait for the result.
+
+        Raises:
+            WireError: its error, or no answer in time.
+            LinkBroken, NoNode, TransportError: there was no node to ask, or it went away.
+        """
+
+
+def _unwatched(name: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 @dataclass(slots=True)
 class Town:
     """What everybody knows: the posts there are, and the history.
+
+    Args:
+        history: where everything answered goes.
+        acknowledged: called with each acknowledgement of a person's own record, as soon as it came.
+        watched: entered with the name of each thing somebody does, for as long as it takes.
 
     Attributes:
         posts: (author, item) of every post whose making was answered.
@@ -24,8 +52,9 @@ class Town:
         sessions: how many there were.
     """
 
-    world: World
     history: History
+    acknowledged: Callable[[Ack], None]
+    watched: Callable[[str], AbstractContextManager[None]] = _unwatched
     posts: list[tuple[bytes, bytes]] = field(default_factory=list)
     places: dict[Place, None] = field(default_factory=dict)
     sessions: int = 0

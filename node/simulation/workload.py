@@ -12,8 +12,8 @@ from random import Random
 from typing import Any, Final
 
 import trio
-from folkmoot.node.simulation.caller import UNANSWERED, Caller
-from folkmoot.node.simulation.clerks import Clerk
+from folkmoot.node.environment import WallClock
+from folkmoot.node.simulation.caller import UNANSWERED
 from folkmoot.node.simulation.client_history import Exchange, Paged, Saw, Wrote
 from folkmoot.node.simulation.history import (
     KEPT,
@@ -24,13 +24,10 @@ from folkmoot.node.simulation.history import (
     ShownPost,
     key_of,
 )
-from folkmoot.node.simulation.skeptic import Skeptic
-from folkmoot.node.simulation.stranger import Stranger
-from folkmoot.node.simulation.surroundings import SKEW_US_MAX, SimulatedWallClock
-from folkmoot.node.simulation.town import WRITE_LEVELS, Place, Town
+from folkmoot.node.simulation.town import WRITE_LEVELS, Asker, Place, Town
 from folkmoot.protocol.bodies import make_uuid7
 from folkmoot.protocol.errors import REFUSED_BY_POLICY, WireError
-from folkmoot.protocol.identity import SEED_BYTES, KeyPair
+from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import LEVELS as LEVELS_RISING
 
@@ -53,7 +50,6 @@ RECENT_PLACES: Final = 60
 # What the policy has something to say to: it labels the first, holds the second and refuses the third.
 JUDGED_PHRASES: Final = ("cheap followers", "make money fast", "send me your private key")
 PHRASES: Final = ("good morning",) * 12 + JUDGED_PHRASES
-CLERKS: Final = 3
 TOUCHED_PLACES: Final = 6
 
 
@@ -62,21 +58,31 @@ class Person:
 
     Args:
         town: where it lives.
-        name: its tag, and the last part of its host.
-        nursery: where its links run.
+        key: its account's and device's.
+        random: decides what it does.
+        wall: its clock.
+        caller: whom it asks.
         pause_s: mean time between two things it does.
         hoards: whether it keeps to one session and looks at more than its token has room for.
     """
 
     def __init__(
-        self, town: Town, name: str, nursery: trio.Nursery, pause_s: float, *, hoards: bool = False
+        self,
+        town: Town,
+        key: KeyPair,
+        random: Random,
+        wall: WallClock,
+        caller: Asker,
+        pause_s: float,
+        *,
+        hoards: bool = False,
     ) -> None:
         self._town = town
         self._history = town.history
-        self._random: Random = town.world.random(f"person/{name}")
-        self._key = KeyPair(self._random.randbytes(SEED_BYTES))
-        self._wall = SimulatedWallClock(self._random.randint(-SKEW_US_MAX, SKEW_US_MAX))
-        self._caller = Caller(town.world, name, self._random, nursery)
+        self._random = random
+        self._key = key
+        self._wall = wall
+        self._caller = caller
         self._pause_s = pause_s
         self._stamp = 0
         self._hoards = hoards
@@ -88,8 +94,8 @@ class Person:
         self._token: bytes | None = None
         self._session = town.new_session()
 
-    async def live(self, until_s: float) -> None:
-        """Do things until the virtual time `until_s`, one of each sort to begin with."""
+    async def live(self, over: Callable[[], bool]) -> None:
+        """Do things until `over` says so, one of each sort to begin with."""
         for doing in (self.post, self.post, self.edit, self.like, self.unlike, self.delete, self.read):
             await doing()
         for phrase in JUDGED_PHRASES:
@@ -112,12 +118,12 @@ class Person:
             (self.settle_one, 3),
         ]
         choices = [doing for doing, weight in doings for _ in range(weight)]
-        while trio.current_time() < until_s:
+        while not over():
             await trio.sleep(self._random.expovariate(1 / self._pause_s))
             if not self._hoards and self._random.random() < NEW_SESSION_CHANCE:
                 self._begin_session()
             doing = self._random.choice(choices)
-            with self._town.world.coverage.operation(doing.__name__):
+            with self._town.watched(doing.__name__):
                 await doing()
 
     async def settle(self) -> None:
@@ -126,6 +132,17 @@ class Person:
         while self._unsettled and trio.current_time() < until_s:
             await self.settle_one()
             await trio.sleep(RETRY_S)
+        for _ in self._unsettled:
+            self._history.count("writes never settled")
+
+    async def conclude(self) -> None:
+        """Say, change and take back one thing more, looking each time: then a short life can be judged."""
+        await self.post()
+        place = (self._key.account, "post", self._own[-1])
+        for body in (self._body(), {"deleted": True}):
+            await self._look_at([place], "all")
+            await self._put((place, body))
+        await self._look_at([place], "all")
 
     # Writing.
 
@@ -246,7 +263,7 @@ class Person:
             achieved = result["achieved"]["level"]
             ack = Ack(record, sent_s, trio.current_time(), level, achieved, self._session)
             self._history.acks.append(ack)
-            self._town.world.trace.note(f"ack {achieved}", record.id)
+            self._town.acknowledged(ack)
             return True
         error = result.get("error", {})
         if result["status"] == "held" or error.get("name") == REFUSED_BY_POLICY.name:
@@ -261,22 +278,20 @@ class Person:
         if not places:
             return
         drawn = [self._random.choice(self._touched or places) for _ in range(OWN_KEYS_PER_READ)]
-        drawn += [
-            self._random.choice(places) for _ in range(HOARDED_KEYS if self._hoards else OTHER_KEYS_PER_READ)
-        ]
-        await self._look_at(list(dict.fromkeys(drawn)))
+        others = HOARDED_KEYS if self._hoards else OTHER_KEYS_PER_READ
+        drawn += [self._random.choice(places) for _ in range(others)]
+        await self._look_at(list(dict.fromkeys(drawn)), self._random.choice(READ_LEVELS))
         self._touched.extend(drawn[:1])
 
     async def reword(self) -> None:
         """Look at something old, say it in other words, and look again."""
         if self._own:
             place = (self._key.account, "post", self._random.choice(self._own))
-            await self._look_at([place])
+            await self._look_at([place], self._random.choice(READ_LEVELS))
             await self._put((place, self._body()))
-            await self._look_at([place])
+            await self._look_at([place], self._random.choice(READ_LEVELS))
 
-    async def _look_at(self, chosen: Sequence[Place]) -> None:
-        level = self._random.choice(READ_LEVELS)
+    async def _look_at(self, chosen: Sequence[Place], level: str) -> None:
         sent_s, carried = trio.current_time(), self._token
         keys = [list(place) for place in chosen]
         answer = await self._ask("record.get", {"keys": keys, "level": level, **self._with_token()})
@@ -365,36 +380,3 @@ class Person:
     def _body(self, phrase: str | None = None) -> dict[str, Any]:
         phrase = phrase or self._random.choice(PHRASES)
         return {"text": f"{phrase} {self._random.getrandbits(64):x} " * self._random.randint(1, 8)}
-
-
-class Workload:
-    """Everybody in a town.
-
-    Args:
-        town: where.
-        people: how many.
-        pause_s: mean time between two things one of them does.
-        nursery: where their links run.
-    """
-
-    def __init__(self, town: Town, people: int, pause_s: float, nursery: trio.Nursery) -> None:
-        names = [f"person-{number + 1}" for number in range(people)]
-        self._people = [
-            Person(town, name, nursery, pause_s, hoards=number == 0) for number, name in enumerate(names)
-        ]
-        self._stranger = Stranger(town, nursery, pause_s)
-        self._skeptic = Skeptic(town, "skeptic", nursery, pause_s)
-        self._clerks = [Clerk(town, f"clerk-{number + 1}", nursery, pause_s) for number in range(CLERKS)]
-
-    async def live_and_settle(self, until_s: float) -> None:
-        """Let them live until the virtual time `until_s`, then settle; returns when all have finished."""
-        async with trio.open_nursery() as nursery:
-            for person in self._people:
-                nursery.start_soon(person.live, until_s)
-            nursery.start_soon(self._stranger.live, until_s)
-            nursery.start_soon(self._skeptic.live, until_s)
-            for clerk in self._clerks:
-                nursery.start_soon(clerk.live, until_s)
-        async with trio.open_nursery() as nursery:
-            for person in self._people:
-                nursery.start_soon(person.settle)

@@ -71,6 +71,18 @@ class Home:
         out, err = process.communicate()
         return Ran(process.returncode, out, err)
 
+    def processes(self) -> list[str]:
+        """The command lines of processes that work in this home."""
+        found = []
+        for file in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                line = file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if str(self.clusters) in line:
+                found.append(line)
+        return found
+
     @contextmanager
     def cluster(self, nodes: int) -> Iterator[LocalCluster]:
         """A running cluster called `try`, plain TCP, a replica of everything on every node."""

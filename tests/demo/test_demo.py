@@ -12,19 +12,6 @@ from tests.waiting import until_blocking
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
 
 
-def processes_of(home: Home) -> list[str]:
-    """The command lines of processes that work in a home."""
-    found = []
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if str(home.clusters) in line:
-            found.append(line)
-    return found
-
-
 def test_it_breaks_heals_and_passes(tmp_path: Path) -> None:
     home = Home(tmp_path)
     ran = home.run("demo", "--json", "--svg", tmp_path / "demo.svg")
@@ -38,7 +25,7 @@ def test_it_breaks_heals_and_passes(tmp_path: Path) -> None:
     assert [fault["fault"] for fault in summary["faults"]] == ["kill", "partition"]
     assert all(fault["seen_ms"] >= 0 and fault["healed_s"] >= 0 for fault in summary["faults"])
     assert ran.out.count("\n") == 1 and (tmp_path / "demo.svg").exists()
-    assert list(home.clusters.iterdir()) == [] and processes_of(home) == []
+    assert list(home.clusters.iterdir()) == [] and home.processes() == []
 
 
 def test_kept_it_runs_on_and_says_how_to_reach_it(tmp_path: Path) -> None:
@@ -59,17 +46,17 @@ def test_kept_it_runs_on_and_says_how_to_reach_it(tmp_path: Path) -> None:
         assert home.run("check", "--cluster", "demo", "--json").json["compared"] == 500
     finally:
         assert home.run("cluster", "down", "demo", "--delete").code == 0
-    assert processes_of(home) == []
+    assert home.processes() == []
 
 
 def test_interrupted_it_leaves_nothing_behind(tmp_path: Path) -> None:
     home = Home(tmp_path)
     process = home.start("demo", "--json")
-    until_blocking(lambda: len(processes_of(home)) >= 4, what="a supervisor and three nodes", within_s=30)
+    until_blocking(lambda: len(home.processes()) >= 4, what="a supervisor and three nodes", within_s=30)
     ran = interrupt(process)
     assert ran.code == 130
     assert ran.out.count("\n") == 1 and ran.json["error"]["name"] == "interrupted"
-    assert list(home.clusters.iterdir()) == [] and processes_of(home) == []
+    assert list(home.clusters.iterdir()) == [] and home.processes() == []
 
 
 def test_two_regions_are_too_few(tmp_path: Path) -> None:

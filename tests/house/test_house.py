@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.house import imports, style, tree
+from tests.house import durability, imports, style, tree
 
 Check = Callable[[str, str], list[str]]
 
@@ -19,6 +19,7 @@ ON_PYTHON: tuple[Check, ...] = (
     style.file_length_complaints,
     style.function_length_complaints,
     style.sleep_complaints,
+    durability.sync_complaints,
 )
 ON_TEXT: tuple[Check, ...] = (style.mark_complaints, style.machine_path_complaints)
 
@@ -47,6 +48,7 @@ class Planted(NamedTuple):
 
 
 BODY = "    x = 1\n"
+SAFE = "import lmdb\nlmdb.open(path, sync=True, metasync=True)"
 PLANTED = [
     Planted(imports.layer_complaints, "protocol/a.py", "from folkmoot.node import config", True),
     Planted(imports.layer_complaints, "storage/a.py", "import folkmoot.cli.main", True),
@@ -86,6 +88,24 @@ PLANTED = [
     Planted(style.sleep_complaints, "tests/a.py", "async def f(mock_clock):\n    await trio.sleep(1)", False),
     Planted(style.sleep_complaints, "tests/a.py", "def f(mock_clock):\n    time.sleep(1)", True),
     Planted(style.sleep_complaints, "node/a.py", "trio.sleep(1)", False),
+    Planted(durability.sync_complaints, "storage/a.py", SAFE, False),
+    Planted(durability.sync_complaints, "storage/a.py", SAFE.replace("sync=True", "sync=False", 1), True),
+    Planted(
+        durability.sync_complaints, "storage/a.py", SAFE.replace("metasync=True", "metasync=False"), True
+    ),
+    Planted(durability.sync_complaints, "storage/a.py", SAFE.replace("sync=True", "sync=fast", 1), True),
+    Planted(durability.sync_complaints, "storage/a.py", SAFE.replace(", metasync=True", ""), True),
+    Planted(durability.sync_complaints, "storage/a.py", SAFE.replace(")", ", writemap=True)"), True),
+    Planted(durability.sync_complaints, "storage/a.py", SAFE.replace(")", ", map_async=True)"), True),
+    Planted(durability.sync_complaints, "storage/a.py", SAFE.replace(")", ", **more)"), True),
+    Planted(durability.sync_complaints, "node/a.py", "import lmdb\nlmdb.Environment(p, 1 << 30)", True),
+    Planted(durability.sync_complaints, "tests/a.py", "import lmdb\nlmdb.open(path, map_size=1)", False),
+    Planted(durability.sync_complaints, "tests/a.py", "import lmdb\nlmdb.open(path, sync=False)", True),
+    Planted(durability.sync_complaints, "cli/a.py", "from lmdb import open", True),
+    Planted(durability.sync_complaints, "cli/a.py", "import lmdb as store", True),
+    Planted(durability.sync_complaints, "cli/a.py", "import lmdb\nopener = lmdb.open", True),
+    Planted(durability.sync_complaints, "cli/a.py", "import lmdb\ndef f(e: lmdb.Environment): ...", False),
+    Planted(durability.sync_complaints, "cli/a.py", "flags = 'MDB_" + "NOSYNC'", True),
     Planted(style.mark_complaints, "docs/a.md", "words\n" + "TO" + "DO: the rest", True),
     Planted(style.mark_complaints, "docs/a.md", "a todo list", False),
     Planted(style.machine_path_complaints, "docs/a.md", "see /" + "home/somebody/notes", True),

@@ -18,13 +18,13 @@ from folkmoot.node.tally import AckTally
 INTERRUPTIBLE = """
 import signal, sys
 from folkmoot.cli.main import main
-from folkmoot.node.simulation import workload
+from folkmoot.node.simulation import everybody
 signal.signal(signal.SIGINT, signal.default_int_handler)
-live = workload.Workload.live_and_settle
+live = everybody.Everybody.live_and_settle
 async def told(self, *arguments):
     print("under way", file=sys.stderr, flush=True)
     await live(self, *arguments)
-workload.Workload.live_and_settle = told
+everybody.Everybody.live_and_settle = told
 sys.argv = ["folkmoot", "simulate", "--minutes", "1000", *sys.argv[1:]]
 main()
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import shutil
 import stat
@@ -48,24 +47,6 @@ def filled(tmp_path: Path) -> Path:
     put(store, *(post(ANN, number, "y" * 200) for number in range(300)))
     store.close()
     return tmp_path / "node"
-
-
-def test_no_environment_is_ever_opened_without_sync(tmp_path: Path) -> None:
-    opens = [
-        (path.name, call)
-        for package in ("storage", "node", "cli", "protocol")
-        for path in sorted((ROOT / package).rglob("*.py"))
-        for call in ast.walk(ast.parse(path.read_text()))
-        if isinstance(call, ast.Call) and ast.unparse(call.func) in ("lmdb.open", "lmdb.Environment")
-    ]
-    assert sorted(name for name, _ in opens) == ["compaction.py", "lmdb_engine.py", "lmdb_reader.py"]
-    for _, call in opens:
-        options = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
-        assert (options["sync"], options["metasync"], options["writemap"]) == ("True", "True", "False")
-    engine = LmdbEngine(tmp_path, cap_bytes=CAP)
-    flags = engine._env.flags()
-    assert flags["sync"] and flags["metasync"] and not flags["writemap"] and flags["lock"]
-    engine.close()
 
 
 def test_files_are_private(filled: Path) -> None:

@@ -10,7 +10,7 @@ from collections import defaultdict
 
 from folkmoot.node.simulation.checkers.quorum import meet
 from folkmoot.node.simulation.checkers.verdict import Evidence, Inquiry, Verdict
-from folkmoot.node.simulation.history import Ack, CellRead, CellView, PageRead
+from folkmoot.node.simulation.history import Ack, CellRead, CellView, History, PageRead
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.crdt.flag import is_on
 from folkmoot.protocol.key import cell_key
@@ -21,20 +21,26 @@ Gone = dict[bytes, list[Ack]]
 
 def check(evidence: Evidence) -> Verdict:
     """Look for what should be gone."""
-    gone: Gone = defaultdict(list)
-    for ack in evidence.history.acks:
-        if ack.record.deleted or ack.record.body.get("on") is False:
-            gone[ack.record.key].append(ack)
     inquiry = Inquiry("I6")
-    for read in evidence.history.reads:
-        _look_in_read(inquiry, gone, read)
-    for page in evidence.history.pages:
-        _look_in_page(inquiry, gone, page)
+    gone = judge(inquiry, evidence.history)
     _look_in_the_end(inquiry, gone, evidence)
     inquiry.complaints += evidence.witness.complaints
     deletions = sum(acks[0].record.deleted for acks in gone.values())
     facts = {"deletions": deletions, "offs": len(gone) - deletions, "commits": evidence.witness.transitions}
     return inquiry.verdict(facts)
+
+
+def judge(inquiry: Inquiry, history: History) -> Gone:
+    """Look in everything clients were told; no replica is looked at. What should be gone, by key."""
+    gone: Gone = defaultdict(list)
+    for ack in history.acks:
+        if ack.record.deleted or ack.record.body.get("on") is False:
+            gone[ack.record.key].append(ack)
+    for read in history.reads:
+        _look_in_read(inquiry, gone, read)
+    for page in history.pages:
+        _look_in_page(inquiry, gone, page)
+    return gone
 
 
 def _look_in_read(inquiry: Inquiry, gone: Gone, read: CellRead) -> None:

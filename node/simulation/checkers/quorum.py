@@ -20,25 +20,30 @@ from folkmoot.protocol.ring.levels import LEVELS
 def check(evidence: Evidence) -> Verdict:
     """Hold every read against every write that was acknowledged before it, and the end against all."""
     inquiry = Inquiry("I5")
+    judge(inquiry, evidence.history)
+    _compare_end(inquiry, evidence)
+    history = evidence.history
+    facts = {"acks": len(history.acks), "cells_read": len(history.reads), "pages": len(history.pages)}
+    return inquiry.verdict(facts)
+
+
+def judge(inquiry: Inquiry, history: History) -> None:
+    """Hold what clients were told against what they had been told before; no replica is looked at."""
     acks: dict[bytes, list[Ack]] = defaultdict(list)
     reads: dict[bytes, list[CellRead]] = defaultdict(list)
-    for ack in evidence.history.acks:
+    for ack in history.acks:
         acks[ack.record.key].append(ack)
-    for read in evidence.history.reads:
+    for read in history.reads:
         reads[read.key].append(read)
     for key, of_key in reads.items():
         for read in of_key:
             _compare_with_writes(inquiry, read, acks[key])
             _compare_with_reads(inquiry, read, of_key)
-    for ack in evidence.history.acks:
+    for ack in history.acks:
         _compare_levels(inquiry, ack)
-    for read in evidence.history.reads:
+    for read in history.reads:
         _compare_levels(inquiry, read)
-    _compare_pages(inquiry, evidence.history)
-    _compare_end(inquiry, evidence)
-    history = evidence.history
-    facts = {"acks": len(history.acks), "cells_read": len(history.reads), "pages": len(history.pages)}
-    return inquiry.verdict(facts)
+    _compare_pages(inquiry, history)
 
 
 def meet(write_level: str, read_level: str) -> bool:

@@ -1,0 +1,155 @@
+"""A run of chaos from beginning to end: a cluster, load, faults by plan, a heal, quiet, and the verdict."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import trio
+from folkmoot.cli.chaos.breaker import Breaker
+from folkmoot.cli.chaos.caller import Doors
+from folkmoot.cli.chaos.people import People
+from folkmoot.cli.chaos.plan import Episode
+from folkmoot.cli.chaos.scene import Scene
+from folkmoot.cli.chaos.verdict import ChaosResult, judge_history
+from folkmoot.cli.checking.checker import Checker, CheckResult, read_promises
+from folkmoot.cli.checking.replicas import open_replicas
+from folkmoot.cli.clients import journals_of
+from folkmoot.cli.cluster.control import LocalCluster
+from folkmoot.cli.connection import target_of
+from folkmoot.cli.journal import SUFFIX, Journal
+
+
+@dataclass(frozen=True, slots=True)
+class ChaosPlan:
+    """What is to be run.
+
+    Args:
+        seed: of the episodes and of what people do.
+        seconds: of load.
+        episodes: what is broken when.
+        people: how many write and read.
+        pause_s: mean time between two things one of them does.
+        quiet_s: how long to wait for rest and for replicas to become equal.
+        replay: the command line that repeats the plan.
+        keep: whether a cluster of one's own runs on afterwards.
+    """
+
+    seed: int
+    seconds: float
+    episodes: tuple[Episode, ...]
+    people: int
+    pause_s: float
+    quiet_s: float
+    replay: str
+    keep: bool = False
+
+
+class Run:
+    """One run.
+
+    Args:
+        plan: what to do.
+        scene: told what happens.
+    """
+
+    def __init__(self, plan: ChaosPlan, scene: Scene) -> None:
+        self.plan = plan
+        self.scene = scene
+
+    async def on(self, cluster: LocalCluster) -> ChaosResult:
+        """Run on a cluster that is there. However this ends, nothing stays broken.
+
+        Raises:
+            FolkmootError: a node could not be started, or told of a fault.
+        """
+        plan = self.plan
+        described = await trio.to_thread.run_sync(partial(cluster.ask, "status"))
+        self.scene.nodes = {node["name"]: node["state"] for node in described["nodes"]}
+        doors = Doors(described)
+        breaker = Breaker(cluster, doors, self.scene)
+        target = target_of(described)
+        file = journals_of(target, cluster.manifest.name) / f"chaos-{time.time_ns():x}{SUFFIX}"
+        try:
+            with Journal(file, cluster.manifest.name) as journal:
+                await self._load(breaker, doors, journal)
+            self.scene.phase = "checking"
+            self.scene.tell("waiting for quiet, then reading every replica by itself")
+            check = await check_replicas(cluster, [file], plan.quiet_s)
+            described = await trio.to_thread.run_sync(partial(cluster.ask, "status"))
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await self._mend_after_all(breaker)
+            raise
+        return self._conclude(breaker, check, described)
+
+    async def _load(self, breaker: Breaker, doors: Doors, journal: Journal) -> None:
+        """Let people live while things break, mend everything, and let them settle what is uncertain."""
+        plan, scene = self.plan, self.scene
+        ends = trio.current_time() + plan.seconds
+        carried_out = trio.Event()
+
+        async def break_things() -> None:
+            await breaker.run(plan.episodes)
+            carried_out.set()
+
+        async with trio.open_nursery() as links:
+            people = People(doors, journal, plan.seed, plan.people, plan.pause_s, links)
+            scene.history = people.history
+            scene.phase, scene.load_began = "breaking things", time.monotonic()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(break_things)
+                await people.live(lambda: trio.current_time() >= ends and carried_out.is_set())
+            scene.phase = "healing"
+            scene.tell("everything is mended")
+            await breaker.mend()
+            scene.phase = "settling"
+            await people.settle()
+            links.cancel_scope.cancel()
+
+    def _conclude(self, breaker: Breaker, check: CheckResult, described: dict[str, Any]) -> ChaosResult:
+        self.scene.phase = "judging what clients were told"
+        return ChaosResult(
+            seed=self.plan.seed,
+            episodes=self.plan.episodes,
+            done=breaker.done,
+            counts=self.scene.history.counts,
+            check=check,
+            verdicts=judge_history(self.scene.history),
+            deaths=breaker.deaths,
+            fail_stops=breaker.fail_stops,
+            nodes=len(described["nodes"]),
+            seconds=self.scene.seconds,
+            cluster=described,
+            replay=self.plan.replay,
+        )
+
+    async def _mend_after_all(self, breaker: Breaker) -> None:
+        """Leave nothing broken behind, as far as that can still be done."""
+        self.scene.phase = "mending"
+        with suppress(Exception):
+            await breaker.mend()
+
+
+async def check_replicas(cluster: LocalCluster, journals: Sequence[Path], quiet_s: float) -> CheckResult:
+    """Compare a running cluster's replicas, and hold them against journals.
+
+    Args:
+        cluster: running.
+        journals: of its acknowledgements.
+        quiet_s: how long to wait for rest and for replicas to become equal.
+    """
+    described = await trio.to_thread.run_sync(partial(cluster.ask, "status"))
+    async with open_replicas(target_of(described), cluster.directory.operator()) as replicas:
+        return await Checker(replicas, read_promises(journals, cluster.manifest.name), quiet_s).run()
+
+
+async def check_all(cluster: LocalCluster, quiet_s: float) -> CheckResult:
+    """The same, with every journal that is kept with the cluster."""
+    journals = sorted((cluster.directory.path / "journals").glob(f"*{SUFFIX}"))
+    return await check_replicas(cluster, journals, quiet_s)

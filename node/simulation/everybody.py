@@ -1,0 +1,67 @@
+"""Everybody in a simulated town: people, a stranger, a skeptic and clerks; they live at once, then settle."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+from folkmoot.node.simulation.caller import Caller
+from folkmoot.node.simulation.clerks import Clerk
+from folkmoot.node.simulation.history import History
+from folkmoot.node.simulation.skeptic import Skeptic
+from folkmoot.node.simulation.stranger import Stranger
+from folkmoot.node.simulation.surroundings import SKEW_US_MAX, SimulatedWallClock
+from folkmoot.node.simulation.town import Town
+from folkmoot.node.simulation.workload import Person
+from folkmoot.node.simulation.world import World
+from folkmoot.protocol.identity import SEED_BYTES, KeyPair
+
+CLERKS: Final = 3
+
+
+class Everybody:
+    """See the module.
+
+    Args:
+        world: whose nodes are asked.
+        history: where everything answered goes.
+        people: how many.
+        pause_s: mean time between two things one of them does.
+        nursery: where their links run.
+    """
+
+    def __init__(
+        self, world: World, history: History, people: int, pause_s: float, nursery: trio.Nursery
+    ) -> None:
+        town = Town(
+            history,
+            lambda ack: world.trace.note(f"ack {ack.level}", ack.record.id),
+            world.coverage.operation,
+        )
+
+        def person(name: str, *, hoards: bool) -> Person:
+            random = world.random(f"person/{name}")
+            key = KeyPair(random.randbytes(SEED_BYTES))
+            wall = SimulatedWallClock(random.randint(-SKEW_US_MAX, SKEW_US_MAX))
+            caller = Caller(world, name, random, nursery)
+            return Person(town, key, random, wall, caller, pause_s, hoards=hoards)
+
+        self._people = [person(f"person-{number + 1}", hoards=number == 0) for number in range(people)]
+        self._stranger = Stranger(world, town, nursery, pause_s)
+        self._skeptic = Skeptic(world, town, "skeptic", nursery, pause_s)
+        self._clerks = [
+            Clerk(world, history, f"clerk-{number + 1}", nursery, pause_s) for number in range(CLERKS)
+        ]
+
+    async def live_and_settle(self, until_s: float) -> None:
+        """Let them live until the virtual time `until_s`, then settle; returns when all have finished."""
+        async with trio.open_nursery() as nursery:
+            for person in self._people:
+                nursery.start_soon(person.live, lambda: trio.current_time() >= until_s)
+            nursery.start_soon(self._stranger.live, until_s)
+            nursery.start_soon(self._skeptic.live, until_s)
+            for clerk in self._clerks:
+                nursery.start_soon(clerk.live, until_s)
+        async with trio.open_nursery() as nursery:
+            for person in self._people:
+                nursery.start_soon(person.settle)
