@@ -30,7 +30,8 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "A cluster": {
         "status": "Show how a cluster is.",
-        "ring": "Show which nodes keep what.",
+        "node": "Show, add, drain, decommission and replace nodes.",
+        "ring": "Show which nodes keep what, and what has still to move.",
         "seats": "Show and change which nodes decide what the cluster is.",
         "post": "Publish a post.",
         "feed": "Read an account's posts.",

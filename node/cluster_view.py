@@ -83,6 +83,7 @@ class ClusterView:
                 {
                     "id": node_id.hex(),
                     "member": founder is not None,
+                    "roster": founder.standing if founder else None,
                     "name": founder.name if founder else described.name if described else "",
                     "region": founder.region if founder else described.region if described else "",
                     "state": self._state(members, node_id),

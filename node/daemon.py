@@ -15,8 +15,6 @@ from typing import Any
 import trio
 from folkmoot.node.accounts import AccountKeys
 from folkmoot.node.actors.coordinator import Coordinator
-from folkmoot.node.actors.copier import Copier
-from folkmoot.node.actors.evictor import Evictor
 from folkmoot.node.actors.feed_reader import FeedReader
 from folkmoot.node.actors.gatekeeper import Gatekeeper
 from folkmoot.node.actors.hinter import Hinter
@@ -40,14 +38,13 @@ from folkmoot.node.data_directory import Ready
 from folkmoot.node.debug_methods import DebugMethods
 from folkmoot.node.description import describe, ready_of
 from folkmoot.node.environment import Environment
-from folkmoot.node.exchange import Exchange
 from folkmoot.node.fault_methods import FaultMethods
-from folkmoot.node.fences import Fences
 from folkmoot.node.figures import figures
 from folkmoot.node.founding import found
 from folkmoot.node.joining import Joining
 from folkmoot.node.methods import Identity, Methods
 from folkmoot.node.moderation.quota import rates_of
+from folkmoot.node.movement_parts import MovementParts
 from folkmoot.node.push_pulls import PUSH_PULL, PushPulls
 from folkmoot.node.register_parts import RegisterParts
 from folkmoot.node.remembered import Remembered
@@ -174,13 +171,13 @@ class _Parts:
         self.joining = Joining(config.cluster.seeds)
         self.push_pulls = PushPulls(self.links, self.joining, environment.wall)
         kept = None if config.cluster.refound else self.remembered.topology()
-        founded = found(config, self.service.account)
+        self.founded = found(config, self.service.account)
         self.registers = RegisterParts(
-            self.node_id, founded, self.commits, self.links, environment.random, self._announce_seats
+            self.node_id, self.founded, self.commits, self.links, environment.random, self._announce_seats
         )
         self.topology = TopologyHolder(
             config.cluster.id,
-            kept or founded,
+            kept or self.founded,
             self.remembered.keep_topology,
             self.links,
             self._announce_topology,
@@ -235,15 +232,13 @@ class _Parts:
             environment.random,
             limits.REPAIR_INTERVAL_S,
         )
-        self.fences = Fences(self.node_id, self.topology, self.commits, self.links)
         self._move_cells()
         others = {
             PUSH_PULL: self.push_pulls.answer,
             **self.topology.methods(),
             **self.registers.peer_methods(),
             **self.repairer.methods(),
-            **self.fences.methods(),
-            **self.copier.methods(),
+            **self.movement.peer_methods(),
             **self.recollection.methods(),
         }
         own, executor = self.replica, environment.executor
@@ -256,12 +251,19 @@ class _Parts:
         )
 
     def _move_cells(self) -> None:
-        """What fills the slots this node is to have, and empties it of those it had."""
-        store, executor = self.commits.store, self.environment.executor
-        exchange = Exchange(store.view, self.replica, self.links, executor)
-        self.copier: Copier = Copier(self.node_id, self.topology, exchange, store.damage, self.links)
-        self.evictor = Evictor(
-            self.node_id, self.topology, self.commits, exchange, self.upkeep, self.membership, executor
+        """What brings ranges to where they are to be: see `movement_parts`."""
+        self.movement: MovementParts = MovementParts(
+            self.config,
+            self.founded is not None,
+            self.environment,
+            self.commits,
+            self.topology,
+            self.registers,
+            self.membership,
+            self.links,
+            self.replica,
+            self.upkeep,
+            self.standing.counts,
         )
 
     def _mend_cells(self) -> None:
@@ -293,12 +295,13 @@ class _Parts:
         view = ClusterView(config.cluster.id, self.topology, seats, members, self.standing.state_of, told)
         methods = Methods(self.identity, reader, feeds, accounts, self._now_ms, view)
         debug = DebugMethods(self.commits.store, lambda: self.topology.current().ranges)
-        registers = self.registers.client_methods()
         restoring = RestoreMethods(self.router, reader, self.topology, self.links, self.replica, executor)
-        table: Mapping[str, Method] = {**methods.table(), **debug.table(), **registers, **restoring.table()}
+        table: dict[str, Method] = {**methods.table(), **debug.table(), **restoring.table()}
+        table |= {**self.registers.client_methods(), **self.movement.client_methods()}
         if config.faults.enabled:
-            table = {**table, **FaultMethods(environment.faults).table()}
-        offer = Offer(methods.hello, methods.immediate(), table, self.intake, self._now_ms)
+            table |= FaultMethods(environment.faults).table()
+        immediate, refusal = methods.immediate(), self.movement.refusal
+        offer = Offer(methods.hello, immediate, table, self.intake, self._now_ms, refusal)
         self.sessions = Sessions(offer, partial(environment.random.randbytes, limits.CHALLENGE_BYTES))
 
     async def run(self, task_status: trio.TaskStatus[RunningNode]) -> None:
@@ -322,9 +325,8 @@ class _Parts:
                 ("repairer", self.repairer.run),
                 ("mender", self.mender.run),
                 ("scrubber", self.scrubber.run),
-                ("copier", self.copier.run),
-                ("evictor", self.evictor.run),
                 ("gatekeeper", self.gatekeeper.run),
+                *self.movement.actors().items(),
             ):
                 nursery.start_soon(supervise, name, child)
             nursery.start_soon(self.client_listener.serve, self.sessions.serve)

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import Any, Protocol
 
 from folkmoot.node.actors.copier import Copier
-from folkmoot.node.actors.evictor import Evictor
 from folkmoot.node.actors.gatekeeper import Gatekeeper
 from folkmoot.node.actors.intake import Intake
 from folkmoot.node.actors.membership import MembershipActor
@@ -17,6 +16,7 @@ from folkmoot.node.actors.scrubber import Scrubber
 from folkmoot.node.actors.session import Sessions
 from folkmoot.node.actors.standing import Standing
 from folkmoot.node.commits import Commits
+from folkmoot.node.movement_parts import MovementParts
 from folkmoot.node.push_pulls import PushPulls
 from folkmoot.storage.backup.restore import mark_of
 from folkmoot.storage.store import Store
@@ -33,8 +33,7 @@ class Parts(Protocol):
     replicator: Replicator
     repairer: Repairer
     scrubber: Scrubber
-    copier: Copier
-    evictor: Evictor
+    movement: MovementParts
     membership: MembershipActor
     gatekeeper: Gatekeeper
     standing: Standing
@@ -58,8 +57,9 @@ def figures(parts: Parts, for_operator: bool) -> dict[str, Any]:
         "replication": {**_replication(parts.replicator), "hints_dropped": store.hints_dropped},
         "hints": {node.hex(): state.waiting for node, state in sorted(store.hint_states().items())},
         "repair": _repair(parts.repairer),
-        "copy": _copy(parts.copier),
-        "eviction": asdict(parts.evictor.statistics()),
+        "copy": _copy(parts.movement.copier),
+        "eviction": asdict(parts.movement.evictor.statistics()),
+        "movement": parts.movement.mover.statistics().to_wire(),
         "scrub": asdict(parts.scrubber.statistics()),
         "gossip": {
             "alive": gossip.alive,

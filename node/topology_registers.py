@@ -17,6 +17,7 @@ from folkmoot.node.seat_change import each_of
 from folkmoot.protocol import codec
 from folkmoot.protocol.consensus.value import Make, Value
 from folkmoot.protocol.errors import BAD_REQUEST, NOT_FOUND, WireError
+from folkmoot.protocol.limits import REGISTER_TIMEOUT_S
 from folkmoot.protocol.ring.errors import blame_peer
 from folkmoot.protocol.ring.ranges import RangeDescriptor
 from folkmoot.protocol.ring.roster import Roster
@@ -112,6 +113,23 @@ class TopologyRegisters:
         decided = self._roster(await self._registers.change(ROSTER, make, request))
         await self._holder.adopt(News(self._holder.current().summary, decided, (), False))
         return decided
+
+    async def read_ranges(self) -> None:
+        """Read the register of every range, so that what was being decided is, and adopt what they hold.
+
+        Raises:
+            WireError: `no_quorum`.
+        """
+        known = self._holder.current()
+        ids = {range_register(descriptor.id): descriptor.id for descriptor in known.ranges.ranges}
+        found: list[RangeDescriptor] = []
+
+        async def read(name: str) -> None:
+            value = await self._registers.read(name, timeout_s=REGISTER_TIMEOUT_S)
+            found.append(self._range(ids[name], value))
+
+        await each_of(list(ids), read)
+        await self._holder.adopt(News(known.summary, None, tuple(found), False))
 
     async def decided(self, known: Topology, news: News) -> News:
         """What registers say of the parts that a peer calls newer; what they do not hold is left out.

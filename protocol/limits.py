@@ -144,6 +144,7 @@ REPAIR_INTERVAL_S: Final = 30.0
 MEND_QUIET_S: Final = 6.0  # after damage was met, before the others are asked; see the mender
 COPY_SESSION_BYTES: Final = 16
 COPIES_AT_ONCE: Final = 2  # ranges that a node fills from others
+MOVES_AT_ONCE: Final = 2  # ranges that a node drives to where they are to be
 COPY_BLOCKS_AT_ONCE: Final = 4  # of one range
 COPY_SESSIONS_KEPT: Final = 8  # of one range, whose ends are remembered
 ERASE_CELLS: Final = 512  # in one transaction

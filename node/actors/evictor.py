@@ -111,6 +111,10 @@ class Evictor:
     def statistics(self) -> EvictionStatistics:
         return self._statistics
 
+    def is_clean(self, ranges: RangeMap) -> bool:
+        """Whether nothing was left here that is others', when last looked at by these ranges."""
+        return self._clean is ranges
+
     async def run(self) -> None:
         """Look for leftovers whenever ranges have changed hands, and deal with them, for ever."""
         pause_s = PAUSE_S

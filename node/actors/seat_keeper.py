@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 # The key under which a member's gossip carries the number of the configuration it knows.
 META_KEY: Final = "seats"
 
+_MAY_HOLD: Final = ("member", "drained")  # a seat; who leaves or is given up for dead has to be replaced
+
 LOOK_S: Final = 1.0
 REST_S: Final = 3.0  # when there was nothing to do
 PROVE_S: Final = 1.5
@@ -227,12 +229,14 @@ class SeatKeeper:
         roster = self._topology.roster
         if roster is None:
             return True
-        members = {node.node_id: node.region for node in roster.nodes}
+        members = {node.node_id: node.region for node in roster.nodes if node.standing in _MAY_HOLD}
         holders = [seat.node for seat in today.seats]
         free = [node for node in self._reachable() if node in members and node not in holders]
-        kept = [members[node] for node in holders if node in members]
-        likely = spread(kept, {node: members[node] for node in free})[: SIZES[-1]]
-        coming = wanted_seats(today, members, await self._stores_of([*holders, *likely]))
+        staying = [node for node in holders if node in members]
+        likely = spread((members[node] for node in staying), {node: members[node] for node in free})[
+            : SIZES[-1]
+        ]
+        coming = wanted_seats(today, members, await self._stores_of([*staying, *likely]))
         if coming is not None:
             await self._change(today, coming)
         return coming is not None

@@ -28,6 +28,8 @@ from folkmoot.protocol.token import Token
 
 PUT = "record.put"
 HELLO = "hello"
+ANSWERED_ALWAYS: Final = frozenset({"ping", "auth", "cluster.status"})
+"""What tells operators why a node does not serve, and is answered even then."""
 
 _NO_TOKEN: Final = Token()
 
@@ -83,6 +85,7 @@ class Offer:
         methods: the methods of the contract but for `hello` and `record.put`, by name.
         intake: where puts go.
         now_ms: the wall clock, by which proofs of accounts expire.
+        refusal: why this node serves nobody, if it does not.
     """
 
     hello: Hello
@@ -90,6 +93,7 @@ class Offer:
     methods: Mapping[str, Method]
     intake: PutIntake
     now_ms: Callable[[], int]
+    refusal: Callable[[], WireError | None]
 
 
 class Sessions:
@@ -162,9 +166,12 @@ class _Session:
     def on_requests(self, link: Link, requests: list[Request]) -> None:
         """Answer or start answering everything one read brought."""
         self._asker.expire(self._offer.now_ms())
+        refusal = self._offer.refusal()
         for request in requests:
             if request.method == HELLO:
                 self._open(link, request)
+            elif refusal is not None and request.method not in ANSWERED_ALWAYS:
+                link.refuse(request.msgid, refusal)
             elif request.method == PUT and self._asker.opened:
                 self._put(link, request)
             elif not self._answer_now(link, request):

@@ -13,11 +13,13 @@ from __future__ import annotations
 import enum
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Final, TypeVar
 
 import trio
+from folkmoot.node.simulation.ownership import owns
 from folkmoot.node.simulation.trace import Trace
 from folkmoot.node.simulation.witness import Witness
 from folkmoot.protocol import limits
@@ -224,10 +226,14 @@ class SimulatedCommits:
         before = engine.commits
         completions = commit_group(self.store, group)
         changes = engine.newest_changes(engine.commits - before)
-        self._disk.witness.committed(self._disk.node, changes)
+        still_owns = partial(self._owns, engine)
+        self._disk.witness.committed(self._disk.node, changes, still_owns)
         written = b"".join(change.key + (change.value or b"") for change in changes)
         self._disk.trace.note(f"commit {self._disk.node} {len(group)}", written)
         return completions
+
+    def _owns(self, engine: MemoryEngine, key: bytes) -> bool:
+        return owns(engine, self.store.owner.node, key)
 
     async def _ended(self, event: trio.Event) -> None:
         """Wait for a commit even when cancelled, for it cannot be taken back; unless the machine dies."""

@@ -16,6 +16,7 @@ import trio
 from folkmoot.node.simulation.disk import CrashPoint
 from folkmoot.node.simulation.disk_faults import DiskFaults, bring_up
 from folkmoot.node.simulation.links import Conditions
+from folkmoot.node.simulation.steward import Steward
 from folkmoot.node.simulation.world import SimulatedNode, World
 from folkmoot.protocol.errors import FolkmootError
 
@@ -25,6 +26,8 @@ REFUSING_FAULTS: Final = ("busy", "refused")
 DISK_FAULTS: Final = ("olddisk", "clone")
 NODE_FAULTS: Final = (*DOWN_FAULTS, "disk", "clock", *REFUSING_FAULTS)
 FAULTS: Final = (*LINK_FAULTS, "partition", *NODE_FAULTS, *DISK_FAULTS)
+MOVES: Final = "moves"
+"""No fault, but it happens like one: a node is drained, and joins again. Not among `all`: so much moves."""
 
 QUIET_FIRST_S: Final = 3.0
 REBUILD_S: Final = 20.0
@@ -69,13 +72,13 @@ def parse_faults(text: str) -> tuple[str, ...]:
     """
     if text == "none":
         return ()
-    if text == "all":
-        return FAULTS
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    for name in names:
-        if name not in FAULTS:
-            raise UnknownFault(f"no fault {name!r}; there are {', '.join(FAULTS)}, and `all` and `none`")
-    return names
+    names: dict[str, None] = {}
+    for name in filter(None, map(str.strip, text.split(","))):
+        if name not in (*FAULTS, MOVES, "all"):
+            there_are = ", ".join((*FAULTS, MOVES))
+            raise UnknownFault(f"no fault {name!r}; there are {there_are}, and `all` and `none`")
+        names |= dict.fromkeys(FAULTS if name == "all" else (name,))
+    return tuple(names)
 
 
 def schedule(
@@ -102,7 +105,7 @@ def schedule(
 
 
 def _episode(random: Random, fault: str, node_count: int, begin_s: float, end_s: float) -> Episode:
-    if fault in (*NODE_FAULTS, *DISK_FAULTS):
+    if fault in (*NODE_FAULTS, *DISK_FAULTS, MOVES):
         node = random.randrange(node_count)
         return Episode(fault, begin_s, end_s, node=node, strength=random.uniform(0.1, 1.0))
     everyone = [(one, other) for one in range(node_count) for other in range(node_count) if one != other]
@@ -151,10 +154,12 @@ class FaultInjector:
     Args:
         world: to be broken.
         episodes: the schedule.
+        steward: who moves what; None when nothing is to move.
     """
 
-    def __init__(self, world: World, episodes: Sequence[Episode]) -> None:
+    def __init__(self, world: World, episodes: Sequence[Episode], steward: Steward | None = None) -> None:
         self._world = world
+        self._steward = steward
         self._episodes = episodes
         self._under_way: list[Episode] = []
         self._disks = DiskFaults(world)
@@ -192,6 +197,8 @@ class FaultInjector:
             node.disk.crash_point = CrashPoint.BEFORE_COMMIT if early else CrashPoint.BEFORE_ACKNOWLEDGEMENT
         elif episode.fault == "disk":
             node.disk.slowdown = 1 + DISK_SLOWDOWN * episode.strength
+        elif episode.fault == MOVES and self._steward is not None:
+            await self._steward.drain(node, episode.end_s)
         elif episode.fault in DISK_FAULTS:
             self._disks.begin(episode.fault, node, live=episode.strength > LIVE_COPY)
         elif episode.fault == "clock":
@@ -206,6 +213,8 @@ class FaultInjector:
         if episode.fault in DOWN_FAULTS:
             node.disk.crash_point = None
             await bring_up(self._world, node)
+        elif episode.fault == MOVES and self._steward is not None:
+            await self._steward.join(node)
         elif episode.fault in DISK_FAULTS:
             await self._disks.end(node)
         elif episode.fault == "disk":

@@ -87,7 +87,7 @@ def lay_out(random: Random, count: int) -> list[Member]:
 
 
 def ranges_of(member: Member) -> RangeMap:
-    """The map every founder computes; it does not change before topology moves by consensus."""
+    """The map every founder computes."""
     topology = found(member.config, member.secrets.key.account)
     assert topology is not None, "every simulated node is a founder"
     return topology.ranges

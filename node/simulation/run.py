@@ -16,9 +16,10 @@ from folkmoot.node.simulation.coverage import Counts
 from folkmoot.node.simulation.determinism import run_repeatably
 from folkmoot.node.simulation.disk_faults import bring_up, unexpected
 from folkmoot.node.simulation.everybody import Everybody
-from folkmoot.node.simulation.faults import Episode, FaultInjector, schedule
+from folkmoot.node.simulation.faults import MOVES, Episode, FaultInjector, schedule
 from folkmoot.node.simulation.gauges import Gauges
 from folkmoot.node.simulation.history import History
+from folkmoot.node.simulation.steward import Steward
 from folkmoot.node.simulation.world import SimulatedNode, World
 from folkmoot.protocol.errors import WireError
 from folkmoot.storage.interface import Table
@@ -28,6 +29,7 @@ START_S = 60.0
 RECOVERY_S_MAX = 120.0
 RECOVERY_STEP_S = 0.5
 LASTING_S = 8.0
+REST_S_MAX = 600.0
 PROGRESS_STEP_S = 1.0
 
 OnProgress = Callable[[float], None]
@@ -159,14 +161,17 @@ async def _break_and_recover(plan: Plan, world: World, everybody: Everybody, lin
         return equal_replicas({node.node_id: _cells(node) for node in world.nodes}, world.ranges)
 
     episodes = list(episodes_of(plan).values())
+    steward = Steward(world, links) if MOVES in plan.faults else None
     until_s = trio.current_time() + plan.load_s
     agreed_s: float | None = None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(everybody.live_and_settle, until_s)
-        await FaultInjector(world, episodes).run()
+        await FaultInjector(world, episodes, steward).run()
         await trio.sleep_until(until_s)
         await _mend(world)
         agreed_s = await _seconds_until(agreed)
+    if steward is not None:
+        await _come_to_rest(world, steward)
     equal_s = await _seconds_until(equal)
     return Quiet(equal_s, agreed_s, await _notice(world, observer), await _seconds_until_lasting(agreed))
 
@@ -195,6 +200,17 @@ async def _mend(world: World) -> None:
     for node in world.nodes:
         await bring_up(world, node)
     await world.wait_serving(world.nodes, START_S)
+
+
+async def _come_to_rest(world: World, steward: Steward) -> None:
+    """Wait until what was to move has moved."""
+    with trio.move_on_after(REST_S_MAX):
+        await steward.join_all()
+        while True:
+            await trio.sleep(RECOVERY_STEP_S)
+            if steward.is_at_rest():
+                return
+    world.errors.append(f"ranges had not come to rest {REST_S_MAX} s after everything was mended")
 
 
 async def _seconds_until(condition: Callable[[], Awaitable[bool]]) -> float | None:

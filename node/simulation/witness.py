@@ -1,13 +1,14 @@
 """The witness sees every commit of every node, and holds each to what a cell may become.
 
 On one node, from one commit to the next, a cell only grows: its clock never goes back, a deletion never goes
-away, and what it shows is what its clock says is newest. That is the sharpest place to look for something
-that returns, because no later repair can hide it. The distinct cells seen are kept, for the laws of join.
+away, and what it shows is what its clock says is newest; it goes only from a node that has no slot for it any
+more. That is the sharpest place to look for something that returns, because no later repair can hide it. The
+distinct cells seen are kept, for the laws of join.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from folkmoot.protocol.crdt import clock as clocks
 from folkmoot.protocol.crdt.cell import Cell
@@ -33,18 +34,21 @@ class Witness:
         self.complaints: list[str] = []
         self._held: dict[tuple[str, bytes], Cell] = {}
 
-    def committed(self, node: str, changes: Iterable[Change]) -> None:
+    def committed(self, node: str, changes: Iterable[Change], owns: Callable[[bytes], bool]) -> None:
         """A node's commit is durable.
 
         Args:
             node: its name.
             changes: the rows it wrote.
+            owns: whether it has a slot of the range of a cell's key; what others own it may erase.
         """
         for change in changes:
             if change.table is not Table.CELLS:
                 continue
             if change.value is None:
-                self.complaints.append(f"{node} removed the cell at {change.key.hex()}")
+                self._held.pop((node, change.key), None)
+                if owns(change.key):
+                    self.complaints.append(f"{node} removed the cell at {change.key.hex()}")
                 continue
             cell = self._cell(change.key, row_cell(change.key, change.value))
             before = self._held.get((node, change.key))

@@ -24,12 +24,14 @@ from folkmoot.node.simulation.layout import Member, delay_between, elsewhere, la
 from folkmoot.node.simulation.links import Delay
 from folkmoot.node.simulation.logged_errors import Process, errors_into, running_in
 from folkmoot.node.simulation.network import HostNetwork, SimulatedNetwork
+from folkmoot.node.simulation.ownership import newest_ranges
 from folkmoot.node.simulation.surroundings import SKEW_US_MAX, InlineExecutor, SimulatedWallClock
 from folkmoot.node.simulation.trace import Trace
 from folkmoot.node.simulation.witness import Witness
 from folkmoot.node.standing_lives import NodeCloned
 from folkmoot.node.transport.faults import LinkFaults
 from folkmoot.node.transport.interface import Address
+from folkmoot.protocol.ring.ranges import RangeMap
 from folkmoot.storage.memory_engine import MemoryEngine
 
 DEATH_S_MAX: Final = 60.0
@@ -103,7 +105,7 @@ class World:
             self._make_node(member, skew_us, member.name)
             for member, skew_us in zip(members, skews_us, strict=True)
         ]
-        self.ranges = ranges_of(members[0])
+        self._founded = ranges_of(members[0])
 
     @classmethod
     @asynccontextmanager
@@ -121,6 +123,11 @@ class World:
                     world._cut_power()
                 await world._ended()
                 nursery.cancel_scope.cancel()
+
+    @property
+    def ranges(self) -> RangeMap:
+        """Who owns what now."""
+        return newest_ranges(self._founded, [node.disk.engine for node in self.nodes])
 
     def random(self, tag: str) -> Random:
         """A generator of its own for whatever `tag` names."""

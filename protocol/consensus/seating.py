@@ -3,7 +3,8 @@
 A pure function, so that whoever works it out comes to the same. Seats are few and stay where they are: a
 member that is silent keeps its seat, because silence moves nothing. What changes seats by itself is growth
 (from one to three to five, over regions first), a seat whose store is another than it was, and a node that
-is no longer a member. Who leaves a seat is replaced before the seats are added to.
+is no longer a member. Who leaves a seat is replaced before the seats are added to; when there are fewer
+members than seats, the seats become fewer.
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ def wanted_seats(
         for seat in configuration.seats
         if seat.node in members and stores.get(seat.node, seat.id) == seat.id
     ]
-    size = _size(len(configuration.seats), len(stores))
+    kept.sort(key=lambda seat: seat.node not in stores)  # should they become fewer, those that answer stay
+    size = _size(len(configuration.seats), len(stores), len(members))
     free = sorted(node for node in stores if all(seat.node != node for seat in kept))
     added = spread((members[seat.node] for seat in kept), {node: members[node] for node in free})
-    coming = [*kept, *(Seat(stores[node], node) for node in added[: size - len(kept)])]
+    coming = [*kept, *(Seat(stores[node], node) for node in added[: max(0, size - len(kept))])][:size]
     if len(coming) != size or set(coming) == set(configuration.seats):
         return None
     return coming
@@ -54,7 +56,9 @@ def spread(taken: Iterable[str], candidates: Mapping[bytes, str]) -> Sequence[by
     return order
 
 
-def _size(now: int, reachable: int) -> int:
-    """One step up, when there are as many nodes as that takes; never down."""
+def _size(now: int, reachable: int, members: int) -> int:
+    """One step up, when there are as many nodes as that takes; down when there are not as many members."""
+    if members < now:
+        return max((size for size in SIZES if size <= members), default=now)
     larger = [size for size in SIZES if size > now]
     return larger[0] if larger and reachable >= larger[0] else now

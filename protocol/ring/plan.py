@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from folkmoot.protocol.ring.errors import RingError
 from folkmoot.protocol.ring.movement import Add, Change, Drop, Move
@@ -33,25 +34,58 @@ class Plan:
     blocked: tuple[str, ...] = ()
 
 
-def plan(topology: Topology, replicas: Replicas) -> Plan:
-    """What has to change.
+NOTHING_TO_DO: Final = Plan({})
 
-    Args:
-        topology: as decided.
-        replicas: how many there are to be, unless the roster says.
+
+def plan(topology: Topology) -> Plan:
+    """See `Planner.plan`."""
+    return Planner().plan(topology)
+
+
+class Planner:
+    """Works out plans, and remembers where ranges are wanted for as long as the roster stays the same.
+
+    Ranges change often while they move and the roster does not, and placing takes a hash a range and member.
+    May be asked by several threads.
     """
-    roster, counts = topology.roster, topology.roster.replicas
-    counts = replicas if counts is None else counts
-    changes: dict[int, tuple[Change, ...]] = {}
-    try:
-        members = roster.in_good_standing()
-        for descriptor in topology.ranges.ranges:
-            wanted = place(members, counts, descriptor.id)
-            if found := changes_of(descriptor, wanted, roster):
-                changes[descriptor.id] = found
-    except RingError as error:
-        return Plan({}, (str(error),))
-    return Plan(changes)
+
+    def __init__(self) -> None:
+        self._placed: tuple[Roster | None, Replicas, dict[int, tuple[Slot, ...]]] = (None, 0, {})
+
+    def plan(self, topology: Topology) -> Plan:
+        """What has to change; nothing as long as nobody agreed on how many replicas there are to be, because
+        then what the founders computed is what they wanted."""
+        roster, counts = topology.roster, replicas_of(topology)
+        if counts is None:
+            return NOTHING_TO_DO
+        changes: dict[int, tuple[Change, ...]] = {}
+        placed_for, placed_by, placed = self._placed
+        if (placed_for, placed_by) != (roster, counts):
+            placed = {}
+            self._placed = roster, counts, placed
+        try:
+            members = roster.in_good_standing()
+            for descriptor in topology.ranges.ranges:
+                wanted = placed.get(descriptor.id) or place(members, counts, descriptor.id)
+                placed[descriptor.id] = wanted
+                if found := changes_of(descriptor, wanted, roster):
+                    changes[descriptor.id] = found
+        except RingError as error:
+            return Plan({}, (str(error),))
+        return Plan(changes)
+
+
+def replicas_of(topology: Topology) -> Replicas | None:
+    """How many replicas the roster asks for, as far as there can be so many.
+
+    A total grows with the cluster up to what was asked for, so that one node may begin alone; but no range is
+    to have fewer than before because a node went.
+    """
+    counts = topology.roster.replicas
+    if not isinstance(counts, int):
+        return counts
+    members = sum(node.standing == "member" for node in topology.roster.nodes)
+    return min(counts, max(members, *(len(each.slots) for each in topology.ranges.ranges)))
 
 
 def changes_of(descriptor: RangeDescriptor, wanted: tuple[Slot, ...], roster: Roster) -> tuple[Change, ...]:

@@ -29,9 +29,9 @@ Epoch = Annotated[int, Meta(ge=1, le=limits.EPOCH_MAX)]
 Slug = Annotated[str, Meta(min_length=1, max_length=limits.SLUG_CHARACTERS)]
 
 
-Standing = Literal["member", "leaving", "dead"]
-"""How a node belongs to the cluster: fully; until its ranges have moved away; or for its name's sake only,
-since an operator said that it never comes back."""
+Standing = Literal["member", "drained", "leaving", "dead"]
+"""How a node belongs to the cluster: fully; fully, but given no ranges; until its ranges have moved away; or
+for its name's sake only, since an operator said that it never comes back."""
 
 Replicas = Mapping[str, int] | int
 """How many replicas: so many in each region, or a total spread evenly over the regions there are."""
@@ -164,7 +164,7 @@ class Roster:
         return node_id in self._by_id
 
     def in_good_standing(self) -> Roster:
-        """The roster without those who leave or are dead: whom ranges may be given to.
+        """The roster without those who are drained, leave or are dead: whom ranges may be given to.
 
         Raises:
             RingError: nobody is left.

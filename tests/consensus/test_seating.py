@@ -49,8 +49,14 @@ def test_who_is_no_member_any_more_is_replaced() -> None:
 
 
 def test_a_seat_that_cannot_be_filled_stays_where_it_was() -> None:
-    members = {node: MEMBERS[node] for node in (b"a" * 16, b"d" * 16)}
+    members = {node: MEMBERS[node] for node in (b"a" * 16, b"d" * 16, b"b" * 16)}
     assert wanted_seats(Configuration(7, of("afd")), members, stores("ad")) is None
+
+
+def test_with_fewer_members_than_seats_there_are_fewer_seats() -> None:
+    members = {node: MEMBERS[node] for node in (b"a" * 16, b"d" * 16)}
+    assert wanted_seats(Configuration(7, of("afd")), members, stores("ad")) == of("a")
+    assert wanted_seats(Configuration(7, of("afd")), members, stores("d")) == of("d"), "of one that answers"
 
 
 def test_regions_take_turns() -> None:

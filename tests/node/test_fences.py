@@ -51,7 +51,7 @@ async def test_a_fence_is_put_up_where_the_epoch_was_not_known(tmp_path: Path) -
     async with founded(tmp_path, nodes=4, replicas=ONE_A_REGION) as town:
         descriptor, donor, recipient = joint(town, Author(1))
         await decide(recipient, descriptor)
-        fences = recipient.parts.fences
+        fences = recipient.parts.movement.fences
         for node in town.nodes:
             assert await fences.ask(node.id, descriptor.id, descriptor.epoch)
             assert node.parts.topology.current().ranges.get(descriptor.id) == descriptor
@@ -62,7 +62,7 @@ async def test_a_fence_outlives_a_restart(tmp_path: Path) -> None:
     async with founded(tmp_path, nodes=4, replicas=ONE_A_REGION) as town:
         descriptor, donor, recipient = joint(town, Author(1))
         await decide(recipient, descriptor)
-        assert await recipient.parts.fences.ask(donor.id, descriptor.id, descriptor.epoch)
+        assert await recipient.parts.movement.fences.ask(donor.id, descriptor.id, descriptor.epoch)
         for node in town.nodes:
             await node.stop()
         await town.start(donor)
@@ -74,7 +74,7 @@ async def test_an_absent_node_has_no_fence(tmp_path: Path) -> None:
         descriptor, donor, recipient = joint(town, Author(1))
         await decide(recipient, descriptor)
         await donor.stop()
-        assert not await recipient.parts.fences.ask(donor.id, descriptor.id, descriptor.epoch)
+        assert not await recipient.parts.movement.fences.ask(donor.id, descriptor.id, descriptor.epoch)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ async def test_what_was_let_in_before_the_fence_is_not_kept_after_it(tmp_path: P
             nursery.start_soon(put)
             await waiting.wait()
             await decide(recipient, descriptor)
-            assert await recipient.parts.fences.ask(donor.id, descriptor.id, descriptor.epoch)
+            assert await recipient.parts.movement.fences.ask(donor.id, descriptor.id, descriptor.epoch)
             assert donor.commits.store.get_cell(post.key) is None
             gate.set()
         assert results[0]["status"] == "stored"

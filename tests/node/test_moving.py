@@ -46,7 +46,9 @@ async def copied(
     async def has_ended() -> bool:
         try:
             told.append(
-                await asker.parts.copier.ask(recipient.id, descriptor.id, descriptor.epoch, session, donor.id)
+                await asker.parts.movement.copier.ask(
+                    recipient.id, descriptor.id, descriptor.epoch, session, donor.id
+                )
             )
         except (WireError, PeerUnreachable) as error:
             assert isinstance(error, PeerUnreachable) or error.kind is BUSY, error
@@ -80,7 +82,7 @@ async def test_a_slot_is_copied_and_then_left_empty(tmp_path: Path) -> None:
         ended = await copied(third, recipient, moving, donor)
         assert (ended.state, ended.reason) == ("complete", None)
         assert not lacking(recipient, [*posts, alone])
-        assert donor.parts.evictor.statistics().waiting == [], "it has a slot while the slot moves"
+        assert donor.parts.movement.evictor.statistics().waiting == [], "it has a slot while the slot moves"
         late = author.post()
         await donor.plant(late)  # and what nobody else was told of
         reading = held_by(moving, recipient.id, donor.id)
@@ -113,7 +115,7 @@ async def test_a_copy_goes_on_after_a_restart(tmp_path: Path, restarted: str) ->
         moving, donor, recipient = joint(town, author)
         third = next(node for node in town.nodes if node not in (donor, recipient))
         await adopt(town, moving)
-        await third.parts.copier.ask(recipient.id, moving.id, moving.epoch, SESSION, donor.id)
+        await third.parts.movement.copier.ask(recipient.id, moving.id, moving.epoch, SESSION, donor.id)
         await town.restart({"recipient": recipient, "donor": donor}[restarted])
         ended = await copied(third, recipient, moving, donor)
         if ended.state == "failed":  # the donor was away for longer than a pass waits

@@ -37,7 +37,8 @@ class Town:
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self.intake = Intake()
-        self.sessions = Sessions(Offer(_hello, {}, {}, self.intake, lambda: 0), lambda: bytes(32))
+        offer = Offer(_hello, {}, {}, self.intake, lambda: 0, lambda: None)
+        self.sessions = Sessions(offer, lambda: bytes(32))
         self._nursery = nursery
 
     def connect(self) -> Link:

@@ -64,22 +64,23 @@ def all_carried_out(topology: Topology, replicas: Replicas) -> Topology:
 
 
 def test_a_cluster_as_founded_needs_nothing() -> None:
-    assert plan(founded(EVEN, EVEN), EVEN) == Plan({})
+    assert plan(founded(EVEN, EVEN)) == Plan({})
+    assert plan(changed(founded(EVEN, EVEN), replicas=EVEN)) == Plan({})
 
 
 def test_a_node_that_joins_is_given_what_it_wins_and_nothing_else_moves() -> None:
-    after = changed(founded({"ap": 1, "eu": 2, "us": 1}, EVEN), joined={"eu": 1})
+    after = changed(founded({"ap": 1, "eu": 2, "us": 1}, EVEN), joined={"eu": 1}, replicas=EVEN)
     [new] = [each.node_id for each in after.roster.nodes if each.name == "new-eu-0"]
-    moves = [change for each in plan(after, EVEN).changes.values() for change in each]
+    moves = [change for each in plan(after).changes.values() for change in each]
     assert 10 < len(moves) < 35, "about a third of the 64 ranges"
     assert all(isinstance(move, Move) and move.recipient == new for move in moves)
 
 
-@pytest.mark.parametrize("standing", ["leaving", "dead"])
+@pytest.mark.parametrize("standing", ["drained", "leaving", "dead"])
 def test_a_node_that_goes_gives_up_all_and_a_dead_one_is_not_copied_from(standing: Standing) -> None:
-    after = changed(founded({"ap": 1, "eu": 2, "us": 1}, EVEN), standings={"eu-0": standing})
+    after = changed(founded({"ap": 1, "eu": 2, "us": 1}, EVEN), standings={"eu-0": standing}, replicas=EVEN)
     [gone] = [each.node_id for each in after.roster.nodes if each.name == "eu-0"]
-    moves = [change for each in plan(after, EVEN).changes.values() for change in each]
+    moves = [change for each in plan(after).changes.values() for change in each]
     assert moves
     assert all(
         isinstance(move, Move) and (move.donor, move.donor_is_dead) == (gone, standing == "dead")
@@ -90,11 +91,51 @@ def test_a_node_that_goes_gives_up_all_and_a_dead_one_is_not_copied_from(standin
 
 def test_what_blocks_a_plan_is_told() -> None:
     before = founded(EVEN, EVEN)
-    found = plan(changed(before, standings={"eu-0": "leaving"}), EVEN)
+    found = plan(changed(before, standings={"eu-0": "leaving"}, replicas=EVEN))
     assert found.changes == {}
     assert "region 'eu' lacks 1 of the 1 nodes" in found.blocked[0]
     everybody: dict[str, Standing] = dict.fromkeys(("ap-0", "eu-0", "us-0"), "leaving")
-    assert plan(changed(before, standings=everybody), EVEN).blocked
+    assert plan(changed(before, standings=everybody, replicas=EVEN)).blocked
+
+
+@pytest.mark.parametrize(
+    ("founders", "joined", "standings", "goal", "slots"),
+    [
+        pytest.param(1, 0, {}, 3, 1, id="one node has one copy"),
+        pytest.param(1, 1, {}, 3, 2, id="two have two"),
+        pytest.param(1, 3, {}, 3, 3, id="four have as many as were asked for"),
+        pytest.param(2, 0, {"eu-0": "dead"}, 3, None, id="no fewer because one died"),
+        pytest.param(2, 0, {"eu-0": "leaving"}, 1, 1, id="fewer when that is asked for"),
+    ],
+)
+def test_a_total_grows_with_the_cluster_and_shrinks_only_when_told(
+    founders: int, joined: int, standings: Mapping[str, Standing], goal: int, slots: int | None
+) -> None:
+    after = changed(
+        founded({"eu": founders}, founders), joined={"eu": joined}, standings=standings, replicas=goal
+    )
+    if slots is None:
+        assert plan(after).blocked
+        return
+    done = carried_out_as_planned(after)
+    assert {len(each.slots) for each in done.ranges.ranges} == {slots}
+
+
+def carried_out_as_planned(topology: Topology) -> Topology:
+    """The topology once every change that `plan` asks for is made."""
+    for _ in range(100 * len(topology.ranges.ranges)):
+        found = plan(topology)
+        assert not found.blocked
+        if not found.changes:
+            return topology
+        [(range_id, changes), *_] = found.changes.items()
+        now = topology.ranges.get(range_id)
+        assert now is not None
+        everybody = set(now.nodes())
+        step = next_step(changes[0], now, fenced=everybody, copied=everybody)
+        assert isinstance(step, Propose), step
+        topology = Topology(topology.roster, topology.ranges.replace(step.descriptor))
+    raise AssertionError("the plan never ends")
 
 
 def test_a_region_comes_and_goes() -> None:

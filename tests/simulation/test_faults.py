@@ -10,6 +10,7 @@ from folkmoot.node.simulation.determinism import run_repeatably
 from folkmoot.node.simulation.faults import (
     DOWN_FAULTS,
     FAULTS,
+    MOVES,
     REFUSED_SHARE,
     Episode,
     FaultInjector,
@@ -129,7 +130,13 @@ def test_clients_feel_what_nodes_refuse(fault: str, outcomes: set[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "faults"), [("all", FAULTS), ("none", ()), ("crash, loss,crash", ("crash", "loss"))]
+    ("text", "faults"),
+    [
+        ("all", FAULTS),
+        ("none", ()),
+        ("crash, loss,crash", ("crash", "loss")),
+        ("moves,all", (MOVES, *FAULTS)),
+    ],
 )
 def test_faults_by_name(text: str, faults: tuple[str, ...]) -> None:
     assert parse_faults(text) == faults

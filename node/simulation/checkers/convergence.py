@@ -21,7 +21,8 @@ def check(evidence: Evidence) -> Verdict:
         for key in held.cells:
             if inquiry.fails(held.node_id in evidence.ranges.lookup(key).nodes()):
                 inquiry.complain(f"{held.name} holds {key.hex()}, which is in none of its ranges")
-    return inquiry.verdict()
+    changes = sum(owner.epoch - 1 for owner in evidence.ranges.ranges)
+    return inquiry.verdict({"range_changes": changes} if changes else None)
 
 
 def equal_replicas(held: Mapping[bytes, Mapping[bytes, bytes]], ranges: RangeMap) -> bool:

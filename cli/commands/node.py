@@ -1,0 +1,184 @@
+"""`folkmoot node`: which nodes belong to a cluster, and how they come and go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from folkmoot.cli.connection import Target, ask, target_options
+from folkmoot.cli.errors import OperatorError
+from folkmoot.cli.examples import examples
+from folkmoot.cli.members import find_node, operator_option, standing_of
+from folkmoot.cli.moving import carry_out, dry_run_option, wait_option
+from folkmoot.cli.output import Output, json_option, table
+
+COLUMNS = ("name", "region", "roster", "state", "ranges", "address", "id")
+
+
+@click.group()
+def command() -> None:
+    """Show, add, drain, decommission and replace nodes.
+
+    A node that runs with the cluster's nodes as its seeds belongs to it once it has joined. What has to move
+    because a node comes or goes is shown first, moves by itself, and goes on after any crash.
+    """
+
+
+@command.command(epilog=examples("folkmoot node ls", "folkmoot node ls --cluster local --json"))
+@target_options
+@json_option
+def ls(target: Target, output: Output) -> None:
+    """List the nodes, members and others that run."""
+    status = ask(target, "cluster.status")
+    rows = [{**node, "roster": standing_of(node)} for node in status["nodes"]]
+    nodes = [{column: node[column] for column in (*COLUMNS, "member")} for node in status["nodes"]]
+    output.result({"epoch": status["epoch"], "nodes": nodes}, table(rows, COLUMNS))
+
+
+@command.command(epilog=examples("folkmoot node show eu-1", "folkmoot node show --cluster local eu-1 --json"))
+@click.argument("name", metavar="NODE")
+@operator_option
+@target_options
+@json_option
+def show(name: str, operator: Path | None, target: Target, output: Output) -> None:
+    """Show how NODE (a name or an id) stands, and what moves towards it and from it."""
+    from folkmoot.cli.clients import operator_of
+
+    node = find_node(name, ask(target, "cluster.status")["nodes"])
+    told = ask(target, "ring.plan", operator=operator_of(target, operator))
+    changes = told["plan"]["changes"]
+    gets = sum(change["to"] == node["id"] for change in changes)
+    gives = sum(change["from"] == node["id"] for change in changes)
+    progress = told["progress"].get(node["id"])
+    value = {**node, "gets": gets, "gives": gives, "blocked": told["plan"]["blocked"], "progress": progress}
+    lines = [
+        f"{node['name']} in {node['region']}: {standing_of(node)}, {node['state']}",
+        f"id {node['id']}, address {node['address'] or 'unknown'}",
+        f"{node['ranges']} ranges; {gets} still to come, {gives} still to go",
+        *_moving_lines(progress),
+        *(f"blocked: {reason}" for reason in told["plan"]["blocked"]),
+    ]
+    output.result(value, lines)
+
+
+def _moving_lines(progress: dict[str, Any] | None) -> list[str]:
+    if progress is None:
+        return []
+    lines = []
+    for range_id, work in progress["running"].items():
+        copied = f", {work['cells']:,} cells so far" if "cells" in work else ""
+        lines.append(f"range {range_id}: {work['doing']}{copied}")
+    return lines + [f"range {range_id} waits: {reason}" for range_id, reason in progress["stuck"].items()]
+
+
+@command.command(
+    epilog=examples("folkmoot node join eu-4", "folkmoot node join --cluster local eu-4 --dry-run --json")
+)
+@click.argument("name", metavar="NODE")
+@dry_run_option
+@wait_option
+@operator_option
+@target_options
+@json_option
+def join(name: str, dry_run: bool, wait: bool, operator: Path | None, target: Target, output: Output) -> int:
+    """Make NODE a member: it is given its share of the ranges.
+
+    NODE (a name or an id) runs already, with nodes of the cluster as its seeds (`folkmoot init`, `folkmoot
+    start`). For a member that was drained, or is leaving and has not left yet, this takes that back.
+    """
+    return _change("node.join", name, dry_run, wait, operator, target, output)
+
+
+@command.command(
+    epilog=examples("folkmoot node drain eu-1", "folkmoot node drain --cluster local eu-1 --no-wait")
+)
+@click.argument("name", metavar="NODE")
+@dry_run_option
+@wait_option
+@operator_option
+@target_options
+@json_option
+def drain(name: str, dry_run: bool, wait: bool, operator: Path | None, target: Target, output: Output) -> int:
+    """Move all ranges away from NODE, which stays a member.
+
+    For work on a machine, or to keep a spare. `folkmoot node join NODE` gives it ranges again. Refused when
+    the other nodes are too few for the copies there are to be.
+    """
+    return _change("node.drain", name, dry_run, wait, operator, target, output)
+
+
+@command.command(
+    epilog=examples(
+        "folkmoot node decommission eu-1", "folkmoot node decommission --cluster local eu-1 --dry-run"
+    )
+)
+@click.argument("name", metavar="NODE")
+@dry_run_option
+@wait_option
+@operator_option
+@target_options
+@json_option
+def decommission(
+    name: str, dry_run: bool, wait: bool, operator: Path | None, target: Target, output: Output
+) -> int:
+    """Have NODE leave for good: its ranges move away, then it is taken off the roster.
+
+    Refused when the other nodes are too few for the copies there are to be. The name of a node that was
+    replaced is forgotten at once. Exit code 3 says that something is left to move.
+    """
+    return _change("node.decommission", name, dry_run, wait, operator, target, output)
+
+
+@command.command(
+    epilog=examples("folkmoot node replace eu-1", "folkmoot node replace --cluster local eu-1 --with eu-4")
+)
+@click.argument("name", metavar="DEAD")
+@click.option("--with", "by", metavar="NODE", help="Which node is to take its place. [default: chosen]")
+@dry_run_option
+@wait_option
+@operator_option
+@target_options
+@json_option
+def replace(
+    name: str,
+    by: str | None,
+    dry_run: bool,
+    wait: bool,
+    operator: Path | None,
+    target: Target,
+    output: Output,
+) -> int:
+    """Give DEAD up: what it kept is made anew from the other copies, on others or on a node in its place.
+
+    For a node that will not come back. When the other members are too few, a drained one or a node that runs
+    and is no member takes its place, of its region where copies are counted by region. Should DEAD come back
+    after all, it gives away what only it has, and serves nobody.
+    """
+    return _change("node.replace", name, dry_run, wait, operator, target, output, by=by)
+
+
+def _change(
+    method: str,
+    name: str,
+    dry_run: bool,
+    wait: bool,
+    operator: Path | None,
+    target: Target,
+    output: Output,
+    *,
+    by: str | None = None,
+) -> int:
+    """Carry one change out; the exit code."""
+    from folkmoot.cli.clients import operator_of
+
+    nodes = ask(target, "cluster.status")["nodes"]
+    node = find_node(name, nodes)
+    if not node["member"] and method != "node.join":
+        raise OperatorError(f"{node['name']} is no member of the cluster", hint="folkmoot node ls")
+    params: dict[str, Any] = {"node": bytes.fromhex(node["id"])}
+    if by is not None:
+        params["with"] = bytes.fromhex(find_node(by, nodes)["id"])
+    key = operator_of(target, operator)
+    leaver = node["id"] if method == "node.decommission" else None
+    return carry_out(target, key, output, method, params, dry_run=dry_run, wait=wait, leaver=leaver)

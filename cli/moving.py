@@ -1,0 +1,243 @@
+"""Changes of the roster and what moves because of them: asked for, shown, and watched until it is done."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from folkmoot.cli.connection import Target, converse
+from folkmoot.cli.exit_codes import DEGRADED, OK
+from folkmoot.cli.output import Output
+
+if TYPE_CHECKING:
+    from folkmoot.protocol.client import Client
+    from folkmoot.protocol.identity import KeyPair
+
+POLL_S: Final = 0.5
+PATIENCE_S: Final = 30.0
+
+wait_option: Callable[..., Any] = click.option(
+    "--wait/--no-wait", default=True, show_default=True, help="Watch until everything has moved."
+)
+dry_run_option: Callable[..., Any] = click.option(
+    "--dry-run", is_flag=True, help="Only show what would move."
+)
+
+Draw = Callable[["Progress"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far all nodes are.
+
+    Args:
+        total: changes there were to make when this was first asked.
+        left: of those, still to be made.
+        under_way: of those left, the part that is copied already.
+        cells, cell_bytes: copied since the nodes started.
+        stuck: range id → why it cannot be brought on for now.
+        blocked: why nothing can be planned.
+    """
+
+    total: int
+    left: int
+    under_way: float
+    cells: int
+    cell_bytes: int
+    stuck: dict[str, str] = field(default_factory=dict)
+    blocked: list[str] = field(default_factory=list)
+
+
+def carry_out(
+    target: Target,
+    operator: KeyPair | None,
+    output: Output,
+    method: str,
+    params: dict[str, Any],
+    *,
+    dry_run: bool,
+    wait: bool,
+    leaver: str | None = None,
+) -> int:
+    """Ask for a change of the roster, under the plan that is shown first, and watch what follows from it.
+
+    Args:
+        method, params: of the change.
+        dry_run: whether to show the plan and no more.
+        wait: whether to watch.
+        leaver: the id of a node that is to be off the roster in the end.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        FolkmootError: it was refused, or somebody else changed the roster meanwhile.
+    """
+
+    async def talk(client: Client) -> dict[str, Any]:
+        planned = await client.call(method, {**params, "dry_run": True})
+        names = await _names(client)
+        if dry_run:
+            return {"dry_run": True, **planned, "summary": summary(planned["plan"], names)}
+        output.note("; ".join(summary(planned["plan"], names)))
+        done = await client.call(method, {**params, "epoch": planned["epoch"]})
+        told = {"dry_run": False, **done, "summary": summary(done["plan"], names)}
+        if not wait:
+            return told
+        watched = await watch(client, output)
+        if leaver is not None and not watched["left"]:
+            await _wait_gone(client, leaver)
+        return {**told, **watched}
+
+    told = converse(target, talk, operator=operator, patience_s=PATIENCE_S)
+    return say(told, output)
+
+
+def say(told: dict[str, Any], output: Output) -> int:
+    """Print what became of it; the exit code."""
+    lines = [f"epoch {told['epoch']}", *told["summary"]]
+    if "left" in told:
+        megabytes = told["bytes"] / 1e6
+        lines = [
+            f"{told['made']} changes made, {told['left']} left; "
+            f"{told['cells']:,} cells ({megabytes:,.1f} MB) copied",
+            *told["reasons"],
+        ]
+    output.result(told, lines)
+    return DEGRADED if told["plan"]["blocked"] or told.get("left") else OK
+
+
+async def watch(client: Client, output: Output) -> dict[str, Any]:
+    """Watch until nothing is left to be done, or nothing can be; what came of it."""
+    import trio
+
+    first: dict[str, Any] | None = None
+    with _drawn(output) as draw:
+        while True:
+            told = await client.call("ring.plan", {})
+            first = first or told
+            progress = progress_of(told, first)
+            draw(progress)
+            if progress.blocked or not progress.left:
+                break
+            await trio.sleep(POLL_S)
+    reasons = [f"blocked: {reason}" for reason in progress.blocked]
+    return {
+        "made": progress.total - progress.left,
+        "left": progress.left,
+        "cells": progress.cells,
+        "bytes": progress.cell_bytes,
+        "reasons": reasons,
+    }
+
+
+def progress_of(told: dict[str, Any], first: dict[str, Any]) -> Progress:
+    """How far it is since `first` was told."""
+    nodes = told["progress"].values()
+    before = first["progress"]
+    under_way = 0.0
+    for node in nodes:
+        for work in node["running"].values():
+            under_way += work.get("blocks_done", 0) / max(1, work.get("blocks", 1))
+    made = sum(
+        max(0, node["done"] - before.get(name, {}).get("done", 0)) for name, node in told["progress"].items()
+    )
+    left = told["plan"]["count"]
+    return Progress(
+        total=max(first["plan"]["count"], made + left),
+        left=left,
+        under_way=min(under_way, left),
+        cells=_since(told, first, "cells"),
+        cell_bytes=_since(told, first, "bytes"),
+        stuck={range_id: reason for node in nodes for range_id, reason in node["stuck"].items()},
+        blocked=list(told["plan"]["blocked"]),
+    )
+
+
+def summary(plan: dict[str, Any], names: dict[str, str]) -> list[str]:
+    """What a plan comes to, for people.
+
+    Args:
+        plan: as nodes tell it.
+        names: of nodes, by id.
+    """
+    if plan["blocked"]:
+        return [f"blocked: {reason}" for reason in plan["blocked"]]
+    if not plan["count"]:
+        return ["nothing has to move"]
+    gives = Counter(change["from"] for change in plan["changes"] if change["from"])
+    gets = Counter(change["to"] for change in plan["changes"] if change["to"])
+    lines = [f"{plan['count']} changes of {plan['ranges']} ranges"]
+    for node in sorted({*gives, *gets}, key=lambda each: names.get(each, each)):
+        parts = [f"gets {gets[node]}"] if gets[node] else []
+        parts += [f"gives {gives[node]}"] if gives[node] else []
+        lines.append(f"{names.get(node, node[:8])} {' and '.join(parts)}")
+    return lines
+
+
+def _since(told: dict[str, Any], first: dict[str, Any], what: str) -> int:
+    """How much more all nodes have done of something; a node that restarted counts from nothing."""
+    total = 0
+    for name, node in told["progress"].items():
+        before = first["progress"].get(name, {}).get(what, 0)
+        total += node[what] - before if node[what] >= before else node[what]
+    return total
+
+
+async def _wait_gone(client: Client, node: str) -> None:
+    """Wait until a node that has no range any more is taken off the roster."""
+    import trio
+
+    while True:
+        nodes = (await client.call("cluster.status", {}))["nodes"]
+        if not any(each["id"] == node and each["member"] for each in nodes):
+            return
+        await trio.sleep(POLL_S)
+
+
+async def _names(client: Client) -> dict[str, str]:
+    return {node["id"]: node["name"] for node in (await client.call("cluster.status", {}))["nodes"]}
+
+
+@contextmanager
+def _drawn(output: Output) -> Iterator[Draw]:
+    """A progress bar on standard error, where somebody sees it; and why something is stuck, once."""
+    said: set[str] = set()
+
+    def note_stuck(progress: Progress) -> None:
+        for range_id, reason in progress.stuck.items():
+            if reason not in said:
+                said.add(reason)
+                output.note(f"range {range_id} waits: {reason}")
+
+    if output.as_json or not sys.stderr.isatty():
+        yield note_stuck
+        return
+    # Rich takes a tenth of a second to import, which a script that is not watched need not pay.
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("moving ranges"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[told]}"),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("moving", total=None, told="")
+
+        def draw(progress: Progress) -> None:
+            made = progress.total - progress.left
+            told = f"{made}/{progress.total}, {progress.cell_bytes / 1e6:,.1f} MB"
+            completed = made + progress.under_way
+            bars.update(task, total=progress.total, completed=completed, told=told)
+            note_stuck(progress)
+
+        yield draw

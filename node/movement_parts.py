@@ -1,0 +1,128 @@
+"""What moves ranges, put together: the room of the wiring in `daemon` that concerns it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from folkmoot.node.actors.copier import Copier
+from folkmoot.node.actors.evictor import Evictor
+from folkmoot.node.actors.leaver import Leaver
+from folkmoot.node.actors.membership import MembershipActor
+from folkmoot.node.actors.mover import Mover
+from folkmoot.node.actors.session import Method
+from folkmoot.node.actors.topology import TopologyHolder
+from folkmoot.node.commits import Commits
+from folkmoot.node.contracts import LocalReplica, Peers
+from folkmoot.node.environment import Environment
+from folkmoot.node.exchange import Exchange
+from folkmoot.node.fences import Fences
+from folkmoot.node.introductions import Introductions
+from folkmoot.node.progress import Progresses
+from folkmoot.node.register_parts import RegisterParts
+from folkmoot.node.roster_methods import RosterMethods
+from folkmoot.node.settings import NodeConfig
+from folkmoot.node.upkeep import Upkeep
+from folkmoot.protocol.errors import SHUTTING_DOWN, WireError
+from folkmoot.protocol.ring.roster import RosterNode
+
+Handler = Callable[[bytes, Any], Awaitable[Any]]
+
+
+class MovementParts:
+    """See the module.
+
+    Attributes:
+        fences, copier, evictor, mover: see there.
+
+    Args:
+        config: complete, the node id included.
+        is_founder: whether what it says of replicas is what the cluster was founded with.
+        environment, commits, topology, registers, membership, links, replica, upkeep: the node's.
+        counts: whether a node's disk is known to have all that it acknowledged.
+    """
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        is_founder: bool,
+        environment: Environment,
+        commits: Commits,
+        topology: TopologyHolder,
+        registers: RegisterParts,
+        membership: MembershipActor,
+        links: Peers,
+        replica: LocalReplica,
+        upkeep: Upkeep,
+        counts: Callable[[bytes], bool],
+    ) -> None:
+        assert config.node.id is not None, "the node id is filled in before a node starts"
+        node_id, executor = bytes.fromhex(config.node.id), environment.executor
+        account = environment.secrets.service().account
+        own = RosterNode(node_id, config.node.name, config.node.region, 1.0, account)
+        self._own, self._topology, self._acceptor = own, topology, registers.acceptor
+        exchange = Exchange(commits.store.view, replica, links, executor)
+        self.fences = Fences(node_id, topology, commits, links)
+        self.copier = Copier(node_id, topology, exchange, commits.store.damage, links)
+        self.evictor = Evictor(node_id, topology, commits, exchange, upkeep, membership, executor)
+        self.mover = Mover(
+            node_id,
+            topology,
+            registers.topology,
+            self.fences,
+            self.copier,
+            membership,
+            counts,
+            executor,
+            environment.random,
+        )
+        self._leaver = Leaver(
+            node_id, topology, registers.topology, membership, self.evictor.is_clean, self._holds_seat
+        )
+        self._introductions = Introductions(own, links)
+        self._progresses = Progresses(node_id, lambda: self.mover.statistics().to_wire(), links)
+        self._methods = RosterMethods(
+            topology,
+            registers.topology,
+            membership,
+            self._introductions,
+            self._progresses,
+            executor,
+            config.cluster.replicas if is_founder else None,
+        )
+
+    def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """What runs by itself, by name."""
+        return {
+            "copier": self.copier.run,
+            "evictor": self.evictor.run,
+            "mover": self.mover.run,
+            "leaver": self._leaver.run,
+        }
+
+    def peer_methods(self) -> Mapping[str, Handler]:
+        """What other nodes may ask, by name."""
+        asked = (self.fences, self.copier, self._introductions, self._progresses)
+        return {name: handler for part in asked for name, handler in part.methods().items()}
+
+    def client_methods(self) -> Mapping[str, Method]:
+        """What operators may ask, by name."""
+        return self._methods.table()
+
+    def refusal(self) -> WireError | None:
+        """Why this node serves nobody, if it does not: it was given up for dead, and came back."""
+        roster = self._topology.roster
+        node = None if roster is None else roster.get(self._own.node_id)
+        if node is None or node.standing != "dead":
+            return None
+        return WireError(
+            SHUTTING_DOWN,
+            f"{node.name} was given up for dead: it gives away what only it may have, and serves nobody any "
+            "more; when `folkmoot node show` says that nothing is left, stop it, and start it on "
+            "an empty data directory if it is to join again",
+            retry_after_ms=1000,
+        )
+
+    def _holds_seat(self, node_id: bytes) -> bool:
+        known = self._acceptor.configuration
+        return known is None or any(seat.node == node_id for seat in known.all_seats)

@@ -1,0 +1,304 @@
+"""Who belongs to the cluster, as operators ask for it: `node.join`, `node.drain`, `node.decommission`,
+`node.replace`, `ring.replicas`, `ring.plan`.
+
+Each change is one step of the roster's register; what has to move because of it follows from the plan, and
+movers see to it. A change that would leave too few nodes for the replicas there are to be is refused, with
+the reason, before anything is decided. Asked with `dry_run`, each tells what would have to move; asked with
+the `epoch` that this was told for, it refuses if the roster has changed meanwhile, and says how.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Annotated, Any, Final, Protocol
+
+from cachetools import LRUCache
+from folkmoot.node.actors.session import Asker, Method
+from folkmoot.node.environment import Executor
+from folkmoot.node.introductions import Introductions
+from folkmoot.node.movement_contracts import Holder, RosterRegisters
+from folkmoot.node.operators import operators_only
+from folkmoot.node.progress import Progresses
+from folkmoot.protocol import codec, limits
+from folkmoot.protocol.connection import Params
+from folkmoot.protocol.errors import CONFLICT, NOT_FOUND, WireError
+from folkmoot.protocol.gossip.members import Member
+from folkmoot.protocol.ring.errors import RingError
+from folkmoot.protocol.ring.movement import Add, Change, Drop, Move
+from folkmoot.protocol.ring.plan import Plan, plan, replicas_of
+from folkmoot.protocol.ring.roster import Epoch, NodeIdBytes, Replicas, Roster, RosterNode, Slug
+from folkmoot.protocol.ring.roster_changes import (
+    differences,
+    with_node,
+    with_replicas,
+    with_standing,
+    without_node,
+)
+from folkmoot.protocol.ring.topology import Topology
+from msgspec import Meta, Struct, field
+
+ROSTERS_KEPT: Final = 8
+CHANGES_TOLD: Final = 512
+
+_Count = Annotated[int, Meta(ge=0, le=limits.SLOTS_PER_RANGE)]
+Make = Callable[[Roster], Roster]
+
+
+class _Change(Struct):
+    """`node.join`, `node.drain`, `node.decommission`: the node, and under which roster that was planned."""
+
+    node: NodeIdBytes
+    epoch: Epoch | None = None
+    dry_run: bool = False
+
+
+class _Replace(_Change):
+    """`node.replace`: also the node that is to take the place, if it matters which."""
+
+    by: NodeIdBytes | None = field(default=None, name="with")
+
+
+class _SetReplicas(Struct):
+    """`ring.replicas`: so many in each region, or a total."""
+
+    replicas: _Count | Annotated[dict[Slug, _Count], Meta(max_length=limits.SLOTS_PER_RANGE)]
+    epoch: Epoch | None = None
+    dry_run: bool = False
+
+
+class Gossip(Protocol):
+    """Who there is."""
+
+    def members(self) -> Mapping[bytes, Member]: ...
+
+    def alive(self, node_id: bytes) -> bool: ...
+
+
+class RosterMethods:
+    """See the module.
+
+    Args:
+        topology, registers: see `movement_contracts`.
+        gossip: see above.
+        introductions: asks a node who it is.
+        progresses: asks nodes how far they are.
+        executor: where plans are worked out.
+        founded: how many replicas the founders were configured with, of a node that is one of them.
+    """
+
+    def __init__(
+        self,
+        topology: Holder,
+        registers: RosterRegisters,
+        gossip: Gossip,
+        introductions: Introductions,
+        progresses: Progresses,
+        executor: Executor,
+        founded: Replicas | None,
+    ) -> None:
+        self._topology = topology
+        self._registers = registers
+        self._gossip = gossip
+        self._introductions = introductions
+        self._progresses = progresses
+        self._executor = executor
+        self._founded = founded
+        self._told: LRUCache[int, Roster] = LRUCache(ROSTERS_KEPT)
+
+    def table(self) -> Mapping[str, Method]:
+        """The methods by their names on the wire."""
+        return {
+            "node.join": self._for_operators(self._join),
+            "node.drain": self._for_operators(self._drain),
+            "node.decommission": self._for_operators(self._decommission),
+            "node.replace": self._for_operators(self._replace),
+            "ring.replicas": self._for_operators(self._set_replicas),
+            "ring.plan": self._for_operators(self._plan),
+        }
+
+    def _for_operators(self, handle: Callable[[Params], Awaitable[dict[str, Any]]]) -> Method:
+        async def method(asker: Asker, params: Params) -> dict[str, Any]:
+            operators_only(asker, "the roster and its plan")
+            return await handle(params)
+
+        return method
+
+    # What operators ask.
+
+    async def _join(self, params: Params) -> dict[str, Any]:
+        """Make a node that runs a member, or a member in good standing again."""
+        asked = codec.shaped(params, _Change, "node.join")
+        known = self._topology.current().roster.get(asked.node)
+        if known is not None and known.standing == "dead":
+            raise WireError(
+                CONFLICT, f"{known.name} was given up for dead: start it anew on an empty data directory"
+            )
+        newcomer = known or await self._introductions.ask(asked.node)
+        return await self._change(asked, lambda roster: with_node(roster, newcomer))
+
+    async def _drain(self, params: Params) -> dict[str, Any]:
+        """Have all ranges of a member move away; it stays one."""
+        asked = codec.shaped(params, _Change, "node.drain")
+        self._member(asked.node)
+        return await self._change(asked, lambda roster: with_standing(roster, asked.node, "drained"))
+
+    async def _decommission(self, params: Params) -> dict[str, Any]:
+        """Have a member leave: its ranges move away, then it is taken off the roster."""
+        asked = codec.shaped(params, _Change, "node.decommission")
+        node = self._member(asked.node)
+        if node.standing != "dead":
+            return await self._change(asked, lambda roster: with_standing(roster, asked.node, "leaving"))
+        if left := len(self._topology.current().ranges.of_node(asked.node)):
+            raise WireError(
+                CONFLICT, f"{node.name} was given up for dead, and {left} ranges have still to be replaced"
+            )
+        return await self._change(asked, lambda roster: without_node(roster, asked.node))
+
+    async def _replace(self, params: Params) -> dict[str, Any]:
+        """Give a member up for dead; what it kept is made anew from the other replicas."""
+        asked = codec.shaped(params, _Replace, "node.replace")
+        node = self._member(asked.node)
+        if self._gossip.alive(asked.node):
+            raise WireError(
+                CONFLICT, f"{node.name} is alive: decommission it, and what it keeps moves away from it"
+            )
+        spares = [asked.by] if asked.by is not None else self._spares(node.region)
+        newcomers = [await self._newcomer(spare) for spare in spares[:1]]
+
+        def make(roster: Roster) -> Roster:
+            after = with_standing(roster, asked.node, "dead")
+            if asked.by is not None or (newcomers and self._planned(after).blocked):
+                after = with_node(after, newcomers[0])
+            return after
+
+        return await self._change(asked, make)
+
+    async def _set_replicas(self, params: Params) -> dict[str, Any]:
+        """Say how many replicas there are to be."""
+        asked = codec.shaped(params, _SetReplicas, "ring.replicas")
+        return await self._change(asked, lambda roster: with_replicas(roster, asked.replicas))
+
+    async def _plan(self, params: Params) -> dict[str, Any]:
+        """What has still to change, and how far all nodes are with it."""
+        topology = self._topology.current()
+        self._told[topology.roster.epoch] = topology.roster
+        found = await self._executor.run(partial(plan, topology))
+        nodes = [node.node_id for node in topology.roster.nodes if self._gossip.alive(node.node_id)]
+        replicas = replicas_of(topology)
+        return {
+            "epoch": topology.roster.epoch,
+            "replicas": self._founded if replicas is None else replicas,
+            "plan": _told(found),
+            "progress": await self._progresses.of(nodes),
+        }
+
+    # How.
+
+    async def _change(self, asked: _Change | _SetReplicas, make: Make) -> dict[str, Any]:
+        """Decide on another roster, or tell what would have to move."""
+
+        def change(present: Roster) -> Roster:
+            if asked.epoch is not None and asked.epoch != present.epoch:
+                raise self._outdated(asked.epoch, present)
+            return self._checked(present, make)
+
+        if not asked.dry_run:
+            roster = await self._registers.change_roster(change)
+        else:
+            before = self._topology.current().roster
+            self._told[before.epoch] = before
+            roster = change(before)
+            found = self._planned(roster)
+            return {"epoch": before.epoch, "changed": roster != before, "plan": _told(found)}
+        return {"epoch": roster.epoch, "changed": True, "plan": _told(self._planned(roster))}
+
+    def _checked(self, present: Roster, make: Make) -> Roster:
+        """The roster that `make` makes, one step later; the same when it makes no other.
+
+        Raises:
+            WireError: `conflict`, when it cannot be.
+        """
+        try:
+            before = present if present.replicas is not None else replace(present, replicas=self._founded)
+            made = make(before)
+            if made == before:
+                return present
+            if made.replicas is None:
+                raise self._no_goal()
+            after = replace(made, epoch=present.epoch + 1)
+            found = self._planned(after)
+        except RingError as error:
+            raise WireError(CONFLICT, str(error)) from error
+        if found.blocked and not self._planned(present).blocked:
+            raise WireError(
+                CONFLICT,
+                f"not done, because then {'; '.join(found.blocked)} "
+                "(a new node: folkmoot node join; fewer replicas: folkmoot ring replicas)",
+                details={"blocked": list(found.blocked)},
+            )
+        return after
+
+    @staticmethod
+    def _no_goal() -> WireError:
+        return WireError(
+            CONFLICT,
+            "this node does not know how many replicas its cluster was founded with: ask a founder, or say "
+            "how many there are to be (folkmoot ring replicas)",
+        )
+
+    def _planned(self, roster: Roster) -> Plan:
+        return plan(Topology(roster, self._topology.current().ranges))
+
+    def _outdated(self, epoch: int, present: Roster) -> WireError:
+        """The refusal of a change that was planned for another roster: which change came before it."""
+        before = self._told.get(epoch)
+        found = list(differences(before, present)) if before is not None else []
+        what = "; ".join(found) or "by whom is not known here"
+        return WireError(
+            CONFLICT,
+            f"the roster has changed from epoch {epoch} to {present.epoch} since this was planned: {what}",
+            details={"epoch": present.epoch, "changes": found},
+        )
+
+    def _member(self, node_id: bytes) -> RosterNode:
+        node = self._topology.current().roster.get(node_id)
+        if node is None:
+            raise WireError(NOT_FOUND, f"node {node_id.hex()} is not a member of the cluster")
+        return node
+
+    def _spares(self, region: str) -> list[bytes]:
+        """Nodes that could take a dead one's place, the best first: its region's, drained members first."""
+        roster = self._topology.current().roster
+        found = []
+        for node_id, member in self._gossip.members().items():
+            node = roster.get(node_id)
+            where = node.region if node else member.description.region if member.description else ""
+            if self._gossip.alive(node_id) and (node is None or node.standing == "drained"):
+                found.append((where != region, node is None, node_id))
+        anywhere = isinstance(self._topology.current().roster.replicas or self._founded, int)
+        return [node_id for elsewhere, _, node_id in sorted(found) if anywhere or not elsewhere]
+
+    async def _newcomer(self, node_id: bytes) -> RosterNode:
+        return self._topology.current().roster.get(node_id) or await self._introductions.ask(node_id)
+
+
+def _told(found: Plan) -> dict[str, Any]:
+    changes = [change for several in found.changes.values() for change in several]
+    return {
+        "ranges": len(found.changes),
+        "count": len(changes),
+        "changes": [_told_of(change) for change in changes[:CHANGES_TOLD]],
+        "blocked": list(found.blocked),
+    }
+
+
+def _told_of(change: Change) -> dict[str, Any]:
+    match change:
+        case Move():
+            return {"range": change.range_id, "from": change.donor.hex(), "to": change.recipient.hex()}
+        case Add():
+            return {"range": change.range_id, "from": None, "to": change.recipient.hex()}
+        case Drop():
+            return {"range": change.range_id, "from": change.donor.hex(), "to": None}

@@ -1,0 +1,82 @@
+"""The steward: an operator who drains nodes and has them join again, whatever else goes on.
+
+What a draining node keeps has to move to others of its region; where there are none the cluster refuses, and
+rightly. A request that is not answered is sent again: it does no harm to ask twice.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+from folkmoot.node.simulation.caller import UNANSWERED, Caller
+from folkmoot.node.simulation.layout import OPERATOR
+from folkmoot.node.simulation.ownership import topology_in
+from folkmoot.node.simulation.world import SimulatedNode, World
+from folkmoot.protocol.errors import CONFLICT, WireError
+from folkmoot.protocol.ring.plan import plan
+from folkmoot.storage.interface import Table
+
+RETRY_S: Final = 1.0
+JOIN_S: Final = 10.0
+
+
+class Steward:
+    """See the module.
+
+    Args:
+        world: whose nodes are drained.
+        nursery: where its links run.
+    """
+
+    def __init__(self, world: World, nursery: trio.Nursery) -> None:
+        self._world = world
+        self._caller = Caller(world, "steward", world.random("steward"), nursery, OPERATOR)
+        self._drained: set[bytes] = set()
+
+    async def drain(self, node: SimulatedNode, until_s: float) -> None:
+        """Have a node drained; given up when it is not agreed upon by the virtual time `until_s`."""
+        self._drained.add(node.node_id)
+        with trio.move_on_at(until_s):
+            await self._ask("node.drain", node)
+
+    async def join(self, node: SimulatedNode) -> None:
+        """Have a node given ranges again; given up when that is not agreed upon for a while."""
+        with trio.move_on_after(JOIN_S):
+            await self._ask("node.join", node)
+
+    async def join_all(self) -> None:
+        """Have every node that was ever drained given ranges again."""
+        for node in self._world.nodes:
+            if node.node_id in self._drained:
+                await self._ask("node.join", node)
+
+    def is_at_rest(self) -> bool:
+        """Whether all nodes know one topology, nothing has to move in it, and nothing is left elsewhere."""
+        known = [topology_in(node.disk.engine) for node in self._world.nodes]
+        first = known[0]
+        if first is None or plan(first).changes:
+            return False
+        return all(each is not None and each.summary == first.summary for each in known) and not any(
+            node.node_id not in first.ranges.lookup(key).nodes()
+            for node in self._world.nodes
+            for key in _keys(node)
+        )
+
+    async def _ask(self, method: str, node: SimulatedNode) -> bool:
+        """Ask until there is an answer; whether it was done."""
+        while True:
+            try:
+                await self._caller.call(method, {"node": node.node_id})
+                return True
+            except WireError as error:
+                if error.kind is CONFLICT:
+                    return False
+            except UNANSWERED:
+                pass
+            await trio.sleep(RETRY_S)
+
+
+def _keys(node: SimulatedNode) -> list[bytes]:
+    with node.disk.engine.begin() as transaction:
+        return [key for key, _ in transaction.scan(Table.CELLS)]
