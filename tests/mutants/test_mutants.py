@@ -13,7 +13,6 @@ from tests.mutants.mutant import hunt, plan_of
 MINUTES: Final = 1.0
 SLOWER: Final = frozenset(
     {
-        "a-boot-counts-anew",
         "a-cursor-skips",
         "a-duplicate-is-not-brought-on",
         "a-full-token-forgets",
@@ -24,6 +23,7 @@ SLOWER: Final = frozenset(
         "a-promise-is-not-kept",
         "a-put-adds-nothing-to-the-token",
         "a-read-adds-nothing-to-the-token",
+        "a-restored-disk-is-counted",
         "acknowledged-before-fsync",
         "acknowledged-when-sent",
         "half-is-a-majority",

@@ -18,6 +18,7 @@ from tests.node.harness import Town, founded
 from tests.node.nodes import Node
 from tests.node.people import Author
 from tests.node.test_fences import ONE_A_REGION, decide, joint, tell
+from tests.registers.seats import seated
 from tests.waiting import until
 
 SESSION = b"s" * 16
@@ -136,6 +137,7 @@ async def test_a_slot_is_filled_from_the_survivors(tmp_path: Path) -> None:
         apart = [author.post(), author.post()]
         for survivor, post in zip(survivors, apart, strict=True):
             await survivor.plant(post)
+        await seated(town, 3)  # else the only seat may go with the dead
         await dead.stop()
         await adopt(town, moving)
         for survivor in survivors:

@@ -21,6 +21,7 @@ EVERY = [
     StoreCorrupt(f"{HERE}, table cells", "its checksum does not fit", cell_key=b"k"),
     errors.SchemaTooNew(9, 3),
     errors.WrongStore("node", "ab", "cd"),
+    errors.StoreBeingRead(HERE),
     DiskFull(f"{HERE}: no space left on device"),
     errors.StoreClosed(),
     errors.CommitFailed(f"{HERE}: EIO"),

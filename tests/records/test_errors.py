@@ -27,6 +27,8 @@ TABLE = {
     403: "shutting_down",
     404: "disk_full",
     405: "timeout",
+    406: "no_quorum",
+    407: "uncertain",
     500: "internal",
 }
 

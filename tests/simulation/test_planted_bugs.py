@@ -121,7 +121,7 @@ def test_i5_a_page_from_the_nearest_replica_whatever_the_level(monkeypatch: Plan
 def test_i5_a_disk_that_acknowledges_before_it_keeps(monkeypatch: Plant) -> None:
     def closed(self: SimulatedDisk) -> None:
         self.commits = None
-        self.engine = self.engine.crash(lose_commits=12 if self.engine.commits > 30 else 0)
+        self.engine = self.engine.crash(lose_commits=min(60, max(0, self.engine.commits - 30)))
 
     monkeypatch.setattr(SimulatedDisk, "closed", closed)
     blind_to_old_disks(monkeypatch)  # or what is lost is missed, and fetched from the others
