@@ -118,17 +118,22 @@ def _await_acquaintance(described: dict[str, Any], deadline_s: float) -> None:
         while strangers := _strangers(described, node, running):
             if time.monotonic() > deadline:
                 names = ", ".join(strangers)
-                raise ClusterFailed(f"after {deadline_s:g} s {node['name']} does not see {names} alive")
+                raise ClusterFailed(
+                    f"after {deadline_s:g} s {node['name']} does not count on {names}: see folkmoot doctor"
+                )
             time.sleep(ACQUAINTANCE_POLL_S)
 
 
 def _strangers(
     described: dict[str, Any], node: dict[str, Any], running: Iterable[dict[str, Any]]
 ) -> list[str]:
-    """The running nodes that `node` does not see alive, itself included."""
+    """The running nodes that `node` does not see alive, or whose acknowledgements may not count yet; itself
+    included. One that is being rebuilt is none of them: that takes its time."""
     status = ask(_only(described, node), "cluster.status")
-    alive = {seen["id"] for seen in status["nodes"] if seen["state"] == "alive"}
-    return [other["name"] for other in running if other["id"] not in alive]
+    known = {
+        seen["id"] for seen in status["nodes"] if seen["state"] == "alive" and seen["standing"] != "unproven"
+    }
+    return [other["name"] for other in running if other["id"] not in known]
 
 
 def changed(cluster: LocalCluster, operation: str, nodes: Iterable[str]) -> dict[str, Any]:

@@ -318,10 +318,7 @@ class Mover:
             WireError: a pass failed; the next one is another session.
         """
         for donor in donors:
-            if not self._counts(donor):
-                raise WireError(
-                    BAD_REQUEST, f"whether {self._name(donor)} has all it acknowledged is unproven"
-                )
+            self._check_whole(donor)
         if not work.facts.session:
             work.facts.session = self._random.randbytes(limits.COPY_SESSION_BYTES)
         for donor in donors:

@@ -15,12 +15,16 @@ from typing import Any, NamedTuple
 from folkmoot.cli.cluster import life
 from folkmoot.cli.cluster.control import LocalCluster
 from folkmoot.cli.cluster.layout import ClusterDirectory, Shape
+from folkmoot.protocol import codec
+from folkmoot.protocol.key import lane_of
+from folkmoot.protocol.limits import LANES
 from folkmoot.storage.interface import Table
 from folkmoot.storage.lmdb_engine import LmdbEngine
-from folkmoot.storage.rows import cell_row, row_cell
+from folkmoot.storage.rows import cell_row, row_cell, seal
 
 NAME = "try"
 READY_S = 30.0
+SCRUBBED = b"scrubbed"
 PROGRAM = (sys.executable, "-m", "folkmoot.cli")
 
 
@@ -107,7 +111,7 @@ def rewritten(cluster: LocalCluster, node: str) -> Iterator[dict[bytes, bytes]]:
     """The cells in the store of a stopped node, to be changed behind its back.
 
     Only the cells' own rows change: block sums, by which repair tells what differs, stay as they were, so
-    that no repair can mend what is planted here.
+    that no repair can mend what is planted here, and the node's self-check begins elsewhere.
     """
     engine = LmdbEngine(cluster.directory.data(node).path, cap_bytes=2**30)
     try:
@@ -116,11 +120,14 @@ def rewritten(cluster: LocalCluster, node: str) -> Iterator[dict[bytes, bytes]]:
         after = dict(before)
         yield after
         with engine.begin(write=True) as writing:
-            for key in before.keys() - after.keys():
-                writing.delete(Table.CELLS, key)
-            for key, cell in after.items():
-                if cell != before.get(key):
-                    writing.put(Table.CELLS, key, cell_row(key, 1, cell))
+            changed = {key for key in before | after if before.get(key) != after.get(key)}
+            for key in changed:
+                if key in after:
+                    writing.put(Table.CELLS, key, cell_row(key, 1, after[key]))
+                else:
+                    writing.delete(Table.CELLS, key)
+            apart = set(range(LANES)) - {lane_of(key) for key in changed}
+            writing.put(Table.META, SCRUBBED, seal(SCRUBBED, codec.pack([min(apart, default=0), 0])))
             writing.commit()
     finally:
         engine.close()
