@@ -86,7 +86,8 @@ def unpack(data: bytes | memoryview) -> Any:
     """Decode one complete MessagePack value that a peer or the store gave us.
 
     Raises:
-        WireError: `bad_request`, when it is malformed, has an extension type or exceeds the limits.
+        WireError: `bad_request`, when it is malformed or has an extension type; `too_large`, when it exceeds
+            the limits.
     """
     try:
         return msgpack.unpackb(
