@@ -21,6 +21,7 @@ from folkmoot.protocol import codec, limits
 from folkmoot.protocol.errors import STALE_TOPOLOGY, WireError
 from folkmoot.protocol.ring.ranges import RangeId, RangeMap
 from folkmoot.protocol.ring.roster import Epoch
+from folkmoot.storage.errors import StorageError
 from folkmoot.storage.transaction import Admission, WriteTransaction
 from msgspec import Meta, Struct
 
@@ -104,7 +105,7 @@ class Fences:
             else:
                 answer = await self._peers.call(node_id, METHOD, params, limits.REQUEST_TIMEOUT_S)
             fenced = codec.shaped(answer, _Fenced, f"the result of {METHOD}")
-        except (WireError, PeerUnreachable):
+        except (WireError, PeerUnreachable, StorageError):
             return False
         return dict(fenced.ranges).get(range_id, 0) >= epoch
 

@@ -40,35 +40,53 @@ class Life(Struct, frozen=True):
 
 
 class _Heard:
-    """When a process was heard first and last, monotonic seconds."""
+    """When a process was heard first, and when it was alive for certain, monotonic seconds."""
 
-    __slots__ = ("first", "last")
+    __slots__ = ("alive", "first")
 
-    def __init__(self, now: float) -> None:
-        self.first = self.last = now
+    def __init__(self, now: float, alive: float) -> None:
+        self.first, self.alive = now, alive
 
 
 class Lives:
-    """What was heard of the processes of each node: the few newest of each."""
+    """What was heard of the processes of each node: the few newest of each.
+
+    That something arrives from a process now does not say that it is alive now: what it sent may have been
+    held up, by a partition say, for longer than it lived. It was alive for certain when it was asked what it
+    has answered, or was told what it returns.
+    """
 
     def __init__(self) -> None:
         self._heard: dict[bytes, dict[bytes, tuple[Life, _Heard]]] = {}
 
-    def hear(self, node_id: bytes, life: Life, now: float) -> bool:
-        """A process spoke as `node_id`; whether it is a new one, and not the first."""
+    def hear(self, node_id: bytes, life: Life, now: float, alive: float) -> bool:
+        """A process spoke as `node_id`; whether it is a new one, and not the first.
+
+        Args:
+            now: when its message arrived, monotonic seconds.
+            alive: when it was alive for certain; minus infinity when the message does not show that.
+        """
         lives = self._heard.setdefault(node_id, {})
         if life.instance in lives:
             _, heard = lives[life.instance]
             lives[life.instance] = life, heard
-            heard.last = now
+            heard.alive = max(heard.alive, alive)
             return False
-        lives[life.instance] = life, _Heard(now)
+        lives[life.instance] = life, _Heard(now, alive)
         if len(lives) > LIVES_KEPT:
             del lives[next(iter(lives))]
         return len(lives) > 1
 
+    def is_doubtful(self, node_id: bytes, life: Life) -> bool:
+        """Whether others have begun to speak as `node_id` since this process was alive for certain."""
+        lives = self._heard.get(node_id, {})
+        if life.instance not in lives:
+            return False
+        alive = lives[life.instance][1].alive
+        return any(heard.first > alive for other, heard in lives.values() if other.instance != life.instance)
+
     def rival_of(self, node_id: bytes, life: Life, accepted: int) -> Life | None:
-        """An earlier process, or the accepted one, that spoke after `life` had begun to: both run.
+        """An earlier process, or the accepted one, that was alive after `life` had begun to speak: both run.
 
         Args:
             accepted: the boot that was accepted last.
@@ -79,7 +97,7 @@ class Lives:
         since = lives[life.instance][1].first
         for other, heard in lives.values():
             earlier = other.boot < life.boot or other.boot == accepted
-            if other.instance != life.instance and earlier and heard.last > since:
+            if other.instance != life.instance and earlier and heard.alive > since:
                 return other
         return None
 

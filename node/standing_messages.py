@@ -16,18 +16,30 @@ WHO: Final = "standing.who"
 _Pair = Annotated[list[int], Meta(min_length=2, max_length=2)]
 
 
+Echo = tuple[bytes, float]
+"""What a process gives to be returned: its instance, and when it gave it by its own monotonic clock."""
+
+
 class Meeting(Struct):
-    """`standing.meet`: a node's word on itself."""
+    """`standing.meet`: a node's word on itself, and the echo it was given last by whom it tells."""
 
     statement: Statement
+    echo: Echo | None = None
 
 
 class Met(Struct):
-    """The answer: what is remembered of the asker, what follows, and the answering node's own word."""
+    """The answer: what is remembered of the asker, what follows, and the answering node's own word.
+
+    Args:
+        echo: to be returned with the next meeting.
+        again: that one is wanted now: others speak as the same node, and the answer shows who lives.
+    """
 
     watermark: _Pair
     finding: Finding
     statement: Statement
+    echo: Echo
+    again: bool = False
     rival: Life | None = None
     name_taken: bytes | None = None
 

@@ -79,16 +79,25 @@ class Recollection:
 
     async def meet(self, node_id: bytes, params: Params) -> dict[str, Any]:
         """Hold a node's word on itself against what is remembered of it; durable before it is answered."""
-        statement = codec.shaped(params, Meeting, MEET).statement
+        meeting = codec.shaped(params, Meeting, MEET)
+        statement = meeting.statement
         known = self._watermarks.of(node_id)
-        answer = {"watermark": list(known.mark), "statement": self._statement().to_wire()}
+        own = self._statement()
+        echo = [own.instance, trio.current_time()]
+        answer: dict[str, Any] = {"watermark": list(known.mark), "statement": own.to_wire(), "echo": echo}
         names = self._names()
         if taken := [other for other, name in names.items() if name == statement.name and other != node_id]:
             self._refuse_name(node_id, statement.name, taken[0])
             answer["name_taken"] = taken[0]
         if node_id not in names:
             return {**answer, "finding": Finding.FITS.value}
-        if rival := await self._rival(node_id, statement):
+        life = Life(statement.instance, statement.boot)
+        alive = float("-inf")
+        if meeting.echo is not None and meeting.echo[0] == own.instance:
+            alive = min(meeting.echo[1], trio.current_time())
+        rival = await self._rival(node_id, statement, life, alive)
+        answer["again"] = self._lives.is_doubtful(node_id, life)
+        if rival:
             log.warning(
                 "two processes say they are node %s: boot %d runs, and boot %d is refused as a copy of it",
                 node_id.hex(),
@@ -115,10 +124,10 @@ class Recollection:
             )
         return Life(own.instance, own.boot).to_wire()
 
-    async def _rival(self, node_id: bytes, statement: Statement) -> Life | None:
+    async def _rival(self, node_id: bytes, statement: Statement, life: Life, alive: float) -> Life | None:
         """The process that a new one must give way to, if there is one."""
-        life, now = Life(statement.instance, statement.boot), trio.current_time()
-        news = self._lives.hear(node_id, life, now)
+        now = trio.current_time()
+        news = self._lives.hear(node_id, life, now, alive)
         accepted = self._watermarks.of(node_id).mark.boot
         if statement.state is State.WHOLE:
             return None
@@ -135,7 +144,7 @@ class Recollection:
             return None
         if there.instance == life.instance or (there.boot > life.boot and there.boot != accepted):
             return None
-        self._lives.hear(node_id, there, trio.current_time())
+        self._lives.hear(node_id, there, trio.current_time(), alive=now)
         return there
 
     def _refuse_name(self, node_id: bytes, name: str, holder: bytes) -> None:

@@ -22,7 +22,7 @@ from typing import Any, Final, Protocol
 import trio
 from folkmoot.node.contracts import Joined, PeerUnreachable
 from folkmoot.node.standing_lives import NameTaken, NodeCloned, cloned, superseded
-from folkmoot.node.standing_messages import MEET, Links, Met
+from folkmoot.node.standing_messages import MEET, Echo, Links, Met
 from folkmoot.node.standing_records import SEAT_BYTES, Own, StandingRecords, opened, others_of
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol import codec
@@ -123,6 +123,7 @@ class Standing:
         self._own = opened(records.own(), records.commit, boot, random_bytes(SEAT_BYTES))
         self._fits: dict[bytes, tuple[int, State]] = {}  # what each peer last found nothing against
         self._met_at: dict[bytes, float] = {}
+        self._echoes: dict[bytes, Echo] = {}
         self._meeting: set[bytes] = set()
         self._greatest = NO_MARK
         self._deadline = float("inf")
@@ -254,9 +255,10 @@ class Standing:
         ]
 
     async def _meet(self, node_id: bytes) -> None:
-        sent = self.statement()
+        sent, echo = self.statement(), self._echoes.get(node_id)
+        params = {"statement": sent.to_wire(), "echo": None if echo is None else list(echo)}
         try:
-            told = await self._links.call(node_id, MEET, {"statement": sent.to_wire()}, MEET_TIMEOUT_S)
+            told = await self._links.call(node_id, MEET, params, MEET_TIMEOUT_S)
             await self._take(node_id, sent, told)
         except (WireError, PeerUnreachable) as error:
             log.debug("%s was not met: %s", node_id.hex()[:8], error)
@@ -287,8 +289,9 @@ class Standing:
             raise cloned(self._data, self._node_id, sent.boot, met.rival.boot)
         if met.finding is Finding.SUPERSEDED and sent.boot == self._own.boot:
             raise superseded(self._data, self._node_id, sent.boot, met.watermark[0])
-        self._met_at[node_id] = trio.current_time()
+        self._met_at[node_id] = float("-inf") if met.again else trio.current_time()
         if node_id in self._cluster.names():
+            self._echoes[node_id] = met.echo
             self._recollection.hear(node_id, met.statement)
         watermark = Mark(*met.watermark)
         self._greatest = max(self._greatest, watermark)

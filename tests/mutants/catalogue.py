@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from tests.mutants import of_gate, of_membership, of_reads, of_registers, of_standing, of_storage, of_writes
+from tests.mutants import (
+    of_gate,
+    of_membership,
+    of_moving,
+    of_reads,
+    of_registers,
+    of_standing,
+    of_storage,
+    of_writes,
+)
 from tests.mutants.mutant import MUTANTS
 
 __all__ = [
     "MUTANTS",
     "of_gate",
     "of_membership",
+    "of_moving",
     "of_reads",
     "of_registers",
     "of_standing",

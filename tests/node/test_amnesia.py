@@ -273,7 +273,13 @@ async def test_a_process_that_was_left_behind_ends(tmp_path: Path) -> None:
         await town.all_alive()
         await town.all_count()
         async with town.client(others[0]) as client:
-            assert (await client.put_one(Author(1).post("on"), "all"))["status"] == "stored"
+            post = Author(1).post("on")
+
+            async def kept_by_all() -> bool:
+                achieved = (await client.put_one(post, "all"))["achieved"]
+                return bool(achieved["level"] == "all")
+
+            await until(kept_by_all, what="links to the process that is left")
 
 
 async def test_a_name_that_another_node_has_is_refused(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from folkmoot.protocol.standing import (
 
 WHOLE, UNPROVEN, AMNESIAC = State
 FITS, OLD, SUPERSEDED = Finding
+NEVER = float("-inf")
 A, B, C, D = (letter * 16 for letter in (b"a", b"b", b"c", b"d"))
 
 
@@ -108,14 +109,29 @@ def test_a_claim_stays_until_a_boot_is_proven() -> None:
 def test_of_two_lives_the_earlier_or_accepted_one_stays() -> None:
     lives = Lives()
     early, late = Life(b"early...", 5), Life(b"late....", 6)
-    assert not lives.hear(A, early, 1.0)
-    assert lives.hear(A, late, 2.0), "a new one, and not the first"
+    assert not lives.hear(A, early, 1.0, 0.9)
+    assert lives.hear(A, late, 2.0, NEVER), "a new one, and not the first"
     assert lives.rival_of(A, late, 0) is None, "the early one has not spoken since: it may be gone"
-    lives.hear(A, early, 3.0)
+    lives.hear(A, early, 3.0, 2.5)
     assert lives.rival_of(A, late, 0) == early
     assert lives.rival_of(A, early, 0) is None, "the later one is told, not this"
-    lives.hear(A, late, 4.0)
+    lives.hear(A, late, 4.0, 3.5)
     assert lives.rival_of(A, early, 6) == late, "unless the later one was accepted"
     for number in range(10):
-        lives.hear(B, Life(bytes([number]) * 8, number), float(number))
+        lives.hear(B, Life(bytes([number]) * 8, number), float(number), NEVER)
     assert lives.rival_of(B, Life(bytes(8), 0), 0) is None, "only a few are kept"
+
+
+def test_what_a_dead_process_had_sent_is_no_sign_of_life() -> None:
+    """Held up by a partition, it may arrive when the next process speaks already."""
+    lives = Lives()
+    early, late = Life(b"early...", 5), Life(b"late....", 6)
+    lives.hear(A, early, 1.0, NEVER)
+    lives.hear(A, late, 2.0, NEVER)
+    for echo in (NEVER, 0.5, 1.0):
+        lives.hear(A, early, 3.0, echo)
+        assert lives.rival_of(A, late, 0) is None
+        assert lives.is_doubtful(A, early), "it is asked once more"
+    lives.hear(A, early, 4.0, 3.0)
+    assert lives.rival_of(A, late, 0) == early
+    assert not lives.is_doubtful(A, early)
