@@ -1,4 +1,8 @@
-"""Bugs of ranges that move."""
+"""Bugs of ranges that move.
+
+A fence that nobody asks for is not among them: the donor's follows from its being copied from, and what those
+of the others are for shows in no run of two minutes. `tests/ring/test_movement.py` plants that one.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,6 @@ from folkmoot.node.actors.evictor import Evictor
 from folkmoot.node.actors.mover import Mover
 from folkmoot.node.actors.replica import Replica
 from folkmoot.node.simulation.faults import MOVES
-from folkmoot.protocol.ring.movement import Change
 from folkmoot.protocol.ring.ranges import RangeDescriptor
 
 from tests.mutants.mutant import Plant, mutant
@@ -32,17 +35,6 @@ def moved_without_a_copy(plant: Plant) -> None:
         work.facts.copied.update(donors)
 
     plant.setattr(Mover, "_copy", copy)
-    _give_nothing_away(plant)
-
-
-@mutant("nobody-fences", "a slot moves on though older epochs still count", "I5", faults=MOVING)
-def nobody_fences(plant: Plant) -> None:
-    async def fence(
-        self: Mover, change: Change, descriptor: RangeDescriptor, nodes: Sequence[bytes], work: Any
-    ) -> None:
-        work.facts.fenced.update(nodes)
-
-    plant.setattr(Mover, "_fence", fence)
     _give_nothing_away(plant)
 
 
