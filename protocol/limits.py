@@ -23,6 +23,7 @@ INFLIGHT_PER_CONNECTION: Final = 256
 CONNECTIONS_PER_LISTENER: Final = 1024  # whose handshake is done; one address has at most half
 HANDSHAKES_PER_LISTENER: Final = 256  # not done yet; above it the oldest makes room
 GUARDED_BYTES: Final = 4 * KIB
+FRAMER_BYTES: Final = 16 * KIB  # allotted to each connection at once
 RECEIVE_CHUNK_BYTES: Final = 64 * KIB
 HANDSHAKE_TIMEOUT_S: Final = 5.0
 HELLO_TIMEOUT_S: Final = 10.0

@@ -72,6 +72,8 @@ def command(
     from folkmoot.cli.cluster.life import parse_shape
     from folkmoot.cli.demo.stage import DemoPlan
 
+    if svg is not None:
+        svg.touch()  # rather than find out afterwards that it cannot be written
     policy = importlib.resources.files("folkmoot.configs") / "policies" / "default.toml"
     shape = parse_shape(nodes, regions, None, True, (f"gate.policy={policy}",))
     if len(shape.regions) < NODES_MIN:
