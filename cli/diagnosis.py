@@ -128,6 +128,14 @@ def _certificates(path: Path, node_id: str, config: NodeConfig | None) -> Iterat
             yield Finding("certificates", WRONG, str(error), "folkmoot cert --help")
         else:
             yield _certificate(file, facts, node_id)
+    key = config.tls.ca_key if config else tls / "ca.key"
+    if key.is_relative_to(path) and key.exists():
+        yield Finding(
+            "ca_key",
+            WATCH,
+            f"{key} is here: whoever takes this directory can make nodes of the cluster",
+            f"rm {key}, with a copy elsewhere, unless more nodes are to join through this one",
+        )
 
 
 def _certificate(file: Path, facts: CertificateFacts, node_id: str) -> Finding:

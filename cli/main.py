@@ -33,6 +33,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "A cluster": {
         "status": "Show how a cluster is.",
         "node": "Show, add, drain, decommission and replace nodes.",
+        "join-token": "Make, list and revoke join tokens, with which machines become nodes.",
         "ring": "Show which nodes keep what, and what has still to move.",
         "seats": "Show and change which nodes decide what the cluster is.",
         "post": "Publish a post.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -14,6 +13,7 @@ from folkmoot.cli.chaos.own import own_cluster, own_shape
 from folkmoot.cli.chaos.plan import FAULTS, Episode, plan_episodes
 from folkmoot.cli.cluster.control import LocalCluster
 from folkmoot.cli.cluster.layout import NODES_MAX, node_names
+from folkmoot.cli.durations import Duration
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import FAILED, OK
@@ -30,25 +30,6 @@ SECONDS_MIN: Final = 5.0
 SECONDS_MAX: Final = 24 * 3600.0
 PAUSE_S: Final = 0.25  # between two things one person does, on average
 COMPLAINTS_TOLD: Final = 50
-_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600}
-
-
-class Duration(click.ParamType[float]):
-    """`90s`, `5m` or `1h`; a bare number is seconds."""
-
-    name = "TIME"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The seconds."""
-        if isinstance(value, int | float):
-            return float(value)
-        found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smh]?)", str(value), re.ASCII)
-        if found is None:
-            self.fail(f"{value!r} is not a time such as 90s, 5m or 1h", param, ctx)
-        seconds = float(found[1]) * _UNITS[found[2]]
-        if not SECONDS_MIN <= seconds <= SECONDS_MAX:
-            self.fail(f"{value!r} is not between {SECONDS_MIN:g} s and 24 h", param, ctx)
-        return seconds
 
 
 class FaultList(click.ParamType[tuple[str, ...]]):
@@ -79,7 +60,14 @@ class FaultList(click.ParamType[tuple[str, ...]]):
     ),
 )
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Decides the plan.")
-@click.option("--for", "seconds", type=Duration(), default="1m", show_default=True, help="How long to load.")
+@click.option(
+    "--for",
+    "seconds",
+    type=Duration(SECONDS_MIN, SECONDS_MAX),
+    default="1m",
+    show_default=True,
+    help="How long to load.",
+)
 @click.option("--name", metavar="NAME", help="A running local cluster. [default: one of its own]")
 @click.option(
     "--nodes",

@@ -95,6 +95,15 @@ def test_a_policy_with_which_it_would_not_start(folkmoot: Any, data: DataDirecto
     assert ran.code == 1 and policy["state"] == "wrong" and "policy.toml" in policy["sentence"]
 
 
+def test_a_ca_key_that_was_left_is_watched(folkmoot: Any, data: DataDirectory, tmp_path: Path) -> None:
+    trio.run(remember, data, State.WHOLE, State.WHOLE)
+    (tmp_path / "ca" / "ca.key").rename(data.path / "tls" / "ca.key")
+    ran = folkmoot("doctor", "--data", str(data.path), "--json")
+    finding = by_check(ran)["ca_key"]
+    assert ran.code == 3 and finding["state"] == "watch" and "can make nodes" in finding["sentence"]
+    assert str(data.path / "tls" / "ca.key") in finding["next"]
+
+
 def test_a_directory_without_a_node(folkmoot: Any, tmp_path: Path) -> None:
     ran = folkmoot("doctor", "--data", str(tmp_path), "--json")
     assert ran.code == 1 and by_check(ran)["identity"]["state"] == "wrong"
