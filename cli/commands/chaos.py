@@ -248,7 +248,12 @@ def _lines(result: ChaosResult, kept: bool) -> list[str]:
     if len(complaints) > len(lines):
         lines.append(f"… and {len(complaints) - len(lines):,} more")
     broken = ", ".join(f"{count} {fault}" for fault, count in sorted(result.done.items()))
-    lines.append(f"carried out: {broken or 'nothing'}")
+    lines.append(f"carried out: {broken or 'nothing'}; {result.fail_stops} nodes ended for want of room")
+    felt = ", ".join(f"{count:,} {fault}" for fault, count in sorted(result.felt.items()))
+    lines.append(f"calls that went wrong meanwhile: {felt or 'none'}")
+    if result.took_s:
+        starts, longest_s = len(result.took_s), max(result.took_s)
+        lines.append(f"{starts} starts were seen to count again, the slowest after {longest_s:.1f} s")
     for verdict in result.verdicts:
         state = "holds" if verdict.ok else f"BROKEN, {len(verdict.complaints)} complaints"
         lines.append(f"{verdict.invariant}: {state}, {verdict.compared:,} comparisons")

@@ -77,6 +77,7 @@ def told(result: ChaosResult, whole: CheckResult) -> dict[str, Any]:
         "kills": result.done.get("kill", 0),
         "acknowledged": result.check.acknowledged,
         "seconds": round(result.seconds, 1),
+        "returns": result.summary()["returns"],
         "passed": result.passed and whole.passed,
         "complaints": result.complaints(),
         "all_acknowledged": whole.acknowledged,
