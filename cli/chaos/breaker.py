@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import trio
 from folkmoot.cli.chaos.caller import Doors
+from folkmoot.cli.chaos.patience import ANSWERS_S, ASK_AGAIN_S, NotBack, insist
 from folkmoot.cli.chaos.plan import LINK_FAULTS, NODE_FAULTS, Episode
 from folkmoot.cli.chaos.returns import RUNNING, Returns
 from folkmoot.cli.chaos.scene import Scene
@@ -16,19 +17,10 @@ from folkmoot.cli.cluster import life
 from folkmoot.cli.cluster.control import LocalCluster
 from folkmoot.cli.cluster.faults import LinkFault
 from folkmoot.cli.cluster.layout import ClusterDirectory
-from folkmoot.cli.errors import OperatorError, Unreachable
-from folkmoot.protocol.errors import WireError
 
-# A node that ends by itself, or has just begun, answers nobody for a while, and still has a process.
-ANSWERS_S: Final = 60.0
-ASK_AGAIN_S: Final = 0.25
 MEND_S: Final = 60.0
 # What the supervisor calls a node to which this was done.
 _LEAVES: Final = {"kill": "stopped", "pause": "paused", "restart": "running"}
-
-
-class NotBack(OperatorError):
-    """A node that should run does not answer, although it was waited for."""
 
 
 class Breaker:
@@ -87,18 +79,21 @@ class Breaker:
                 await self._start_filled(nursery)
             self._scene.tell(episode.sentence())
             self._scene.in_force.add(episode.fault)
+            began = trio.current_time()
             described = await self._begin(episode)
             if _is_in_force(episode, described):
                 self.done[episode.fault] = self.done.get(episode.fault, 0) + 1
-            await trio.sleep(episode.lasts_s)
+            if episode.lasts_s:
+                await trio.sleep(episode.lasts_s)
+                began = trio.current_time()
             await self._end(episode)
             self._scene.in_force.discard(episode.fault)
             if episode.fault in ("kill", "restart"):
-                self._expect(episode.nodes, nursery)
+                self._expect(episode.nodes, began, nursery)
 
-    def _expect(self, names: Sequence[str], nursery: trio.Nursery) -> None:
+    def _expect(self, names: Sequence[str], began: float, nursery: trio.Nursery) -> None:
         for name in names:
-            nursery.start_soon(self._returns.await_counted, name)
+            nursery.start_soon(self._returns.await_counted, name, began)
 
     async def _begin(self, episode: Episode) -> Any:
         match episode.fault:
@@ -148,10 +143,10 @@ class Breaker:
         One may still be ending when its disk has room again, so each is waited for until it answers.
         """
         names = sorted(self._filled)
-        deadline = trio.current_time() + self._answers_s
+        began = trio.current_time()
         for name in names:
             while not await self._returns.answers(name):
-                if trio.current_time() > deadline:
+                if trio.current_time() > began + self._answers_s:
                     raise NotBack(
                         f"{name} did not come back within {self._answers_s:g} s of having room again"
                     )
@@ -159,7 +154,7 @@ class Breaker:
                 await trio.sleep(ASK_AGAIN_S)
         self._filled.clear()
         self._back(names)
-        self._expect(names, nursery)
+        self._expect(names, began, nursery)
 
     def _back(self, names: Sequence[str]) -> None:
         self._down -= set(names)
@@ -196,30 +191,7 @@ class Breaker:
             FolkmootError: it could not be made for another reason.
         """
         async with self._turn:
-            deadline = trio.current_time() + self._answers_s
-            while True:
-                described = await self._looked_at()
-                try:
-                    result = await trio.to_thread.run_sync(change)
-                except (Unreachable, WireError) as error:
-                    if isinstance(error, WireError) and not error.kind.retryable:
-                        raise
-                    if trio.current_time() > deadline:
-                        raise self._not_back(error, described) from error
-                    await trio.sleep(ASK_AGAIN_S)
-                else:
-                    await self._looked_at()
-                    return result
-
-    def _not_back(self, error: Exception, described: Mapping[str, Any]) -> NotBack:
-        states = ", ".join(
-            f"{node['name']} ({node['address'] or 'no address'}) is {node['state']}"
-            for node in described["nodes"]
-        )
-        return NotBack(
-            f"a node did not come back within {self._answers_s:g} s: {error}; {states}",
-            hint=f"folkmoot cluster logs --cluster {described['name']}",
-        )
+            return await insist(change, self._looked_at, self._answers_s)
 
     async def _looked_at(self) -> dict[str, Any]:
         """The cluster now; where its nodes listen, and who has ended by itself, is taken down."""

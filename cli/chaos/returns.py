@@ -15,7 +15,7 @@ from folkmoot.cli.chaos.scene import Scene
 from folkmoot.node.simulation.caller import UNANSWERED
 from folkmoot.protocol.errors import WireError
 
-# `cluster.proof_wait` is 10 s, and begins before a node listens; the rest is for a busy machine.
+# `cluster.proof_wait` is 10 s, and begins soon after the process; the rest is for a busy machine.
 COUNTED_S: Final = 30.0
 POLL_S: Final = 0.1
 RUNNING: Final = "running"
@@ -53,9 +53,13 @@ class Returns:
         finally:
             caller.leave()
 
-    async def await_counted(self, name: str) -> None:
-        """Watch a node that has just started until it counts, or until something is done to it again."""
-        began = trio.current_time()
+    async def await_counted(self, name: str, began: float) -> None:
+        """Watch a node that has just started until it counts, or until something is done to it again.
+
+        Args:
+            name: the node's.
+            began: when it was told to start, on trio's clock.
+        """
         caller = self._caller(name)
         why = "it answers nobody"
         try:

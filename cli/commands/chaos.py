@@ -139,7 +139,8 @@ def command(
     everything clients were told is judged. The seed decides what is broken when.
 
     Exit code 0 says that everything was compared and every promise kept. A cluster of its own is gone
-    afterwards, after Ctrl-C too; one that was named is left running with nothing broken.
+    afterwards, after Ctrl-C too; one that failed is stopped, and its logs and stores stay. One that was named
+    is left running with nothing broken.
     """
     cluster = None if name is None else _running(name)
     shape = own_shape(nodes)
@@ -210,7 +211,8 @@ async def _play(
                 result = await Run(plan, scene).on(cluster)
             else:
                 async with own_cluster(shape, keep=plan.keep) as own:
-                    result = await Run(plan, scene).on(own)
+                    result = await Run(plan, scene).on(own.cluster)
+                    own.failed = not result.passed
             nursery.cancel_scope.cancel()
     return result
 
@@ -240,6 +242,7 @@ def _conclude(result: ChaosResult, kept: bool, output: Output) -> None:
     output.result(value, _lines(result, kept))
     if not result.passed:
         output.note(f"replay: {result.replay}")
+        output.note(f"its logs and stores are in {result.cluster['directory']}")
 
 
 def _lines(result: ChaosResult, kept: bool) -> list[str]:
