@@ -79,17 +79,15 @@ class Breaker:
                 await self._start_filled(nursery)
             self._scene.tell(episode.sentence())
             self._scene.in_force.add(episode.fault)
-            began = trio.current_time()
             described = await self._begin(episode)
             if _is_in_force(episode, described):
                 self.done[episode.fault] = self.done.get(episode.fault, 0) + 1
-            if episode.lasts_s:
-                await trio.sleep(episode.lasts_s)
-                began = trio.current_time()
+            await trio.sleep(episode.lasts_s)
+            ends = trio.current_time()
             await self._end(episode)
             self._scene.in_force.discard(episode.fault)
             if episode.fault in ("kill", "restart"):
-                self._expect(episode.nodes, began, nursery)
+                self._expect(episode.nodes, ends, nursery)
 
     def _expect(self, names: Sequence[str], began: float, nursery: trio.Nursery) -> None:
         for name in names:
