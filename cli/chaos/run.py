@@ -111,8 +111,9 @@ class Run:
             nursery.start_soon(break_things)
             await people.live(lambda: trio.current_time() >= ends and carried_out.is_set())
         scene.phase = "healing"
-        scene.tell("everything is mended")
+        scene.tell("everything is being mended")
         await breaker.mend()
+        scene.tell("every node counts on every other")
         scene.phase = "settling"
         await people.settle()
 
