@@ -127,7 +127,8 @@ def command(
     everything clients were told is judged. The seed decides what is broken when.
 
     Exit code 0 says that everything was compared and every promise kept. A cluster of its own is gone
-    afterwards, after Ctrl-C too; one that was named is left running with nothing broken.
+    afterwards, after Ctrl-C too; one that failed is stopped, and its logs and stores stay. One that was named
+    is left running with nothing broken.
     """
     cluster = None if name is None else _running(name)
     shape = own_shape(nodes)
@@ -198,7 +199,8 @@ async def _play(
                 result = await Run(plan, scene).on(cluster)
             else:
                 async with own_cluster(shape, keep=plan.keep) as own:
-                    result = await Run(plan, scene).on(own)
+                    result = await Run(plan, scene).on(own.cluster)
+                    own.failed = not result.passed
             nursery.cancel_scope.cancel()
     return result
 
@@ -228,6 +230,7 @@ def _conclude(result: ChaosResult, kept: bool, output: Output) -> None:
     output.result(value, _lines(result, kept))
     if not result.passed:
         output.note(f"replay: {result.replay}")
+        output.note(f"its logs and stores are in {result.cluster['directory']}")
 
 
 def _lines(result: ChaosResult, kept: bool) -> list[str]:
@@ -236,7 +239,12 @@ def _lines(result: ChaosResult, kept: bool) -> list[str]:
     if len(complaints) > len(lines):
         lines.append(f"… and {len(complaints) - len(lines):,} more")
     broken = ", ".join(f"{count} {fault}" for fault, count in sorted(result.done.items()))
-    lines.append(f"carried out: {broken or 'nothing'}")
+    lines.append(f"carried out: {broken or 'nothing'}; {result.fail_stops} nodes ended for want of room")
+    felt = ", ".join(f"{count:,} {fault}" for fault, count in sorted(result.felt.items()))
+    lines.append(f"calls that went wrong meanwhile: {felt or 'none'}")
+    if result.took_s:
+        starts, longest_s = len(result.took_s), max(result.took_s)
+        lines.append(f"{starts} starts were seen to count again, the slowest after {longest_s:.1f} s")
     for verdict in result.verdicts:
         state = "holds" if verdict.ok else f"BROKEN, {len(verdict.complaints)} complaints"
         lines.append(f"{verdict.invariant}: {state}, {verdict.compared:,} comparisons")
