@@ -206,14 +206,15 @@ async def _play(
 
 
 async def _show(scene: Scene, plain: bool) -> None:
-    from folkmoot.cli.chaos.view import show_lines, show_live
+    from folkmoot.cli.chaos.view import render, show_lines
+    from folkmoot.cli.live import show_live
     from rich.console import Console
 
     if plain or not sys.stderr.isatty():
         scene.told = partial(click.echo, err=True)
         await show_lines(scene)
     else:
-        await show_live(scene, Console(stderr=True))
+        await show_live(partial(render, scene), Console(stderr=True))
 
 
 async def _cancel_on_signal(signals: AsyncIterator[int], scope: Any, output: Output) -> None:

@@ -9,21 +9,20 @@ from __future__ import annotations
 import logging
 from functools import partial
 from random import Random
-from typing import Final, Protocol
+from typing import Final
 
 import trio
+from folkmoot.node.admitting import MEMBER
 from folkmoot.node.contracts import Peers, PeerUnreachable
 from folkmoot.node.environment import Executor
-from folkmoot.node.movement_contracts import Liveness
+from folkmoot.node.movement_contracts import Holder, Liveness
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import FORBIDDEN, FolkmootError, WireError
 from folkmoot.protocol.ring.movement import Drop
 from folkmoot.protocol.ring.plan import Planner
-from folkmoot.protocol.ring.topology import Topology
 
 log = logging.getLogger(__name__)
 
-MEMBER: Final = "join.member"
 LOOK_S: Final = 0.25
 RETRY_S: Final = 1.0
 RETRY_MAX_S: Final = 30.0
@@ -31,19 +30,12 @@ TELL_S: Final = 10.0
 ASK_S: Final = 2 * limits.REGISTER_TIMEOUT_S + 2.0  # it changes the roster, and notes that it has
 
 
-class Holder(Protocol):
-    """Who owns what, as this node knows it."""
-
-    def current(self) -> Topology: ...
-
-
 class Applicant:
     """See the module.
 
     Args:
         node_id: this node's.
-        topology: see above.
-        liveness: see `movement_contracts`.
+        topology, liveness: see `movement_contracts`.
         peers: see `contracts`.
         executor: works plans out.
         random: draws whom to ask first.
