@@ -1,151 +1,42 @@
-"""The fault schedule: a pure function of its generator, made before the run begins.
+"""Faults as they are carried out: an injector begins and ends what the schedule says.
 
-An episode is one fault with a beginning and an end. Episodes overlap freely; what a link suffers is worked
-out anew from all that are under way, so that the end of one never heals another. All of them end before the
-run does, and then everything is mended: what follows must converge.
+Episodes overlap freely; what a link or a node suffers is worked out anew from all that are under way, so that
+the end of one never heals another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from random import Random
-from typing import Final
+from typing import Final, NamedTuple
 
 import trio
 from folkmoot.node.simulation.disk import CrashPoint
 from folkmoot.node.simulation.disk_faults import DiskFaults, bring_up
 from folkmoot.node.simulation.links import Conditions
+from folkmoot.node.simulation.schedule import DISK_FAULTS, DOWN_FAULTS, MOVES, Episode
 from folkmoot.node.simulation.steward import Steward
 from folkmoot.node.simulation.world import SimulatedNode, World
-from folkmoot.protocol.errors import FolkmootError
 
-LINK_FAULTS: Final = ("loss", "duplication", "reordering", "delay", "oneway")
-DOWN_FAULTS: Final = ("crash", "torn", "restart")
-REFUSING_FAULTS: Final = ("busy", "refused")
-DISK_FAULTS: Final = ("olddisk", "clone")
-NODE_FAULTS: Final = (*DOWN_FAULTS, "disk", "clock", *REFUSING_FAULTS)
-FAULTS: Final = (*LINK_FAULTS, "partition", *NODE_FAULTS, *DISK_FAULTS)
-MOVES: Final = "moves"
-"""No fault, but it happens like one: a node is drained, and joins again. Not among `all`: so much moves."""
-
-QUIET_FIRST_S: Final = 3.0
-REBUILD_S: Final = 20.0
-QUIET_LAST_S: Final = 0.5
 LIVE_COPY: Final = 0.5
-LENGTH_S: Final = (1.0, 45.0)
+
+
+class Pulse(NamedTuple):
+    """How long, in seconds, a fault lasts each time (between two bounds), and how long it then rests."""
+
+    lasts_s: tuple[float, float]
+    rests_s: tuple[float, float]
+
+
 DISK_SLOWDOWN: Final = 200.0
 CLOCK_JUMP_US: Final = 60_000_000
+CUTTING_FAULTS: Final = frozenset({"partition", "oneway", "flapping"})
 EXTRA_S: Final = 0.4
 REFUSED_SHARE: Final = 0.8
-
-
-class UnknownFault(FolkmootError):
-    """There is no fault of that name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Episode:
-    """One fault.
-
-    Args:
-        fault: its name.
-        begin_s, end_s: virtual times.
-        pairs: the directed links it concerns, as node numbers.
-        node: the node it concerns, or -1.
-        strength: above 0, at most 1; what it means depends on the fault.
-    """
-
-    fault: str
-    begin_s: float
-    end_s: float
-    pairs: tuple[tuple[int, int], ...] = ()
-    node: int = -1
-    strength: float = 1.0
-
-
-def parse_faults(text: str) -> tuple[str, ...]:
-    """The faults that `--faults` names: a list with commas, `all` or `none`.
-
-    Raises:
-        UnknownFault: naming those there are.
-    """
-    if text == "none":
-        return ()
-    names: dict[str, None] = {}
-    for name in filter(None, map(str.strip, text.split(","))):
-        if name not in (*FAULTS, MOVES, "all"):
-            there_are = ", ".join((*FAULTS, MOVES))
-            raise UnknownFault(f"no fault {name!r}; there are {there_are}, and `all` and `none`")
-        names |= dict.fromkeys(FAULTS if name == "all" else (name,))
-    return tuple(names)
-
-
-def schedule(
-    random: Random, faults: Sequence[str], node_count: int, duration_s: float, mean_gap_s: float
-) -> list[Episode]:
-    """The episodes of a run, in the order they begin.
-
-    Args:
-        random: draws everything.
-        faults: names, of `FAULTS`.
-        node_count: of the world.
-        duration_s: of the run.
-        mean_gap_s: mean time between the beginnings of two episodes.
-    """
-    last_s = duration_s - QUIET_LAST_S
-    episodes: list[Episode] = []
-    at_s = QUIET_FIRST_S
-    while faults and (at_s := at_s + random.expovariate(1 / mean_gap_s)) < last_s:
-        end_s = min(at_s + random.uniform(*LENGTH_S), last_s)
-        episode = _episode(random, random.choice(faults), node_count, at_s, end_s)
-        if not _too_many_down(episodes, episode, node_count) and not _two_disks(episodes, episode):
-            episodes.append(episode)
-    return episodes
-
-
-def _episode(random: Random, fault: str, node_count: int, begin_s: float, end_s: float) -> Episode:
-    if fault in (*NODE_FAULTS, *DISK_FAULTS, MOVES):
-        node = random.randrange(node_count)
-        return Episode(fault, begin_s, end_s, node=node, strength=random.uniform(0.1, 1.0))
-    everyone = [(one, other) for one in range(node_count) for other in range(node_count) if one != other]
-    if fault == "partition":
-        side = set(random.sample(range(node_count), random.randint(1, max(1, node_count // 2))))
-        pairs = [(one, other) for one, other in everyone if (one in side) != (other in side)]
-    else:
-        pairs = random.sample(everyone, random.randint(1, len(everyone))) if everyone else []
-    return Episode(fault, begin_s, end_s, tuple(sorted(pairs)), strength=random.uniform(0.05, 1.0))
-
-
-def _too_many_down(episodes: Iterable[Episode], new: Episode, node_count: int) -> bool:
-    """Whether more than half of the nodes could be down at once, or one be crashed twice."""
-    if new.fault not in DOWN_FAULTS:
-        return False
-    others = {
-        episode.node
-        for episode in episodes
-        if episode.fault in DOWN_FAULTS and episode.end_s + 1.0 >= new.begin_s
-    }
-    return new.node in others or len(others) >= max(1, node_count // 2)
-
-
-def _two_disks(episodes: Iterable[Episode], new: Episode) -> bool:
-    """Whether a second disk could be lost before the first is rebuilt, or that node be down at the time."""
-
-    def meet(one: Episode, other: Episode) -> bool:
-        rest_s = REBUILD_S if other.fault in DISK_FAULTS else 1.0
-        return other.end_s + rest_s >= one.begin_s
-
-    return any(
-        meet(new, episode)
-        for episode in episodes
-        if (new.fault in DISK_FAULTS and episode.fault in DISK_FAULTS)
-        or (
-            new.node == episode.node
-            and {new.fault, episode.fault} & set(DISK_FAULTS)
-            and {new.fault, episode.fault} & set(DOWN_FAULTS)
-        )
-    )
+PULSES: Final = {
+    "flapping": Pulse((0.05, 0.8), (0.05, 0.8)),
+    "clogging": Pulse((0.5, 6.0), (0.05, 1.5)),
+}
+"""Faults that come and go within an episode: nobody has settled for the one when the other comes."""
 
 
 class FaultInjector:
@@ -162,6 +53,8 @@ class FaultInjector:
         self._steward = steward
         self._episodes = episodes
         self._under_way: list[Episode] = []
+        self._resting: list[Episode] = []
+        self._random = world.random("pulses")
         self._disks = DiskFaults(world)
 
     async def run(self) -> None:
@@ -176,11 +69,26 @@ class FaultInjector:
         self._under_way.append(episode)
         self._world.coverage.fault_begins(episode.fault)
         await self._begin(episode)
+        if episode.fault in PULSES:
+            await self._pulse(episode, PULSES[episode.fault])
         await trio.sleep_until(episode.end_s)
         self._world.trace.note(f"fault {episode.fault} ends")
         self._under_way.remove(episode)
         self._world.coverage.fault_ends(episode.fault)
         await self._end(episode)
+
+    async def _pulse(self, episode: Episode, pulse: Pulse) -> None:
+        """Have a fault of links that is under way go and come again until its end."""
+        while trio.current_time() < episode.end_s:
+            await self._sleep_until_or_for(episode.end_s, pulse.lasts_s)
+            self._resting.append(episode)
+            self._apply_to_links()
+            await self._sleep_until_or_for(episode.end_s, pulse.rests_s)
+            self._resting.remove(episode)
+            self._apply_to_links()
+
+    async def _sleep_until_or_for(self, end_s: float, bounds_s: tuple[float, float]) -> None:
+        await trio.sleep_until(min(end_s, trio.current_time() + self._random.uniform(*bounds_s)))
 
     async def _begin(self, episode: Episode) -> None:
         if episode.node < 0:
@@ -224,11 +132,12 @@ class FaultInjector:
 
     def _apply_to_links(self) -> None:
         nodes = self._world.nodes
+        at_work = [episode for episode in self._under_way if episode not in self._resting]
         for one in range(len(nodes)):
             for other in range(len(nodes)):
                 if one != other:
                     link = self._world.network.links.between(nodes[one].host, nodes[other].host)
-                    suffered = [episode for episode in self._under_way if (one, other) in episode.pairs]
+                    suffered = [episode for episode in at_work if (one, other) in episode.pairs]
                     link.set(conditions_of(suffered))
 
     def _apply_to_node(self, node: SimulatedNode, number: int) -> None:
@@ -247,7 +156,8 @@ def conditions_of(episodes: Iterable[Episode]) -> Conditions:
         duplication=worst.get("duplication", 0.0),
         reordering=worst.get("reordering", 0.0),
         extra_s=EXTRA_S * worst.get("delay", 0.0),
-        cut="partition" in worst or "oneway" in worst,
+        cut=not worst.keys().isdisjoint(CUTTING_FAULTS),
+        clogged="clogging" in worst,
     )
 
 

@@ -16,9 +16,10 @@ from folkmoot.node.simulation.coverage import Counts
 from folkmoot.node.simulation.determinism import run_repeatably
 from folkmoot.node.simulation.disk_faults import bring_up, unexpected
 from folkmoot.node.simulation.everybody import Everybody
-from folkmoot.node.simulation.faults import MOVES, Episode, FaultInjector, schedule
+from folkmoot.node.simulation.faults import FaultInjector
 from folkmoot.node.simulation.gauges import Gauges
 from folkmoot.node.simulation.history import History
+from folkmoot.node.simulation.schedule import MOVES, Episode, schedule
 from folkmoot.node.simulation.steward import Steward
 from folkmoot.node.simulation.world import SimulatedNode, World
 from folkmoot.protocol.errors import WireError
@@ -43,7 +44,7 @@ class Plan:
         seed: decides everything.
         nodes: how many.
         minutes: virtual time under load; the quiet at the end comes on top.
-        faults: names, see `faults.FAULTS`.
+        faults: names, see `schedule.FAULTS`.
         people: how many write and read.
         pause_s: mean time between two things one of them does.
         fault_gap_s: mean time between the beginnings of two faults.

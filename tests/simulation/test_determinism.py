@@ -11,15 +11,15 @@ import pytest
 import trio
 import trio._core._run as trio_run
 from folkmoot.node.simulation.determinism import VirtualClock, run_repeatably
-from folkmoot.node.simulation.faults import FAULTS
 from folkmoot.node.simulation.run import Plan, simulate
+from folkmoot.node.simulation.schedule import FAULTS
 from folkmoot.node.simulation.world import World
 
 TASKS = 12
 ROUNDS = 6
 
 SUBPROCESS = """
-from folkmoot.node.simulation.faults import FAULTS
+from folkmoot.node.simulation.schedule import FAULTS
 from folkmoot.node.simulation.run import Plan, simulate
 print(simulate(Plan(5, nodes=3, minutes=0.4, faults=FAULTS, pause_s=0.7)).trace)
 """
