@@ -8,7 +8,6 @@ disk is lost at a time: two may take what a quorum acknowledged with them, and n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,7 +52,7 @@ class DiskFaults:
         if fault == "olddisk":
             self._suffered[node.name] = _Suffered(None, copy)
         else:
-            self._world.disks_lost = True
+            self._lose_disks()
             self._suffered[node.name] = _Suffered(self._world.clone(node, copy), None)
 
     async def end(self, node: SimulatedNode) -> None:
@@ -64,11 +63,15 @@ class DiskFaults:
         if suffered.clone is not None and suffered.clone.up:
             self._world.crash(suffered.clone)
         if suffered.copy is not None and self._may_lose(node):
-            self._world.disks_lost = True
+            self._lose_disks()
             self._world.crash(node)
             await node.ended.wait()
             node.disk.put_back(suffered.copy)
         await bring_up(self._world, node)
+
+    def _lose_disks(self) -> None:
+        self._world.disks_lost = True
+        self._world.expected_errors.add(OLD_SEAT)
 
     def _may_lose(self, node: SimulatedNode) -> bool:
         """Whether the disk may be lost: the node runs, and those of all others are whole."""
@@ -80,11 +83,6 @@ def _has_its_disk(node: SimulatedNode) -> bool:
         return False
     own = read_own(node.disk.commits.store)
     return own is not None and own.state is not State.AMNESIAC
-
-
-def unexpected(errors: Iterable[str]) -> tuple[str, ...]:
-    """The errors that were logged, but for that of a seat which finds that its disk went back."""
-    return tuple(error for error in errors if OLD_SEAT not in error)
 
 
 async def bring_up(world: World, node: SimulatedNode) -> None:

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import trio
-from folkmoot.node.simulation.disk import CrashPoint
+from folkmoot.node.simulation.disk import CommitPoint, SimulatedDisk
+from folkmoot.node.simulation.disk_errors import EIO
 from folkmoot.node.simulation.disk_faults import DiskFaults, bring_up
 from folkmoot.node.simulation.links import Conditions
 from folkmoot.node.simulation.schedule import DISK_FAULTS, DOWN_FAULTS, MOVES, Episode
 from folkmoot.node.simulation.steward import Steward
 from folkmoot.node.simulation.world import SimulatedNode, World
+from folkmoot.storage.errors import StorageError, StoreCorrupt
 
 LIVE_COPY: Final = 0.5
 
@@ -32,6 +34,9 @@ CLOCK_JUMP_US: Final = 60_000_000
 CUTTING_FAULTS: Final = frozenset({"partition", "oneway", "flapping"})
 EXTRA_S: Final = 0.4
 REFUSED_SHARE: Final = 0.8
+FAILING_READS_SHARE: Final = 0.01
+SAID_OF_EIO: Final = frozenset({EIO, StoreCorrupt.plainly, StorageError.plainly})
+"""By the node whose disk fails, and by others of what that one answered them."""
 PULSES: Final = {
     "flapping": Pulse((0.05, 0.8), (0.05, 0.8)),
     "clogging": Pulse((0.5, 6.0), (0.05, 1.5)),
@@ -102,7 +107,10 @@ class FaultInjector:
             await self._world.stop(node)
         elif episode.fault == "torn":
             early = episode.strength < 0.55
-            node.disk.crash_point = CrashPoint.BEFORE_COMMIT if early else CrashPoint.BEFORE_ACKNOWLEDGEMENT
+            node.disk.crash_point = CommitPoint.BEFORE_COMMIT if early else CommitPoint.BEFORE_ACKNOWLEDGEMENT
+        elif episode.fault == "eio":
+            self._world.expected_errors |= SAID_OF_EIO
+            self._fail(node.disk, episode.strength)
         elif episode.fault == "disk":
             node.disk.slowdown = 1 + DISK_SLOWDOWN * episode.strength
         elif episode.fault == MOVES and self._steward is not None:
@@ -119,7 +127,8 @@ class FaultInjector:
         node = self._world.nodes[episode.node]
         self._apply_to_node(node, episode.node)
         if episode.fault in DOWN_FAULTS:
-            node.disk.crash_point = None
+            node.disk.crash_point = node.disk.failure_point = None
+            node.disk.failing_reads_share = 0.0
             await bring_up(self._world, node)
         elif episode.fault == MOVES and self._steward is not None:
             await self._steward.join(node)
@@ -129,6 +138,15 @@ class FaultInjector:
             node.disk.slowdown = 1.0
         elif episode.fault == "clock":
             node.wall.jump_us = 0
+
+    def _fail(self, disk: SimulatedDisk, strength: float) -> None:
+        """Have the next commit fail, before anything or after everything of it is on the disk, or reads."""
+        if strength < 0.4:
+            disk.failure_point = CommitPoint.BEFORE_COMMIT
+        elif strength < 0.7:
+            disk.failure_point = CommitPoint.BEFORE_ACKNOWLEDGEMENT
+        else:
+            disk.failing_reads_share = FAILING_READS_SHARE * strength
 
     def _apply_to_links(self) -> None:
         nodes = self._world.nodes

@@ -14,7 +14,7 @@ from folkmoot.node.simulation.checkers.convergence import equal_replicas
 from folkmoot.node.simulation.checkers.verdict import Evidence, HeldCells, Quiet, Verdict
 from folkmoot.node.simulation.coverage import Counts
 from folkmoot.node.simulation.determinism import run_repeatably
-from folkmoot.node.simulation.disk_faults import bring_up, unexpected
+from folkmoot.node.simulation.disk_faults import bring_up
 from folkmoot.node.simulation.everybody import Everybody
 from folkmoot.node.simulation.faults import FaultInjector
 from folkmoot.node.simulation.gauges import Gauges
@@ -143,7 +143,7 @@ async def _simulate(plan: Plan, on_progress: OnProgress) -> Report:
         quiet=quiet,
         peaks=gauges.peaks(),
         samples=gauges.samples,
-        errors=unexpected(world.errors) if world.disks_lost else tuple(world.errors),
+        errors=world.unexpected_errors(),
     )
     verdicts = tuple(check(evidence) for check in CHECKERS)
     return Report(

@@ -15,7 +15,7 @@ from folkmoot.protocol.errors import FolkmootError
 
 PULSING_FAULTS: Final = ("flapping", "clogging")
 LINK_FAULTS: Final = ("loss", "duplication", "reordering", "delay", "oneway", *PULSING_FAULTS)
-DOWN_FAULTS: Final = ("crash", "torn", "restart")
+DOWN_FAULTS: Final = ("crash", "torn", "restart", "eio")
 REFUSING_FAULTS: Final = ("busy", "refused")
 DISK_FAULTS: Final = ("olddisk", "clone")
 NODE_FAULTS: Final = (*DOWN_FAULTS, "disk", "clock", *REFUSING_FAULTS)

@@ -32,6 +32,7 @@ from folkmoot.node.standing_lives import NodeCloned
 from folkmoot.node.transport.faults import LinkFaults
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol.ring.ranges import RangeMap
+from folkmoot.storage.errors import StorageError
 from folkmoot.storage.memory_engine import MemoryEngine
 
 DEATH_S_MAX: Final = 60.0
@@ -84,6 +85,12 @@ class World:
         seed: decides everything.
         node_count: at least 1; regions are given round robin.
         nursery: where nodes and disks run.
+
+    Attributes:
+        errors: what living nodes logged as errors, or ended with.
+        expected_errors: what such a sentence says when it was made to happen.
+        disks_lost: whether what only one disk had may be lost.
+        copies: second processes of nodes.
     """
 
     def __init__(self, seed: str, node_count: int, nursery: trio.Nursery) -> None:
@@ -92,6 +99,7 @@ class World:
         self.witness = Witness()
         self.coverage = Coverage()
         self.errors: list[str] = []
+        self.expected_errors: set[str] = set()
         self.disks_lost = False
         self.copies: list[SimulatedNode] = []
         self.network = SimulatedNetwork(self.random("network"), self.trace, self._delay_of)
@@ -128,6 +136,12 @@ class World:
     def ranges(self) -> RangeMap:
         """Who owns what now."""
         return newest_ranges(self._founded, [node.disk.engine for node in self.nodes])
+
+    def unexpected_errors(self) -> tuple[str, ...]:
+        """The errors of living nodes, but for those that were made to happen."""
+        return tuple(
+            error for error in self.errors if not any(said in error for said in self.expected_errors)
+        )
 
     def random(self, tag: str) -> Random:
         """A generator of its own for whatever `tag` names."""
@@ -233,8 +247,10 @@ class World:
         except Exception as error:
             # What a dying process raises is nobody's business; a living one has no reason to.
             if not scope.cancel_called:
-                if self.copies and is_clone_refused(error):
+                if self.copies and is_all(error, NodeCloned):
                     self.trace.note(f"refused {node.disk.node}")
+                elif node.disk.has_failed and is_all(error, StorageError):
+                    self.trace.note(f"stopped {node.disk.node}")
                 else:
                     self.errors.append(f"{node.name} ended: {error!r}")
                 self.crash(node)
@@ -260,8 +276,8 @@ class World:
         return node
 
 
-def is_clone_refused(error: BaseException) -> bool:
-    """Whether a process ended because another one is its node."""
+def is_all(error: BaseException, kind: type[Exception]) -> bool:
+    """Whether a process ended because of errors of one kind alone."""
     if isinstance(error, BaseExceptionGroup):
-        return all(is_clone_refused(each) for each in error.exceptions)
-    return isinstance(error, NodeCloned)
+        return all(is_all(each, kind) for each in error.exceptions)
+    return isinstance(error, kind)
