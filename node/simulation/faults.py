@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import trio
+from folkmoot.node.simulation.bit_flips import BitFlips
 from folkmoot.node.simulation.disk import CommitPoint, SimulatedDisk
 from folkmoot.node.simulation.disk_errors import EIO
 from folkmoot.node.simulation.disk_faults import DiskFaults, bring_up
@@ -51,16 +52,23 @@ class FaultInjector:
         world: to be broken.
         episodes: the schedule.
         steward: who moves what; None when nothing is to move.
+        flips: who damages cells; None when nothing is damaged.
     """
 
-    def __init__(self, world: World, episodes: Sequence[Episode], steward: Steward | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        episodes: Sequence[Episode],
+        steward: Steward | None = None,
+        flips: BitFlips | None = None,
+    ) -> None:
         self._world = world
         self._steward = steward
         self._episodes = episodes
         self._under_way: list[Episode] = []
         self._resting: list[Episode] = []
         self._random = world.random("pulses")
-        self._disks = DiskFaults(world)
+        self._disks = DiskFaults(world, flips)
 
     async def run(self) -> None:
         """Let every episode happen; returns when the last has ended."""

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 import trio
+from folkmoot.node.simulation.bit_flips import BitFlips, whole_cells
 from folkmoot.node.simulation.caller import UNANSWERED, Caller
 from folkmoot.node.simulation.checkers import CHECKERS
 from folkmoot.node.simulation.checkers.convergence import equal_replicas
@@ -23,8 +24,6 @@ from folkmoot.node.simulation.schedule import MOVES, Episode, schedule
 from folkmoot.node.simulation.steward import Steward
 from folkmoot.node.simulation.world import SimulatedNode, World
 from folkmoot.protocol.errors import WireError
-from folkmoot.storage.interface import Table
-from folkmoot.storage.rows import row_cell
 
 START_S = 60.0
 RECOVERY_S_MAX = 120.0
@@ -159,15 +158,19 @@ async def _break_and_recover(plan: Plan, world: World, everybody: Everybody, lin
         return await _all_alive(world, observer)
 
     async def equal() -> bool:
-        return equal_replicas({node.node_id: _cells(node) for node in world.nodes}, world.ranges)
+        if flips is not None:
+            await flips.look_everywhere()
+        held = {node.node_id: whole_cells(node.disk.engine) for node in world.nodes}
+        return equal_replicas(held, world.ranges)
 
     episodes = list(episodes_of(plan).values())
     steward = Steward(world, links) if MOVES in plan.faults else None
+    flips = BitFlips(world, links) if "flip" in plan.faults else None
     until_s = trio.current_time() + plan.load_s
     agreed_s: float | None = None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(everybody.live_and_settle, until_s)
-        await FaultInjector(world, episodes, steward).run()
+        await FaultInjector(world, episodes, steward, flips).run()
         await trio.sleep_until(until_s)
         await _mend(world)
         agreed_s = await _seconds_until(agreed)
@@ -265,11 +268,6 @@ async def _tell_progress(on_progress: OnProgress) -> None:
         await trio.sleep(PROGRESS_STEP_S)
 
 
-def _cells(node: SimulatedNode) -> dict[bytes, bytes]:
-    with node.disk.engine.begin() as transaction:
-        return {key: row_cell(key, row) for key, row in transaction.scan(Table.CELLS)}
-
-
 def _held(node: SimulatedNode) -> HeldCells:
     """What a node's disk has after the world's end, which crashed it."""
-    return HeldCells(node.name, node.node_id, node.disk.engine, _cells(node))
+    return HeldCells(node.name, node.node_id, node.disk.engine, whole_cells(node.disk.engine))

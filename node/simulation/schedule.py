@@ -17,7 +17,8 @@ PULSING_FAULTS: Final = ("flapping", "clogging")
 LINK_FAULTS: Final = ("loss", "duplication", "reordering", "delay", "oneway", *PULSING_FAULTS)
 DOWN_FAULTS: Final = ("crash", "torn", "restart", "eio")
 REFUSING_FAULTS: Final = ("busy", "refused")
-DISK_FAULTS: Final = ("olddisk", "clone")
+LOSING_FAULTS: Final = ("olddisk", "clone")
+DISK_FAULTS: Final = (*LOSING_FAULTS, "flip")
 NODE_FAULTS: Final = (*DOWN_FAULTS, "disk", "clock", *REFUSING_FAULTS)
 FAULTS: Final = (*LINK_FAULTS, "partition", *NODE_FAULTS, *DISK_FAULTS)
 MOVES: Final = "moves"
@@ -134,7 +135,7 @@ def _two_disks(episodes: Iterable[Episode], new: Episode) -> bool:
         if (new.fault in DISK_FAULTS and episode.fault in DISK_FAULTS)
         or (
             new.node == episode.node
-            and {new.fault, episode.fault} & set(DISK_FAULTS)
+            and {new.fault, episode.fault} & set(LOSING_FAULTS)
             and {new.fault, episode.fault} & set(DOWN_FAULTS)
         )
     )
