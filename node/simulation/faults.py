@@ -31,7 +31,8 @@ class Pulse(NamedTuple):
 
 
 DISK_SLOWDOWN: Final = 200.0
-CLOCK_JUMP_US: Final = 60_000_000
+CLOCK_JUMP_US: Final = 600_000_000
+DRIFT_PERMILLE: Final = 50.0
 CUTTING_FAULTS: Final = frozenset({"partition", "oneway", "flapping"})
 EXTRA_S: Final = 0.4
 REFUSED_SHARE: Final = 0.8
@@ -125,8 +126,6 @@ class FaultInjector:
             await self._steward.drain(node, episode.end_s)
         elif episode.fault in DISK_FAULTS:
             self._disks.begin(episode.fault, node, live=episode.strength > LIVE_COPY)
-        elif episode.fault == "clock":
-            node.wall.jump_us = int(CLOCK_JUMP_US * (2 * episode.strength - 1.1))
 
     async def _end(self, episode: Episode) -> None:
         if episode.node < 0:
@@ -144,8 +143,6 @@ class FaultInjector:
             await self._disks.end(node)
         elif episode.fault == "disk":
             node.disk.slowdown = 1.0
-        elif episode.fault == "clock":
-            node.wall.jump_us = 0
 
     def _fail(self, disk: SimulatedDisk, strength: float) -> None:
         """Have the next commit fail, before anything or after everything of it is on the disk, or reads."""
@@ -170,6 +167,11 @@ class FaultInjector:
         suffered = [episode for episode in self._under_way if episode.node == number]
         node.disk.refused_share = refused_share_of("busy", suffered)
         self._world.network.refused_shares[node.host] = refused_share_of("refused", suffered)
+        node.wall.jump_us = sum(jump_us_of(episode) for episode in suffered if episode.fault == "clock")
+        if drifts := [drift_permille_of(episode) for episode in suffered if episode.fault == "drift"]:
+            node.wall.drift(sum(drifts))
+        else:
+            node.wall.set_right()
 
 
 def conditions_of(episodes: Iterable[Episode]) -> Conditions:
@@ -190,3 +192,13 @@ def conditions_of(episodes: Iterable[Episode]) -> Conditions:
 def refused_share_of(fault: str, episodes: Iterable[Episode]) -> float:
     """How large a share a node refuses that suffers these: as the worst of them has it."""
     return REFUSED_SHARE * max((each.strength for each in episodes if each.fault == fault), default=0.0)
+
+
+def jump_us_of(episode: Episode) -> int:
+    """By how much a clock jumps: mostly by seconds, seldom past the five minutes that stamps may be ahead."""
+    return int(CLOCK_JUMP_US * (2 * episode.strength - 1.1) ** 3)
+
+
+def drift_permille_of(episode: Episode) -> float:
+    """How much too fast a clock runs; below nought for too slow."""
+    return DRIFT_PERMILLE * (2 * episode.strength - 1.1)

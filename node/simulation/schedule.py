@@ -19,7 +19,7 @@ DOWN_FAULTS: Final = ("crash", "torn", "restart", "eio")
 REFUSING_FAULTS: Final = ("busy", "refused")
 LOSING_FAULTS: Final = ("olddisk", "clone")
 DISK_FAULTS: Final = (*LOSING_FAULTS, "flip")
-NODE_FAULTS: Final = (*DOWN_FAULTS, "disk", "clock", *REFUSING_FAULTS)
+NODE_FAULTS: Final = (*DOWN_FAULTS, "disk", "clock", "drift", *REFUSING_FAULTS)
 FAULTS: Final = (*LINK_FAULTS, "partition", *NODE_FAULTS, *DISK_FAULTS)
 MOVES: Final = "moves"
 """No fault, but it happens like one: a node is drained, and joins again. Not among `all`: so much moves."""
