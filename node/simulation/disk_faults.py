@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from folkmoot.node.simulation.bit_flips import BitFlips, damaged_cells
+from folkmoot.node.simulation.schedule import FLIP
 from folkmoot.node.simulation.world import SimulatedNode, World
 from folkmoot.node.standing_records import read_own
 from folkmoot.protocol.standing import State
@@ -52,7 +53,7 @@ class DiskFaults:
         """
         if not self._may_lose(node):
             return
-        if fault == "flip":
+        if fault == FLIP:
             if self._flips is not None:
                 self._flips.flip(node)
             return

@@ -7,15 +7,17 @@ the end of one never heals another.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import trio
+from folkmoot.node.simulation.backups import Backups
 from folkmoot.node.simulation.bit_flips import BitFlips
 from folkmoot.node.simulation.disk import CommitPoint, SimulatedDisk
 from folkmoot.node.simulation.disk_errors import EIO
 from folkmoot.node.simulation.disk_faults import DiskFaults, bring_up
 from folkmoot.node.simulation.links import Conditions
-from folkmoot.node.simulation.schedule import DISK_FAULTS, DOWN_FAULTS, MOVES, Episode
+from folkmoot.node.simulation.schedule import BACKUP, DISK_FAULTS, DOWN_FAULTS, MOVES, Episode
 from folkmoot.node.simulation.steward import Steward
 from folkmoot.node.simulation.world import SimulatedNode, World
 from folkmoot.storage.errors import StorageError, StoreCorrupt
@@ -46,30 +48,38 @@ PULSES: Final = {
 """Faults that come and go within an episode: nobody has settled for the one when the other comes."""
 
 
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """Who carries out what a world cannot do by itself; None for what does not happen.
+
+    Args:
+        steward: moves ranges.
+        flips: damages cells.
+        backups: makes backups.
+    """
+
+    steward: Steward | None = None
+    flips: BitFlips | None = None
+    backups: Backups | None = None
+
+
 class FaultInjector:
     """Carries out a schedule.
 
     Args:
         world: to be broken.
         episodes: the schedule.
-        steward: who moves what; None when nothing is to move.
-        flips: who damages cells; None when nothing is damaged.
+        hands: who helps with it.
     """
 
-    def __init__(
-        self,
-        world: World,
-        episodes: Sequence[Episode],
-        steward: Steward | None = None,
-        flips: BitFlips | None = None,
-    ) -> None:
+    def __init__(self, world: World, episodes: Sequence[Episode], hands: Hands | None = None) -> None:
+        self._hands = hands or Hands()
         self._world = world
-        self._steward = steward
         self._episodes = episodes
         self._under_way: list[Episode] = []
         self._resting: list[Episode] = []
         self._random = world.random("pulses")
-        self._disks = DiskFaults(world, flips)
+        self._disks = DiskFaults(world, self._hands.flips)
 
     async def run(self) -> None:
         """Let every episode happen; returns when the last has ended."""
@@ -122,8 +132,10 @@ class FaultInjector:
             self._fail(node.disk, episode.strength)
         elif episode.fault == "disk":
             node.disk.slowdown = 1 + DISK_SLOWDOWN * episode.strength
-        elif episode.fault == MOVES and self._steward is not None:
-            await self._steward.drain(node, episode.end_s)
+        elif episode.fault == MOVES and self._hands.steward is not None:
+            await self._hands.steward.drain(node, episode.end_s)
+        elif episode.fault == BACKUP and self._hands.backups is not None:
+            await self._hands.backups.take(node, episode.end_s)
         elif episode.fault in DISK_FAULTS:
             self._disks.begin(episode.fault, node, live=episode.strength > LIVE_COPY)
 
@@ -137,8 +149,8 @@ class FaultInjector:
             node.disk.crash_point = node.disk.failure_point = None
             node.disk.failing_reads_share = 0.0
             await bring_up(self._world, node)
-        elif episode.fault == MOVES and self._steward is not None:
-            await self._steward.join(node)
+        elif episode.fault == MOVES and self._hands.steward is not None:
+            await self._hands.steward.join(node)
         elif episode.fault in DISK_FAULTS:
             await self._disks.end(node)
         elif episode.fault == "disk":

@@ -18,9 +18,12 @@ LINK_FAULTS: Final = ("loss", "duplication", "reordering", "delay", "oneway", *P
 DOWN_FAULTS: Final = ("crash", "torn", "restart", "eio")
 REFUSING_FAULTS: Final = ("busy", "refused")
 LOSING_FAULTS: Final = ("olddisk", "clone")
-DISK_FAULTS: Final = (*LOSING_FAULTS, "flip")
+FLIP: Final = "flip"
+DISK_FAULTS: Final = (*LOSING_FAULTS, FLIP)
 NODE_FAULTS: Final = (*DOWN_FAULTS, "disk", "clock", "drift", *REFUSING_FAULTS)
-FAULTS: Final = (*LINK_FAULTS, "partition", *NODE_FAULTS, *DISK_FAULTS)
+BACKUP: Final = "backup"
+"""No fault either: a backup of a node is made, whatever else goes on."""
+FAULTS: Final = (*LINK_FAULTS, "partition", *NODE_FAULTS, *DISK_FAULTS, BACKUP)
 MOVES: Final = "moves"
 """No fault, but it happens like one: a node is drained, and joins again. Not among `all`: so much moves."""
 
@@ -96,7 +99,7 @@ def schedule(
 
 
 def _episode(random: Random, fault: str, node_count: int, begin_s: float, end_s: float) -> Episode:
-    if fault in (*NODE_FAULTS, *DISK_FAULTS, MOVES):
+    if fault in (*NODE_FAULTS, *DISK_FAULTS, BACKUP, MOVES):
         node = random.randrange(node_count)
         return Episode(fault, begin_s, end_s, node=node, strength=random.uniform(0.1, 1.0))
     everyone = [(one, other) for one in range(node_count) for other in range(node_count) if one != other]
