@@ -179,10 +179,14 @@ class Mover:
         try:
             async with trio.open_nursery() as nursery:
                 while True:
-                    for range_id in self._next(await self._plan()):
+                    plan = await self._plan()
+                    for range_id in self._next(plan):
                         self._work[range_id] = _Work(_Facts(0))
                         nursery.start_soon(self._carry, range_id)
-                    await trio.sleep(LOOK_S)
+                    if plan.changes or self._planned[0] is not self._topology.current():
+                        await trio.sleep(LOOK_S)
+                    else:
+                        await self._topology.wait_changed()
         finally:
             self._work.clear()
 

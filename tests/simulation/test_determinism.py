@@ -67,6 +67,35 @@ def test_time_is_virtual_and_starts_at_nought() -> None:
     assert run_repeatably(sleep_a_year, 1) == (0.0, 365 * 86_400.0)
 
 
+def test_sleep_passes_time_can_be_cancelled_and_is_trios_again_afterwards() -> None:
+    before = trio.sleep, trio.sleep_until
+
+    async def main() -> list[tuple[str, float]]:
+        woken: list[tuple[str, float]] = []
+
+        async def sleep(name: str, seconds: float) -> None:
+            try:
+                await trio.sleep(seconds)
+            finally:
+                woken.append((name, trio.current_time()))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(sleep, "long", 9.0)
+            nursery.start_soon(sleep, "short", 1.0)
+            with trio.move_on_after(2.0) as scope:
+                await sleep("cut off", 5.0)
+            assert scope.cancelled_caught
+            await trio.sleep_until(1.0)
+            await sleep("overdue", 0.0)
+            with trio.move_on_after(0.0):
+                await sleep("not begun", 4.0)
+        return woken
+
+    at_s = {"short": 1.0, "cut off": 2.0, "overdue": 2.0, "not begun": 2.0, "long": 9.0}
+    assert run_repeatably(main, 1) == list(at_s.items())
+    assert (trio.sleep, trio.sleep_until) == before
+
+
 def test_calls_come_when_they_are_due_and_in_the_order_they_were_asked_for() -> None:
     async def main() -> list[tuple[str, float]]:
         clock = trio.lowlevel.current_clock()
