@@ -17,9 +17,11 @@ from folkmoot.node.simulation.disk import CommitPoint, SimulatedDisk
 from folkmoot.node.simulation.disk_errors import EIO
 from folkmoot.node.simulation.disk_faults import DiskFaults, bring_up
 from folkmoot.node.simulation.links import Conditions
-from folkmoot.node.simulation.schedule import BACKUP, DISK_FAULTS, DOWN_FAULTS, MOVES, Episode
+from folkmoot.node.simulation.next_version import NEXT_VERSION
+from folkmoot.node.simulation.schedule import BACKUP, DISK_FAULTS, DOWN_FAULTS, MOVES, UPGRADE, Episode
 from folkmoot.node.simulation.steward import Steward
 from folkmoot.node.simulation.world import SimulatedNode, World
+from folkmoot.protocol.messages import VERSIONS
 from folkmoot.storage.errors import StorageError, StoreCorrupt
 
 LIVE_COPY: Final = 0.5
@@ -124,6 +126,8 @@ class FaultInjector:
             self._world.crash(node)
         elif episode.fault == "restart" and node.clients is not None:
             await self._world.stop(node)
+        elif episode.fault == UPGRADE:
+            await self._speak(node, (1, NEXT_VERSION))
         elif episode.fault == "torn":
             early = episode.strength < 0.55
             node.disk.crash_point = CommitPoint.BEFORE_COMMIT if early else CommitPoint.BEFORE_ACKNOWLEDGEMENT
@@ -145,7 +149,9 @@ class FaultInjector:
             return
         node = self._world.nodes[episode.node]
         self._apply_to_node(node, episode.node)
-        if episode.fault in DOWN_FAULTS:
+        if episode.fault == UPGRADE:
+            await self._speak(node, VERSIONS)
+        elif episode.fault in DOWN_FAULTS:
             node.disk.crash_point = node.disk.failure_point = None
             node.disk.failing_reads_share = 0.0
             await bring_up(self._world, node)
@@ -155,6 +161,13 @@ class FaultInjector:
             await self._disks.end(node)
         elif episode.fault == "disk":
             node.disk.slowdown = 1.0
+
+    async def _speak(self, node: SimulatedNode, versions: tuple[int, int]) -> None:
+        """Stop a node, and start a program that speaks these versions."""
+        node.versions = versions
+        if node.clients is not None:
+            await self._world.stop(node)
+        await bring_up(self._world, node)
 
     def _fail(self, disk: SimulatedDisk, strength: float) -> None:
         """Have the next commit fail, before anything or after everything of it is on the disk, or reads."""

@@ -15,7 +15,8 @@ from folkmoot.protocol.errors import FolkmootError
 
 PULSING_FAULTS: Final = ("flapping", "clogging")
 LINK_FAULTS: Final = ("loss", "duplication", "reordering", "delay", "oneway", *PULSING_FAULTS)
-DOWN_FAULTS: Final = ("crash", "torn", "restart", "eio")
+UPGRADE: Final = "upgrade"
+DOWN_FAULTS: Final = ("crash", "torn", "restart", "eio", UPGRADE)
 REFUSING_FAULTS: Final = ("busy", "refused")
 LOSING_FAULTS: Final = ("olddisk", "clone")
 FLIP: Final = "flip"

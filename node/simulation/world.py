@@ -7,6 +7,7 @@ does while it dies can be seen from outside.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from folkmoot.node.simulation.layout import Member, delay_between, elsewhere, la
 from folkmoot.node.simulation.links import Delay
 from folkmoot.node.simulation.logged_errors import Process, errors_into, running_in
 from folkmoot.node.simulation.network import HostNetwork, SimulatedNetwork
+from folkmoot.node.simulation.next_version import NEXT_VERSION, NextVersionNetwork
 from folkmoot.node.simulation.ownership import newest_ranges
 from folkmoot.node.simulation.surroundings import SKEW_US_MAX, InlineExecutor, SimulatedWallClock
 from folkmoot.node.simulation.trace import Trace
@@ -31,6 +33,7 @@ from folkmoot.node.simulation.witness import Witness
 from folkmoot.node.standing_lives import NodeCloned
 from folkmoot.node.transport.faults import LinkFaults
 from folkmoot.node.transport.interface import Address
+from folkmoot.protocol.messages import VERSIONS
 from folkmoot.protocol.ring.ranges import RangeMap
 from folkmoot.storage.errors import StorageError
 from folkmoot.storage.memory_engine import MemoryEngine
@@ -49,6 +52,7 @@ class SimulatedNode:
         clients, peers: where it serves clients and peers; None while it does not.
         boots: how often it was started.
         running: the daemon of the latest boot that served.
+        versions: of the contract on the wire, those that it speaks from its next boot on.
     """
 
     member: Member
@@ -59,6 +63,7 @@ class SimulatedNode:
     peers: Address | None = None
     boots: int = 0
     running: daemon.RunningNode | None = None
+    versions: tuple[int, int] = VERSIONS
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     ended: trio.Event = field(default_factory=trio.Event)
 
@@ -87,6 +92,7 @@ class World:
         nursery: where nodes and disks run.
 
     Attributes:
+        versions_agreed: (highest offered, agreed upon) → how many connections of clients.
         errors: what living nodes logged as errors, or ended with.
         expected_errors: what such a sentence says when it was made to happen.
         disks_lost: whether what only one disk had may be lost.
@@ -98,6 +104,7 @@ class World:
         self.trace = Trace()
         self.witness = Witness()
         self.coverage = Coverage()
+        self.versions_agreed: Counter[tuple[int, int]] = Counter()
         self.errors: list[str] = []
         self.expected_errors: set[str] = set()
         self.disks_lost = False
@@ -228,12 +235,13 @@ class World:
         environment = Environment(
             wall=node.wall,
             random=self.random(f"{node.disk.node}/{node.boots}"),
-            network=network,
+            network=NextVersionNetwork(network) if node.versions[1] == NEXT_VERSION else network,
             disk=node.disk,
             executor=InlineExecutor(),
             secrets=node.member.secrets,
             faults=LinkFaults(self.random(f"{node.disk.node}/{node.boots}/faults")),
             process_id=node.boots,
+            versions=node.versions,
         )
         scope, ended = node.scope, node.ended
         try:
