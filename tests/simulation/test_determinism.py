@@ -71,24 +71,27 @@ def test_sleep_passes_time_can_be_cancelled_and_is_trios_again_afterwards() -> N
     before = trio.sleep, trio.sleep_until
 
     async def main() -> list[tuple[str, float]]:
+        clock = trio.lowlevel.current_clock()
+        assert isinstance(clock, VirtualClock)
+        assert (trio.sleep, trio.sleep_until) == (clock.sleep, clock.sleep_until)
         woken: list[tuple[str, float]] = []
 
-        async def sleep(name: str, seconds: float) -> None:
+        async def doze(name: str, seconds: float) -> None:
             try:
-                await trio.sleep(seconds)
+                await clock.sleep(seconds)
             finally:
                 woken.append((name, trio.current_time()))
 
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(sleep, "long", 9.0)
-            nursery.start_soon(sleep, "short", 1.0)
+            nursery.start_soon(doze, "long", 9.0)
+            nursery.start_soon(doze, "short", 1.0)
             with trio.move_on_after(2.0) as scope:
-                await sleep("cut off", 5.0)
+                await doze("cut off", 5.0)
             assert scope.cancelled_caught
             await trio.sleep_until(1.0)
-            await sleep("overdue", 0.0)
+            await doze("overdue", 0.0)
             with trio.move_on_after(0.0):
-                await sleep("not begun", 4.0)
+                await doze("not begun", 4.0)
         return woken
 
     at_s = {"short": 1.0, "cut off": 2.0, "overdue": 2.0, "not begun": 2.0, "long": 9.0}
