@@ -21,6 +21,7 @@ from folkmoot.node.simulation.steps import Rest, Steps
 from folkmoot.node.simulation.world import SimulatedNode, World
 from folkmoot.protocol.crdt import clock as clocks
 from folkmoot.protocol.crdt.cell import Cell, join
+from folkmoot.protocol.errors import FolkmootError
 from folkmoot.protocol.sync.fingerprint import leaf_hash
 from folkmoot.storage.backup.check import check
 from folkmoot.storage.backup.create import create
@@ -94,7 +95,10 @@ class Backups:
         self._world.trace.note(f"backup {node.name}", bytes.fromhex(made.manifest.id))
         now = self._world.ranges
         stayed = {key: cell for key, cell in held.items() if before.lookup(key) == now.lookup(key)}
-        self._judge(node, made, stayed, told)
+        try:
+            self._judge(node, made, stayed, told)
+        except FolkmootError as error:
+            self._inquiry.complain(f"{made.folder.name} has what nobody can read: {error}")
 
     async def _make(self, node: SimulatedNode) -> Backup:
         """Make it, going on whenever the store was taken away or was found damaged."""
