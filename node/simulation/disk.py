@@ -285,6 +285,7 @@ class SimulatedCommits:
         changes = engine.newest_changes(engine.commits - before)
         still_owns = partial(self._owns, engine)
         self._disk.witness.committed(self._disk.node, changes, still_owns)
+        self._disk.witness.epochs.committed(self._disk.node, self.store.owner.node, changes)
         written = b"".join(change.key + (change.value or b"") for change in changes)
         self._disk.trace.note(f"commit {self._disk.node} {len(group)}", written)
         return completions

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from folkmoot.node.simulation.epoch_watch import EpochWatch
 from folkmoot.protocol.crdt import clock as clocks
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.storage.interface import Table
@@ -26,9 +27,11 @@ class Witness:
         states: key → distinct cells ever committed there, by their encoding; the first 24.
         transitions: how many commits of a cell were judged.
         complaints: what went wrong, a sentence each.
+        epochs: which quorums could be formed.
     """
 
     def __init__(self) -> None:
+        self.epochs = EpochWatch()
         self.states: dict[bytes, dict[bytes, Cell]] = {}
         self.transitions = 0
         self.complaints: list[str] = []
@@ -61,6 +64,7 @@ class Witness:
 
     def forget(self, node: str) -> None:
         """A node's disk is another one from now on."""
+        self.epochs.forget(node)
         self._held = {at: cell for at, cell in self._held.items() if at[0] != node}
 
     def forget_cell(self, node: str, key: bytes) -> None:
