@@ -151,10 +151,7 @@ class TopologyRegisters:
         Raises:
             WireError: see `split_range`.
         """
-        if is_joint(parent):
-            raise WireError(CONFLICT, f"range {parent.id} is moving: it can be split when that is done")
-        with blame_peer():
-            splitting.check_bound(parent, at)
+        check_split(parent, at)
         for range_id in splitting.free_ids(self._holder.current().ranges):
             wanted = splitting.reserve(parent, at, range_id)
 
@@ -292,6 +289,18 @@ class TopologyRegisters:
         known = self._holder.current().roster
         held = None if value is None else _roster_of(value)
         return known if held is None or held.epoch < known.epoch else held
+
+
+def check_split(parent: RangeDescriptor, at: bytes) -> None:
+    """See that a range can be split before `at`.
+
+    Raises:
+        WireError: `conflict`, when it is moving; `bad_request`, when `at` is no bound within it.
+    """
+    if is_joint(parent):
+        raise WireError(CONFLICT, f"range {parent.id} is moving: it can be split when that is done")
+    with blame_peer():
+        splitting.check_bound(parent, at)
 
 
 def _changed(before: RangeDescriptor, present: RangeDescriptor) -> WireError:
