@@ -149,6 +149,7 @@ MOVES_AT_ONCE: Final = 2  # ranges that a node drives to where they are to be
 COPY_BLOCKS_AT_ONCE: Final = 4  # of one range
 COPY_SESSIONS_KEPT: Final = 8  # of one range, whose ends are remembered
 ERASE_CELLS: Final = 512  # in one transaction
+WEIGHINGS_AT_ONCE: Final = 2  # of ranges that a node was asked to weigh; above it the answer is `busy`
 
 # Registers.
 SEAT_ID_BYTES: Final = 16

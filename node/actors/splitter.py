@@ -20,8 +20,8 @@ from folkmoot.node.contracts import Peers, PeerUnreachable
 from folkmoot.node.environment import Executor
 from folkmoot.node.movement_contracts import Holder, Liveness
 from folkmoot.node.pace import rest_s
-from folkmoot.protocol import codec
-from folkmoot.protocol.errors import WireError
+from folkmoot.protocol import codec, limits
+from folkmoot.protocol.errors import BUSY, WireError
 from folkmoot.protocol.key import PLACE_PREFIX_BYTES
 from folkmoot.protocol.ring import epochs
 from folkmoot.protocol.ring.driving import is_joint
@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 METHOD: Final = "range.weigh"
 TIMEOUT_S: Final = 30.0  # for a range to be weighed that is many times what it may be
+
+BUSY_RETRY_MS: Final = 2_000
 
 LOOK_S: Final = 10.0
 CHANGED: Final = 1 / 16  # of a range's cells, after which it is weighed again
@@ -111,6 +113,7 @@ class Splitter:
         self._split_bytes = split_bytes
         # Range id → its bounds and what was found between them.
         self._known: dict[int, tuple[tuple[bytes, bytes], Weight]] = {}
+        self._asked = 0
         self._statistics = SplitStatistics(0, 0, [])
 
     def statistics(self) -> SplitStatistics:
@@ -151,10 +154,10 @@ class Splitter:
         """Weigh a range for a peer.
 
         Raises:
-            WireError: `stale_topology`.
+            WireError: `stale_topology`; `busy`, while others are weighed.
         """
         owner = epochs.check(self._topology.current().ranges, Claim.from_params(params))
-        weight = await self._weigh(owner)
+        weight = await self._weigh_for_others(owner)
         told = {"cells": weight.cells, "bytes": weight.size}
         return told if weight.middle is None else {**told, "middle": weight.middle}
 
@@ -166,7 +169,7 @@ class Splitter:
             PeerUnreachable: no node that holds it answers.
         """
         if self._node_id in owner.nodes():
-            return await self._weigh(owner)
+            return await self._weigh_for_others(owner)
         failure: Exception = PeerUnreachable(f"no node that holds range {owner.id} can be reached")
         for node_id in owner.nodes():
             if not self._liveness.alive(node_id):
@@ -235,7 +238,23 @@ class Splitter:
                 return known
         return await self._weigh(owner, resting=True)
 
-    async def _weigh(self, owner: RangeDescriptor, *, resting: bool = False) -> Weight:
+    async def _weigh_for_others(self, owner: RangeDescriptor) -> Weight:
+        """Weigh a range now, unless as many are weighed as may be.
+
+        Raises:
+            WireError: `busy`.
+        """
+        if self._asked >= limits.WEIGHINGS_AT_ONCE:
+            raise WireError(
+                BUSY, f"this node weighs {self._asked} ranges already", retry_after_ms=BUSY_RETRY_MS
+            )
+        self._asked += 1
+        try:
+            return await self._weigh(owner, resting=False)
+        finally:
+            self._asked -= 1
+
+    async def _weigh(self, owner: RangeDescriptor, *, resting: bool) -> Weight:
         weighing = Weighing(self._store.engine, owner.start, owner.end)
         more = True
         while more:

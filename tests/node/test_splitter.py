@@ -16,7 +16,16 @@ from folkmoot.node.actors import splitter
 from folkmoot.node.actors.splitter import SplitStatistics
 from folkmoot.node.contracts import PeerUnreachable
 from folkmoot.node.settings import ByteSize, RingSection
-from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, FORBIDDEN, NOT_FOUND, UNAUTHENTICATED, WireError
+from folkmoot.protocol import limits
+from folkmoot.protocol.errors import (
+    BAD_REQUEST,
+    BUSY,
+    CONFLICT,
+    FORBIDDEN,
+    NOT_FOUND,
+    UNAUTHENTICATED,
+    WireError,
+)
 from folkmoot.protocol.key import lane_of, place_prefix
 from folkmoot.protocol.ring.ranges import Slot
 
@@ -204,3 +213,21 @@ async def test_a_range_whose_nodes_are_away_cannot_be_weighed(tmp_path: Path) ->
             await scales.ask(whole)
         with pytest.raises(WireError, match="cannot be weighed"):
             await ask(town, town[0], "ring.weigh", range=whole.id)
+
+
+async def test_only_so_many_ranges_are_weighed_at_once(tmp_path: Path) -> None:
+    async with seated_town(tmp_path, nodes=1, replicas=1) as town:
+        scales, whole = town[0].parts.movement.splitter, ranges_of(town[0]).ranges[7]
+        answers: list[Any] = []
+
+        async def weigh() -> None:
+            try:
+                answers.append(await scales.ask(whole))
+            except WireError as error:
+                answers.append(error.kind)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(limits.WEIGHINGS_AT_ONCE + 3):
+                nursery.start_soon(weigh)
+        assert answers.count(BUSY) == 3
+        assert (await scales.ask(whole)).cells == 0, "and again when those are done"
