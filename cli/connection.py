@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 from folkmoot.cli.config_option import ConfigChoice
-from folkmoot.cli.errors import OperatorError, Unreachable
+from folkmoot.cli.errors import Unreachable
 
 if TYPE_CHECKING:
     from folkmoot.protocol.client import Client
@@ -139,15 +139,13 @@ def _configured(file: Path) -> Target:
 
 
 def _only_local() -> Target:
-    from folkmoot.cli.cluster.control import local_clusters
+    from folkmoot.cli.cluster.control import local_clusters, several_run
 
     running = [cluster.manifest.name for cluster in local_clusters() if cluster.running()]
     if len(running) == 1:
         return local_target(running[0])
     if running:
-        raise OperatorError(
-            f"several local clusters run ({', '.join(running)}); say which", hint=f"--cluster {running[0]}"
-        )
+        raise several_run(running)
     raise Unreachable(
         "no node was named and no local cluster runs",
         hint="folkmoot cluster up, or --node HOST:PORT --ca FILE",

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from folkmoot.node.certificates import CertificateFacts, read_certificate
 from folkmoot.node.data_directory import DataDirectory, read_gossip_ring
+from folkmoot.node.moderation.policy_file import load_engine
 from folkmoot.node.settings import NodeConfig
 from folkmoot.node.standing_records import read_own, read_watermarks
 from folkmoot.protocol.errors import FolkmootError
@@ -75,6 +76,8 @@ def look_at_directory(path: Path, config: NodeConfig | None) -> Iterator[Finding
     yield Finding("identity", WELL, f"node {node_id}, its keys whole and private")
     yield _room(path)
     yield from _certificates(path, node_id, config)
+    if config is not None and config.gate.policy is not None:
+        yield _policy(config.gate.policy)
     if config is not None and config.cluster.refound:
         yield Finding(
             "topology",
@@ -99,6 +102,14 @@ def _room(path: Path) -> Finding:
     return Finding("disk", WATCH, sentence, "make room on it; writes are refused before it is full")
 
 
+def _policy(file: Path) -> Finding:
+    try:
+        load_engine(file)
+    except FolkmootError as error:
+        return Finding("policy", WRONG, str(error), "folkmoot config check; a node does not start with it")
+    return Finding("policy", WELL, f"{file} can be followed")
+
+
 def _certificates(path: Path, node_id: str, config: NodeConfig | None) -> Iterator[Finding]:
     if config is not None and config.tls.mode == "off":
         yield Finding("certificates", WELL, "TLS is off: for loopback only, and nobody proves who he is")
@@ -117,6 +128,14 @@ def _certificates(path: Path, node_id: str, config: NodeConfig | None) -> Iterat
             yield Finding("certificates", WRONG, str(error), "folkmoot cert --help")
         else:
             yield _certificate(file, facts, node_id)
+    key = config.tls.ca_key if config else tls / "ca.key"
+    if key.is_relative_to(path) and key.exists():
+        yield Finding(
+            "ca_key",
+            WATCH,
+            f"{key} is here: whoever takes this directory can make nodes of the cluster",
+            f"rm {key}, with a copy elsewhere, unless more nodes are to join through this one",
+        )
 
 
 def _certificate(file: Path, facts: CertificateFacts, node_id: str) -> Finding:
@@ -273,6 +292,13 @@ def look_at_running(status: dict[str, Any], clock_off_ms: float) -> Iterator[Fin
         WATCH if share >= DISK_WARN else WELL,
         f"{share:.0%} of what it may keep is in use",
         "raise store.disk_cap, or make room on the disk" if share >= DISK_WARN else "",
+    )
+    outdated = figures["gate"]["outdated"]
+    yield Finding(
+        "policy",
+        WATCH if outdated else WELL,
+        "its file is broken, and what it said before is in force" if outdated else "as its file says",
+        "folkmoot config check" if outdated else "",
     )
     damaged = store["damaged"]
     yield Finding(

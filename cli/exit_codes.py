@@ -19,5 +19,5 @@ MEANINGS: Final = {
     DEGRADED: "done or answered, but less than was asked for",
     UNREACHABLE: "no node answered",
     REFUSED: "the cluster refuses this node, as a copy or for its name",
-    INTERRUPTED: "interrupted with Ctrl-C",
+    INTERRUPTED: "interrupted, with Ctrl-C or SIGTERM",
 }

@@ -7,8 +7,10 @@ import importlib
 import importlib.metadata
 import json
 import keyword
+import signal
 import sys
 from collections.abc import Mapping, Sequence
+from types import FrameType
 from typing import Any, Final
 
 import click
@@ -31,6 +33,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "A cluster": {
         "status": "Show how a cluster is.",
         "node": "Show, add, drain, decommission and replace nodes.",
+        "join-token": "Make, list and revoke join tokens, with which machines become nodes.",
         "ring": "Show which nodes keep what, and what has still to move.",
         "seats": "Show and change which nodes decide what the cluster is.",
         "post": "Publish a post.",
@@ -115,8 +118,14 @@ def _print_failure(failure: Failure, *, as_json: bool) -> None:
         click.echo(visible(f"try: {failure.hint}"), err=True)
 
 
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """End as Ctrl-C does: what was begun is cleaned up, and `--json` says what happened."""
+    signal.raise_signal(signal.SIGINT)
+
+
 def main() -> None:
     """The console script."""
+    signal.signal(signal.SIGTERM, _interrupt)
     # A second Ctrl-C while Python is shutting down would only print a traceback.
     with contextlib.suppress(KeyboardInterrupt):
         sys.exit(run(sys.argv[1:]))

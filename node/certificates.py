@@ -85,7 +85,7 @@ def create_ca(directory: Path, cluster: str, *, days: int = CA_DAYS, now: dateti
         .add_extension(_names(NodeName(cluster, None)), critical=False)
         .sign(key, hashes.SHA256())
     )
-    _write(directory, (CA_KEY, _key_pem(key)), (CA_CERTIFICATE, _pem(certificate)))
+    _write(directory, (CA_KEY, key_pem(key)), (CA_CERTIFICATE, _pem(certificate)))
     return directory / CA_CERTIFICATE
 
 
@@ -116,22 +116,75 @@ def create_node(
     """
     if not _NODE_ID.fullmatch(node_id):
         raise CertificateError(f"{node_id!r} is no node id: 32 hexadecimal digits, as `folkmoot init` prints")
-    issuer, issuer_key = _read_ca(ca)
-    name = _name_of(issuer)
-    if name is None or (cluster is not None and name.cluster != cluster):
-        raise CertificateError(f"the CA in {ca} is {name}, not the CA of cluster {cluster}")
-    not_before, not_after = _validity(now, days)
-    if issuer.not_valid_after_utc <= not_before:
-        raise CertificateError(f"the CA in {ca} expired on {issuer.not_valid_after_utc:%Y-%m-%d}")
-    validity = not_before, min(not_after, issuer.not_valid_after_utc)
+    authority = Authority.load(ca / CA_CERTIFICATE, ca / CA_KEY, cluster)
     key = ec.generate_private_key(ec.SECP256R1())
-    certificate = _sign_node(
-        issuer, issuer_key, key.public_key(), NodeName(name.cluster, bytes.fromhex(node_id)), validity
-    )
-    _write(directory, (NODE_KEY, _key_pem(key)), (NODE_CERTIFICATE, _pem(certificate)))
+    certificate = authority.sign(key.public_key(), bytes.fromhex(node_id), days=days, now=now)
+    _write(directory, (NODE_KEY, key_pem(key)), (NODE_CERTIFICATE, certificate))
     if not (directory / CA_CERTIFICATE).exists():
-        _write(directory, (CA_CERTIFICATE, _pem(issuer)))
+        _write(directory, (CA_CERTIFICATE, authority.pem))
     return directory / NODE_CERTIFICATE
+
+
+class Authority:
+    """A cluster's CA, with the key by which it signs. `load` makes one.
+
+    Args:
+        certificate, key: of the CA.
+        cluster: the cluster's id.
+    """
+
+    def __init__(self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey, cluster: str) -> None:
+        self._certificate = certificate
+        self._key = key
+        self._cluster = cluster
+
+    @classmethod
+    def load(cls, certificate_file: Path, key_file: Path, cluster: str | None) -> Authority:
+        """Read the CA's two files.
+
+        Args:
+            cluster: the cluster it must belong to; None for whichever it does.
+
+        Raises:
+            CertificateError: one is missing, unreadable or of another cluster, or they do not fit.
+        """
+        certificate, key = _read_ca(certificate_file, key_file)
+        name = _name_of(certificate)
+        if name is None or (cluster is not None and name.cluster != cluster):
+            raise CertificateError(f"{certificate_file} is of {name}, not the CA of cluster {cluster}")
+        return cls(certificate, key, name.cluster)
+
+    @property
+    def pem(self) -> bytes:
+        """Its certificate."""
+        return _pem(self._certificate)
+
+    def sign(
+        self,
+        public: ec.EllipticCurvePublicKey,
+        node_id: bytes,
+        *,
+        days: int = NODE_DAYS,
+        now: datetime | None = None,
+    ) -> bytes:
+        """Make a node's certificate, in PEM.
+
+        Args:
+            public: the node's key.
+            node_id: 16 bytes.
+            days: how long it is valid, at most as long as the CA.
+            now: the time; the machine's if not given.
+
+        Raises:
+            CertificateError: the CA has expired.
+        """
+        not_before, not_after = _validity(now, days)
+        ends = self._certificate.not_valid_after_utc
+        if ends <= not_before:
+            raise CertificateError(f"the CA of cluster {self._cluster} expired on {ends:%Y-%m-%d}")
+        validity = not_before, min(not_after, ends)
+        name = NodeName(self._cluster, node_id)
+        return _pem(_sign_node(self._certificate, self._key, public, name, validity))
 
 
 def read_certificate(file: Path) -> CertificateFacts:
@@ -148,6 +201,15 @@ def read_certificate(file: Path) -> CertificateFacts:
         not_after=certificate.not_valid_after_utc,
         fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
     )
+
+
+def read_der(file: Path) -> bytes:
+    """A certificate as TLS carries it.
+
+    Raises:
+        CertificateError: it cannot be read or is no certificate.
+    """
+    return _load(file).public_bytes(serialization.Encoding.DER)
 
 
 def _sign_node(
@@ -232,9 +294,8 @@ def _is_ca(certificate: x509.Certificate) -> bool:
         return False
 
 
-def _read_ca(directory: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    certificate = _load(directory / CA_CERTIFICATE)
-    file = directory / CA_KEY
+def _read_ca(certificate_file: Path, file: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    certificate = _load(certificate_file)
     try:
         key = serialization.load_pem_private_key(file.read_bytes(), password=None)
     except OSError as error:
@@ -244,7 +305,7 @@ def _read_ca(directory: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivate
     except (ValueError, TypeError) as error:
         raise CertificateError(f"{file} is no private key: {error}") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
-        raise CertificateError(f"{file} is not the key of {directory / CA_CERTIFICATE}")
+        raise CertificateError(f"{file} is not the key of {certificate_file}")
     return certificate, key
 
 
@@ -261,7 +322,8 @@ def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """A private key as its file has it."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple, Union, get_args, get_origin
 
 import msgspec
-from folkmoot.node.settings import NODE_ID, SLUG, AccountId, ByteSize, HostName
+from folkmoot.node.setting import NODE_ID, SLUG, AccountId, ByteSize, HostName
 from folkmoot.node.settings_table import fields_of
 from folkmoot.node.toml_source import KeyPath
 from folkmoot.node.transport.interface import Address

@@ -30,7 +30,8 @@ def found(config: NodeConfig, service_account: bytes) -> Topology | None:
     ]
     if not founders and not cluster.seeds:
         node_id = bytes.fromhex(config.node.id)
-        founders = [RosterNode(node_id, config.node.name, config.node.region, 1.0, service_account)]
+        alone = config.node
+        founders = [RosterNode(node_id, alone.name, alone.region, alone.capacity, service_account)]
     if config.node.id not in {founder.node_id.hex() for founder in founders}:
         return None
     replicas = cluster.replicas

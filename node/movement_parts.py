@@ -19,6 +19,7 @@ from folkmoot.node.environment import Environment
 from folkmoot.node.exchange import Exchange
 from folkmoot.node.fences import Fences
 from folkmoot.node.introductions import Introductions
+from folkmoot.node.join_parts import JoinParts
 from folkmoot.node.progress import Progresses
 from folkmoot.node.register_parts import RegisterParts
 from folkmoot.node.ring_methods import RingMethods
@@ -61,8 +62,7 @@ class MovementParts:
         assert config.node.id is not None, "the node id is filled in before a node starts"
         node_id, executor, store = bytes.fromhex(config.node.id), environment.executor, commits.store
         decided, most = registers.topology, config.ring.split_bytes
-        account = environment.secrets.service().account
-        own = RosterNode(node_id, config.node.name, config.node.region, 1.0, account)
+        own = _as_member(config, environment)
         self._own, self._topology, self._acceptor = own, topology, registers.acceptor
         exchange = Exchange(store.view, replica, links, executor)
         self.fences = Fences(node_id, topology, commits, links)
@@ -84,16 +84,14 @@ class MovementParts:
         self._leaver = Leaver(node_id, topology, decided, membership, is_clean, holds_seat)
         self._introductions = Introductions(own, links)
         self._progresses = Progresses(node_id, lambda: self.mover.statistics().to_wire(), links)
+        replicas = config.cluster.replicas if is_founder else None
         self._methods = RosterMethods(
-            topology,
-            decided,
-            membership,
-            self._introductions,
-            self._progresses,
-            executor,
-            config.cluster.replicas if is_founder else None,
+            topology, decided, membership, self._introductions, self._progresses, executor, replicas
         )
         self._ring_methods = RingMethods(topology, decided, self.splitter)
+        self._joins = JoinParts(
+            config, environment, registers.registrar, topology, membership, links, self._methods
+        )
 
     def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """What runs by itself, by name."""
@@ -103,16 +101,18 @@ class MovementParts:
             "mover": self.mover.run,
             "splitter": self.splitter.run,
             "leaver": self._leaver.run,
+            **self._joins.actors(),
         }
 
     def peer_methods(self) -> Mapping[str, Handler]:
         """What other nodes may ask, by name."""
         asked = (self.fences, self.copier, self.splitter, self._introductions, self._progresses)
-        return {name: handler for part in asked for name, handler in part.methods().items()}
+        own = {name: handler for part in asked for name, handler in part.methods().items()}
+        return {**own, **self._joins.peer_methods()}
 
     def client_methods(self) -> Mapping[str, Method]:
-        """What operators may ask, by name."""
-        return {**self._methods.table(), **self._ring_methods.table()}
+        """What operators may ask, and newcomers, by name."""
+        return {**self._methods.table(), **self._ring_methods.table(), **self._joins.client_methods()}
 
     def refusal(self) -> WireError | None:
         """Why this node serves nobody, if it does not: it was given up for dead, and came back."""
@@ -131,3 +131,10 @@ class MovementParts:
     def _holds_seat(self, node_id: bytes) -> bool:
         known = self._acceptor.configuration
         return known is None or any(seat.node == node_id for seat in known.all_seats)
+
+
+def _as_member(config: NodeConfig, environment: Environment) -> RosterNode:
+    """This node as it would stand on the roster."""
+    assert config.node.id is not None, "the node id is filled in before a node starts"
+    node_id, node = bytes.fromhex(config.node.id), config.node
+    return RosterNode(node_id, node.name, node.region, node.capacity, environment.secrets.service().account)

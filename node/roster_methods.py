@@ -125,6 +125,18 @@ class RosterMethods:
 
         return method
 
+    async def admit(self, newcomer: RosterNode) -> Roster:
+        """Make a node a member that an operator has let in beforehand; the roster that says so.
+
+        Raises:
+            WireError: `conflict`, `no_quorum`, `uncertain`.
+        """
+
+        def change(present: Roster) -> Roster:
+            return self._checked(present, lambda roster: _with_newcomer(roster, newcomer))
+
+        return await self._registers.change_roster(change)
+
     # What operators ask.
 
     async def _join(self, params: Params) -> dict[str, Any]:
@@ -282,6 +294,11 @@ class RosterMethods:
 
     async def _newcomer(self, node_id: bytes) -> RosterNode:
         return self._topology.current().roster.get(node_id) or await self._introductions.ask(node_id)
+
+
+def _with_newcomer(roster: Roster, newcomer: RosterNode) -> Roster:
+    """With a newcomer; who is on the roster already stays as it stands there."""
+    return roster if newcomer.node_id in roster else with_node(roster, newcomer)
 
 
 def _told(found: Plan) -> dict[str, Any]:

@@ -9,42 +9,19 @@ business.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NewType
+from typing import Annotated, Literal
 
-import msgspec
+from folkmoot.node.setting import (
+    LOOPBACK_ANY,
+    NODE_ID,
+    SLUG,
+    AccountId,
+    ByteSize,
+    HostName,
+    Section,
+    setting,
+)
 from folkmoot.node.transport.interface import Address
-
-AccountId = NewType("AccountId", bytes)
-"""The 34 bytes of an account; written as `did:key:z…`."""
-
-ByteSize = NewType("ByteSize", int)
-"""Bytes; written as a number or as `512MiB`, `10GiB`."""
-
-HostName = NewType("HostName", str)
-"""A host name or a literal IP address."""
-
-Applies = Literal["reload", "restart"]
-
-SLUG: Final = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
-NODE_ID: Final = "^[0-9a-f]{32}$"
-LOOPBACK_ANY: Final = Address("127.0.0.1", 0)
-
-
-def setting(sentence: str, *, why: str, unit: str = "", applies: Applies = "restart", **bounds: Any) -> Any:
-    """The metadata of one setting.
-
-    Args:
-        sentence: what it means.
-        why: the reason for its default, or for its being required.
-        unit: what it counts, empty when it does not.
-        applies: what makes a change take effect.
-        bounds: constraints in msgspec's words (`ge`, `pattern`, …).
-    """
-    return msgspec.Meta(description=sentence, extra={"why": why, "unit": unit, "applies": applies}, **bounds)
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of all sections: immutable, fields by name only."""
 
 
 class NodeSection(Section, frozen=True, kw_only=True):
@@ -69,6 +46,15 @@ class NodeSection(Section, frozen=True, kw_only=True):
             pattern=NODE_ID,
         ),
     ] = None
+    capacity: Annotated[
+        float,
+        setting(
+            "Its share of the ranges once it joins, relative to others'.",
+            why="Equal nodes. A founder's stands in the list of founders.",
+            gt=0,
+            le=1000,
+        ),
+    ] = 1.0
     data: Annotated[
         Path,
         setting(
@@ -186,6 +172,13 @@ class TlsSection(Section, frozen=True, kw_only=True):
     key: Annotated[
         Path, setting("The key of that certificate.", why="Where `folkmoot cert create-node` puts it.")
     ] = Path("tls/node.key")
+    ca_key: Annotated[
+        Path,
+        setting(
+            "The CA's key, on a node that is to let others in with join tokens; looked for each time.",
+            why="No file by default: whoever holds that key can make nodes, and only growing needs it.",
+        ),
+    ] = Path("tls/ca.key")
 
 
 class GossipSection(Section, frozen=True, kw_only=True):

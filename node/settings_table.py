@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
 import msgspec
-from folkmoot.node.settings import Applies, NodeConfig, Section
+from folkmoot.node.setting import Applies, Section
+from folkmoot.node.settings import NodeConfig
 
 
 class Setting(NamedTuple):

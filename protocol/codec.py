@@ -122,7 +122,8 @@ def shaped(value: Any, shape: type[T], what: str) -> T:
 
 def message_framer() -> msgpack.Unpacker:
     """Tells where messages end, by `skip` and `tell`, without building or checking anything."""
-    return msgpack.Unpacker(max_buffer_size=2 * limits.MESSAGE_BYTES)
+    # Each connection has one, and the decoder allots a read's size at once: 1 MiB unless told otherwise.
+    return msgpack.Unpacker(read_size=limits.FRAMER_BYTES, max_buffer_size=2 * limits.MESSAGE_BYTES)
 
 
 FramingErrors = (ValueError, msgpack.UnpackException)

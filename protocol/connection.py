@@ -223,16 +223,12 @@ class Connection:
         Raises:
             LocalProtocolError: too many requests are unanswered, or the message is over the limit.
         """
-        return self.request_packed(method, codec.pack(params))
-
-    def request_packed(self, method: str, params: bytes) -> tuple[int, bytes]:
-        """`request` with its parameter map already packed, so that stored bytes are not encoded again."""
         if len(self._outstanding) >= self._outstanding_max:
             raise LocalProtocolError(f"{self._outstanding_max} requests are unanswered already")
         msgid = self._next_msgid
         while msgid in self._outstanding:
             msgid = (msgid + 1) & limits.MSGID_MAX
-        message = b"\x94\x00" + codec.pack(msgid) + codec.pack(method) + b"\x91" + params
+        message = b"\x94\x00" + codec.pack(msgid) + codec.pack(method) + b"\x91" + codec.pack(params)
         _check_size(message)
         self._next_msgid = (msgid + 1) & limits.MSGID_MAX
         self._outstanding.add(msgid)

@@ -23,6 +23,7 @@ INFLIGHT_PER_CONNECTION: Final = 256
 CONNECTIONS_PER_LISTENER: Final = 1024  # whose handshake is done; one address has at most half
 HANDSHAKES_PER_LISTENER: Final = 256  # not done yet; above it the oldest makes room
 GUARDED_BYTES: Final = 4 * KIB
+FRAMER_BYTES: Final = 16 * KIB  # allotted to each connection at once
 RECEIVE_CHUNK_BYTES: Final = 64 * KIB
 HANDSHAKE_TIMEOUT_S: Final = 5.0
 HELLO_TIMEOUT_S: Final = 10.0
@@ -168,6 +169,22 @@ SEATS_ASKED: Final = 32  # nodes, by one that wants to know which seats there ar
 SEATS_RECOVERY_STEP: Final = 64  # how far a recovered configuration is above the one known
 BALLOT_MAX: Final = 2**63 - 1
 BALLOT_STEP: Final = 2**24  # how far one request may raise a ballot above the one promised
+
+# Join tokens.
+JOIN_TOKEN_CHARACTERS: Final = 2_048
+JOIN_SECRET_BYTES: Final = 32
+JOIN_ADDRESSES: Final = 8
+JOIN_ADDRESS_CHARACTERS: Final = 260
+JOIN_GRANTS: Final = 128  # at a time; what has expired makes room
+JOIN_USES: Final = 64  # of one token
+JOIN_LIFETIME_S: Final = 7 * 24 * 3600.0  # at most
+JOIN_WAIT_MS: Final = 24 * 3600 * 1000  # for who was admitted to run, once its token has expired
+JOIN_REQUEST_BYTES: Final = 2 * KIB  # a request for a certificate
+JOINS_AT_ONCE: Final = 4
+JOINS_PER_MINUTE: Final = 60  # requests of one address
+JOINS_OF_ALL_PER_MINUTE: Final = 600  # of all together, so that one cannot keep the others out
+JOIN_BUCKETS: Final = 1_024  # addresses that are remembered
+GRANT_ID_BYTES: Final = 8
 
 # Storage.
 STORE_KEY_BYTES: Final = 511

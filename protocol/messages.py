@@ -67,7 +67,3 @@ class AccountGet(Struct):
     """`account.get` and `cluster.where`: an account."""
 
     account: Account
-
-
-class Empty(Struct):
-    """`ping`, `cluster.status`: nothing to say."""

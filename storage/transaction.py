@@ -83,7 +83,6 @@ class WriteTransaction:
         "_live_bytes",
         "_room_bytes",
         "_transaction",
-        "cells_changed",
         "sequence",
     )
 
@@ -100,7 +99,6 @@ class WriteTransaction:
         self._hints = HintBook(transaction)
         self._hints_dropped = 0
         self.sequence = heads.sequence
-        self.cells_changed = 0
 
     def admit(self, admission: Admission) -> None:
         """Judge the writes that follow by this class."""
@@ -357,7 +355,6 @@ class WriteTransaction:
         self._transaction.put(_LOG, at, seal(at, key))
         self._add_to_block(key, 1, int.from_bytes(leaf_hash(key, cell), "big"))
         self._live_bytes += _PAGE_FILL * (row_bytes + 2 * len(key))
-        self.cells_changed += 1
 
     def _unlist(self, key: bytes, row: bytes, cell: bytes) -> None:
         """What goes with a row of a cell that goes: its place in the log and in its block's sum."""

@@ -5,18 +5,22 @@ from __future__ import annotations
 import resource
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import trio
 from folkmoot.cli.chaos.caller import Doors
+from folkmoot.cli.chaos.patience import ANSWERS_S, ASK_AGAIN_S, NotBack, insist
 from folkmoot.cli.chaos.plan import LINK_FAULTS, NODE_FAULTS, Episode
+from folkmoot.cli.chaos.returns import RUNNING, Returns
 from folkmoot.cli.chaos.scene import Scene
 from folkmoot.cli.cluster import life
 from folkmoot.cli.cluster.control import LocalCluster
 from folkmoot.cli.cluster.faults import LinkFault
 from folkmoot.cli.cluster.layout import ClusterDirectory
-from folkmoot.cli.cluster.supervisor import READY_S
-from folkmoot.cli.errors import Unreachable
+
+MEND_S: Final = 60.0
+# What the supervisor calls a node to which this was done.
+_LEAVES: Final = {"kill": "stopped", "pause": "paused", "restart": "running"}
 
 
 class Breaker:
@@ -26,23 +30,35 @@ class Breaker:
         cluster: running.
         doors: told when a node is back.
         scene: told what happens.
+        returns: sees to it that whoever started counts again.
+        answers_s: how long a node that has a process may answer nobody.
 
     Attributes:
         deaths: nodes that ended although nobody had killed them, a sentence each.
         fail_stops: nodes that ended because a write to their disk failed, as they should.
-        done: how often each fault was carried out.
+        done: how often each fault was carried out, and found to be in force.
     """
 
-    def __init__(self, cluster: LocalCluster, doors: Doors, scene: Scene) -> None:
+    def __init__(
+        self,
+        cluster: LocalCluster,
+        doors: Doors,
+        scene: Scene,
+        returns: Returns,
+        answers_s: float = ANSWERS_S,
+    ) -> None:
         self.deaths: list[str] = []
         self.fail_stops = 0
         self.done: dict[str, int] = {}
         self._cluster = cluster
         self._doors = doors
         self._scene = scene
+        self._returns = returns
+        self._answers_s = answers_s
         self._turn = trio.Lock()  # one change at a time, so that each finds the cluster as it was told
         self._down: set[str] = set()
         self._dead: set[str] = set()
+        self._filled: set[str] = set()  # whose disks are full, or were a moment ago
 
     async def run(self, episodes: Sequence[Episode]) -> None:
         """Carry out every episode of a plan, each at its time or as soon after as the machine allows.
@@ -54,40 +70,53 @@ class Breaker:
         async with trio.open_nursery() as nursery:
             for faults in (NODE_FAULTS, LINK_FAULTS):
                 lane = [episode for episode in episodes if episode.fault in faults]
-                nursery.start_soon(self._run_lane, began, lane)
+                nursery.start_soon(self._run_lane, began, lane, nursery)
 
-    async def _run_lane(self, began: float, episodes: Sequence[Episode]) -> None:
+    async def _run_lane(self, began: float, episodes: Sequence[Episode], nursery: trio.Nursery) -> None:
         for episode in episodes:
             await trio.sleep_until(began + episode.at_s)
+            if episode.fault in NODE_FAULTS:
+                await self._start_filled(nursery)
             self._scene.tell(episode.sentence())
-            await self._begin(episode)
-            self.done[episode.fault] = self.done.get(episode.fault, 0) + 1
+            self._scene.in_force.add(episode.fault)
+            described = await self._begin(episode)
+            if _is_in_force(episode, described):
+                self.done[episode.fault] = self.done.get(episode.fault, 0) + 1
             await trio.sleep(episode.lasts_s)
+            ends = trio.current_time()
             await self._end(episode)
+            self._scene.in_force.discard(episode.fault)
+            if episode.fault in ("kill", "restart"):
+                self._expect(episode.nodes, ends, nursery)
 
-    async def _begin(self, episode: Episode) -> None:
+    def _expect(self, names: Sequence[str], began: float, nursery: trio.Nursery) -> None:
+        for name in names:
+            nursery.start_soon(self._returns.await_counted, name, began)
+
+    async def _begin(self, episode: Episode) -> Any:
         match episode.fault:
             case "kill":
                 self._down |= set(episode.nodes)
                 self._scene.set(episode.nodes, "killed")
-                await self._do(partial(self._cluster.ask, "kill", episode.nodes))
+                return await self._do(partial(self._cluster.ask, "kill", episode.nodes))
             case "pause":
                 self._scene.set(episode.nodes, "paused")
-                await self._do(partial(self._cluster.ask, "pause", episode.nodes))
+                return await self._do(partial(self._cluster.ask, "pause", episode.nodes))
             case "restart":
                 self._down |= set(episode.nodes)
                 self._scene.set(episode.nodes, "restarting")
-                await self._do(partial(life.changed, self._cluster, "restart", episode.nodes))
+                described = await self._do(partial(life.changed, self._cluster, "restart", episode.nodes))
                 self._back(episode.nodes)
+                return described
             case "full":
                 # A node may end when a write fails half-way: then its disk is to be looked at first.
-                self._down |= set(episode.nodes)
+                self._filled |= set(episode.nodes)
                 self._scene.set(episode.nodes, "disk full")
-                await self._do(partial(self._limit_files, episode.nodes))
+                return await self._do(partial(self._limit_files, episode.nodes))
             case _:
                 self._scene.links = episode.sentence()
                 wanted = link_faults(episode)
-                await self._do(partial(life.set_faults, self._cluster, wanted))
+                return await self._do(partial(life.set_faults, self._cluster, wanted))
 
     async def _end(self, episode: Episode) -> None:
         match episode.fault:
@@ -99,27 +128,35 @@ class Breaker:
                 self._back(episode.nodes)
             case "full":
                 await self._do(partial(self._free_files, episode.nodes))
-                await self._start_again(episode.nodes)
-                self._back(episode.nodes)
+                self._scene.set(episode.nodes, RUNNING)
             case "restart":
                 pass
             case _:
                 self._scene.links = ""
                 await self._do(partial(life.set_faults, self._cluster, []))
 
-    async def _start_again(self, names: Sequence[str]) -> None:
-        """Start those of some nodes that have ended for want of room."""
-        for node in (await self._do(partial(self._cluster.ask, "status")))["nodes"]:
-            if node["name"] in names and node["state"] == "stopped":
-                self.fail_stops += 1
-                self._scene.tell(
-                    f"{node['name']} had ended, as a node whose disk fails does, and starts again"
-                )
-                await self._do(partial(life.changed, self._cluster, "start", [node["name"]]))
+    async def _start_filled(self, nursery: trio.Nursery) -> None:
+        """Start those that have ended for want of room.
+
+        One may still be ending when its disk has room again, so each is waited for until it answers.
+        """
+        names = sorted(self._filled)
+        began = trio.current_time()
+        for name in names:
+            while not await self._returns.answers(name):
+                if trio.current_time() > began + self._answers_s:
+                    raise NotBack(
+                        f"{name} did not come back within {self._answers_s:g} s of having room again"
+                    )
+                await self._do(partial(life.changed, self._cluster, "start", [name]))
+                await trio.sleep(ASK_AGAIN_S)
+        self._filled.clear()
+        self._back(names)
+        self._expect(names, began, nursery)
 
     def _back(self, names: Sequence[str]) -> None:
         self._down -= set(names)
-        self._scene.set(names, "running")
+        self._scene.set(names, RUNNING)
 
     async def mend(self) -> dict[str, Any]:
         """End every fault, start whatever does not run, and wait until the nodes know each other.
@@ -134,36 +171,32 @@ class Breaker:
         await self._do(partial(self._free_files, names))
         await self._do(partial(self._cluster.ask, "resume", names))
         await self._do(partial(life.set_faults, self._cluster, []))
-        described: dict[str, Any] = await self._do(partial(life.up, self._cluster, READY_S))
+        described: dict[str, Any] = await self._do(partial(life.up, self._cluster, MEND_S))
         self._scene.links = ""
+        self._scene.in_force.clear()
+        self._filled.clear()
         self._back(names)
         return described
 
     async def _do(self, change: Callable[[], Any]) -> Any:
         """Change the cluster in a thread, when it is this change's turn, having looked at how it is.
 
-        A node that ends by itself in between, as one out of room may, cannot be told anything: then the
-        change is made anew with those that are left. Every change may be made twice.
+        A node that is about to end, as one out of room may be, or that has just begun, cannot be told
+        anything: then the change is made anew with those that run by then. Every change may be made twice.
+
+        Raises:
+            NotBack: a node has a process, and answered nobody for all that time.
+            FolkmootError: it could not be made for another reason.
         """
         async with self._turn:
-            running = await self._running()
-            while True:
-                try:
-                    result = await trio.to_thread.run_sync(change)
-                except Unreachable:
-                    before, running = running, await self._running()
-                    if running == before:
-                        raise
-                else:
-                    await self._running()
-                    return result
+            return await insist(change, self._looked_at, self._answers_s)
 
-    async def _running(self) -> set[int]:
-        """The processes that run now; where they listen, and who has ended by itself, is taken down."""
-        described = await trio.to_thread.run_sync(partial(self._cluster.ask, "status"))
+    async def _looked_at(self) -> dict[str, Any]:
+        """The cluster now; where its nodes listen, and who has ended by itself, is taken down."""
+        described: dict[str, Any] = await trio.to_thread.run_sync(partial(self._cluster.ask, "status"))
         self._look(described)
         self._doors.update(described)
-        return {node["pid"] for node in described["nodes"] if node["pid"] is not None}
+        return described
 
     def _look(self, described: Mapping[str, Any]) -> None:
         """Take down who has ended by itself."""
@@ -171,7 +204,13 @@ class Breaker:
             name = node["name"]
             if node["state"] != "stopped":
                 self._dead.discard(name)
-            elif name not in self._down and name not in self._dead:
+            elif name in self._dead or name in self._down:
+                continue
+            elif name in self._filled:
+                self._dead.add(name)
+                self.fail_stops += 1
+                self._scene.tell(f"{name} has ended, as a node whose disk fails does")
+            else:
                 self._dead.add(name)
                 self.deaths.append(f"{name} ended by itself with exit code {node.get('exit_code')}")
                 self._scene.tell(self.deaths[-1])
@@ -189,6 +228,14 @@ class Breaker:
             if node["name"] in names and node["pid"] is not None:
                 _, hard = resource.prlimit(node["pid"], resource.RLIMIT_FSIZE)
                 resource.prlimit(node["pid"], resource.RLIMIT_FSIZE, (hard, hard))
+
+
+def _is_in_force(episode: Episode, described: Any) -> bool:
+    """Whether the nodes are in the state that the fault leaves them in; faults on links are, once told of."""
+    wanted = _LEAVES.get(episode.fault)
+    if wanted is None:
+        return True
+    return all(node["state"] == wanted for node in described["nodes"] if node["name"] in episode.nodes)
 
 
 def store_bytes(directory: ClusterDirectory, node: str) -> int:

@@ -1,9 +1,10 @@
-"""The cluster that a run of chaos makes for itself, and takes away again."""
+"""The cluster that a run of chaos makes for itself, and takes away again unless it failed."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -28,30 +29,56 @@ def own_shape(nodes: int) -> Shape:
     return Shape(nodes=nodes, regions=("eu", "us", "ap"), settings=FREE)
 
 
+@dataclass(slots=True)
+class Own:
+    """A cluster of a run's own.
+
+    Args:
+        cluster: running.
+        failed: whether its logs and stores are evidence. To be set; an error that ends the run sets it.
+    """
+
+    cluster: LocalCluster
+    failed: bool = False
+
+
 @asynccontextmanager
-async def own_cluster(shape: Shape, *, keep: bool) -> AsyncIterator[LocalCluster]:
-    """A new running cluster; taken down and deleted at the end unless it is to be kept."""
+async def own_cluster(shape: Shape, *, keep: bool) -> AsyncIterator[Own]:
+    """A new running cluster.
+
+    At the end it is taken down and deleted. It runs on when it is to be kept, and when it failed it is taken
+    down, and stays on the disk.
+    """
     name, number = OWN, 1
     while LocalCluster.find(name).directory.path.exists():
         number += 1
         name = f"{OWN}-{number}"
     cluster = LocalCluster.find(name)
+    own = Own(cluster)
     up = False
     try:
         await trio.to_thread.run_sync(partial(life.create, cluster, name, shape))
         await trio.to_thread.run_sync(partial(life.up, cluster, READY_S))
         up = True
-        yield cluster
+        yield own
+    except Exception:
+        own.failed = up
+        raise
     finally:
         if not (up and keep):
             with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(partial(remove, cluster))
+                await trio.to_thread.run_sync(partial(stop if own.failed else remove, cluster))
+
+
+def stop(cluster: LocalCluster) -> None:
+    """Stop a cluster, if it runs."""
+    if cluster.directory.exists:
+        with suppress(NotRunning):
+            cluster.down()
 
 
 def remove(cluster: LocalCluster) -> None:
     """Stop a cluster and leave nothing behind."""
-    if cluster.directory.exists:
-        with suppress(NotRunning):
-            cluster.down()
+    stop(cluster)
     if cluster.directory.path.exists():
         cluster.directory.delete()

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import trio
-from folkmoot.cli.chaos.breaker import Breaker
+from folkmoot.cli.chaos.breaker import MEND_S, Breaker
 from folkmoot.cli.chaos.caller import Doors
 from folkmoot.cli.chaos.people import People
 from folkmoot.cli.chaos.plan import Episode
+from folkmoot.cli.chaos.returns import Returns
 from folkmoot.cli.chaos.scene import Scene
 from folkmoot.cli.chaos.verdict import ChaosResult, judge_history
 from folkmoot.cli.checking.checker import Checker, CheckResult, read_promises
@@ -71,26 +72,33 @@ class Run:
         plan = self.plan
         described = await trio.to_thread.run_sync(partial(cluster.ask, "status"))
         self.scene.nodes = {node["name"]: node["state"] for node in described["nodes"]}
-        doors = Doors(described)
-        breaker = Breaker(cluster, doors, self.scene)
+        doors = Doors(described, self.scene)
         target = target_of(described)
         file = journals_of(target, cluster.manifest.name) / f"chaos-{time.time_ns():x}{SUFFIX}"
-        try:
-            with Journal(file, cluster.manifest.name) as journal:
-                await self._load(breaker, doors, journal)
-            self.scene.phase = "checking"
-            self.scene.tell("waiting for quiet, then reading every replica by itself")
-            check = await check_replicas(cluster, [file], plan.quiet_s)
-            described = await trio.to_thread.run_sync(partial(cluster.ask, "status"))
-        except BaseException:
-            with trio.CancelScope(shield=True):
+        async with trio.open_nursery() as links:
+            returns = Returns(doors, self.scene, links)
+            breaker = Breaker(cluster, doors, self.scene, returns)
+            try:
+                with Journal(file, cluster.manifest.name) as journal:
+                    operator = cluster.directory.operator()
+                    await self._load(
+                        breaker, People(doors, journal, plan.seed, plan.people, plan.pause_s, links, operator)
+                    )
+                links.cancel_scope.cancel()
+            except BaseException:
                 await self._mend_after_all(breaker)
-            raise
-        return self._conclude(breaker, check, described)
+                raise
+        self.scene.phase = "checking"
+        self.scene.tell("waiting for quiet, then reading every replica by itself")
+        check = await check_replicas(cluster, [file], plan.quiet_s)
+        described = await trio.to_thread.run_sync(partial(cluster.ask, "status"))
+        return self._conclude(breaker, returns, check, described)
 
-    async def _load(self, breaker: Breaker, doors: Doors, journal: Journal) -> None:
+    async def _load(self, breaker: Breaker, people: People) -> None:
         """Let people live while things break, mend everything, and let them settle what is uncertain."""
         plan, scene = self.plan, self.scene
+        scene.history = people.history
+        await people.begin()
         ends = trio.current_time() + plan.seconds
         carried_out = trio.Event()
 
@@ -98,26 +106,28 @@ class Run:
             await breaker.run(plan.episodes)
             carried_out.set()
 
-        async with trio.open_nursery() as links:
-            people = People(doors, journal, plan.seed, plan.people, plan.pause_s, links)
-            scene.history = people.history
-            scene.phase, scene.load_began = "breaking things", time.monotonic()
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(break_things)
-                await people.live(lambda: trio.current_time() >= ends and carried_out.is_set())
-            scene.phase = "healing"
-            scene.tell("everything is mended")
-            await breaker.mend()
-            scene.phase = "settling"
-            await people.settle()
-            links.cancel_scope.cancel()
+        scene.phase, scene.load_began = "breaking things", time.monotonic()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(break_things)
+            await people.live(lambda: trio.current_time() >= ends and carried_out.is_set())
+        scene.phase = "healing"
+        scene.tell("everything is being mended")
+        await breaker.mend()
+        scene.tell("every node counts on every other")
+        scene.phase = "settling"
+        await people.settle()
 
-    def _conclude(self, breaker: Breaker, check: CheckResult, described: dict[str, Any]) -> ChaosResult:
+    def _conclude(
+        self, breaker: Breaker, returns: Returns, check: CheckResult, described: dict[str, Any]
+    ) -> ChaosResult:
         self.scene.phase = "judging what clients were told"
         return ChaosResult(
             seed=self.plan.seed,
             episodes=self.plan.episodes,
             done=breaker.done,
+            felt=self.scene.felt,
+            took_s=returns.took_s,
+            late=returns.complaints,
             counts=self.scene.history.counts,
             check=check,
             verdicts=judge_history(self.scene.history),
@@ -132,7 +142,7 @@ class Run:
     async def _mend_after_all(self, breaker: Breaker) -> None:
         """Leave nothing broken behind, as far as that can still be done."""
         self.scene.phase = "mending"
-        with suppress(Exception):
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + MEND_S), suppress(Exception):
             await breaker.mend()
 
 

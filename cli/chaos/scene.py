@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,8 @@ class Scene:
     Attributes:
         nodes: by name, what was done to each: `running`, `killed` and so on.
         links: what is wrong with links; empty when nothing is.
+        in_force: the faults, by name, that are in force.
+        felt: fault → how many calls of clients went wrong while it was in force.
         history: what clients were answered so far.
         load_began: when the load began, on the monotonic clock; None before.
     """
@@ -32,6 +35,8 @@ class Scene:
     phase: str = "starting"
     nodes: dict[str, str] = field(default_factory=dict)
     links: str = ""
+    in_force: set[str] = field(default_factory=set)
+    felt: Counter[str] = field(default_factory=Counter)
     happened: list[str] = field(default_factory=list)
     history: History = field(default_factory=History)
     began: float = field(default_factory=time.monotonic)

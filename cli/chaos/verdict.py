@@ -6,13 +6,13 @@ clients were told, by the simulation's own checkers; each is a function of the h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from folkmoot.cli.chaos.plan import Episode
 from folkmoot.cli.checking.checker import CheckResult
-from folkmoot.node.simulation.checkers import no_return, quorum, sessions
+from folkmoot.node.simulation.checkers import no_return, quorum, registers, sessions
 from folkmoot.node.simulation.checkers.verdict import Inquiry, Verdict
 from folkmoot.node.simulation.history import History
 
@@ -35,7 +35,18 @@ def _sessions(history: History) -> Iterable[Verdict]:
     return [inquiry.verdict() for inquiry in sessions.judge(history.exchanges).values()]
 
 
-JUDGES: Final[tuple[Callable[[History], Iterable[Verdict]], ...]] = (_quorum, _no_return, _sessions)
+def _registers(history: History) -> Iterable[Verdict]:
+    inquiry = Inquiry("registers are linearizable")
+    facts = registers.judge(inquiry, history)
+    return [inquiry.verdict(facts)]
+
+
+JUDGES: Final[tuple[Callable[[History], Iterable[Verdict]], ...]] = (
+    _quorum,
+    _no_return,
+    _sessions,
+    _registers,
+)
 
 
 def judge_history(history: History) -> list[Verdict]:
@@ -51,6 +62,9 @@ class ChaosResult:
         seed: of the plan.
         episodes: the plan.
         done: how often each fault was carried out.
+        felt: fault → how many calls of clients went wrong while it was in force.
+        took_s: how long each node that started took until it counted.
+        late: those that did not in time, or were taken for old disks, a sentence each.
         counts: what became of what clients asked.
         check: of the replicas.
         verdicts: on the history.
@@ -65,6 +79,9 @@ class ChaosResult:
     seed: int
     episodes: Sequence[Episode]
     done: dict[str, int]
+    felt: Mapping[str, int]
+    took_s: Sequence[float]
+    late: Sequence[str]
     counts: dict[str, int]
     check: CheckResult
     verdicts: Sequence[Verdict]
@@ -93,6 +110,7 @@ class ChaosResult:
         for verdict in self.verdicts:
             found += [f"{verdict.invariant}: {complaint}" for complaint in verdict.complaints]
         found += self.deaths
+        found += self.late
         if self.unsettled:
             found.append(f"{self.unsettled} writes found no certain answer in a whole cluster")
         if not check.acknowledged:
@@ -110,6 +128,12 @@ class ChaosResult:
             "passed": self.passed,
             "seed": self.seed,
             "faults": dict(sorted(self.done.items())),
+            "felt": dict(sorted(self.felt.items())),
+            "returns": {
+                "seen": len(self.took_s),
+                "longest_s": round(max(self.took_s), 2) if self.took_s else None,
+                "late": list(self.late),
+            },
             "acknowledged": self.check.acknowledged,
             "check": self.check.summary(),
             "history": {verdict.invariant: verdict.to_json() for verdict in self.verdicts},

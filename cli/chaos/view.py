@@ -6,25 +6,15 @@ from typing import Final
 
 import trio
 from folkmoot.cli.chaos.scene import Scene
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
+from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-REFRESH_S: Final = 0.125
 LINES_S: Final = 5.0
 HAPPENED_SHOWN: Final = 12
 BAR_COLUMNS: Final = 60
-
-
-async def show_live(scene: Scene, console: Console) -> None:
-    """Draw until cancelled."""
-    with Live(render(scene), console=console, auto_refresh=False, transient=True) as live:
-        while True:
-            await trio.sleep(REFRESH_S)
-            live.update(render(scene), refresh=True)
 
 
 async def show_lines(scene: Scene) -> None:

@@ -179,6 +179,27 @@ class LocalCluster:
         return "\n".join([sentence, *tail(self.directory.supervisor_log, LOG_TAIL_LINES)])
 
 
+def meant_cluster(name: str | None, directory: Path | None = None) -> LocalCluster:
+    """The cluster somebody means who may not have said which: the only one that runs, or else the usual one.
+
+    Raises:
+        OperatorError: several run, and none of them has the usual name.
+    """
+    if name is not None or directory is not None:
+        return LocalCluster.find(name or LOCAL, directory)
+    running = [cluster.manifest.name for cluster in local_clusters() if cluster.running()]
+    if len(running) > 1 and LOCAL not in running:
+        raise several_run(running)
+    return LocalCluster.find(running[0] if len(running) == 1 else LOCAL)
+
+
+def several_run(names: Sequence[str]) -> OperatorError:
+    """The error of a command that could mean any of these local clusters."""
+    return OperatorError(
+        f"several local clusters run ({', '.join(names)}); say which", hint=f"--cluster {names[0]}"
+    )
+
+
 def local_clusters() -> list[LocalCluster]:
     """All clusters in the usual place, by name."""
     home = state_home()

@@ -199,7 +199,11 @@ class ClusterDirectory:
         self, name: str, shape: Shape, entries: Sequence[NodeEntry], entry: NodeEntry
     ) -> dict[str, dict[str, Any]]:
         founders = [_founder(each, self.data(each.name).service_key().account) for each in entries]
-        return node_document(name, shape, founders, entry, self.operator().account)
+        document = node_document(name, shape, founders, entry, self.operator().account)
+        if shape.tls:
+            # All of it is one person's on one machine: any node may let others in.
+            document["tls"]["ca_key"] = str(self.path / "ca" / "ca.key")
+        return document
 
 
 def node_document(

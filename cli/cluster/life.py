@@ -17,7 +17,7 @@ from folkmoot.cli.connection import Target, ask
 from folkmoot.cli.toml_text import render
 from folkmoot.node.config import ConfigError, LoadedConfig, find_setting, load, parse_text, with_id
 from folkmoot.node.founding import founding_problems
-from folkmoot.node.settings import SLUG
+from folkmoot.node.setting import SLUG
 from folkmoot.protocol.identity import account_from_text
 
 ACQUAINTANCE_POLL_S: Final = 0.05

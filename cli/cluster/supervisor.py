@@ -225,15 +225,15 @@ def main(directory: Path) -> None:
         os._exit(0)  # so that the command that started us has no child left to wait for
     os.umask(0o077)
     cluster = ClusterDirectory(directory)
-    with cluster.lock_file.open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            sys.exit(f"another supervisor runs the cluster in {directory}")
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
-        trio.run(_serve, cluster, _bind_control(cluster))
+    # Never closed: the kernel frees the lock when the whole process is gone, which is what others wait for.
+    lock = os.open(cluster.lock_file, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(f"another supervisor runs the cluster in {directory}")
+    os.truncate(lock, 0)
+    os.write(lock, f"{os.getpid()}\n".encode())
+    trio.run(_serve, cluster, _bind_control(cluster))
 
 
 def _announce() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -14,6 +13,7 @@ from folkmoot.cli.chaos.own import own_cluster, own_shape
 from folkmoot.cli.chaos.plan import FAULTS, Episode, plan_episodes
 from folkmoot.cli.cluster.control import LocalCluster
 from folkmoot.cli.cluster.layout import NODES_MAX, node_names
+from folkmoot.cli.durations import Duration
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import FAILED, OK
@@ -30,25 +30,6 @@ SECONDS_MIN: Final = 5.0
 SECONDS_MAX: Final = 24 * 3600.0
 PAUSE_S: Final = 0.25  # between two things one person does, on average
 COMPLAINTS_TOLD: Final = 50
-_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600}
-
-
-class Duration(click.ParamType[float]):
-    """`90s`, `5m` or `1h`; a bare number is seconds."""
-
-    name = "TIME"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The seconds."""
-        if isinstance(value, int | float):
-            return float(value)
-        found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smh]?)", str(value), re.ASCII)
-        if found is None:
-            self.fail(f"{value!r} is not a time such as 90s, 5m or 1h", param, ctx)
-        seconds = float(found[1]) * _UNITS[found[2]]
-        if not SECONDS_MIN <= seconds <= SECONDS_MAX:
-            self.fail(f"{value!r} is not between {SECONDS_MIN:g} s and 24 h", param, ctx)
-        return seconds
 
 
 class FaultList(click.ParamType[tuple[str, ...]]):
@@ -79,7 +60,14 @@ class FaultList(click.ParamType[tuple[str, ...]]):
     ),
 )
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Decides the plan.")
-@click.option("--for", "seconds", type=Duration(), default="1m", show_default=True, help="How long to load.")
+@click.option(
+    "--for",
+    "seconds",
+    type=Duration(SECONDS_MIN, SECONDS_MAX),
+    default="1m",
+    show_default=True,
+    help="How long to load.",
+)
 @click.option("--name", metavar="NAME", help="A running local cluster. [default: one of its own]")
 @click.option(
     "--nodes",
@@ -139,7 +127,8 @@ def command(
     everything clients were told is judged. The seed decides what is broken when.
 
     Exit code 0 says that everything was compared and every promise kept. A cluster of its own is gone
-    afterwards, after Ctrl-C too; one that was named is left running with nothing broken.
+    afterwards, after Ctrl-C too; one that failed is stopped, and its logs and stores stay. One that was named
+    is left running with nothing broken.
     """
     cluster = None if name is None else _running(name)
     shape = own_shape(nodes)
@@ -210,20 +199,22 @@ async def _play(
                 result = await Run(plan, scene).on(cluster)
             else:
                 async with own_cluster(shape, keep=plan.keep) as own:
-                    result = await Run(plan, scene).on(own)
+                    result = await Run(plan, scene).on(own.cluster)
+                    own.failed = not result.passed
             nursery.cancel_scope.cancel()
     return result
 
 
 async def _show(scene: Scene, plain: bool) -> None:
-    from folkmoot.cli.chaos.view import show_lines, show_live
+    from folkmoot.cli.chaos.view import render, show_lines
+    from folkmoot.cli.live import show_live
     from rich.console import Console
 
     if plain or not sys.stderr.isatty():
         scene.told = partial(click.echo, err=True)
         await show_lines(scene)
     else:
-        await show_live(scene, Console(stderr=True))
+        await show_live(partial(render, scene), Console(stderr=True))
 
 
 async def _cancel_on_signal(signals: AsyncIterator[int], scope: Any, output: Output) -> None:
@@ -240,6 +231,7 @@ def _conclude(result: ChaosResult, kept: bool, output: Output) -> None:
     output.result(value, _lines(result, kept))
     if not result.passed:
         output.note(f"replay: {result.replay}")
+        output.note(f"its logs and stores are in {result.cluster['directory']}")
 
 
 def _lines(result: ChaosResult, kept: bool) -> list[str]:
@@ -248,7 +240,12 @@ def _lines(result: ChaosResult, kept: bool) -> list[str]:
     if len(complaints) > len(lines):
         lines.append(f"… and {len(complaints) - len(lines):,} more")
     broken = ", ".join(f"{count} {fault}" for fault, count in sorted(result.done.items()))
-    lines.append(f"carried out: {broken or 'nothing'}")
+    lines.append(f"carried out: {broken or 'nothing'}; {result.fail_stops} nodes ended for want of room")
+    felt = ", ".join(f"{count:,} {fault}" for fault, count in sorted(result.felt.items()))
+    lines.append(f"calls that went wrong meanwhile: {felt or 'none'}")
+    if result.took_s:
+        starts, longest_s = len(result.took_s), max(result.took_s)
+        lines.append(f"{starts} starts were seen to count again, the slowest after {longest_s:.1f} s")
     for verdict in result.verdicts:
         state = "holds" if verdict.ok else f"BROKEN, {len(verdict.complaints)} complaints"
         lines.append(f"{verdict.invariant}: {state}, {verdict.compared:,} comparisons")

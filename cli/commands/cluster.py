@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 import click
 from folkmoot.cli.cluster import faults, life
-from folkmoot.cli.cluster.control import LocalCluster, NotRunning, local_clusters
+from folkmoot.cli.cluster.control import LocalCluster, NotRunning, local_clusters, meant_cluster
 from folkmoot.cli.cluster.layout import LOCAL, NODES_MAX
 from folkmoot.cli.cluster.process import tail
 from folkmoot.cli.cluster.supervisor import READY_S
@@ -45,12 +45,12 @@ def cluster_option(command: Command) -> Command:
     """Give a command `--cluster` and `--dir`, and pass it a `cluster`."""
 
     @click.option(
-        "--cluster", "name", default=LOCAL, show_default=True, metavar="NAME", help="Which cluster."
+        "--cluster", "name", metavar="NAME", help="Which cluster. [default: the one that runs, or local]"
     )
     @dir_option
     @functools.wraps(command)
-    def wrapped(*args: Any, name: str, directory: Path | None, **options: Any) -> Any:
-        return command(*args, cluster=LocalCluster.find(name, directory), **options)
+    def wrapped(*args: Any, name: str | None, directory: Path | None, **options: Any) -> Any:
+        return command(*args, cluster=meant_cluster(name, directory), **options)
 
     return wrapped  # type: ignore[return-value]  # the same command with its `cluster` filled in
 
@@ -158,12 +158,12 @@ def ls(output: Output) -> None:
 
 
 @command.command(epilog=examples("folkmoot cluster status", "folkmoot cluster status big --json"))
-@name_argument
+@click.argument("name", required=False)
 @dir_option
 @json_option
-def status(name: str, directory: Path | None, output: Output) -> int:
+def status(name: str | None, directory: Path | None, output: Output) -> int:
     """Show a cluster's processes; exit code 3 when one of them does not run."""
-    return _describe(LocalCluster.find(name, directory).ask("status"), output)
+    return _describe(meant_cluster(name, directory).ask("status"), output)
 
 
 def _done_to_running(cluster: LocalCluster, operation: str, words: tuple[str, ...], output: Output) -> int:

@@ -72,6 +72,8 @@ def command(
     from folkmoot.cli.cluster.life import parse_shape
     from folkmoot.cli.demo.stage import DemoPlan
 
+    if svg is not None:
+        svg.touch()  # rather than find out afterwards that it cannot be written
     policy = importlib.resources.files("folkmoot.configs") / "policies" / "default.toml"
     shape = parse_shape(nodes, regions, None, True, (f"gate.policy={policy}",))
     if len(shape.regions) < NODES_MIN:
@@ -102,14 +104,15 @@ async def _play(plan: Any, plain: bool, output: Output) -> DemoResult | None:
 
 
 async def _show(scene: Scene, plain: bool) -> None:
-    from folkmoot.cli.demo.view import show_lines, show_live
+    from folkmoot.cli.demo.view import render, show_lines
+    from folkmoot.cli.live import show_live
     from rich.console import Console
 
     if plain or not sys.stdout.isatty():
         scene.told = partial(click.echo)
         await show_lines(scene)
     else:
-        await show_live(scene, Console())
+        await show_live(partial(render, scene), Console())
 
 
 async def _cancel_on_signal(signals: AsyncIterator[int], scope: Any, output: Output) -> None:

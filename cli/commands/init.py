@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import random
-import socket
 from pathlib import Path
-from typing import Any
 
 import click
 from folkmoot.cli.config_option import CONFIG_NAME, home
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.examples import examples
+from folkmoot.cli.new_node import check_document, host_name, new_document
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.toml_text import render, render_value
-from folkmoot.node.config import ConfigError, load
 from folkmoot.node.data_directory import DataDirectory, write_private
 from folkmoot.protocol.identity import account_to_text
 
@@ -69,13 +67,13 @@ def command(
     configuration. Never overwrites any of them.
     """
     target = (directory or home()).absolute()
-    document = _document(cluster, name or _host_slug(), region, seeds, clients, peers, tls)
+    document = new_document(cluster, name or host_name(), region, seeds, clients, peers, tls)
     file = target / CONFIG_NAME
     if file.exists():
         raise OperatorError(
             f"{file} exists; `init` never overwrites one", hint=f"folkmoot config check --config {file}"
         )
-    _check(document)
+    check_document(document)
     data = DataDirectory(target)
     if data.id_file.exists():
         raise OperatorError(f"{target} holds a node without a configuration; `init` never overwrites one")
@@ -94,36 +92,6 @@ def command(
         "service_account": account_to_text(data.service_key().account),
     }
     output.result({"config": str(file), "data": str(target), **founder}, _told(file, founder, tls))
-
-
-def _document(
-    cluster: str, name: str, region: str, seeds: tuple[str, ...], clients: str, peers: str, tls: str
-) -> dict[str, dict[str, Any]]:
-    return {
-        "node": {"name": name, "region": region},
-        "cluster": {"id": cluster, **({"seeds": list(seeds)} if seeds else {})},
-        "listen": {"clients": clients, "peers": peers},
-        "tls": {"mode": tls},
-    }
-
-
-def _check(document: dict[str, dict[str, Any]]) -> None:
-    """Refuse bad values before anything is written."""
-    flags = {
-        f"{section}.{key}": value if isinstance(value, str) else ",".join(value)
-        for section, table in document.items()
-        for key, value in table.items()
-    }
-    try:
-        load(None, flags=flags)
-    except ConfigError as error:
-        raise click.UsageError(str(error)) from error
-
-
-def _host_slug() -> str:
-    host = socket.gethostname().partition(".")[0].lower()
-    slug = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in host).strip("-")
-    return slug[:63] or "node"
 
 
 def _told(file: Path, founder: dict[str, str], tls: str) -> list[str]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
-from folkmoot.cli.connection import Target, ask, target_options
-from folkmoot.cli.errors import OperatorError
+from folkmoot.cli.connection import Target, ask, lazy_target_options, target_options
+from folkmoot.cli.errors import OperatorError, Usage
 from folkmoot.cli.examples import examples
+from folkmoot.cli.exit_codes import OK
 from folkmoot.cli.members import find_node, operator_option, standing_of
 from folkmoot.cli.moving import carry_out, dry_run_option, wait_option
+from folkmoot.cli.newcomers import Invitation, accept, newcomer_options
 from folkmoot.cli.output import Output, json_option, table
 
 COLUMNS = ("name", "region", "roster", "state", "ranges", "address", "id")
@@ -20,7 +23,7 @@ COLUMNS = ("name", "region", "roster", "state", "ranges", "address", "id")
 def command() -> None:
     """Show, add, drain, decommission and replace nodes.
 
-    A node that runs with the cluster's nodes as its seeds belongs to it once it has joined. What has to move
+    A machine becomes a node with a join token (`folkmoot join-token`). What has to move
     because a node comes or goes is shown first, moves by itself, and goes on after any crash.
     """
 
@@ -73,21 +76,47 @@ def _moving_lines(progress: dict[str, Any] | None) -> list[str]:
 
 
 @command.command(
-    epilog=examples("folkmoot node join eu-4", "folkmoot node join --cluster local eu-4 --dry-run --json")
+    epilog=examples(
+        "folkmoot node join --token fmj1_…",
+        "folkmoot node join --token - --region eu --dir /srv/folkmoot --no-start < token",
+        "folkmoot node join --cluster local eu-4 --dry-run --json",
+    )
 )
-@click.argument("name", metavar="NODE")
+@click.argument("name", required=False, metavar="[NODE]")
+@newcomer_options
 @dry_run_option
 @wait_option
 @operator_option
-@target_options
+@lazy_target_options
 @json_option
-def join(name: str, dry_run: bool, wait: bool, operator: Path | None, target: Target, output: Output) -> int:
-    """Make NODE a member: it is given its share of the ranges.
+def join(
+    name: str | None,
+    invitation: Invitation,
+    dry_run: bool,
+    wait: bool,
+    operator: Path | None,
+    find_target: Callable[[], Target],
+    output: Output,
+) -> int:
+    """Become a node of a cluster with a join token, or make NODE a member.
 
-    NODE (a name or an id) runs already, with nodes of the cluster as its seeds (`folkmoot init`, `folkmoot
-    start`). For a member that was drained, or is leaving and has not left yet, this takes that back.
+    With --token (`folkmoot join-token create`), on the new machine: makes a data directory with keys,
+    certificate and configuration, and runs the node. It becomes a member and is given its share of the
+    ranges; its log says how far that is. Whatever fails leaves nothing behind.
+
+    With NODE (a name or an id) instead: it runs already, with nodes of the cluster as its seeds (`folkmoot
+    init`, `folkmoot start`). For a member that was drained, or is leaving and has not left yet, this takes
+    that back.
     """
-    return _change("node.join", name, dry_run, wait, operator, target, output)
+    if invitation.token is not None:
+        if name is not None or dry_run or operator is not None:
+            raise Usage("--token is for this machine: it goes with neither NODE, --dry-run nor --operator")
+        accept(invitation, output)
+        return OK
+    if name is None:
+        raise Usage("say --token TOKEN on a new machine, or which NODE is to be a member")
+    invitation.refuse_without_token()
+    return _change("node.join", name, dry_run, wait, operator, find_target(), output)
 
 
 @command.command(

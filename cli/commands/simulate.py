@@ -75,8 +75,9 @@ class Episodes(click.ParamType[tuple[int, ...]]):
     default="all",
     show_default=True,
     metavar="LIST",
-    help="Which faults, with commas: loss, duplication, reordering, delay, partition, oneway, crash, torn, "
-    "restart, disk, clock, busy, refused; or all, or none.",
+    help="Which faults, with commas: loss, duplication, reordering, delay, oneway, partition, crash, torn, "
+    "restart, disk, clock, busy, refused, olddisk, clone; or none, or all of these. And moves, which is not "
+    "among all.",
 )
 @click.option("--episodes", type=Episodes(), help="Of the faults the seed makes, only these, by number.")
 @click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Runs at once.")

@@ -79,6 +79,11 @@ def _reasons(status: dict[str, Any]) -> list[str]:
             "the node that answers has no room for clients' writes: free its disk, raise store.disk_cap, or"
             " add nodes"
         )
+    if status["node"]["gate"]["outdated"]:
+        reasons.append(
+            "the policy file of the node that answers is broken, and what it said before is in force:"
+            " `folkmoot config check` says what is wrong"
+        )
     clock = status["node"]["clock"]
     if clock["strays"]:
         how_far = _strays(clock["ahead_ms"])

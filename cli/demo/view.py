@@ -12,25 +12,15 @@ from folkmoot.cli.checking.checker import CheckResult
 from folkmoot.cli.demo.reading import ShownPost
 from folkmoot.cli.demo.scene import NodeScene, Scene
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-REFRESH_S: Final = 0.125
 HAPPENED_SHOWN: Final = 12
 PICTURE_COLUMNS: Final = 110
 TIME_COLUMNS: Final = 12
 NAME_COLUMNS: Final = 9
 COLOURS: Final = {"alive": "green", "suspect": "yellow", "dead": "red", "left": "dim"}
-
-
-async def show_live(scene: Scene, console: Console) -> None:
-    """Draw until cancelled."""
-    with Live(render(scene), console=console, auto_refresh=False, transient=True) as live:
-        while True:
-            await trio.sleep(REFRESH_S)
-            live.update(render(scene), refresh=True)
 
 
 async def show_lines(scene: Scene) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -19,6 +20,7 @@ from typing import Any, Final, NamedTuple
 import folkmoot.node
 import folkmoot.protocol
 import folkmoot.storage
+from folkmoot.cli.node_parent import die_with_parent
 from folkmoot.node.simulation.run import Plan, Report, simulate
 
 CODE: Final = (folkmoot.protocol, folkmoot.storage, folkmoot.node)
@@ -96,5 +98,6 @@ def timed(plan: Plan) -> Run:
 
 def run_all(plans: Sequence[Plan], jobs: int) -> Iterator[Run]:
     """Run plans, `jobs` at once; they come as they are done."""
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+    pool_of = multiprocessing.get_context("spawn").Pool
+    with pool_of(jobs, initializer=die_with_parent, initargs=(os.getpid(),)) as pool:
         yield from pool.imap_unordered(timed, plans)

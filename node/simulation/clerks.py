@@ -1,4 +1,4 @@
-"""Clerks: whoever reads and changes registers in a simulated world, as operators over real links.
+"""Clerks: whoever reads and changes registers of a cluster, simulated or real, as operators over real links.
 
 A clerk reads a register, or sets it to something new if it still is what the clerk saw last. What became of a
 change that was not answered is asked again under its request id, at whatever node, and if that is never
@@ -7,16 +7,16 @@ answered it stays in doubt. All of it is kept for the checker of linearizability
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from typing import Any, Final
 
 import trio
-from folkmoot.node.simulation.caller import UNANSWERED, Caller
+from folkmoot.node.simulation.caller import UNANSWERED
 from folkmoot.node.simulation.checkers.linearizability import UNKNOWN, Operation
 from folkmoot.node.simulation.checkers.models import Call
 from folkmoot.node.simulation.history import History
-from folkmoot.node.simulation.layout import OPERATOR
-from folkmoot.node.simulation.world import World
+from folkmoot.node.simulation.town import Asker
 from folkmoot.protocol.errors import CONFLICT, WireError
 from folkmoot.protocol.limits import REQUEST_ID_BYTES
 
@@ -32,27 +32,33 @@ class Clerk:
     """See the module.
 
     Args:
-        world: whose nodes it asks.
         history: where everything answered goes.
-        name: its tag, and its host.
-        nursery: where its links run.
+        name: its tag.
+        random: decides what it does.
+        caller: whom it asks, as an operator.
         pause_s: mean time between two things it does.
     """
 
-    def __init__(
-        self, world: World, history: History, name: str, nursery: trio.Nursery, pause_s: float
-    ) -> None:
+    def __init__(self, history: History, name: str, random: Random, caller: Asker, pause_s: float) -> None:
         self._name = name
         self._history = history
-        self._random: Random = world.random(f"clerk/{name}")
-        self._caller = Caller(world, name, self._random, nursery, OPERATOR)
+        self._random = random
+        self._caller = caller
         self._pause_s = pause_s
         self._seen: dict[str, Version | None] = dict.fromkeys(REGISTERS)
         self._doings = 0
 
-    async def live(self, until_s: float) -> None:
-        """Do things until the virtual time `until_s`."""
-        while trio.current_time() < until_s:
+    async def begin(self) -> None:
+        """Take down what the registers hold, as if that was written now: for those that were used before."""
+        for register in REGISTERS:
+            called_at = self._history.next_event()
+            answer = await self._ask("register.read", {"name": register})
+            if isinstance(answer, dict):
+                self._note(register, Call("write", _version(answer)), None, called_at)
+
+    async def live(self, over: Callable[[], bool]) -> None:
+        """Do things until `over` says so."""
+        while not over():
             await trio.sleep(self._random.expovariate(1 / self._pause_s))
             register = self._random.choice(REGISTERS)
             if self._random.random() < READ_SHARE:

@@ -8,6 +8,7 @@ import trio
 from folkmoot.node.simulation.caller import Caller
 from folkmoot.node.simulation.clerks import Clerk
 from folkmoot.node.simulation.history import History
+from folkmoot.node.simulation.layout import OPERATOR
 from folkmoot.node.simulation.skeptic import Skeptic
 from folkmoot.node.simulation.stranger import Stranger
 from folkmoot.node.simulation.surroundings import SKEW_US_MAX, SimulatedWallClock
@@ -49,9 +50,13 @@ class Everybody:
         self._people = [person(f"person-{number + 1}", hoards=number == 0) for number in range(people)]
         self._stranger = Stranger(world, town, nursery, pause_s)
         self._skeptic = Skeptic(world, town, "skeptic", nursery, pause_s)
-        self._clerks = [
-            Clerk(world, history, f"clerk-{number + 1}", nursery, pause_s) for number in range(CLERKS)
-        ]
+
+        def clerk(name: str) -> Clerk:
+            random = world.random(f"clerk/{name}")
+            caller = Caller(world, name, random, nursery, OPERATOR)
+            return Clerk(history, name, random, caller, pause_s)
+
+        self._clerks = [clerk(f"clerk-{number + 1}") for number in range(CLERKS)]
 
     async def live_and_settle(self, until_s: float) -> None:
         """Let them live until the virtual time `until_s`, then settle; returns when all have finished."""
@@ -61,7 +66,7 @@ class Everybody:
             nursery.start_soon(self._stranger.live, until_s)
             nursery.start_soon(self._skeptic.live, until_s)
             for clerk in self._clerks:
-                nursery.start_soon(clerk.live, until_s)
+                nursery.start_soon(clerk.live, lambda: trio.current_time() >= until_s)
         async with trio.open_nursery() as nursery:
             for person in self._people:
                 nursery.start_soon(person.settle)

@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 from folkmoot import configs
 from folkmoot.node.founding import found
+from folkmoot.node.setting import AccountId
 from folkmoot.node.settings import (
-    AccountId,
     ClusterSection,
     Founder,
     GateSection,

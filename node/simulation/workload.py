@@ -266,6 +266,8 @@ class Person:
             self._town.acknowledged(ack)
             return True
         error = result.get("error", {})
+        if result["status"] == "refused":
+            self._history.count(f"refused {error['name']}")
         if result["status"] == "held" or error.get("name") == REFUSED_BY_POLICY.name:
             self._history.kept_back.append(record)
         return bool(result["status"] == "held" or (result["status"] == "refused" and not error["retryable"]))

@@ -41,6 +41,7 @@ IDEMPOTENT: Final = frozenset(
     {
         *("ping", "record.put", "record.get", "account.get", "cluster.status", "cluster.where"),
         *("feed.author", "feed.home", "feed.thread"),
+        *("join.authority", "join.admit"),  # which knows who asks by the key of the request
     }
 )
 # Refusals that say the request was not carried out at all.

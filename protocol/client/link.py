@@ -131,11 +131,13 @@ class Link:
             LinkBroken: the link has ended.
             LocalProtocolError: `inflight` requests are unanswered, or the message is over the limit.
         """
-        return self._submit(*self._connection.request(method, params), on_reply)
-
-    def submit_packed(self, method: str, params: bytes, on_reply: OnReply) -> int:
-        """`submit` with the parameter map already packed."""
-        return self._submit(*self._connection.request_packed(method, params), on_reply)
+        msgid, message = self._connection.request(method, params)
+        if self._ended is not None:
+            self._connection.forget(msgid)
+            raise LinkBroken(self._ended)
+        self._waiting[msgid] = on_reply
+        self._append(message)
+        return msgid
 
     def forget(self, msgid: int) -> None:
         """Drop interest in the answer to a submitted request."""
@@ -339,14 +341,6 @@ class Link:
             await trio.sleep_forever()  # the reading task discards what comes, and ends the link at its end
 
     # Between the two.
-
-    def _submit(self, msgid: int, message: bytes, on_reply: OnReply) -> int:
-        if self._ended is not None:
-            self._connection.forget(msgid)
-            raise LinkBroken(self._ended)
-        self._waiting[msgid] = on_reply
-        self._append(message)
-        return msgid
 
     def _answer(self, msgid: int, build: Callable[[int, Any], bytes], answer: Any) -> None:
         assert self._unanswered > 0, "more answers than requests"

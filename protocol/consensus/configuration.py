@@ -111,10 +111,6 @@ class Configuration(Struct, frozen=True):
         """How many seats may be lost, whichever they are, while registers can still be changed."""
         return min((len(group) - 1) // 2 for group in self._groups)
 
-    def seat_of(self, node: bytes) -> Seat | None:
-        """The seat that a node (16 bytes) holds, or is to hold."""
-        return next((seat for seat in [*self.coming, *self.seats] if seat.node == node), None)
-
     def joined_by(self, coming: Sequence[Seat]) -> Configuration:
         """The joint configuration on the way to `coming`.
 

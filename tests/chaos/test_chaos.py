@@ -25,9 +25,11 @@ def test_every_fault_in_a_short_run_and_every_promise_kept(tmp_path: Path) -> No
     check = summary["check"]
     assert [check[name] for name in ("lost", "resurrected", "diverged", "duplicated")] == [0, 0, 0, 0]
     assert check["compared"] == check["acknowledged"] > 0 and check["replicas"] == 3
-    assert len(summary["history"]) == 6
+    assert len(summary["history"]) == 7
     assert all(verdict["ok"] and verdict["compared"] for verdict in summary["history"].values())
     assert summary["unsettled"] == 0 and summary["deaths"] == []
+    assert summary["returns"]["seen"] > 0 and summary["returns"]["late"] == []
+    assert sum(summary["felt"].values()) > 0
     assert list(home.clusters.iterdir()) == [] and home.processes() == []
 
 

@@ -9,6 +9,8 @@ import pytest
 from folkmoot.cli.chaos.verdict import NEVER_SETTLED, ChaosResult, judge_history
 from folkmoot.cli.checking.checker import CheckResult
 from folkmoot.cli.checking.judging import Finding, Violation
+from folkmoot.node.simulation.checkers.linearizability import Operation
+from folkmoot.node.simulation.checkers.models import Call
 from folkmoot.node.simulation.checkers.verdict import Verdict
 from folkmoot.node.simulation.client_history import Exchange, Saw, Wrote
 from folkmoot.node.simulation.history import Ack, CellRead, CellView, History, PageRead, ShownPost
@@ -33,6 +35,9 @@ PASSED = ChaosResult(
     seed=1,
     episodes=(),
     done={"kill": 1},
+    felt={"kill": 7},
+    took_s=(0.5,),
+    late=(),
     counts={},
     check=KEPT,
     verdicts=(Verdict("reads after writes", 5, ()),),
@@ -64,6 +69,7 @@ def test_a_run_that_kept_everything_passes() -> None:
         ({"check": replace(KEPT, acknowledged=0, compared=0)}, "nothing was acknowledged"),
         ({"verdicts": (Verdict("nothing returns", 5, ("it is back",)),)}, "nothing returns: it is back"),
         ({"deaths": ("eu-1 ended by itself with exit code 1",)}, "eu-1 ended by itself"),
+        ({"late": ("us-1 does not count 31 s after its start",)}, "us-1 does not count"),
         ({"counts": {NEVER_SETTLED: 2}}, "2 writes found no certain answer"),
     ],
 )
@@ -118,3 +124,12 @@ def test_a_session_that_misses_its_own_write_is_found() -> None:
     )
     read = Exchange(1, "us-1", token, token, 3.0, 4.0, "one", saw=(Saw(post.key, {}),))
     assert broken(History(exchanges=[wrote, read])) == {"read your writes"}
+
+
+def test_a_register_that_forgets_a_change_is_found() -> None:
+    set_one = Operation("a", Call("cas", (None, (1, b"one"))), True, 1, 2)
+    sees_it = Operation("b", Call("read"), (1, b"one"), 3, 4)
+    assert broken(History(registers={"probe/0": [set_one, sees_it]})) == set()
+    sees_nothing = Operation("c", Call("read"), None, 5, 6)
+    forgetful = History(registers={"probe/0": [set_one, sees_it, sees_nothing]})
+    assert broken(forgetful) == {"registers are linearizable"}

@@ -88,10 +88,10 @@ class Home:
         return found
 
     @contextmanager
-    def cluster(self, nodes: int) -> Iterator[LocalCluster]:
-        """A running cluster called `try`, plain TCP, a replica of everything on every node."""
+    def cluster(self, nodes: int, *, tls: bool = False) -> Iterator[LocalCluster]:
+        """A running cluster called `try`, plain TCP by default, a replica of everything on every node."""
         cluster = LocalCluster(ClusterDirectory(self.clusters / NAME))
-        life.create(cluster, NAME, Shape(nodes=nodes, regions=("eu", "us", "ap")[:nodes], tls=False))
+        life.create(cluster, NAME, Shape(nodes=nodes, regions=("eu", "us", "ap")[:nodes], tls=tls))
         try:
             life.up(cluster, READY_S)
             yield cluster

@@ -83,6 +83,27 @@ def test_what_is_wrong_says_so_and_what_to_do(folkmoot: Any, data: DataDirectory
     assert "ab" * 16 in wrong[0]["sentence"] and "create-node" in wrong[0]["next"]
 
 
+def test_a_policy_with_which_it_would_not_start(folkmoot: Any, data: DataDirectory, tmp_path: Path) -> None:
+    (tmp_path / "policy.toml").write_text("version = 99\n")
+    there = tmp_path / "other"
+    made = folkmoot("init", "--directory", str(there), "--cluster", "try", "--tls", "off")
+    assert made.code == 0, made.err
+    config = there / "folkmoot.toml"
+    config.write_text(config.read_text() + f'\n[gate]\npolicy = "{tmp_path}/policy.toml"\n')
+    ran = folkmoot("doctor", "--config", str(config), "--json")
+    policy = by_check(ran)["policy"]
+    assert ran.code == 1 and policy["state"] == "wrong" and "policy.toml" in policy["sentence"]
+
+
+def test_a_ca_key_that_was_left_is_watched(folkmoot: Any, data: DataDirectory, tmp_path: Path) -> None:
+    trio.run(remember, data, State.WHOLE, State.WHOLE)
+    (tmp_path / "ca" / "ca.key").rename(data.path / "tls" / "ca.key")
+    ran = folkmoot("doctor", "--data", str(data.path), "--json")
+    finding = by_check(ran)["ca_key"]
+    assert ran.code == 3 and finding["state"] == "watch" and "can make nodes" in finding["sentence"]
+    assert str(data.path / "tls" / "ca.key") in finding["next"]
+
+
 def test_a_directory_without_a_node(folkmoot: Any, tmp_path: Path) -> None:
     ran = folkmoot("doctor", "--data", str(tmp_path), "--json")
     assert ran.code == 1 and by_check(ran)["identity"]["state"] == "wrong"
@@ -106,7 +127,8 @@ def status(**changes: Any) -> dict[str, Any]:
         {"id": "b", "name": "two", "member": True, "state": "alive", "standing": "amnesiac"},
     ]
     store = {"live_bytes": 9, "room_bytes": 10, "damaged": 2, "mended": 1}
-    return {"nodes": nodes, "node": {"id": "a", "standing": standing, "store": store}}
+    figures = {"id": "a", "standing": standing, "store": store, "gate": {"outdated": True}}
+    return {"nodes": nodes, "node": figures}
 
 
 def test_what_a_running_node_says() -> None:
@@ -116,6 +138,7 @@ def test_what_a_running_node_says() -> None:
         "standing": WELL,
         "peers": WATCH,
         "room": WATCH,
+        "policy": WATCH,
         "damage": WATCH,
     }
     assert all(finding.next for finding in found.values() if finding.state == WATCH)

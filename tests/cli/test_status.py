@@ -30,6 +30,7 @@ def status(*nodes: dict[str, Any], under: int = 0) -> dict[str, Any]:
         "node": {
             "store": {"damaged": 0, "live_bytes": 89, "room_bytes": 100},
             "clock": {"ahead_ms": 3.0, "peers": 2, "strays": False},
+            "gate": {"outdated": False},
         },
     }
 
@@ -78,6 +79,13 @@ def test_what_is_wrong_with_the_disk_comes_with_what_to_do() -> None:
     damaged, full = _reasons(told)
     assert damaged.startswith("3 cells are damaged") and "folkmoot store verify" in damaged
     assert "no room for clients' writes" in full and "store.disk_cap" in full
+
+
+def test_a_policy_file_that_is_not_followed_is_a_reason() -> None:
+    told = status(node("a"))
+    told["node"]["gate"]["outdated"] = True
+    [reason] = _reasons(told)
+    assert "policy" in reason and "folkmoot config check" in reason
 
 
 @pytest.mark.parametrize(("ahead_ms", "said"), [(1234.0, "1.2 s ahead of"), (-60_000.0, "60.0 s behind")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -222,10 +223,23 @@ def test_two_connections_back_to_back() -> None:
     assert ask.statistics().stray_responses == 1
 
 
+def test_a_connection_that_says_nothing_costs_little() -> None:
+    """There may be a thousand, of people who have not said who they are."""
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        idle = [Connection() for _ in range(50)]
+        for each in idle:
+            each.receive(b"\x94\x00")
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (after - before) / len(idle) < 64 * limits.KIB
+
+
 def test_packed_parts_are_the_same_bytes() -> None:
     page = {"items": [b"frame"] * 3}
     assert Connection().response(5, page) == Connection().response_packed(5, codec.pack(page))
-    assert Connection().request("m", page) == Connection().request_packed("m", codec.pack(page))
 
 
 def test_our_own_mistakes_are_raised() -> None:

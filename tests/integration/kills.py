@@ -12,8 +12,10 @@ without it is a test of its own (tests/storage/test_always_synced.py).
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +31,7 @@ from folkmoot.cli.checking.checker import CheckResult
 from folkmoot.cli.cluster import life
 from folkmoot.cli.cluster.control import LocalCluster
 from folkmoot.cli.cluster.supervisor import READY_S
+from folkmoot.cli.progress import progress_bar
 
 NAME: Final = "kills"
 NODES: Final = 3
@@ -61,12 +64,19 @@ class Record:
         return sum(line[figure] for line in self.rounds)
 
 
-async def play_round(cluster: LocalCluster, seed: int, kills: int) -> tuple[ChaosResult, CheckResult]:
+async def play_round(
+    cluster: LocalCluster, seed: int, kills: int, on_kill: Callable[[], None]
+) -> tuple[ChaosResult, CheckResult]:
     """Kill so often under load, heal, and compare; then compare again with all journals there are."""
     names = [node.name for node in cluster.manifest.nodes]
     episodes = plan_episodes(seed, names, 3 * PACE_S * (kills + 1), ("kill",), PACE_S)[:kills]
     plan = ChaosPlan(seed, 0.0, tuple(episodes), PEOPLE, PAUSE_S, QUIET_S, replay="make kills")
-    result = await Run(plan, Scene(seed, 0.0)).on(cluster)
+
+    def told(line: str) -> None:
+        if "SIGKILL" in line:
+            on_kill()
+
+    result = await Run(plan, Scene(seed, 0.0, told)).on(cluster)
     return result, await check_all(cluster, QUIET_S)
 
 
@@ -77,6 +87,7 @@ def told(result: ChaosResult, whole: CheckResult) -> dict[str, Any]:
         "kills": result.done.get("kill", 0),
         "acknowledged": result.check.acknowledged,
         "seconds": round(result.seconds, 1),
+        "returns": result.summary()["returns"],
         "passed": result.passed and whole.passed,
         "complaints": result.complaints(),
         "all_acknowledged": whole.acknowledged,
@@ -116,11 +127,14 @@ def main(kills: int, each: int, seed: int, folder: Path) -> None:
         life.create(cluster, NAME, own_shape(NODES))
     life.up(cluster, READY_S)
     try:
-        while record.total("kills") < kills and all(line["passed"] for line in record.rounds):
-            count = min(each, kills - record.total("kills"))
-            result, whole = trio.run(partial(play_round, cluster, seed + len(record.rounds), count))
-            record.add(told(result, whole))
-            say(record, kills)
+        with progress_bar("kills", quiet=False) as on_progress:
+            killed = itertools.count(record.total("kills") + 1)
+            while record.total("kills") < kills and all(line["passed"] for line in record.rounds):
+                count = min(each, kills - record.total("kills"))
+                begun, on_kill = seed + len(record.rounds), lambda: on_progress(next(killed), kills)
+                result, whole = trio.run(partial(play_round, cluster, begun, count, on_kill))
+                record.add(told(result, whole))
+                say(record, kills)
     finally:
         cluster.down()
     broken = [line for line in record.rounds if not line["passed"]]

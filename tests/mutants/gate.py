@@ -11,10 +11,13 @@ import argparse
 import hashlib
 import json
 import multiprocessing
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
+
+from folkmoot.cli.node_parent import die_with_parent
 
 from tests.mutants.catalogue import MUTANTS
 from tests.mutants.mutant import MINUTES, SEEDS_MAX, hunt
@@ -81,7 +84,9 @@ class State:
 def hunt_all(names: Sequence[str], seeds: int, jobs: int, state: State) -> Iterator[str]:
     """Hunt round by round; each mutant's name once it is caught, or has survived all seeds."""
     yield from (name for name in names if state.caught(name))
-    with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=4) as pool:
+    with multiprocessing.get_context("spawn").Pool(
+        jobs, initializer=die_with_parent, initargs=(os.getpid(),), maxtasksperchild=4
+    ) as pool:
         for first, last in rounds(seeds):
             free = [name for name in names if not state.caught(name)]
             left = [

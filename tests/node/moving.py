@@ -20,13 +20,17 @@ from tests.waiting import until
 DONE_S = 120.0
 
 
-async def with_newcomer(town: Town, directory: Path, name: str = "late", region: str = "eu") -> Node:
+async def with_newcomer(
+    town: Town, directory: Path, name: str = "late", region: str = "eu", capacity: float = 1.0
+) -> Node:
     """A node that runs, knows the town, and is no member yet."""
     [node], _ = lay_out(directory, nodes=1)
     ring = town[0].config.node.data / "keys" / "gossip.ring"
     (node.config.node.data / "keys" / "gossip.ring").write_bytes(ring.read_bytes())
     cluster = ClusterSection(id=CLUSTER, seeds=(Address("127.0.0.1", 1),))
-    section = NodeSection(name=name, region=region, id=node.config.node.id, data=node.config.node.data)
+    section = NodeSection(
+        name=name, region=region, id=node.config.node.id, data=node.config.node.data, capacity=capacity
+    )
     node.config = msgspec.structs.replace(node.config, cluster=cluster, node=section)
     node.name, node.region = name, region
     town.nodes.append(node)

@@ -16,6 +16,7 @@ from folkmoot.node.commits import Commits
 from folkmoot.node.daemon import RunningNode, serve
 from folkmoot.node.data_directory import DataDirectory
 from folkmoot.node.environment import Disk, Environment, WallClock
+from folkmoot.node.setting import Section
 from folkmoot.node.settings import (
     ClusterSection,
     FaultsSection,
@@ -25,7 +26,6 @@ from folkmoot.node.settings import (
     NodeConfig,
     NodeSection,
     OperatorsSection,
-    Section,
     TlsSection,
 )
 from folkmoot.node.system import machine_environment
@@ -247,6 +247,7 @@ def _config(
             ca=files / "ca.crt",
             certificate=files / "node.crt",
             key=files / "node.key",
+            ca_key=node.data.parent / "ca" / "ca.key",
         ),
         gossip=GossipSection(profile="loopback"),
         faults=FaultsSection(enabled=True),

@@ -15,7 +15,8 @@ import trio
 from folkmoot.node.actors import splitter
 from folkmoot.node.actors.splitter import SplitStatistics
 from folkmoot.node.contracts import PeerUnreachable
-from folkmoot.node.settings import ByteSize, RingSection
+from folkmoot.node.setting import ByteSize
+from folkmoot.node.settings import RingSection
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import (
     BAD_REQUEST,

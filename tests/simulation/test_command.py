@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from folkmoot.cli.commands.simulate import command
 from folkmoot.cli.main import run
+from folkmoot.node.simulation.faults import FAULTS, MOVES
 from folkmoot.node.tally import AckTally
+
+from tests.waiting import until_blocking
 
 # Says when nodes are up and people write. What a shell put aside is deaf to SIGINT, hence the handler.
 INTERRUPTIBLE = """
@@ -66,14 +71,15 @@ def test_a_broken_promise_ends_with_1_and_the_line_that_replays_it(monkeypatch: 
     assert "replay: folkmoot simulate --seed 2 --nodes 3 --minutes 0.2 --faults delay,loss" in result.stderr
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("as_json", [False, True])
-def test_ctrl_c_ends_it_at_once_and_is_said(as_json: bool) -> None:
+def test_a_signal_ends_it_at_once_and_is_said(as_json: bool, number: signal.Signals) -> None:
     """In a run that would take longer than the test may."""
     command_line = [sys.executable, "-c", INTERRUPTIBLE, *["--json"] * as_json]
     with subprocess.Popen(command_line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         assert process.stderr.readline() == "under way\n"
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         try:
             out, err = process.communicate(timeout=30)
         finally:
@@ -88,3 +94,33 @@ def test_ctrl_c_ends_it_at_once_and_is_said(as_json: bool) -> None:
 )
 def test_a_wrong_command_line_is_2(arguments: tuple[str, ...]) -> None:
     assert run(("simulate", *arguments)) == 2
+
+
+def test_every_fault_is_in_the_help() -> None:
+    told = " ".join(simulate("--help").output.split())
+    assert all(re.search(rf"\b{name}\b", told) for name in (*FAULTS, MOVES))
+
+
+def test_workers_do_not_outlive_a_series_that_was_killed(tmp_path: Path) -> None:
+    arguments = ("simulate", "--seeds", "1..4", "--minutes", "900", "--nodes", "3", "--jobs", "2")
+    with subprocess.Popen([sys.executable, "-m", "folkmoot.cli", *arguments]) as process:
+        try:
+            until_blocking(lambda: len(workers_of(process.pid)) >= 2, what="two workers", within_s=30)
+            workers = workers_of(process.pid)
+        finally:
+            process.kill()
+    until_blocking(lambda: not any(map(is_alive, workers)), what="the workers to end", within_s=30)
+
+
+def workers_of(parent: int) -> list[int]:
+    """The process ids of the workers, without what multiprocessing has beside them."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"

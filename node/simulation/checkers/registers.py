@@ -5,13 +5,19 @@ from __future__ import annotations
 from folkmoot.node.simulation.checkers.linearizability import UNKNOWN, linearize
 from folkmoot.node.simulation.checkers.models import Register
 from folkmoot.node.simulation.checkers.verdict import Evidence, Inquiry, Verdict
+from folkmoot.node.simulation.history import History
 
 
 def check(evidence: Evidence) -> Verdict:
     """Look for an order of each register's operations."""
     inquiry = Inquiry("I8")
+    return inquiry.verdict(judge(inquiry, evidence.history))
+
+
+def judge(inquiry: Inquiry, history: History) -> dict[str, int]:
+    """The same in a history alone; how many changes took effect, and how many are in doubt."""
     changed = in_doubt = 0
-    for register, operations in sorted(evidence.history.registers.items()):
+    for register, operations in sorted(history.registers.items()):
         order = linearize(operations, Register())
         if inquiry.fails(order.linearizable is True):
             if (blocked := order.blocked) is None:
@@ -25,4 +31,4 @@ def check(evidence: Evidence) -> Verdict:
         inquiry.compared += len(operations) - 1
         changed += sum(each.result is True for each in operations)
         in_doubt += sum(each.result is UNKNOWN for each in operations)
-    return inquiry.verdict({"changed": changed, "in_doubt": in_doubt})
+    return {"changed": changed, "in_doubt": in_doubt}

@@ -1,0 +1,57 @@
+"""Machines that come to a town with a join token."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import trio
+from folkmoot.cli.joining import Newcomer, join, read_token
+from folkmoot.node.certificate_requests import make_key
+from folkmoot.node.config import load, with_id
+from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.identity import KeyPair
+from folkmoot.protocol.join_token import JoinToken
+
+from tests.node.harness import Town
+from tests.node.moving import ask
+from tests.node.nodes import Node
+
+HOUR_S = 3600
+
+
+async def invite(town: Town, asked: Node, **terms: Any) -> JoinToken:
+    """A token that an operator has made."""
+    told = await ask(town, asked, "join.create", **{"lifetime_s": HOUR_S, **terms})
+    return JoinToken.decode(told["token"])
+
+
+async def come(token: JoinToken, directory: Path, **words: Any) -> dict[str, Any]:
+    """Do what `folkmoot node join --token` does, but for starting the node; its failures are raised."""
+    newcomer = Newcomer(directory, **words)
+    return await trio.to_thread.run_sync(lambda: join(read_token(token.encode()), newcomer))
+
+
+def node_in(directory: Path) -> Node:
+    """The node in a directory that was joined, not running."""
+    config = load(directory / "folkmoot.toml").config
+    node_id = (directory / "node.id").read_text().strip()
+    return Node(with_id(config, node_id))
+
+
+def wish(token: JoinToken, name: str = "late", **changes: Any) -> dict[str, Any]:
+    """The parameters of a `join.admit`, with a key of its own."""
+    _, request = make_key()
+    asked = {"id": token.id, "secret": token.secret, "request": request, "name": name, "region": "eu"}
+    return {**asked, "service": KeyPair(bytes(32)).account, **changes}
+
+
+async def admit(town: Town, asked: Node, params: dict[str, Any]) -> Any:
+    """What a node answers somebody who is nobody yet; its refusal is raised as it is."""
+    refusal: WireError | None = None
+    async with town.client(asked) as client:
+        try:
+            return await client.call("join.admit", **params)
+        except WireError as error:
+            refusal = error
+    raise refusal
