@@ -81,7 +81,7 @@ class AckTally:
         return self._apart.get(key, self)
 
     def outdate(self, node_id: bytes) -> None:
-        """One part met a newer epoch, at which other slots are to have it: it cannot count for these."""
+        """One part met newer epochs, at which the slots are or may be others: it cannot count for these."""
         for tally in (self, *self._apart.values()):
             tally.outdated = True
         self.settle(node_id, acknowledged=False)

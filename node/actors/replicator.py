@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 JOIN: Final = "replica.join"
 OFFER_WAIT_S: Final = 1.0
 MESSAGES_IN_FLIGHT: Final = 8
+CATCH_UPS_MOST: Final = 4
 
 LeaveHints = Callable[[bytes, Sequence[bytes]], Awaitable[None]]
 
@@ -270,23 +271,41 @@ class Replicator:
             self._kept(stream, taken, joined)
 
     async def _catch_up(self, stream: _Stream, taken: _Taken) -> None:
-        """Learn the newer epochs, and send again what has the same slots under them."""
-        await self._topology.refresh(stream.node_id)
+        """Learn the newer epochs, and send again what has the same slots under them.
+
+        While many ranges move, the next epoch may come before what was sent under the last one arrives. What
+        never meets the same epoch is for whoever put it to put again, as is what has other slots by now.
+        """
+        parts = taken.parts
+        for _ in range(CATCH_UPS_MOST):
+            await self._topology.refresh(stream.node_id)
+            parts = self._of_same_slots(stream, parts)
+            try:
+                joined = await self._join(stream.node_id, _Taken(parts).message) if parts else Joined(0)
+            except (WireError, PeerUnreachable) as error:
+                if isinstance(error, WireError) and error.kind is STALE_TOPOLOGY:
+                    continue
+                await self._abandon(stream, taken, parts)
+            else:
+                self._kept(stream, taken, joined, parts)
+            return
+        for _, tally in parts:
+            tally.outdate(stream.node_id)
+        self._landed(stream, taken)
+
+    def _of_same_slots(
+        self, stream: _Stream, parts: Sequence[tuple[CellBatch, Tally]]
+    ) -> list[tuple[CellBatch, Tally]]:
+        """The parts that are to go to the slots they were meant for, under today's epochs."""
         same: list[tuple[CellBatch, Tally]] = []
-        for part, tally in taken.parts:
+        for part, tally in parts:
             owners = {owner.id: owner for owner in map(self._topology.where, part.keys)}
             if all(owner.slots == tally.slots for owner in owners.values()):
                 part.ranges = {owner.id: owner.epoch for owner in owners.values()}
                 same.append((part, tally))
             else:
                 tally.outdate(stream.node_id)
-        again = _Taken(same)
-        try:
-            joined = await self._join(stream.node_id, again.message) if same else Joined(0)
-        except (WireError, PeerUnreachable):
-            await self._abandon(stream, taken, same)
-        else:
-            self._kept(stream, taken, joined, same)
+        return same
 
     async def _join(self, node_id: bytes, message: CellBatch) -> Joined:
         params = self._params(message)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from folkmoot.node.actors.replicator import MESSAGES_IN_FLIGHT, OFFER_WAIT_S, Replicator
+from folkmoot.node.actors.replicator import CATCH_UPS_MOST, MESSAGES_IN_FLIGHT, OFFER_WAIT_S, Replicator
 from folkmoot.node.contracts import CellBatch, PeerUnreachable
 from folkmoot.protocol import limits
 from folkmoot.protocol.client.link import OnReply
@@ -42,10 +42,15 @@ class OneRange:
 
 
 class HeldPeer:
-    """A peer that answers when it is let, or is not there at all."""
+    """A peer that answers when it is let, or is not there at all.
+
+    Attributes:
+        stale_times: how many calls it refuses first, because it knows a newer epoch each time.
+    """
 
     def __init__(self, *, absent: bool = False, damaged: Sequence[bytes] = ()) -> None:
         self.answering = trio.Event()
+        self.stale_times = 0
         self._absent = absent
         self._damaged = list(damaged)
 
@@ -53,6 +58,9 @@ class HeldPeer:
         if self._absent:
             raise PeerUnreachable("nobody there")
         await self.answering.wait()
+        if self.stale_times:
+            self.stale_times -= 1
+            raise WireError(STALE_TOPOLOGY, "newer again")
         return {"changed": len(params["cells"]), "damaged": self._damaged}
 
     def submit(
@@ -253,6 +261,21 @@ async def test_a_stale_epoch_is_caught_up_with_and_sent_again() -> None:
         await trio.testing.wait_all_tasks_blocked()
         assert town.topology.refreshed == 1
         assert (town.tally.acknowledged, town.tally.failed) == (1, 0)
+
+
+@pytest.mark.parametrize("times", [CATCH_UPS_MOST - 1, CATCH_UPS_MOST])
+async def test_an_epoch_that_changes_again_and_again_is_never_taken_for_a_failure(times: int) -> None:
+    """The next one may come before what was sent under the last arrives; then who put it puts it again."""
+    async with linked() as town:
+        town.peer.stale_times = times
+        town.offer(1)
+        town.peer.asked[0][1](answer(error=WireError(STALE_TOPOLOGY, "newer here")))
+        town.peer.answering.set()
+        await trio.testing.wait_all_tasks_blocked()
+        outdated = times == CATCH_UPS_MOST
+        assert (town.tally.acknowledged, town.tally.outdated) == (1 - outdated, outdated)
+        assert town.tally.failed == 0 and town.hints.keys == []
+        assert town.replicator.statistics().queued == {PEER: 0}
 
 
 async def test_what_has_other_slots_under_the_newer_epoch_is_not_counted_for_the_old() -> None:
