@@ -7,8 +7,9 @@ its fsync. So are the configurations it hears of: it refuses all that are older.
 **A store that went back is another seat.** A seat counts what it keeps, and tells the count with each answer.
 Whoever asks names the greatest count it was told; a seat that is behind it has been restored from an older
 copy, has forgotten promises, and gives itself a new id before it answers anyone: what it still has it had
-accepted rightly, so that stays. At a start it asks the other
-nodes for that count before it answers at all. A register that is damaged is a promise lost as well.
+accepted rightly, so that stays. At a start it asks the other nodes for that count before it answers at all.
+It does the same when peers remember more of the disk than is on it (`actors.standing`), whatever was told of
+the seat. A register that is damaged is a promise lost as well.
 """
 
 from __future__ import annotations
@@ -184,6 +185,10 @@ class Acceptor:
                 lost.sequence,
                 seen,
             )
+
+    async def give_up(self) -> None:
+        """Become another seat, because peers remember more of this disk than it has."""
+        await self._give_up(self._record.id, forget=False)
 
     # What peers ask.
 

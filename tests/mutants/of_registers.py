@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from folkmoot.node.actors.acceptor import Acceptor
-from folkmoot.node.simulation.faults import FAULTS, MOVES
+from folkmoot.node.simulation.faults import MOVES
 from folkmoot.protocol.consensus import acceptor, wire
 from folkmoot.protocol.consensus.acceptor import Outcome
 from folkmoot.protocol.consensus.configuration import Configuration
@@ -55,7 +55,7 @@ def a_quorum_of_one(plant: Plant) -> None:
     "a-seat-is-given-up-twice",
     "each task that finds that a store went back draws a seat of its own",
     "errors",
-    faults=(MOVES, *FAULTS),
+    faults=(MOVES, MOVES, "olddisk", "olddisk", "partition", "loss"),
 )
 def a_seat_is_given_up_twice(plant: Plant) -> None:
     async def give_up(self: Acceptor, lost: bytes, *, forget: bool) -> bool:
