@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from folkmoot.node.actors.acceptor import Acceptor
-from folkmoot.node.simulation.faults import MOVES
-from folkmoot.protocol.consensus import acceptor, wire
+from folkmoot.protocol.consensus import acceptor
 from folkmoot.protocol.consensus.acceptor import Outcome
 from folkmoot.protocol.consensus.configuration import Configuration
 from folkmoot.protocol.consensus.messages import Accept, Ask, Prepare, Query, State
-from folkmoot.storage.transaction import Admission, WriteTransaction
 
 from tests.mutants.mutant import Plant, mutant
 
@@ -49,23 +46,3 @@ def what_was_accepted_is_forgotten(plant: Plant) -> None:
 @mutant("a-quorum-of-one", "one seat decides", "I8")
 def a_quorum_of_one(plant: Plant) -> None:
     plant.setattr(Configuration, "is_quorum", lambda self, seats: len(seats) >= 1)
-
-
-@mutant(
-    "a-seat-is-given-up-twice",
-    "each task that finds that a store went back draws a seat of its own",
-    "errors",
-    faults=(MOVES, MOVES, "olddisk", "olddisk", "partition", "loss"),
-)
-def a_seat_is_given_up_twice(plant: Plant) -> None:
-    async def give_up(self: Acceptor, lost: bytes, *, forget: bool) -> bool:
-        fresh = wire.SeatRecord(self._draw(), 0, self.configuration)
-
-        def job(transaction: WriteTransaction) -> None:
-            transaction.meta_put("seat", wire.encode_record(fresh))
-
-        await self._commits.run(job, Admission.ESSENTIAL, urgent=True)
-        self._record = fresh
-        return True
-
-    plant.setattr(Acceptor, "_give_up", give_up)
