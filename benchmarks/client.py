@@ -15,6 +15,7 @@ import json
 import random
 import sys
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ import msgpack
 import trio
 from folkmoot.protocol.client.link import Link
 from folkmoot.protocol.client.link_terms import Reply, result_of
+from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.record import Record
 
 from benchmarks.harness import presigned_posts
@@ -161,16 +163,22 @@ async def paced_posts(
 
 
 async def paced(host: str, port: str, level: str, rate: str, seconds: str, seed: str) -> dict[str, Any]:
-    """Single posts at their due times, and how late each was acknowledged."""
+    """Single posts at their due times, how late each was answered, and how many of them were not stored."""
     records = presigned_posts(int(float(rate) * float(seconds)), seed=int(seed))
     latencies_s: list[float] = []
+    unstored: Counter[str] = Counter()
     finished = trio.Event()
 
     async def send(record: Record, due: float) -> None:
         def on_reply(reply: Reply) -> None:
-            (result,) = result_of(reply)["results"]
-            assert result["status"] == "stored", result
             latencies_s.append(trio.current_time() - due)
+            try:
+                (result,) = result_of(reply)["results"]
+            except WireError as error:
+                unstored[error.kind.name] += 1
+            else:
+                if result["status"] != "stored":
+                    unstored[result["status"]] += 1
             if len(latencies_s) == len(records):
                 finished.set()
 
@@ -183,7 +191,7 @@ async def paced(host: str, port: str, level: str, rate: str, seconds: str, seed:
         await paced_posts(records, float(rate), int(seed), send)
         await finished.wait()
         nursery.cancel_scope.cancel()
-    return {"latencies_ms": [latency_s * 1000 for latency_s in latencies_s]}
+    return {"latencies_ms": [latency_s * 1000 for latency_s in latencies_s], "unstored": unstored}
 
 
 async def loaded(host: str, port: str, level: str, seconds: str, batch: str, window: str) -> dict[str, Any]:

@@ -27,6 +27,8 @@ UNLIMITED_QUOTA = (
     "gate.address_burst=1000000000",
 )
 
+COMMAND = (sys.executable, "-m", "folkmoot.cli")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -83,6 +85,21 @@ class Cluster:
         """The key of the account that quotas do not slow."""
         return self._control.directory.operator_key_file
 
+    def kill(self, name: str) -> None:
+        """End a node's process as kill -9 does."""
+        self._control.ask("kill", [name])
+
+    def operate(self, node: Node, *command: str) -> dict[str, Any]:
+        """What an operator's command, put to a node, reports.
+
+        Raises:
+            CalledProcessError: it failed.
+        """
+        whom = ("--node", node.address, "--tls", "off", "--operator", str(self.operator_key_file))
+        ran = subprocess.run([*COMMAND, *command, *whom, "--json"], stdout=subprocess.PIPE, check=True)
+        report: dict[str, Any] = json.loads(ran.stdout)
+        return report
+
     def start_again(self) -> None:
         """Start the nodes that do not run, and return once they listen; their processes are new."""
         self.nodes = [_node(each) for each in self._control.ask("start")["nodes"]]
@@ -119,7 +136,7 @@ def local_cluster(
 ) -> Iterator[Cluster]:
     """A local cluster without TLS, in a directory of its own, gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="folkmoot-bench-") as directory:
-        command = [sys.executable, "-m", "folkmoot.cli", "cluster"]
+        command = [*COMMAND, "cluster"]
         where = ["bench", "--dir", str(Path(directory) / "cluster")]
         options = [part for each in (*UNLIMITED_QUOTA, *settings) for part in ("--set", each)]
         up = [*command, "up", *where, "--nodes", str(nodes), "--regions", regions, "--tls", "off", "--json"]
@@ -179,3 +196,12 @@ def hear(process: subprocess.Popen[str]) -> str:
     if not line:
         raise RuntimeError(f"a benchmark's child ended with {process.wait()}")
     return line.strip()
+
+
+def report_of(module: str, *arguments: str) -> dict[str, Any]:
+    """What a child reports, once it was ready and then let go."""
+    with child(module, *arguments) as process:
+        hear(process)
+        say(process, "go")
+        report: dict[str, Any] = json.loads(hear(process))
+    return report

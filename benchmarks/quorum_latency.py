@@ -37,7 +37,7 @@ from benchmarks.harness import (
     median,
     percentile,
     presigned_posts,
-    say,
+    report_of,
 )
 
 TARGET = 3.0
@@ -164,21 +164,12 @@ def saturation(node: Node) -> float:
     """Single posts a second that the cluster takes when there are always more."""
     rates = []
     for turn in range(SATURATING_TURNS):
-        told = _told(
+        report = report_of(
             *("client", "puts", node.host, str(node.port), "quorum"),
             *(str(SATURATING_POSTS), "1", str(SATURATING_WINDOW), str(1000 + turn)),
         )
-        rates.append(told["posts"] / told["seconds"])
+        rates.append(report["posts"] / report["seconds"])
     return median(rates)
-
-
-def _told(module: str, *arguments: str) -> dict[str, Any]:
-    """What a child reports, once it was ready and then let go."""
-    with child(module, *arguments) as process:
-        hear(process)
-        say(process, "go")
-        told: dict[str, Any] = json.loads(hear(process))
-    return told
 
 
 def run(plan: Plan) -> dict[str, Any]:
@@ -193,8 +184,11 @@ def run(plan: Plan) -> dict[str, Any]:
         for repetition in range(plan.repetitions):
             arrivals = (f"{saturated / 2:.1f}", str(TURN_S), str(repetition + 1))
             address = (node.host, str(node.port), "quorum")
-            turns["bare"].append(_told("quorum_latency", "ask", port, *arrivals)["latencies_ms"])
-            turns["node"].append(_told("client", "paced", *address, *arrivals)["latencies_ms"])
+            turns["bare"].append(report_of("quorum_latency", "ask", port, *arrivals)["latencies_ms"])
+            answered = report_of("client", "paced", *address, *arrivals)
+            if answered["unstored"]:
+                raise RuntimeError(f"not every post was stored: {answered['unstored']}")
+            turns["node"].append(answered["latencies_ms"])
     p99 = {side: [percentile(turn, 0.99) for turn in each] for side, each in turns.items()}
     p50 = {side: [percentile(turn, 0.5) for turn in each] for side, each in turns.items()}
     return {

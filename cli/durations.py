@@ -1,4 +1,4 @@
-"""Spans of time on a command line."""
+"""Spans of time, as commands take and tell them."""
 
 from __future__ import annotations
 
@@ -38,3 +38,12 @@ class Duration(click.ParamType[float]):
         if not self._least <= seconds <= self._most:
             self.fail(f"{value!r} is not between {self._least:g} s and {self._most / 3600:g} h", param, ctx)
         return seconds
+
+
+def span(seconds: float) -> str:
+    """A span of time for people, about as exact as an estimate is: `under 1 s`, `14 s`, `3 min`, `2.5 h`."""
+    if seconds < 1:
+        return "under 1 s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

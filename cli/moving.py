@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 from folkmoot.cli.connection import Target, converse
+from folkmoot.cli.durations import span
 from folkmoot.cli.exit_codes import DEGRADED, OK
 from folkmoot.cli.output import Output
 
@@ -85,11 +86,12 @@ def carry_out(
         if dry_run:
             return {"dry_run": True, **planned, "summary": summary(planned["plan"], names)}
         output.note("; ".join(summary(planned["plan"], names)))
+        before = await client.call("ring.plan", {}) if wait else None
         done = await client.call(method, {**params, "epoch": planned["epoch"]})
         told = {"dry_run": False, **done, "summary": summary(done["plan"], names)}
         if not wait:
             return told
-        watched = await watch(client, output)
+        watched = await watch(client, output, before)
         if leaver is not None and not watched["left"]:
             await _wait_gone(client, leaver)
         return {**told, **watched}
@@ -112,15 +114,21 @@ def say(told: dict[str, Any], output: Output) -> int:
     return DEGRADED if told["plan"]["blocked"] or told.get("left") else OK
 
 
-async def watch(client: Client, output: Output) -> dict[str, Any]:
-    """Watch until nothing is left to be done, or nothing can be; what came of it."""
+async def watch(client: Client, output: Output, before: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Watch until nothing is left to be done, or nothing can be; what came of it.
+
+    Args:
+        before: the answer to `ring.plan` since when it counts; None for from now on.
+    """
     import trio
 
-    first: dict[str, Any] | None = None
+    first = before
     with _drawn(output) as draw:
         while True:
             told = await client.call("ring.plan", {})
             first = first or told
+            # Who did not tell in time how far it is counts from when it first does, and not from nothing.
+            first["progress"] = {**told["progress"], **first["progress"]}
             progress = progress_of(told, first)
             draw(progress)
             if progress.blocked or not progress.left:
@@ -172,12 +180,20 @@ def summary(plan: dict[str, Any], names: dict[str, str]) -> list[str]:
         return ["nothing has to move"]
     gives = Counter(change["from"] for change in plan["changes"] if change["from"])
     gets = Counter(change["to"] for change in plan["changes"] if change["to"])
-    lines = [f"{plan['count']} changes of {plan['ranges']} ranges"]
+    lines = [f"{plan['count']} changes of {plan['ranges']} ranges", _estimate(plan)]
     for node in sorted({*gives, *gets}, key=lambda each: names.get(each, each)):
         parts = [f"gets {gets[node]}"] if gets[node] else []
         parts += [f"gives {gives[node]}"] if gives[node] else []
         lines.append(f"{names.get(node, node[:8])} {' and '.join(parts)}")
     return lines
+
+
+def _estimate(plan: dict[str, Any]) -> str:
+    """About how much there is to copy, and how long that may take."""
+    unknown = f" and {plan['unknown']} ranges of which nobody tells" if plan["unknown"] else ""
+    why = "assumed: nothing has moved yet" if plan["eta_assumed"] else "as it went so far"
+    copied = f"about {plan['cells']:,} cells ({plan['bytes'] / 1e6:,.1f} MB){unknown} to copy"
+    return f"{copied}, about {span(plan['eta_s'])} ({why})"
 
 
 def _since(told: dict[str, Any], first: dict[str, Any], what: str) -> int:

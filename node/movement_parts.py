@@ -16,6 +16,7 @@ from folkmoot.node.actors.topology import TopologyHolder
 from folkmoot.node.commits import Commits
 from folkmoot.node.contracts import LocalReplica, Peers
 from folkmoot.node.environment import Environment
+from folkmoot.node.estimates import Estimates
 from folkmoot.node.exchange import Exchange
 from folkmoot.node.fences import Fences
 from folkmoot.node.introductions import Introductions
@@ -84,10 +85,10 @@ class MovementParts:
         self._leaver = Leaver(node_id, topology, decided, membership, is_clean, holds_seat)
         self._introductions = Introductions(own, links)
         self._progresses = Progresses(node_id, lambda: self.mover.statistics().to_wire(), links)
-        replicas = config.cluster.replicas if is_founder else None
-        self._methods = RosterMethods(
-            topology, decided, membership, self._introductions, self._progresses, executor, replicas
-        )
+        self.estimates = Estimates(node_id, topology, membership, store, links, executor)
+        told = self._introductions, self._progresses, self.estimates
+        founded = config.cluster.replicas if is_founder else None
+        self._methods = RosterMethods(topology, decided, membership, *told, executor, founded)
         self._ring_methods = RingMethods(topology, decided, self.splitter)
         self._joins = JoinParts(
             config, environment, registers.registrar, topology, membership, links, self._methods
@@ -106,7 +107,8 @@ class MovementParts:
 
     def peer_methods(self) -> Mapping[str, Handler]:
         """What other nodes may ask, by name."""
-        asked = (self.fences, self.copier, self.splitter, self._introductions, self._progresses)
+        told = self._introductions, self._progresses, self.estimates
+        asked = (self.fences, self.copier, self.splitter, *told)
         own = {name: handler for part in asked for name, handler in part.methods().items()}
         return {**own, **self._joins.peer_methods()}
 

@@ -24,6 +24,7 @@ class Told(Struct):
     cells: int
     bytes: int
     stuck: dict[str, str]
+    busy_s: float = 0.0
 
 
 class Progresses:

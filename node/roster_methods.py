@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Protocol
 from cachetools import LRUCache
 from folkmoot.node.actors.session import Asker, Method
 from folkmoot.node.environment import Executor
+from folkmoot.node.estimates import Estimates
 from folkmoot.node.introductions import Introductions
 from folkmoot.node.movement_contracts import Holder, RosterRegisters
 from folkmoot.node.operators import operators_only
@@ -84,6 +85,7 @@ class RosterMethods:
         gossip: see above.
         introductions: asks a node who it is.
         progresses: asks nodes how far they are.
+        estimates: how much there is to move, and how long that may take.
         executor: where plans are worked out.
         founded: how many replicas the founders were configured with, of a node that is one of them.
     """
@@ -95,6 +97,7 @@ class RosterMethods:
         gossip: Gossip,
         introductions: Introductions,
         progresses: Progresses,
+        estimates: Estimates,
         executor: Executor,
         founded: Replicas | None,
     ) -> None:
@@ -103,6 +106,7 @@ class RosterMethods:
         self._gossip = gossip
         self._introductions = introductions
         self._progresses = progresses
+        self._estimates = estimates
         self._executor = executor
         self._founded = founded
         self._told: LRUCache[int, Roster] = LRUCache(ROSTERS_KEPT)
@@ -197,13 +201,13 @@ class RosterMethods:
         topology = self._topology.current()
         self._told[topology.roster.epoch] = topology.roster
         found = await self._executor.run(partial(plan, topology))
-        nodes = [node.node_id for node in topology.roster.nodes if self._gossip.alive(node.node_id)]
         replicas = replicas_of(topology)
+        progress = await self._progress()
         return {
             "epoch": topology.roster.epoch,
             "replicas": self._founded if replicas is None else replicas,
-            "plan": _told(found),
-            "progress": await self._progresses.of(nodes),
+            "plan": await self._told_of(found, progress),
+            "progress": progress,
         }
 
     # How.
@@ -216,15 +220,16 @@ class RosterMethods:
                 raise self._outdated(asked.epoch, present)
             return self._checked(present, make)
 
-        if not asked.dry_run:
-            roster = await self._registers.change_roster(change)
-        else:
+        if asked.dry_run:
             before = self._topology.current().roster
             self._told[before.epoch] = before
             roster = change(before)
-            found = self._planned(roster)
-            return {"epoch": before.epoch, "changed": roster != before, "plan": _told(found)}
-        return {"epoch": roster.epoch, "changed": True, "plan": _told(self._planned(roster))}
+            epoch, changed = before.epoch, roster != before
+        else:
+            roster = await self._registers.change_roster(change)
+            epoch, changed = roster.epoch, True
+        planned = await self._told_of(self._planned(roster), await self._progress())
+        return {"epoch": epoch, "changed": changed, "plan": planned}
 
     def _checked(self, present: Roster, make: Make) -> Roster:
         """The roster that `make` makes, one step later; the same when it makes no other.
@@ -259,6 +264,23 @@ class RosterMethods:
             "this node does not know how many replicas its cluster was founded with: ask a founder, or say "
             "how many there are to be (folkmoot ring replicas)",
         )
+
+    async def _progress(self) -> dict[str, dict[str, Any]]:
+        roster = self._topology.current().roster
+        return await self._progresses.of(
+            [node.node_id for node in roster.nodes if self._gossip.alive(node.node_id)]
+        )
+
+    async def _told_of(self, found: Plan, progress: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """A plan as operators are told it, with what it comes to."""
+        changes = [change for several in found.changes.values() for change in several]
+        return {
+            "ranges": len(found.changes),
+            "count": len(changes),
+            "changes": [_change_told(change) for change in changes[:CHANGES_TOLD]],
+            "blocked": list(found.blocked),
+            **await self._estimates.of(changes, progress),
+        }
 
     def _planned(self, roster: Roster) -> Plan:
         return plan(Topology(roster, self._topology.current().ranges))
@@ -301,17 +323,7 @@ def _with_newcomer(roster: Roster, newcomer: RosterNode) -> Roster:
     return roster if newcomer.node_id in roster else with_node(roster, newcomer)
 
 
-def _told(found: Plan) -> dict[str, Any]:
-    changes = [change for several in found.changes.values() for change in several]
-    return {
-        "ranges": len(found.changes),
-        "count": len(changes),
-        "changes": [_told_of(change) for change in changes[:CHANGES_TOLD]],
-        "blocked": list(found.blocked),
-    }
-
-
-def _told_of(change: Change) -> dict[str, Any]:
+def _change_told(change: Change) -> dict[str, Any]:
     match change:
         case Move():
             return {"range": change.range_id, "from": change.donor.hex(), "to": change.recipient.hex()}

@@ -64,6 +64,7 @@ class MoverStatistics(NamedTuple):
         left: of the plan, those that are this node's.
         running: range id → what it does about it; copies say how far they are.
         cells, cell_bytes: copied since the start, for changes of this node's.
+        busy_s: seconds since the start in which something was under way.
         stuck: range id → why it could not be brought on when it was tried last.
     """
 
@@ -72,6 +73,7 @@ class MoverStatistics(NamedTuple):
     running: dict[int, dict[str, Any]]
     cells: int
     cell_bytes: int
+    busy_s: float
     stuck: dict[int, str]
 
     def to_wire(self) -> dict[str, Any]:
@@ -82,6 +84,7 @@ class MoverStatistics(NamedTuple):
             "running": {str(range_id): told for range_id, told in sorted(self.running.items())},
             "cells": self.cells,
             "bytes": self.cell_bytes,
+            "busy_s": round(self.busy_s, 3),
             "stuck": {str(range_id): reason for range_id, reason in sorted(self.stuck.items())},
         }
 
@@ -161,6 +164,7 @@ class Mover:
         self._work: dict[int, _Work] = {}
         self._resting: dict[int, _Rest] = {}
         self._done = self._cells = self._cell_bytes = 0
+        self._busy_s = 0.0
 
     def statistics(self) -> MoverStatistics:
         plan_now = self._planned[1]
@@ -171,6 +175,7 @@ class Mover:
             {range_id: work.told() for range_id, work in self._work.items()},
             self._cells,
             self._cell_bytes,
+            self._busy_s,
             {range_id: reason for range_id, reason in stuck.items() if range_id in plan_now.changes},
         )
 
@@ -178,11 +183,15 @@ class Mover:
         """Carry out what is this node's, for ever."""
         try:
             async with trio.open_nursery() as nursery:
+                looked = trio.current_time()
                 while True:
                     for range_id in self._next(await self._plan()):
                         self._work[range_id] = _Work(_Facts(0))
                         nursery.start_soon(self._carry, range_id)
                     await trio.sleep(LOOK_S)
+                    now = trio.current_time()
+                    self._busy_s += now - looked if self._work else 0.0
+                    looked = now
         finally:
             self._work.clear()
 

@@ -156,6 +156,26 @@ async def test_a_move_goes_on_after_either_side_was_cut_off(tmp_path: Path, kill
             await writers.all_read(client)
 
 
+async def test_what_is_called_off_halfway_goes_back_and_loses_nothing(tmp_path: Path) -> None:
+    writers = Writers()
+    async with founded(tmp_path, nodes=4, replicas=2) as town:
+        await seated(town, 3)
+        before = {owner.id: owner.slots for owner in ranges_of(town[0]).ranges}
+        leaver = town[1]
+        async with town.client(town[0]) as client, trio.open_nursery() as nursery:
+            nursery.start_soon(writers.write, client, Author(1))
+            nursery.start_soon(writers.write, client, Author(2))
+            await ask(town, town[0], "node.drain", node=leaver.id)
+            await until(lambda: moving(town), what="a range to be moving", within_s=30)
+            await ask(town, town[0], "node.join", node=leaver.id)
+            await settled_plan(town)
+            nursery.cancel_scope.cancel()
+        assert {owner.id: owner.slots for owner in ranges_of(town[0]).ranges} == before
+        await equal(town)
+        async with town.client(leaver) as client:
+            await writers.all_read(client)
+
+
 def moving(town: Town) -> tuple[bytes, ...]:
     """The nodes of some slot that is moving."""
     for owner in ranges_of(town[0]).ranges:

@@ -1,0 +1,129 @@
+"""Members come and go on the command line: what is shown beforehand is what happens, on real nodes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import trio.testing
+from folkmoot.cli.durations import span
+from folkmoot.cli.exit_codes import DEGRADED, FAILED, OK, USAGE
+from folkmoot.cli.moving import summary, watch
+from folkmoot.cli.output import Output
+from folkmoot.protocol.client import Client
+
+from tests.checking.local import NAME, Home, Ran
+
+NAMES = {"a" * 32: "eu-1", "b" * 32: "us-1"}
+
+
+def plan(**given: Any) -> dict[str, Any]:
+    """A plan of one move, and what else is given of it."""
+    change = {"range": 1, "from": "a" * 32, "to": "b" * 32}
+    size = {"cells": 1200, "bytes": 2_500_000, "unknown": 0, "eta_s": 14.2, "eta_assumed": False}
+    return {"ranges": 1, "count": 1, "changes": [change], "blocked": [], **size, **given}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param({}, "about 1,200 cells (2.5 MB) to copy, about 14 s (as it went so far)", id="known"),
+        pytest.param({"eta_assumed": True}, "(assumed: nothing has moved yet)", id="assumed"),
+        pytest.param({"unknown": 2}, "(2.5 MB) and 2 ranges of which nobody tells to copy", id="unknown"),
+    ],
+)
+def test_a_plan_is_told_with_its_size_and_its_time(given: dict[str, Any], expected: str) -> None:
+    lines = summary(plan(**given), NAMES)
+    assert expected in lines[1]
+    assert lines[2:] == ["eu-1 gives 1", "us-1 gets 1"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0.0, "under 1 s"), (1.2, "1 s"), (119.0, "119 s"), (150.0, "2 min"), (7200.0, "2.0 h")],
+)
+def test_a_span_is_as_exact_as_an_estimate(seconds: float, told: str) -> None:
+    assert span(seconds) == told
+
+
+class Answers:
+    """A client to whom plans are told one after the other."""
+
+    def __init__(self, *answers: dict[str, Any]) -> None:
+        self._answers = list(answers)
+
+    async def call(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        assert method == "ring.plan"
+        return self._answers.pop(0)
+
+
+def told(count: int, **done: int) -> dict[str, Any]:
+    """An answer to `ring.plan`: changes left, and how many each node has made since it started."""
+    progress = {
+        node: {"done": made, "left": 0, "running": {}, "cells": 10 * made, "bytes": made, "stuck": {}}
+        for node, made in done.items()
+    }
+    return {"plan": plan(count=count), "progress": progress}
+
+
+async def test_who_tells_late_how_far_it_is_has_not_done_it_all_just_now(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """A busy node may not answer the first time; what it did in its life is not what was asked for."""
+    client = Answers(told(3, one=5), told(1, one=6, late=40), told(0, one=7, late=41))
+    came = await watch(cast(Client, client), Output(as_json=True), told(0, one=5))
+    assert (came["made"], came["left"], came["cells"]) == (3, 0, 30)
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(240)
+def test_members_go_and_come_back_and_the_plans_say_what_will_be(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+
+    def run(*words: str) -> Ran:
+        return home.run(*words, "--cluster", NAME, "--json")
+
+    def ranges() -> dict[str, int]:
+        return {node["name"]: node["ranges"] for node in run("ring", "show").json["nodes"]}
+
+    with home.cluster(4) as cluster:
+        load = ("--seconds", "1", "--rate", "100", "--batch", "1", "--level", "all")
+        assert run("bench", "run", *load).code == OK
+        before = ranges()
+        dry = run("node", "drain", "eu-2", "--dry-run").json
+        assert dry["plan"]["count"] == before["eu-2"] and dry["plan"]["unknown"] == 0
+        assert dry["plan"]["cells"] > 0 and dry["plan"]["bytes"] > 0 and dry["plan"]["eta_s"] > 0
+        assert ranges() == before, "a dry run moves nothing"
+
+        drained = run("node", "drain", "eu-2")
+        assert drained.code == OK, drained.out + drained.err
+        assert (drained.json["made"], drained.json["left"]) == (before["eu-2"], 0)
+        assert 0 < drained.json["cells"] <= dry["plan"]["cells"], "repair may have brought some"
+        assert ranges() == {**before, "eu-1": 64, "eu-2": 0}
+        settled = run("ring", "plan").json
+        assert settled["plan"]["count"] == 0 and settled["plan"]["eta_s"] == 0
+
+        assert run("node", "join", "eu-2", "--no-wait").code == OK
+        joined = run("ring", "rebalance")
+        assert joined.code == OK and joined.json["left"] == 0
+        assert ranges() == before
+
+        assert run("ring", "replicas", "eu=1", "us=1", "ap=1").code == OK
+        assert ranges() == before, "as many copies in every region as there were"
+        blocked = run("node", "decommission", "us-1")
+        assert blocked.code == FAILED
+        assert blocked.json["error"]["name"] == "conflict" and "us" in blocked.json["error"]["message"]
+        assert run("node", "drain", "nobody").code == FAILED
+        assert run("ring", "replicas", "eu=x").code == USAGE
+        too_many = run("ring", "replicas", "eu=3", "us=1", "ap=1", "--dry-run")
+        assert too_many.code in (FAILED, DEGRADED), too_many.out
+
+        cluster.ask("kill", ["eu-2"])
+        replaced = run("node", "replace", "eu-2")
+        assert replaced.code == OK, replaced.out + replaced.err
+        assert replaced.json["left"] == 0
+        after = ranges()
+        assert after["eu-1"] == 64 and after.get("eu-2", 0) == 0
+        checked = run("check").json
+        assert [checked[name] for name in ("lost", "resurrected", "diverged")] == [0, 0, 0]
