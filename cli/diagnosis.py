@@ -31,6 +31,7 @@ from folkmoot.storage.store import SCHEMA, Store
 WELL: Final = "well"
 WATCH: Final = "watch"
 WRONG: Final = "wrong"
+UNKNOWN: Final = "unknown"
 
 ROOM_LEAST_BYTES: Final = 256 * MIB
 EXPIRY_NEAR: Final = timedelta(days=30)
@@ -43,8 +44,8 @@ class Finding:
 
     Args:
         check: what was looked at.
-        state: `well`, `watch` (something is not as it should be, and takes care of itself or has time) or
-            `wrong`.
+        state: `well`, `watch` (something is not as it should be, and takes care of itself or has time),
+            `wrong`, or `unknown` (not looked at; `next` is the command that does).
         sentence: what was found.
         next: the command or step that follows; empty when there is none.
     """
@@ -211,7 +212,7 @@ def _opened(store: Store, path: Path, node_id: str) -> Iterator[Finding]:
         return
     yield Finding("store", WELL, f"schema {SCHEMA}, of cluster {owner.cluster}, at change {store.sequence}")
     yield Finding(
-        "damage", WELL, "not looked for: every row would be read", f"folkmoot store verify --data {path}"
+        "damage", UNKNOWN, "not looked for: every row would be read", f"folkmoot store verify --data {path}"
     )
     yield from _clock(store)
     own = read_own(store)

@@ -62,6 +62,8 @@ def test_a_stopped_node_tells_what_it_remembers(folkmoot: Any, data: DataDirecto
     found = by_check(ran)
     assert "whole" in found["standing"]["sentence"]
     assert "change 8 of boot 9" in found["watermarks"]["sentence"]
+    assert found["damage"]["state"] == "unknown", "nobody has looked"
+    assert "\n?      damage" in folkmoot("doctor", "--data", str(data.path)).out
     assert "store verify" in found["damage"]["next"] and "cluster town" in found["store"]["sentence"]
 
 
