@@ -218,7 +218,9 @@ class TestConfigCheck:
             "gate.policy",
         ):
             assert sum(word in problem for problem in problems) == 1, word
-        assert any(problem.startswith("listen.clients: cannot listen") for problem in problems)
+        busy = problems[0]
+        assert busy.startswith(f"{file}:6:1: listen.clients: cannot listen"), "what has a line comes first"
+        assert f"`ss -ltnp 'sport = :{port}'` shows who does" in busy
 
     def test_without_any_configuration_it_says_where_it_looked(self, folkmoot: Any) -> None:
         ran = folkmoot("config", "check")
