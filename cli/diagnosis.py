@@ -70,11 +70,11 @@ def look_at_directory(path: Path, config: NodeConfig | None) -> Iterator[Finding
     try:
         node_id = data.node_id()
         data.service_key()
-        read_gossip_ring((config and config.gossip.keys_file) or data.gossip_ring_file)
     except FolkmootError as error:
         yield Finding("identity", WRONG, str(error), "folkmoot init --help")
         return
-    yield Finding("identity", WELL, f"node {node_id}, its keys whole and private")
+    yield Finding("identity", WELL, f"node {node_id}, its key whole and private")
+    yield _gossip_ring((config and config.gossip.keys_file) or data.gossip_ring_file)
     yield _room(path)
     yield from _certificates(path, node_id, config)
     if config is not None and config.gate.policy is not None:
@@ -93,6 +93,14 @@ def look_at_directory(path: Path, config: NodeConfig | None) -> Iterator[Finding
             yield Finding("lock", WELL, f"nobody holds {path}: its node is stopped")
     if holder is None:
         yield from _store(path, node_id)
+
+
+def _gossip_ring(file: Path) -> Finding:
+    try:
+        keys = read_gossip_ring(file)
+    except FolkmootError as error:
+        return Finding("gossip_ring", WRONG, str(error), "mend it, then folkmoot config check")
+    return Finding("gossip_ring", WELL, f"{file} is private; {len(keys)} keys open what it is sent")
 
 
 def _room(path: Path) -> Finding:

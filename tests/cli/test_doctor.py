@@ -111,6 +111,15 @@ def test_a_directory_without_a_node(folkmoot: Any, tmp_path: Path) -> None:
     assert ran.code == 1 and by_check(ran)["identity"]["state"] == "wrong"
 
 
+def test_a_damaged_gossip_ring(folkmoot: Any, data: DataDirectory) -> None:
+    data.gossip_ring_file.write_text("x\n")
+    ran = folkmoot("doctor", "--data", str(data.path), "--json")
+    found = by_check(ran)
+    assert ran.code == 1 and found["identity"]["state"] == "well"
+    assert "gossip.ring:1: not a gossip key" in found["gossip_ring"]["sentence"]
+    assert "init" not in found["gossip_ring"]["next"], "which never overwrites one"
+
+
 def test_a_node_that_runs_and_does_not_say_where(folkmoot: Any, data: DataDirectory) -> None:
     lock = DirectoryLock(data.path)
     try:
