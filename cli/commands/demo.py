@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import signal
 import sys
 import tempfile
@@ -73,11 +72,11 @@ def command(
     import trio
     from folkmoot.cli.cluster.life import parse_shape
     from folkmoot.cli.demo.stage import DemoPlan
+    from folkmoot.cli.new_node import DEFAULT_POLICY
 
     if svg is not None:
         _require_writable(svg)  # rather than find out afterwards
-    policy = importlib.resources.files("folkmoot.configs") / "policies" / "default.toml"
-    shape = parse_shape(nodes, regions, None, True, (f"gate.policy={policy}",))
+    shape = parse_shape(nodes, regions, None, True, (f"gate.policy={DEFAULT_POLICY}",))
     if len(shape.regions) < NODES_MIN:
         raise click.UsageError("--regions wants three or more: one is cut off, one loses a node")
     result = trio.run(partial(_play, DemoPlan(posts, shape, keep), plain, output))

@@ -86,12 +86,11 @@ def test_what_is_wrong_says_so_and_what_to_do(folkmoot: Any, data: DataDirectory
 
 
 def test_a_policy_with_which_it_would_not_start(folkmoot: Any, data: DataDirectory, tmp_path: Path) -> None:
-    (tmp_path / "policy.toml").write_text("version = 99\n")
     there = tmp_path / "other"
     made = folkmoot("init", "--directory", str(there), "--cluster", "try", "--tls", "off")
     assert made.code == 0, made.err
     config = there / "folkmoot.toml"
-    config.write_text(config.read_text() + f'\n[gate]\npolicy = "{tmp_path}/policy.toml"\n')
+    (there / "policy.toml").write_text("version = 99\n")
     ran = folkmoot("doctor", "--config", str(config), "--json")
     policy = by_check(ran)["policy"]
     assert ran.code == 1 and policy["state"] == "wrong" and "policy.toml" in policy["sentence"]
