@@ -117,6 +117,8 @@ class Methods:
         """Agree on a version; tell who this node is, its limits and the challenge for `auth`."""
         hello = codec.shaped(params, messages.Hello, "hello")
         lowest, highest = hello.versions
+        if lowest > highest:
+            raise WireError(BAD_REQUEST, f"hello: versions is [lowest, highest], not [{lowest}, {highest}]")
         if not lowest <= VERSION <= highest:
             raise WireError(
                 UNSUPPORTED_VERSION,
