@@ -19,7 +19,8 @@ from typing import Any, Final, NamedTuple, get_args, get_origin
 
 import msgspec
 from folkmoot.node.config_values import BadValue, Problems, read_value
-from folkmoot.node.settings import NodeConfig, Setting, fields_of, sections
+from folkmoot.node.settings import NodeConfig
+from folkmoot.node.settings_table import Setting, fields_of, sections
 from folkmoot.node.toml_source import KeyPath, TomlSource, TomlSyntaxError
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol.errors import FolkmootError

@@ -27,7 +27,8 @@ DISK_FAULTS: Final = ("olddisk", "clone")
 NODE_FAULTS: Final = (*DOWN_FAULTS, "disk", "clock", *REFUSING_FAULTS)
 FAULTS: Final = (*LINK_FAULTS, "partition", *NODE_FAULTS, *DISK_FAULTS)
 MOVES: Final = "moves"
-"""No fault, but it happens like one: a node is drained, and joins again. Not among `all`: so much moves."""
+"""No fault, but it happens like one: a node is drained and joins again, and ranges are split. Not among
+`all`: so much moves."""
 
 QUIET_FIRST_S: Final = 3.0
 REBUILD_S: Final = 20.0
@@ -198,7 +199,9 @@ class FaultInjector:
         elif episode.fault == "disk":
             node.disk.slowdown = 1 + DISK_SLOWDOWN * episode.strength
         elif episode.fault == MOVES and self._steward is not None:
-            await self._steward.drain(node, episode.end_s)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._steward.split, episode.end_s)
+                await self._steward.drain(node, episode.end_s)
         elif episode.fault in DISK_FAULTS:
             self._disks.begin(episode.fault, node, live=episode.strength > LIVE_COPY)
         elif episode.fault == "clock":

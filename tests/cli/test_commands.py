@@ -18,7 +18,7 @@ from folkmoot.cli.numbers import FiniteFloat
 from folkmoot.cli.toml_text import reference
 from folkmoot.node.config import load
 from folkmoot.node.data_directory import DataDirectory, DataDirectoryError
-from folkmoot.node.settings import settings
+from folkmoot.node.settings_table import settings
 from folkmoot.protocol.errors import BUSY, FORBIDDEN, WireError
 
 from tests.house.tree import ROOT

@@ -36,7 +36,7 @@ async def remember(data: DataDirectory, state: State, peer: State) -> None:
     store = Store(LmdbEngine(data.path, cap_bytes=1 << 24), owner=owner, fresh_log_id=bytes(16))
     commits = ThreadCommits(store)
     records = StandingRecords(commits)
-    await records.keep_own(Own(state, 7, Mark(6, 5), bytes(16)))
+    await records.keep_own(Own(state, 7, Mark(6, 5)))
     await records.keep_watermarks({b"p" * 16: Watermark(Mark(9, 8), peer)})
     await commits.aclose()
 
