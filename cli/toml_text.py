@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from folkmoot.node.config_values import to_plain
-from folkmoot.node.settings import Founder, Setting, fields_of, sections
+from folkmoot.node.settings import Founder
+from folkmoot.node.settings_table import Setting, fields_of, sections
 
 
 def render_value(value: Any) -> str:

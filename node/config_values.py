@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, NamedTuple, Union, get_args, get_origi
 
 import msgspec
 from folkmoot.node.setting import NODE_ID, SLUG, AccountId, ByteSize, HostName
-from folkmoot.node.settings import fields_of
+from folkmoot.node.settings_table import fields_of
 from folkmoot.node.toml_source import KeyPath
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol.errors import WireError

@@ -60,6 +60,7 @@ def figures(parts: Parts, for_operator: bool) -> dict[str, Any]:
         "copy": _copy(parts.movement.copier),
         "eviction": asdict(parts.movement.evictor.statistics()),
         "movement": parts.movement.mover.statistics().to_wire(),
+        "splits": asdict(parts.movement.splitter.statistics()),
         "scrub": asdict(parts.scrubber.statistics()),
         "gossip": {
             "alive": gossip.alive,

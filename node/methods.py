@@ -118,6 +118,8 @@ class Methods:
         """Agree on a version, the highest both speak; tell who this node is, its limits and the challenge."""
         hello = codec.shaped(params, messages.Hello, "hello")
         lowest, highest = hello.versions
+        if lowest > highest:
+            raise WireError(BAD_REQUEST, f"hello: versions is [lowest, highest], not [{lowest}, {highest}]")
         me = self._identity
         least, most = me.versions
         version = min(highest, most)

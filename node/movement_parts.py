@@ -11,6 +11,7 @@ from folkmoot.node.actors.leaver import Leaver
 from folkmoot.node.actors.membership import MembershipActor
 from folkmoot.node.actors.mover import Mover
 from folkmoot.node.actors.session import Method
+from folkmoot.node.actors.splitter import Splitter
 from folkmoot.node.actors.topology import TopologyHolder
 from folkmoot.node.commits import Commits
 from folkmoot.node.contracts import LocalReplica, Peers
@@ -22,6 +23,7 @@ from folkmoot.node.introductions import Introductions
 from folkmoot.node.join_parts import JoinParts
 from folkmoot.node.progress import Progresses
 from folkmoot.node.register_parts import RegisterParts
+from folkmoot.node.ring_methods import RingMethods
 from folkmoot.node.roster_methods import RosterMethods
 from folkmoot.node.settings import NodeConfig
 from folkmoot.node.upkeep import Upkeep
@@ -35,7 +37,7 @@ class MovementParts:
     """See the module.
 
     Attributes:
-        fences, copier, evictor, mover: see there.
+        fences, copier, evictor, mover, splitter: see there.
 
     Args:
         config: complete, the node id included.
@@ -59,17 +61,18 @@ class MovementParts:
         counts: Callable[[bytes], bool],
     ) -> None:
         assert config.node.id is not None, "the node id is filled in before a node starts"
-        node_id, executor = bytes.fromhex(config.node.id), environment.executor
+        node_id, executor, store = bytes.fromhex(config.node.id), environment.executor, commits.store
+        decided, most = registers.topology, config.ring.split_bytes
         own = _as_member(config, environment)
         self._own, self._topology, self._acceptor = own, topology, registers.acceptor
-        exchange = Exchange(commits.store.view, replica, links, executor)
+        exchange = Exchange(store.view, replica, links, executor)
         self.fences = Fences(node_id, topology, commits, links)
-        self.copier = Copier(node_id, topology, exchange, commits.store.damage, links)
+        self.copier = Copier(node_id, topology, exchange, store.damage, links)
         self.evictor = Evictor(node_id, topology, commits, exchange, upkeep, membership, executor)
         self.mover = Mover(
             node_id,
             topology,
-            registers.topology,
+            decided,
             self.fences,
             self.copier,
             membership,
@@ -77,15 +80,16 @@ class MovementParts:
             executor,
             environment.random,
         )
-        self._leaver = Leaver(
-            node_id, topology, registers.topology, membership, self.evictor.is_clean, self._holds_seat
-        )
+        self.splitter = Splitter(node_id, topology, membership, decided, store, links, counts, executor, most)
+        is_clean, holds_seat = self.evictor.is_clean, self._holds_seat
+        self._leaver = Leaver(node_id, topology, decided, membership, is_clean, holds_seat)
         self._introductions = Introductions(own, links)
         self._progresses = Progresses(node_id, lambda: self.mover.statistics().to_wire(), links)
-        self.estimates = Estimates(node_id, topology, membership, commits.store, links, executor)
+        self.estimates = Estimates(node_id, topology, membership, store, links, executor)
         told = self._introductions, self._progresses, self.estimates
         founded = config.cluster.replicas if is_founder else None
-        self._methods = RosterMethods(topology, registers.topology, membership, *told, executor, founded)
+        self._methods = RosterMethods(topology, decided, membership, *told, executor, founded)
+        self._ring_methods = RingMethods(topology, decided, self.splitter)
         self._joins = JoinParts(
             config, environment, registers.registrar, topology, membership, links, self._methods
         )
@@ -96,19 +100,21 @@ class MovementParts:
             "copier": self.copier.run,
             "evictor": self.evictor.run,
             "mover": self.mover.run,
+            "splitter": self.splitter.run,
             "leaver": self._leaver.run,
             **self._joins.actors(),
         }
 
     def peer_methods(self) -> Mapping[str, Handler]:
         """What other nodes may ask, by name."""
-        asked = (self.fences, self.copier, self._introductions, self._progresses, self.estimates)
+        told = self._introductions, self._progresses, self.estimates
+        asked = (self.fences, self.copier, self.splitter, *told)
         own = {name: handler for part in asked for name, handler in part.methods().items()}
         return {**own, **self._joins.peer_methods()}
 
     def client_methods(self) -> Mapping[str, Method]:
         """What operators may ask, and newcomers, by name."""
-        return {**self._methods.table(), **self._joins.client_methods()}
+        return {**self._methods.table(), **self._ring_methods.table(), **self._joins.client_methods()}
 
     def refusal(self) -> WireError | None:
         """Why this node serves nobody, if it does not: it was given up for dead, and came back."""

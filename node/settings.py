@@ -1,23 +1,21 @@
-"""Every setting of a node, each a sentence: the one table behind loading, `config show` and the docs.
+"""Every setting of a node, each a sentence.
 
 A setting is a field of a section, and its metadata say what it means, in what unit, why it has its default,
 and whether a change is applied by a reload (SIGHUP) or only by a restart. Nothing else in the program
-repeats any of that. How values are read and checked is `config`'s business.
+repeats any of that; as a table they are in `settings_table`. How values are read and checked is `config`'s
+business.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal
 
-import msgspec
 from folkmoot.node.setting import (
     LOOPBACK_ANY,
     NODE_ID,
     SLUG,
     AccountId,
-    Applies,
     ByteSize,
     HostName,
     Section,
@@ -223,6 +221,20 @@ class StoreSection(Section, frozen=True, kw_only=True):
     ] = 24.0
 
 
+class RingSection(Section, frozen=True, kw_only=True):
+    """Who keeps what."""
+
+    split_bytes: Annotated[
+        ByteSize,
+        setting(
+            "A range that this node reads for and that is larger is split in two; 0 for never.",
+            why="So much moves between two machines in a minute, and can be spread over more of them.",
+            unit="bytes",
+            ge=0,
+        ),
+    ] = ByteSize(512 << 20)
+
+
 class GateSection(Section, frozen=True, kw_only=True):
     """The filters before a record is accepted. Operators' own writes have no quota."""
 
@@ -319,76 +331,8 @@ class NodeConfig(Section, frozen=True, kw_only=True):
     tls: TlsSection = TlsSection()
     gossip: GossipSection = GossipSection()
     store: StoreSection = StoreSection()
+    ring: RingSection = RingSection()
     gate: GateSection = GateSection()
     faults: FaultsSection = FaultsSection()
     operators: OperatorsSection = OperatorsSection()
     log: LogSection = LogSection()
-
-
-class Setting(NamedTuple):
-    """One row of the table of settings.
-
-    Args:
-        section, key: its name in the file; `founders` rows have the section `cluster.founders`.
-        type: its bare Python type.
-        bounds: its constraints (a msgspec type to convert to), or the bare type.
-        default: its default, `msgspec.NODEFAULT` when required.
-    """
-
-    section: str
-    key: str
-    type: Any
-    bounds: Any
-    default: Any
-    sentence: str
-    why: str
-    unit: str
-    applies: Applies
-
-    @property
-    def name(self) -> str:
-        """`section.key`."""
-        return f"{self.section}.{self.key}"
-
-    @property
-    def required(self) -> bool:
-        """Whether it has no default."""
-        return self.default is msgspec.NODEFAULT
-
-
-def fields_of(section: str, struct: type[msgspec.Struct]) -> Mapping[str, Setting]:
-    """The settings of one section, by key, in the order they are declared."""
-    hints = get_type_hints(struct, include_extras=True)
-    return {
-        field.name: _row(section, field.name, hints[field.name], field.default)
-        for field in msgspec.structs.fields(struct)
-    }
-
-
-def _row(section: str, key: str, annotated: Any, default: Any) -> Setting:
-    assert get_origin(annotated) is Annotated, f"{section}.{key} is a setting without a sentence"
-    bare, meta = get_args(annotated)
-    extra = meta.extra
-    return Setting(
-        section,
-        key,
-        bare,
-        annotated,
-        default,
-        meta.description,
-        extra["why"],
-        extra["unit"],
-        extra["applies"],
-    )
-
-
-def sections() -> dict[str, type[Section]]:
-    """The sections of the file, in order."""
-    hints = get_type_hints(NodeConfig)
-    return {field.name: hints[field.name] for field in msgspec.structs.fields(NodeConfig)}
-
-
-def settings() -> Iterator[Setting]:
-    """Every setting of the file, in order; those of `[[cluster.founders]]` are `fields_of(…, Founder)`."""
-    for name, struct in sections().items():
-        yield from fields_of(name, struct).values()

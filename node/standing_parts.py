@@ -14,6 +14,7 @@ from folkmoot.node.actors.standing import Cluster, Standing
 from folkmoot.node.actors.topology import TopologyHolder
 from folkmoot.node.commits import Commits
 from folkmoot.node.environment import Environment
+from folkmoot.node.register_parts import RegisterParts
 from folkmoot.node.settings import NodeConfig
 from folkmoot.node.standing_records import StandingRecords
 from folkmoot.protocol.ring.ranges import RangeDescriptor
@@ -26,6 +27,7 @@ class Parts(Protocol):
     config: NodeConfig
     environment: Environment
     commits: Commits
+    registers: RegisterParts
     topology: TopologyHolder
     membership: MembershipActor
     links: PeerLinks
@@ -63,6 +65,7 @@ def standing_of(parts: Parts) -> tuple[Standing, Recollection]:
         parts.environment.random.randbytes,
         parts.membership.boot,
         config.cluster.proof_wait,
+        parts.registers.acceptor.give_up,
     )
     recollection.follow(standing.statement)
     return standing, recollection

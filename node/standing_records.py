@@ -1,6 +1,6 @@
 """What is kept of standings: a node's own, and the watermarks of the others, in the store's named values.
 
-standing     [state, boot, [boot, change of the claim], seat]
+standing     [state, boot, [boot, change of the claim]]
 watermarks   [[node id, boot, change, state], …], of each member of the roster at most one
 """
 
@@ -18,7 +18,6 @@ from folkmoot.storage.transaction import Admission
 
 _STANDING: Final = "standing"
 _WATERMARKS: Final = "watermarks"
-SEAT_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +28,11 @@ class Own:
         state: see `protocol.standing`.
         boot: of this life.
         claim: what this life is judged by.
-        seat: 16 bytes, others after each amnesia: a register's seat on this disk goes by them.
     """
 
     state: State
     boot: int
     claim: Mark
-    seat: bytes
 
 
 class StandingRecords:
@@ -60,7 +57,7 @@ class StandingRecords:
         return read_watermarks(self._commits.store)
 
     async def keep_own(self, own: Own) -> None:
-        await self._put(_STANDING, [own.state.value, own.boot, list(own.claim), own.seat])
+        await self._put(_STANDING, [own.state.value, own.boot, list(own.claim)])
 
     async def keep_watermarks(self, rows: Mapping[bytes, Watermark]) -> None:
         await self._put(_WATERMARKS, [[node, *row.mark, row.state.value] for node, row in rows.items()])
@@ -77,8 +74,8 @@ def read_own(store: Store) -> Own | None:
     data = store.meta_get(_STANDING)
     if data is None:
         return None
-    state, boot, claim, seat = codec.unpack(data)
-    return Own(State(state), boot, Mark(*claim), seat)
+    state, boot, claim, *_ = codec.unpack(data)
+    return Own(State(state), boot, Mark(*claim))
 
 
 def read_watermarks(store: Store) -> dict[bytes, Watermark]:
@@ -88,7 +85,7 @@ def read_watermarks(store: Store) -> dict[bytes, Watermark]:
     return {node: Watermark(Mark(boot, commit), State(state)) for node, boot, commit, state in rows}
 
 
-def opened(kept: Own | None, commit: int, boot: int, fresh_seat: bytes) -> Own:
+def opened(kept: Own | None, commit: int, boot: int) -> Own:
     """A node's standing at a start.
 
     A boot that was never proven leaves its claim as it was: what it wrote meanwhile proves nothing.
@@ -97,14 +94,13 @@ def opened(kept: Own | None, commit: int, boot: int, fresh_seat: bytes) -> Own:
         kept: of the boot before.
         commit: the number of the latest change the disk has.
         boot: of this boot.
-        fresh_seat: for a store that has none.
     """
     if kept is None:
-        return Own(State.UNPROVEN, boot, Mark(0, commit), fresh_seat)
+        return Own(State.UNPROVEN, boot, Mark(0, commit))
     boot = max(boot, kept.boot + 1)
     if kept.state is State.WHOLE:
-        return Own(State.UNPROVEN, boot, Mark(kept.boot, commit), kept.seat)
-    return Own(kept.state, boot, kept.claim, kept.seat)
+        return Own(State.UNPROVEN, boot, Mark(kept.boot, commit))
+    return Own(kept.state, boot, kept.claim)
 
 
 def others_of(ranges: Iterable[Collection[bytes]], node_id: bytes) -> list[frozenset[bytes]]:

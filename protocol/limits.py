@@ -108,6 +108,7 @@ EPOCH_STEP: Final = 1_024  # how far one answer may raise an epoch above the one
 EPOCHS_SUM_MAX: Final = 2**63 - 1
 TOPOLOGY_REPLY_RANGES: Final = 256
 TOPOLOGY_BYTES: Final = 4 * MIB  # encoded, as a node keeps it
+TOPOLOGY_SPLIT_BYTES: Final = 3 * MIB  # above which nothing is split any more
 
 # Reconciliation between two replicas (wire between nodes).
 SYNC_FRAME_BYTES: Final = 64 * KIB
@@ -149,6 +150,7 @@ MOVES_AT_ONCE: Final = 2  # ranges that a node drives to where they are to be
 COPY_BLOCKS_AT_ONCE: Final = 4  # of one range
 COPY_SESSIONS_KEPT: Final = 8  # of one range, whose ends are remembered
 ERASE_CELLS: Final = 512  # in one transaction
+WEIGHINGS_AT_ONCE: Final = 2  # of ranges that a node was asked to weigh; above it the answer is `busy`
 
 # Registers.
 SEAT_ID_BYTES: Final = 16
@@ -264,6 +266,7 @@ assert SEATS_RECOVERY_STEP < EPOCH_STEP
 assert BALLOT_STEP < BALLOT_MAX // 2**32, "nobody uses up the ballots by steps"
 assert 2 * REGISTER_ASK_TIMEOUT_S < REGISTER_TIMEOUT_S < REQUEST_TIMEOUT_S
 assert REGISTER_BYTES + 64 * KIB < MESSAGE_BYTES
+assert TOPOLOGY_SPLIT_BYTES < TOPOLOGY_BYTES, "slots have room to move when nothing is split any more"
 assert TOPOLOGY_BYTES <= STORE_META_BYTES // 2, "what else a node keeps has room beside it"
 assert STORE_STEP_ROWS < STORE_SETTLE_ROWS <= STORE_GROUP_ROWS
 assert REQUEST_TIMEOUT_S / 2 < MEND_QUIET_S, "by then each put is reported that counted on the cell"

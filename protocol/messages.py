@@ -18,12 +18,13 @@ Account = Annotated[bytes, Meta(min_length=limits.ACCOUNT_BYTES, max_length=limi
 TokenBytes = Annotated[bytes, Meta(max_length=limits.TOKEN_BYTES)]
 CursorBytes = Annotated[bytes, Meta(max_length=limits.CURSOR_BYTES)]
 Level = Annotated[str, Meta(max_length=16)]
+Version = Annotated[int, Meta(ge=0)]
 
 
 class Hello(Struct):
     """`hello`: which versions the client speaks, who it is, which features it knows."""
 
-    versions: tuple[int, int]
+    versions: tuple[Version, Version]
     client: Annotated[str, Meta(max_length=128)] = ""
     features: Annotated[list[str], Meta(max_length=64)] = []
 

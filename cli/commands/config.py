@@ -12,7 +12,7 @@ from folkmoot.cli.preflight import check_surroundings
 from folkmoot.cli.toml_text import reference, render_value
 from folkmoot.node.config import LoadedConfig
 from folkmoot.node.config_values import to_plain
-from folkmoot.node.settings import Setting, settings
+from folkmoot.node.settings_table import Setting, settings
 
 
 @click.group()

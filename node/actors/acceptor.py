@@ -7,8 +7,9 @@ its fsync. So are the configurations it hears of: it refuses all that are older.
 **A store that went back is another seat.** A seat counts what it keeps, and tells the count with each answer.
 Whoever asks names the greatest count it was told; a seat that is behind it has been restored from an older
 copy, has forgotten promises, and gives itself a new id before it answers anyone: what it still has it had
-accepted rightly, so that stays. At a start it asks the other
-nodes for that count before it answers at all. A register that is damaged is a promise lost as well.
+accepted rightly, so that stays. At a start it asks the other nodes for that count before it answers at all.
+It does the same when peers remember more of the disk than is on it (`actors.standing`), whatever was told of
+the seat. A register that is damaged is a promise lost as well.
 """
 
 from __future__ import annotations
@@ -74,7 +75,14 @@ class Acceptor:
         """
         kept = self._commits.store.meta_get(_RECORD)
         if kept is None or forget:
-            await self._become(None, forget=True)
+            fresh = SeatRecord(self._draw(), 0, None)
+
+            def job(transaction: WriteTransaction) -> None:
+                transaction.registers.clear()
+                transaction.meta_put(_RECORD, wire.encode_record(fresh))
+
+            await self._commits.run(job, Admission.ESSENTIAL, urgent=True)
+            self._record = fresh
         else:
             self._record = wire.decode_record(kept)
         if self._record.configuration is not None:
@@ -142,7 +150,8 @@ class Acceptor:
             StorageError: it could not be written.
         """
         await self._proven.wait()
-        await self.went_back(seen if ask.seat == self._record.id else 0)
+        seat = self._record.id
+        await self.went_back(seen if ask.seat == seat else 0)
         try:
             if isinstance(ask, Query) and ask.configuration == self._record.configuration:
                 return self._answered(self._tell(ask))
@@ -151,7 +160,7 @@ class Acceptor:
             )
         except StoreCorrupt:
             log.exception("what the seat kept of a register is damaged: it is another seat from now on")
-            await self._become(self._record.configuration, forget=True)
+            await self._give_up(seat, forget=True)
             answered, record = Unseated(self._record.id), self._record
         self._know(record)
         return self._answered(answered)
@@ -168,14 +177,18 @@ class Acceptor:
 
     async def went_back(self, seen: int) -> None:
         """Become another seat if this one has once told a greater sequence than it is at."""
-        if seen > self._record.sequence:
+        lost = self._record
+        if seen > lost.sequence and await self._give_up(lost.id, forget=False):
             log.error(
                 "this node's store is older than what its seat has promised (%d of %d): it is another seat "
                 "from now on, and the old one is lost",
-                self._record.sequence,
+                lost.sequence,
                 seen,
             )
-            await self._become(self._record.configuration, forget=False)
+
+    async def give_up(self) -> None:
+        """Become another seat, because peers remember more of this disk than it has."""
+        await self._give_up(self._record.id, forget=False)
 
     # What peers ask.
 
@@ -220,23 +233,44 @@ class Acceptor:
             },
         )
 
-    async def _become(self, configuration: Configuration | None, *, forget: bool) -> None:
-        """Be a new seat.
+    def _draw(self) -> bytes:
+        """The id of a new seat."""
+        return self._random.randbytes(limits.SEAT_ID_BYTES)
+
+    async def _give_up(self, lost: bytes, *, forget: bool) -> bool:
+        """Be a new seat instead of one that is lost, once, however many tasks find that it is.
+
+        The store decides which of them does it: were each to draw a seat, what is on disk and what this node
+        takes itself for could be two.
 
         Args:
-            configuration: known to it.
+            lost: the seat's id.
             forget: whether what was kept goes. What is whole was kept rightly, and may be all that is left
                 when most seats are lost.
-        """
-        fresh = SeatRecord(self._random.randbytes(limits.SEAT_ID_BYTES), 0, configuration)
 
-        def job(transaction: WriteTransaction) -> None:
+        Returns:
+            Whether it was done here, and not by another task.
+        """
+        fresh, known = self._draw(), self._record
+
+        def job(transaction: WriteTransaction) -> SeatRecord:
+            try:
+                record = _record_of(transaction)
+            except StoreCorrupt:
+                record = known
+            if record.id != lost:
+                return record
             if forget:
                 transaction.registers.clear()
-            transaction.meta_put(_RECORD, wire.encode_record(fresh))
+            record = SeatRecord(fresh, 0, record.configuration)
+            transaction.meta_put(_RECORD, wire.encode_record(record))
+            return record
 
-        await self._commits.run(job, Admission.ESSENTIAL, urgent=True)
-        self._record = fresh
+        record = await self._commits.run(job, Admission.ESSENTIAL, urgent=True)
+        if self._record.id == lost:
+            self._record = SeatRecord(record.id, record.sequence, self._record.configuration)
+        self._know(record)
+        return record.id == fresh
 
     def _know(self, record: SeatRecord) -> None:
         """Take in what a commit left; commits end in their order, but tasks may hear of them in another."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final, Protocol
 
 import trio
-from folkmoot.node.contracts import CellBatch, Joined, LocalReplica, Put, PutResult, Topology
+from folkmoot.node.contracts import CellBatch, Joined, LocalReplica, Put, PutResult
 from folkmoot.node.environment import Executor
 from folkmoot.node.fitting import fitting
 from folkmoot.node.passes import Passes
@@ -95,6 +95,18 @@ class EpochCheck(Protocol):
     def check_epochs(self, ranges: Mapping[int, int], keys: list[bytes]) -> None: ...
 
 
+class Epochs(Protocol):
+    """Which epochs of ranges are known here."""
+
+    def is_news(self, range_id: int, epoch: int) -> bool:
+        """Whether a range is known only at older epochs, or not at all."""
+        ...
+
+    async def refresh(self, node_id: bytes) -> None:
+        """Fetch newer descriptors from a peer that knows of some."""
+        ...
+
+
 class Standing(Protocol):
     """Whether this node's answers count."""
 
@@ -122,7 +134,7 @@ class PeerService:
         self,
         replica: LocalReplica,
         epochs: EpochCheck,
-        topology: Topology,
+        topology: Epochs,
         executor: Executor,
         standing: Standing,
         others: Mapping[str, Callable[[bytes, Params], Awaitable[Any]]],
@@ -166,7 +178,7 @@ class PeerService:
         try:
             return await handler(node_id, params)
         except WireError as error:
-            if not _asker_is_ahead(error, params):
+            if not self._asker_is_ahead(error, params):
                 raise
         await self._topology.refresh(node_id)
         return await handler(node_id, params)
@@ -188,7 +200,7 @@ class PeerService:
             try:
                 self._joins.submit(_Join(link, request.msgid, self._batch_of(request.params)))
             except WireError as error:
-                if _asker_is_ahead(error, request.params):
+                if self._asker_is_ahead(error, request.params):
                     rest.append(request)
                 else:
                     link.refuse(request.msgid, error)
@@ -208,6 +220,15 @@ class PeerService:
                     join.link.refuse(join.msgid, answer)
                 else:
                     join.link.respond(join.msgid, self._standing.signed(answer.to_wire()))
+
+    def _asker_is_ahead(self, error: WireError, params: Params) -> bool:
+        """Whether a request was refused under an epoch that its sender knows and this node does not yet.
+
+        After a split that may be one of a range that is not known here at all.
+        """
+        if error.kind is not STALE_TOPOLOGY or "ranges" not in params:
+            return False
+        return any(self._topology.is_news(*claim[:2]) for claim in params["ranges"])
 
     async def _put(self, node_id: bytes, params: Params) -> dict[str, Any]:
         asked = codec.shaped(params, ReplicaPut, "replica.put")
@@ -261,11 +282,3 @@ class PeerService:
         self._epochs.check_epochs(dict(asked.ranges), asked.keys)
         labels = [self._replica.labels(key) for key in asked.keys]
         return {"labels": labels[: fitting(sum(map(len, frames)) for frames in labels)]}
-
-
-def _asker_is_ahead(error: WireError, params: Params) -> bool:
-    """Whether a request was refused under an epoch that its sender knows and this node does not yet."""
-    if error.kind is not STALE_TOPOLOGY or error.details is None or "ranges" not in params:
-        return False
-    claimed = dict(claim[:2] for claim in params["ranges"])
-    return bool(claimed.get(error.details.get("range"), 0) > error.details.get("epoch", 0))

@@ -194,7 +194,9 @@ class Repairer:
         shared = [owner for owner in self._ranges().of_node(self._node_id) if node_id in owner.nodes()]
         if not shared:
             return 0
-        asked = [(owner.id, owner.epoch, *self._print(owner).to_wire()) for owner in shared]
+        # Not on the event loop: of a block that a range's bound cuts, cells are read.
+        prints = await self._executor.run(lambda: [self._print(owner) for owner in shared])
+        asked = [(owner.id, owner.epoch, *own.to_wire()) for owner, own in zip(shared, prints, strict=True)]
         answer = await self._call(node_id, "sync.compare", {"ranges": asked})
         told = codec.shaped(answer, _Compared, "the answer to sync.compare")
         different = set(told.different) & {owner.id for owner in shared}
@@ -265,12 +267,13 @@ class Repairer:
     async def compare(self, node_id: bytes, params: Params) -> dict[str, Any]:
         """Which of the asker's aggregates differ from ours."""
         asked = codec.shaped(params, _Compare, "sync.compare")
-        different = []
-        for range_id, epoch, count, digest in asked.ranges:
-            owner = epochs.check(self._ranges(), Claim(range_id, epoch))
-            with _logged_here(owner):
-                if self._print(owner) != Print(count, digest):
-                    different.append(range_id)
+        ranges = self._ranges()
+        owners = [epochs.check(ranges, Claim(range_id, epoch)) for range_id, epoch, _, _ in asked.ranges]
+        own = await self._executor.run(lambda: [self._logged_print(owner) for owner in owners])
+        told = [Print(count, digest) for _, _, count, digest in asked.ranges]
+        different = [
+            owner.id for owner, mine, theirs in zip(owners, own, told, strict=True) if mine != theirs
+        ]
         return {"different": different}
 
     async def step(self, node_id: bytes, params: Params) -> dict[str, Any]:
@@ -289,6 +292,10 @@ class Repairer:
 
     def _print(self, owner: RangeDescriptor) -> Print:
         return Print.of(self._view.fingerprint(owner.start, owner.end))
+
+    def _logged_print(self, owner: RangeDescriptor) -> Print:
+        with _logged_here(owner):
+            return self._print(owner)
 
     def _others(self) -> list[bytes]:
         """The nodes this one shares ranges with, in an order of its own."""

@@ -172,7 +172,7 @@ class Replica:
             outcomes: list[PutOutcome | WireError] = []
             for put, owner in zip(puts, owners, strict=True):
                 now = self._topology.where(put.key)
-                if now.epoch != owner.epoch:  # fenced meanwhile
+                if (now.id, now.epoch) != (owner.id, owner.epoch):  # fenced or split meanwhile
                     outcomes.append(stale(now))
                     continue
                 try:

@@ -15,7 +15,7 @@ there is one left, and the accepted one is never told to go.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
@@ -23,7 +23,7 @@ import trio
 from folkmoot.node.contracts import Joined, PeerUnreachable
 from folkmoot.node.standing_lives import NameTaken, NodeCloned, cloned, superseded
 from folkmoot.node.standing_messages import MEET, Echo, Links, Met
-from folkmoot.node.standing_records import SEAT_BYTES, Own, StandingRecords, opened, others_of
+from folkmoot.node.standing_records import Own, StandingRecords, opened, others_of
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol import codec
 from folkmoot.protocol.errors import WireError
@@ -94,9 +94,10 @@ class Standing:
         cluster: see `Cluster`.
         links: how others are asked.
         rebuilder: see `Rebuilding`.
-        random_bytes: of this process, for its instance and seats.
+        random_bytes: of this process, for its instance.
         boot: the number of this boot.
         proof_wait_s: how long a start waits for a majority that cannot be asked.
+        give_up_seat: makes this node's seat another one: a disk that went back has lost its promises, too.
     """
 
     def __init__(
@@ -112,15 +113,16 @@ class Standing:
         random_bytes: Callable[[int], bytes],
         boot: int,
         proof_wait_s: float,
+        give_up_seat: Callable[[], Awaitable[None]],
     ) -> None:
         self._node_id, self._name, self._data = node_id, name, data
         self._records, self._cluster = records, cluster
         self._recollection = recollection
         self._links, self._rebuilder = links, rebuilder
-        self._random_bytes = random_bytes
         self._proof_wait_s = proof_wait_s
+        self._give_up_seat = give_up_seat
         self._instance = random_bytes(INSTANCE_BYTES)
-        self._own = opened(records.own(), records.commit, boot, random_bytes(SEAT_BYTES))
+        self._own = opened(records.own(), records.commit, boot)
         self._fits: dict[bytes, tuple[int, State]] = {}  # what each peer last found nothing against
         self._met_at: dict[bytes, float] = {}
         self._echoes: dict[bytes, Echo] = {}
@@ -139,11 +141,6 @@ class Standing:
     def counted(self) -> bool:
         """Whether this node's acknowledgements and answers count."""
         return self._counted
-
-    @property
-    def seat(self) -> bytes:
-        """16 bytes by which a register's seat on this disk goes: another one after each amnesia."""
-        return self._own.seat
 
     @property
     def mark(self) -> list[int]:
@@ -312,8 +309,9 @@ class Standing:
                 f"this disk had come to change {sent.claim[1]} of boot {sent.claim[0]}: it is an older copy"
             )
             log.warning("this node is amnesiac, and is being rebuilt: %s", self._why)
-            own = replace(self._own, state=State.AMNESIAC, seat=self._random_bytes(SEAT_BYTES))
-            await self._become(own)
+            # First: should this process end in between, it is found out again.
+            await self._give_up_seat()
+            await self._become(replace(self._own, state=State.AMNESIAC))
             self._amnesiac.set()
 
     async def _decide(self) -> None:

@@ -166,6 +166,11 @@ class TopologyHolder:
         """The range that holds `key`."""
         return self.current().ranges.lookup(key)
 
+    def is_news(self, range_id: int, epoch: int) -> bool:
+        """Whether a range is known here only at older epochs, or not at all."""
+        known = self.current().ranges.get(range_id)
+        return known is None or known.epoch < epoch
+
     def region_of(self, node_id: bytes) -> str:
         """The region of a member; empty for a node that is not on the roster."""
         node = self.current().roster.get(node_id)

@@ -137,7 +137,9 @@ class FaultInjector:
         elif episode.fault == "disk":
             node.disk.slowdown = 1 + DISK_SLOWDOWN * episode.strength
         elif episode.fault == MOVES and self._hands.steward is not None:
-            await self._hands.steward.drain(node, episode.end_s)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._hands.steward.split, episode.end_s)
+                await self._hands.steward.drain(node, episode.end_s)
         elif episode.fault == BACKUP and self._hands.backups is not None:
             await self._hands.backups.take(node, episode.end_s)
         elif episode.fault in DISK_FAULTS:

@@ -152,13 +152,24 @@ class History:
         self._events += 1
         return self._events
 
-    def without_weak_acks(self) -> History:
-        """What remains of it where a disk may be lost: what only that disk acknowledged goes with it."""
-        return replace(self, acks=[ack for ack in self.acks if ack.level in QUORUM_LEVELS])
+    def without_weak_acks(self, *, ran_twice: bool = False) -> History:
+        """What remains of it where a disk may be lost: what only that disk acknowledged goes with it.
+
+        Args:
+            ran_twice: whether a node did. What was acknowledged at `all` has reached one of the two then, and
+                whoever can ask only the other need not be told of it; so it counts as at `each_quorum`.
+        """
+        acks = [ack for ack in self.acks if ack.level in QUORUM_LEVELS]
+        return replace(self, acks=[_below_all(ack) for ack in acks] if ran_twice else acks)
 
     def count(self, outcome: str) -> None:
         """One more of these."""
         self.counts[outcome] = self.counts.get(outcome, 0) + 1
+
+
+def _below_all(ack: Ack) -> Ack:
+    level, asked = ("each_quorum" if each == "all" else each for each in (ack.level, ack.asked))
+    return replace(ack, level=level, asked=asked)
 
 
 def newest_acks(acks: Iterable[Ack]) -> dict[tuple[bytes, bytes], Ack]:

@@ -144,7 +144,7 @@ async def _simulate(plan: Plan, on_progress: OnProgress) -> Report:
         trace, events, coverage = world.trace.digest, world.trace.events, world.coverage.counts
     evidence = Evidence(
         seed=world.seed,
-        history=history.without_weak_acks() if world.disks_lost else history,
+        history=history.without_weak_acks(ran_twice=bool(world.copies)) if world.disks_lost else history,
         witness=world.witness,
         held=tuple(_held(node) for node in world.nodes),
         ranges=world.ranges,

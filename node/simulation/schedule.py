@@ -26,7 +26,8 @@ BACKUP: Final = "backup"
 """No fault either: a backup of a node is made, whatever else goes on."""
 FAULTS: Final = (*LINK_FAULTS, "partition", *NODE_FAULTS, *DISK_FAULTS, BACKUP)
 MOVES: Final = "moves"
-"""No fault, but it happens like one: a node is drained, and joins again. Not among `all`: so much moves."""
+"""No fault, but it happens like one: a node is drained and joins again, and ranges are split. Not among
+`all`: so much moves."""
 
 QUIET_FIRST_S: Final = 3.0
 REBUILD_S: Final = 20.0

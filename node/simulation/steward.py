@@ -1,7 +1,8 @@
-"""The steward: an operator who drains nodes and has them join again, whatever else goes on.
+"""The steward: an operator who drains nodes, has them join again, and splits ranges, whatever else goes on.
 
 What a draining node keeps has to move to others of its region; where there are none the cluster refuses, and
-rightly. A request that is not answered is sent again: it does no harm to ask twice.
+rightly. A range is split beside the cells of somebody; one that is moving just then is asked for again. What
+is not answered is asked again as well: it does no harm to ask twice.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from folkmoot.node.simulation.caller import UNANSWERED, Caller
 from folkmoot.node.simulation.layout import OPERATOR
 from folkmoot.node.simulation.ownership import topology_in
 from folkmoot.node.simulation.world import SimulatedNode, World
-from folkmoot.protocol.errors import CONFLICT, WireError
+from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, WireError
+from folkmoot.protocol.key import HASH_BYTES, PLACE_PREFIX_BYTES
 from folkmoot.protocol.ring.plan import plan
 from folkmoot.storage.interface import Table
 
 RETRY_S: Final = 1.0
 JOIN_S: Final = 10.0
+SPLITS: Final = 2  # an episode
 
 
 class Steward:
@@ -32,6 +35,8 @@ class Steward:
     def __init__(self, world: World, nursery: trio.Nursery) -> None:
         self._world = world
         self._caller = Caller(world, "steward", world.random("steward"), nursery, OPERATOR)
+        self._splitter = Caller(world, "splitter", world.random("splitter"), nursery, OPERATOR)
+        self._random = world.random("bounds")
         self._drained: set[bytes] = set()
 
     async def drain(self, node: SimulatedNode, until_s: float) -> None:
@@ -39,6 +44,33 @@ class Steward:
         self._drained.add(node.node_id)
         with trio.move_on_at(until_s):
             await self._ask("node.drain", node)
+
+    async def split(self, until_s: float) -> None:
+        """Have some ranges split, one after the other, until the virtual time `until_s`."""
+        with trio.move_on_at(until_s):
+            for _ in range(SPLITS):
+                await self._split()
+
+    async def _split(self) -> None:
+        """Split the range of some cell between its account and the one before, or anywhere close by."""
+        node = self._random.choice(self._world.nodes)
+        keys = _keys(node)
+        if not keys:
+            return
+        bound = self._random.choice(keys)[: self._random.randint(HASH_BYTES // 4, PLACE_PREFIX_BYTES)]
+        while True:
+            owner = self._world.ranges.lookup(bound)
+            if bound == owner.start:
+                return
+            try:
+                await self._splitter.call("ring.split", {"range": owner.id, "at": bound})
+                return
+            except WireError as error:
+                if error.kind is BAD_REQUEST:  # whoever was asked knows of fewer parts, or of more
+                    self._splitter.leave()
+            except UNANSWERED:
+                pass
+            await trio.sleep(RETRY_S)
 
     async def join(self, node: SimulatedNode) -> None:
         """Have a node given ranges again; given up when that is not agreed upon for a while."""

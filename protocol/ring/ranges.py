@@ -2,7 +2,8 @@
 
 The descriptors of a map partition the whole ordered key space, so every key has exactly one owner set and
 `lookup` is a bisection. A map is an immutable value; a descriptor in it is only ever replaced by one with a
-higher epoch, so that maps form a join-semilattice and can be exchanged in any order.
+higher epoch, so that maps form a join-semilattice and can be exchanged in any order. Where a range begins is
+its own for ever; where it ends changes when it is split (see `splitting`).
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class _WireRange(Struct):
     start: Bound
     end: Bound
     slots: Annotated[list[_WireSlot], Meta(min_length=1, max_length=limits.SLOTS_PER_RANGE)]
+    right: RangeId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ class RangeDescriptor:
         start: the first key, inclusive; empty for the beginning.
         end: exclusive; empty for the end of the key space.
         slots: 1 to 16 slots; no node is in two of them.
+        right: the range that begins where this one ends, once a split has put another there than the founders
+            did; so whoever learns of a split finds what the range was split into, however often it was.
 
     Raises:
         RingError: one of these does not hold.
@@ -92,6 +96,7 @@ class RangeDescriptor:
     start: bytes
     end: bytes
     slots: tuple[Slot, ...]
+    right: int | None = None
 
     def __post_init__(self) -> None:
         if not (0 <= self.id <= limits.EPOCH_MAX and 1 <= self.epoch <= limits.EPOCH_MAX):
@@ -100,6 +105,8 @@ class RangeDescriptor:
             raise RingError(
                 f"range {self.id} ends at {self.end.hex()}, not after its start {self.start.hex()}"
             )
+        if self.right is not None and (self.end == OPEN or not 0 <= self.right <= limits.EPOCH_MAX):
+            raise RingError(f"range {self.id} has no range {self.right} to its right")
         if max(len(self.start), len(self.end)) > limits.STORE_KEY_BYTES:
             raise RingError(f"range {self.id} has a bound longer than {limits.STORE_KEY_BYTES} bytes")
         if not 1 <= len(self.slots) <= limits.SLOTS_PER_RANGE:
@@ -117,13 +124,16 @@ class RangeDescriptor:
 
     def to_wire(self) -> dict[str, Any]:
         """The map nodes send each other."""
-        return {
+        wire: dict[str, Any] = {
             "end": self.end,
             "epoch": self.epoch,
             "id": self.id,
             "slots": [slot.to_wire() for slot in self.slots],
             "start": self.start,
         }
+        if self.right is not None:
+            wire["right"] = self.right
+        return wire
 
     @classmethod
     def from_wire(cls, value: Any) -> RangeDescriptor:
@@ -135,7 +145,7 @@ class RangeDescriptor:
         wire = codec.shaped(value, _WireRange, "a range descriptor")
         with blame_peer():
             slots = tuple(Slot(slot.region, tuple(slot.nodes)) for slot in wire.slots)
-            return cls(wire.id, wire.epoch, wire.start, wire.end, slots)
+            return cls(wire.id, wire.epoch, wire.start, wire.end, slots, wire.right)
 
 
 @dataclass(frozen=True, slots=True)

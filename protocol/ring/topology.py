@@ -238,8 +238,9 @@ class News:
         return cls(wire.summary, roster, tuple(map(RangeDescriptor.from_wire, wire.ranges)), wire.more)
 
     def followed_by(self, other: News) -> News:
-        """This and what was told next, as one."""
-        return News(other.summary, other.roster or self.roster, self.ranges + other.ranges, other.more)
+        """This and what was told next, as one; of what was told twice the later."""
+        ranges = {descriptor.id: descriptor for descriptor in (*self.ranges, *other.ranges)}
+        return News(other.summary, other.roster or self.roster, tuple(ranges.values()), other.more)
 
     def joined_to(self, topology: Topology | None, cluster: str) -> Topology | None:
         """The topology a node comes to have; the same object when nothing in the news is newer.

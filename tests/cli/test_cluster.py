@@ -199,7 +199,10 @@ def test_a_node_that_cannot_start_fails_up_with_its_reason(folkmoot: Folkmoot) -
     ran = folkmoot("cluster", "up", "--json")
     assert ran.code == exit_codes.FAILED
     assert "eu-1 ended with exit code 1" in ran.json["error"]["message"]
-    assert "gossip.ring has no key in it" in ran.json["error"]["message"]
+    assert (
+        "gossip.ring has no gossip key in it; copy keys/gossip.ring from another node"
+        in ran.json["error"]["message"]
+    )
     assert not cluster.running()
 
 
@@ -219,3 +222,29 @@ def test_seats_are_shown_and_set(folkmoot: Folkmoot) -> None:
     assert folkmoot("seats", "recover").code == exit_codes.FAILED
     assert folkmoot("seats", "set", first, "--json").json["nodes"] == [nodes[first]["id"]]
     until_blocking(lambda: seats(folkmoot)["count"] == 3, what="the seats to grow again", within_s=20)
+
+
+def test_ranges_are_listed_and_split_by_hand(folkmoot: Folkmoot) -> None:
+    assert folkmoot("cluster", "up", "--nodes", "1", "--json").code == exit_codes.OK
+    account = folkmoot("post", "Good morning.", "--json").json["account"]
+    number = folkmoot("ring", "where", account, "--json").json["range"]
+    shown = folkmoot("ring", "show", str(number))
+    assert shown.code == exit_codes.OK, shown.err
+    assert "middle: one account or none" in shown.out
+
+    refused = folkmoot("ring", "split", str(number), "--json")
+    assert (refused.code, refused.json["error"]["name"]) == (exit_codes.FAILED, "conflict")
+    planned = folkmoot("ring", "split", str(number), "--at", account, "--dry-run")
+    assert planned.code == exit_codes.OK, planned.err
+    assert "would be split at" in planned.out
+    done = folkmoot("ring", "split", str(number), "--at", account, "--json").json
+    assert [part["id"] for part in done["ranges"]] == [number, 64]
+    assert folkmoot("ring", "where", account, "--json").json["range"] == 64
+    assert len(folkmoot("ring", "ls").out.splitlines()) == 1 + 65
+    cells = {each["id"]: each["cells"] for each in folkmoot("ring", "ls", "--json").json["ranges"]}
+    assert cells[number] == 0 and cells[64] >= 1
+
+    unknown = folkmoot("ring", "show", "4000", "--json")
+    assert (unknown.code, unknown.json["error"]["name"]) == (exit_codes.FAILED, "not_found")
+    assert folkmoot("ring", "split", "1", "--at", "nowhere").code == exit_codes.USAGE
+    assert folkmoot("cluster", "down", "--delete").code == exit_codes.OK

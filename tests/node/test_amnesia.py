@@ -91,7 +91,7 @@ async def test_an_old_copy_does_not_count_until_it_is_rebuilt(
             before = await put_all(client, author, 20, "all")
             await copied(town, old, tmp_path / "copy")
             lost = await put_all(client, author, 20, "all")
-        seat = old.parts.standing.seat
+        seat = old.parts.registers.acceptor.seat
         await old.stop()
         put_back(tmp_path / "copy", old)
         await town.nursery.start(old.run)
@@ -99,7 +99,7 @@ async def test_an_old_copy_does_not_count_until_it_is_rebuilt(
         state = standing(old)
         assert (state["state"], state["counted"]) == ("amnesiac", False)
         assert "an older copy" in state["why"] and state["rebuild"]["needed"] > 0
-        assert old.parts.standing.seat != seat, "a register's seat on this disk is another one"
+        assert old.parts.registers.acceptor.seat != seat, "a register's seat on this disk is another one"
         assert old.cell(before[0]) is not None and old.cell(lost[0]) is None
         await town.all_alive()
         await told_of_an_old_disk(town, author, lost[0])

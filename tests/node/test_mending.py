@@ -64,6 +64,11 @@ def is_whole(node: Node, record: Record) -> bool:
         return False
 
 
+def is_mended(node: Node, record: Record) -> bool:
+    """Whether a cell is whole and nothing counts as damaged any more, which is said after the commit."""
+    return is_whole(node, record) and not node.commits.store.damage.keys
+
+
 async def test_a_damaged_cell_that_is_read_is_mended(tmp_path: Path) -> None:
     async with founded(tmp_path) as town, town.client(town[0]) as client:
         posts = [Author(1).post(f"number {number}") for number in range(20)]
@@ -72,7 +77,7 @@ async def test_a_damaged_cell_that_is_read_is_mended(tmp_path: Path) -> None:
         assert await client.get(posts[7], "one") is not None, "another replica answers in its place"
         status = await client.call("cluster.status")
         assert status["node"]["store"]["damaged"] == 1 or is_whole(town[0], posts[7])
-        await until(lambda: is_whole(town[0], posts[7]), what="the cell to be mended")
+        await until(lambda: is_mended(town[0], posts[7]), what="the cell to be mended")
         assert town[0].cell(posts[7]) == town[1].cell(posts[7])
         status = await client.call("cluster.status")
         assert (status["node"]["store"]["damaged"], status["node"]["store"]["mended"]) == (0, 1)
@@ -156,7 +161,7 @@ async def test_a_row_lost_while_sums_are_equal_is_found_and_put_back(tmp_path: P
         posts = [Author(1).post(f"number {number}") for number in range(20)]
         await client.put(*posts, level="all")
         lose(town[0], posts[7])
-        await until(lambda: is_whole(town[0], posts[7]), what="the cell to come back", within_s=40)
+        await until(lambda: is_mended(town[0], posts[7]), what="the cell to come back", within_s=40)
         assert town[0].cells() == town[1].cells()
         status = await client.call("cluster.status")
         assert status["node"]["scrub"]["lost"] == 1
@@ -194,7 +199,7 @@ async def test_a_row_whose_key_is_damaged_is_put_where_it_belongs(tmp_path: Path
             transaction.put(Table.CELLS, stray, row)
             transaction.commit()
         await until(
-            lambda: is_whole(town[0], posts[7]) and not town[0].commits.store.damage.keys,
+            lambda: is_mended(town[0], posts[7]),
             what="the cell to come back, and the stray one to go",
             within_s=60,
         )

@@ -93,17 +93,14 @@ def test_watermarks_rise_with_the_accepted_life_only() -> None:
 
 
 def test_a_claim_stays_until_a_boot_is_proven() -> None:
-    seat = bytes(16)
-    first = opened(None, 3, 10, seat)
-    assert first == Own(UNPROVEN, 10, Mark(0, 3), seat)
-    again = opened(first, 77, 11, b"another seat....")
-    assert again == Own(UNPROVEN, 11, Mark(0, 3), seat), "what it wrote meanwhile proves nothing"
-    proven = Own(WHOLE, 11, Mark(0, 3), seat)
-    assert opened(proven, 99, 9, seat) == Own(UNPROVEN, 12, Mark(11, 99), seat), (
-        "boots rise whatever the clock"
-    )
-    old = Own(AMNESIAC, 12, Mark(11, 99), seat)
-    assert opened(old, 200, 13, seat) == Own(AMNESIAC, 13, Mark(11, 99), seat)
+    first = opened(None, 3, 10)
+    assert first == Own(UNPROVEN, 10, Mark(0, 3))
+    again = opened(first, 77, 11)
+    assert again == Own(UNPROVEN, 11, Mark(0, 3)), "what it wrote meanwhile proves nothing"
+    proven = Own(WHOLE, 11, Mark(0, 3))
+    assert opened(proven, 99, 9) == Own(UNPROVEN, 12, Mark(11, 99)), "boots rise whatever the clock"
+    old = Own(AMNESIAC, 12, Mark(11, 99))
+    assert opened(old, 200, 13) == Own(AMNESIAC, 13, Mark(11, 99))
 
 
 def test_of_two_lives_the_earlier_or_accepted_one_stays() -> None:

@@ -104,12 +104,37 @@ async def test_a_seat_that_is_behind_what_it_told_is_another_and_keeps_its_value
         assert (await one.acceptor.answer(query)).answer == Told(Ballot(5, ANN), VALUE)
 
 
-async def test_a_damaged_register_makes_another_seat(autojump_clock: trio.abc.Clock) -> None:
+async def test_a_seat_that_many_find_to_be_behind_is_given_up_once(autojump_clock: trio.abc.Clock) -> None:
+    async with sat() as one:
+        await one.accept(5)
+        lost, drawn = one.acceptor.seat, set()
+
+        async def find() -> None:
+            with pytest.raises(WireError):
+                await one.acceptor.answer(Prepare(lost.id, one.alone, "roster", Ballot(6, ANN)), 9)
+            drawn.add(one.acceptor.seat.id)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(find)
+        assert drawn == {one.acceptor.seat.id} and lost.id not in drawn
+        later = Configuration(2, [one.acceptor.seat])
+        assert await one.acceptor.learn(later) and one.acceptor.configuration == later
+        await one.boot()
+        assert {one.acceptor.seat.id} == drawn, "the one on disk"
+
+
+@pytest.mark.parametrize(
+    "row", [(Table.REGISTERS, b"roster"), (Table.META, b"seat")], ids=["register", "seat"]
+)
+async def test_what_is_damaged_makes_another_seat(
+    autojump_clock: trio.abc.Clock, row: tuple[Table, bytes]
+) -> None:
     async with sat() as one:
         before = one.acceptor.seat
         await one.accept(5)
         with one.commits.store.engine.begin(write=True) as transaction:
-            transaction.put(Table.REGISTERS, b"roster", b"damaged!")
+            transaction.put(*row, b"damaged!")
             transaction.commit()
         with pytest.raises(WireError):
             await one.prepare(6)

@@ -20,16 +20,17 @@ def moving(seed: int, faults: Sequence[str] = (), minutes: float = 0.8) -> Plan:
     )
 
 
-def moved(report: Report) -> int:
-    """How often the descriptor of a range was changed."""
+def facts(report: Report) -> dict[str, int | float]:
+    """How often the descriptor of a range was changed, and how often one was split."""
     [verdict] = [each for each in report.verdicts if each.invariant == "I3"]
-    return int(verdict.facts.get("range_changes", 0))
+    return {"range_changes": 0, "splits": 0, **verdict.facts}
 
 
 def test_every_promise_holds_while_ranges_move() -> None:
     report = simulate(moving(1, minutes=0.5))
     assert report.ok, report.checks_to_json()
-    assert moved(report) > 200, "32 ranges went away and came back"
+    assert facts(report)["range_changes"] > 200, "32 ranges went away and came back"
+    assert facts(report)["splits"] > 0
 
 
 @pytest.mark.parametrize("seed", range(1, 7))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from folkmoot.node.simulation.checkers import CHECKERS, convergence, recovery
+from folkmoot.node.simulation.checkers import CHECKERS, convergence, quorum, recovery
 from folkmoot.node.simulation.checkers.verdict import Evidence, HeldCells, Inquiry, Quiet
-from folkmoot.node.simulation.history import History
+from folkmoot.node.simulation.history import Ack, CellRead, History
 from folkmoot.node.simulation.run import Plan, simulate
 from folkmoot.node.simulation.witness import Witness
 from folkmoot.protocol.ring.ranges import OPEN, RangeDescriptor, RangeMap, Slot
 from folkmoot.storage.memory_engine import MemoryEngine
+
+from tests.node.people import Author
 
 NODE = b"n" * 16
 OTHER = b"o" * 16
@@ -84,3 +86,21 @@ def test_a_run_without_people_compares_nothing_and_fails() -> None:
     report = simulate(Plan(1, nodes=1, minutes=0.1, people=0))
     assert not report.ok
     assert {verdict.invariant for verdict in report.verdicts if not verdict.ok} >= {"I5", "I6", "I9"}
+
+
+@pytest.mark.parametrize(("read_at", "is_missed"), [("local_quorum", False), ("quorum", True)])
+def test_of_a_node_that_ran_twice_only_what_a_quorum_has_is_judged(read_at: str, is_missed: bool) -> None:
+    """The one of the two that was not reached may be the one that is asked alone."""
+    post = Author(1).post()
+    lived = History(
+        acks=[Ack(post, 9.0, 10.0, "all", "all", 1), Ack(post, 9.0, 10.0, "one", "one", 1)],
+        reads=[CellRead(post.key, None, 11.0, 12.0, read_at, read_at, 2)],
+    )
+
+    def found(history: History) -> int:
+        inquiry = Inquiry("I5")
+        quorum.judge(inquiry, history)
+        return len(inquiry.verdict().complaints)
+
+    assert found(lived) == found(lived.without_weak_acks()) == 1
+    assert found(lived.without_weak_acks(ran_twice=True)) == is_missed

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from folkmoot.node.simulation.checkers.verdict import Evidence, HeldCells, Inquiry, Verdict
+from folkmoot.protocol.limits import RANGES_INITIAL
 from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeMap
 
 
@@ -22,7 +23,8 @@ def check(evidence: Evidence) -> Verdict:
             if inquiry.fails(held.node_id in evidence.ranges.lookup(key).nodes()):
                 inquiry.complain(f"{held.name} holds {key.hex()}, which is in none of its ranges")
     changes = sum(owner.epoch - 1 for owner in evidence.ranges.ranges)
-    return inquiry.verdict({"range_changes": changes} if changes else None)
+    splits = len(evidence.ranges.ranges) - RANGES_INITIAL
+    return inquiry.verdict({"range_changes": changes, "splits": splits} if changes else None)
 
 
 def equal_replicas(held: Mapping[bytes, Mapping[bytes, bytes]], ranges: RangeMap) -> bool:
