@@ -290,6 +290,7 @@ class _Parts:
             config.node.region,
             config.cluster.id,
             set(config.operators.accounts),
+            environment.versions,
         )
         told, seats, members = partial(figures, self), self.registers.acceptor, self.membership.members
         view = ClusterView(config.cluster.id, self.topology, seats, members, self.standing.state_of, told)
