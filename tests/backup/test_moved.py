@@ -9,12 +9,14 @@ from random import Random
 import pytest
 from folkmoot.cli.exit_codes import OK
 from folkmoot.cli.main import run as run_command
-from folkmoot.protocol.key import held_key, lane_of
+from folkmoot.protocol.key import held_key, lane_of, place_prefix
 from folkmoot.storage.backup.check import Checked, check, check_each
 from folkmoot.storage.backup.create import create
 from folkmoot.storage.backup.errors import BackupDamaged, BackupOutrun
-from folkmoot.storage.backup.manifest import Backup, chain_of, load, superseded
+from folkmoot.storage.backup.manifest import Backup, backups_in, chain_of, load, superseded
+from folkmoot.storage.backup.parts import is_deletion, read_part
 from folkmoot.storage.lmdb_engine import LmdbEngine
+from folkmoot.storage.memory_engine import MemoryEngine
 from folkmoot.storage.store import Store
 
 from tests.backup.making import (
@@ -146,24 +148,37 @@ def test_ranges_that_never_stop_moving(store: Store, tmp_path: Path, monkeypatch
         backed_up(store, tmp_path / "backups", pace=Meddling(1, lambda: wait(0)), wait=wait)
 
 
+def deleted_by(backup: Backup) -> set[bytes]:
+    frames = (frame for part in backup.manifest.parts for frame in read_part(backup.folder, part))
+    return {key for key, cell in frames if is_deletion(cell)}
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_any_chain_across_any_movement(tmp_path: Path, seed: int) -> None:
-    """Writes, deletions and moves at random: before, between and amid backups that are cut off."""
+    """Writes, deletions and moves at random: before, between and amid backups that are cut off.
+
+    All is written to another node; what is not away is here, too, and comes back as that one has it.
+    """
     random = Random(seed)
     people = [person(number) for number in range(1, 7)]
-    store = open_store(LmdbEngine(tmp_path / "node", cap_bytes=CAP))
+    store, elsewhere = open_store(LmdbEngine(tmp_path / "node", cap_bytes=CAP)), open_store(MemoryEngine())
+    away: set[bytes] = set()
 
     def live() -> None:
         for _ in range(random.randrange(1, 4)):
             who, stamp = random.choice(people), random.randrange(1, 99)
             number = random.randrange(30)
-            match random.randrange(3):
-                case 0:
-                    put(store, deletion(who, number, stamp=stamp))
-                case 1:
-                    put(store, *(post(who, number + more, "x" * 50, stamp=stamp) for more in range(20)))
-                case 2:
-                    moved_away(store, who, most=random.choice((7, 1000)))
+            if random.randrange(3):
+                records = [post(who, number + more, "x" * 50, stamp=stamp) for more in range(20)]
+                put(elsewhere, *(records if random.randrange(2) else [deletion(who, number, stamp=stamp)]))
+            else:
+                away.symmetric_difference_update({who.account})
+            if who.account in away:
+                moved_away(store, who, most=random.choice((7, 1000)))
+                continue
+            for key, cell in cells_of(elsewhere).items():
+                if key.startswith(place_prefix(who.account)):
+                    join_cell(store, key, cell)
 
     def die() -> None:
         live()
@@ -180,6 +195,11 @@ def test_any_chain_across_any_movement(tmp_path: Path, seed: int) -> None:
         except KeyboardInterrupt:
             made = backed_up(store, tmp_path / "backups", made, part_bytes=900)
         fits(made, store, tmp_path / f"new-{link}")
+        restored(made, tmp_path / f"beside-{link}", beside=[tmp_path / "backups"])
+        cells = cells_in(tmp_path / f"beside-{link}")
+        bodies = {key for key, cell in cells.items() if not is_deletion(cell)}
+        for place in backups_in(tmp_path / "backups"):
+            assert bodies.isdisjoint(deleted_by(load(place))), "nothing returns that any of them knows of"
 
 
 def test_keys_are_looked_at_in_shares(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
