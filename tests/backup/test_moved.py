@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from functools import cache, partial
 from pathlib import Path
 from random import Random
 
 import pytest
 from folkmoot.cli.exit_codes import OK
 from folkmoot.cli.main import run as run_command
+from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.key import held_key, lane_of, place_prefix
 from folkmoot.storage.backup.check import Checked, check, check_each
 from folkmoot.storage.backup.create import create
 from folkmoot.storage.backup.errors import BackupDamaged, BackupOutrun
 from folkmoot.storage.backup.manifest import Backup, backups_in, chain_of, load, superseded
 from folkmoot.storage.backup.parts import is_deletion, read_part
+from folkmoot.storage.erasing import erase
 from folkmoot.storage.lmdb_engine import LmdbEngine
 from folkmoot.storage.memory_engine import MemoryEngine
 from folkmoot.storage.store import Store
@@ -32,7 +35,7 @@ from tests.backup.making import (
     now_us,
     restored,
 )
-from tests.storage.making import cells_of, deletion, join_cell, open_store, person, post, put
+from tests.storage.making import cells_of, deletion, join_cell, open_store, person, post, put, run
 
 assert lane_of(post(ANN, 1).key) != lane_of(post(BEN, 1).key), "what is Ann's moves without what is Ben's"
 
@@ -109,6 +112,20 @@ def test_a_range_that_moves_while_it_is_read(store: Store, tmp_path: Path, pages
     fits(made, store, tmp_path / "new")
 
 
+@pytest.mark.parametrize("pages", [1, 5, 10, 20, 30, 35])
+def test_a_part_of_a_lane_that_moves_while_it_is_read(store: Store, tmp_path: Path, pages: int) -> None:
+    """What stays of the lane is in the backup, whether it had been read before or not, or was being read."""
+    last = max((person(number) for number in range(3, 60)), key=lambda who: post(who, 1).key)
+    assert lane_of(post(last, 1).key) > lane_of(post(ANN, 1).key)
+    put(store, *(post(last, number) for number in range(20)))
+    erasing = partial(erase, start=post(ANN, 40).key, end=post(ANN, 90).key, most=1000)
+    made = backed_up(
+        store, tmp_path / "backups", pace=Meddling(pages, lambda: run(store, erasing)), part_bytes=2048
+    )
+    assert made.manifest.cells_total == made.manifest.cells == 120 - 50 + 40 + 20
+    fits(made, store, tmp_path / "new")
+
+
 def test_an_increment_while_a_range_moves(store: Store, tmp_path: Path) -> None:
     full = backed_up(store, tmp_path / "backups")
     put(store, *(post(who, number, "an edit", stamp=9) for who in (ANN, BEN) for number in range(1, 40)))
@@ -148,6 +165,15 @@ def test_ranges_that_never_stop_moving(store: Store, tmp_path: Path, monkeypatch
         backed_up(store, tmp_path / "backups", pace=Meddling(1, lambda: wait(0)), wait=wait)
 
 
+@cache
+def neighbours() -> list[KeyPair]:
+    """Six people, each of whom shares a lane with another."""
+    lanes: dict[int, list[KeyPair]] = {}
+    for number in range(1, 60):
+        lanes.setdefault(lane_of(post(person(number), 1).key), []).append(person(number))
+    return [who for people in lanes.values() if len(people) > 1 for who in people[:2]][:6]
+
+
 def deleted_by(backup: Backup) -> set[bytes]:
     frames = (frame for part in backup.manifest.parts for frame in read_part(backup.folder, part))
     return {key for key, cell in frames if is_deletion(cell)}
@@ -160,7 +186,7 @@ def test_any_chain_across_any_movement(tmp_path: Path, seed: int) -> None:
     All is written to another node; what is not away is here, too, and comes back as that one has it.
     """
     random = Random(seed)
-    people = [person(number) for number in range(1, 7)]
+    people = neighbours()
     store, elsewhere = open_store(LmdbEngine(tmp_path / "node", cap_bytes=CAP)), open_store(MemoryEngine())
     away: set[bytes] = set()
 
