@@ -89,11 +89,11 @@ def carry_out(
         planned = await client.call(method, {**params, "dry_run": True})
         names = await _names(client)
         if dry_run:
-            return {"dry_run": True, **planned, "summary": summary(planned["plan"], names)}
+            return {"dry_run": True, **planned, "summary": _foreseen(planned["plan"], names)}
         output.note("; ".join(summary(planned["plan"], names)))
         before = await client.call("ring.plan", {}) if wait else None
         done = await client.call(method, {**params, "epoch": planned["epoch"]})
-        told = {"dry_run": False, **done, "summary": summary(done["plan"], names)}
+        told = {"dry_run": False, **done, "summary": _foreseen(done["plan"], names)}
         if not wait:
             return told
         watched = await watch(client, output, before)
@@ -222,6 +222,11 @@ def summary(plan: dict[str, Any], names: dict[str, str]) -> list[str]:
         parts = [f"{verb} {slots[verb]}" for verb in ("gets", "gives") if slots[verb]]
         lines.append(f"{names.get(node, node[:8])} {' and '.join(parts)}")
     return lines
+
+
+def _foreseen(plan: dict[str, Any], names: dict[str, str]) -> list[str]:
+    """What a plan comes to that is not watched, and for whom it will wait as things are."""
+    return [*summary(plan, names), *(wait["reason"] for wait in plan["waits"])]
 
 
 def _estimate(plan: dict[str, Any]) -> str:

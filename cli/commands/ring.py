@@ -185,7 +185,7 @@ def rebalance(dry_run: bool, operator: Path | None, target: Target, output: Outp
         told = await client.call("ring.plan", {})
         status = await client.call("cluster.status", {})
         names = {node["id"]: node["name"] for node in status["nodes"]}
-        value = {**told, "dry_run": dry_run, "summary": summary(told["plan"], names)}
+        value = {**told, "dry_run": dry_run, "summary": [*summary(told["plan"], names), *waits_of(told)]}
         return value if dry_run else {**value, **await watch(client, output)}
 
     return say(converse(target, talk, operator=operator_of(target, operator)), output)

@@ -215,3 +215,10 @@ def test_members_go_and_come_back_and_the_plans_say_what_will_be(tmp_path: Path)
         assert after["eu-1"] == 64 and after.get("eu-2", 0) == 0
         checked = run("check").json
         assert [checked[name] for name in ("lost", "resurrected", "diverged")] == [0, 0, 0]
+
+        cluster.ask("start", ["eu-2"], deadline_s=30)
+        shown = run("node", "show", "eu-2").json
+        assert (shown["roster"], shown["state"], shown["ranges"]) == ("dead", "alive", 0)
+        again = run("check")
+        assert again.code == OK, again.out + again.err
+        assert again.json["passed"] and again.json["replicas"] == 3 and again.json["silent"] == []
