@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
+from folkmoot.node.environment import Executor
 from folkmoot.node.estimates import Estimates
 from folkmoot.protocol.ring.driving import is_impossible, waits_for
 from folkmoot.protocol.ring.movement import Add, Change, Drop, Move, lacks_copies
@@ -15,25 +17,27 @@ from folkmoot.protocol.ring.topology import Topology
 
 CHANGES_TOLD: Final = 512
 
-StateOf = Callable[[bytes], str]
-"""How a node (16 bytes) is by gossip: `alive`, `suspect`, `dead`, `left` or `unknown`."""
+States = Mapping[bytes, str]
+"""How nodes (16 bytes) are by gossip: `alive`, `suspect`, `dead`, `left` or `unknown`."""
 
 
 async def told_of(
     found: Plan,
     topology: Topology,
-    estimates: Estimates,
+    states: States,
     progress: Mapping[str, Mapping[str, Any]],
-    state_of: StateOf,
+    estimates: Estimates,
+    executor: Executor,
 ) -> dict[str, Any]:
     """A plan as operators are told it; see `ring.plan` in the contract.
 
     Args:
         found: the plan.
         topology: for which it was made.
-        estimates: how much there is to move, and how long that may take.
+        states: see `States`.
         progress: how far nodes are.
-        state_of: see `StateOf`.
+        estimates: how much there is to move, and how long that may take.
+        executor: where it is worked out what is waited for.
     """
     changes = [change for several in found.changes.values() for change in several]
     return {
@@ -43,12 +47,12 @@ async def told_of(
         "nodes": _by_node(changes),
         "blocked": list(found.blocked),
         "fewer": _fewer(topology),
-        "waits": waits_of(found, topology, state_of),
+        "waits": await executor.run(partial(waits_of, found, topology, states)),
         **await estimates.of(changes, progress),
     }
 
 
-def waits_of(found: Plan, topology: Topology, state_of: StateOf) -> list[dict[str, Any]]:
+def waits_of(found: Plan, topology: Topology, states: States) -> list[dict[str, Any]]:
     """What a plan waits for that nodes cannot bring about themselves, a map for each node that is to blame.
 
     Worked out from the plan alone, so that it is known at once, and also when the node that would have to do
@@ -60,6 +64,10 @@ def waits_of(found: Plan, topology: Topology, state_of: StateOf) -> list[dict[st
     roster, given_up = topology.roster, topology.roster.given_up()
     away: dict[bytes, list[int]] = {}
     lost: dict[bytes, list[int]] = {}
+
+    def alive(node_id: bytes) -> bool:
+        return states.get(node_id) == "alive"
+
     for range_id, changes in sorted(found.changes.items()):
         descriptor = topology.ranges.get(range_id)
         if descriptor is None:
@@ -68,11 +76,11 @@ def waits_of(found: Plan, topology: Topology, state_of: StateOf) -> list[dict[st
             for node_id in given_up.nodes.intersection(descriptor.nodes()):
                 lost.setdefault(node_id, []).append(range_id)
             continue
-        for node_id in waits_for(changes[0], descriptor, roster, lambda each: state_of(each) == "alive"):
+        for node_id in waits_for(changes[0], descriptor, roster, alive):
             away.setdefault(node_id, []).append(range_id)
     told = [_wait(node_id, ranges, _of_lost(roster, node_id, ranges)) for node_id, ranges in lost.items()]
     told += [
-        _wait(node_id, ranges, _of_away(roster, node_id, ranges, state_of(node_id)))
+        _wait(node_id, ranges, _of_away(roster, node_id, ranges, states.get(node_id, "unknown")))
         for node_id, ranges in away.items()
     ]
     return sorted(told, key=lambda wait: (-len(wait["ranges"]), wait["node"]))

@@ -164,7 +164,11 @@ class RosterMethods:
     async def _drain(self, params: Params) -> dict[str, Any]:
         """Have all ranges of a member move away; it stays one."""
         asked = codec.shaped(params, _Change, "node.drain")
-        self._member(asked.node)
+        node = self._member(asked.node)
+        if node.standing == "dead":
+            raise WireError(
+                CONFLICT, f"{node.name} was given up for dead: it keeps nothing that could be moved"
+            )
         return await self._change(asked, lambda roster: with_standing(roster, asked.node, "drained"))
 
     async def _decommission(self, params: Params) -> dict[str, Any]:
@@ -183,7 +187,7 @@ class RosterMethods:
         """Give a member up for dead; what it kept is made anew from the other replicas."""
         asked = codec.shaped(params, _Replace, "node.replace")
         node = self._member(asked.node)
-        if self._gossip.alive(asked.node):
+        if node.standing != "dead" and self._gossip.alive(asked.node):
             raise WireError(
                 CONFLICT, f"{node.name} is alive: decommission it, and what it keeps moves away from it"
             )
@@ -306,13 +310,8 @@ class RosterMethods:
         )
 
     async def _told_of(self, found: Plan, topology: Topology, progress: Progress) -> dict[str, Any]:
-        return await told_of(found, topology, self._estimates, progress, self._state_of)
-
-    def _state_of(self, node_id: bytes) -> str:
-        if self._gossip.alive(node_id):
-            return "alive"
-        member = self._gossip.members().get(node_id)
-        return "unknown" if member is None else member.state.name.lower()
+        states = {node_id: member.state.name.lower() for node_id, member in self._gossip.members().items()}
+        return await told_of(found, topology, states, progress, self._estimates, self._executor)
 
     def _planned(self, roster: Roster) -> Plan:
         return plan(Topology(roster, self._topology.current().ranges))
