@@ -98,7 +98,7 @@ def carry_out(
             return told
         watched = await watch(client, output, before)
         if leaver is not None and not watched["left"]:
-            watched["reasons"] += await _wait_gone(client, leaver)
+            watched["reasons"] += await wait_gone(client, leaver)
         return {**told, **watched}
 
     told = converse(target, talk, operator=operator, patience_s=PATIENCE_S)
@@ -246,7 +246,7 @@ def _since(told: dict[str, Any], first: dict[str, Any], what: str) -> int:
     return total
 
 
-async def _wait_gone(client: Client, node: str) -> list[str]:
+async def wait_gone(client: Client, node: str) -> list[str]:
     """Wait until a node that has no range any more is taken off the roster.
 
     Returns:

@@ -12,7 +12,7 @@ import trio.testing
 from folkmoot.cli.cluster.control import LocalCluster
 from folkmoot.cli.durations import span
 from folkmoot.cli.exit_codes import DEGRADED, FAILED, OK, USAGE
-from folkmoot.cli.moving import summary, waits_of, watch
+from folkmoot.cli.moving import summary, wait_gone, waits_of, watch
 from folkmoot.cli.output import Output
 from folkmoot.protocol.client import Client
 
@@ -133,6 +133,31 @@ def test_what_a_node_says_of_a_range_that_waits_for_another_is_left_out() -> Non
     assert waits_of(answer) == [AWAY["reason"], "range 9 waits: full"]
 
 
+@pytest.mark.parametrize(
+    ("progress", "said"),
+    [
+        pytest.param(
+            {"leftovers": 2, "leftovers_reason": "us-1 is silent", "seat": True}, "of 2 ranges", id="rest"
+        ),
+        pytest.param({"leftovers": 0, "leftovers_reason": "", "seat": True}, "it holds a seat", id="seat"),
+        pytest.param({"leftovers": 0, "leftovers_reason": "", "seat": False}, "its last step", id="step"),
+        pytest.param(None, "it does not answer", id="silent"),
+    ],
+)
+async def test_what_keeps_a_leaver_on_the_roster_is_told_in_the_end(
+    autojump_clock: trio.testing.MockClock, progress: dict[str, Any] | None, said: str
+) -> None:
+    class Kept:
+        async def call(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+            if method == "cluster.status":
+                return {"nodes": [{"id": "a" * 32, "name": "eu-1", "member": True}]}
+            return {"progress": {} if progress is None else {"a" * 32: progress}}
+
+    [reason] = await wait_gone(cast(Client, Kept()), "a" * 32)
+    assert 30 <= trio.current_time() < 32
+    assert f"eu-1 has no range any more and is still on the roster: {said}" in reason
+
+
 async def test_watching_goes_on_as_long_as_anything_moves(autojump_clock: trio.testing.MockClock) -> None:
     slow = [told(2, one=done // 50) for done in range(0, 400)]
     came = await watch(cast(Client, Answers(*slow, told(0, one=9))), Output(as_json=True))
@@ -167,6 +192,7 @@ def test_what_waits_for_a_killed_node_is_told_and_is_not_watched_for_ever(tmp_pa
         replaced = run("node", "replace", "eu-2")
         assert replaced.code == OK, replaced.out + replaced.err
 
+        assert run("ring", "replicas", "eu=1", "eu=2").code == USAGE
         asked = run("ring", "replicas", "5")
         assert asked.code == DEGRADED and "5 copies asked for, 3 possible: add 2 nodes" in asked.out
         assert run("ring", "plan").code == DEGRADED
@@ -222,7 +248,6 @@ def test_members_go_and_come_back_and_the_plans_say_what_will_be(tmp_path: Path)
         assert blocked.json["error"]["name"] == "conflict" and "us" in blocked.json["error"]["message"]
         assert run("node", "drain", "nobody").code == FAILED
         assert run("ring", "replicas", "eu=x").code == USAGE
-        assert run("ring", "replicas", "eu=1", "eu=2").code == USAGE
         too_many = run("ring", "replicas", "eu=3", "us=1", "ap=1", "--dry-run")
         assert too_many.code in (FAILED, DEGRADED), too_many.out
 
