@@ -146,7 +146,9 @@ async def watch(client: Client, output: Output, before: dict[str, Any] | None = 
             elif trio.current_time() - since >= STILL_S:
                 break
             await trio.sleep(POLL_S)
-    reasons = [f"blocked: {reason}" for reason in progress.blocked] + progress.waits
+    # A node may still say why it waited for what another has done meanwhile.
+    waits = progress.waits if progress.left else []
+    reasons = [f"blocked: {reason}" for reason in progress.blocked] + waits
     if progress.left and not reasons:
         reasons.append(f"nothing has moved for {STILL_S:.0f} s, and no node says why: folkmoot ring plan")
     return {

@@ -127,6 +127,12 @@ async def test_watching_ends_when_nothing_moves_and_says_why(
     assert noted.count(said[0]) == (0 if "no node" in said[0] else 1)
 
 
+async def test_what_was_waited_for_and_is_done_is_no_reason(autojump_clock: trio.testing.MockClock) -> None:
+    client = Answers(stuck(1, **{"7": "full"}), stuck(0, **{"7": "full"}))
+    came = await watch(cast(Client, client), Output(as_json=False))
+    assert (came["left"], came["reasons"]) == (0, [])
+
+
 def test_what_a_node_says_of_a_range_that_waits_for_another_is_left_out() -> None:
     answer = stuck(2, **{"4": "us-1 did not fence", "9": "full"})
     answer["plan"]["waits"] = [AWAY]
