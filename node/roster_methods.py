@@ -46,6 +46,8 @@ from msgspec import Meta, Struct, field
 log = logging.getLogger(__name__)
 
 ROSTERS_KEPT: Final = 8
+SPARES_ASKED: Final = 3
+SPARE_S: Final = 2.0  # for each, so that one that is silent leaves time for the others and the decision
 
 _Count = Annotated[int, Meta(ge=0, le=limits.SLOTS_PER_RANGE)]
 Make = Callable[[Roster], Roster]
@@ -348,9 +350,9 @@ class RosterMethods:
     async def _introduced(self, region: str) -> RosterNode | None:
         """The best of the spares that says who it is, and whose name nobody on the roster has."""
         taken = {node.name: node.node_id for node in self._topology.current().roster.nodes}
-        for spare in self._spares(region):
+        for spare in self._spares(region)[:SPARES_ASKED]:
             try:
-                found = await self._newcomer(spare)
+                found = await self._newcomer(spare, SPARE_S)
             except WireError as error:
                 log.warning("node %s cannot take a dead one's place: %s", spare.hex()[:8], error.message)
                 continue
@@ -361,8 +363,9 @@ class RosterMethods:
             )
         return None
 
-    async def _newcomer(self, node_id: bytes) -> RosterNode:
-        return self._topology.current().roster.get(node_id) or await self._introductions.ask(node_id)
+    async def _newcomer(self, node_id: bytes, timeout_s: float = limits.REQUEST_TIMEOUT_S) -> RosterNode:
+        known = self._topology.current().roster.get(node_id)
+        return known or await self._introductions.ask(node_id, timeout_s)
 
 
 def _with_newcomer(roster: Roster, newcomer: RosterNode) -> Roster:
