@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,9 +20,13 @@ if TYPE_CHECKING:
 
 POLL_S: Final = 0.5
 PATIENCE_S: Final = 30.0
+STILL_S: Final = 30.0
 
 wait_option: Callable[..., Any] = click.option(
-    "--wait/--no-wait", default=True, show_default=True, help="Watch until everything has moved."
+    "--wait/--no-wait",
+    default=True,
+    show_default=True,
+    help="Watch until everything has moved, or until nothing has moved for 30 seconds (exit code 3).",
 )
 dry_run_option: Callable[..., Any] = click.option(
     "--dry-run", is_flag=True, help="Only show what would move."
@@ -41,8 +44,9 @@ class Progress:
         left: of those, still to be made.
         under_way: of those left, the part that is copied already.
         cells, cell_bytes: copied since the nodes started.
-        stuck: range id → why it cannot be brought on for now.
+        waits: for what nodes cannot bring about themselves, a sentence each.
         blocked: why nothing can be planned.
+        moved: differs from what it was as soon as anything has moved.
     """
 
     total: int
@@ -50,8 +54,9 @@ class Progress:
     under_way: float
     cells: int
     cell_bytes: int
-    stuck: dict[str, str] = field(default_factory=dict)
+    waits: list[str] = field(default_factory=list)
     blocked: list[str] = field(default_factory=list)
+    moved: tuple[int, ...] = ()
 
 
 def carry_out(
@@ -84,20 +89,21 @@ def carry_out(
         planned = await client.call(method, {**params, "dry_run": True})
         names = await _names(client)
         if dry_run:
-            return {"dry_run": True, **planned, "summary": summary(planned["plan"], names)}
+            return {"dry_run": True, **planned, "summary": _foreseen(planned["plan"], names)}
         output.note("; ".join(summary(planned["plan"], names)))
         before = await client.call("ring.plan", {}) if wait else None
         done = await client.call(method, {**params, "epoch": planned["epoch"]})
-        told = {"dry_run": False, **done, "summary": summary(done["plan"], names)}
+        told = {"dry_run": False, **done, "summary": _foreseen(done["plan"], names)}
         if not wait:
             return told
         watched = await watch(client, output, before)
         if leaver is not None and not watched["left"]:
-            await _wait_gone(client, leaver)
+            watched["reasons"] += await wait_gone(client, leaver)
         return {**told, **watched}
 
     told = converse(target, talk, operator=operator, patience_s=PATIENCE_S)
-    return say(told, output)
+    code = say(told, output)
+    return DEGRADED if method == "ring.replicas" and told["plan"]["fewer"] else code
 
 
 def say(told: dict[str, Any], output: Output) -> int:
@@ -110,19 +116,21 @@ def say(told: dict[str, Any], output: Output) -> int:
             f"{told['cells']:,} cells ({megabytes:,.1f} MB) copied",
             *told["reasons"],
         ]
+    if told["plan"]["fewer"]:
+        lines.append(told["plan"]["fewer"])
     output.result(told, lines)
-    return DEGRADED if told["plan"]["blocked"] or told.get("left") else OK
+    return DEGRADED if told["plan"]["blocked"] or told.get("left") or told.get("reasons") else OK
 
 
 async def watch(client: Client, output: Output, before: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Watch until nothing is left to be done, or nothing can be; what came of it.
+    """Watch until nothing is left to be done, or can be, or nothing has moved for `STILL_S`; what came of it.
 
     Args:
         before: the answer to `ring.plan` since when it counts; None for from now on.
     """
     import trio
 
-    first = before
+    first, moved, since = before, None, trio.current_time()
     with _drawn(output) as draw:
         while True:
             told = await client.call("ring.plan", {})
@@ -133,8 +141,16 @@ async def watch(client: Client, output: Output, before: dict[str, Any] | None = 
             draw(progress)
             if progress.blocked or not progress.left:
                 break
+            if progress.moved != moved:
+                moved, since = progress.moved, trio.current_time()
+            elif trio.current_time() - since >= STILL_S:
+                break
             await trio.sleep(POLL_S)
-    reasons = [f"blocked: {reason}" for reason in progress.blocked]
+    # A node may still say why it waited for what another has done meanwhile.
+    waits = progress.waits if progress.left else []
+    reasons = [f"blocked: {reason}" for reason in progress.blocked] + waits
+    if progress.left and not reasons:
+        reasons.append(f"nothing has moved for {STILL_S:.0f} s, and no node says why: folkmoot ring plan")
     return {
         "made": progress.total - progress.left,
         "left": progress.left,
@@ -162,9 +178,34 @@ def progress_of(told: dict[str, Any], first: dict[str, Any]) -> Progress:
         under_way=min(under_way, left),
         cells=_since(told, first, "cells"),
         cell_bytes=_since(told, first, "bytes"),
-        stuck={range_id: reason for node in nodes for range_id, reason in node["stuck"].items()},
+        waits=waits_of(told),
         blocked=list(told["plan"]["blocked"]),
+        moved=_moved(told),
     )
+
+
+def _moved(told: dict[str, Any]) -> tuple[int, ...]:
+    """Numbers of which one grows or falls whenever anything has moved."""
+    nodes = told["progress"].values()
+    blocks = sum(work.get("blocks_done", 0) for node in nodes for work in node["running"].values())
+    counts = (sum(node[what] for node in nodes) for what in ("done", "cells", "bytes"))
+    return told["plan"]["count"], blocks, *counts
+
+
+def waits_of(told: dict[str, Any]) -> list[str]:
+    """What a plan waits for, a sentence each: the nodes that are away, then what nodes say of the rest."""
+    waits = told["plan"]["waits"]
+    explained = {str(range_id) for wait in waits for range_id in wait["ranges"]}
+    others: dict[str, list[str]] = {}
+    for node in told["progress"].values():
+        for range_id, reason in node["stuck"].items():
+            if range_id not in explained:
+                others.setdefault(reason, []).append(range_id)
+    lines = [wait["reason"] for wait in waits]
+    for reason, ranges in others.items():
+        what = f"range {ranges[0]} waits" if len(ranges) == 1 else f"{len(ranges):,} ranges wait"
+        lines.append(f"{what}: {reason}")
+    return lines
 
 
 def summary(plan: dict[str, Any], names: dict[str, str]) -> list[str]:
@@ -178,14 +219,16 @@ def summary(plan: dict[str, Any], names: dict[str, str]) -> list[str]:
         return [f"blocked: {reason}" for reason in plan["blocked"]]
     if not plan["count"]:
         return ["nothing has to move"]
-    gives = Counter(change["from"] for change in plan["changes"] if change["from"])
-    gets = Counter(change["to"] for change in plan["changes"] if change["to"])
     lines = [f"{plan['count']} changes of {plan['ranges']} ranges", _estimate(plan)]
-    for node in sorted({*gives, *gets}, key=lambda each: names.get(each, each)):
-        parts = [f"gets {gets[node]}"] if gets[node] else []
-        parts += [f"gives {gives[node]}"] if gives[node] else []
+    for node, slots in sorted(plan["nodes"].items(), key=lambda each: names.get(each[0], each[0])):
+        parts = [f"{verb} {slots[verb]}" for verb in ("gets", "gives") if slots[verb]]
         lines.append(f"{names.get(node, node[:8])} {' and '.join(parts)}")
     return lines
+
+
+def _foreseen(plan: dict[str, Any], names: dict[str, str]) -> list[str]:
+    """What a plan comes to that is not watched, and for whom it will wait as things are."""
+    return [*summary(plan, names), *(wait["reason"] for wait in plan["waits"])]
 
 
 def _estimate(plan: dict[str, Any]) -> str:
@@ -205,15 +248,38 @@ def _since(told: dict[str, Any], first: dict[str, Any], what: str) -> int:
     return total
 
 
-async def _wait_gone(client: Client, node: str) -> None:
-    """Wait until a node that has no range any more is taken off the roster."""
+async def wait_gone(client: Client, node: str) -> list[str]:
+    """Wait until a node that has no range any more is taken off the roster.
+
+    Returns:
+        Why it is not, after `STILL_S` in which what keeps it has not changed; nothing once it is.
+    """
     import trio
 
+    keeps, since = "", trio.current_time()
     while True:
-        nodes = (await client.call("cluster.status", {}))["nodes"]
-        if not any(each["id"] == node and each["member"] for each in nodes):
-            return
+        status = await client.call("cluster.status", {})
+        found = next((each for each in status["nodes"] if each["id"] == node and each["member"]), None)
+        if found is None:
+            return []
+        progress = (await client.call("ring.plan", {}))["progress"].get(node)
+        if _keeps(progress) != keeps:
+            keeps, since = _keeps(progress), trio.current_time()
+        elif trio.current_time() - since >= STILL_S:
+            return [f"{found['name']} has no range any more and is still on the roster: {keeps}"]
         await trio.sleep(POLL_S)
+
+
+def _keeps(progress: dict[str, Any] | None) -> str:
+    """What keeps a node that leaves on the roster, for people."""
+    if progress is None:
+        return "it does not answer; once it does, it goes by itself"
+    if leftovers := progress["leftovers"]:
+        why = f": {progress['leftovers_reason']}" if progress["leftovers_reason"] else ""
+        return f"of {leftovers:,} ranges it has still to give away what only it may have{why}"
+    if progress["seat"]:
+        return "it holds a seat, which no other node has taken over yet: folkmoot seats show"
+    return "its last step is not decided yet: folkmoot seats show"
 
 
 async def _names(client: Client) -> dict[str, str]:
@@ -222,17 +288,17 @@ async def _names(client: Client) -> dict[str, str]:
 
 @contextmanager
 def _drawn(output: Output) -> Iterator[Draw]:
-    """A progress bar on standard error, where somebody sees it; and why something is stuck, once."""
+    """A progress bar on standard error, where somebody sees it; and what it waits for, once."""
     said: set[str] = set()
 
-    def note_stuck(progress: Progress) -> None:
-        for range_id, reason in progress.stuck.items():
-            if reason not in said:
-                said.add(reason)
-                output.note(f"range {range_id} waits: {reason}")
+    def note_waits(progress: Progress) -> None:
+        for line in progress.waits:
+            if line not in said:
+                said.add(line)
+                output.note(line)
 
     if output.as_json or not sys.stderr.isatty():
-        yield note_stuck
+        yield note_waits
         return
     # Rich takes a tenth of a second to import, which a script that is not watched need not pay.
     from rich.console import Console
@@ -254,6 +320,6 @@ def _drawn(output: Output) -> Iterator[Draw]:
             told = f"{made}/{progress.total}, {progress.cell_bytes / 1e6:,.1f} MB"
             completed = made + progress.under_way
             bars.update(task, total=progress.total, completed=completed, told=told)
-            note_stuck(progress)
+            note_waits(progress)
 
         yield draw

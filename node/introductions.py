@@ -49,8 +49,12 @@ class Introductions:
         wire = self._own.to_wire()
         return {name: wire[name] for name in ("name", "region", "capacity", "service")}
 
-    async def ask(self, node_id: bytes) -> RosterNode:
+    async def ask(self, node_id: bytes, timeout_s: float = limits.REQUEST_TIMEOUT_S) -> RosterNode:
         """A node as it should stand on the roster.
+
+        Args:
+            node_id: of the node.
+            timeout_s: how long it may take to answer, in seconds.
 
         Raises:
             WireError: `not_found`, when it does not answer; `bad_request`, when what it says makes no member.
@@ -58,7 +62,7 @@ class Introductions:
         if node_id == self._own.node_id:
             return self._own
         try:
-            answer = await self._peers.call(node_id, METHOD, {}, limits.REQUEST_TIMEOUT_S)
+            answer = await self._peers.call(node_id, METHOD, {}, timeout_s)
         except PeerUnreachable as error:
             raise WireError(
                 NOT_FOUND,

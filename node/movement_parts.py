@@ -84,7 +84,7 @@ class MovementParts:
         is_clean, holds_seat = self.evictor.is_clean, self._holds_seat
         self._leaver = Leaver(node_id, topology, decided, membership, is_clean, holds_seat)
         self._introductions = Introductions(own, links)
-        self._progresses = Progresses(node_id, lambda: self.mover.statistics().to_wire(), links)
+        self._progresses = Progresses(node_id, self._progress, links)
         self.estimates = Estimates(node_id, topology, membership, store, links, executor)
         told = self._introductions, self._progresses, self.estimates
         founded = config.cluster.replicas if is_founder else None
@@ -129,6 +129,16 @@ class MovementParts:
             "an empty data directory if it is to join again",
             retry_after_ms=1000,
         )
+
+    def _progress(self) -> dict[str, Any]:
+        """How far this node is with what moves, and with leaving."""
+        left = self.evictor.statistics()
+        leaving = {"leftovers": len(left.waiting), "leftovers_reason": left.reason}
+        return {
+            **self.mover.statistics().to_wire(),
+            **leaving,
+            "seat": self._holds_seat(self._own.node_id),
+        }
 
     def _holds_seat(self, node_id: bytes) -> bool:
         known = self._acceptor.configuration

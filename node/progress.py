@@ -16,7 +16,13 @@ TIMEOUT_S: Final = 2.0
 
 
 class Told(Struct):
-    """The answer to `move.progress`; see `actors.mover`."""
+    """The answer to `move.progress`: see `actors.mover`, and what keeps a node that leaves.
+
+    Args:
+        leftovers: the ranges of which it still has what is others'.
+        leftovers_reason: why that is so; empty when it is merely not done yet.
+        seat: whether it holds a seat, or does not know who does.
+    """
 
     done: int
     left: int
@@ -25,6 +31,9 @@ class Told(Struct):
     bytes: int
     stuck: dict[str, str]
     busy_s: float = 0.0
+    leftovers: int = 0
+    leftovers_reason: str = ""
+    seat: bool = False
 
 
 class Progresses:

@@ -9,6 +9,7 @@ the `epoch` that this was told for, it refuses if the roster has changed meanwhi
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -21,17 +22,19 @@ from folkmoot.node.estimates import Estimates
 from folkmoot.node.introductions import Introductions
 from folkmoot.node.movement_contracts import Holder, RosterRegisters
 from folkmoot.node.operators import operators_only
+from folkmoot.node.plan_telling import counted, told_of
 from folkmoot.node.progress import Progresses
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import CONFLICT, NOT_FOUND, WireError
 from folkmoot.protocol.gossip.members import Member
 from folkmoot.protocol.ring.errors import RingError
-from folkmoot.protocol.ring.movement import Add, Change, Drop, Move
+from folkmoot.protocol.ring.movement import lacks_copies, survivors
 from folkmoot.protocol.ring.plan import Plan, plan, replicas_of
 from folkmoot.protocol.ring.roster import Epoch, NodeIdBytes, Replicas, Roster, RosterNode, Slug
 from folkmoot.protocol.ring.roster_changes import (
     differences,
+    with_dead,
     with_node,
     with_replicas,
     with_standing,
@@ -40,11 +43,15 @@ from folkmoot.protocol.ring.roster_changes import (
 from folkmoot.protocol.ring.topology import Topology
 from msgspec import Meta, Struct, field
 
+log = logging.getLogger(__name__)
+
 ROSTERS_KEPT: Final = 8
-CHANGES_TOLD: Final = 512
+SPARES_ASKED: Final = 3
+SPARE_S: Final = 2.0  # for each, so that one that is silent leaves time for the others and the decision
 
 _Count = Annotated[int, Meta(ge=0, le=limits.SLOTS_PER_RANGE)]
 Make = Callable[[Roster], Roster]
+Progress = Mapping[str, Mapping[str, Any]]
 
 
 class _Change(Struct):
@@ -56,9 +63,11 @@ class _Change(Struct):
 
 
 class _Replace(_Change):
-    """`node.replace`: also the node that is to take the place, if it matters which."""
+    """`node.replace`: also the node that is to take the place, if it matters which, and whether what only
+    dead nodes acknowledged may be lost."""
 
     by: NodeIdBytes | None = field(default=None, name="with")
+    accept_loss: bool = False
 
 
 class _SetReplicas(Struct):
@@ -157,7 +166,11 @@ class RosterMethods:
     async def _drain(self, params: Params) -> dict[str, Any]:
         """Have all ranges of a member move away; it stays one."""
         asked = codec.shaped(params, _Change, "node.drain")
-        self._member(asked.node)
+        node = self._member(asked.node)
+        if node.standing == "dead":
+            raise WireError(
+                CONFLICT, f"{node.name} was given up for dead: it keeps nothing that could be moved"
+            )
         return await self._change(asked, lambda roster: with_standing(roster, asked.node, "drained"))
 
     async def _decommission(self, params: Params) -> dict[str, Any]:
@@ -176,17 +189,18 @@ class RosterMethods:
         """Give a member up for dead; what it kept is made anew from the other replicas."""
         asked = codec.shaped(params, _Replace, "node.replace")
         node = self._member(asked.node)
-        if self._gossip.alive(asked.node):
+        if node.standing != "dead" and self._gossip.alive(asked.node):
             raise WireError(
                 CONFLICT, f"{node.name} is alive: decommission it, and what it keeps moves away from it"
             )
-        spares = [asked.by] if asked.by is not None else self._spares(node.region)
-        newcomers = [await self._newcomer(spare) for spare in spares[:1]]
+        newcomer = await (self._introduced(node.region) if asked.by is None else self._newcomer(asked.by))
 
         def make(roster: Roster) -> Roster:
-            after = with_standing(roster, asked.node, "dead")
-            if asked.by is not None or (newcomers and self._planned(after).blocked):
-                after = with_node(after, newcomers[0])
+            after = with_dead(roster, asked.node, accept_loss=asked.accept_loss)
+            if not asked.accept_loss:
+                self._refuse_loss(roster.get(asked.node) or node, after)
+            if newcomer is not None and (asked.by is not None or self._planned(after).blocked):
+                after = with_node(after, newcomer)
             return after
 
         return await self._change(asked, make)
@@ -206,11 +220,36 @@ class RosterMethods:
         return {
             "epoch": topology.roster.epoch,
             "replicas": self._founded if replicas is None else replicas,
-            "plan": await self._told_of(found, progress),
+            "plan": await self._told_of(found, topology, progress),
             "progress": progress,
         }
 
     # How.
+
+    def _refuse_loss(self, node: RosterNode, after: Roster) -> None:
+        """Raise `WireError` if with a node too few copies of ranges go to know what was acknowledged."""
+        given_up = after.given_up()
+        lost = [
+            owner
+            for owner in self._topology.current().ranges.of_node(node.node_id)
+            if lacks_copies(owner, given_up.nodes)
+            # Whoever is given up already is so at the price that was accepted with another.
+            and (node.standing != "dead" or given_up.lossy.isdisjoint(owner.nodes()))
+        ]
+        if not lost:
+            return
+        gone = {node_id for owner in lost for node_id in given_up.nodes.intersection(owner.nodes())}
+        names = ", ".join(each.name for each in after.nodes if each.node_id in gone)
+        none_left = sum(not survivors(owner, given_up.nodes) for owner in lost)
+        without = f", and {counted(none_left)} no copy at all" if none_left else ""
+        raise WireError(
+            CONFLICT,
+            f"not done: without {names}, {counted(len(lost))} would have too few copies to know all that was "
+            f"acknowledged{without}. Bring one of these nodes back if that can be; if not, `folkmoot node "
+            f"replace {node.name} --accept-loss` goes on with the copies that are left, and what only the "
+            "dead had is lost",
+            details={"lossy": len(lost), "without_copy": none_left},
+        )
 
     async def _change(self, asked: _Change | _SetReplicas, make: Make) -> dict[str, Any]:
         """Decide on another roster, or tell what would have to move."""
@@ -228,7 +267,8 @@ class RosterMethods:
         else:
             roster = await self._registers.change_roster(change)
             epoch, changed = roster.epoch, True
-        planned = await self._told_of(self._planned(roster), await self._progress())
+        topology = Topology(roster, self._topology.current().ranges)
+        planned = await self._told_of(plan(topology), topology, await self._progress())
         return {"epoch": epoch, "changed": changed, "plan": planned}
 
     def _checked(self, present: Roster, make: Make) -> Roster:
@@ -271,16 +311,9 @@ class RosterMethods:
             [node.node_id for node in roster.nodes if self._gossip.alive(node.node_id)]
         )
 
-    async def _told_of(self, found: Plan, progress: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-        """A plan as operators are told it, with what it comes to."""
-        changes = [change for several in found.changes.values() for change in several]
-        return {
-            "ranges": len(found.changes),
-            "count": len(changes),
-            "changes": [_change_told(change) for change in changes[:CHANGES_TOLD]],
-            "blocked": list(found.blocked),
-            **await self._estimates.of(changes, progress),
-        }
+    async def _told_of(self, found: Plan, topology: Topology, progress: Progress) -> dict[str, Any]:
+        states = {node_id: member.state.name.lower() for node_id, member in self._gossip.members().items()}
+        return await told_of(found, topology, states, progress, self._estimates, self._executor)
 
     def _planned(self, roster: Roster) -> Plan:
         return plan(Topology(roster, self._topology.current().ranges))
@@ -314,20 +347,27 @@ class RosterMethods:
         anywhere = isinstance(self._topology.current().roster.replicas or self._founded, int)
         return [node_id for elsewhere, _, node_id in sorted(found) if anywhere or not elsewhere]
 
-    async def _newcomer(self, node_id: bytes) -> RosterNode:
-        return self._topology.current().roster.get(node_id) or await self._introductions.ask(node_id)
+    async def _introduced(self, region: str) -> RosterNode | None:
+        """The best of the spares that says who it is, and whose name nobody on the roster has."""
+        taken = {node.name: node.node_id for node in self._topology.current().roster.nodes}
+        for spare in self._spares(region)[:SPARES_ASKED]:
+            try:
+                found = await self._newcomer(spare, SPARE_S)
+            except WireError as error:
+                log.warning("node %s cannot take a dead one's place: %s", spare.hex()[:8], error.message)
+                continue
+            if taken.get(found.name, spare) == spare:
+                return found
+            log.warning(
+                "node %s cannot take a dead one's place: its name %s is taken", spare.hex()[:8], found.name
+            )
+        return None
+
+    async def _newcomer(self, node_id: bytes, timeout_s: float = limits.REQUEST_TIMEOUT_S) -> RosterNode:
+        known = self._topology.current().roster.get(node_id)
+        return known or await self._introductions.ask(node_id, timeout_s)
 
 
 def _with_newcomer(roster: Roster, newcomer: RosterNode) -> Roster:
     """With a newcomer; who is on the roster already stays as it stands there."""
     return roster if newcomer.node_id in roster else with_node(roster, newcomer)
-
-
-def _change_told(change: Change) -> dict[str, Any]:
-    match change:
-        case Move():
-            return {"range": change.range_id, "from": change.donor.hex(), "to": change.recipient.hex()}
-        case Add():
-            return {"range": change.range_id, "from": None, "to": change.recipient.hex()}
-        case Drop():
-            return {"range": change.range_id, "from": change.donor.hex(), "to": None}

@@ -92,7 +92,7 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class Replicas:
-    """Every node of a cluster.
+    """Every node of a cluster that is a replica.
 
     Args:
         cluster: its id.
@@ -114,7 +114,10 @@ def _check_whole(ranges: Sequence[RangeDescriptor]) -> None:
 
 @asynccontextmanager
 async def open_replicas(target: Target, operator: KeyPair) -> AsyncIterator[Replicas]:
-    """Connect to every node that the cluster's status names.
+    """Connect to every node that is a replica of something, or may be soon.
+
+    Who holds no range and is not to have any (drained, leaving, given up, no member) has nothing to compare.
+    Who was given up for dead serves nobody: as long as ranges name it, it is as silent as if it were away.
 
     Raises:
         Unreachable: not one node answered.
@@ -127,8 +130,12 @@ async def open_replicas(target: Target, operator: KeyPair) -> AsyncIterator[Repl
         silent: dict[bytes, str] = {}
         for node in status["nodes"]:
             node_id = bytes.fromhex(node["id"])
+            if not node["ranges"] and node["roster"] != "member":
+                continue
             try:
                 alone = Target((node["address"] or "",), target.ca)
+                if node["roster"] == "dead":
+                    raise Unreachable(f"{node['name']} is given up for dead")
                 if node["address"] is None or node["state"] not in ("alive", "suspect"):
                     raise Unreachable(f"{node['name']} is {node['state']}")
                 each = await stack.enter_async_context(open_client(alone, operator, _EACH))

@@ -50,15 +50,17 @@ def show(name: str, operator: Path | None, target: Target, output: Output) -> No
 
     node = find_node(name, ask(target, "cluster.status")["nodes"])
     told = ask(target, "ring.plan", operator=operator_of(target, operator))
-    changes = told["plan"]["changes"]
-    gets = sum(change["to"] == node["id"] for change in changes)
-    gives = sum(change["from"] == node["id"] for change in changes)
+    slots = told["plan"]["nodes"].get(node["id"], {"gets": 0, "gives": 0})
+    gets, gives = slots["gets"], slots["gives"]
+    waits = [wait["reason"] for wait in told["plan"]["waits"] if wait["node"] == node["id"]]
     progress = told["progress"].get(node["id"])
-    value = {**node, "gets": gets, "gives": gives, "blocked": told["plan"]["blocked"], "progress": progress}
+    value = {**node, "gets": gets, "gives": gives, "blocked": told["plan"]["blocked"]}
+    value |= {"waits": waits, "progress": progress}
     lines = [
         f"{node['name']} in {node['region']}: {standing_of(node)}, {node['state']}",
         f"id {node['id']}, address {node['address'] or 'unknown'}",
         f"{node['ranges']} ranges; {gets} still to come, {gives} still to go",
+        *waits,
         *_moving_lines(progress),
         *(f"blocked: {reason}" for reason in told["plan"]["blocked"]),
     ]
@@ -154,16 +156,26 @@ def decommission(
     """Have NODE leave for good: its ranges move away, then it is taken off the roster.
 
     Refused when the other nodes are too few for the copies there are to be. The name of a node that was
-    replaced is forgotten at once. Exit code 3 says that something is left to move.
+    replaced is forgotten at once. Exit code 3 says that something is left to move, or that it is still on the
+    roster; the reason is told.
     """
     return _change("node.decommission", name, dry_run, wait, operator, target, output)
 
 
 @command.command(
-    epilog=examples("folkmoot node replace eu-1", "folkmoot node replace --cluster local eu-1 --with eu-4")
+    epilog=examples(
+        "folkmoot node replace eu-1",
+        "folkmoot node replace --cluster local eu-1 --with eu-4",
+        "folkmoot node replace eu-1 --accept-loss --dry-run",
+    )
 )
 @click.argument("name", metavar="DEAD")
 @click.option("--with", "by", metavar="NODE", help="Which node is to take its place. [default: chosen]")
+@click.option(
+    "--accept-loss",
+    is_flag=True,
+    help="Give it up although too few copies of some ranges are left; what only dead nodes have is lost.",
+)
 @dry_run_option
 @wait_option
 @operator_option
@@ -172,6 +184,7 @@ def decommission(
 def replace(
     name: str,
     by: str | None,
+    accept_loss: bool,
     dry_run: bool,
     wait: bool,
     operator: Path | None,
@@ -183,8 +196,13 @@ def replace(
     For a node that will not come back. When the other members are too few, a drained one or a node that runs
     and is no member takes its place, of its region where copies are counted by region. Should DEAD come back
     after all, it gives away what only it has, and serves nobody.
+
+    Refused when with DEAD so many copies of a range are gone that something a quorum acknowledged may be on
+    none of those that are left. --accept-loss says that nothing better will come: what is left goes on.
     """
-    return _change("node.replace", name, dry_run, wait, operator, target, output, by=by)
+    return _change(
+        "node.replace", name, dry_run, wait, operator, target, output, by=by, accept_loss=accept_loss
+    )
 
 
 def _change(
@@ -197,6 +215,7 @@ def _change(
     output: Output,
     *,
     by: str | None = None,
+    accept_loss: bool = False,
 ) -> int:
     """Carry one change out; the exit code."""
     from folkmoot.cli.clients import operator_of
@@ -206,6 +225,8 @@ def _change(
     if not node["member"] and method != "node.join":
         raise OperatorError(f"{node['name']} is no member of the cluster", hint="folkmoot node ls")
     params: dict[str, Any] = {"node": bytes.fromhex(node["id"])}
+    if accept_loss:
+        params["accept_loss"] = True
     if by is not None:
         params["with"] = bytes.fromhex(find_node(by, nodes)["id"])
     key = operator_of(target, operator)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from folkmoot.cli.errors import Usage
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
 from folkmoot.cli.members import operator_option
-from folkmoot.cli.moving import carry_out, dry_run_option, say, summary, wait_option, watch
+from folkmoot.cli.moving import carry_out, dry_run_option, say, summary, wait_option, waits_of, watch
 from folkmoot.cli.output import Output, json_option, table
 from folkmoot.protocol.identity import account_to_text
 from folkmoot.protocol.key import place_prefix
@@ -151,19 +152,18 @@ def where(account: bytes, target: Target, output: Output) -> None:
 def plan(operator: Path | None, target: Target, output: Output) -> int:
     """Show what has still to move, and how far it is.
 
-    Exit code 3 says that nothing can be planned; the reason is told.
+    Exit code 3 says that nothing can be planned, that something waits for a node that is away, or that fewer
+    copies are possible than were asked for; the reason is told.
     """
     from folkmoot.cli.clients import operator_of
 
     told = ask(target, "ring.plan", operator=operator_of(target, operator))
     names = {node["id"]: node["name"] for node in ask(target, "cluster.status")["nodes"]}
-    waits = [
-        f"range {range_id} waits: {reason}"
-        for node in told["progress"].values()
-        for range_id, reason in node["stuck"].items()
-    ]
-    output.result(told, [f"epoch {told['epoch']}", *summary(told["plan"], names), *waits])
-    return DEGRADED if told["plan"]["blocked"] else OK
+    lines = [f"epoch {told['epoch']}", *summary(told["plan"], names), *waits_of(told)]
+    if told["plan"]["fewer"]:
+        lines.append(told["plan"]["fewer"])
+    output.result(told, lines)
+    return DEGRADED if any(told["plan"][what] for what in ("blocked", "waits", "fewer")) else OK
 
 
 @command.command(epilog=examples("folkmoot ring rebalance", "folkmoot ring rebalance --dry-run --json"))
@@ -175,7 +175,8 @@ def rebalance(dry_run: bool, operator: Path | None, target: Target, output: Outp
     """Watch until every range is where it is to be.
 
     Ranges move by themselves as soon as nodes come and go; this waits for them, with a progress bar. With
-    --dry-run it shows what is left and does not wait.
+    --dry-run it shows what is left and does not wait. Exit code 3 says that something is left, because
+    nothing can be planned or nothing has moved for 30 seconds; the reason is told.
     """
     from folkmoot.cli.clients import operator_of
     from folkmoot.protocol.client import Client
@@ -184,7 +185,7 @@ def rebalance(dry_run: bool, operator: Path | None, target: Target, output: Outp
         told = await client.call("ring.plan", {})
         status = await client.call("cluster.status", {})
         names = {node["id"]: node["name"] for node in status["nodes"]}
-        value = {**told, "dry_run": dry_run, "summary": summary(told["plan"], names)}
+        value = {**told, "dry_run": dry_run, "summary": [*summary(told["plan"], names), *waits_of(told)]}
         return value if dry_run else {**value, **await watch(client, output)}
 
     return say(converse(target, talk, operator=operator_of(target, operator)), output)
@@ -207,7 +208,11 @@ def replicas(
     target: Target,
     output: Output,
 ) -> int:
-    """Say how many copies of everything there are to be: a total, or REGION=COUNT for each region."""
+    """Say how many copies of everything there are to be: a total, or REGION=COUNT for each region.
+
+    Exit code 3 says that something is left to move, or that the nodes are too few for so many copies; a total
+    grows to what was asked for as nodes join.
+    """
     from folkmoot.cli.clients import operator_of
 
     params = {"replicas": _counts(counts)}
@@ -273,4 +278,6 @@ def _counts(given: tuple[str, ...]) -> int | dict[str, int]:
     pairs = [one.partition("=") for one in given]
     if not all(region and count.isdecimal() for region, _, count in pairs):
         raise Usage(f"{' '.join(given)} is neither a number nor REGION=NUMBER for each region")
+    if twice := [region for region, times in Counter(region for region, _, _ in pairs).items() if times > 1]:
+        raise Usage(f"region {twice[0]} is given {twice[0]}=… more than once: say one number for each region")
     return {region: int(count) for region, _, count in pairs}

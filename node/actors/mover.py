@@ -213,7 +213,8 @@ class Mover:
         if not self._counts(self._node_id):
             return []
         now = trio.current_time()
-        ranges = self._topology.current().ranges
+        topology = self._topology.current()
+        ranges, given_up = topology.ranges, topology.roster.given_up()
         for range_id in [one for one in self._resting if one not in wanted.changes]:
             del self._resting[range_id]
         fit = []
@@ -221,7 +222,7 @@ class Mover:
             descriptor, rest = ranges.get(range_id), self._resting.get(range_id)
             if range_id in self._work or descriptor is None or (rest is not None and now < rest.until):
                 continue
-            if self._is_mine(changes[0]) and may_begin(changes[0], descriptor, self._is_here):
+            if self._is_mine(changes[0]) and may_begin(changes[0], descriptor, given_up, self._is_here):
                 fit.append((not is_joint(descriptor), range_id))
         return [range_id for _, range_id in sorted(fit)[: limits.MOVES_AT_ONCE - len(self._work)]]
 
@@ -264,7 +265,9 @@ class Mover:
             work.facts = _Facts(descriptor.epoch)
             work.copied = work.donor = None
         change, facts = changes[0], work.facts
-        return change, descriptor, next_step(change, descriptor, fenced=facts.fenced, copied=facts.copied)
+        given_up = topology.roster.given_up()
+        step = next_step(change, descriptor, fenced=facts.fenced, copied=facts.copied, given_up=given_up)
+        return change, descriptor, step
 
     async def _try(self, change: Change, descriptor: RangeDescriptor, step: Step, work: _Work) -> bool:
         """Take a step; whether that brought the range on. If not, the work says why."""
@@ -283,7 +286,10 @@ class Mover:
                     work.reason, work.tries = step.reason, TRIES
                 case Finished():
                     work.reason = "the plan is behind"
-        except (WireError, PeerUnreachable, StorageError) as error:
+        except WireError as error:
+            work.reason = error.message
+            return False
+        except (PeerUnreachable, StorageError) as error:
             work.reason = str(error)
             return False
         return not isinstance(step, Impossible | Finished)
@@ -307,7 +313,9 @@ class Mover:
         """
 
         def is_enough() -> bool:
-            return not isinstance(next_step(change, descriptor, fenced=work.facts.fenced), Fence)
+            given_up = self._topology.current().roster.given_up()
+            step = next_step(change, descriptor, fenced=work.facts.fenced, given_up=given_up)
+            return not isinstance(step, Fence)
 
         async with trio.open_nursery() as nursery:
 

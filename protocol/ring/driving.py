@@ -1,12 +1,23 @@
-"""Driving: which node carries a change of a plan out, and which changes may begin."""
+"""Driving: which node carries a change of a plan out, which changes may begin, and for whom one waits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from folkmoot.protocol.ring.movement import Add, Change, Drop, Move
+from folkmoot.protocol.ring.movement import (
+    Add,
+    Change,
+    Drop,
+    Impossible,
+    Move,
+    copies_needed,
+    host_of,
+    is_fenced,
+    next_step,
+    survivors,
+)
 from folkmoot.protocol.ring.ranges import RangeDescriptor
-from folkmoot.protocol.ring.roster import Roster
+from folkmoot.protocol.ring.roster import GivenUp, Roster
 
 Alive = Callable[[bytes], bool]
 """Whether a node (16 bytes) can be expected to do anything."""
@@ -36,7 +47,7 @@ def first_alive(roster: Roster, alive: Alive) -> bytes | None:
     return next((node_id for node_id in members if alive(node_id)), None)
 
 
-def may_begin(change: Change, descriptor: RangeDescriptor, alive: Alive) -> bool:
+def may_begin(change: Change, descriptor: RangeDescriptor, given_up: GivenUp, alive: Alive) -> bool:
     """Whether a change may begin, or go on.
 
     Not when it would have a slot need two nodes of which the one that has it is away: the fence would wait
@@ -48,9 +59,46 @@ def may_begin(change: Change, descriptor: RangeDescriptor, alive: Alive) -> bool
         case Move():
             return change.donor_is_dead or alive(change.donor)
         case Add():
-            return alive(descriptor.slots[0].reader)
+            host = host_of(descriptor, given_up.nodes)
+            return host is None or alive(host)
         case Drop():
             return True
+
+
+def waits_for(change: Change, descriptor: RangeDescriptor, roster: Roster, alive: Alive) -> set[bytes]:
+    """The nodes that are away without which a change cannot be brought on; empty when there are none.
+
+    Args:
+        change: what a plan wants of the range next.
+        descriptor: of the range.
+        roster: the members; those who were given up for dead are waited for by nobody.
+        alive: see `Alive`.
+    """
+    given_up = roster.given_up()
+    driver = driver_of(change, roster, alive)
+    needed = set() if driver is None else {driver}
+    if is_joint(descriptor):
+        needed |= {node for slot in descriptor.slots if len(slot.nodes) > 1 for node in slot.nodes}
+    elif isinstance(change, Move):
+        needed.add(change.donor)
+    elif isinstance(change, Add) and (host := host_of(descriptor, given_up.nodes)) is not None:
+        needed.add(host)
+    if missing := {node for node in needed - given_up.nodes if not alive(node)}:
+        return missing
+    away = {node for node in descriptor.nodes() if not alive(node)} - given_up.nodes
+    there = set(descriptor.nodes()) - away - given_up.nodes
+    if not is_fenced(descriptor, there, dead=given_up.nodes):
+        return away
+    if isinstance(change, Move) and change.donor_is_dead:
+        left = set(survivors(descriptor, given_up.nodes))
+        if len(left & there) < min(copies_needed(descriptor), len(left)):
+            return left & away
+    return set()
+
+
+def is_impossible(change: Change, descriptor: RangeDescriptor, given_up: GivenUp) -> bool:
+    """Whether nothing that nodes do brings a change on."""
+    return isinstance(next_step(change, descriptor, given_up=given_up), Impossible)
 
 
 def is_joint(descriptor: RangeDescriptor) -> bool:

@@ -13,7 +13,12 @@ because of `local_quorum`, of a region's. A copy counts when it began after that
 alone, it acknowledged before. Until reads have moved, the move can be undone.
 
 When C is dead for ever, whoever replaces it says so. Then D copies from enough survivors that every quorum
-there was has one among them, and the slot is D's at once.
+there was has one among them, and the slot is D's at once. With fewer nothing is done, unless an operator
+accepted the loss of what only dead nodes acknowledged; then D copies from all who are left.
+
+A move is called off by a plan that wants the slot at C again, and goes back by the same steps. That needs D,
+as the last step does: (C, D) looks the same on the way there and back, and on the way back D may still answer
+reads under the epoch before. A D that will not come back is given up for dead, and then needs no fence.
 
 Slots come and go one at a time, since majorities of n and of n + 1 slots always share one. A slot is added by
 having the new node share the slot of another, copy, and then take a slot of its own; one is dropped at once,
@@ -35,6 +40,9 @@ from typing import Final
 
 from folkmoot.protocol.ring.levels import majority
 from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
+from folkmoot.protocol.ring.roster import NOBODY, GivenUp
+
+TOO_FEW_LEFT: Final = "too few copies are left beside those of dead nodes to know all that was acknowledged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +139,7 @@ def next_step(
     *,
     fenced: AbstractSet[bytes] = _NOTHING,
     copied: AbstractSet[bytes] = _NOTHING,
+    given_up: GivenUp = NOBODY,
 ) -> Step:
     """What brings a change on.
 
@@ -140,18 +149,26 @@ def next_step(
         fenced: the nodes that have fenced everything older than the descriptor's epoch.
         copied: the nodes from which the recipient has copied all, by passes begun when `fenced` was enough
             and under the descriptor's epoch.
+        given_up: who never comes back.
     """
+    dead = given_up.nodes | _dead(change)
+    lossy = not given_up.lossy.isdisjoint(descriptor.nodes())
     match change:
         case Move():
-            return _next_of_move(change, descriptor, fenced, copied)
+            return _next_of_move(change, descriptor, fenced, copied, dead, lossy)
         case Add():
-            return _next_of_add(change, descriptor, fenced, copied)
+            return _next_of_add(change, descriptor, fenced, copied, dead)
         case Drop():
-            return _next_of_drop(change, descriptor, fenced)
+            return _next_of_drop(change, descriptor, fenced, dead, lossy)
 
 
 def _next_of_move(
-    move: Move, descriptor: RangeDescriptor, fenced: AbstractSet[bytes], copied: AbstractSet[bytes]
+    move: Move,
+    descriptor: RangeDescriptor,
+    fenced: AbstractSet[bytes],
+    copied: AbstractSet[bytes],
+    dead: AbstractSet[bytes],
+    lossy: bool,
 ) -> Step:
     index = _slot_of(move, descriptor)
     if index is None:
@@ -159,28 +176,39 @@ def _next_of_move(
     nodes = descriptor.slots[index].nodes
     if nodes == (move.recipient,):
         return Finished()
+    if nodes != (move.donor,) and set(nodes) != {move.donor, move.recipient}:
+        return Impossible(f"the slot of range {descriptor.id} is moving to another node")
+    if nodes[0] == move.donor and move.donor_is_dead and not lossy and lacks_copies(descriptor, dead):
+        return Impossible(TOO_FEW_LEFT)
     if nodes == (move.donor,):
         if move.recipient in descriptor.nodes():
             return Impossible(f"node {move.recipient.hex()[:8]} has another slot of range {descriptor.id}")
         return _propose(descriptor, index, move.donor, move.recipient)
-    if set(nodes) != {move.donor, move.recipient}:
-        return Impossible(f"the slot of range {descriptor.id} is moving to another node")
-    if not is_fenced(descriptor, fenced, dead=_dead(move)):
-        return _fence(descriptor, fenced | _dead(move))
+    if not is_fenced(descriptor, fenced, dead=dead):
+        return _fence(descriptor, fenced | dead)
     if nodes[0] == move.recipient:
         return _propose(descriptor, index, move.recipient)
-    return _after_the_fence(move, descriptor, index, fenced, copied)
+    return _after_the_fence(move, descriptor, index, fenced, copied, dead)
 
 
-def undo(move: Move, descriptor: RangeDescriptor) -> Propose | Impossible:
-    """The descriptor that breaks a move off; not once reads have moved, because then the donor may lack
-    what only the recipient was read for."""
-    index = _slot_of(move, descriptor)
-    if index is None or descriptor.slots[index].nodes != (move.donor, move.recipient):
-        return Impossible(
-            f"nothing of range {descriptor.id} can be undone: the reads have moved, or nothing has"
-        )
-    return _propose(descriptor, index, move.donor)
+def lacks_copies(descriptor: RangeDescriptor, dead: AbstractSet[bytes]) -> bool:
+    """Whether so few copies of a range are left that something a quorum acknowledged may be on none of them.
+
+    Args:
+        descriptor: of the range.
+        dead: nodes whose copies are gone.
+    """
+    return len(survivors(descriptor, dead)) < copies_needed(descriptor)
+
+
+def survivors(descriptor: RangeDescriptor, dead: AbstractSet[bytes]) -> Sequence[bytes]:
+    """The nodes from which a range can be read when some are dead, one for each slot that is left."""
+    return [slot.reader for slot in descriptor.slots if slot.reader not in dead]
+
+
+def copies_needed(descriptor: RangeDescriptor) -> int:
+    """How many slots every quorum of a range has one in common with."""
+    return len(descriptor.slots) - majority(len(descriptor.slots)) + 1
 
 
 def is_fenced(
@@ -205,34 +233,53 @@ def is_fenced(
     )
 
 
+def host_of(descriptor: RangeDescriptor, dead: AbstractSet[bytes]) -> bytes | None:
+    """Whose slot a node shares before it has one of its own: the first that is neither moving nor dead."""
+    resting = (slot.reader for slot in descriptor.slots if len(slot.nodes) == 1)
+    return next((node for node in resting if node not in dead), None)
+
+
 def _next_of_add(
-    add: Add, descriptor: RangeDescriptor, fenced: AbstractSet[bytes], copied: AbstractSet[bytes]
+    add: Add,
+    descriptor: RangeDescriptor,
+    fenced: AbstractSet[bytes],
+    copied: AbstractSet[bytes],
+    dead: AbstractSet[bytes],
 ) -> Step:
     shared = next((slot for slot in descriptor.slots if add.recipient in slot.nodes), None)
     if shared is None:
-        for index, slot in enumerate(descriptor.slots):
-            if len(slot.nodes) == 1:
-                return _propose(descriptor, index, slot.reader, add.recipient)
-        return Impossible(f"every slot of range {descriptor.id} is moving")
+        host = host_of(descriptor, dead)
+        if host is None:
+            return Impossible(f"every slot of range {descriptor.id} is moving, or its node is dead")
+        index = next(index for index, slot in enumerate(descriptor.slots) if slot.nodes == (host,))
+        return _propose(descriptor, index, host, add.recipient)
     if shared.nodes == (add.recipient,):
         return Finished()
     [host] = [node for node in shared.nodes if node != add.recipient]
-    if not is_fenced(descriptor, fenced):
-        return _fence(descriptor, fenced)
+    if not is_fenced(descriptor, fenced, dead=dead):
+        return _fence(descriptor, fenced | dead)
     if shared.reader == host and host not in copied:
         return Copy((host,))
     apart = [Slot(each.region, (host,)) if each is shared else each for each in descriptor.slots]
     return _replaced(descriptor, [*apart, Slot(add.region, (add.recipient,))])
 
 
-def _next_of_drop(drop: Drop, descriptor: RangeDescriptor, fenced: AbstractSet[bytes]) -> Step:
+def _next_of_drop(
+    drop: Drop,
+    descriptor: RangeDescriptor,
+    fenced: AbstractSet[bytes],
+    dead: AbstractSet[bytes],
+    lossy: bool,
+) -> Step:
     slots = [slot for slot in descriptor.slots if drop.donor not in slot.nodes]
     if len(slots) == len(descriptor.slots):
         return Finished()
     if not slots or any(drop.donor in slot.nodes and len(slot.nodes) > 1 for slot in descriptor.slots):
         return Impossible(f"the slot of range {descriptor.id} is its only one, or is moving")
-    if not is_fenced(descriptor, fenced, dead=_dead(drop)):
-        return _fence(descriptor, fenced | _dead(drop))
+    if drop.donor_is_dead and not lossy and lacks_copies(descriptor, dead):
+        return Impossible(TOO_FEW_LEFT)
+    if not is_fenced(descriptor, fenced, dead=dead):
+        return _fence(descriptor, fenced | dead)
     return _replaced(descriptor, slots)
 
 
@@ -246,23 +293,21 @@ def _after_the_fence(
     index: int,
     fenced: AbstractSet[bytes],
     copied: AbstractSet[bytes],
+    dead: AbstractSet[bytes],
 ) -> Step:
     if not move.donor_is_dead:
         if move.donor not in copied:
             return Copy((move.donor,))
         return _propose(descriptor, index, move.recipient, move.donor)
-    others = [slot.reader for slot in descriptor.slots if slot.reader != move.donor]
-    needed = len(descriptor.slots) - majority(len(descriptor.slots)) + 1
-    if len(others) < needed:
-        return Impossible(
-            f"range {descriptor.id} has too few replicas beside the dead one to know all that was kept"
-        )
-    survivors = [node for node in others if node in fenced]
-    if sum(node in copied for node in survivors) >= needed:
+    left = survivors(descriptor, dead)
+    # Fewer than that only where the loss was accepted: then nothing that is left is to be missed.
+    needed = min(copies_needed(descriptor), len(left))
+    behind_fence = [node for node in left if node in fenced]
+    if sum(node in copied for node in behind_fence) >= needed:
         return _propose(descriptor, index, move.recipient)
-    if len(survivors) < needed:
-        return Fence(tuple(node for node in others if node not in fenced))
-    return Copy(tuple(node for node in survivors if node not in copied))
+    if len(behind_fence) < needed:
+        return Fence(tuple(node for node in left if node not in fenced))
+    return Copy(tuple(node for node in behind_fence if node not in copied))
 
 
 def _propose(descriptor: RangeDescriptor, index: int, *nodes: bytes) -> Propose:
@@ -284,5 +329,5 @@ def _slot_of(move: Move, descriptor: RangeDescriptor) -> int | None:
     return None
 
 
-def _dead(change: Move | Drop) -> frozenset[bytes]:
-    return frozenset((change.donor,)) if change.donor_is_dead else _NOTHING
+def _dead(change: Change) -> frozenset[bytes]:
+    return _NOTHING if isinstance(change, Add) or not change.donor_is_dead else frozenset((change.donor,))

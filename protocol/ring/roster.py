@@ -39,6 +39,23 @@ Replicas = Mapping[str, int] | int
 _Count = Annotated[int, Meta(ge=0, le=limits.SLOTS_PER_RANGE)]
 
 
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """The nodes of which operators said that they never come back.
+
+    Args:
+        nodes: their ids; they will never acknowledge anything.
+        lossy: those among them that were given up although too few copies of some ranges were left then to
+            know all that had been acknowledged: that loss was accepted.
+    """
+
+    nodes: frozenset[bytes] = frozenset()
+    lossy: frozenset[bytes] = frozenset()
+
+
+NOBODY: Final = GivenUp()
+
+
 class _WireNode(Struct):
     id: NodeIdBytes
     name: Slug
@@ -46,6 +63,7 @@ class _WireNode(Struct):
     capacity: Annotated[int, Meta(ge=1, le=limits.CAPACITY_MAX * CAPACITY_STEPS)]
     service: bytes
     standing: Standing = "member"
+    loss_accepted: bool = False
 
 
 class _WireRoster(Struct):
@@ -74,6 +92,8 @@ class RosterNode:
         capacity: its share of the load relative to others, 0.001 to 1000 in steps of 0.001.
         service_account: the account id (34 bytes) its labels are signed with.
         standing: see `Standing`.
+        loss_accepted: of a dead node, whether it was given up at the price of what only it and others that
+            are dead may have acknowledged; see `GivenUp`.
 
     Raises:
         RingError: one of them has the wrong form.
@@ -85,6 +105,7 @@ class RosterNode:
     capacity: float
     service_account: bytes
     standing: Standing = "member"
+    loss_accepted: bool = False
 
     def __post_init__(self) -> None:
         if type(self.node_id) is not bytes or len(self.node_id) != limits.NODE_ID_BYTES:
@@ -102,6 +123,8 @@ class RosterNode:
             )
         if not is_account(self.service_account):
             raise RingError(f"the service account of node {self.name!r} is not an account id of 34 bytes")
+        if self.loss_accepted and self.standing != "dead":
+            raise RingError(f"a loss was accepted with node {self.name!r}, which was not given up for dead")
 
     def _steps(self) -> int:
         return round(self.capacity * CAPACITY_STEPS)
@@ -115,7 +138,9 @@ class RosterNode:
             "region": self.region,
             "service": self.service_account,
         }
-        return wire if self.standing == "member" else wire | {"standing": self.standing}
+        if self.standing != "member":
+            wire["standing"] = self.standing
+        return wire | {"loss_accepted": True} if self.loss_accepted else wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +196,14 @@ class Roster:
         """
         return replace(self, nodes=tuple(node for node in self.nodes if node.standing == "member"))
 
+    def given_up(self) -> GivenUp:
+        """Who never comes back."""
+        dead = [node for node in self.nodes if node.standing == "dead"]
+        return GivenUp(
+            frozenset(node.node_id for node in dead),
+            frozenset(node.node_id for node in dead if node.loss_accepted),
+        )
+
     def regions(self) -> dict[str, tuple[RosterNode, ...]]:
         """The members of each region, regions by name and members by id."""
         names = sorted({node.region for node in self.nodes})
@@ -204,6 +237,7 @@ class Roster:
                     node.capacity / CAPACITY_STEPS,
                     node.service,
                     node.standing,
+                    node.loss_accepted,
                 )
                 for node in wire.nodes
             )

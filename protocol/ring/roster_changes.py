@@ -33,10 +33,25 @@ def with_standing(roster: Roster, node_id: bytes, standing: Standing) -> Roster:
     node = roster.get(node_id)
     if node is None:
         raise RingError(f"node {node_id.hex()} is not a member of the cluster")
-    if node.standing == standing:
-        return roster
-    nodes = tuple(replace(each, standing=standing) if each is node else each for each in roster.nodes)
-    return _next(roster, nodes=nodes)
+    return roster if node.standing == standing else _with(roster, replace(node, standing=standing))
+
+
+def with_dead(roster: Roster, node_id: bytes, *, accept_loss: bool) -> Roster:
+    """A roster on which a node is given up for dead.
+
+    Args:
+        roster: as it is.
+        node_id: of the node, which may be given up already.
+        accept_loss: see `RosterNode.loss_accepted`; what was accepted before stays so.
+
+    Raises:
+        RingError: it is not on the roster.
+    """
+    dead = with_standing(roster, node_id, "dead")
+    node = dead.get(node_id)
+    if node is None or node.loss_accepted or not accept_loss:
+        return dead
+    return replace(_with(dead, replace(node, loss_accepted=True)), epoch=roster.epoch + 1)
 
 
 def without_node(roster: Roster, node_id: bytes) -> Roster:
@@ -68,6 +83,8 @@ def differences(before: Roster, after: Roster) -> Sequence[str]:
             told.append(f"{node.name} has joined")
         elif was.standing != node.standing:
             told.append(f"{node.name} is {_STANDS[node.standing]} now")
+        elif was.loss_accepted != node.loss_accepted:
+            told.append(f"what is lost with {node.name} was accepted")
     told += [f"{node.name} was taken off the roster" for node in before.nodes if node.node_id not in after]
     if before.replicas != after.replicas:
         told.append(f"there are to be {said_of(after.replicas)} replicas")
@@ -84,6 +101,12 @@ def said_of(replicas: Replicas | None) -> str:
 
 
 _STANDS = {"member": "a member", "drained": "drained", "leaving": "leaving", "dead": "given up for dead"}
+
+
+def _with(roster: Roster, node: RosterNode) -> Roster:
+    """With another entry for a node that is on it."""
+    nodes = tuple(node if each.node_id == node.node_id else each for each in roster.nodes)
+    return _next(roster, nodes=nodes)
 
 
 def _next(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import trio
 import trio.testing
+from folkmoot.cli.cluster.control import LocalCluster
 from folkmoot.cli.durations import span
 from folkmoot.cli.exit_codes import DEGRADED, FAILED, OK, USAGE
-from folkmoot.cli.moving import summary, watch
+from folkmoot.cli.moving import summary, wait_gone, waits_of, watch
 from folkmoot.cli.output import Output
 from folkmoot.protocol.client import Client
 
 from tests.checking.local import NAME, Home, Ran
+from tests.waiting import until_blocking
 
 NAMES = {"a" * 32: "eu-1", "b" * 32: "us-1"}
 
@@ -21,8 +25,18 @@ NAMES = {"a" * 32: "eu-1", "b" * 32: "us-1"}
 def plan(**given: Any) -> dict[str, Any]:
     """A plan of one move, and what else is given of it."""
     change = {"range": 1, "from": "a" * 32, "to": "b" * 32}
+    nodes = {"a" * 32: {"gets": 0, "gives": 1}, "b" * 32: {"gets": 1, "gives": 0}}
+    told = {
+        "ranges": 1,
+        "count": 1,
+        "changes": [change],
+        "nodes": nodes,
+        "blocked": [],
+        "waits": [],
+        "fewer": "",
+    }
     size = {"cells": 1200, "bytes": 2_500_000, "unknown": 0, "eta_s": 14.2, "eta_assumed": False}
-    return {"ranges": 1, "count": 1, "changes": [change], "blocked": [], **size, **given}
+    return {**told, **size, **given}
 
 
 @pytest.mark.parametrize(
@@ -76,6 +90,130 @@ async def test_who_tells_late_how_far_it_is_has_not_done_it_all_just_now(
     assert (came["made"], came["left"], came["cells"]) == (3, 0, 30)
 
 
+def stuck(count: int, **reasons: str) -> dict[str, Any]:
+    """An answer in which one node says why ranges do not move."""
+    answer = told(count, one=0)
+    answer["progress"]["one"]["stuck"] = reasons
+    return answer
+
+
+AWAY = {"node": "b" * 32, "ranges": [4, 5], "reason": "us-1 is dead, and 2 ranges cannot move without it"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        pytest.param({"plan": plan(waits=[AWAY])}, [AWAY["reason"]], id="for a node"),
+        pytest.param(stuck(1, **{"7": "full"}), ["range 7 waits: full"], id="for what a node says"),
+        pytest.param(
+            stuck(2, **{"7": "full", "8": "full"}), ["2 ranges wait: full"], id="once for all alike"
+        ),
+        pytest.param({"plan": plan()}, ["nothing has moved for 30 s, and no node says why"], id="unknown"),
+    ],
+)
+async def test_watching_ends_when_nothing_moves_and_says_why(
+    autojump_clock: trio.testing.MockClock,
+    capsys: pytest.CaptureFixture[str],
+    answer: dict[str, Any],
+    said: list[str],
+) -> None:
+    client = Answers(*[{"progress": {}, **answer}] * 100)
+    came = await watch(cast(Client, client), Output(as_json=False))
+    assert 30 <= trio.current_time() < 32
+    assert len(came["reasons"]) == len(said)
+    assert all(reason.startswith(start) for reason, start in zip(came["reasons"], said, strict=True))
+    assert came["left"] > 0
+    noted = capsys.readouterr().err
+    assert noted.count(said[0]) == (0 if "no node" in said[0] else 1)
+
+
+async def test_what_was_waited_for_and_is_done_is_no_reason(autojump_clock: trio.testing.MockClock) -> None:
+    client = Answers(stuck(1, **{"7": "full"}), stuck(0, **{"7": "full"}))
+    came = await watch(cast(Client, client), Output(as_json=False))
+    assert (came["left"], came["reasons"]) == (0, [])
+
+
+def test_what_a_node_says_of_a_range_that_waits_for_another_is_left_out() -> None:
+    answer = stuck(2, **{"4": "us-1 did not fence", "9": "full"})
+    answer["plan"]["waits"] = [AWAY]
+    assert waits_of(answer) == [AWAY["reason"], "range 9 waits: full"]
+
+
+@pytest.mark.parametrize(
+    ("progress", "said"),
+    [
+        pytest.param(
+            {"leftovers": 2, "leftovers_reason": "us-1 is silent", "seat": True}, "of 2 ranges", id="rest"
+        ),
+        pytest.param({"leftovers": 0, "leftovers_reason": "", "seat": True}, "it holds a seat", id="seat"),
+        pytest.param({"leftovers": 0, "leftovers_reason": "", "seat": False}, "its last step", id="step"),
+        pytest.param(None, "it does not answer", id="silent"),
+    ],
+)
+async def test_what_keeps_a_leaver_on_the_roster_is_told_in_the_end(
+    autojump_clock: trio.testing.MockClock, progress: dict[str, Any] | None, said: str
+) -> None:
+    class Kept:
+        async def call(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+            if method == "cluster.status":
+                return {"nodes": [{"id": "a" * 32, "name": "eu-1", "member": True}]}
+            return {"progress": {} if progress is None else {"a" * 32: progress}}
+
+    [reason] = await wait_gone(cast(Client, Kept()), "a" * 32)
+    assert 30 <= trio.current_time() < 32
+    assert f"eu-1 has no range any more and is still on the roster: {said}" in reason
+
+
+async def test_watching_goes_on_as_long_as_anything_moves(autojump_clock: trio.testing.MockClock) -> None:
+    slow = [told(2, one=done // 50) for done in range(0, 400)]
+    came = await watch(cast(Client, Answers(*slow, told(0, one=9))), Output(as_json=True))
+    assert came["left"] == 0 and not came["reasons"]
+    assert trio.current_time() > 150
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(240)
+def test_what_waits_for_a_killed_node_is_told_and_is_not_watched_for_ever(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+
+    def run(*words: str) -> Ran:
+        return home.run(*words, "--cluster", NAME, "--json")
+
+    def may_fail() -> bool:
+        seats = run("seats", "show").json
+        return seats["may_fail"] == 1 and not seats["changing"]
+
+    with home.cluster(4) as cluster:
+        until_blocking(may_fail, what="seats of which one may fail", within_s=60)
+        cluster.ask("kill", ["eu-2"])
+        left = run("node", "decommission", "eu-2")
+        assert left.code == DEGRADED, left.out + left.err
+        [reason] = left.json["reasons"]
+        assert reason.startswith("eu-2 is ") and "folkmoot node replace eu-2" in reason
+        for words in (("ring", "plan"), ("ring", "rebalance")):
+            told = run(*words)
+            assert told.code == DEGRADED and reason in told.out
+        shown = run("node", "show", "eu-2")
+        assert shown.json["waits"] == [reason] and shown.json["gives"] == len(left.json["plan"]["changes"])
+        replaced = run("node", "replace", "eu-2")
+        assert replaced.code == OK, replaced.out + replaced.err
+
+        assert run("ring", "replicas", "eu=1", "eu=2").code == USAGE
+        asked = run("ring", "replicas", "5")
+        assert asked.code == DEGRADED and "5 copies asked for, 3 possible: add 2 nodes" in asked.out
+        assert run("ring", "plan").code == DEGRADED
+
+
+def back_from_the_dead(cluster: LocalCluster, run: Callable[..., Ran]) -> None:
+    """A node that was given up runs again: it is no replica, and nothing is asked of it."""
+    cluster.ask("start", ["eu-2"], deadline_s=30)
+    shown = run("node", "show", "eu-2").json
+    assert (shown["roster"], shown["state"], shown["ranges"]) == ("dead", "alive", 0)
+    checked = run("check")
+    assert checked.code == OK, checked.out + checked.err
+    assert checked.json["passed"] and checked.json["replicas"] == 3 and checked.json["silent"] == []
+
+
 @pytest.mark.cluster
 @pytest.mark.timeout(240)
 def test_members_go_and_come_back_and_the_plans_say_what_will_be(tmp_path: Path) -> None:
@@ -127,3 +265,4 @@ def test_members_go_and_come_back_and_the_plans_say_what_will_be(tmp_path: Path)
         assert after["eu-1"] == 64 and after.get("eu-2", 0) == 0
         checked = run("check").json
         assert [checked[name] for name in ("lost", "resurrected", "diverged")] == [0, 0, 0]
+        back_from_the_dead(cluster, run)

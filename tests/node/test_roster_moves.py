@@ -137,6 +137,25 @@ async def test_a_dead_node_is_replaced_and_serves_nobody_when_it_comes_back(tmp_
         await until(lambda: not on_roster(town, dead), what="its name to be forgotten")
 
 
+async def test_the_next_spare_is_taken_when_one_does_not_say_who_it_is(tmp_path: Path) -> None:
+    async with founded(tmp_path / "town", nodes=3) as town:
+        await seated(town, 3)
+        dead = town[2]
+        await dead.stop()
+        await until(
+            lambda: all(each.holds_dead(dead) for each in town.running()), what="its death", within_s=30
+        )
+        silent = await with_newcomer(town, tmp_path / "silent", "silent", region=dead.region)
+        spare = await with_newcomer(town, tmp_path / "spare", "spare", region=town[0].region)
+        town.cut(town[0], silent)
+        await ask(town, town[0], "node.replace", node=dead.id)
+        roster = town[0].parts.topology.roster
+        assert spare.id in roster and silent.id not in roster
+        with pytest.raises(WireError) as refused:
+            await ask(town, town[0], "node.drain", node=dead.id)
+        assert refused.value.kind is CONFLICT and "given up for dead" in refused.value.message
+
+
 @pytest.mark.parametrize("killed", ["recipient", "donor"])
 async def test_a_move_goes_on_after_either_side_was_cut_off(tmp_path: Path, killed: str) -> None:
     async with founded(tmp_path / "town", nodes=3) as town:

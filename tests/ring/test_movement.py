@@ -18,7 +18,6 @@ from folkmoot.protocol.ring.movement import (
     Propose,
     is_fenced,
     next_step,
-    undo,
 )
 from folkmoot.protocol.ring.ranges import RangeDescriptor
 
@@ -87,12 +86,6 @@ def test_moves_that_cannot_be_made(move: Move, now: RangeDescriptor) -> None:
 
 def test_the_only_replica_cannot_be_dead() -> None:
     assert isinstance(next_step(BURIAL, descriptor(0, 8, b"", b"", slot("eu", 1, 4)), fenced={D}), Impossible)
-
-
-def test_what_can_be_undone() -> None:
-    assert undo(MOVE, moving(1, 4)) == Propose(moving(1, epoch=9))
-    for now in (NOW, moving(4, 1), moving(4)):
-        assert isinstance(undo(MOVE, now), Impossible)
 
 
 @pytest.mark.parametrize("numbers", [(2, 3), (1, 3), (1, 2)])
