@@ -70,6 +70,9 @@ def set_(holders: tuple[str, ...], operator: Path | None, target: Target, output
         raise Usage(f"{len(holders)} nodes were named; there are {', '.join(map(str, SIZES))} seats")
     known = [node for node in ask(target, "cluster.status")["nodes"] if node["member"]]
     ids = [_id_of(node, known) for node in holders]
+    for place, (node, named) in enumerate(zip(ids, holders, strict=True)):
+        if node in ids[:place]:
+            raise Usage(f"{named} is named twice; each of the NODEs holds one seat")
     told = ask(
         target,
         "seats.set",
@@ -94,7 +97,8 @@ def recover(accept_loss: bool, operator: Path | None, target: Target, output: Ou
 
     The node that is asked holds the only seat from then on, with what it knows: whatever the lost seats
     decided without it is gone, and so is what they decide if they are not lost but cut off. Ask the node that
-    held a seat, or knows the newest epoch (see `folkmoot status`). The seats grow again by themselves.
+    held a seat, or knows the newest epoch (see `folkmoot status`). It refuses while most seats answer it. The
+    seats grow again by themselves.
     """
     from folkmoot.cli.clients import operator_of
 

@@ -121,7 +121,7 @@ class Acceptor:
             Whether it is known now, or a later one; one whose number leaps is not believed.
         """
         newest = self._record.configuration
-        if newest is not None and configuration.number > newest.number + limits.EPOCH_STEP:
+        if newest is not None and configuration.number > newest.number + limits.SEATS_STEP:
             log.warning(
                 "configuration %d of seats is not believed: %d is known", configuration.number, newest.number
             )

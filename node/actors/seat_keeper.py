@@ -22,9 +22,9 @@ from folkmoot.node import seat_change
 from folkmoot.node.contracts import Liveness, Peers, PeerUnreachable
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.consensus import wire
-from folkmoot.protocol.consensus.configuration import SIZES, Configuration, Seat
+from folkmoot.protocol.consensus.configuration import SIZES, Configuration, Seat, recovery_number
 from folkmoot.protocol.consensus.seating import spread, wanted_seats
-from folkmoot.protocol.errors import BAD_REQUEST, WireError
+from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, WireError
 from folkmoot.protocol.gossip.members import Member
 from folkmoot.protocol.ring.roster import Roster
 from folkmoot.storage.errors import StorageError
@@ -121,18 +121,22 @@ class SeatKeeper:
         """Have these nodes hold the seats.
 
         Args:
-            nodes: 1, 3 or 5 members of the roster; each must be reachable, but for those that hold one now.
+            nodes: 1, 3 or 5 members of the roster, each once; each must be reachable, but for those that hold
+                one now.
 
         Raises:
             WireError: `bad_request`, `no_quorum`, `uncertain`.
         """
+        wanted = list(nodes)
+        for node in wanted:
+            if wanted.count(node) > 1:
+                raise WireError(BAD_REQUEST, f"node {node.hex()} is named twice, and can hold one seat")
         today = self._own.configuration
         if today is None:
             raise WireError(BAD_REQUEST, "this node has not learned yet which seats there are; ask another")
         if today.joint:
             today = await self._finish(today)
         held = {seat.node: seat for seat in today.seats}
-        wanted = list(dict.fromkeys(nodes))
         told = await self._stores_of(wanted)
         coming = []
         for node in wanted:
@@ -148,20 +152,49 @@ class SeatKeeper:
     async def recover(self) -> Configuration:
         """Go on with this node's seat alone, whatever the others have decided meanwhile.
 
-        The new configuration's number is far above the one known, so that nobody who still acts on that one,
-        or on what follows it, is followed any more.
+        Raises:
+            WireError: `conflict`, while so many seats answer that nothing has to be given up.
         """
-        today = self._own.configuration
-        number = 1 if today is None else today.number + limits.SEATS_RECOVERY_STEP
+        today = await self._silenced()
+        number = recovery_number(0 if today is None else today.number, self._node_id)
         alone = Configuration(number, [self._own.seat])
         await self._own.learn(alone)
         log.warning("configuration %d: this node holds the only seat, by an operator's consent", number)
         return alone
 
+    async def _silenced(self) -> Configuration | None:
+        """The newest configuration that can be heard of, once it is sure that its seats decide nothing.
+
+        Raises:
+            WireError: `conflict`, when a quorum of them answers.
+        """
+        while True:
+            today = self._own.configuration
+            told = await self._ask_all(self._reachable()[: limits.SEATS_ASKED])
+            if today is not None:
+                told |= await self._ask_all([seat.node for seat in today.all_seats if seat.node not in told])
+            for each in told.values():
+                await self._take(each)
+            if self._own.configuration == today:
+                break
+        if today is not None and today.is_quorum({each.seat for each in told.values()}):
+            answer = sum(any(seat.id == each.seat for each in told.values()) for seat in today.all_seats)
+            raise WireError(
+                CONFLICT,
+                f"{answer} of the {len(today.all_seats)} seats of configuration {today.number} answer, and "
+                "they can decide: nothing has to be given up; `folkmoot seats set` moves seats",
+                details={"configuration": today.number, "answering": answer},
+            )
+        return today
+
     # Looking.
 
     async def _prove(self) -> None:
-        """Ask others what this node's seat told them, before it answers anyone: see `actors.acceptor`."""
+        """Ask others what this node's seat told them, before it answers anyone: see `actors.acceptor`.
+
+        Not for as long as data waits (`actors.standing`): a seat that is left waiting for one that is lost
+        holds up all that is decided, and one that went back is found out by whoever asks it later, too.
+        """
         waiting = {seat.node for seat in self._seats_of_others()}
         with trio.move_on_after(PROVE_S):
             while waiting:
@@ -172,6 +205,13 @@ class SeatKeeper:
                     await self._take(each)
                 waiting -= set(told)
                 await trio.sleep(PROVE_PAUSE_S if waiting else 0)
+        if waiting:
+            log.warning(
+                "nothing was heard for %.1f s of what this node's seat told %s; it answers from what is on "
+                "its disk, and is given up should they remember more",
+                PROVE_S,
+                ", ".join(node.hex()[:8] for node in sorted(waiting)),
+            )
         self._own.prove()
 
     def _seats_of_others(self) -> list[Seat]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from folkmoot.protocol.consensus.configuration import recovery_number
 from folkmoot.protocol.consensus.value import setting
 from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, FORBIDDEN, NO_QUORUM, STALE_TOPOLOGY, WireError
 from folkmoot.protocol.ring.ranges import RangeDescriptor
@@ -174,13 +175,20 @@ async def test_a_seat_whose_store_went_back_is_another_seat(tmp_path: Path) -> N
 
 async def test_operators_set_and_recover_seats(tmp_path: Path) -> None:
     async with founded(tmp_path, nodes=5) as town:
-        await seated(town, 5)
+        known = await seated(town, 5)
         one, two, three, four, five = town.nodes
         await registrar(one).change("probe/0", setting(0, b"kept"))
         async with town.client(one) as client:
             with pytest.raises(WireError):
                 await client.call("seats.set", nodes=[one.id])
             await client.auth(OPERATOR)
+            with pytest.raises(WireError) as twice:
+                await client.call("seats.set", nodes=[one.id, two.id, one.id])
+            assert twice.value.kind is BAD_REQUEST and one.id.hex() in twice.value.message
+            with pytest.raises(WireError) as needless:
+                await client.call("seats.recover", accept_loss=True)
+            assert needless.value.kind is CONFLICT
+            assert needless.value.details == {"configuration": known.number, "answering": 5}
             for node in (four, five):
                 await node.stop()
             told = await client.call("seats.set", nodes=[one.id, two.id, three.id])
@@ -194,13 +202,39 @@ async def test_operators_set_and_recover_seats(tmp_path: Path) -> None:
             with pytest.raises(WireError) as unasked:
                 await client.call("seats.recover")
             assert unasked.value.kind is BAD_REQUEST
+            before = acceptor(one).configuration.number
             alone = await client.call("seats.recover", accept_loss=True)
             assert alone["nodes"] == [one.id]
+            assert alone["configuration"] == recovery_number(before, one.id)
             assert (await client.call("register.read", name="probe/0"))["value"]["body"] == b"kept"
             await client.call("register.set", name="probe/0", body=b"on", request=bytes(16), version=1)
         await town.start(two, three)
         assert (await seated(town, 3)).number > alone["configuration"]
         assert (await registrar(three).read("probe/0")).body == b"on"
+
+
+async def test_of_two_sides_that_recovered_one_follows_the_other(tmp_path: Path) -> None:
+    async with founded(tmp_path, nodes=5) as town:
+        known = await seated(town, 5)
+        one, two, three, four, five = town.nodes
+        sides = ((one, two), (three, four))
+        await five.stop()
+        for here in sides[0]:
+            for there in sides[1]:
+                town.cut(here, there)
+        for node, body in ((one, b"one"), (three, b"three")):
+            async with town.client(node) as client:
+                await client.auth(OPERATOR)
+                told = await client.call("seats.recover", accept_loss=True)
+                assert told["configuration"] == recovery_number(known.number, node.id)
+            await registrar(node).change("probe/0", setting(None, body))
+        town.heal()
+        assert (await seated(town, 3)).number > max(
+            recovery_number(known.number, each.id) for each in (one, three)
+        )
+        first = max((one, three), key=lambda node: recovery_number(known.number, node.id))
+        body = (await registrar(two).read("probe/0")).body
+        assert body == (b"one" if first is one else b"three")
 
 
 async def test_what_clients_may_ask_of_registers(tmp_path: Path) -> None:

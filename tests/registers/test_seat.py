@@ -156,7 +156,7 @@ async def test_configurations_only_go_up_and_never_leap(autojump_clock: trio.abc
         others = [Seat(bytes((number,)) * 16, bytes((number,)) * 16) for number in (1, 2, 3)]
         assert await one.acceptor.learn(Configuration(5, others))
         assert await one.acceptor.learn(Configuration(4, others[:1]))
-        assert not await one.acceptor.learn(Configuration(2**20, others))
+        assert not await one.acceptor.learn(Configuration(2**25, others))
         assert one.acceptor.configuration == Configuration(5, others)
         asked = Prepare(one.acceptor.seat.id, Configuration(4, [one.acceptor.seat]), "roster", Ballot(1, ANN))
         assert (await one.acceptor.answer(asked)).answer == Outdated(Configuration(5, others))
