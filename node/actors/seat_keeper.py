@@ -1,4 +1,4 @@
-"""The seat keeper: finds out which seats there are, founds the first, has them grow, and ends changes.
+"""The seat keeper: finds out which seats there are, founds the first, has them grow and spread, ends changes.
 
 Gossip carries the number of the configuration each node knows; whoever knows a lesser one asks. A cluster
 begins with one seat: at the founder with the least id, as all founders compute alike. What they cannot
@@ -23,7 +23,7 @@ from folkmoot.node.contracts import Liveness, Peers, PeerUnreachable
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.consensus import wire
 from folkmoot.protocol.consensus.configuration import SIZES, Configuration, Seat, recovery_number
-from folkmoot.protocol.consensus.seating import spread, wanted_seats
+from folkmoot.protocol.consensus.seating import MAY_HOLD, Patience, evened_seats, spread, wanted_seats
 from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, WireError
 from folkmoot.protocol.gossip.members import Member
 from folkmoot.protocol.ring.roster import Roster
@@ -34,13 +34,12 @@ log = logging.getLogger(__name__)
 # The key under which a member's gossip carries the number of the configuration it knows.
 META_KEY: Final = "seats"
 
-_MAY_HOLD: Final = ("member", "drained")  # a seat; who leaves or is given up for dead has to be replaced
-
 LOOK_S: Final = 1.0
 REST_S: Final = 3.0  # when there was nothing to do
 PROVE_S: Final = 1.5
 PROVE_PAUSE_S: Final = 0.1
 RESUME_S: Final = 2.0
+EVEN_AFTER_S: Final = 30.0  # that a region could have been given a seat of another
 
 
 class KeptSeat(Protocol):
@@ -105,6 +104,7 @@ class SeatKeeper:
         self._gossip = gossip
         self._peers = peers
         self._random = random
+        self._patience = Patience[list[Seat]](EVEN_AFTER_S)
 
     async def run(self) -> None:
         """Prove this node's seat, then look after all of them until cancelled."""
@@ -265,18 +265,22 @@ class SeatKeeper:
             await self._own.learn(Configuration.first(self._own.seat))
 
     async def _grow(self, today: Configuration) -> bool:
-        """Change the seats, when there should be others; whether there should."""
+        """Change the seats, when there should be others; whether they were changed."""
         roster = self._topology.roster
         if roster is None:
             return True
-        members = {node.node_id: node.region for node in roster.nodes if node.standing in _MAY_HOLD}
+        members = {node.node_id: node.region for node in roster.nodes if node.standing in MAY_HOLD}
         holders = [seat.node for seat in today.seats]
         free = [node for node in self._reachable() if node in members and node not in holders]
         staying = [node for node in holders if node in members]
         likely = spread((members[node] for node in staying), {node: members[node] for node in free})[
             : SIZES[-1]
         ]
-        coming = wanted_seats(today, members, await self._stores_of([*staying, *likely]))
+        stores = await self._stores_of([*staying, *likely])
+        coming = wanted_seats(today, members, stores)
+        evened = None if coming is not None else evened_seats(today, members, stores)
+        if self._patience.is_over(evened, trio.current_time()):
+            coming = evened
         if coming is not None:
             await self._change(today, coming)
         return coming is not None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from folkmoot.node.actors import seat_keeper
 from folkmoot.protocol.consensus.configuration import recovery_number
 from folkmoot.protocol.consensus.value import setting
 from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, FORBIDDEN, NO_QUORUM, STALE_TOPOLOGY, WireError
@@ -211,6 +212,25 @@ async def test_operators_set_and_recover_seats(tmp_path: Path) -> None:
         await town.start(two, three)
         assert (await seated(town, 3)).number > alone["configuration"]
         assert (await registrar(three).read("probe/0")).body == b"on"
+
+
+async def test_a_seat_moves_to_a_region_that_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seat_keeper, "EVEN_AFTER_S", 2.0)
+    async with founded(tmp_path, nodes=4) as town:
+        await seated(town, 3)
+        eu_1, us, ap, eu_2 = town.nodes
+        async with town.client(us) as client:
+            await client.auth(OPERATOR)
+            await client.call("seats.set", nodes=[eu_1.id, eu_2.id, us.id])
+
+        def spread() -> bool:
+            known = acceptor(us).configuration
+            return not known.joint and {ap.id, us.id} < {seat.node for seat in known.seats}
+
+        await until(spread, what="the third region to have a seat")
+        assert (await seated(town, 3)).may_fail == 1
 
 
 async def test_of_two_sides_that_recovered_one_follows_the_other(tmp_path: Path) -> None:
