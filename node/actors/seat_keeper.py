@@ -53,6 +53,11 @@ class KeptSeat(Protocol):
 
     async def learn(self, configuration: Configuration) -> bool: ...
 
+    @property
+    def damaged(self) -> bool: ...
+
+    async def forget_damaged(self) -> None: ...
+
     async def went_back(self, seen: int) -> None: ...
 
     def prove(self) -> None: ...
@@ -153,10 +158,12 @@ class SeatKeeper:
         """Go on with this node's seat alone, whatever the others have decided meanwhile.
 
         Raises:
-            WireError: `conflict`, while so many seats answer that nothing has to be given up.
+            WireError: `conflict`, while so many seats answer that nothing has to be given up; not when they
+                cannot decide because what the only one kept is damaged.
         """
         today = await self._silenced()
         number = recovery_number(0 if today is None else today.number, self._node_id)
+        await self._own.forget_damaged()
         alone = Configuration(number, [self._own.seat])
         await self._own.learn(alone)
         log.warning("configuration %d: this node holds the only seat, by an operator's consent", number)
@@ -177,7 +184,9 @@ class SeatKeeper:
                 await self._take(each)
             if self._own.configuration == today:
                 break
-        if today is not None and today.is_quorum({each.seat for each in told.values()}):
+        if today is None or self._own.damaged:
+            return today
+        if today.is_quorum({each.seat for each in told.values()}):
             answer = sum(any(seat.id == each.seat for each in told.values()) for seat in today.all_seats)
             raise WireError(
                 CONFLICT,

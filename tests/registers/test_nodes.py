@@ -12,6 +12,7 @@ from folkmoot.protocol.consensus.configuration import recovery_number
 from folkmoot.protocol.consensus.value import setting
 from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, FORBIDDEN, NO_QUORUM, STALE_TOPOLOGY, WireError
 from folkmoot.protocol.ring.ranges import RangeDescriptor
+from folkmoot.storage.interface import Table
 
 from tests.node.harness import founded
 from tests.node.people import OPERATOR, Author
@@ -212,6 +213,24 @@ async def test_operators_set_and_recover_seats(tmp_path: Path) -> None:
         await town.start(two, three)
         assert (await seated(town, 3)).number > alone["configuration"]
         assert (await registrar(three).read("probe/0")).body == b"on"
+
+
+async def test_what_is_damaged_at_the_only_seat_is_given_up_by_consent(tmp_path: Path) -> None:
+    async with founded(tmp_path, nodes=1) as town, town.client(town[0]) as client:
+        await seated(town, 1)
+        await client.auth(OPERATOR)
+        for name in ("probe/0", "probe/1"):
+            await registrar(town[0]).change(name, setting(0, b"kept"))
+        with acceptor(town[0])._commits.store.engine.begin(write=True) as transaction:
+            transaction.put(Table.REGISTERS, b"probe/0", b"damaged!")
+            transaction.commit()
+        with pytest.raises(WireError) as damaged:
+            await registrar(town[0]).read("probe/0", timeout_s=1.0)
+        assert damaged.value.kind is NO_QUORUM
+        assert (await registrar(town[0]).read("probe/1")).body == b"kept"
+        await client.call("seats.recover", accept_loss=True)
+        assert await registrar(town[0]).read("probe/0") is None
+        assert (await registrar(town[0]).read("probe/1")).body == b"kept"
 
 
 async def test_a_seat_moves_to_a_region_that_has_none(
