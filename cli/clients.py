@@ -57,4 +57,4 @@ async def open_client(
                 await client.auth(operator)
             yield client
     except NoNodeAnswers as error:
-        raise Unreachable(str(error), hint="folkmoot cluster ls") from error
+        raise Unreachable(str(error), hint=target.hint) from error

@@ -35,11 +35,13 @@ class Target:
         addresses: clients' ports, `host:port`, tried in order.
         ca: the cluster's CA certificate; None with TLS off.
         directory: of the local cluster they belong to, if they do.
+        hint: what to try when none of them answers.
     """
 
     addresses: tuple[str, ...]
     ca: Path | None
     directory: Path | None = None
+    hint: str = "folkmoot cluster ls"
 
 
 def target_options(command: Command) -> Command:
@@ -97,7 +99,8 @@ def lazy_target_options(command: Command) -> Command:
 def _given(nodes: tuple[str, ...], ca: Path | None, tls: str) -> Target:
     if tls == "on" and ca is None:
         raise click.UsageError("--node needs --ca FILE, the cluster's CA certificate (or --tls off)")
-    return Target(nodes, ca if tls == "on" else None)
+    hint = "folkmoot doctor, on that machine; the address is to be the node's clients' port"
+    return Target(nodes, ca if tls == "on" else None, hint=hint)
 
 
 def local_target(name: str) -> Target:
@@ -133,9 +136,10 @@ def _configured(file: Path) -> Target:
 
     config = ConfigChoice(file, ()).load().config
     ready = DataDirectory(config.node.data).previous()
+    start = f"folkmoot start --config {file}"
     if ready is None:
-        raise Unreachable(f"{config.node.name} has never run", hint=f"folkmoot start --config {file}")
-    return Target((ready.address,), config.tls.ca if config.tls.mode == "mutual" else None)
+        raise Unreachable(f"{config.node.name} has never run", hint=start)
+    return Target((ready.address,), config.tls.ca if config.tls.mode == "mutual" else None, hint=start)
 
 
 def _only_local() -> Target:
@@ -187,7 +191,7 @@ def converse(
     try:
         return trio.run(connect_and_talk)
     except (clients.Unreachable, clients.LinkBroken) as error:
-        raise Unreachable(str(error), hint="folkmoot cluster ls") from error
+        raise Unreachable(str(error), hint=target.hint) from error
 
 
 def ask(

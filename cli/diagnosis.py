@@ -33,6 +33,7 @@ from folkmoot.storage.store import SCHEMA, Store
 WELL: Final = "well"
 WATCH: Final = "watch"
 WRONG: Final = "wrong"
+UNKNOWN: Final = "unknown"
 
 ROOM_LEAST_BYTES: Final = 256 * MIB
 EXPIRY_NEAR: Final = timedelta(days=30)
@@ -45,8 +46,8 @@ class Finding:
 
     Args:
         check: what was looked at.
-        state: `well`, `watch` (something is not as it should be, and takes care of itself or has time) or
-            `wrong`.
+        state: `well`, `watch` (something is not as it should be, and takes care of itself or has time),
+            `wrong`, or `unknown` (not looked at; `next` is the command that does).
         sentence: what was found.
         next: the command or step that follows; empty when there is none.
     """
@@ -71,11 +72,11 @@ def look_at_directory(path: Path, config: NodeConfig | None) -> Iterator[Finding
     try:
         node_id = data.node_id()
         data.service_key()
-        read_gossip_ring((config and config.gossip.keys_file) or data.gossip_ring_file)
     except FolkmootError as error:
         yield Finding("identity", WRONG, str(error), "folkmoot init --help")
         return
-    yield Finding("identity", WELL, f"node {node_id}, its keys whole and private")
+    yield Finding("identity", WELL, f"node {node_id}, its key whole and private")
+    yield _gossip_ring((config and config.gossip.keys_file) or data.gossip_ring_file)
     yield _room(path)
     yield from _certificates(path, node_id, config)
     if config is not None and config.gate.policy is not None:
@@ -94,6 +95,14 @@ def look_at_directory(path: Path, config: NodeConfig | None) -> Iterator[Finding
             yield Finding("lock", WELL, f"nobody holds {path}: its node is stopped")
     if holder is None:
         yield from _store(path, node_id)
+
+
+def _gossip_ring(file: Path) -> Finding:
+    try:
+        keys = read_gossip_ring(file)
+    except FolkmootError as error:
+        return Finding("gossip_ring", WRONG, str(error), "mend it, then folkmoot config check")
+    return Finding("gossip_ring", WELL, f"{file} is private; {len(keys)} keys open what it is sent")
 
 
 def _room(path: Path) -> Finding:
@@ -213,7 +222,7 @@ def _opened(store: Store, path: Path, node_id: str) -> Iterator[Finding]:
         return
     yield Finding("store", WELL, f"schema {SCHEMA}, of cluster {owner.cluster}, at change {store.sequence}")
     yield Finding(
-        "damage", WELL, "not looked for: every row would be read", f"folkmoot store verify --data {path}"
+        "damage", UNKNOWN, "not looked for: every row would be read", f"folkmoot store verify --data {path}"
     )
     yield from _clock(store)
     own = read_own(store)

@@ -20,6 +20,7 @@ _DEGRADED_KINDS = (
     wire.NO_QUORUM,
     wire.UNCERTAIN,
 )
+_NO_COMMAND = "Missing command."  # as click says it where options stand alone
 
 
 class OperatorError(FolkmootError):
@@ -71,6 +72,7 @@ class Failure:
         hint: the next command or step to try.
         details: facts for `--json`.
         by_a_node: whether the message is what a node, which nobody vouches for, has said.
+        help: what a person is shown before the message, in place of the hint.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Failure:
     hint: str | None = None
     details: dict[str, Any] = field(default_factory=dict)
     by_a_node: bool = False
+    help: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The object printed on standard output with `--json`."""
@@ -113,6 +116,11 @@ def describe(error: BaseException) -> Failure | None:
             problems = getattr(error, "problems", None)
             details = {} if problems is None else {"problems": list(problems)}
             return Failure(_snake(type(error).__name__), str(error), exit_codes.FAILED, details=details)
+        case click.exceptions.NoArgsIsHelpError():
+            context = error.ctx
+            assert context is not None, "it is raised by a command that was found"
+            named = f"{context.command_path} --help"
+            return Failure("usage", _NO_COMMAND, exit_codes.USAGE, named, help=context.get_help())
         case click.UsageError():
             hint = f"{error.ctx.command_path} --help" if error.ctx is not None else None
             return Failure("usage", error.format_message(), exit_codes.USAGE, hint)

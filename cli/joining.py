@@ -23,7 +23,7 @@ import trio
 from folkmoot.cli.authority import WrongAuthority, fetch_authority
 from folkmoot.cli.config_option import CONFIG_NAME
 from folkmoot.cli.errors import OperatorError, Unreachable, Usage
-from folkmoot.cli.new_node import check_document, host_name, new_document
+from folkmoot.cli.new_node import check_document, host_name, new_document, write_policy
 from folkmoot.cli.output import utc_text
 from folkmoot.cli.preflight import bind_trial, check_surroundings
 from folkmoot.cli.staging import Stage, put_in_place, staged
@@ -346,9 +346,11 @@ def _fill(data: DataDirectory, document: dict[str, dict[str, Any]], admitted: Ad
         "cluster": {**document["cluster"], "seeds": admitted.seeds},
         "listen": document["listen"],
         "tls": document["tls"],
+        "gate": document["gate"],
         "gossip": {"profile": admitted.profile},
         "operators": {"accounts": [account_to_text(account) for account in admitted.operators]},
     }
+    write_policy(data.path)
     write_private(data.path / CONFIG_NAME, render(whole))
     # The id comes last, as `folkmoot init` has it: with it the directory holds a whole node.
     write_private(data.id_file, admitted.node.hex() + "\n")

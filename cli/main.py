@@ -73,6 +73,14 @@ class LazyGroup(click.Group):
             formatter.write_dl([(str(code), meaning) for code, meaning in exit_codes.MEANINGS.items()])
 
 
+def _version(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    """Print the version and end, as JSON when `run` saw `--json` anywhere on the line."""
+    if wanted and not context.resilient_parsing:
+        version = importlib.metadata.version("folkmoot")
+        click.echo(json.dumps({"version": version}) if context.obj else f"folkmoot, version {version}")
+        context.exit()
+
+
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -83,7 +91,9 @@ class LazyGroup(click.Group):
     ),
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --json after the command.")
-@click.version_option(importlib.metadata.version("folkmoot"), prog_name="folkmoot")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version."
+)
 def cli(as_json: bool) -> None:
     """A social feed kept by a crowd of equal nodes.
 
@@ -97,13 +107,14 @@ def run(arguments: Sequence[str]) -> int:
     Args:
         arguments: without the program's name.
     """
+    as_json = "--json" in arguments
     try:
-        result: Any = cli.main(list(arguments), prog_name="folkmoot", standalone_mode=False)
+        result: Any = cli.main(list(arguments), prog_name="folkmoot", standalone_mode=False, obj=as_json)
     except BaseException as error:
         failure = describe(error)
         if failure is None:
             raise
-        _print_failure(failure, as_json="--json" in arguments)
+        _print_failure(failure, as_json=as_json)
         return failure.exit_code
     return result if isinstance(result, int) else exit_codes.OK
 
@@ -111,10 +122,13 @@ def run(arguments: Sequence[str]) -> int:
 def _print_failure(failure: Failure, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(failure.to_json(), ensure_ascii=False))
+    shown_help = bool(failure.help) and not as_json
+    if shown_help:
+        click.echo(f"{failure.help}\n", err=True)
     # What a node says is a sentence: a line end in it must not begin a line that looks like one of ours.
     show = one_line if failure.by_a_node else visible
     click.echo(f"folkmoot: {show(failure.message)}", err=True)
-    if failure.hint is not None:
+    if failure.hint is not None and not shown_help:
         click.echo(visible(f"try: {failure.hint}"), err=True)
 
 

@@ -1,12 +1,18 @@
-"""The configuration of a node that is being made."""
+"""The configuration of a node that is being made, and the policy it begins with."""
 
 from __future__ import annotations
 
+import importlib.resources
 import socket
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import click
 from folkmoot.node.config import ConfigError, load
+from folkmoot.node.data_directory import write_new
+
+POLICY_NAME: Final = "policy.toml"
+DEFAULT_POLICY: Final = importlib.resources.files("folkmoot.configs") / "policies" / "default.toml"
 
 
 def new_document(
@@ -18,7 +24,24 @@ def new_document(
         "cluster": {"id": cluster, **({"seeds": list(seeds)} if seeds else {})},
         "listen": {"clients": clients, "peers": peers},
         "tls": {"mode": tls},
+        "gate": {"policy": POLICY_NAME},
     }
+
+
+def write_policy(directory: Path) -> Path | None:
+    """Put the policy to begin with where `new_document` says it is, unless something is there already.
+
+    Returns:
+        The file, if it was made.
+
+    Raises:
+        OSError: it cannot be written; nothing is left.
+    """
+    file = directory / POLICY_NAME
+    if file.exists():
+        return None
+    write_new(file, DEFAULT_POLICY.read_bytes(), 0o644)
+    return file
 
 
 def check_document(document: dict[str, dict[str, Any]]) -> None:

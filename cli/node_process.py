@@ -121,11 +121,11 @@ class _Process:
         service_manager.notify_reloading()
         try:
             config = _with_id(self._choice.load().config)
+            await self._node.reload(config)
         except FolkmootError as error:
             log.error("reload refused, nothing changed: %s", error)
         else:
             self._choose_log(config.log)
-            await self._node.reload(config)
         service_manager.notify("READY=1")
 
 

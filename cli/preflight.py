@@ -6,6 +6,7 @@ what is in the store is found out by opening it.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -64,10 +65,10 @@ def _problems(loaded: LoadedConfig) -> Iterator[str]:
     yield from _founding(loaded)
     if config.node.data.is_dir() and not os.access(config.node.data, os.W_OK | os.X_OK):
         yield f"node.data: {config.node.data} cannot be written by this user"
-    yield from _taken("listen.clients", config.listen.clients, socket.SOCK_STREAM)
-    yield from _taken("listen.peers", config.listen.peers, socket.SOCK_STREAM)
+    yield from _taken(loaded, "clients", config.listen.clients, socket.SOCK_STREAM)
+    yield from _taken(loaded, "peers", config.listen.peers, socket.SOCK_STREAM)
     if config.listen.datagrams is not None:
-        yield from _taken("listen.datagrams", config.listen.datagrams, socket.SOCK_DGRAM)
+        yield from _taken(loaded, "datagrams", config.listen.datagrams, socket.SOCK_DGRAM)
 
 
 def _certificates(config: NodeConfig) -> Iterator[str]:
@@ -105,11 +106,18 @@ def _readable(name: str, file: Path, remedy: str) -> Iterator[str]:
         yield f"{name}: {file}: {error.strerror}; {remedy}"
 
 
-def _taken(name: str, address: Address, kind: socket.SocketKind) -> Iterator[str]:
+def _taken(loaded: LoadedConfig, key: str, address: Address, kind: socket.SocketKind) -> Iterator[str]:
+    name = f"listen.{key}"
     try:
         bind_trial(address, kind)
     except OSError as error:
-        yield f"{name}: cannot listen on {address}: {error.strerror}"
+        source = loaded.sources[name]
+        where = "" if source == "default" else f"{source}: "
+        remedy = ""
+        if error.errno == errno.EADDRINUSE:
+            sockets = "-ltnp" if kind is socket.SOCK_STREAM else "-lunp"
+            remedy = f"; `ss {sockets} 'sport = :{address.port}'` shows who does, or name another port here"
+        yield f"{where}{name}: cannot listen on {address}: {error.strerror}{remedy}"
 
 
 def bind_trial(address: Address, kind: socket.SocketKind) -> None:

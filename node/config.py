@@ -10,6 +10,7 @@ to the current directory. What the settings are is said in `settings`, not here.
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from folkmoot.node.transport.interface import Address
 from folkmoot.protocol.errors import FolkmootError
 
 ENVIRONMENT_PREFIX: Final = "FOLKMOOT__"
+_PLACE: Final = re.compile(r"(?P<file>.+?):(?P<line>\d+):(?P<column>\d+): ")
 _LOOPBACK: Final = ("127.", "localhost", "::1")
 _WILDCARDS: Final = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound
 
@@ -33,12 +35,30 @@ class ConfigError(FolkmootError):
     """The configuration is not usable.
 
     Args:
-        problems: every one of them, each a sentence that starts with where it is.
+        problems: every one of them, each a sentence that starts with where it is. They are told once each and
+            file by file as they stand in it; then those that have no place in a file.
     """
 
     def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(problems)
+        self.problems = tuple(in_order(problems))
         super().__init__("\n".join(self.problems))
+
+
+def in_order(problems: Iterable[str]) -> list[str]:
+    """Sentences, each once: those that begin with `file:line:column: ` by their places, then all others."""
+    once = list(dict.fromkeys(problems))
+    places = [_PLACE.match(problem) for problem in once]
+    files = list(dict.fromkeys(place["file"] for place in places if place))
+    placed = [
+        (files.index(place["file"]), int(place["line"]), int(place["column"]), problem)
+        for place, problem in zip(places, once, strict=True)
+        if place
+    ]
+    placed.sort(key=lambda each: each[:3])
+    return [
+        *(each[3] for each in placed),
+        *(problem for place, problem in zip(places, once, strict=True) if not place),
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ class RunningNode:
             await self._parts.leave_unless_a_member()
 
     async def reload(self, config: NodeConfig) -> None:
-        """Apply what a reload can change (see `settings`); the rest waits for a restart."""
+        """Apply what a reload can change (see `settings`), or raise FolkmootError and change nothing."""
         self._parts.reload(config)
 
 
@@ -290,6 +290,7 @@ class _Parts:
             config.node.region,
             config.cluster.id,
             set(config.operators.accounts),
+            environment.versions,
         )
         told, seats, members = partial(figures, self), self.registers.acceptor, self.membership.members
         view = ClusterView(config.cluster.id, self.topology, seats, members, self.standing.state_of, told)
@@ -339,8 +340,9 @@ class _Parts:
 
     def reload(self, config: NodeConfig) -> None:
         """Apply what a reload can change."""
+        keys = self.environment.secrets.gossip_ring()  # first: it may be unreadable
         self.gatekeeper.reconfigure(config.gate.policy, rates_of(config.gate))
-        self.ring.replace(self.environment.secrets.gossip_ring())
+        self.ring.replace(keys)
         self.identity.operators.clear()
         self.identity.operators.update(config.operators.accounts)
         self.sessions.take_roles_from_all_but(self.identity.operators)

@@ -27,6 +27,7 @@ GOSSIP_KEY_BYTES: Final = 32
 NODE_ID_BYTES: Final = 16
 _KEY_TAG: Final = "ed25519-seed:"
 _HEX_KEY: Final = re.compile(r"[0-9a-f]{64}")
+_COPY_RING: Final = "copy keys/gossip.ring from another node of the cluster"
 
 
 class DataDirectoryError(FolkmootError):
@@ -198,14 +199,16 @@ def read_gossip_ring(file: Path) -> tuple[bytes, ...]:
     Raises:
         DataDirectoryError: it is missing, readable by others, empty or damaged.
     """
-    text = _read_secret(file, "copy the ring of another node of the cluster, or run `folkmoot init`")
+    text = _read_secret(file, _COPY_RING)
     lines = [line.partition("#")[0].strip() for line in text.splitlines()]
     for number, line in enumerate(lines, start=1):
         if line and not _HEX_KEY.fullmatch(line):
-            raise DataDirectoryError(f"{file}:{number}: not a gossip key (64 hexadecimal digits)")
+            raise DataDirectoryError(
+                f"{file}:{number}: not a gossip key (64 hexadecimal digits); {_COPY_RING}"
+            )
     keys = tuple(bytes.fromhex(line) for line in lines if line)
     if not keys:
-        raise DataDirectoryError(f"{file} has no key in it")
+        raise DataDirectoryError(f"{file} has no gossip key in it; {_COPY_RING}")
     return keys
 
 

@@ -1,7 +1,8 @@
 """`debug.ranges` and `debug.cells`: what this very node holds, for operators who compare replicas.
 
 Every other read is answered by as many replicas as its level needs, and mends what it finds different. These
-two ask nobody else and change nothing: they are how `folkmoot check` looks at each replica alone.
+two ask nobody else and change nothing: they are how `folkmoot check` looks at each replica alone. Damage they
+meet is mended afterwards, like any other.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from folkmoot.node.operators import operators_only
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.ring.ranges import RangeMap
+from folkmoot.storage.errors import StorageError
 from folkmoot.storage.store import Store
 from msgspec import Meta, Struct
 
@@ -61,7 +63,11 @@ class DebugMethods:
         """The first of this node's cells within bounds, as many as fit; an empty page is the end."""
         operators_only(asker, "a node's own cells")
         asked = codec.shaped(params, _Cells, "debug.cells")
-        cells = self._store.cells_between(
-            asked.start, asked.end, limit=asked.limit, bytes_max=limits.REPLICATION_BATCH_BYTES
-        )
+        try:
+            cells = self._store.cells_between(
+                asked.start, asked.end, limit=asked.limit, bytes_max=limits.REPLICATION_BATCH_BYTES
+            )
+        except StorageError as error:
+            self._store.damage.note(error)
+            raise
         return {"cells": cells}

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from folkmoot.node.transport.faults import LinkFaults
 from folkmoot.node.transport.interface import Network
 from folkmoot.protocol.identity import KeyPair
+from folkmoot.protocol.messages import VERSIONS
 from folkmoot.storage.store import Owner
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Environment:
         secrets: the node's keys.
         faults: planted on links to peers by operators, when the configuration allows it.
         process_id: by which the machine knows this node.
+        versions: of the contract on the wire, the lowest and the highest that this node speaks.
     """
 
     wall: WallClock
@@ -92,3 +94,4 @@ class Environment:
     secrets: Secrets
     faults: LinkFaults
     process_id: int
+    versions: tuple[int, int] = VERSIONS

@@ -34,7 +34,6 @@ from folkmoot.protocol.key import HELD, KINDS_PRIVATE, KINDS_UNDER_SUBJECT, cell
 from folkmoot.protocol.ring.levels import parse_level
 from folkmoot.protocol.token import Token
 
-VERSION: Final = 1
 AUTH_PREFIX: Final = b"folkmoot-auth-v1\x00"
 AUTH_LIFETIME_MS: Final = 24 * 3600 * 1000
 OMIT_FROM_BYTES: Final = limits.MESSAGE_BYTES - limits.CELL_BYTES
@@ -52,6 +51,7 @@ class Identity:
         node_id: 32 hex digits.
         name, region, cluster: labels.
         operators: accounts (34 bytes) with the operator role; a reload changes the set.
+        versions: of the contract on the wire, the lowest and the highest that it speaks.
     """
 
     node_id: str
@@ -59,6 +59,7 @@ class Identity:
     region: str
     cluster: str
     operators: set[bytes]
+    versions: tuple[int, int]
 
 
 class ClusterView(Protocol):
@@ -114,18 +115,23 @@ class Methods:
         return {"feed.author": self.feed_author_now}
 
     def hello(self, asker: Asker, params: Params) -> dict[str, Any]:
-        """Agree on a version; tell who this node is, its limits and the challenge for `auth`."""
+        """Agree on a version, the highest both speak; tell who this node is, its limits and the challenge."""
         hello = codec.shaped(params, messages.Hello, "hello")
         lowest, highest = hello.versions
-        if not lowest <= VERSION <= highest:
+        if lowest > highest:
+            raise WireError(BAD_REQUEST, f"hello: versions is [lowest, highest], not [{lowest}, {highest}]")
+        me = self._identity
+        least, most = me.versions
+        version = min(highest, most)
+        if version < max(lowest, least):
+            ours = f"version {most}" if least == most else f"versions {least} to {most}"
             raise WireError(
                 UNSUPPORTED_VERSION,
-                f"this node speaks version {VERSION}; the client offers {lowest} to {highest}",
-                details={"versions": [VERSION, VERSION]},
+                f"this node speaks {ours}; the client offers {lowest} to {highest}",
+                details={"versions": list(me.versions)},
             )
-        me = self._identity
         return {
-            "version": VERSION,
+            "version": version,
             "node": {"id": me.node_id, "name": me.name, "region": me.region},
             "cluster": me.cluster,
             "features": [],

@@ -15,6 +15,10 @@ class Holder(Protocol):
 
     def current(self) -> Topology: ...
 
+    async def wait_changed(self) -> None:
+        """Wait until something newer is known."""
+        ...
+
 
 class RangeRegisters(Protocol):
     """See `node.topology_registers`."""

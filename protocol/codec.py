@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import msgpack
 import msgspec
 from folkmoot.protocol import limits
+from folkmoot.protocol.decoder_words import malformed, misshapen, oversized
 from folkmoot.protocol.errors import BAD_REQUEST, NOT_CANONICAL, TOO_LARGE, WireError
 
 T = TypeVar("T")
@@ -46,7 +47,7 @@ def decode_canonical(data: bytes) -> Any:
     try:
         value = _any_decoder.decode(data)
     except DecodeErrors as error:
-        raise WireError(NOT_CANONICAL, f"not decodable as one MessagePack value: {error}") from error
+        raise WireError(NOT_CANONICAL, f"not one MessagePack value: {malformed(error)}") from error
     assert_canonical_types(value)
     if _canonical_encoder.encode(value) != data:
         raise WireError(
@@ -117,7 +118,7 @@ def shaped(value: Any, shape: type[T], what: str) -> T:
     try:
         return msgspec.convert(value, shape, builtin_types=(bytes,))
     except msgspec.ValidationError as error:
-        raise WireError(BAD_REQUEST, f"{what}: {error}") from error
+        raise WireError(BAD_REQUEST, f"{what}: {misshapen(error)}") from error
 
 
 def message_framer() -> msgpack.Unpacker:
@@ -134,10 +135,9 @@ def explain(error: Exception) -> WireError:
     """The wire error for what MessagePack's decoder raised."""
     if isinstance(error, msgpack.StackError):
         return WireError(TOO_LARGE, f"nested deeper than {limits.MESSAGE_DEPTH}")
-    sentence = str(error) or type(error).__name__
-    if " exceeds max_" in sentence and "max_ext_len" not in sentence:
-        return WireError(TOO_LARGE, f"a collection or text over the limit: {sentence}")
-    return WireError(BAD_REQUEST, f"malformed MessagePack: {sentence}")
+    if over := oversized(error):
+        return WireError(TOO_LARGE, over)
+    return WireError(BAD_REQUEST, f"malformed MessagePack: {malformed(error)}")
 
 
 def _refuse_extension(code: int, data: bytes) -> Any:

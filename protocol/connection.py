@@ -114,11 +114,6 @@ class Connection:
         """Whether a message has begun and is not whole."""
         return bool(self._unfinished)
 
-    @property
-    def violated(self) -> bool:
-        """Whether the other side broke the protocol; nothing is read any more."""
-        return self._violated
-
     def receive(self, data: bytes | bytearray | memoryview) -> list[Event]:
         """Take in bytes as they come, in pieces of any size.
 

@@ -6,21 +6,25 @@ the method's own to check.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from folkmoot.protocol import limits
 from msgspec import Meta, Struct
+
+VERSIONS: Final = (1, 1)
+"""Of the contract on the wire, the lowest and the highest that a node of this program speaks."""
 
 Account = Annotated[bytes, Meta(min_length=limits.ACCOUNT_BYTES, max_length=limits.ACCOUNT_BYTES)]
 TokenBytes = Annotated[bytes, Meta(max_length=limits.TOKEN_BYTES)]
 CursorBytes = Annotated[bytes, Meta(max_length=limits.CURSOR_BYTES)]
 Level = Annotated[str, Meta(max_length=16)]
+Version = Annotated[int, Meta(ge=0)]
 
 
 class Hello(Struct):
     """`hello`: which versions the client speaks, who it is, which features it knows."""
 
-    versions: tuple[int, int]
+    versions: tuple[Version, Version]
     client: Annotated[str, Meta(max_length=128)] = ""
     features: Annotated[list[str], Meta(max_length=64)] = []
 

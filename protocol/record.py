@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 import msgspec
 from folkmoot.protocol import codec
 from folkmoot.protocol.bodies import check_body
+from folkmoot.protocol.decoder_words import malformed, misshapen
 from folkmoot.protocol.errors import BAD_REQUEST, BAD_SIGNATURE, NOT_CANONICAL, TOO_LARGE, WireError
 from folkmoot.protocol.identity import KeyPair, is_account, verify
 from folkmoot.protocol.key import KINDS_UNDER_SUBJECT, cell_key
@@ -211,9 +212,11 @@ def _read(payload: bytes) -> _Payload:
         fields = _decoder.decode(payload)
     except msgspec.ValidationError as error:
         codec.decode_canonical(payload)  # if it is not canonical, that is said before what is missing
-        raise WireError(BAD_REQUEST, f"the payload has the wrong shape: {error}") from error
+        raise WireError(BAD_REQUEST, f"the payload has the wrong shape: {misshapen(error)}") from error
     except codec.DecodeErrors as error:
-        raise WireError(NOT_CANONICAL, f"the payload is not one MessagePack map: {error}") from error
+        raise WireError(
+            NOT_CANONICAL, f"the payload is not one MessagePack map: {malformed(error)}"
+        ) from error
     codec.assert_canonical_types(fields.body, depth=MESSAGE_DEPTH - 1)
     if _encoder.encode(fields) != payload:
         codec.decode_canonical(payload)  # passes when all that differs is a key this version does not know

@@ -66,21 +66,6 @@ def slice_of(
     return {key[len(place_prefix) :]: row_counts(key, row) for key, row in rows}
 
 
-def derive(transaction: Transaction, place_prefix: bytes) -> dict[bytes, Counts]:
-    """The counts under one place by counting its cells: counts key → counts, without the empty ones.
-
-    Raises:
-        StoreCorrupt: a cell is damaged.
-    """
-    derived: dict[bytes, Counts] = {}
-    for kind in sorted((LIKE, REPOST)):
-        prefix = place_prefix + bytes((kind,))
-        for key, row in transaction.scan(Table.CELLS, prefix, prefix_end(prefix)):
-            if is_on(Cell.decode(row_cell(key, row))):
-                add(derived, key)
-    return derived
-
-
 def correction(transaction: Transaction, post: bytes, found: Counts) -> list[int]:
     """What `write` must be given for the counts of a post, at its counts key, to be what was found.
 

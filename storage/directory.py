@@ -34,23 +34,43 @@ class DirectoryLock:
 
     Args:
         directory: made (mode 0700, with its parents) when it does not exist.
+        reading: whether the holder changes nothing: then a directory that cannot be written is locked all the
+            same, without a word of who did. One without a lock file cannot be, and needs no lock: whoever
+            writes there makes that file first.
 
     Raises:
         StoreLocked: another process, or this one, already has it.
         StoreReadOnly, StoreUnusable, DiskFull: the directory or the lock file cannot be made.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, reading: bool = False) -> None:
         self.path = directory / "LOCK"
+        named = True
         try:
             directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         except OSError as error:
+            if not reading or error.errno not in _UNWRITABLE:
+                raise os_failure(directory, error) from error
+            named = False
+            self._file = self._open_as_it_is(directory)
+        if self._file >= 0:
+            self._hold(directory, named)
+
+    def _open_as_it_is(self, directory: Path) -> int:
+        try:
+            return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return -1
+        except OSError as error:
             raise os_failure(directory, error) from error
+
+    def _hold(self, directory: Path, named: bool) -> None:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(self._file, 0)
-            os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+            if named:
+                os.ftruncate(self._file, 0)
+                os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
         except BlockingIOError:
             holder = os.pread(self._file, 32, 0).strip()
             os.close(self._file)

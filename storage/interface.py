@@ -57,11 +57,6 @@ class Usage:
         """Whether it is time to tell the operator: writes will soon be refused."""
         return self.fraction >= DISK_WARN
 
-    @property
-    def free_fraction(self) -> float:
-        """How much of the file is free for reuse."""
-        return max(0.0, 1.0 - self.live_bytes / self.file_bytes) if self.file_bytes else 0.0
-
 
 class Transaction(Protocol):
     """One transaction; used as a context manager, which aborts what was not committed."""

@@ -61,14 +61,15 @@ def audit(directory: Path) -> list[str]:
         StoreLocked: a daemon has the store open.
         StoreUnusable, StoreReadOnly: it cannot be read.
     """
-    lock = DirectoryLock(directory)
+    lock = DirectoryLock(directory, reading=True)
     try:
-        return _audit_pages(directory / "store" / "data.mdb")
+        return audit_pages(directory / "store" / "data.mdb")
     finally:
         lock.release()
 
 
-def _audit_pages(data: Path) -> list[str]:
+def audit_pages(data: Path) -> list[str]:
+    """As `audit`, for who has the directory's lock."""
     if importlib.util.find_spec("lmdb.verify") is None:
         return []
     verifier = importlib.import_module("lmdb.verify")

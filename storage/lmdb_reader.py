@@ -13,10 +13,10 @@ from typing import Final
 
 import lmdb
 from folkmoot.protocol.limits import MIB, STORE_MAX_READERS
-from folkmoot.storage.directory import ReadersLock, os_failure
-from folkmoot.storage.errors import StoreCorrupt, StoreLocked, StoreUnusable
+from folkmoot.storage.directory import DirectoryLock, ReadersLock, os_failure
+from folkmoot.storage.errors import StoreCorrupt, StoreLocked, StoreReadOnly, StoreUnusable
 from folkmoot.storage.interface import Table
-from folkmoot.storage.lmdb_engine import DAMAGED, LmdbEngine, failure
+from folkmoot.storage.lmdb_engine import DAMAGED, LmdbEngine, audit_pages, failure
 from folkmoot.storage.room import free_bytes
 
 # The node may start with a larger map meanwhile; what is mapped and not there costs nothing.
@@ -40,19 +40,20 @@ class LmdbReader(LmdbEngine):
     Args:
         directory: a node's data directory.
         alone: whether nobody else may read it now: for who is to replace its file.
+        locked: whether LMDB's own lock file says what is read; who has the directory's lock can do without.
 
     Raises:
         StoreBeingRead, StoreReadOnly, StoreUnusable, StoreCorrupt: see `errors`.
     """
 
-    def __init__(self, directory: Path, *, alone: bool = False) -> None:
+    def __init__(self, directory: Path, *, alone: bool = False, locked: bool = True) -> None:
         self._path = directory / "store"
         self._free = free_bytes
         self._commits = 0
         self._cap_bytes = _size(directory)
         self._readers = ReadersLock(self._path, alone=alone)
         try:
-            self._env = _open(self._path, self._cap_bytes + _MAP_SPARE)
+            self._env = _open(self._path, self._cap_bytes + _MAP_SPARE, locked)
             try:
                 self._tables = self._open_tables()
                 self._page_bytes = self._env.stat()["psize"]
@@ -77,6 +78,47 @@ class LmdbReader(LmdbEngine):
             raise StoreCorrupt(str(self._path), str(error)) from error
 
 
+class LmdbAtRest(LmdbReader):
+    """A read-only view of the store of a node that does not run, where nothing can be written.
+
+    Args:
+        directory: a node's data directory.
+
+    Raises:
+        StoreLocked: the node runs.
+        StoreBeingRead, StoreReadOnly, StoreUnusable, StoreCorrupt: see `errors`.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        data = directory / "store" / "data.mdb"
+        self._lock = DirectoryLock(directory, reading=True)
+        try:
+            # A file that ends early cannot be stretched here, so its pages are looked at before LMDB does.
+            if problems := audit_pages(data):
+                raise StoreCorrupt(str(data), problems[0])
+            super().__init__(directory, locked=False)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def close(self) -> None:
+        super().close()
+        self._lock.release()
+
+
+def open_at_rest(directory: Path) -> tuple[LmdbEngine, bool]:
+    """The store of a node that does not run, to be looked into; and whether it can be written.
+
+    Raises:
+        StorageError: as `LmdbEngine`, or `LmdbAtRest` where nothing can be written.
+    """
+    try:
+        # The map is as large as the file is, whatever the cap: nothing is written here.
+        return LmdbEngine(directory, cap_bytes=max(MIB, _size(directory))), True
+    except StoreReadOnly:
+        return LmdbAtRest(directory), False
+
+
 def _size(directory: Path) -> int:
     """The length of the file of the store in `directory`.
 
@@ -96,12 +138,13 @@ def _size(directory: Path) -> int:
     return size
 
 
-def _open(path: Path, map_bytes: int) -> lmdb.Environment:
+def _open(path: Path, map_bytes: int, locked: bool) -> lmdb.Environment:
     try:
         return lmdb.open(
             str(path),
             map_size=map_bytes,
             readonly=True,
+            lock=locked,
             create=False,
             sync=True,
             metasync=True,

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Final, NamedTuple
 
-from folkmoot.protocol.limits import LANES
 from folkmoot.protocol.sync.fingerprint import Fingerprint, Leaf
 from folkmoot.storage import hints, pages, registers, rows
 from folkmoot.storage.damage import Damage
@@ -37,13 +36,6 @@ class Owner(NamedTuple):
 
     node: bytes
     cluster: str
-
-
-class LogEntry(NamedTuple):
-    """The latest change of one cell: its place in its lane's log, and the cell's key."""
-
-    sequence: int
-    key: bytes
 
 
 class Store:
@@ -169,24 +161,6 @@ class Store:
         """See `pages.labels_of`; nobody is trusted if nobody is named."""
         with self._engine.begin() as transaction:
             return pages.labels_of(transaction, key, trusted)
-
-    def log_page(self, lane: int, after_sequence: int, limit: int) -> list[LogEntry]:
-        """The next entries of a lane's change log (see docs/decisions/0005).
-
-        Args:
-            lane: 0–63.
-            after_sequence: 0 for the beginning.
-
-        Raises:
-            StoreCorrupt: a row is damaged.
-        """
-        assert 0 <= lane < LANES, "a lane is 0 to 63"
-        start, stop = rows.log_key(lane, after_sequence + 1), bytes((lane + 1,))
-        with self._engine.begin() as transaction:
-            found = islice(transaction.scan(Table.LOG, start, stop), limit)
-            return [
-                LogEntry(int.from_bytes(at[1:], "big"), rows.unseal(Table.LOG, at, row)) for at, row in found
-            ]
 
     def fingerprint(self, start: bytes, stop: bytes) -> Fingerprint:
         """Of the cells with start ≤ key < stop; see `view`."""

@@ -157,9 +157,3 @@ async def check_replicas(cluster: LocalCluster, journals: Sequence[Path], quiet_
     described = await trio.to_thread.run_sync(partial(cluster.ask, "status"))
     async with open_replicas(target_of(described), cluster.directory.operator()) as replicas:
         return await Checker(replicas, read_promises(journals, cluster.manifest.name), quiet_s).run()
-
-
-async def check_all(cluster: LocalCluster, quiet_s: float) -> CheckResult:
-    """The same, with every journal that is kept with the cluster."""
-    journals = sorted((cluster.directory.path / "journals").glob(f"*{SUFFIX}"))
-    return await check_replicas(cluster, journals, quiet_s)

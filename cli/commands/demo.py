@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import FAILED, OK
 from folkmoot.cli.output import Output, json_option
@@ -71,11 +72,11 @@ def command(
     import trio
     from folkmoot.cli.cluster.life import parse_shape
     from folkmoot.cli.demo.stage import DemoPlan
+    from folkmoot.cli.new_node import DEFAULT_POLICY
 
     if svg is not None:
-        svg.touch()  # rather than find out afterwards that it cannot be written
-    policy = importlib.resources.files("folkmoot.configs") / "policies" / "default.toml"
-    shape = parse_shape(nodes, regions, None, True, (f"gate.policy={policy}",))
+        _require_writable(svg)  # rather than find out afterwards
+    shape = parse_shape(nodes, regions, None, True, (f"gate.policy={DEFAULT_POLICY}",))
     if len(shape.regions) < NODES_MIN:
         raise click.UsageError("--regions wants three or more: one is cut off, one loses a node")
     result = trio.run(partial(_play, DemoPlan(posts, shape, keep), plain, output))
@@ -83,6 +84,18 @@ def command(
         raise click.Abort
     _conclude(result, keep, plain, svg, output)
     return OK if result.passed else FAILED
+
+
+def _require_writable(picture: Path) -> None:
+    """Refuse a picture that could not be put in its place, and leave nothing there yet."""
+    if picture.exists() and not picture.is_file():
+        raise click.UsageError(f"--svg: {picture} is no file")
+    try:
+        tempfile.TemporaryFile(dir=picture.parent).close()
+    except OSError as error:
+        raise OperatorError(
+            f"{picture} cannot be written: {error.strerror}", hint="name another file with --svg"
+        ) from error
 
 
 async def _play(plan: Any, plain: bool, output: Output) -> DemoResult | None:

@@ -15,7 +15,7 @@ from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, FAILED, OK
 from folkmoot.cli.output import Output, json_option
 
-_SIGNS = {"well": "ok   ", "watch": "watch", "wrong": "WRONG"}
+_SIGNS = {"well": "ok   ", "watch": "watch", "wrong": "WRONG", "unknown": "?    "}
 
 
 @click.command(
@@ -40,7 +40,8 @@ def command(data: Path | None, find_target: Callable[[], Target], output: Output
     remembers of its peers), at the node that runs on it, or at a running node elsewhere (clock, whether its
     disk has all it acknowledged, its peers, room and damage). Nothing is changed.
 
-    Exit code 3 says that there is something to watch, 1 that something is wrong.
+    Exit code 3 says that there is something to watch, 1 that something is wrong. What would take long to look
+    at is `?`, with the command that does, and counts for neither.
     """
     # Imported here so that a command's help need not wait for certificates and stores.
     from folkmoot.cli.diagnosis import WRONG, Finding, is_held, look_at_directory

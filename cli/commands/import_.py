@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from folkmoot.cli.config_option import user_home
@@ -16,6 +16,11 @@ from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, INTERRUPTED, OK
 from folkmoot.cli.output import Output, json_option
 from folkmoot.protocol.ring.levels import LEVELS
+
+if TYPE_CHECKING:
+    from folkmoot.cli.importing.importer import ImportPlan
+    from folkmoot.protocol.client import Client
+    from folkmoot.protocol.identity import KeyPair
 
 
 class NothingUsable(OperatorError):
@@ -62,6 +67,7 @@ class NothingUsable(OperatorError):
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="An operator's key file: quotas do not slow operators. [default: a local cluster's own]",
 )
+@click.option("--again", is_flag=True, help="Send everything again, also what an earlier run settled.")
 @target_options
 @json_option
 def command(
@@ -71,6 +77,7 @@ def command(
     keys: Path | None,
     state: Path | None,
     operator: Path | None,
+    again: bool,
     target: Target,
     output: Output,
 ) -> int:
@@ -79,46 +86,55 @@ def command(
     FILE has one JSON object a line (.jsonl, or .jsonl.gz): id, author, created_at, text, and where there is
     one reply_to or repost_of, the id of an earlier line. Every author gets a key derived from one master key,
     so importing the same file again stores nothing twice, and an interrupted import goes on where it was.
+    One that is done is not sent again, unless you ask for it, or for another --level.
 
     Exit code 3 says that lines were skipped because they make no records, that records were refused, or that
     the level was not reached for a minute, which ends the import; the report lists them. When no line could
     be used, it is 1.
     """
     import trio
-
-    return trio.run(
-        partial(_import, file, file.stat().st_size, level, limit, keys, state, operator, target, output)
-    )
-
-
-async def _import(
-    file: Path,
-    size_bytes: int,
-    level: str,
-    limit: int | None,
-    keys: Path | None,
-    state: Path | None,
-    operator: Path | None,
-    target: Target,
-    output: Output,
-) -> int:
-    import trio
-    from folkmoot.cli.clients import journals_of, open_client, operator_of
+    from folkmoot.cli.clients import journals_of, operator_of
     from folkmoot.cli.importing.authors import open_authors
-    from folkmoot.cli.importing.importer import Importer, ImportPlan
-    from folkmoot.cli.importing.progress import show_progress
+    from folkmoot.cli.importing.importer import ImportPlan
 
-    async with open_client(target, operator_of(target, operator)) as client:
-        cluster = (await client.ready()).cluster
-        plan = ImportPlan(
+    def plan(cluster: str) -> ImportPlan:
+        return ImportPlan(
             source=file,
             authors=open_authors(keys or user_home()),
             state=state or journals_of(target, cluster),
             cluster=cluster,
             level=level,
             limit=limit,
+            again=again,
         )
-        importer = Importer(client, plan)
+
+    return trio.run(
+        partial(_import, plan, file, file.stat().st_size, operator_of(target, operator), target, output)
+    )
+
+
+async def _import(
+    plan: Callable[[str], ImportPlan],
+    file: Path,
+    size_bytes: int,
+    operator: KeyPair | None,
+    target: Target,
+    output: Output,
+) -> int:
+    import trio
+    from folkmoot.cli.clients import open_client
+    from folkmoot.cli.importing.importer import Importer
+    from folkmoot.cli.importing.progress import show_progress
+
+    async with open_client(target) as client:
+        exempt = await _is_exempt(client, operator)
+        if not exempt:
+            output.note(
+                "the quotas of accounts and of this address slow this import: an operator's key (--operator)"
+                " is exempt"
+            )
+        cluster = (await client.ready()).cluster
+        importer = Importer(client, plan(cluster))
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_stop_on_signal, signals, importer, output)
@@ -129,6 +145,7 @@ async def _import(
     value: dict[str, Any] = {
         **result.tally.summary(result.seconds),
         "stopped": result.stopped,
+        "quota_exempt": exempt,
         "cluster": cluster,
         "journal": str(result.journal),
         "report": str(result.report) if result.report else None,
@@ -137,6 +154,13 @@ async def _import(
         raise NothingUsable(file, value)
     output.result(value, _text(value))
     return _exit_code(value)
+
+
+async def _is_exempt(client: Client, operator: KeyPair | None) -> bool:
+    """Act for the operator where there is one; whether the cluster takes the key for an operator's."""
+    if operator is None:
+        return False
+    return "operator" in (await client.auth(operator))["roles"]
 
 
 def _exit_code(value: dict[str, Any]) -> int:
@@ -157,7 +181,9 @@ def _text(value: dict[str, Any]) -> list[str]:
     figures = ("stored", "duplicate", "held", "refused", "uncertain", "skipped")
     told = ", ".join(f"{value[name]:,} {name}" for name in figures if value[name] or name == "stored")
     lines = [f"{value['read']:,} lines read: {told}, in {value['seconds']:.1f} s ({value['rate']:,.0f}/s)"]
-    if value["resumed"]:
+    if value["resumed"] and value["resumed"] == value["read"]:
+        lines = [f"already imported: {value['read']:,} lines; --again sends them again"]
+    elif value["resumed"]:
         lines.append(f"{value['resumed']:,} lines had been settled by an earlier run")
     if value["unreferenced"]:
         lines.append(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 from folkmoot.cli.config_option import CONFIG_NAME, home
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.examples import examples
-from folkmoot.cli.new_node import check_document, host_name, new_document
+from folkmoot.cli.new_node import POLICY_NAME, check_document, host_name, new_document, write_policy
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.toml_text import render, render_value
 from folkmoot.node.data_directory import DataDirectory, write_private
@@ -63,8 +65,8 @@ def command(
 ) -> None:
     """Prepare a data directory and a configuration.
 
-    Makes the node's id, its service key and its gossip keys, readable by their owner only, and a
-    configuration. Never overwrites any of them.
+    Makes the node's id, its service key and its gossip keys, readable by their owner only, a configuration,
+    and the policy that it names: one to begin with, commented. Never overwrites any of them.
     """
     target = (directory or home()).absolute()
     document = new_document(cluster, name or host_name(), region, seeds, clients, peers, tls)
@@ -78,24 +80,38 @@ def command(
     if data.id_file.exists():
         raise OperatorError(f"{target} holds a node without a configuration; `init` never overwrites one")
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Before the node: one that is made and then has no room for its configuration could not be made again.
-    write_private(file, render(document))
-    try:
+    with _all_or_nothing() as made:
+        # Before the node: one that is made and has no room for its configuration could not be made again.
+        made += [policy] if (policy := write_policy(target)) else []
+        write_private(file, render(document))
+        made.append(file)
         data.create(random.SystemRandom(), gossip_ring)
-    except BaseException:
-        file.unlink(missing_ok=True)
-        raise
     founder = {
         "id": data.node_id(),
         "name": document["node"]["name"],
         "region": region,
         "service_account": account_to_text(data.service_key().account),
     }
-    output.result({"config": str(file), "data": str(target), **founder}, _told(file, founder, tls))
+    output.result(
+        {"config": str(file), "policy": str(target / POLICY_NAME), "data": str(target), **founder},
+        _told(file, founder, tls),
+    )
+
+
+@contextmanager
+def _all_or_nothing() -> Iterator[list[Path]]:
+    """Files that were made are removed again when what follows fails."""
+    made: list[Path] = []
+    try:
+        yield made
+    except BaseException:
+        for file in made:
+            file.unlink(missing_ok=True)
+        raise
 
 
 def _told(file: Path, founder: dict[str, str], tls: str) -> list[str]:
-    lines = [f"wrote {file}", f"node id {founder['id']}", ""]
+    lines = [f"wrote {file}", f"its policy is {file.with_name(POLICY_NAME)}", f"node id {founder['id']}", ""]
     lines += [
         "As a founding member it is listed in every founder's configuration as",
         "",

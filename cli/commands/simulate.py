@@ -15,6 +15,7 @@ from folkmoot.cli import exit_codes
 from folkmoot.cli.examples import examples
 from folkmoot.cli.numbers import FiniteFloat
 from folkmoot.cli.output import Output, json_option
+from folkmoot.node.simulation.schedule import FAULTS, MOVES, UnknownFault, parse_faults
 
 if TYPE_CHECKING:
     from folkmoot.node.simulation.run import OnProgress, Plan, Report
@@ -75,9 +76,8 @@ class Episodes(click.ParamType[tuple[int, ...]]):
     default="all",
     show_default=True,
     metavar="LIST",
-    help="Which faults, with commas: loss, duplication, reordering, delay, oneway, partition, crash, torn, "
-    "restart, disk, clock, busy, refused, olddisk, clone; or none, or all of these. And moves, which is not "
-    "among all.",
+    help=f"Which faults, with commas: {', '.join(FAULTS)}; or none, or all of these; and {MOVES}, which is "
+    "not among all.",
 )
 @click.option("--episodes", type=Episodes(), help="Of the faults the seed makes, only these, by number.")
 @click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Runs at once.")
@@ -114,7 +114,6 @@ def command(
     """
     # Imported here so that `--help` need not wait for the whole node.
     from folkmoot.node.simulation.coverage import table
-    from folkmoot.node.simulation.faults import UnknownFault, parse_faults
     from folkmoot.node.simulation.run import Plan
 
     try:

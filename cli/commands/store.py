@@ -15,6 +15,7 @@ from folkmoot.cli.post_names import PostItem
 from folkmoot.cli.progress import progress_bar
 from folkmoot.protocol.limits import MIB
 from folkmoot.storage.lmdb_engine import LmdbEngine, audit
+from folkmoot.storage.lmdb_reader import open_at_rest
 from folkmoot.storage.store import Store
 from folkmoot.storage.verify import VerifyReport
 from folkmoot.storage.verify import verify as verify_store
@@ -44,6 +45,8 @@ def command() -> None:
 def verify(data: Path, signatures: bool, output: Output) -> int:
     """Check everything in a store: pages, checksums, cells, log, sums, counts and hints.
 
+    The node must not run. A directory or a disk that can only be read is checked as well.
+
     Exit code 1 when something is not as it must be.
     """
     _require_store(data)
@@ -54,13 +57,13 @@ def verify(data: Path, signatures: bool, output: Output) -> int:
             [f"{len(problems)} pages are damaged; cells were not looked at", *problems],
         )
         return FAILED
-    engine = _open(data)
+    engine, writable = _open(data, output)
     try:
         with progress_bar("cells", quiet=output.as_json) as show:
             report = verify_store(engine, signatures=signatures, progress=show)
     finally:
         engine.close()
-    output.result(report.to_json(), _lines(report))
+    output.result({**report.to_json(), "read_only": not writable}, _lines(report))
     return OK if report.ok else FAILED
 
 
@@ -70,7 +73,7 @@ def verify(data: Path, signatures: bool, output: Output) -> int:
 def usage(data: Path, output: Output) -> int:
     """Show how much of a store's file is live, and whose store it is."""
     _require_store(data)
-    engine = _open(data)
+    engine, writable = _open(data, output)
     try:
         owner = Store(engine, owner=None).owner
         used = engine.usage()
@@ -84,6 +87,7 @@ def usage(data: Path, output: Output) -> int:
             "live_bytes": used.live_bytes,
             "free_bytes": free_bytes,
             "file_bytes": used.file_bytes,
+            "read_only": not writable,
         },
         [
             f"node {owner.node.hex()} of cluster {owner.cluster}",
@@ -172,9 +176,12 @@ def _require_store(data: Path) -> None:
         raise OperatorError(f"there is no store in {data}", hint="folkmoot config show")
 
 
-def _open(data: Path) -> LmdbEngine:
-    """The map is as large as the file is, whatever the cap: nothing is written here."""
-    return LmdbEngine(data, cap_bytes=max(MIB, (data / "store" / "data.mdb").stat().st_size))
+def _open(data: Path, output: Output) -> tuple[LmdbEngine, bool]:
+    """The store, and whether it can be written, which is said when it cannot."""
+    engine, writable = open_at_rest(data)
+    if not writable:
+        output.note(f"{data} cannot be written; it is only read")
+    return engine, writable
 
 
 def _lines(report: VerifyReport) -> list[str]:

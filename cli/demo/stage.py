@@ -196,7 +196,7 @@ class Stage:
 
     async def _observe(self, watcher: Watcher) -> None:
         """Keep the scene up to date with what the nodes say of each other: the worst is shown."""
-        worst = ("dead", "suspect", "left", "unknown", "alive")
+        worst = ("dead", "suspect", "left", "alive")
         while True:
             for node in self.scene.nodes.values():
                 views = watcher.views_of(node.name).values()

@@ -11,6 +11,7 @@ import trio
 from folkmoot.cli.checking.checker import CheckResult
 from folkmoot.cli.demo.reading import ShownPost
 from folkmoot.cli.demo.scene import NodeScene, Scene
+from folkmoot.node.data_directory import replace_file
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
@@ -80,11 +81,15 @@ def conclusion(scene: Scene, posts: Sequence[ShownPost], reader: str, check: Che
 
 
 def save_picture(scene: Scene, shown: RenderableType, file: Path) -> None:
-    """Draw the last live screen and the conclusion into an SVG file."""
+    """Draw the last live screen and the conclusion into an SVG file, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     console = Console(record=True, width=PICTURE_COLUMNS, file=io.StringIO(), force_terminal=True)
     console.print(render(scene))
     console.print(shown)
-    console.save_svg(str(file), title="folkmoot demo")
+    replace_file(file, console.export_svg(title="folkmoot demo").encode())
 
 
 def _condition(node: NodeScene) -> str:

@@ -81,11 +81,14 @@ class Watcher:
         return name in self._status
 
     def views_of(self, name: str) -> dict[str, str]:
-        """How the others that answer see a node: observer → state."""
+        """How the others that answer see a node: observer → state.
+
+        One that has just started and has heard nothing of the node yet sees nothing.
+        """
         views = {}
         for observer, status in self._status.items():
             for seen in status["nodes"] if observer != name else ():
-                if self._ids.get(seen["id"]) == name:
+                if self._ids.get(seen["id"]) == name and seen["state"] != "unknown":
                     views[observer] = seen["state"]
         return views
 

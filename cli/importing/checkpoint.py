@@ -1,8 +1,9 @@
 """How far an import has come: the line up to which everything is settled.
 
 A checkpoint is written after the journal of what it covers has been brought to disk, so a crash never
-loses an entry of the journal. It is removed when an import ends complete: running it again then sends
-everything again, and the cluster answers `duplicate`.
+loses an entry of the journal. It stays when an import ends, so that running it again sends nothing twice,
+unless something was refused, which may pass another time. It goes by the file's contents: a file that has
+grown is another one, sent from its first line, and the cluster answers `duplicate` to what it has.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
     Args:
         line: every line up to and including this one is settled.
+        level: which all of them reached.
         sample: keys (place, kind, item) of some acknowledged records up to there. A cluster that lacks one
             is not the cluster the checkpoint speaks of.
     """
 
     line: int
+    level: str = ""
     sample: list[tuple[bytes, str, bytes]] = []
 
 

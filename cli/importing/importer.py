@@ -43,6 +43,7 @@ class ImportPlan:
         limit: lines at most; None for all.
         batch_records: records sent together, at most 256.
         pause_s: between batches; more than 0 only where somebody watches.
+        again: whether what an earlier run settled is sent again.
     """
 
     source: Path
@@ -53,6 +54,7 @@ class ImportPlan:
     limit: int | None = None
     batch_records: int = RECORDS_PER_PUT
     pause_s: float = 0.0
+    again: bool = False
 
     @property
     def name(self) -> str:
@@ -117,19 +119,19 @@ class Importer:
             Report(files.report, self.tally, fresh=resume.line == 0) as report,
         ):
             sender = Sender(self.client, plan.level, journal, report, self.tally)
-            keeper = _Keeper(files.checkpoint, journal, resume)
+            keeper = _Keeper(files.checkpoint, journal, resume, plan.level)
             complete = False
             try:
                 complete = await self._run(source, sender, report, keeper)
             finally:
-                keeper.end(complete=complete)
+                keeper.end(forget=complete and self.tally.refused > 0)
             listed = report.file if report.exists else None
         return ImportResult(self.tally, time.monotonic() - began, self._stopping, journal.file, listed)
 
     async def _resume_after(self, file: Path) -> Checkpoint:
-        """The checkpoint of an earlier run, if the cluster has what it speaks of."""
+        """The checkpoint of an earlier run at this level, if the cluster has what it speaks of."""
         checkpoint = read_checkpoint(file)
-        if checkpoint is None:
+        if checkpoint is None or checkpoint.level != self.plan.level or self.plan.again:
             return Checkpoint(0)
         if checkpoint.sample:
             cells = await self.client.get(checkpoint.sample, level=self.plan.level)
@@ -207,9 +209,10 @@ class _Files:
 class _Keeper:
     """Keeps the checkpoint: never ahead of the journal on disk, and not written more often than needed."""
 
-    def __init__(self, file: Path, journal: Journal, resume: Checkpoint) -> None:
+    def __init__(self, file: Path, journal: Journal, resume: Checkpoint, level: str) -> None:
         self._file = file
         self._journal = journal
+        self._level = level
         self._frontier = Frontier(resume.line)
         self._sample = list(resume.sample)
         self._written_at = time.monotonic()
@@ -224,14 +227,14 @@ class _Keeper:
         if time.monotonic() - self._written_at >= CHECKPOINT_S:
             self._write()
 
-    def end(self, *, complete: bool) -> None:
-        """The run is over: nothing to resume from when it was complete."""
-        if complete:
+    def end(self, *, forget: bool) -> None:
+        """The run is over; `forget` says that the next one is to begin at the first line."""
+        if forget:
             self._file.unlink(missing_ok=True)
         else:
             self._write()
 
     def _write(self) -> None:
         self._journal.sync()
-        write_checkpoint(self._file, Checkpoint(self._frontier.line, self._sample))
+        write_checkpoint(self._file, Checkpoint(self._frontier.line, self._level, self._sample))
         self._written_at = time.monotonic()

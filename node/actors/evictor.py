@@ -47,6 +47,10 @@ class Ranges(Protocol):
     @property
     def ranges(self) -> RangeMap | None: ...
 
+    async def wait_changed(self) -> None:
+        """Wait until other ranges are known."""
+        ...
+
 
 class Dropping(Protocol):
     """Removes damaged cells."""
@@ -124,7 +128,10 @@ class Evictor:
                 left = await self._round(ranges)
                 self._clean = None if left else ranges
                 pause_s = min(2 * pause_s, RETRY_MAX_S) if left else PAUSE_S
-            await trio.sleep(pause_s)
+            if self._clean is not None and self._clean is self._topology.ranges:
+                await self._topology.wait_changed()
+            else:
+                await trio.sleep(pause_s)
 
     async def _round(self, ranges: RangeMap) -> bool:
         """Deal with all ranges of which something is left; whether something still is."""

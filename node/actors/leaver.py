@@ -57,17 +57,21 @@ class Leaver:
     async def run(self) -> None:
         """Look for who has left, for ever."""
         while True:
-            pause_s = LOOK_S
             topology = self._topology.current()
-            for node in topology.roster.nodes:
-                if node.standing != "leaving" or not self._has_left(topology, node.node_id):
+            leaving = [node for node in topology.roster.nodes if node.standing == "leaving"]
+            pause_s = LOOK_S
+            for node in leaving:
+                if not self._has_left(topology, node.node_id):
                     continue
                 try:
                     await self._take_off(node.node_id)
                 except FolkmootError as error:
                     log.info("node %s stays on the roster for now: %s", node.name, error)
                     pause_s = RETRY_S
-            await trio.sleep(pause_s)
+            if leaving or topology is not self._topology.current():
+                await trio.sleep(pause_s)
+            else:
+                await self._topology.wait_changed()
 
     def _has_left(self, topology: Topology, node_id: bytes) -> bool:
         """Whether nothing keeps a node on the roster any more, and it is this node's to take it off."""

@@ -185,10 +185,14 @@ class Mover:
             async with trio.open_nursery() as nursery:
                 looked = trio.current_time()
                 while True:
-                    for range_id in self._next(await self._plan()):
+                    plan = await self._plan()
+                    for range_id in self._next(plan):
                         self._work[range_id] = _Work(_Facts(0))
                         nursery.start_soon(self._carry, range_id)
-                    await trio.sleep(LOOK_S)
+                    if plan.changes or self._work or self._planned[0] is not self._topology.current():
+                        await trio.sleep(LOOK_S)
+                    else:
+                        await self._topology.wait_changed()
                     now = trio.current_time()
                     self._busy_s += now - looked if self._work else 0.0
                     looked = now

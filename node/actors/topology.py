@@ -109,6 +109,7 @@ class TopologyHolder:
         self._announce = announce
         self._decided = decided
         self._learned = trio.Event()
+        self._changed = trio.Event()
         if topology is not None:
             self._learned.set()
         self._refreshing: dict[bytes, trio.Event] = {}
@@ -138,6 +139,10 @@ class TopologyHolder:
         """Wait until there is a topology, and return it."""
         await self._learned.wait()
         return self.current()
+
+    async def wait_changed(self) -> None:
+        """Wait until something newer is adopted."""
+        await self._changed.wait()
 
     def current(self) -> Topology:
         """The topology.
@@ -253,6 +258,8 @@ class TopologyHolder:
             self._current = accepted
             self._announce(summary)
             self._learned.set()
+            self._changed.set()
+            self._changed = trio.Event()
         return True
 
     async def _ask(self, node_id: bytes) -> News:

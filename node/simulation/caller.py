@@ -9,6 +9,7 @@ from typing import Any
 import trio
 from folkmoot.node.methods import AUTH_PREFIX
 from folkmoot.node.simulation.network import HostNetwork
+from folkmoot.node.simulation.next_version import NEXT_VERSION
 from folkmoot.node.simulation.world import SimulatedNode, World
 from folkmoot.node.transport.errors import TransportError
 from folkmoot.protocol.client.link import Link
@@ -98,8 +99,10 @@ class Caller:
         link = Link(stream, settings=PATIENT)
         self._nursery.start_soon(link.run)
         try:
-            hello = {"versions": [1, 1], "client": "simulation/1"}
+            offered = self._random.choice((1, NEXT_VERSION))
+            hello = {"versions": [1, offered], "client": "simulation/1"}
             greeting = await link.call("hello", hello, timeout_s=CALL_TIMEOUT_S)
+            self._world.versions_agreed[offered, greeting["version"]] += 1
             if self._account is not None:
                 proof = AUTH_PREFIX + greeting["challenge"] + greeting["node"]["id"].encode()
                 params = {"account": self._account.account, "signature": self._account.sign(proof)}

@@ -6,6 +6,9 @@ in between keeps it without anyone having been told. Both points can also be hit
 made to refuse: then it says what production says there, `busy` before a job waits and `DiskFull` after its
 group was tried, to a share of the jobs. Urgent jobs are left out: nothing in production fills their lane, the
 disk cap leaves them room, and a node that cannot write down its incarnation all the same is meant to end.
+
+And it may fail, with EIO: at either point of a commit, after which nobody in the node knows what is on it,
+or at a share of all reads.
 """
 
 from __future__ import annotations
@@ -19,12 +22,13 @@ from random import Random
 from typing import Any, Final, TypeVar
 
 import trio
+from folkmoot.node.simulation.disk_errors import EIO, FallibleEngine
 from folkmoot.node.simulation.ownership import owns
 from folkmoot.node.simulation.trace import Trace
 from folkmoot.node.simulation.witness import Witness
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BUSY, WireError
-from folkmoot.storage.errors import DiskFull, StoreClosed
+from folkmoot.storage.errors import CommitFailed, DiskFull, StoreClosed
 from folkmoot.storage.group import Completion, Job, commit_group
 from folkmoot.storage.memory_engine import MemoryEngine
 from folkmoot.storage.store import LOG_ID_BYTES, Owner, Store
@@ -37,8 +41,8 @@ FSYNC_SPREAD_S = 0.004
 FULL_AMONG_REFUSED: Final = 0.25
 
 
-class CrashPoint(enum.Enum):
-    """Where in a group commit a crash may be planted."""
+class CommitPoint(enum.Enum):
+    """Where in a group commit a crash or a failure may be planted."""
 
     BEFORE_COMMIT = "before the commit"
     BEFORE_ACKNOWLEDGEMENT = "between the commit and its acknowledgement"
@@ -58,6 +62,9 @@ class SimulatedDisk:
         slowdown: by how much longer than a healthy disk it takes.
         refused_share: of the jobs that are not urgent, how many it refuses.
         crash_point: where it crashes next.
+        failure_point: where the next commit fails.
+        failing_reads_share: how many of all reads fail.
+        has_failed: whether a commit or a read has failed since it was opened.
         peak_waiting: the most jobs that ever waited in one lane.
         commits: the open store; None while it is closed.
         at_boot: what was on it when it was last opened.
@@ -81,7 +88,10 @@ class SimulatedDisk:
         self.at_boot = self.engine.copy()
         self.slowdown = 1.0
         self.refused_share = 0.0
-        self.crash_point: CrashPoint | None = None
+        self.crash_point: CommitPoint | None = None
+        self.failure_point: CommitPoint | None = None
+        self.failing_reads_share = 0.0
+        self.has_failed = False
         self.peak_waiting = 0
         self.commits: SimulatedCommits | None = None
         self._nursery = nursery
@@ -90,7 +100,9 @@ class SimulatedDisk:
         """See `environment.Disk`; there is one store, whatever the directory."""
         assert self.commits is None, "a second daemon on one disk"
         self.at_boot = self.engine.copy()
-        store = Store(self.engine, owner=owner, fresh_log_id=self.random.randbytes(LOG_ID_BYTES))
+        self.has_failed = False
+        engine = FallibleEngine(self.engine, self._fails_to_read)
+        store = Store(engine, owner=owner, fresh_log_id=self.random.randbytes(LOG_ID_BYTES))
         self.commits = SimulatedCommits(self, store)
         self._nursery.start_soon(self.commits.write)
         return self.commits
@@ -127,10 +139,26 @@ class SimulatedDisk:
         self.trace.note(f"refusal {self.node} busy")
         return busy()
 
-    def reached(self, point: CrashPoint) -> None:
-        """A group commit is at this point; crash there if that was planted."""
+    def reached(self, point: CommitPoint) -> None:
+        """A group commit is at this point; crash or fail there if that was planted.
+
+        Raises:
+            CommitFailed: it fails.
+        """
         if self.crash_point is point:
             self.on_crash()
+        if self.failure_point is point:
+            self.failure_point = None
+            self.has_failed = True
+            self.trace.note(f"failure {self.node} {point.name}")
+            raise CommitFailed(EIO)
+
+    def _fails_to_read(self) -> bool:
+        if not self.failing_reads_share or self.random.random() >= self.failing_reads_share:
+            return False
+        self.has_failed = True
+        self.trace.note(f"failure {self.node} read")
+        return True
 
 
 class SimulatedCommits:
@@ -151,6 +179,8 @@ class SimulatedCommits:
         self._awaited: dict[trio.Event, None] = {self._idle: None}
         self._closing = False
         self._dead = False
+        self._failure: CommitFailed | None = None
+        self._failed = trio.Event()
         self._scope = trio.CancelScope()
 
     async def run(
@@ -165,6 +195,8 @@ class SimulatedCommits:
         lane, longest = self._lane(urgent)
         if self._dead:
             await trio.sleep_forever()
+        if self._failure is not None:
+            raise self._failure
         if self._closing:
             raise StoreClosed
         if len(lane) >= longest:
@@ -189,8 +221,10 @@ class SimulatedCommits:
         return result  # type: ignore[no-any-return]
 
     async def watch(self) -> None:
-        """See `node.commits.Commits`; a commit to memory does not fail."""
-        await trio.sleep_forever()
+        """See `node.commits.Commits`."""
+        await self._failed.wait()
+        assert self._failure is not None
+        raise self._failure
 
     async def aclose(self) -> None:
         """See `node.commits.Commits`."""
@@ -204,15 +238,38 @@ class SimulatedCommits:
         """Commit group after group, until closed or dead."""
         with self._scope:
             while group := await self._next_group():
-                await trio.sleep(self._disk.fsync_s())
-                self._disk.reached(CrashPoint.BEFORE_COMMIT)
-                await trio.lowlevel.checkpoint_if_cancelled()
-                completions = self._commit(group)
-                self._disk.reached(CrashPoint.BEFORE_ACKNOWLEDGEMENT)
+                try:
+                    completions = await self._carry(group)
+                except CommitFailed as failure:
+                    self._give_up(failure, group)
+                    break
                 await trio.lowlevel.checkpoint()
                 for completion in completions:
                     completion.tell()
             self._idle.set()
+
+    async def _carry(self, group: list[Job]) -> list[Completion]:
+        """Commit a group, which takes its time.
+
+        Raises:
+            CommitFailed: nobody is told of any of it.
+        """
+        await trio.sleep(self._disk.fsync_s())
+        self._disk.reached(CommitPoint.BEFORE_COMMIT)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        completions = self._commit(group)
+        self._disk.reached(CommitPoint.BEFORE_ACKNOWLEDGEMENT)
+        return completions
+
+    def _give_up(self, failure: CommitFailed, group: list[Job]) -> None:
+        """Answer everything with the failed commit; whoever hears of it ends the node."""
+        self._failure = failure
+        waiting = [*group, *self._urgent, *self._jobs]
+        self._urgent.clear()
+        self._jobs.clear()
+        self._failed.set()
+        for job in waiting:
+            Completion(job, None, failure).tell()
 
     def die(self) -> None:
         """The machine stops: nothing more is committed, and nobody is answered."""
@@ -228,6 +285,7 @@ class SimulatedCommits:
         changes = engine.newest_changes(engine.commits - before)
         still_owns = partial(self._owns, engine)
         self._disk.witness.committed(self._disk.node, changes, still_owns)
+        self._disk.witness.epochs.committed(self._disk.node, self.store.owner.node, changes)
         written = b"".join(change.key + (change.value or b"") for change in changes)
         self._disk.trace.note(f"commit {self._disk.node} {len(group)}", written)
         return completions

@@ -1,17 +1,19 @@
-"""Disks that go back, and nodes that run twice.
+"""Disks that go back or are damaged, and nodes that run twice.
 
 `olddisk` makes a copy of a node's disk, or takes the one made when it last booted; in the end it cuts the
 node's power, puts the copy in the place of the disk and boots it. `clone` boots a second process on a copy,
-elsewhere: it must end by itself, or, when nobody could tell that the first one runs, that one must. Only one
-disk is lost at a time: two may take what a quorum acknowledged with them, and no protocol brings that back.
+elsewhere: it must end by itself, or, when nobody could tell that the first one runs, that one must. `flip`
+damages a few cells (see `bit_flips`). Only one disk is lost at a time: two may take what a quorum
+acknowledged with them, and no protocol brings that back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from folkmoot.node.simulation.bit_flips import BitFlips, damaged_cells
+from folkmoot.node.simulation.schedule import FLIP
 from folkmoot.node.simulation.world import SimulatedNode, World
 from folkmoot.node.standing_records import read_own
 from folkmoot.protocol.standing import State
@@ -33,42 +35,54 @@ class DiskFaults:
 
     Args:
         world: to be broken.
+        flips: who damages cells; None when nothing is damaged.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, flips: BitFlips | None) -> None:
         self._world = world
+        self._flips = flips
         self._suffered: dict[str, _Suffered] = {}
 
     def begin(self, fault: str, node: SimulatedNode, *, live: bool) -> None:
-        """Make the copy, unless the node is down or another disk is not whole yet.
+        """Make the copy or the damage, unless the node is down or another disk is not whole yet.
 
         Args:
-            fault: `olddisk` or `clone`.
+            fault: one of `schedule.DISK_FAULTS`.
             node: whose disk.
             live: whether the copy is of now; else of the latest boot.
         """
         if not self._may_lose(node):
             return
+        if fault == FLIP:
+            if self._flips is not None:
+                self._flips.flip(node)
+            return
         copy = node.disk.engine.copy() if live else node.disk.at_boot.copy()
         if fault == "olddisk":
             self._suffered[node.name] = _Suffered(None, copy)
         else:
-            self._world.disks_lost = True
+            self._lose_disks()
             self._suffered[node.name] = _Suffered(self._world.clone(node, copy), None)
 
     async def end(self, node: SimulatedNode) -> None:
-        """Put the copy back, or end the second process."""
+        """Put the copy back, end the second process, or have the damage met."""
         suffered = self._suffered.pop(node.name, None)
         if suffered is None:
+            if self._flips is not None:
+                await self._flips.look(node)
             return
         if suffered.clone is not None and suffered.clone.up:
             self._world.crash(suffered.clone)
         if suffered.copy is not None and self._may_lose(node):
-            self._world.disks_lost = True
+            self._lose_disks()
             self._world.crash(node)
             await node.ended.wait()
             node.disk.put_back(suffered.copy)
         await bring_up(self._world, node)
+
+    def _lose_disks(self) -> None:
+        self._world.disks_lost = True
+        self._world.expected_errors.add(OLD_SEAT)
 
     def _may_lose(self, node: SimulatedNode) -> bool:
         """Whether the disk may be lost: the node runs, and those of all others are whole."""
@@ -79,12 +93,7 @@ def _has_its_disk(node: SimulatedNode) -> bool:
     if node.disk.commits is None:
         return False
     own = read_own(node.disk.commits.store)
-    return own is not None and own.state is not State.AMNESIAC
-
-
-def unexpected(errors: Iterable[str]) -> tuple[str, ...]:
-    """The errors that were logged, but for that of a seat which finds that its disk went back."""
-    return tuple(error for error in errors if OLD_SEAT not in error)
+    return own is not None and own.state is not State.AMNESIAC and not damaged_cells(node.disk.engine)
 
 
 async def bring_up(world: World, node: SimulatedNode) -> None:

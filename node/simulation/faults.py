@@ -1,152 +1,68 @@
-"""The fault schedule: a pure function of its generator, made before the run begins.
+"""Faults as they are carried out: an injector begins and ends what the schedule says.
 
-An episode is one fault with a beginning and an end. Episodes overlap freely; what a link suffers is worked
-out anew from all that are under way, so that the end of one never heals another. All of them end before the
-run does, and then everything is mended: what follows must converge.
+Episodes overlap freely; what a link or a node suffers is worked out anew from all that are under way, so that
+the end of one never heals another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from random import Random
-from typing import Final
+from typing import Final, NamedTuple
 
 import trio
-from folkmoot.node.simulation.disk import CrashPoint
+from folkmoot.node.simulation.backups import Backups
+from folkmoot.node.simulation.bit_flips import BitFlips
+from folkmoot.node.simulation.disk import CommitPoint, SimulatedDisk
+from folkmoot.node.simulation.disk_errors import EIO
 from folkmoot.node.simulation.disk_faults import DiskFaults, bring_up
 from folkmoot.node.simulation.links import Conditions
+from folkmoot.node.simulation.next_version import NEXT_VERSION
+from folkmoot.node.simulation.schedule import BACKUP, DISK_FAULTS, DOWN_FAULTS, MOVES, UPGRADE, Episode
 from folkmoot.node.simulation.steward import Steward
 from folkmoot.node.simulation.world import SimulatedNode, World
-from folkmoot.protocol.errors import FolkmootError
+from folkmoot.protocol.messages import VERSIONS
+from folkmoot.storage.errors import StorageError, StoreCorrupt
 
-LINK_FAULTS: Final = ("loss", "duplication", "reordering", "delay", "oneway")
-DOWN_FAULTS: Final = ("crash", "torn", "restart")
-REFUSING_FAULTS: Final = ("busy", "refused")
-DISK_FAULTS: Final = ("olddisk", "clone")
-NODE_FAULTS: Final = (*DOWN_FAULTS, "disk", "clock", *REFUSING_FAULTS)
-FAULTS: Final = (*LINK_FAULTS, "partition", *NODE_FAULTS, *DISK_FAULTS)
-MOVES: Final = "moves"
-"""No fault, but it happens like one: a node is drained and joins again, and ranges are split. Not among
-`all`: so much moves."""
-
-QUIET_FIRST_S: Final = 3.0
-REBUILD_S: Final = 20.0
-QUIET_LAST_S: Final = 0.5
 LIVE_COPY: Final = 0.5
-LENGTH_S: Final = (1.0, 45.0)
+
+
+class Pulse(NamedTuple):
+    """How long, in seconds, a fault lasts each time (between two bounds), and how long it then rests."""
+
+    lasts_s: tuple[float, float]
+    rests_s: tuple[float, float]
+
+
 DISK_SLOWDOWN: Final = 200.0
-CLOCK_JUMP_US: Final = 60_000_000
+CLOCK_JUMP_US: Final = 600_000_000
+DRIFT_PERMILLE: Final = 50.0
+CUTTING_FAULTS: Final = frozenset({"partition", "oneway", "flapping"})
 EXTRA_S: Final = 0.4
 REFUSED_SHARE: Final = 0.8
-
-
-class UnknownFault(FolkmootError):
-    """There is no fault of that name."""
+FAILING_READS_SHARE: Final = 0.01
+SAID_OF_EIO: Final = frozenset({EIO, StoreCorrupt.plainly, StorageError.plainly})
+"""By the node whose disk fails, and by others of what that one answered them."""
+PULSES: Final = {
+    "flapping": Pulse((0.05, 0.8), (0.05, 0.8)),
+    "clogging": Pulse((0.5, 6.0), (0.05, 1.5)),
+}
+"""Faults that come and go within an episode: nobody has settled for the one when the other comes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Episode:
-    """One fault.
+class Hands:
+    """Who carries out what a world cannot do by itself; None for what does not happen.
 
     Args:
-        fault: its name.
-        begin_s, end_s: virtual times.
-        pairs: the directed links it concerns, as node numbers.
-        node: the node it concerns, or -1.
-        strength: above 0, at most 1; what it means depends on the fault.
+        steward: moves ranges.
+        flips: damages cells.
+        backups: makes backups.
     """
 
-    fault: str
-    begin_s: float
-    end_s: float
-    pairs: tuple[tuple[int, int], ...] = ()
-    node: int = -1
-    strength: float = 1.0
-
-
-def parse_faults(text: str) -> tuple[str, ...]:
-    """The faults that `--faults` names: a list with commas, `all` or `none`.
-
-    Raises:
-        UnknownFault: naming those there are.
-    """
-    if text == "none":
-        return ()
-    names: dict[str, None] = {}
-    for name in filter(None, map(str.strip, text.split(","))):
-        if name not in (*FAULTS, MOVES, "all"):
-            there_are = ", ".join((*FAULTS, MOVES))
-            raise UnknownFault(f"no fault {name!r}; there are {there_are}, and `all` and `none`")
-        names |= dict.fromkeys(FAULTS if name == "all" else (name,))
-    return tuple(names)
-
-
-def schedule(
-    random: Random, faults: Sequence[str], node_count: int, duration_s: float, mean_gap_s: float
-) -> list[Episode]:
-    """The episodes of a run, in the order they begin.
-
-    Args:
-        random: draws everything.
-        faults: names, of `FAULTS`.
-        node_count: of the world.
-        duration_s: of the run.
-        mean_gap_s: mean time between the beginnings of two episodes.
-    """
-    last_s = duration_s - QUIET_LAST_S
-    episodes: list[Episode] = []
-    at_s = QUIET_FIRST_S
-    while faults and (at_s := at_s + random.expovariate(1 / mean_gap_s)) < last_s:
-        end_s = min(at_s + random.uniform(*LENGTH_S), last_s)
-        episode = _episode(random, random.choice(faults), node_count, at_s, end_s)
-        if not _too_many_down(episodes, episode, node_count) and not _two_disks(episodes, episode):
-            episodes.append(episode)
-    return episodes
-
-
-def _episode(random: Random, fault: str, node_count: int, begin_s: float, end_s: float) -> Episode:
-    if fault in (*NODE_FAULTS, *DISK_FAULTS, MOVES):
-        node = random.randrange(node_count)
-        return Episode(fault, begin_s, end_s, node=node, strength=random.uniform(0.1, 1.0))
-    everyone = [(one, other) for one in range(node_count) for other in range(node_count) if one != other]
-    if fault == "partition":
-        side = set(random.sample(range(node_count), random.randint(1, max(1, node_count // 2))))
-        pairs = [(one, other) for one, other in everyone if (one in side) != (other in side)]
-    else:
-        pairs = random.sample(everyone, random.randint(1, len(everyone))) if everyone else []
-    return Episode(fault, begin_s, end_s, tuple(sorted(pairs)), strength=random.uniform(0.05, 1.0))
-
-
-def _too_many_down(episodes: Iterable[Episode], new: Episode, node_count: int) -> bool:
-    """Whether more than half of the nodes could be down at once, or one be crashed twice."""
-    if new.fault not in DOWN_FAULTS:
-        return False
-    others = {
-        episode.node
-        for episode in episodes
-        if episode.fault in DOWN_FAULTS and episode.end_s + 1.0 >= new.begin_s
-    }
-    return new.node in others or len(others) >= max(1, node_count // 2)
-
-
-def _two_disks(episodes: Iterable[Episode], new: Episode) -> bool:
-    """Whether a second disk could be lost before the first is rebuilt, or that node be down at the time."""
-
-    def meet(one: Episode, other: Episode) -> bool:
-        rest_s = REBUILD_S if other.fault in DISK_FAULTS else 1.0
-        return other.end_s + rest_s >= one.begin_s
-
-    return any(
-        meet(new, episode)
-        for episode in episodes
-        if (new.fault in DISK_FAULTS and episode.fault in DISK_FAULTS)
-        or (
-            new.node == episode.node
-            and {new.fault, episode.fault} & set(DISK_FAULTS)
-            and {new.fault, episode.fault} & set(DOWN_FAULTS)
-        )
-    )
+    steward: Steward | None = None
+    flips: BitFlips | None = None
+    backups: Backups | None = None
 
 
 class FaultInjector:
@@ -155,15 +71,17 @@ class FaultInjector:
     Args:
         world: to be broken.
         episodes: the schedule.
-        steward: who moves what; None when nothing is to move.
+        hands: who helps with it.
     """
 
-    def __init__(self, world: World, episodes: Sequence[Episode], steward: Steward | None = None) -> None:
+    def __init__(self, world: World, episodes: Sequence[Episode], hands: Hands | None = None) -> None:
+        self._hands = hands or Hands()
         self._world = world
-        self._steward = steward
         self._episodes = episodes
         self._under_way: list[Episode] = []
-        self._disks = DiskFaults(world)
+        self._resting: list[Episode] = []
+        self._random = world.random("pulses")
+        self._disks = DiskFaults(world, self._hands.flips)
 
     async def run(self) -> None:
         """Let every episode happen; returns when the last has ended."""
@@ -177,11 +95,26 @@ class FaultInjector:
         self._under_way.append(episode)
         self._world.coverage.fault_begins(episode.fault)
         await self._begin(episode)
+        if episode.fault in PULSES:
+            await self._pulse(episode, PULSES[episode.fault])
         await trio.sleep_until(episode.end_s)
         self._world.trace.note(f"fault {episode.fault} ends")
         self._under_way.remove(episode)
         self._world.coverage.fault_ends(episode.fault)
         await self._end(episode)
+
+    async def _pulse(self, episode: Episode, pulse: Pulse) -> None:
+        """Have a fault of links that is under way go and come again until its end."""
+        while trio.current_time() < episode.end_s:
+            await self._sleep_until_or_for(episode.end_s, pulse.lasts_s)
+            self._resting.append(episode)
+            self._apply_to_links()
+            await self._sleep_until_or_for(episode.end_s, pulse.rests_s)
+            self._resting.remove(episode)
+            self._apply_to_links()
+
+    async def _sleep_until_or_for(self, end_s: float, bounds_s: tuple[float, float]) -> None:
+        await trio.sleep_until(min(end_s, trio.current_time() + self._random.uniform(*bounds_s)))
 
     async def _begin(self, episode: Episode) -> None:
         if episode.node < 0:
@@ -193,19 +126,24 @@ class FaultInjector:
             self._world.crash(node)
         elif episode.fault == "restart" and node.clients is not None:
             await self._world.stop(node)
+        elif episode.fault == UPGRADE:
+            await self._speak(node, (1, NEXT_VERSION))
         elif episode.fault == "torn":
             early = episode.strength < 0.55
-            node.disk.crash_point = CrashPoint.BEFORE_COMMIT if early else CrashPoint.BEFORE_ACKNOWLEDGEMENT
+            node.disk.crash_point = CommitPoint.BEFORE_COMMIT if early else CommitPoint.BEFORE_ACKNOWLEDGEMENT
+        elif episode.fault == "eio":
+            self._world.expected_errors |= SAID_OF_EIO
+            self._fail(node.disk, episode.strength)
         elif episode.fault == "disk":
             node.disk.slowdown = 1 + DISK_SLOWDOWN * episode.strength
-        elif episode.fault == MOVES and self._steward is not None:
+        elif episode.fault == MOVES and self._hands.steward is not None:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._steward.split, episode.end_s)
-                await self._steward.drain(node, episode.end_s)
+                nursery.start_soon(self._hands.steward.split, episode.end_s)
+                await self._hands.steward.drain(node, episode.end_s)
+        elif episode.fault == BACKUP and self._hands.backups is not None:
+            await self._hands.backups.take(node, episode.end_s)
         elif episode.fault in DISK_FAULTS:
             self._disks.begin(episode.fault, node, live=episode.strength > LIVE_COPY)
-        elif episode.fault == "clock":
-            node.wall.jump_us = int(CLOCK_JUMP_US * (2 * episode.strength - 1.1))
 
     async def _end(self, episode: Episode) -> None:
         if episode.node < 0:
@@ -213,31 +151,54 @@ class FaultInjector:
             return
         node = self._world.nodes[episode.node]
         self._apply_to_node(node, episode.node)
-        if episode.fault in DOWN_FAULTS:
-            node.disk.crash_point = None
+        if episode.fault == UPGRADE:
+            await self._speak(node, VERSIONS)
+        elif episode.fault in DOWN_FAULTS:
+            node.disk.crash_point = node.disk.failure_point = None
+            node.disk.failing_reads_share = 0.0
             await bring_up(self._world, node)
-        elif episode.fault == MOVES and self._steward is not None:
-            await self._steward.join(node)
+        elif episode.fault == MOVES and self._hands.steward is not None:
+            await self._hands.steward.join(node)
         elif episode.fault in DISK_FAULTS:
             await self._disks.end(node)
         elif episode.fault == "disk":
             node.disk.slowdown = 1.0
-        elif episode.fault == "clock":
-            node.wall.jump_us = 0
+
+    async def _speak(self, node: SimulatedNode, versions: tuple[int, int]) -> None:
+        """Stop a node, and start a program that speaks these versions."""
+        node.versions = versions
+        if node.clients is not None:
+            await self._world.stop(node)
+        await bring_up(self._world, node)
+
+    def _fail(self, disk: SimulatedDisk, strength: float) -> None:
+        """Have the next commit fail, before anything or after everything of it is on the disk, or reads."""
+        if strength < 0.4:
+            disk.failure_point = CommitPoint.BEFORE_COMMIT
+        elif strength < 0.7:
+            disk.failure_point = CommitPoint.BEFORE_ACKNOWLEDGEMENT
+        else:
+            disk.failing_reads_share = FAILING_READS_SHARE * strength
 
     def _apply_to_links(self) -> None:
         nodes = self._world.nodes
+        at_work = [episode for episode in self._under_way if episode not in self._resting]
         for one in range(len(nodes)):
             for other in range(len(nodes)):
                 if one != other:
                     link = self._world.network.links.between(nodes[one].host, nodes[other].host)
-                    suffered = [episode for episode in self._under_way if (one, other) in episode.pairs]
+                    suffered = [episode for episode in at_work if (one, other) in episode.pairs]
                     link.set(conditions_of(suffered))
 
     def _apply_to_node(self, node: SimulatedNode, number: int) -> None:
         suffered = [episode for episode in self._under_way if episode.node == number]
         node.disk.refused_share = refused_share_of("busy", suffered)
         self._world.network.refused_shares[node.host] = refused_share_of("refused", suffered)
+        node.wall.jump_us = sum(jump_us_of(episode) for episode in suffered if episode.fault == "clock")
+        if drifts := [drift_permille_of(episode) for episode in suffered if episode.fault == "drift"]:
+            node.wall.drift(sum(drifts))
+        else:
+            node.wall.set_right()
 
 
 def conditions_of(episodes: Iterable[Episode]) -> Conditions:
@@ -250,10 +211,21 @@ def conditions_of(episodes: Iterable[Episode]) -> Conditions:
         duplication=worst.get("duplication", 0.0),
         reordering=worst.get("reordering", 0.0),
         extra_s=EXTRA_S * worst.get("delay", 0.0),
-        cut="partition" in worst or "oneway" in worst,
+        cut=not worst.keys().isdisjoint(CUTTING_FAULTS),
+        clogged="clogging" in worst,
     )
 
 
 def refused_share_of(fault: str, episodes: Iterable[Episode]) -> float:
     """How large a share a node refuses that suffers these: as the worst of them has it."""
     return REFUSED_SHARE * max((each.strength for each in episodes if each.fault == fault), default=0.0)
+
+
+def jump_us_of(episode: Episode) -> int:
+    """By how much a clock jumps: mostly by seconds, seldom past the five minutes that stamps may be ahead."""
+    return int(CLOCK_JUMP_US * (2 * episode.strength - 1.1) ** 3)
+
+
+def drift_permille_of(episode: Episode) -> float:
+    """How much too fast a clock runs; below nought for too slow."""
+    return DRIFT_PERMILLE * (2 * episode.strength - 1.1)

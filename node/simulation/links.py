@@ -1,8 +1,9 @@
 """Directed links between hosts: how long things take, what gets lost, and what is cut.
 
 A link from A to B and the one from B to A are two, so that partitions may be one-way. A cut stalls the bytes
-of streams (they arrive after it heals, as TCP's do) and swallows datagrams. Loss, duplication and reordering
-touch datagrams only; delay touches both, and never changes the order of a stream's bytes.
+of streams (they arrive after it heals, as TCP's do) and swallows datagrams. A clogged link holds up both, as
+a queue in a router does, and lets all of it go at once when it is clear again. Loss, duplication and
+reordering touch datagrams only; delay touches both, and never changes the order of a stream's bytes.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Conditions:
         loss, duplication, reordering: chances of a datagram to vanish, to arrive twice, to arrive late.
         extra_s: added to every crossing.
         cut: nothing gets through.
+        clogged: nothing gets through now, and nothing is lost of it.
     """
 
     loss: float = 0.0
@@ -39,6 +41,7 @@ class Conditions:
     reordering: float = 0.0
     extra_s: float = 0.0
     cut: bool = False
+    clogged: bool = False
 
 
 class Link:
@@ -57,9 +60,14 @@ class Link:
         self._healed = trio.lowlevel.ParkingLot()
 
     @property
-    def cut(self) -> bool:
-        """Whether nothing gets through now."""
-        return self.conditions.cut
+    def stalls(self) -> bool:
+        """Whether nothing that waits gets through now."""
+        return self.conditions.cut or self.conditions.clogged
+
+    @property
+    def clogged(self) -> bool:
+        """Whether datagrams wait, too."""
+        return self.conditions.clogged
 
     def crossing_s(self) -> float:
         """How long the next thing takes to cross, in seconds."""
@@ -76,23 +84,23 @@ class Link:
             yield self.crossing_s() + (self._random.random() * LATE_S if late else 0.0)
 
     def stall(self, resume: Callable[[], None]) -> None:
-        """Have `resume` called when the link is no longer cut."""
+        """Have `resume` called when the link no longer stalls."""
         self._stalled.append(resume)
 
     async def cross(self) -> None:
-        """Take as long as a small message takes; while the link is cut, wait."""
+        """Take as long as a small message takes; while the link stalls, wait."""
         await trio.sleep(self.crossing_s())
-        while self.cut:
+        while self.stalls:
             await self._healed.park()
             await trio.sleep(self.crossing_s())
 
     def set(self, conditions: Conditions) -> None:
-        """Put other conditions in force; what was stalled goes on when the link is no longer cut."""
+        """Put other conditions in force; what was stalled goes on when the link no longer stalls."""
         self.conditions = conditions
         self._resume()
 
     def _resume(self) -> None:
-        if not self.cut:
+        if not self.stalls:
             stalled, self._stalled = self._stalled, []
             for resume in stalled:
                 resume()

@@ -15,7 +15,7 @@ from random import Random
 
 import trio
 from folkmoot.node.simulation.courier import Courier
-from folkmoot.node.simulation.links import Delay, Links
+from folkmoot.node.simulation.links import Delay, Link, Links
 from folkmoot.node.simulation.streams import SimulatedStream, stream_pair
 from folkmoot.node.simulation.trace import Trace
 from folkmoot.node.transport.errors import (
@@ -312,7 +312,7 @@ class Datagrams:
             return
         link = self._world.links.between(self._owner.host, address.host)
         for after_s in link.fates():
-            self._world.courier.send(trio.current_time() + after_s, lambda: self._arrive(data, address))
+            self._world.courier.send(trio.current_time() + after_s, lambda: self._arrive(link, data, address))
 
     async def receive(self) -> tuple[bytes, Address]:
         """See `transport.interface`."""
@@ -331,7 +331,10 @@ class Datagrams:
         self._arrived.unpark_all()
         await trio.lowlevel.checkpoint()
 
-    def _arrive(self, data: bytes, address: Address) -> None:
+    def _arrive(self, link: Link, data: bytes, address: Address) -> None:
+        if link.clogged:
+            link.stall(lambda: self._arrive(link, data, address))
+            return
         host = self._world.hosts.get(address.host)
         port = None if host is None else host.datagrams(address.port)
         if port is None or len(port._buffer) >= DATAGRAMS_BUFFERED:

@@ -9,7 +9,7 @@ from folkmoot.protocol.ring.ranges import RangeMap
 from folkmoot.protocol.ring.topology import Topology
 from folkmoot.storage import rows
 from folkmoot.storage.interface import Table
-from folkmoot.storage.memory_engine import MemoryEngine
+from folkmoot.storage.memory_engine import Change, MemoryEngine
 
 _TOPOLOGY = b"topology"  # its name in the table, see `node.remembered`
 
@@ -19,6 +19,13 @@ def topology_in(engine: MemoryEngine) -> Topology | None:
     with engine.begin() as transaction:
         row = transaction.get(Table.META, _TOPOLOGY)
     return None if row is None else _decoded(rows.unseal(Table.META, _TOPOLOGY, row))
+
+
+def topology_of(change: Change) -> Topology | None:
+    """The topology that a commit wrote in this row; None when it is another row."""
+    if change.table is not Table.META or change.key != _TOPOLOGY or change.value is None:
+        return None
+    return _decoded(rows.unseal(Table.META, _TOPOLOGY, change.value))
 
 
 def owns(engine: MemoryEngine, node_id: bytes, key: bytes) -> bool:

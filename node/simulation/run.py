@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import trio
+from folkmoot.node.simulation.backups import Backups
+from folkmoot.node.simulation.bit_flips import BitFlips, whole_cells
 from folkmoot.node.simulation.caller import UNANSWERED, Caller
 from folkmoot.node.simulation.checkers import CHECKERS
 from folkmoot.node.simulation.checkers.convergence import equal_replicas
 from folkmoot.node.simulation.checkers.verdict import Evidence, HeldCells, Quiet, Verdict
 from folkmoot.node.simulation.coverage import Counts
 from folkmoot.node.simulation.determinism import run_repeatably
-from folkmoot.node.simulation.disk_faults import bring_up, unexpected
+from folkmoot.node.simulation.disk_faults import bring_up
 from folkmoot.node.simulation.everybody import Everybody
-from folkmoot.node.simulation.faults import MOVES, Episode, FaultInjector, schedule
+from folkmoot.node.simulation.faults import FaultInjector, Hands
 from folkmoot.node.simulation.gauges import Gauges
 from folkmoot.node.simulation.history import History
+from folkmoot.node.simulation.schedule import BACKUP, FLIP, MOVES, Episode, schedule
 from folkmoot.node.simulation.steward import Steward
 from folkmoot.node.simulation.world import SimulatedNode, World
 from folkmoot.protocol.errors import WireError
-from folkmoot.storage.interface import Table
-from folkmoot.storage.rows import row_cell
 
 START_S = 60.0
 RECOVERY_S_MAX = 120.0
@@ -43,7 +47,7 @@ class Plan:
         seed: decides everything.
         nodes: how many.
         minutes: virtual time under load; the quiet at the end comes on top.
-        faults: names, see `faults.FAULTS`.
+        faults: names, see `schedule.FAULTS`.
         people: how many write and read.
         pause_s: mean time between two things one of them does.
         fault_gap_s: mean time between the beginnings of two faults.
@@ -122,14 +126,19 @@ def simulate(plan: Plan, on_progress: OnProgress = lambda at_s: None) -> Report:
 
 async def _simulate(plan: Plan, on_progress: OnProgress) -> Report:
     history = History()
-    async with World.running(str(plan.seed), plan.nodes) as world:
+    async with World.running(str(plan.seed), plan.nodes) as world, _folder_for(plan) as folder:
         await world.wait_serving(world.nodes, START_S)
         async with trio.open_nursery() as background:
             background.start_soon(_tell_progress, on_progress)
             gauges = Gauges(world)
             background.start_soon(gauges.run)
             everybody = Everybody(world, history, plan.people, plan.pause_s, background)
-            quiet = await _break_and_recover(plan, world, everybody, background)
+            hands = Hands(
+                Steward(world, background) if MOVES in plan.faults else None,
+                BitFlips(world, background) if FLIP in plan.faults else None,
+                Backups(world, history, folder) if folder is not None else None,
+            )
+            quiet = await _break_and_recover(plan, world, everybody, hands, background)
             background.cancel_scope.cancel()
         simulated_s = trio.current_time()
         trace, events, coverage = world.trace.digest, world.trace.events, world.coverage.counts
@@ -142,15 +151,29 @@ async def _simulate(plan: Plan, on_progress: OnProgress) -> Report:
         quiet=quiet,
         peaks=gauges.peaks(),
         samples=gauges.samples,
-        errors=unexpected(world.errors) if world.disks_lost else tuple(world.errors),
+        errors=world.unexpected_errors(),
     )
     verdicts = tuple(check(evidence) for check in CHECKERS)
+    if hands.backups is not None:
+        verdicts = (*verdicts, hands.backups.verdict())
     return Report(
         plan, trace, simulated_s, events, verdicts, history.counts, coverage, tuple(episodes_of(plan))
     )
 
 
-async def _break_and_recover(plan: Plan, world: World, everybody: Everybody, links: trio.Nursery) -> Quiet:
+@asynccontextmanager
+async def _folder_for(plan: Plan) -> AsyncIterator[Path | None]:
+    """Where backups go, on the disk of this machine, and no longer than the run; None when none are made."""
+    if BACKUP not in plan.faults:
+        yield None
+        return
+    with TemporaryDirectory(prefix="folkmoot-simulated-") as folder:
+        yield Path(folder)
+
+
+async def _break_and_recover(
+    plan: Plan, world: World, everybody: Everybody, hands: Hands, links: trio.Nursery
+) -> Quiet:
     """Let people live while things break, mend everything, and wait for membership, then for repair."""
     observer = Caller(world, "observer", world.random("observer"), links)
 
@@ -158,20 +181,22 @@ async def _break_and_recover(plan: Plan, world: World, everybody: Everybody, lin
         return await _all_alive(world, observer)
 
     async def equal() -> bool:
-        return equal_replicas({node.node_id: _cells(node) for node in world.nodes}, world.ranges)
+        if hands.flips is not None:
+            await hands.flips.look_everywhere()
+        held = {node.node_id: whole_cells(node.disk.engine) for node in world.nodes}
+        return equal_replicas(held, world.ranges)
 
     episodes = list(episodes_of(plan).values())
-    steward = Steward(world, links) if MOVES in plan.faults else None
     until_s = trio.current_time() + plan.load_s
     agreed_s: float | None = None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(everybody.live_and_settle, until_s)
-        await FaultInjector(world, episodes, steward).run()
+        await FaultInjector(world, episodes, hands).run()
         await trio.sleep_until(until_s)
         await _mend(world)
         agreed_s = await _seconds_until(agreed)
-    if steward is not None:
-        await _come_to_rest(world, steward)
+    if hands.steward is not None:
+        await _come_to_rest(world, hands.steward)
     equal_s = await _seconds_until(equal)
     return Quiet(equal_s, agreed_s, await _notice(world, observer), await _seconds_until_lasting(agreed))
 
@@ -264,11 +289,6 @@ async def _tell_progress(on_progress: OnProgress) -> None:
         await trio.sleep(PROGRESS_STEP_S)
 
 
-def _cells(node: SimulatedNode) -> dict[bytes, bytes]:
-    with node.disk.engine.begin() as transaction:
-        return {key: row_cell(key, row) for key, row in transaction.scan(Table.CELLS)}
-
-
 def _held(node: SimulatedNode) -> HeldCells:
     """What a node's disk has after the world's end, which crashed it."""
-    return HeldCells(node.name, node.node_id, node.disk.engine, _cells(node))
+    return HeldCells(node.name, node.node_id, node.disk.engine, whole_cells(node.disk.engine))

@@ -143,7 +143,7 @@ class Pipe:
         return taken
 
     def _arrive(self) -> None:
-        if self._link.cut or self._stalled:
+        if self._link.stalls or self._stalled:
             if not self._stalled:
                 self._link.stall(self._resume)
             self._stalled += 1

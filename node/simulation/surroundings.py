@@ -28,10 +28,25 @@ class SimulatedWallClock:
     def __init__(self, skew_us: int) -> None:
         self.skew_us = skew_us
         self.jump_us = 0
+        self._drifted_us = 0.0
+        self._permille = 0.0
+        self._since_s = 0.0
+
+    def drift(self, permille: float) -> None:
+        """Run so much too fast from now on, or too slow; what it is off by until then remains."""
+        now_s = trio.current_time()
+        self._drifted_us += (now_s - self._since_s) * 1_000 * self._permille
+        self._permille, self._since_s = permille, now_s
+
+    def set_right(self) -> None:
+        """Run as it should, and be where it would be if it always had."""
+        self._drifted_us = self._permille = 0.0
 
     def now_us(self) -> int:
         """See `environment.WallClock`."""
-        return EPOCH_US + int(trio.current_time() * 1_000_000) + self.skew_us + self.jump_us
+        now_s = trio.current_time()
+        drifted_us = self._drifted_us + (now_s - self._since_s) * 1_000 * self._permille
+        return EPOCH_US + int(now_s * 1_000_000 + drifted_us) + self.skew_us + self.jump_us
 
 
 class InlineExecutor:

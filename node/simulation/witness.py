@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from folkmoot.node.simulation.epoch_watch import EpochWatch
 from folkmoot.protocol.crdt import clock as clocks
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.storage.interface import Table
@@ -26,9 +27,11 @@ class Witness:
         states: key → distinct cells ever committed there, by their encoding; the first 24.
         transitions: how many commits of a cell were judged.
         complaints: what went wrong, a sentence each.
+        epochs: which quorums could be formed.
     """
 
     def __init__(self) -> None:
+        self.epochs = EpochWatch()
         self.states: dict[bytes, dict[bytes, Cell]] = {}
         self.transitions = 0
         self.complaints: list[str] = []
@@ -42,10 +45,12 @@ class Witness:
             changes: the rows it wrote.
             owns: whether it has a slot of the range of a cell's key; what others own it may erase.
         """
-        for change in changes:
-            if change.table is not Table.CELLS:
-                continue
+        of_cells = [change for change in changes if change.table is Table.CELLS]
+        last = {change.key: change.value for change in of_cells}
+        for change in of_cells:
             if change.value is None:
+                if last[change.key] is not None:
+                    continue  # a damaged row, taken out to put a whole one in its place
                 self._held.pop((node, change.key), None)
                 if owns(change.key):
                     self.complaints.append(f"{node} removed the cell at {change.key.hex()}")
@@ -59,7 +64,12 @@ class Witness:
 
     def forget(self, node: str) -> None:
         """A node's disk is another one from now on."""
+        self.epochs.forget(node)
         self._held = {at: cell for at, cell in self._held.items() if at[0] != node}
+
+    def forget_cell(self, node: str, key: bytes) -> None:
+        """A cell on a node's disk is damaged: what comes in its place is what others have."""
+        self._held.pop((node, key), None)
 
     def _cell(self, key: bytes, data: bytes) -> Cell:
         """The decoded cell; most states are committed by several nodes and decoded once."""

@@ -7,6 +7,7 @@ does while it dies can be seen from outside.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from folkmoot.node.simulation.layout import Member, delay_between, elsewhere, la
 from folkmoot.node.simulation.links import Delay
 from folkmoot.node.simulation.logged_errors import Process, errors_into, running_in
 from folkmoot.node.simulation.network import HostNetwork, SimulatedNetwork
+from folkmoot.node.simulation.next_version import NEXT_VERSION, NextVersionNetwork
 from folkmoot.node.simulation.ownership import newest_ranges
 from folkmoot.node.simulation.surroundings import SKEW_US_MAX, InlineExecutor, SimulatedWallClock
 from folkmoot.node.simulation.trace import Trace
@@ -31,7 +33,9 @@ from folkmoot.node.simulation.witness import Witness
 from folkmoot.node.standing_lives import NodeCloned
 from folkmoot.node.transport.faults import LinkFaults
 from folkmoot.node.transport.interface import Address
+from folkmoot.protocol.messages import VERSIONS
 from folkmoot.protocol.ring.ranges import RangeMap
+from folkmoot.storage.errors import StorageError
 from folkmoot.storage.memory_engine import MemoryEngine
 
 DEATH_S_MAX: Final = 60.0
@@ -48,6 +52,7 @@ class SimulatedNode:
         clients, peers: where it serves clients and peers; None while it does not.
         boots: how often it was started.
         running: the daemon of the latest boot that served.
+        versions: of the contract on the wire, those that it speaks from its next boot on.
     """
 
     member: Member
@@ -58,6 +63,7 @@ class SimulatedNode:
     peers: Address | None = None
     boots: int = 0
     running: daemon.RunningNode | None = None
+    versions: tuple[int, int] = VERSIONS
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     ended: trio.Event = field(default_factory=trio.Event)
 
@@ -84,6 +90,13 @@ class World:
         seed: decides everything.
         node_count: at least 1; regions are given round robin.
         nursery: where nodes and disks run.
+
+    Attributes:
+        versions_agreed: (highest offered, agreed upon) → how many connections of clients.
+        errors: what living nodes logged as errors, or ended with.
+        expected_errors: what such a sentence says when it was made to happen.
+        disks_lost: whether what only one disk had may be lost.
+        copies: second processes of nodes.
     """
 
     def __init__(self, seed: str, node_count: int, nursery: trio.Nursery) -> None:
@@ -91,7 +104,9 @@ class World:
         self.trace = Trace()
         self.witness = Witness()
         self.coverage = Coverage()
+        self.versions_agreed: Counter[tuple[int, int]] = Counter()
         self.errors: list[str] = []
+        self.expected_errors: set[str] = set()
         self.disks_lost = False
         self.copies: list[SimulatedNode] = []
         self.network = SimulatedNetwork(self.random("network"), self.trace, self._delay_of)
@@ -128,6 +143,12 @@ class World:
     def ranges(self) -> RangeMap:
         """Who owns what now."""
         return newest_ranges(self._founded, [node.disk.engine for node in self.nodes])
+
+    def unexpected_errors(self) -> tuple[str, ...]:
+        """The errors of living nodes, but for those that were made to happen."""
+        return tuple(
+            error for error in self.errors if not any(said in error for said in self.expected_errors)
+        )
 
     def random(self, tag: str) -> Random:
         """A generator of its own for whatever `tag` names."""
@@ -214,12 +235,13 @@ class World:
         environment = Environment(
             wall=node.wall,
             random=self.random(f"{node.disk.node}/{node.boots}"),
-            network=network,
+            network=NextVersionNetwork(network) if node.versions[1] == NEXT_VERSION else network,
             disk=node.disk,
             executor=InlineExecutor(),
             secrets=node.member.secrets,
             faults=LinkFaults(self.random(f"{node.disk.node}/{node.boots}/faults")),
             process_id=node.boots,
+            versions=node.versions,
         )
         scope, ended = node.scope, node.ended
         try:
@@ -233,8 +255,10 @@ class World:
         except Exception as error:
             # What a dying process raises is nobody's business; a living one has no reason to.
             if not scope.cancel_called:
-                if self.copies and is_clone_refused(error):
+                if self.copies and is_all(error, NodeCloned):
                     self.trace.note(f"refused {node.disk.node}")
+                elif node.disk.has_failed and is_all(error, StorageError):
+                    self.trace.note(f"stopped {node.disk.node}")
                 else:
                     self.errors.append(f"{node.name} ended: {error!r}")
                 self.crash(node)
@@ -260,8 +284,8 @@ class World:
         return node
 
 
-def is_clone_refused(error: BaseException) -> bool:
-    """Whether a process ended because another one is its node."""
+def is_all(error: BaseException, kind: type[Exception]) -> bool:
+    """Whether a process ended because of errors of one kind alone."""
     if isinstance(error, BaseExceptionGroup):
-        return all(is_clone_refused(each) for each in error.exceptions)
-    return isinstance(error, NodeCloned)
+        return all(is_all(each, kind) for each in error.exceptions)
+    return isinstance(error, kind)

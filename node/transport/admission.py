@@ -67,16 +67,6 @@ class Admission:
         self._unproven = _Room(unproven_max)
         self._proven = _Room(proven_max)
 
-    @property
-    def unproven_count(self) -> int:
-        """Connections whose handshake is not done."""
-        return self._unproven.count
-
-    @property
-    def proven_count(self) -> int:
-        """Connections whose handshake is done."""
-        return self._proven.count
-
     def begin(self, host: str) -> Visit:
         """A connection came; one that has been silent for longer may have to make room for it.
 

@@ -140,15 +140,3 @@ def setting(version: int | None, body: bytes) -> Make:
         raise WireError(CONFLICT, sentence, details={"version": found, "forgotten": forgotten})
 
     return make
-
-
-def compare_and_set(version: int | None, body: bytes, request: bytes, *, terminal: bool = False) -> Change:
-    """The change to `body`, if the register is at `version`.
-
-    Args:
-        version, body: see `setting`.
-        request: names this change (16 bytes). With a version it is never made twice; without one, as long as
-            those who ask again are not later than 15 other changes.
-        terminal: whether nothing may follow.
-    """
-    return Changing(setting(version, body), request, terminal=terminal)

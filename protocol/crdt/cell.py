@@ -32,6 +32,7 @@ from typing import Any, Final
 import msgspec
 from folkmoot.protocol.crdt import clock as clocks
 from folkmoot.protocol.crdt.clock import Dot
+from folkmoot.protocol.decoder_words import malformed
 from folkmoot.protocol.errors import BAD_REQUEST, TOO_LARGE, WireError
 from folkmoot.protocol.identity import is_account
 from folkmoot.protocol.limits import CELL_BYTES, CELL_HISTORY, STAMP_MAX
@@ -133,7 +134,7 @@ class Cell:
         try:
             survivors, extra, history = _decoder.decode(data)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
-            raise WireError(BAD_REQUEST, f"malformed cell: {error}") from error
+            raise WireError(BAD_REQUEST, f"malformed cell: {malformed(error)}") from error
         records = tuple(Record(payload, signature) for payload, signature in survivors)
         if not records:
             raise WireError(BAD_REQUEST, "a cell without survivors")

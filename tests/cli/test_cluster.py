@@ -199,7 +199,10 @@ def test_a_node_that_cannot_start_fails_up_with_its_reason(folkmoot: Folkmoot) -
     ran = folkmoot("cluster", "up", "--json")
     assert ran.code == exit_codes.FAILED
     assert "eu-1 ended with exit code 1" in ran.json["error"]["message"]
-    assert "gossip.ring has no key in it" in ran.json["error"]["message"]
+    assert (
+        "gossip.ring has no gossip key in it; copy keys/gossip.ring from another node"
+        in ran.json["error"]["message"]
+    )
     assert not cluster.running()
 
 

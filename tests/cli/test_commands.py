@@ -21,6 +21,7 @@ from folkmoot.node.data_directory import DataDirectory, DataDirectoryError
 from folkmoot.node.settings_table import settings
 from folkmoot.protocol.errors import BUSY, FORBIDDEN, WireError
 
+from tests.house.tree import ROOT
 from tests.small_disks import files_up_to
 
 REFERENCE_FILE = Path(__file__).parents[2] / "configs" / "folkmoot.toml"
@@ -146,6 +147,25 @@ class TestInit:
         config = load(tmp_path / "n" / "folkmoot.toml").config
         assert (config.node.name, config.cluster.id, config.tls.mode) == ("one", "alpha", "off")
 
+    def test_it_has_a_policy_to_begin_with_where_the_configuration_says(
+        self, folkmoot: Any, tmp_path: Path
+    ) -> None:
+        made = folkmoot("init", "--directory", "n", "--cluster", "alpha", "--tls", "off", "--json").json
+        policy = tmp_path / "n" / "policy.toml"
+        assert made["policy"] == str(policy) == str(load(Path(made["config"])).config.gate.policy)
+        assert policy.read_bytes() == (ROOT / "configs" / "policies" / "default.toml").read_bytes()
+        policy.write_text("version = 99\n")
+        said = folkmoot("config", "check", "--config", made["config"], "--json").json["error"]["problems"]
+        assert any(problem.startswith(f"{policy}:1:1: ") for problem in said), said
+
+    def test_a_policy_that_is_there_already_is_kept(self, folkmoot: Any, tmp_path: Path) -> None:
+        (tmp_path / "n").mkdir()
+        (tmp_path / "n" / "policy.toml").write_text("mine")
+        assert (
+            folkmoot("init", "--directory", "n", "--cluster", "alpha", "--tls", "off").code == exit_codes.OK
+        )
+        assert (tmp_path / "n" / "policy.toml").read_text() == "mine"
+
     def test_it_never_overwrites(self, folkmoot: Any, tmp_path: Path) -> None:
         folkmoot("init", "--directory", "n", "--cluster", "alpha")
         before = {file: file.read_bytes() for file in (tmp_path / "n").rglob("*") if file.is_file()}
@@ -218,7 +238,9 @@ class TestConfigCheck:
             "gate.policy",
         ):
             assert sum(word in problem for problem in problems) == 1, word
-        assert any(problem.startswith("listen.clients: cannot listen") for problem in problems)
+        busy = problems[0]
+        assert busy.startswith(f"{file}:6:1: listen.clients: cannot listen"), "what has a line comes first"
+        assert f"`ss -ltnp 'sport = :{port}'` shows who does" in busy
 
     def test_without_any_configuration_it_says_where_it_looked(self, folkmoot: Any) -> None:
         ran = folkmoot("config", "check")

@@ -72,14 +72,35 @@ def test_all_problems_are_reported_at_once_with_their_places(tmp_path: Path) -> 
     )
     assert problems(tmp_path, text) == (
         "folkmoot.toml:2:1: no setting node.nmae; did you mean name?",
-        "folkmoot.toml:5:1: no section [clutser]; did you mean cluster?",
         "folkmoot.toml:3:1: node.name: expected 1 to 63 lower-case letters, digits and inner dashes,"
         " got 'Not A Slug'",
+        "folkmoot.toml:5:1: no section [clutser]; did you mean cluster?",
         'folkmoot.toml:10:17: cluster.seeds.1: expected "host:port", such as "127.0.0.1:0", got \'nowhere\'',
         'folkmoot.toml:12:1: store.disk_cap: expected a size, such as "512MiB" or "10GiB", got \'ten\'',
         "folkmoot.toml:14:1: log.level: invalid enum value 'loud'",
         "folkmoot.toml:15:1: log.json: expected `bool | null`, got `str`",
     )
+
+
+def test_problems_are_told_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    text = MINIMAL + '[store]\ndisk_cap = "much"\n[listen]\nclients = "nowhere"\npears = 1\n[nod]\nx = 1\n'
+    write(tmp_path, "[tls]\nmode = 1\n", "conf.d/tls.toml")
+    found = problems(tmp_path, text, flags={"gossip.profile": "slow"})
+    places = [problem.split(": ")[0] for problem in found]
+    assert places == [
+        "folkmoot.toml:6:1",
+        "folkmoot.toml:8:1",
+        "folkmoot.toml:9:1",
+        "folkmoot.toml:10:1",
+        "conf.d/tls.toml:2:1",
+        "flag gossip.profile",
+    ]
+
+
+def test_an_address_is_no_place() -> None:
+    address = "listen.peers: cannot listen on [::12:34]:7: busy"
+    said = ConfigError([address, "b.toml:10:1: y", "b.toml:9:1: x", "b.toml:9:1: x"])
+    assert said.problems == ("b.toml:9:1: x", "b.toml:10:1: y", address)
 
 
 def test_each_bad_founder_is_reported(tmp_path: Path) -> None:
@@ -91,12 +112,12 @@ def test_each_bad_founder_is_reported(tmp_path: Path) -> None:
     assert [line.partition(": ")[0] for line in found] == [
         "folkmoot.toml:6:1",
         "folkmoot.toml:9:1",
+        "folkmoot.toml:10:1",
+        "folkmoot.toml:10:1",
+        "folkmoot.toml:10:1",
         "folkmoot.toml:12:1",
-        "folkmoot.toml:10:1",
-        "folkmoot.toml:10:1",
-        "folkmoot.toml:10:1",
     ]
-    assert "cluster.founders.1.regio: no such key" in found[2]
+    assert "cluster.founders.1.regio: no such key" in found[5]
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_the_ring_of_a_cluster_is_taken_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"), [("zz\n", "ring:1: not a gossip key"), ("# none\n", "no key")]
+    ("text", "complaint"), [("zz\n", "ring:1: not a gossip key"), ("# none\n", "no gossip key in it; copy")]
 )
 def test_damaged_rings_are_refused(tmp_path: Path, text: str, complaint: str) -> None:
     write_private(tmp_path / "ring", text)

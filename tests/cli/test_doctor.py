@@ -62,6 +62,8 @@ def test_a_stopped_node_tells_what_it_remembers(folkmoot: Any, data: DataDirecto
     found = by_check(ran)
     assert "whole" in found["standing"]["sentence"]
     assert "change 8 of boot 9" in found["watermarks"]["sentence"]
+    assert found["damage"]["state"] == "unknown", "nobody has looked"
+    assert "\n?      damage" in folkmoot("doctor", "--data", str(data.path)).out
     assert "store verify" in found["damage"]["next"] and "cluster town" in found["store"]["sentence"]
 
 
@@ -84,12 +86,11 @@ def test_what_is_wrong_says_so_and_what_to_do(folkmoot: Any, data: DataDirectory
 
 
 def test_a_policy_with_which_it_would_not_start(folkmoot: Any, data: DataDirectory, tmp_path: Path) -> None:
-    (tmp_path / "policy.toml").write_text("version = 99\n")
     there = tmp_path / "other"
     made = folkmoot("init", "--directory", str(there), "--cluster", "try", "--tls", "off")
     assert made.code == 0, made.err
     config = there / "folkmoot.toml"
-    config.write_text(config.read_text() + f'\n[gate]\npolicy = "{tmp_path}/policy.toml"\n')
+    (there / "policy.toml").write_text("version = 99\n")
     ran = folkmoot("doctor", "--config", str(config), "--json")
     policy = by_check(ran)["policy"]
     assert ran.code == 1 and policy["state"] == "wrong" and "policy.toml" in policy["sentence"]
@@ -107,6 +108,15 @@ def test_a_ca_key_that_was_left_is_watched(folkmoot: Any, data: DataDirectory, t
 def test_a_directory_without_a_node(folkmoot: Any, tmp_path: Path) -> None:
     ran = folkmoot("doctor", "--data", str(tmp_path), "--json")
     assert ran.code == 1 and by_check(ran)["identity"]["state"] == "wrong"
+
+
+def test_a_damaged_gossip_ring(folkmoot: Any, data: DataDirectory) -> None:
+    data.gossip_ring_file.write_text("x\n")
+    ran = folkmoot("doctor", "--data", str(data.path), "--json")
+    found = by_check(ran)
+    assert ran.code == 1 and found["identity"]["state"] == "well"
+    assert "gossip.ring:1: not a gossip key" in found["gossip_ring"]["sentence"]
+    assert "init" not in found["gossip_ring"]["next"], "which never overwrites one"
 
 
 def test_a_node_that_runs_and_does_not_say_where(folkmoot: Any, data: DataDirectory) -> None:

@@ -136,6 +136,24 @@ def test_a_reload_that_makes_no_sense_is_refused_and_the_node_lives(node: Path, 
     assert process.poll() is None
 
 
+@pytest.mark.parametrize("damaged", ["", "not a key\n"])
+def test_a_reload_with_a_damaged_gossip_ring_is_refused_and_the_node_lives(
+    node: Path, start: Start, damaged: str
+) -> None:
+    process = start("--set", "log.json=true")
+    ready(process)
+    ring = node / "keys" / "gossip.ring"
+    whole = ring.read_text()
+    ring.write_text(damaged)
+    process.send_signal(signal.SIGHUP)
+    assert process.stderr is not None
+    entry = next(entry for line in process.stderr if "reload" in (entry := json.loads(line))["message"])
+    assert entry["level"] == "error" and "copy keys/gossip.ring from another node" in entry["message"]
+    ring.write_text(whole)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(STOP_S) == exit_codes.OK
+
+
 def test_a_node_dies_with_its_parent(node: Path) -> None:
     program = (
         "import os, subprocess, sys\n"

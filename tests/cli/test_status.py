@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from folkmoot.cli.commands.status import _reasons, _text
+from folkmoot.node.data_directory import DataDirectory, Ready
 
 
 def node(name: str, state: str = "alive", *, member: bool = True, ranges: int = 0) -> dict[str, Any]:
@@ -127,3 +129,15 @@ def test_a_restored_node_says_so() -> None:
     told["node"]["store"]["restored"] = {"node": "ab" * 16, "taken_us": 1_790_000_000_000_000}
     assert "restored from a backup of node abababab of 2026-09-21 14:13:20 UTC" in _text(told)[-1]
     assert _reasons(told) == []
+
+
+def test_a_stopped_node_is_told_how_it_is_started(folkmoot: Any, tmp_path: Path) -> None:
+    directory = tmp_path / "n"
+    assert folkmoot("init", "--directory", str(directory), "--cluster", "town", "--tls", "off").code == 0
+    config = directory / "folkmoot.toml"
+    assert f"try: folkmoot start --config {config}" in folkmoot("status", "--config", str(config)).err
+    places = {"address": "127.0.0.1:1", "peers": "127.0.0.1:2", "datagrams": "127.0.0.1:2"}
+    DataDirectory(directory).write_ready(Ready(id="00", name="n", region="local", pid=1, **places))
+    ran = folkmoot("status", "--config", str(config))
+    assert ran.code == 4 and f"try: folkmoot start --config {config}" in ran.err
+    assert "cluster ls" not in folkmoot("status", "--node", "127.0.0.1:1", "--tls", "off").err

@@ -133,8 +133,8 @@ def test_a_node_that_cannot_start_is_reported_with_its_log(cluster: LocalCluster
 
 def test_a_node_that_never_listens_runs_into_the_deadline(cluster: LocalCluster) -> None:
     misbehave(cluster, "eu-2", "hang")
-    with pytest.raises(ClusterFailed, match=r"eu-2 did not listen within 0\.5 s"):
-        cluster.up(deadline_s=0.5)
+    with pytest.raises(ClusterFailed, match=r"eu-2 did not listen within 4 s"):
+        cluster.up(deadline_s=4.0)
 
 
 def test_a_stubborn_node_is_killed(cluster: LocalCluster) -> None:

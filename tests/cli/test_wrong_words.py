@@ -62,3 +62,26 @@ def test_json_may_stand_before_the_command(folkmoot: Any) -> None:
     assert folkmoot("--json", "cluster", "ls").json == {"clusters": []}
     assert folkmoot("--json", "status").json["error"]["name"] == "unreachable"
     assert folkmoot("cluster", "ls").out == "no local clusters\n"
+
+
+@pytest.mark.parametrize("group", [(), ("ring",), ("cert",), ("cluster",)])
+def test_a_group_without_a_command(folkmoot: Any, group: tuple[str, ...]) -> None:
+    ran = folkmoot(*group)
+    assert (ran.code, ran.out) == (exit_codes.USAGE, "")
+    lines = ran.err.splitlines()
+    assert lines[0].startswith(f"Usage: {' '.join(('folkmoot', *group))} ")
+    assert lines[-1] == "folkmoot: Missing command."
+    said = folkmoot("--json", *group).json["error"]
+    assert (said["name"], said["message"], said["exit_code"]) == (
+        "usage",
+        "Missing command.",
+        exit_codes.USAGE,
+    )
+    assert said["hint"] == f"{' '.join(('folkmoot', *group))} --help"
+
+
+@pytest.mark.parametrize("words", [("--version", "--json"), ("--json", "--version")])
+def test_the_version_is_json_too(folkmoot: Any, words: tuple[str, ...]) -> None:
+    ran = folkmoot(*words)
+    assert ran.code == exit_codes.OK and list(ran.json) == ["version"]
+    assert folkmoot("--version").out == f"folkmoot, version {ran.json['version']}\n"

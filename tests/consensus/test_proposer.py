@@ -9,9 +9,8 @@ from folkmoot.protocol.consensus.ballot import ZERO, Ballot
 from folkmoot.protocol.consensus.configuration import Configuration
 from folkmoot.protocol.consensus.messages import Accept, Accepted, Outdated, Prepare, Refused, Told
 from folkmoot.protocol.consensus.proposer import Decided, Effect, Lost, Overtaken, Proposal, Send
-from folkmoot.protocol.consensus.value import compare_and_set
 
-from tests.consensus.world import seat
+from tests.consensus.world import compare_and_set, seat
 
 NOW = Configuration(1, [seat(number) for number in (1, 2, 3)])
 ANN, BEN = b"ann" * 5 + b"-", b"ben" * 5 + b"-"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from folkmoot.protocol.consensus.value import Changing, Value, compare_and_set, keep, setting
+from folkmoot.protocol.consensus.value import Changing, Value, keep, setting
 from folkmoot.protocol.errors import CONFLICT, UNCERTAIN, WireError
 from folkmoot.protocol.limits import REGISTER_REQUESTS
+
+from tests.consensus.world import compare_and_set
 
 
 def request(number: int) -> bytes:

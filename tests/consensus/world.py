@@ -28,7 +28,7 @@ from folkmoot.protocol.consensus.proposer import (
     Rejected,
     Send,
 )
-from folkmoot.protocol.consensus.value import Change, Value, keep
+from folkmoot.protocol.consensus.value import Change, Changing, Value, keep, setting
 from folkmoot.protocol.errors import CONFLICT, WireError
 
 REGISTERS = ("roster", "handle")
@@ -56,6 +56,11 @@ class SeatOnDisk:
         if outcome.configuration is not None:
             self.configuration = outcome.configuration
         return outcome.answer
+
+
+def compare_and_set(version: int | None, body: bytes, request: bytes, *, terminal: bool = False) -> Change:
+    """The change to `body`, if the register is at `version` (see `setting`)."""
+    return Changing(setting(version, body), request, terminal=terminal)
 
 
 def change_body(expected: bytes | None, body: bytes, request: bytes) -> Change:

@@ -81,13 +81,13 @@ async def test_the_first_request_is_hello(node: Place) -> None:
         assert type((await connection.call("ping"))["time_ms"]) is int
 
 
-@pytest.mark.parametrize("versions", [[1, 1], [1, 9], [0, 1]])
+@pytest.mark.parametrize("versions", [[1, 1], [1, 9], [0, 1], [0, 2**64 - 1]])
 async def test_the_version_is_one_both_speak(node: Place, versions: list[int]) -> None:
     async with wire(node) as connection:
         assert (await connection.hello(versions=versions))["version"] in range(versions[0], versions[1] + 1)
 
 
-@pytest.mark.parametrize("versions", [[0, 0], [2, 3]])
+@pytest.mark.parametrize("versions", [[0, 0], [2, 3], [2, 2**64 - 1]])
 async def test_no_common_version_is_said_so(node: Place, versions: list[int]) -> None:
     async with wire(node) as connection:
         with pytest.raises(Refused) as refused:
@@ -95,13 +95,21 @@ async def test_no_common_version_is_said_so(node: Place, versions: list[int]) ->
         assert refused.value.name == "unsupported_version"
 
 
-@pytest.mark.parametrize("versions", [None, [1], [1, 1, 1], ["1", "1"], "1", [1.0, 1.0]])
+@pytest.mark.parametrize("versions", [None, [1], [1, 1, 1], ["1", "1"], "1", [1.0, 1.0], [True, 1]])
 async def test_a_hello_of_the_wrong_shape_is_a_bad_request(node: Place, versions: object) -> None:
     async with wire(node) as connection:
         with pytest.raises(Refused) as refused:
             await connection.hello(versions=versions)
         assert refused.value.name == "bad_request"
         assert (await connection.hello())["version"] == 1, "the connection lives on"
+
+
+@pytest.mark.parametrize("versions", [[2, 1], [2**64 - 1, 0], [-1, 1], [-(2**63), 2**63], [-2, -1]])
+async def test_versions_that_are_no_range_are_a_bad_request(node: Place, versions: list[int]) -> None:
+    async with wire(node) as connection:
+        with pytest.raises(Refused) as refused:
+            await connection.hello(versions=versions)
+        assert refused.value.name == "bad_request"
 
 
 async def test_auth_proves_an_account(node: Place, ann: Device) -> None:

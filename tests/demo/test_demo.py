@@ -62,3 +62,20 @@ def test_interrupted_it_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_two_regions_are_too_few(tmp_path: Path) -> None:
     ran = Home(tmp_path).run("demo", "--regions", "eu,us")
     assert ran.code == 2 and "three or more" in ran.err
+
+
+def test_a_demo_that_fails_leaves_the_picture_of_before(tmp_path: Path) -> None:
+    home, picture = Home(tmp_path), tmp_path / "demo.svg"
+    assert home.run("demo", "--regions", "eu,us", "--svg", picture).code == 2
+    assert not picture.exists()
+    picture.write_text("of before")
+    assert home.run("demo", "--regions", "eu,us", "--svg", picture).code == 2
+    assert picture.read_text() == "of before" and [picture] == list(tmp_path.glob("*.svg"))
+
+
+def test_a_picture_that_cannot_be_written_is_said_before_anything_starts(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    ran = home.run("demo", "--json", "--svg", tmp_path / "nowhere" / "demo.svg")
+    assert ran.code == 1 and "nowhere/demo.svg cannot be written" in ran.json["error"]["message"]
+    assert home.run("demo", "--svg", "/dev/null").code == 2 and Path("/dev/null").is_char_device()
+    assert home.processes() == []

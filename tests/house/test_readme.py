@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.console import Shown, script_of, shown_commands
+from tests.house.console import Shown, differences, printed_by, script_of, script_with_marks, shown_commands
 from tests.house.tree import ROOT, read
 
 # `make test` would run this test again; where the clone comes from depends on the reader.
@@ -51,11 +51,13 @@ def run_in_own_home(script: str, home: Path) -> subprocess.CompletedProcess[str]
 
 @pytest.mark.cluster
 @pytest.mark.timeout(600)
-def test_the_commands_of_the_readme_work(tmp_path: Path) -> None:
+def test_the_commands_of_the_readme_work_and_print_what_it_shows(tmp_path: Path) -> None:
     commands = shown_commands(read("README.md"))
     assert Shown("make demo", "") in [Shown(each.command, "") for each in commands]
-    finished = run_in_own_home(script_of(commands, LEFT_OUT), tmp_path)
+    finished = run_in_own_home(script_with_marks(commands, LEFT_OUT), tmp_path)
     assert finished.returncode == 0, f"{finished.stdout}\n{finished.stderr}"
+    complaints = differences(commands, printed_by(finished.stdout))
+    assert not complaints, "\n\n".join(complaints)
 
 
 def test_the_readme_says_how_to_test() -> None:
@@ -100,6 +102,24 @@ def test_a_command_that_fails_is_reported(tmp_path: Path) -> None:
     assert finished.returncode != 0
     assert finished.stdout == "one two\n"
     assert "failed: false" in finished.stderr
+
+
+def test_an_output_that_is_shown_otherwise_is_reported(tmp_path: Path) -> None:
+    shown = [
+        Shown(
+            "echo 'stored: 3 posts in 0.25 s by did:key:z6MkAlice'",
+            "stored: 1,200 posts in 9 s by did:key:z6Mk…",
+        ),
+        Shown("printf 'name     state\\nus-1 dead\\nmore\\n'", "name  state\nus-1  suspect"),
+        Shown("echo us-2", "us-1"),
+        Shown("echo gone", "lost"),
+        Shown("true", "a word"),
+        Shown("make test", "not run"),
+        Shown("echo more", ""),
+    ]
+    finished = run_in_own_home(script_with_marks(shown, LEFT_OUT), tmp_path)
+    complaints = differences(shown, printed_by(finished.stdout))
+    assert [each.splitlines()[0] for each in complaints] == ["$ echo us-2", "$ echo gone", "$ true"]
 
 
 def test_what_commands_write_stays_out_of_the_checkout(tmp_path: Path) -> None:

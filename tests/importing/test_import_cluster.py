@@ -71,7 +71,11 @@ def test_killed_and_interrupted_it_goes_on_and_nothing_is_there_twice(
     assert rest.json["resumed"] + rest.json["stored"] + rest.json["skipped"] <= LINES
     assert rest.json["uncertain"] == rest.json["refused"] == 0
 
-    again = home.run(*words)
+    done = home.run(*words)
+    assert (done.code, done.json["resumed"], done.json["quota_exempt"]) == (0, LINES, True)
+    assert f"already imported: {LINES:,} lines" in home.run(*words[:-1]).out
+
+    again = home.run(*words, "--again")
     assert again.code == (3 if again.json["skipped"] else 0)
     assert again.json["resumed"] == again.json["stored"] == 0
     assert again.json["duplicate"] + again.json["skipped"] == LINES
@@ -89,11 +93,14 @@ def test_an_operator_is_exempt_from_quotas_and_others_wait(
 ) -> None:
     assert home.run("import", slice_file, "--cluster", NAME, "--limit", "5000", "--json").json["refused"] == 0
     address = cluster.ask("status")["nodes"][0]["address"]
-    words = ("--node", address, "--tls", "off", "--state", home.path / "state", "--json")
+    words = ("--node", address, "--tls", "off", "--state", home.path / "state")
     slowed = home.start("import", slice_file, *words)
     until_blocking(lambda: any((home.path / "state").glob("*.journal")), what="a journal", within_s=20)
     stopped = interrupt(slowed)
-    assert stopped.code == 130 and stopped.json["refused"] == 0
+    assert stopped.code == 130 and "refused" not in stopped.out
+    assert "quotas of accounts and of this address slow this import" in stopped.err
+    told = home.run("import", slice_file, *words, "--limit", "1", "--json").json
+    assert not told["quota_exempt"] and told["read"] == 1
 
 
 def test_a_file_that_is_not_there_and_a_node_that_is_not_there(home: Home, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ async def test_everything_is_sent_once_and_written_down(tmp_path: Path) -> None:
     sent = [record_id for put in client.puts for record_id in put]
     assert len(client.puts) == 4 and len(set(sent)) == 20
     assert {each.id for each in read_journal(result.journal, "c")} == set(sent)
-    assert checkpoint(wanted) is None and result.report is None
+    assert checkpoint(wanted) == 20 and result.report is None
 
 
 async def test_an_uncertain_record_is_sent_again_and_only_that(tmp_path: Path, autojump_clock: Any) -> None:
@@ -108,7 +108,34 @@ async def test_what_stays_uncertain_is_listed_not_journalled_and_resumed_from(
     assert checkpoint(wanted) == 5
     again = await run(ScriptedClient(all_stored), wanted)
     assert (again.tally.resumed, again.tally.stored) == (5, 7)
+    assert checkpoint(wanted) == 12
+
+
+async def test_what_is_done_is_not_sent_again_unless_asked_for(tmp_path: Path) -> None:
+    wanted = plan(tmp_path)
+    await run(ScriptedClient(all_stored), wanted)
+    client = ScriptedClient(all_stored)
+    done = await run(client, wanted)
+    assert (done.tally.read, done.tally.resumed, client.puts) == (20, 20, [])
+    assert len(list(read_journal(done.journal, "c"))) == 20
+    assert (await run(client, plan(tmp_path, level="all"))).tally.stored == 20, "another promise"
+    assert (await run(client, plan(tmp_path, again=True))).tally.stored == 20
+
+
+async def test_after_a_limit_the_rest_follows_and_a_file_that_has_grown_is_another(tmp_path: Path) -> None:
+    client, wanted = ScriptedClient(all_stored), plan(tmp_path)
+    assert (await run(client, plan(tmp_path, limit=7))).tally.stored == 7
+    assert (await run(client, wanted)).tally.stored == 13
+    write_source(wanted.source, [to_builtins(entry(number)) for number in range(25)])
+    assert (await run(client, plan(tmp_path))).tally.stored == 25
+
+
+async def test_what_was_refused_is_asked_for_another_time(tmp_path: Path) -> None:
+    refusing = with_first("refused", name="refused_by_policy", message="no", retryable=False)
+    wanted = plan(tmp_path, lines=5)
+    assert (await run(ScriptedClient(refusing), wanted)).tally.refused == 1
     assert checkpoint(wanted) is None
+    assert (await run(ScriptedClient(all_stored), wanted)).tally.stored == 5
 
 
 async def test_a_level_that_cannot_be_reached_ends_it(tmp_path: Path, autojump_clock: Any) -> None:
@@ -198,9 +225,9 @@ async def test_asked_to_stop_it_settles_what_is_on_its_way_and_goes_on_there(tmp
     again = ScriptedClient(all_stored)
     rest = await run(again, wanted)
     assert rest.tally.resumed == result.tally.stored and rest.tally.stored == 20 - result.tally.stored
-    assert {each.id for each in read_journal(rest.journal, "c")} == {
-        each.id for each in read_journal((await run(again, wanted)).journal, "c")
-    }
+    once = {each.id for each in read_journal(rest.journal, "c")}
+    everything = await run(again, plan(tmp_path, again=True))
+    assert once == {each.id for each in read_journal(everything.journal, "c")}
 
 
 async def test_a_checkpoint_of_a_cluster_that_lost_its_records_is_not_believed(

@@ -24,13 +24,14 @@ import click
 import trio
 from folkmoot.cli.chaos.own import own_shape
 from folkmoot.cli.chaos.plan import plan_episodes
-from folkmoot.cli.chaos.run import ChaosPlan, Run, check_all
+from folkmoot.cli.chaos.run import ChaosPlan, Run, check_replicas
 from folkmoot.cli.chaos.scene import Scene
 from folkmoot.cli.chaos.verdict import ChaosResult
 from folkmoot.cli.checking.checker import CheckResult
 from folkmoot.cli.cluster import life
 from folkmoot.cli.cluster.control import LocalCluster
 from folkmoot.cli.cluster.supervisor import READY_S
+from folkmoot.cli.journal import SUFFIX
 from folkmoot.cli.progress import progress_bar
 
 NAME: Final = "kills"
@@ -77,7 +78,8 @@ async def play_round(
             on_kill()
 
     result = await Run(plan, Scene(seed, 0.0, told)).on(cluster)
-    return result, await check_all(cluster, QUIET_S)
+    journals = sorted((cluster.directory.path / "journals").glob(f"*{SUFFIX}"))
+    return result, await check_replicas(cluster, journals, QUIET_S)
 
 
 def told(result: ChaosResult, whole: CheckResult) -> dict[str, Any]:

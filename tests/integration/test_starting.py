@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import socket
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +14,7 @@ from folkmoot.protocol.record import Record
 
 from tests.integration.processes import NotReady, Process, client, fails, lay_out, node
 from tests.node.people import Author
+from tests.read_only import read_only
 
 pytestmark = pytest.mark.cluster
 
@@ -109,26 +106,6 @@ def test_a_store_of_another_cluster(config: Path) -> None:
     assert ended.code == exit_codes.FAILED
     assert ended.error["name"] == "wrong_store"
     assert "cluster town, not village" in ended.error["message"]
-
-
-@contextmanager
-def read_only(directory: Path) -> Iterator[tuple[str, ...]]:
-    """What to put before a command so that it cannot write into a directory."""
-    if os.geteuid() != 0:
-        directory.chmod(0o500)
-        yield ()
-        directory.chmod(0o700)
-        return
-    # Permissions do not hold back root, but a read-only mount in a namespace of the command's own does.
-    script = f'mount --bind "{directory}" "{directory}" && mount -o remount,bind,ro "{directory}"'
-    prefix = ("unshare", "--mount", "sh", "-c", f'{script} && exec "$@"', "sh")
-    try:
-        done = subprocess.run([*prefix, "true"], capture_output=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("this machine has no `unshare`, and root may write anywhere")
-    if done.returncode != 0:
-        pytest.skip("mounting is not permitted here, and root may write anywhere")
-    yield prefix
 
 
 @pytest.mark.parametrize("used", [False, True], ids=["fresh", "used"])

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from folkmoot.cli import exit_codes
 from folkmoot.cli.cluster.control import LocalCluster
+from folkmoot.cli.new_node import DEFAULT_POLICY
 from folkmoot.protocol.join_token import JoinToken
 
 from tests.checking.local import NAME, Home
@@ -135,5 +136,6 @@ def test_a_join_that_is_killed_leaves_nothing_that_could_be_taken_for_a_node(
     assert done.code == exit_codes.OK, done.err
     assert done.json["started"] is False
     assert [each.name for each in place.iterdir()] == ["node"], "what was left is cleared away"
+    assert (new / "policy.toml").read_bytes() == DEFAULT_POLICY.read_bytes(), "as every new node has it"
     checked = home.run("config", "check", "--config", new / "folkmoot.toml")
     assert checked.code == exit_codes.OK, checked.out + checked.err

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import pytest
 from folkmoot.node.simulation.checkers.verdict import NOTHING
-from folkmoot.node.simulation.faults import DISK_FAULTS, FAULTS, MOVES
 from folkmoot.node.simulation.run import Plan, simulate
+from folkmoot.node.simulation.schedule import DISK_FAULTS, FAULTS, MOVES
 
 SEEDS_MAX: Final = 500
 MINUTES: Final = 2.0

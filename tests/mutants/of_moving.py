@@ -1,8 +1,4 @@
-"""Bugs of ranges that move.
-
-A fence that nobody asks for is not among them: the donor's follows from its being copied from, and what those
-of the others are for shows in no run of two minutes. `tests/ring/test_movement.py` plants that one.
-"""
+"""Bugs of ranges that move."""
 
 from __future__ import annotations
 
@@ -12,7 +8,8 @@ from typing import Any, Final
 from folkmoot.node.actors.evictor import Evictor
 from folkmoot.node.actors.mover import Mover
 from folkmoot.node.actors.replica import Replica
-from folkmoot.node.simulation.faults import MOVES
+from folkmoot.node.fences import Fences
+from folkmoot.node.simulation.schedule import MOVES
 from folkmoot.protocol.ring.ranges import RangeDescriptor
 
 from tests.mutants.mutant import Plant, mutant
@@ -36,6 +33,14 @@ def moved_without_a_copy(plant: Plant) -> None:
 
     plant.setattr(Mover, "_copy", copy)
     _give_nothing_away(plant)
+
+
+@mutant("moved-without-a-fence", "a slot moves on while older epochs can form quorums", "I4", faults=MOVING)
+def moved_without_a_fence(plant: Plant) -> None:
+    async def ask(self: Fences, node_id: bytes, range_id: int, epoch: int) -> bool:
+        return True
+
+    plant.setattr(Fences, "ask", ask)
 
 
 @mutant("an-older-epoch-is-taken", "a replica takes what was meant for other slots", "I5", faults=MOVING)

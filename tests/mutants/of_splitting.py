@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from folkmoot.node.simulation.faults import MOVES
+from folkmoot.node.simulation.schedule import MOVES
 from folkmoot.protocol.ring import splitting
 
 from tests.mutants.mutant import Plant, mutant

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from folkmoot.node.simulation.faults import FAULTS
+from folkmoot.node.simulation.schedule import FAULTS
 
 from tests.mutants.mutant import Plant, mutant
 from tests.simulation.blindness import blind_to_old_disks

@@ -72,7 +72,8 @@ class Ranges:
     def __init__(self, nodes: Sequence[bytes], bounds: Sequence[bytes] = ()) -> None:
         slots = tuple(Slot(f"region-{number}", (node,)) for number, node in enumerate(nodes))
         starts, ends = [OPEN, *bounds], [*bounds, OPEN]
-        self.map = RangeMap(
+        self._changed = trio.Event()
+        self._map = RangeMap(
             tuple(
                 RangeDescriptor(number, 1, start, end, slots)
                 for number, (start, end) in enumerate(zip(starts, ends, strict=True))
@@ -81,8 +82,21 @@ class Ranges:
         self.refreshed: list[bytes] = []
 
     @property
+    def map(self) -> RangeMap:
+        return self._map
+
+    @map.setter
+    def map(self, changed: RangeMap) -> None:
+        self._map = changed
+        self._changed.set()
+        self._changed = trio.Event()
+
+    @property
     def ranges(self) -> RangeMap:
         return self.map
+
+    async def wait_changed(self) -> None:
+        await self._changed.wait()
 
     def where(self, key: bytes) -> RangeDescriptor:
         return self.map.lookup(key)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from folkmoot.node.settings import GateSection, StoreSection
 from folkmoot.protocol import limits
+from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.key import block_of
 from folkmoot.protocol.limits import RECORDS_PER_PUT, STORE_BLOCK_PLAIN_CELLS
 from folkmoot.protocol.record import Record
@@ -20,7 +21,7 @@ from folkmoot.storage.verify import verify
 
 from tests.node.harness import Town, founded
 from tests.node.nodes import Node
-from tests.node.people import Author
+from tests.node.people import OPERATOR, Author
 from tests.waiting import until
 
 QUICK = 0.002  # hours: a self-check in seconds
@@ -81,6 +82,17 @@ async def test_a_damaged_cell_that_is_read_is_mended(tmp_path: Path) -> None:
         status = await client.call("cluster.status")
         assert (status["node"]["store"]["damaged"], status["node"]["store"]["mended"]) == (0, 1)
         assert await client.get(posts[7], "all") is not None
+
+
+async def test_damage_that_an_operators_check_meets_is_mended(tmp_path: Path) -> None:
+    async with founded(tmp_path) as town, town.client(town[0]) as client:
+        post = Author(1).post()
+        await client.put(post, level="all")
+        flip(town[0], post)
+        await client.auth(OPERATOR)
+        with pytest.raises(WireError, match="damaged"):
+            await client.call("debug.cells", start=post.key, end=b"", limit=1)
+        await until(lambda: is_whole(town[0], post), what="the cell to be mended")
 
 
 async def test_damage_keeps_neither_hints_nor_writes_from_arriving(tmp_path: Path) -> None:

@@ -10,6 +10,9 @@ import pytest
 import trio
 import trio.testing
 from folkmoot.node.simulation.caller import Caller
+from folkmoot.node.simulation.faults import FaultInjector, drift_permille_of, jump_us_of
+from folkmoot.node.simulation.schedule import Episode
+from folkmoot.node.simulation.surroundings import EPOCH_US, SimulatedWallClock
 from folkmoot.node.simulation.world import SimulatedNode, World
 
 OFF_US = 3_000_000
@@ -62,3 +65,41 @@ async def test_a_node_whose_clock_strays_says_so_until_it_is_set_right(
         nursery.cancel_scope.cancel()
     assert [record.levelname for record in told.records] == ["WARNING", "INFO"], "once each way"
     assert "ahead of those of" in told.records[0].getMessage()
+
+
+async def test_a_clock_that_drifts_gains_or_loses_and_is_set_right(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    wall, right = SimulatedWallClock(1_000), SimulatedWallClock(1_000)
+    for permille, seconds, off_us in ((10.0, 30.0, 300_000), (-40.0, 10.0, -100_000), (0.0, 60.0, -100_000)):
+        wall.drift(permille)
+        await trio.sleep(seconds)
+        assert abs(wall.now_us() - right.now_us() - off_us) <= 1
+    wall.set_right()
+    assert wall.now_us() == right.now_us()
+    await trio.sleep(5.0)
+    assert wall.now_us() == right.now_us()
+
+
+async def test_clocks_of_nodes_jump_and_drift_while_that_is_under_way(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Each as far as its episodes say, together when they overlap, and then not at all."""
+    back = Episode("clock", 10.0, 40.0, node=0, strength=0.1)
+    ahead = Episode("clock", 20.0, 30.0, node=0, strength=1.0)
+    slow = Episode("drift", 50.0, 80.0, node=1, strength=0.1)
+    async with World.running("clocks", 2) as world, trio.open_nursery() as nursery:
+        nursery.start_soon(FaultInjector(world, [back, ahead, slow]).run)
+
+        async def off_us_at(at_s: float, node: SimulatedNode) -> int:
+            await trio.sleep_until(at_s)
+            return node.wall.now_us() - EPOCH_US - int(at_s * 1_000_000) - node.wall.skew_us
+
+        first, second = world.nodes
+        assert await off_us_at(15.0, first) == jump_us_of(back) < -400_000_000
+        assert await off_us_at(25.0, first) == jump_us_of(back) + jump_us_of(ahead)
+        assert await off_us_at(35.0, first) == jump_us_of(back)
+        assert await off_us_at(45.0, first) == 0
+        assert abs(await off_us_at(70.0, second) - 20_000 * drift_permille_of(slow)) <= 1
+        assert await off_us_at(85.0, second) == 0
+        nursery.cancel_scope.cancel()

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 from folkmoot.cli.commands.simulate import command
 from folkmoot.cli.main import run
-from folkmoot.node.simulation.faults import FAULTS, MOVES
+from folkmoot.node.simulation.schedule import FAULTS, MOVES
 from folkmoot.node.tally import AckTally
 
 from tests.waiting import until_blocking

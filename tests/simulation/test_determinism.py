@@ -11,15 +11,15 @@ import pytest
 import trio
 import trio._core._run as trio_run
 from folkmoot.node.simulation.determinism import VirtualClock, run_repeatably
-from folkmoot.node.simulation.faults import FAULTS
 from folkmoot.node.simulation.run import Plan, simulate
+from folkmoot.node.simulation.schedule import FAULTS
 from folkmoot.node.simulation.world import World
 
 TASKS = 12
 ROUNDS = 6
 
 SUBPROCESS = """
-from folkmoot.node.simulation.faults import FAULTS
+from folkmoot.node.simulation.schedule import FAULTS
 from folkmoot.node.simulation.run import Plan, simulate
 print(simulate(Plan(5, nodes=3, minutes=0.4, faults=FAULTS, pause_s=0.7)).trace)
 """
@@ -65,6 +65,38 @@ def test_time_is_virtual_and_starts_at_nought() -> None:
         return begun_s, trio.current_time()
 
     assert run_repeatably(sleep_a_year, 1) == (0.0, 365 * 86_400.0)
+
+
+def test_sleep_passes_time_can_be_cancelled_and_is_trios_again_afterwards() -> None:
+    before = trio.sleep, trio.sleep_until
+
+    async def main() -> list[tuple[str, float]]:
+        clock = trio.lowlevel.current_clock()
+        assert isinstance(clock, VirtualClock)
+        assert (trio.sleep, trio.sleep_until) == (clock.sleep, clock.sleep_until)
+        woken: list[tuple[str, float]] = []
+
+        async def doze(name: str, seconds: float) -> None:
+            try:
+                await clock.sleep(seconds)
+            finally:
+                woken.append((name, trio.current_time()))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(doze, "long", 9.0)
+            nursery.start_soon(doze, "short", 1.0)
+            with trio.move_on_after(2.0) as scope:
+                await doze("cut off", 5.0)
+            assert scope.cancelled_caught
+            await trio.sleep_until(1.0)
+            await doze("overdue", 0.0)
+            with trio.move_on_after(0.0):
+                await doze("not begun", 4.0)
+        return woken
+
+    at_s = {"short": 1.0, "cut off": 2.0, "overdue": 2.0, "not begun": 2.0, "long": 9.0}
+    assert run_repeatably(main, 1) == list(at_s.items())
+    assert (trio.sleep, trio.sleep_until) == before
 
 
 def test_calls_come_when_they_are_due_and_in_the_order_they_were_asked_for() -> None:

@@ -11,7 +11,7 @@ from random import Random
 import pytest
 import trio
 import trio.testing
-from folkmoot.node.simulation.disk import CrashPoint, SimulatedCommits, SimulatedDisk
+from folkmoot.node.simulation.disk import CommitPoint, SimulatedCommits, SimulatedDisk
 from folkmoot.node.simulation.trace import Trace
 from folkmoot.node.simulation.witness import Witness
 from folkmoot.protocol import limits
@@ -74,10 +74,10 @@ async def test_what_waits_becomes_one_group(autojump_clock: trio.testing.MockClo
 
 @pytest.mark.parametrize(
     ("point", "kept"),
-    [(CrashPoint.BEFORE_COMMIT, []), (CrashPoint.BEFORE_ACKNOWLEDGEMENT, ["one"])],
+    [(CommitPoint.BEFORE_COMMIT, []), (CommitPoint.BEFORE_ACKNOWLEDGEMENT, ["one"])],
 )
 async def test_a_crash_in_a_group_commit(
-    autojump_clock: trio.testing.MockClock, point: CrashPoint, kept: list[str]
+    autojump_clock: trio.testing.MockClock, point: CommitPoint, kept: list[str]
 ) -> None:
     """Before the commit the group is gone whole; after it, it is kept and nobody was told."""
     async with bench() as one:

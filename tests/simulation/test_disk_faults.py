@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from folkmoot.node.simulation import run
-from folkmoot.node.simulation.faults import Episode
 from folkmoot.node.simulation.run import Plan, Report, simulate
+from folkmoot.node.simulation.schedule import Episode
 
 from tests.simulation.blindness import blind_to_old_disks
 from tests.simulation.test_planted_bugs import Plant, complaints_of

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 
 import pytest
 import trio
 from folkmoot.node.simulation.determinism import run_repeatably
-from folkmoot.node.simulation.faults import (
+from folkmoot.node.simulation.faults import REFUSED_SHARE, FaultInjector, conditions_of
+from folkmoot.node.simulation.run import Plan, simulate
+from folkmoot.node.simulation.schedule import (
     DOWN_FAULTS,
     FAULTS,
     MOVES,
-    REFUSED_SHARE,
     Episode,
-    FaultInjector,
     UnknownFault,
-    conditions_of,
     parse_faults,
     schedule,
 )
-from folkmoot.node.simulation.run import Plan, simulate
 from folkmoot.node.simulation.world import World
 from hypothesis import given
 from hypothesis import strategies as st
@@ -110,6 +109,34 @@ def test_a_node_refuses_as_much_as_the_worst_that_is_under_way(fault: str) -> No
     run_repeatably(main, 1)
     expected = [[0, 0], [0.5, 0], [1.0, 0.2], [1.0, 0.2], [0.5, 0.2], [0.5, 0], [0, 0]]
     assert told == [pytest.approx(shares) for shares in expected]
+
+
+@pytest.mark.parametrize(("fault", "most_s"), [("flapping", 0.8), ("clogging", 6.0)])
+def test_a_link_that_flaps_or_clogs_comes_and_goes_many_times(fault: str, most_s: float) -> None:
+    """In the direction it concerns, and in the end it carries."""
+    begins_s, ends_s = 10.0, 40.0
+    changes: list[tuple[float, bool]] = []
+
+    async def look(world: World) -> None:
+        one, other = (node.host for node in world.nodes)
+        suffering, whole = world.network.links.between(one, other), world.network.links.between(other, one)
+        while trio.current_time() < ends_s + 1:
+            await trio.sleep_until(trio.current_time() + 0.01)
+            assert not whole.stalls
+            if not changes or changes[-1][1] != suffering.stalls:
+                changes.append((trio.current_time(), suffering.stalls))
+            assert suffering.clogged == (suffering.stalls and fault == "clogging")
+
+    async def main() -> None:
+        async with World.running("1", 2) as world, trio.open_nursery() as nursery:
+            nursery.start_soon(FaultInjector(world, [Episode(fault, begins_s, ends_s, ((0, 1),))]).run)
+            await look(world)
+
+    run_repeatably(main, 1)
+    stalled = [at_s for at_s, stalls in changes if stalls]
+    assert begins_s <= stalled[0] < begins_s + 0.02 and stalled[-1] < ends_s and not changes[-1][1]
+    assert len(stalled) >= 6
+    assert all(later[0] - at_s < most_s + 0.02 for (at_s, stalls), later in pairwise(changes) if stalls)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from folkmoot.node.actors.evictor import Evictor
 from folkmoot.node.actors.mover import Mover
-from folkmoot.node.simulation.faults import FAULTS, MOVES
 from folkmoot.node.simulation.run import Plan, Report, simulate
+from folkmoot.node.simulation.schedule import FAULTS, MOVES
 from folkmoot.protocol.ring.ranges import RangeDescriptor
 
 

@@ -338,6 +338,37 @@ async def test_datagrams_do_not_cross_a_cut(autojump_clock: trio.testing.MockClo
     assert await arrivals(CUT) == []
 
 
+async def test_what_a_clogged_link_held_up_arrives_at_once_and_whole(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Datagrams with all their bytes, and streams in order; a cut loses the first and keeps the second."""
+    arrived: list[tuple[bytes, float]] = []
+
+    async def take(host: HostNetwork) -> None:
+        port = await host.open_datagrams(Address(BOB, 7002))
+        while True:
+            data, _ = await port.receive()
+            arrived.append((data, trio.current_time()))
+
+    async with pair() as two:
+        ours, theirs = await two.connect()
+        two.nursery.start_soon(take, two.bob)
+        port = await two.alice.open_datagrams(Address(ALICE, 7002))
+        two.set(Conditions(clogged=True))
+        for number in range(20):
+            await port.send(b"%d" % number, Address(BOB, 7002), BOB_ID)
+            await ours.send_all(b"%d," % number)
+            await trio.sleep_until(trio.current_time() + 0.2)
+        assert arrived == []
+        cleared_s = trio.current_time()
+        two.set(Conditions())
+        expected = b"".join(b"%d," % number for number in range(20))
+        assert await receive_exactly(theirs, len(expected)) == expected
+        await trio.sleep_until(cleared_s + 1)
+        assert sorted(int(data) for data, _ in arrived) == list(range(20))
+        assert all(at_s - cleared_s < DELAY.least_s + DELAY.spread_s for _, at_s in arrived)
+
+
 async def test_a_failing_handler_ends_its_connection_only(
     autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:

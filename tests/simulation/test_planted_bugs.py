@@ -15,8 +15,8 @@ from folkmoot.node.actors.replicator import Replicator
 from folkmoot.node.contracts import CellBatch, Tally
 from folkmoot.node.pace import Pace
 from folkmoot.node.simulation.disk import SimulatedDisk
-from folkmoot.node.simulation.faults import FAULTS
 from folkmoot.node.simulation.run import Plan, Report, simulate
+from folkmoot.node.simulation.schedule import FAULTS
 from folkmoot.node.tally import AckTally
 from folkmoot.protocol import limits
 from folkmoot.protocol.consensus import acceptor

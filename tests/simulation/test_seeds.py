@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from folkmoot.node.simulation.faults import FAULTS
 from folkmoot.node.simulation.run import Plan, simulate
+from folkmoot.node.simulation.schedule import FAULTS
 
 SEEDS = 64
 

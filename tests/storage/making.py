@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 from folkmoot.protocol.bodies import make_uuid7
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.moderation.label import label_item
 from folkmoot.protocol.record import Record
+from folkmoot.storage import rows
 from folkmoot.storage.blocks import BlockSums
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.group import Job, commit_group
@@ -123,6 +125,21 @@ class _DamagedSums(BlockSums):
     def write(self, transaction: Transaction, changes: dict[int, list[int]]) -> None:
         if changes:
             raise StoreCorrupt("a row of table blocks", "planted")
+
+
+class LogEntry(NamedTuple):
+    """The latest change of one cell: its place in its lane's log, and the cell's key."""
+
+    sequence: int
+    key: bytes
+
+
+def log_page(store: Store, lane: int, after_sequence: int, limit: int) -> list[LogEntry]:
+    """The next entries of a lane's change log; 0 for the beginning (see docs/decisions/0005)."""
+    start, stop = rows.log_key(lane, after_sequence + 1), bytes((lane + 1,))
+    with store.engine.begin() as transaction:
+        found = islice(transaction.scan(Table.LOG, start, stop), limit)
+        return [LogEntry(int.from_bytes(at[1:], "big"), rows.unseal(Table.LOG, at, row)) for at, row in found]
 
 
 def damage_sums(store: Store) -> None:

@@ -18,7 +18,18 @@ from folkmoot.storage.store import Store
 from folkmoot.storage.verify import verify
 
 from tests.crdt.resigning import sign_again
-from tests.storage.making import cells_of, deletion, dump, join_cell, open_store, person, post, put, run
+from tests.storage.making import (
+    cells_of,
+    deletion,
+    dump,
+    join_cell,
+    log_page,
+    open_store,
+    person,
+    post,
+    put,
+    run,
+)
 
 ANN, TABLET = person(1), person(2)
 
@@ -181,14 +192,14 @@ def test_the_log_has_one_row_a_cell_at_its_latest_change(store: Store) -> None:
     one, two = post(ANN, 1), post(ANN, 2)
     lane = lane_of(one.key)
     put(store, one, two)
-    assert [entry.key for entry in store.log_page(lane, 0, 10)] == [one.key, two.key]
+    assert [entry.key for entry in log_page(store, lane, 0, 10)] == [one.key, two.key]
     put(store, post(ANN, 1, "edited", stamp=2))
-    entries = store.log_page(lane, 0, 10)
+    entries = log_page(store, lane, 0, 10)
     assert [entry.key for entry in entries] == [two.key, one.key]
-    assert store.log_page(lane, 0, 1) == entries[:1]
-    assert store.log_page(lane, entries[0].sequence, 10) == entries[1:]
-    assert store.log_page(lane, store.sequence, 10) == []
-    assert all(store.log_page(other, 0, 10) == [] for other in range(64) if other != lane)
+    assert log_page(store, lane, 0, 1) == entries[:1]
+    assert log_page(store, lane, entries[0].sequence, 10) == entries[1:]
+    assert log_page(store, lane, store.sequence, 10) == []
+    assert all(log_page(store, other, 0, 10) == [] for other in range(64) if other != lane)
 
 
 def test_sequences_go_on_after_a_restart(store: Store) -> None:
@@ -196,7 +207,7 @@ def test_sequences_go_on_after_a_restart(store: Store) -> None:
     again = open_store(store.engine)
     assert again.sequence == store.sequence == 2
     put(again, post(ANN, 3))
-    assert again.log_page(lane_of(post(ANN, 3).key), 2, 10) == [(3, post(ANN, 3).key)]
+    assert log_page(again, lane_of(post(ANN, 3).key), 2, 10) == [(3, post(ANN, 3).key)]
 
 
 def test_cells_between_is_bounded(store: Store) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +27,7 @@ from folkmoot.storage.rows import seal
 from folkmoot.storage.store import Owner, Store
 from folkmoot.storage.verify import verify
 
+from tests.read_only import unprivileged
 from tests.storage.making import LOG_ID, OWNER, cells_of, open_store, person, post, put, reaction
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,25 +117,6 @@ def test_a_file_where_the_directory_should_be(tmp_path: Path) -> None:
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(StoreUnusable, match="--data"):
             opened(place)
-
-
-@contextmanager
-def unprivileged() -> Iterator[Path]:
-    """As an ordinary user for a while, with a directory of their own, even when the tests run as root."""
-    directory = Path(tempfile.mkdtemp())
-    was_root = os.geteuid() == 0
-    if was_root:
-        os.chown(directory, 65534, 65534)
-        os.seteuid(65534)
-    try:
-        yield directory
-    finally:
-        if was_root:
-            os.seteuid(0)
-        directory.chmod(0o700)
-        for path in directory.rglob("*"):
-            path.chmod(0o700)
-        shutil.rmtree(directory)
 
 
 @pytest.mark.parametrize("unwritable", [".", "LOCK", "store", "store/data.mdb", "store/lock.mdb"])

@@ -14,7 +14,18 @@ from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Engine, Table, Transaction
 from folkmoot.storage.store import Store
 
-from tests.storage.making import ABSENT, NOW_US, cells_of, person, post, post_item, put, reaction, run
+from tests.storage.making import (
+    ABSENT,
+    NOW_US,
+    cells_of,
+    log_page,
+    person,
+    post,
+    post_item,
+    put,
+    reaction,
+    run,
+)
 
 ANN, BEN = person(1), person(2)
 POST, LIKE = post(ANN, 1), reaction("like", BEN, ANN, 1)
@@ -169,7 +180,7 @@ def test_a_changed_byte_in_any_table_is_never_returned(
     filled: Store, engine: Engine, table: Table, at: int
 ) -> None:
     readers: dict[Table, Callable[[], object]] = {
-        Table.LOG: lambda: filled.log_page(lane_of(POST.key), 0, 10),
+        Table.LOG: lambda: log_page(filled, lane_of(POST.key), 0, 10),
         Table.BLOCKS: lambda: filled.fingerprint(b"", b""),
         Table.COUNTS: lambda: filled.author_page(ANN.account, limit=10, bytes_max=10**6),
         Table.HINTS: lambda: filled.hints_for(ABSENT, 10),

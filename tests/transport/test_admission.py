@@ -22,7 +22,7 @@ def test_the_oldest_of_an_address_makes_room_for_its_next() -> None:
     visits = [(entry := admission()).begin("192.0.2.1")]
     visits += [entry.begin("192.0.2.1") for _ in range(4)]
     assert [visit.turned_out for visit in visits] == [True, True, False, False, False]
-    assert entry.unproven_count == UNPROVEN // 2
+    assert entry._unproven.count == UNPROVEN // 2
 
 
 def test_when_all_is_full_the_most_crowded_address_makes_room() -> None:
@@ -41,7 +41,7 @@ def test_the_silent_take_no_room_from_those_who_spoke() -> None:
     for _ in range(50):
         entry.begin("192.0.2.1")
     entry.begin("192.0.2.2").prove()
-    assert entry.proven_count == PROVEN // 2 + 1
+    assert entry._proven.count == PROVEN // 2 + 1
 
 
 def test_one_address_has_at_most_half_and_all_together_no_more_than_there_is() -> None:
@@ -109,8 +109,8 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def bounds_hold(self) -> None:
         living = [visit for _, visit in self.waiting if not visit.turned_out]
-        assert self.admission.unproven_count == len(living) <= UNPROVEN
-        assert self.admission.proven_count == len(self.working) <= PROVEN
+        assert self.admission._unproven.count == len(living) <= UNPROVEN
+        assert self.admission._proven.count == len(self.working) <= PROVEN
         for visits, bound in ((living, UNPROVEN), ([visit for _, visit in self.working], PROVEN)):
             assert max(Counter(visit.origin for visit in visits).values(), default=0) <= bound // 2
 

@@ -62,7 +62,7 @@ async def test_silent_connections_by_the_hundred_shut_nobody_out(
                 async with dialled(address, context) as client:
                     await client.send_all(b"hello")
                     await exactly(client, b"anybody!hello")
-        assert 0 < listener._admission.unproven_count <= limits.HANDSHAKES_PER_LISTENER // 2
+        assert 0 < listener._admission._unproven.count <= limits.HANDSHAKES_PER_LISTENER // 2
         assert "silent while others came" in caplog.text
         assert len(caplog.records) < 20, "a flood of connections is no flood of the log"
 
@@ -89,7 +89,7 @@ async def test_one_address_has_half_of_the_clients_and_is_told_so() -> None:
             assert "127.0.0.1 has 2 connections" in goodbye.params["message"]
             await until_ended(third)
 
-        await until(lambda: listener._admission.proven_count < 2, what="room for another connection")
+        await until(lambda: listener._admission._proven.count < 2, what="room for another connection")
         async with dialled(address) as again:
             await again.send_all(b"4")
             await exactly(again, b"anybody!4")

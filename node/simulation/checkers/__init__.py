@@ -8,6 +8,7 @@ from typing import Final
 from folkmoot.node.simulation.checkers import (
     bounds,
     convergence,
+    epochs,
     errors,
     gate,
     join_laws,
@@ -23,6 +24,7 @@ from folkmoot.node.simulation.checkers.verdict import Evidence, Verdict
 CHECKERS: Final[tuple[Callable[[Evidence], Verdict], ...]] = (
     join_laws.check,
     convergence.check,
+    epochs.check,
     quorum.check,
     no_return.check,
     registers.check,
