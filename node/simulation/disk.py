@@ -103,7 +103,7 @@ class SimulatedDisk:
         self.has_failed = False
         engine = FallibleEngine(self.engine, self._fails_to_read)
         store = Store(engine, owner=owner, fresh_log_id=self.random.randbytes(LOG_ID_BYTES))
-        self.commits = SimulatedCommits(self, store)
+        self.commits = SimulatedCommits(self, store, owner.node)
         self._nursery.start_soon(self.commits.write)
         return self.commits
 
@@ -167,10 +167,12 @@ class SimulatedCommits:
     Args:
         disk: where it commits.
         store: taken over.
+        node_id: whose it is.
     """
 
-    def __init__(self, disk: SimulatedDisk, store: Store) -> None:
+    def __init__(self, disk: SimulatedDisk, store: Store, node_id: bytes) -> None:
         self.store = store
+        self._node_id = node_id
         self._disk = disk
         self._urgent: deque[Job] = deque()
         self._jobs: deque[Job] = deque()
@@ -285,13 +287,13 @@ class SimulatedCommits:
         changes = engine.newest_changes(engine.commits - before)
         still_owns = partial(self._owns, engine)
         self._disk.witness.committed(self._disk.node, changes, still_owns)
-        self._disk.witness.epochs.committed(self._disk.node, self.store.owner.node, changes)
+        self._disk.witness.epochs.committed(self._disk.node, self._node_id, changes)
         written = b"".join(change.key + (change.value or b"") for change in changes)
         self._disk.trace.note(f"commit {self._disk.node} {len(group)}", written)
         return completions
 
     def _owns(self, engine: MemoryEngine, key: bytes) -> bool:
-        return owns(engine, self.store.owner.node, key)
+        return owns(engine, self._node_id, key)
 
     async def _ended(self, event: trio.Event) -> None:
         """Wait for a commit even when cancelled, for it cannot be taken back; unless the machine dies."""
