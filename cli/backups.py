@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from folkmoot.cli.config_option import CONFIG_NAME, ConfigChoice
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.output import utc_text
+from folkmoot.cli.progress import OnProgress
 from folkmoot.node.data_directory import DataDirectory
 from folkmoot.protocol.errors import FolkmootError
 from folkmoot.protocol.limits import MIB
+from folkmoot.storage.backup.check import Checked, check_each
 from folkmoot.storage.backup.errors import BackupMissing
-from folkmoot.storage.backup.manifest import Backup, backups_in, chain_of, load
+from folkmoot.storage.backup.manifest import FORMAT, Backup, backups_in, chain_of, load
 from folkmoot.storage.store import Owner
 
 
@@ -37,6 +40,8 @@ def new_node(data: Path) -> tuple[Owner, Path, int]:
 def newest(folder: Path, log_id: str) -> Backup:
     """The newest usable backup in a folder of the store whose change log has this id (hexadecimal).
 
+    Those of an older format do not count: they know nothing of cells that were erased while they were made.
+
     Raises:
         BackupMissing: there is none.
     """
@@ -47,11 +52,41 @@ def newest(folder: Path, log_id: str) -> Backup:
             chain_of(backup)
         except FolkmootError:
             continue  # what cannot be used is nothing to stand on
-        if backup.manifest.log_id == log_id:
+        if (backup.manifest.log_id, backup.manifest.format) == (log_id, FORMAT):
             found.append(backup)
     if not found:
         raise BackupMissing(folder, "it has none of this store to stand on, so the first must be a full one")
     return max(found, key=lambda backup: (backup.manifest.sequence, backup.manifest.taken_us))
+
+
+def verified(folders: Sequence[Path], signatures: bool, progress: OnProgress) -> list[dict[str, Any]]:
+    """What `verify` tells of all backups of a folder, in their order. Each chain is read once."""
+    answers: dict[Path, Checked | FolkmootError] = {}
+    found: list[Backup] = []
+    for place in folders:
+        try:
+            found.append(load(place))
+        except FolkmootError as error:
+            answers[place] = error
+    bases = {backup.manifest.base.id for backup in found if backup.manifest.base}
+    for backup in sorted(found, key=lambda each: each.manifest.id in bases):
+        if backup.folder in answers:
+            continue
+        try:
+            chain = chain_of(backup)
+            for each, answer in zip(
+                chain, check_each(chain, signatures=signatures, progress=progress), strict=True
+            ):
+                answers.setdefault(each.folder, answer)
+        except FolkmootError as error:
+            answers[backup.folder] = error
+    return [{"name": place.name, **_answer(answers[place])} for place in folders]
+
+
+def _answer(answer: Checked | FolkmootError) -> dict[str, Any]:
+    if isinstance(answer, FolkmootError):
+        return {"ok": False, "reason": str(answer)}
+    return {"ok": True, **answer.to_json()}
 
 
 def described(backup: Backup) -> dict[str, Any]:
@@ -71,6 +106,7 @@ def described(backup: Backup) -> dict[str, Any]:
         "stands on": manifest.base.id[:16] if manifest.base else "-",
         "cells": manifest.cells,
         "deletions": manifest.deletions,
+        "lanes_anew": len(manifest.lanes_anew),
         "cells_total": manifest.cells_total,
         "digest": manifest.digest,
         "parts": len(manifest.parts),

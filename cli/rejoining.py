@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from folkmoot.cli.progress import OnProgress
 from folkmoot.protocol import limits
 from folkmoot.storage.backup.errors import BackupForeign
-from folkmoot.storage.backup.manifest import Backup
+from folkmoot.storage.backup.manifest import Backup, superseded
 from folkmoot.storage.backup.restore import frames_of
 
 if TYPE_CHECKING:
@@ -65,15 +65,19 @@ async def rejoin(
         progress(done, total)
 
     told = Rejoined()
-    for backups, deletions_only in (((*chain, *others), True), (chain, False)):
-        for backup in backups:
-            for batch in _batches(frames_of(backup, read, deletions_only=deletions_only)):
-                answer: dict[str, Any] = await client.call(
-                    "restore.join", {"cells": batch, "level": level}, deadline_s=_DEADLINE_S
-                )
-                told.sent += len(batch)
-                told.joined += answer["joined"]
-                told.deleted += answer["deleted"]
+    deletions = (frames_of(backup, read, deletions_only=True) for backup in (*chain, *others))
+    cells = (
+        frames_of(backup, read, without=without)
+        for backup, without in zip(chain, superseded(chain), strict=True)
+    )
+    for frames in (*deletions, *cells):
+        for batch in _batches(frames):
+            answer: dict[str, Any] = await client.call(
+                "restore.join", {"cells": batch, "level": level}, deadline_s=_DEADLINE_S
+            )
+            told.sent += len(batch)
+            told.joined += answer["joined"]
+            told.deleted += answer["deleted"]
     return told
 
 

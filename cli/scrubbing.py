@@ -11,6 +11,10 @@ from folkmoot.storage.lmdb_reader import LmdbReader, check_at_rest
 from folkmoot.storage.scrub import ScrubReport, scrub
 
 SHOWN_MAX = 20
+_UNKNOWN = (
+    "this replica knows of no such deletion; either it has not heard of it yet, or it does not hold that "
+    "range (any more), or nothing was deleted, or the account is another one"
+)
 
 
 def scrub_replica(
@@ -47,6 +51,9 @@ def lines_of(report: ScrubReport, data: Path) -> list[str]:
     lines.append(f"searched {report.searched_bytes / MIB:.1f} MiB in {len(report.files)} files")
     if report.verdict == "alive":
         return [*lines, "ALIVE: the post is not deleted on this replica"]
+    lines += _beside(report)
+    if report.verdict == "unknown":
+        return [*lines, f"nothing proven: {_UNKNOWN}"]
     told = f"{report.deleted} deleted posts here, {report.proven} of them from before the last compaction"
     if report.verdict == "proven":
         return [*lines, f"proven: {told}; nothing of them is left"]
@@ -58,6 +65,27 @@ def lines_of(report: ScrubReport, data: Path) -> list[str]:
     if report.verdict == "searched":
         return [*lines, f"nothing found: {told}"]
     return [*lines, f"REMAINS: {told}; {len(report.remains) + report.remains_left_off} remains of them found"]
+
+
+def _beside(report: ScrubReport) -> list[str]:
+    """Of what the verdict does not speak."""
+    lines = []
+    if report.live:
+        lines.append(
+            f"{report.live} posts of the account are not deleted on this replica, and nothing is said of "
+            "them: compare with what other replicas say, or ask for one with --post"
+        )
+    if report.moved:
+        lines.append(
+            "ranges have moved away from this node since its last compaction, and what they left in free "
+            "pages may have been deleted elsewhere: folkmoot store compact removes it"
+        )
+    if report.leftovers:
+        lines.append(
+            f"{report.leftovers} whole records were found of posts of the account that this store knows "
+            "nothing of (any more)"
+        )
+    return lines
 
 
 def _of_post(item: str) -> str:

@@ -83,15 +83,16 @@ class RestoreMethods:
         old = await self._verified(asked.cells)
         read = await self._reading.get(list(old), level, Token())
         news: list[tuple[bytes, bytes]] = []
-        deleted = 0
+        deleted: set[bytes] = set()  # posts: one that was held may be deleted at two keys
         for (key, cell), data in zip(old.items(), read.cells, strict=True):
             known = None if data is None else Cell.decode(data)
-            deleted += known is not None and known.deleted and not cell.deleted
+            if known is not None and known.deleted and not cell.deleted:
+                deleted.add(cell.key)
             joined = (cell if known is None else join(known, cell)).encode()
             if joined != data:
                 news.append((key, joined))
         await self._spread(news, level)
-        return {"joined": len(news), "deleted": deleted}
+        return {"joined": len(news), "deleted": len(deleted)}
 
     async def _verified(self, cells: Sequence[tuple[bytes, bytes]]) -> dict[bytes, Cell]:
         """The cells by key, those of one key joined.

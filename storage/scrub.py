@@ -7,11 +7,16 @@ its item and kind, in this order, so that what is left of one can be told by eit
 - a *whole* record of a post that is deleted here, other than the deletion itself;
 - an *end*, whose beginning was overwritten;
 - a *piece*: the beginning of some post of the account, the rest of which was overwritten. Nobody can tell of
-  which post it was, nor whether that one is deleted.
+  which post it was, nor whether that one is deleted;
+- a *leftover*: a whole record of a post of the account that this store knows nothing of any more, because its
+  range has moved to other nodes. Whether it was deleted there, those must say.
 
 What has lost both its ends can be told only by who knows a text to look for. But a compaction writes rows
 alone, so of what was deleted before the last one nothing can be left, whatever a search may miss: such a
-deletion is *proven*. Whatever is found is looked up afterwards, because a node may run meanwhile.
+deletion is *proven*, unless cells of the account's lane have been erased since because their range moved
+away: what left with them was perhaps deleted elsewhere. A store that knows of no deletion proves nothing: it
+may not have heard of it yet, or no longer have the range. Whatever is found is looked up afterwards, because
+a node may run meanwhile.
 """
 
 from __future__ import annotations
@@ -27,11 +32,12 @@ from typing import Any, Final, NamedTuple
 
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.errors import WireError
-from folkmoot.protocol.key import ITEM_AT, cell_key, kind_prefix, prefix_end
+from folkmoot.protocol.key import ITEM_AT, cell_key, held_key, kind_prefix, lane_of, prefix_end
 from folkmoot.protocol.limits import MIB, POST_ITEM_BYTES, RECORD_BYTES, SIGNATURE_BYTES, STORE_SCAN_ROWS
 from folkmoot.protocol.record import Record
 from folkmoot.storage.compaction import compacted_at
 from folkmoot.storage.directory import os_failure
+from folkmoot.storage.heads import erased_sequence
 from folkmoot.storage.interface import Engine, Table
 from folkmoot.storage.rows import row_cell, row_sequence
 
@@ -68,16 +74,21 @@ class ScrubReport:
     Args:
         deleted: posts of the account that are deleted here.
         proven: of those, how many were deleted before the last compaction.
-        alive: whether the one post that was asked about is not deleted here; None when none was.
+        live: posts of the account that are not deleted here; nothing is said of those.
+        moved: whether cells of the account's lane were erased since the last compaction.
+        alive: whether the one post that was asked about is here and not deleted; None when none was.
         files, searched_bytes: what was searched.
         free_bytes: of these, in pages that hold no rows.
         remains: what must not be there, at most `REMAINS_MAX`.
         remains_left_off: how many more there were.
         pieces: beginnings of posts of the account, deleted ones or not.
+        leftovers: whole records of posts of the account of which this store knows nothing.
     """
 
     deleted: int
     proven: int
+    live: int
+    moved: bool
     alive: bool | None
     files: tuple[str, ...]
     searched_bytes: int
@@ -85,15 +96,20 @@ class ScrubReport:
     remains: tuple[Remain, ...]
     remains_left_off: int
     pieces: int
+    leftovers: int
 
     @property
     def verdict(self) -> str:
-        """`remains`, `alive` (nothing was deleted that should be), `searched` or `proven`."""
+        """`remains`, `alive` (nothing was deleted that should be), `unknown` (no deletion is known here),
+        `searched` or `proven`."""
         if self.remains:
             return "remains"
         if self.alive:
             return "alive"
-        return "proven" if self.proven == self.deleted else "searched"
+        if not self.deleted:
+            return "unknown"
+        sure = self.proven == self.deleted and not self.moved and not self.leftovers
+        return "proven" if sure else "searched"
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain values."""
@@ -127,8 +143,8 @@ def scrub(
         StoreCorrupt: a cell of the account is damaged.
         StoreUnusable, StoreReadOnly: a file cannot be read.
     """
-    deleted, proven = _deleted(engine, account, item)
-    search = _Search(account, deleted, texts)
+    known = _known(engine, account, item)
+    search = _Search(engine, account, known.deleted, texts)
     sizes = [_size(file) for file in files]
     total, done = sum(sizes), 0
     for file, size in zip(files, sizes, strict=True):
@@ -137,34 +153,50 @@ def scrub(
         done += size
     usage = engine.usage()
     return ScrubReport(
-        deleted=len(deleted),
-        proven=proven,
-        alive=None if item is None else item not in deleted,
+        deleted=len(known.deleted),
+        proven=known.proven,
+        live=known.live,
+        moved=known.moved,
+        alive=None if item is None else known.live > 0,
         files=tuple(map(str, files)),
         searched_bytes=total,
         free_bytes=max(0, usage.file_bytes - usage.live_bytes),
         remains=tuple(search.remains),
         remains_left_off=search.remains_left_off,
         pieces=search.pieces,
+        leftovers=search.leftovers,
     )
 
 
-def _deleted(engine: Engine, account: bytes, item: bytes | None) -> tuple[set[bytes], int]:
-    """The items of the posts that are deleted, and how many were so before the last compaction."""
+class _Known(NamedTuple):
+    """What a store knows of an account's posts, or of one of them: the items of those that are deleted, how
+    many of these were so before the last compaction, how many are not deleted, and whether any left since."""
+
+    deleted: set[bytes]
+    proven: int
+    live: int
+    moved: bool
+
+
+def _known(engine: Engine, account: bytes, item: bytes | None) -> _Known:
     start = kind_prefix(account, "post") if item is None else cell_key(account, "post", item)
     stop = prefix_end(start)
+    lane = lane_of(start)
     deleted: set[bytes] = set()
-    proven = 0
+    proven = live = 0
     while True:
         with engine.begin() as transaction:
             compacted = compacted_at(transaction)
+            moved = erased_sequence(transaction, lane) > (compacted or 0)
             rows = list(islice(transaction.scan(Table.CELLS, start, stop), STORE_SCAN_ROWS))
         for key, row in rows:
             if Cell.decode(row_cell(key, row)).deleted:
                 deleted.add(key[ITEM_AT:])
                 proven += compacted is not None and row_sequence(row) <= compacted
+            else:
+                live += 1
         if len(rows) < STORE_SCAN_ROWS:
-            return deleted, proven
+            return _Known(deleted, proven, live, moved)
         start = rows[-1][0] + b"\0"
 
 
@@ -172,10 +204,11 @@ class _Search:
     """One search through files.
 
     Attributes:
-        remains, remains_left_off, pieces: see `ScrubReport`.
+        remains, remains_left_off, pieces, leftovers: see `ScrubReport`.
     """
 
-    def __init__(self, account: bytes, deleted: set[bytes], texts: Sequence[bytes]) -> None:
+    def __init__(self, engine: Engine, account: bytes, deleted: set[bytes], texts: Sequence[bytes]) -> None:
+        self._engine = engine
         self._account = account
         self._begin = _AUTHOR + account + _BODY
         self._deleted = deleted
@@ -183,6 +216,7 @@ class _Search:
         self.remains: list[Remain] = []
         self.remains_left_off = 0
         self.pieces = 0
+        self.leftovers = 0
 
     def file(self, file: Path, size: int) -> Iterator[int]:
         """Search a file, and say how far that has got."""
@@ -206,7 +240,7 @@ class _Search:
         for text in self._texts:
             for at in _found(data, text, start, stop):
                 around = _record_around(data, at)
-                if around is None or self._must_go(around):
+                if around is None or self._must_go(around) or self._is_leftover(around):
                     self._remain(file, at, "" if around is None else around.item.hex(), "a text looked for")
 
     def _beginning(self, file: str, data: mmap.mmap, at: int) -> None:
@@ -214,6 +248,8 @@ class _Search:
         if record is not None:
             if self._must_go(record):
                 self._remain(file, at - 1, record.item.hex(), "a whole record")
+            else:
+                self.leftovers += self._is_leftover(record)
         elif _POST_BODY.match(data, at + _BODY_AT + len(_BODY)):
             self.pieces += 1
 
@@ -230,6 +266,14 @@ class _Search:
             and record.item in self._deleted
             and not record.deleted
         )
+
+    def _is_leftover(self, record: Record) -> bool:
+        if record.kind != "post" or record.author != self._account or record.deleted:
+            return False
+        with self._engine.begin() as transaction:
+            return all(
+                transaction.get(Table.CELLS, key) is None for key in (record.key, held_key(record.key))
+            )
 
     def _remain(self, file: str, offset: int, item: str, what: str) -> None:
         if len(self.remains) < REMAINS_MAX:

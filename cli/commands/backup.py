@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-from folkmoot.cli.backups import Throttle, described, new_node, newest, now_us
+from folkmoot.cli.backups import Throttle, described, new_node, newest, now_us, verified
 from folkmoot.cli.commands.store import data_option
 from folkmoot.cli.connection import Target, converse, target_options
 from folkmoot.cli.errors import OperatorError
@@ -91,14 +92,24 @@ def create(data: Path, folder: Path, incremental: bool, rate: float, output: Out
         base = newest(folder, store.log_id.hex()) if incremental else None
         with progress_bar("cells", quiet=output.as_json) as show:
             made = create_backup(
-                store, folder, base=base, now_us=now_us, pace=Throttle(rate * MIB).pace, progress=show
+                store,
+                folder,
+                base=base,
+                now_us=now_us,
+                pace=Throttle(rate * MIB).pace,
+                wait=time.sleep,
+                progress=show,
             )
     finally:
         reader.close()
     told = described(made)
-    output.result(
-        told, f"{made.folder}: {told['cells']} cells, {told['bytes'] / MIB:.1f} MiB, as of {told['taken']}"
-    )
+    lines = [f"{made.folder}: {told['cells']} cells, {told['bytes'] / MIB:.1f} MiB, as of {told['taken']}"]
+    if told["lanes_anew"]:
+        lines.append(
+            f"ranges have moved away from this node since its base, so {told['lanes_anew']} of 64 lanes were "
+            "read anew"
+        )
+    output.result(told, lines)
     return OK
 
 
@@ -139,32 +150,23 @@ def show(place: Path, output: Output) -> int:
 @click.option("--signatures", is_flag=True, help="Check every record's signature too.")
 @json_option
 def verify(place: Path, signatures: bool, output: Output) -> int:
-    """Read one backup with all it stands on, or each in a folder, and check every byte.
+    """Read one backup, or each in a folder, with all it stands on, and check everything a restore needs.
 
-    Exit code 1 when something is not as it was written.
+    That is every byte, and that its cells together are those the store had. Exit code 1 when something is not
+    as it was written; what stands on that cannot be used either.
     """
-    from folkmoot.protocol.errors import FolkmootError
     from folkmoot.storage.backup.check import check
     from folkmoot.storage.backup.manifest import NAME, backups_in, chain_of, load
 
-    alone = (place / NAME).exists()
-    folders = [place] if alone else backups_in(place)
-    if not folders:
-        raise OperatorError(f"there are no backups in {place}", hint="folkmoot backup create --help")
-    answers: list[dict[str, Any]] = []
-    for folder in folders:
-        try:
-            backup = load(folder)
-            # In a folder, what a backup stands on has a turn of its own.
-            chain = chain_of(backup)
-            with progress_bar("bytes", quiet=output.as_json) as shown:
-                checked = check(chain if alone else [backup], signatures=signatures, progress=shown).to_json()
-        except FolkmootError as error:
-            if alone:
-                raise
-            answers.append({"name": folder.name, "ok": False, "reason": str(error)})
+    with progress_bar("bytes", quiet=output.as_json) as shown:
+        if (place / NAME).exists():
+            checked = check(chain_of(load(place)), signatures=signatures, progress=shown)
+            answers = [{"name": place.name, "ok": True, **checked.to_json()}]
         else:
-            answers.append({"name": folder.name, "ok": True, **checked})
+            folders = backups_in(place)
+            if not folders:
+                raise OperatorError(f"there are no backups in {place}", hint="folkmoot backup create --help")
+            answers = verified(folders, signatures, shown)
     output.result(
         {"ok": all(each["ok"] for each in answers), "backups": answers},
         [
@@ -293,14 +295,14 @@ def join(
         raise OperatorError("only operators may join old cells", hint="--operator KEYFILE")
     found = load(backup)
     chain = chain_of(found)
-    others, problems, unread = others_beside((found.folder.absolute().parent, *folders), chain)
-    if problems and not accept_resurrection:
-        raise RestoreWouldResurrect(problems, unread)
+    others = others_beside((found.folder.absolute().parent, *folders), chain)
+    if others.problems and not accept_resurrection:
+        raise RestoreWouldResurrect(others.problems, others.unread)
     check(chain, signatures=True)
     with progress_bar("bytes", quiet=output.as_json) as shown:
         told = converse(
             target,
-            lambda client: rejoin(client, chain, others, level, from_cluster, shown),
+            lambda client: rejoin(client, chain, others.usable, level, from_cluster, shown),
             operator=key,
         )
     output.result(
@@ -317,7 +319,11 @@ def _restored_lines(backup: Backup, node: bytes, done: Any) -> list[str]:
     ]
     if done.backups_left_out:
         lines.append(
-            f"{done.backups_left_out} other backups could not be read: up to {done.deletions_left_out} posts "
-            "that they know to be deleted are back"
+            f"{done.backups_left_out} other backups could not be read: {_up_to(done.deletions_left_out)} "
+            "that they know to be deleted may be back"
         )
     return lines
+
+
+def _up_to(posts: int | None) -> str:
+    return "posts, nobody can say how many," if posts is None else f"up to {posts} posts"

@@ -157,8 +157,10 @@ def scrub(
     """Search a replica's files, byte by byte, for what an account deleted.
 
     The node may run. Exit code 0 says that it is proven that nothing is left: nothing was found, and the
-    store was compacted after every one of the deletions. Exit code 3 says that nothing was found, and that
-    pieces too small to be told may be left in pages that are free for reuse: `folkmoot store compact`.
+    store was compacted after every one of the deletions that this replica knows of, and after the last time
+    that ranges moved away from it. Exit code 3 says that nothing was found, and that either pieces too small
+    to be told may be left in pages that are free for reuse (`folkmoot store compact`), or no deletion is
+    known here, so that nothing is proven.
     Exit code 1 says that something is left, or that the post is not deleted on this replica.
     """
     from folkmoot.cli.scrubbing import lines_of, scrub_replica
@@ -167,7 +169,7 @@ def scrub(
     with progress_bar("bytes", quiet=output.as_json) as show:
         report = scrub_replica(data, account, item, [text.encode() for text in texts], also, show)
     output.result(report.to_json(), lines_of(report, data))
-    return {"proven": OK, "searched": DEGRADED}.get(report.verdict, FAILED)
+    return {"proven": OK, "searched": DEGRADED, "unknown": DEGRADED}.get(report.verdict, FAILED)
 
 
 def _require_store(data: Path) -> None:

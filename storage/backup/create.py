@@ -11,13 +11,17 @@ moment, of which the store's own block sums are the digest.
 What was read early and deleted before the last moment is taken out of its part again, so that a backup never
 holds what had been deleted when it was finished.
 
+Of cells that are erased, because their range has moved to other nodes, the log says nothing; but of each lane
+it is kept at which sequence cells of it were last erased (see `erasing`). Such a lane is read anew from its
+beginning, once it is quiet, and what was read of it before is taken out again. An incremental backup whose
+base has read a lane before that erasure has the whole lane, and says so in its manifest (`anew`).
+
 Parts are durable before the next is begun, and `progress.json` says how far the log was read with them: the
 same command goes on from there.
 """
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -40,14 +44,20 @@ from folkmoot.storage.backup.manifest import (
     Backup,
     Base,
     Manifest,
-    Part,
-    write_file,
     write_manifest,
 )
-from folkmoot.storage.backup.parts import PART_BYTES, PartWriter, is_deletion, read_part
+from folkmoot.storage.backup.parts import PART_BYTES, PartWriter
+from folkmoot.storage.backup.under_way import (
+    PROGRESS,
+    begun,
+    erasures,
+    resumed,
+    take_out_deleted,
+    take_out_erased,
+)
 from folkmoot.storage.directory import DIRECTORY_MODE, DirectoryLock, sync_folder
 from folkmoot.storage.errors import StorageError, StoreLocked
-from folkmoot.storage.heads import last_sequence
+from folkmoot.storage.heads import erased_sequence, last_sequence
 from folkmoot.storage.interface import Engine, Table, Transaction
 from folkmoot.storage.room import free_bytes
 from folkmoot.storage.store import Store
@@ -56,25 +66,13 @@ OnCells = Callable[[int, int], None]
 Pace = Callable[[int], None]
 
 _NUMBERS: Final = "gossip.numbers"  # as the node keeps them: incarnation and boot
-_PROGRESS: Final = "progress.json"
 _PAGE_ROWS: Final = 256
 _LAST_ROWS: Final = 2_048
 _LAST_BYTES: Final = 16 * MIB
 _PACED_PASSES: Final = 2  # those after them are short, and must be faster than the node writes
 _PASSES_MAX: Final = 100
-_MARKERS_AT_ONCE: Final = 100_000
-
-
-class _Progress(msgspec.Struct, kw_only=True):
-    """How far a backup has got: of each lane, up to which sequence; where this pass ends; what is whole."""
-
-    log_id: str
-    base: Base | None
-    began_us: int
-    after: list[int]
-    pass_number: int
-    until: int
-    parts: list[Part]
+_SETTLE_S: Final = 1.0
+_WAITS_MAX: Final = 1_800
 
 
 def create(
@@ -84,6 +82,7 @@ def create(
     base: Backup | None,
     now_us: Callable[[], int],
     pace: Pace = lambda written: None,
+    wait: Callable[[float], None] = lambda seconds: None,
     progress: OnCells = lambda done, total: None,
     free: Callable[[Path], int | None] = free_bytes,
     part_bytes: int = PART_BYTES,
@@ -96,6 +95,7 @@ def create(
         base: what an incremental one is to stand on; None for a full one.
         now_us: the wall clock.
         pace: told the bytes of each page of cells; takes the time that they may take.
+        wait: lets so many seconds pass.
         progress: called with cells written, and with about how many there are to write.
         free: how much the disk of a directory has free.
         part_bytes: how long parts are about.
@@ -109,24 +109,29 @@ def create(
     if base is not None:
         _check_base(base, log_id, store.sequence)
     partial = folder / f".partial-{store.owner.node.hex()[:8]}-{base.manifest.id[:8] if base else 'full'}"
+    lock = _locked(partial)
     try:
-        folder.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
-        partial.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
-        lock = DirectoryLock(partial)
-    except StoreLocked as error:
-        raise BackupUnderWay(partial) from error
-    except StorageError as error:
-        raise os_error(partial, OSError(str(error))) from error
-    except OSError as error:
-        raise os_error(folder, error) from error
-    try:
-        making = _Making(store, partial, base, log_id, now_us(), pace, progress, part_bytes)
+        making = _Making(store, partial, base, log_id, now_us(), pace, wait, progress, part_bytes)
         making.check_room(free(partial))
         return making.run(folder, now_us)
     except OSError as error:
         raise os_error(partial, error) from error
     finally:
         lock.release()
+
+
+def _locked(partial: Path) -> DirectoryLock:
+    """Make the folder of what is not finished, and have it for oneself."""
+    try:
+        partial.parent.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+        partial.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+        return DirectoryLock(partial)
+    except StoreLocked as error:
+        raise BackupUnderWay(partial) from error
+    except StorageError as error:
+        raise os_error(partial, OSError(str(error))) from error
+    except OSError as error:
+        raise os_error(partial.parent, error) from error
 
 
 def _check_base(base: Backup, log_id: str, sequence: int) -> None:
@@ -153,6 +158,7 @@ class _Making:
         log_id: str,
         began_us: int,
         pace: Pace,
+        wait: Callable[[float], None],
         progress: OnCells,
         part_bytes: int,
     ) -> None:
@@ -161,20 +167,14 @@ class _Making:
         self._partial = partial
         self._base = base
         self._pace = pace
+        self._wait = wait
         self._tell = progress
         self._part_bytes = part_bytes
         self._writer: PartWriter | None = None
-        first = 0 if base is None else base.manifest.sequence
-        base_named = base and Base(id=base.manifest.id, sequence=base.manifest.sequence)
-        self._at = _resumed(partial, log_id, base_named) or _Progress(
-            log_id=log_id,
-            base=base_named,
-            began_us=began_us,
-            after=[first] * LANES,
-            pass_number=1,
-            until=store.sequence,
-            parts=[],
-        )
+        self._unsettled = False
+        named = base and Base(id=base.manifest.id, sequence=base.manifest.sequence)
+        with self._engine.begin() as transaction:
+            self._at = resumed(partial, log_id, named) or begun(transaction, log_id, named, began_us)
         self._written = sum(part.cells for part in self._at.parts)
         self._remove_strays()
 
@@ -191,22 +191,33 @@ class _Making:
         try:
             manifest = None
             while manifest is None:
-                if self._at.pass_number > _PASSES_MAX:
-                    raise BackupOutrun
+                self._check_passes()
+                self._unsettled = False
                 self._pass()
-                manifest = self._last_moment(now_us())
+                if not self._unsettled:
+                    manifest = self._last_moment(now_us())
+                if self._unsettled:
+                    self._at.waits += 1
+                    self._wait(_SETTLE_S)
         finally:
             if self._writer is not None:
                 self._writer.abandon()
-        self._take_out_deleted()
+        take_out_erased(self._partial, self._at)
+        take_out_deleted(self._partial, self._at)
         manifest = msgspec.structs.replace(manifest, parts=tuple(self._at.parts))
         whole = write_manifest(self._partial, manifest)
-        for stray in (_PROGRESS, "LOCK"):
+        for stray in (PROGRESS, "LOCK"):
             (self._partial / stray).unlink(missing_ok=True)
         target = folder / _name(whole)
         self._partial.rename(target)
         sync_folder(folder)
         return Backup(target, whole)
+
+    def _check_passes(self) -> None:
+        if self._at.waits > _WAITS_MAX:
+            raise BackupOutrun("ranges are moving away from this node")
+        if self._at.pass_number - self._at.waits > _PASSES_MAX:
+            raise BackupOutrun
 
     def _pass(self) -> None:
         """Read every lane's log on to where it ended when the pass began."""
@@ -218,14 +229,21 @@ class _Making:
         self._end_part(next_pass=True)
 
     def _page(self, lane: int) -> int:
-        """Write the next cells of a lane; how many bytes, nought at the end of this pass."""
+        """Write the next cells of a lane; how many bytes, nought at the end of this pass, or if cells of it
+        were erased: the lane is left to the next pass then."""
         with self._engine.begin() as transaction:
+            erased = erased_sequence(transaction, lane)
+            quiet = erased == self._at.erased[lane]
             page = [
                 (at, key, rows.row_cell(key, row))
                 for at, key, row in islice(
-                    _changed(transaction, lane, self._at.after[lane], self._at.until), _PAGE_ROWS
+                    _changed(transaction, lane, self._at.after[lane], self._at.until),
+                    _PAGE_ROWS if quiet else 0,
                 )
             ]
+        if not quiet:
+            self._begin_anew(lane, erased)
+            return 0
         size = 0
         for at, key, cell in page:
             size += self._add(lane, at, key, cell)
@@ -235,6 +253,14 @@ class _Making:
             total = transaction.count(Table.CELLS)
         self._tell(min(self._written, total), total)
         return size
+
+    def _begin_anew(self, lane: int, erased: int) -> None:
+        """Have a lane read from its beginning, in a part of which nothing is to be taken out."""
+        self._unsettled = True
+        self._end_part()
+        self._at.after[lane] = 0
+        self._at.erased[lane] = erased
+        self._at.anew[lane] = len(self._at.parts)
 
     def _add(self, lane: int, at: int, key: bytes, cell: bytes) -> int:
         if self._writer is None:
@@ -246,18 +272,28 @@ class _Making:
         return self._writer.add(key, cell)
 
     def _last_moment(self, now_us: int) -> Manifest | None:
-        """Read what is left in one transaction and note its state; None when too much was left for that."""
-        count = size = 0
+        """Read what is left in one transaction and note its state; None when too much was left for that, or
+        cells were erased."""
         with self._engine.begin() as transaction:
-            for lane in range(LANES):
-                for at, key, row in _changed(transaction, lane, self._at.after[lane]):
-                    if count == _LAST_ROWS or size > _LAST_BYTES:
-                        return None
-                    size += self._add(lane, at, key, rows.row_cell(key, row))
-                    count += 1
-            manifest = self._manifest(transaction, now_us)
-        self._end_part(next_pass=True)
+            erased = erasures(transaction)
+            quiet = erased == self._at.erased
+            manifest = self._rest(transaction, now_us) if quiet else None
+        for lane, at in enumerate(erased):
+            if at != self._at.erased[lane]:
+                self._begin_anew(lane, at)
+        if manifest is not None or self._unsettled:
+            self._end_part(next_pass=True)
         return manifest
+
+    def _rest(self, transaction: Transaction, now_us: int) -> Manifest | None:
+        count = size = 0
+        for lane in range(LANES):
+            for at, key, row in _changed(transaction, lane, self._at.after[lane]):
+                if count == _LAST_ROWS or size > _LAST_BYTES:
+                    return None
+                size += self._add(lane, at, key, rows.row_cell(key, row))
+                count += 1
+        return self._manifest(transaction, now_us)
 
     def _manifest(self, transaction: Transaction, now_us: int) -> Manifest:
         numbers = transaction.get(Table.META, _NUMBERS.encode())
@@ -279,6 +315,7 @@ class _Making:
             cells_total=sum(count for count, _ in sums),
             digest=f"{sum(total for _, total in sums) & rows.SUM_MASK:064x}",
             parts=(),
+            anew=() if self._base is None else tuple(sorted(self._at.anew)),
         )
 
     def _end_part(self, *, next_pass: bool = False) -> None:
@@ -290,40 +327,11 @@ class _Making:
             self._at.pass_number += 1
             with self._engine.begin() as transaction:
                 self._at.until = last_sequence(transaction)
-        write_file(self._partial / _PROGRESS, msgspec.json.encode(self._at))
-
-    def _take_out_deleted(self) -> None:
-        """Take what a later pass knows to be deleted out of the parts of earlier ones."""
-        late = (
-            key
-            for part in list(self._at.parts)
-            if part.pass_number > 1 and part.deletions
-            for key, cell in read_part(self._partial, part)
-            if is_deletion(cell)
-        )
-        while markers := frozenset(islice(late, _MARKERS_AT_ONCE)):
-            for number, part in enumerate(self._at.parts):
-                frames = read_part(self._partial, part)
-                if any(key in markers and not is_deletion(cell) for key, cell in frames):
-                    self._at.parts[number] = self._without(part, markers, number)
-                    write_file(self._partial / _PROGRESS, msgspec.json.encode(self._at))
-                    (self._partial / part.name).unlink()
-
-    def _without(self, part: Part, markers: frozenset[bytes], number: int) -> Part:
-        """The same part without what `markers` say is deleted, under another name."""
-        name = f"cells-{number + 1:05}{'b' if part.name.endswith('a') else 'a'}"
-        writer = PartWriter(self._partial, name, part.pass_number)
-        try:
-            for key, cell in read_part(self._partial, part):
-                if key not in markers or is_deletion(cell):
-                    writer.add(key, cell)
-            return writer.close()
-        finally:
-            writer.abandon()
+        self._at.save(self._partial)
 
     def _remove_strays(self) -> None:
         """Remove what was begun after the last part that is whole."""
-        known = {part.name for part in self._at.parts} | {_PROGRESS, "LOCK"}
+        known = {part.name for part in self._at.parts} | {PROGRESS, "LOCK"}
         for file in self._partial.iterdir():
             if file.name not in known:
                 file.unlink()
@@ -340,17 +348,6 @@ def _changed(
         if found is None:
             raise rows.damaged(key, "the log names it, and it is not there")
         yield int.from_bytes(at[1:], "big"), key, found
-
-
-def _resumed(partial: Path, log_id: str, base: Base | None) -> _Progress | None:
-    """How far an earlier attempt has got, if its parts are whole and of the same store."""
-    with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
-        found = msgspec.json.decode((partial / _PROGRESS).read_bytes(), type=_Progress)
-        parts = {part.name: part.bytes for part in found.parts}
-        sizes = {name: (partial / name).stat().st_size for name in parts}
-        if (found.log_id, found.base) == (log_id, base) and sizes == parts and len(found.after) == LANES:
-            return found
-    return None
 
 
 def _name(manifest: Manifest) -> str:

@@ -85,13 +85,10 @@ class BackupUnderWay(BackupError):
 
 
 class BackupOutrun(BackupError):
-    """A node writes faster than its backup is read."""
+    """A store changes faster than its backup is read."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "the node writes faster than it can be read, so no moment could be caught; try again in a "
-            "quieter one"
-        )
+    def __init__(self, reason: str = "the node writes faster than it can be read") -> None:
+        super().__init__(f"no moment could be caught, because {reason}; try again in a quieter one")
 
 
 class RestoreRefused(BackupError):
@@ -103,14 +100,15 @@ class RestoreWouldResurrect(BackupError):
 
     Args:
         problems: why not, one sentence for each backup.
-        deletions: how many there are at most in those whose manifests can be read.
+        deletions: how many there are at most; None when nobody can say, because a manifest cannot be read.
     """
 
-    def __init__(self, problems: list[str], deletions: int) -> None:
+    def __init__(self, problems: list[str], deletions: int | None) -> None:
+        many = "nobody can say how many" if deletions is None else f"up to {deletions}"
         super().__init__(
-            f"up to {deletions} deletions that other backups here know of cannot be replayed, and what they "
-            f"deleted would return: {' · '.join(problems)}. Mend or take away those backups, or accept it "
-            "with --accept-resurrection"
+            f"deletions that other backups here know of, {many}, cannot be replayed, and what they deleted "
+            f"would return: {' · '.join(problems)}. Mend or take away those backups, or accept it with "
+            "--accept-resurrection"
         )
         self.problems = problems
         self.deletions = deletions

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -23,7 +24,7 @@ from folkmoot.storage.backup.errors import (
 )
 from folkmoot.storage.directory import FILE_MODE, sync_folder
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 NAME: Final = "manifest.json"
 _BYTES_MAX: Final = 64 * 1024 * 1024
 
@@ -34,7 +35,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         name: within the backup's folder.
         bytes, sha256: of the whole file.
-        cells, deletions: how many frames, and how many of them are deleted posts.
+        cells, deletions: how many frames, and how many posts are deleted by them.
         pass_number: 1 for what was read first; what changed meanwhile is read again in later ones.
     """
 
@@ -68,6 +69,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         cells_total, digest: count and sum of the hashes of all cells at that moment (hexadecimal); what a
             restored store must come to.
         parts: in the order in which they are to be joined.
+        anew: the lanes (0–63) of which this backup has every cell, because some were erased since `base`:
+            what the backups below say of them is not part of it. Unset in backups of format 1.
     """
 
     format: int
@@ -84,6 +87,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     cells_total: int
     digest: str
     parts: tuple[Part, ...]
+    anew: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def lanes_anew(self) -> frozenset[int]:
+        """`anew` as a set."""
+        return frozenset() if self.anew is msgspec.UNSET else frozenset(self.anew)
 
     @property
     def cells(self) -> int:
@@ -92,6 +101,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def deletions(self) -> int:
+        """How many posts are deleted by them."""
         return sum(part.deletions for part in self.parts)
 
     @property
@@ -203,6 +213,17 @@ def chain_of(backup: Backup) -> list[Backup]:
             raise BackupChainBroken(backup.folder, f"{below.folder} is not what it was made on top of")
         chain.insert(0, below)
     return chain
+
+
+def superseded(chain: Sequence[Backup]) -> list[frozenset[int]]:
+    """Of each backup of a chain, the lanes (0–63) of which its cells no longer count: a later one has them
+    anew."""
+    later: frozenset[int] = frozenset()
+    found = []
+    for backup in reversed(chain):
+        found.append(later)
+        later |= backup.manifest.lanes_anew
+    return found[::-1]
 
 
 def _ids(folder: Path) -> dict[str, Path]:

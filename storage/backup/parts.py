@@ -15,7 +15,7 @@ from typing import BinaryIO, Final
 
 from folkmoot.protocol.crdt.cell import Cell, shown_frame
 from folkmoot.protocol.errors import WireError
-from folkmoot.protocol.key import held_key
+from folkmoot.protocol.key import HELD, KIND_AT, KIND_BYTE, held_key
 from folkmoot.protocol.limits import CELL_BYTES, MIB, STORE_KEY_BYTES
 from folkmoot.storage.backup.errors import BackupDamaged, os_error
 from folkmoot.storage.backup.manifest import Part
@@ -24,6 +24,7 @@ from folkmoot.storage.directory import FILE_MODE
 HEADING: Final = b"folkmoot backup part 1\n"
 PART_BYTES: Final = 64 * MIB
 
+_HELD: Final = KIND_BYTE[HELD]
 _head = struct.Struct(">HI")
 
 
@@ -56,7 +57,7 @@ class PartWriter:
         frame = _head.pack(len(key), len(cell)) + key + cell
         self._write(frame)
         self.cells += 1
-        self.deletions += is_deletion(cell)
+        self.deletions += is_deletion(cell) and not is_held(key)
         return len(frame)
 
     def close(self) -> Part:
@@ -91,7 +92,7 @@ def read_part(folder: Path, part: Part) -> Iterator[tuple[bytes, bytes]]:
         BackupUnreadable: it cannot be read.
     """
     file = folder / part.name
-    cells = deletions = 0
+    cells = 0
     try:
         if file.parent != folder or file.stat().st_size != part.bytes:
             raise BackupDamaged(file, f"it does not have the {part.bytes} bytes it was written with")
@@ -102,19 +103,23 @@ def read_part(folder: Path, part: Part) -> Iterator[tuple[bytes, bytes]]:
             while head := reader.take(_head.size):
                 key, cell = _frame(file, reader, head)
                 cells += 1
-                deletions += is_deletion(cell)
                 yield key, cell
     except FileNotFoundError as error:
         raise BackupDamaged(file, "it is missing") from error
     except OSError as error:
         raise os_error(file, error) from error
-    if reader.sum.hexdigest() != part.sha256 or (cells, deletions) != (part.cells, part.deletions):
+    if reader.sum.hexdigest() != part.sha256 or cells != part.cells:
         raise BackupDamaged(file, "its checksum does not fit")
 
 
 def is_deletion(cell: bytes) -> bool:
     """Whether an encoded cell is that of a deleted post."""
     return shown_frame(cell) is None
+
+
+def is_held(key: bytes) -> bool:
+    """Whether at `key` is what was held for review of a post: its deletion is there once more."""
+    return key[KIND_AT] == _HELD
 
 
 def check_frame(folder: Path, part: Part, key: bytes, data: bytes, *, signatures: bool) -> None:

@@ -6,22 +6,24 @@ ever of itself what it was made from (`mark_of`). Its cells are states of a CRDT
 newer ones at any time.
 
 Deletions of the whole chain, and of every other backup beside it, are joined before anything else. What they
-delete is then not even written: the join absorbs it. The new store is made in a folder of its own and takes
-its place when it is whole, so that what is cut off is never taken for a store, and is begun anew.
+delete is then not even written: the join absorbs it. What a backup of the chain has of lanes that a later one
+has anew may have left the store since, and is not restored, but for its deletions.
+
+The new store is made in a folder of its own and takes its place when it is whole, so that what is cut off is
+never taken for a store, and is begun anew.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from folkmoot.protocol import codec
-from folkmoot.protocol.sync.fingerprint import leaf_hash
-from folkmoot.storage import rows
-from folkmoot.storage.backup.check import check
+from folkmoot.protocol.key import lane_of
+from folkmoot.storage.backup.check import check, check_alone
 from folkmoot.storage.backup.errors import (
     BackupDamaged,
     BackupError,
@@ -31,8 +33,8 @@ from folkmoot.storage.backup.errors import (
     RestoreWouldResurrect,
     os_error,
 )
-from folkmoot.storage.backup.manifest import Backup, backups_in, chain_of, load
-from folkmoot.storage.backup.parts import check_frame, is_deletion, read_part
+from folkmoot.storage.backup.manifest import Backup, backups_in, chain_of, load, superseded
+from folkmoot.storage.backup.parts import check_frame, is_deletion, is_held, read_part
 from folkmoot.storage.directory import DIRECTORY_MODE, DirectoryLock, sync_folder
 from folkmoot.storage.interface import Table
 from folkmoot.storage.lmdb_engine import LmdbEngine
@@ -53,15 +55,30 @@ class Restored:
 
     Args:
         cells: in the new store.
-        deletions_replayed: deletions that other backups know of, and this one did not.
+        deletions_replayed: posts that others know to be deleted, and this one did not: other backups, and
+            those it stands on, of what had left the store since.
         backups_left_out: other backups whose deletions could not be read, and were not insisted upon.
-        deletions_left_out: how many deletions those have at most.
+        deletions_left_out: how many deletions those have at most; None when nobody can say.
     """
 
     cells: int
     deletions_replayed: int
     backups_left_out: int
-    deletions_left_out: int
+    deletions_left_out: int | None
+
+
+class Others(NamedTuple):
+    """The other backups whose deletions count.
+
+    Attributes:
+        usable: those that can be read.
+        problems: why others cannot be.
+        unread: how many deletions those have at most; None when nobody can say.
+    """
+
+    usable: list[Backup]
+    problems: list[str]
+    unread: int | None
 
 
 def mark_of(store: Store) -> dict[str, Any] | None:
@@ -117,20 +134,20 @@ def restore(
     """
     chain = chain_of(backup)
     _check_target(backup, directory, owner, other_cluster)
-    others, problems, unread = others_beside(beside, chain)
-    if problems and not accept_resurrection:
-        raise RestoreWouldResurrect(problems, unread)
+    others = others_beside(beside, chain)
+    if others.problems and not accept_resurrection:
+        raise RestoreWouldResurrect(others.problems, others.unread)
     check(chain, signatures=True)
-    total = sum(each.manifest.bytes for each in (*chain, *chain, *others))
+    total = sum(each.manifest.bytes for each in (*chain, *chain, *others.usable))
     lock = DirectoryLock(directory)
     try:
         making = _Restore(directory, owner, log_id, cap_bytes, chain, progress, total)
-        cells, replayed = making.run(others)
+        cells, replayed = making.run(others.usable)
     except OSError as error:
         raise os_error(directory, error) from error
     finally:
         lock.release()
-    return Restored(cells, replayed, len(problems), unread)
+    return Restored(cells, replayed, len(others.problems), others.unread)
 
 
 def _check_target(backup: Backup, directory: Path, owner: Owner, other_cluster: bool) -> None:
@@ -158,50 +175,52 @@ def _check_target(backup: Backup, directory: Path, owner: Owner, other_cluster: 
         raise os_error(store, error) from error
 
 
-def others_beside(beside: Iterable[Path], chain: Sequence[Backup]) -> tuple[list[Backup], list[str], int]:
-    """The other backups of a chain's cluster, whose deletions count.
-
-    Returns:
-        Those that can be used; why others cannot; and how many deletions those have at most.
-    """
+def others_beside(beside: Iterable[Path], chain: Sequence[Backup]) -> Others:
+    """The other backups of a chain's cluster, whose deletions count."""
     known = {each.manifest.id for each in chain}
     cluster = chain[0].manifest.cluster
     found: list[Backup] = []
     problems: list[str] = []
-    unread = 0
+    unread: int | None = 0
     for place in [place for folder in beside for place in backups_in(folder)]:
         try:
             other = load(place)
         except BackupError as error:
             problems.append(str(error))
+            unread = None
             continue
         if other.manifest.cluster != cluster or other.manifest.id in known:
             continue
         known.add(other.manifest.id)
         try:
-            check([other], signatures=True)
+            check_alone(other, signatures=True)
             found.append(other)
         except BackupError as error:
             problems.append(str(error))
-            unread += other.manifest.deletions
-    return found, problems, unread
+            unread = None if unread is None else unread + other.manifest.deletions
+    return Others(found, problems, unread)
 
 
 def frames_of(
-    backup: Backup, read: Callable[[int], None], *, deletions_only: bool
+    backup: Backup,
+    read: Callable[[int], None],
+    *,
+    deletions_only: bool = False,
+    without: Container[int] = (),
 ) -> Iterator[tuple[bytes, bytes]]:
     """The keys and cells of one backup, in the order in which they are to be joined.
 
     Args:
         read: told the bytes of each part once it was read.
         deletions_only: whether only deleted posts are wanted.
+        without: lanes (0–63) of which nothing is wanted; see `superseded`.
 
     Raises:
         BackupDamaged, BackupUnreadable: see `errors`.
     """
     for part in backup.manifest.parts:
         for key, cell in read_part(backup.folder, part):
-            if not deletions_only or is_deletion(cell):
+            if lane_of(key) not in without and (not deletions_only or is_deletion(cell)):
                 check_frame(backup.folder, part, key, cell, signatures=False)
                 yield key, cell
         read(part.bytes)
@@ -233,15 +252,17 @@ class _Restore:
     def run(self, others: Sequence[Backup]) -> tuple[int, int]:
         """Fill the store, prove it, mark it and put it in place; how many cells, and foreign deletions."""
         try:
-            for backup in self._chain:
-                self._join(frames_of(backup, self._read, deletions_only=True))
-            own = self._count()
-            foreign: dict[bytes, bytes] = {}
-            for other in others:
+            gone = superseded(self._chain)
+            for backup, without in zip(self._chain, gone, strict=True):
+                self._join(frames_of(backup, self._read, deletions_only=True, without=without))
+            foreign: dict[bytes, bool] = {}
+            left = [backup for backup, without in zip(self._chain, gone, strict=True) if without]
+            replayed = sum(
                 self._join(frames_of(other, self._read, deletions_only=True), foreign)
-            replayed = self._count() - own
-            for backup in self._chain:
-                self._join(frames_of(backup, self._read, deletions_only=False), known=foreign)
+                for other in (*left, *others)
+            )
+            for backup, without in zip(self._chain, gone, strict=True):
+                self._join(frames_of(backup, self._read, without=without), known=foreign)
             self._prove(foreign)
             self._mark()
             cells = self._count()
@@ -258,16 +279,17 @@ class _Restore:
     def _join(
         self,
         frames: Iterator[tuple[bytes, bytes]],
-        gathered: dict[bytes, bytes] | None = None,
+        gathered: dict[bytes, bool] | None = None,
         *,
-        known: dict[bytes, bytes] | None = None,
-    ) -> None:
-        """Join cells in transactions of bounded size.
+        known: dict[bytes, bool] | None = None,
+    ) -> int:
+        """Join cells in transactions of bounded size; at how many posts' keys nothing stood.
 
         Args:
             gathered: gets the keys.
-            known: of the keys in it, gets the hash of the latest cell.
+            known: of the keys in it, notes that they were joined.
         """
+        new = 0
         more = True
         while more:
             count = size = 0
@@ -275,16 +297,18 @@ class _Restore:
             with self._store.write() as transaction:
                 transaction.admit(Admission.PEER_JOIN)
                 for key, cell in frames:
+                    new += not is_held(key) and transaction.get_cell(key) is None
                     transaction.join_cell(key, cell)
                     if gathered is not None:
-                        gathered.setdefault(key, b"")
+                        gathered.setdefault(key, False)
                     if known is not None and key in known:
-                        known[key] = leaf_hash(key, cell)
+                        known[key] = True
                     count, size = count + 1, size + len(cell)
                     if count == _CELLS_AT_ONCE or size > _BYTES_AT_ONCE:
                         more = True
                         break
                 transaction.commit()
+        return new
 
     def _read(self, size: int) -> None:
         self._done += size
@@ -294,24 +318,14 @@ class _Restore:
         with self._store.engine.begin() as transaction:
             return transaction.count(Table.CELLS)
 
-    def _prove(self, foreign: dict[bytes, bytes]) -> None:
-        """Compare with the digest that the store had which was backed up.
+    def _prove(self, foreign: dict[bytes, bool]) -> None:
+        """See that the new store has as many cells as the old one, and those that only others knew.
 
-        Where other backups knew of deletions the store has those, and the backup had what `foreign` says.
+        What they are has been checked in the files (see `check`), of which every byte was joined.
         """
-        manifest = self._chain[-1].manifest
-        with self._store.engine.begin() as transaction:
-            sums = [rows.row_block(key, row) for key, row in transaction.scan(Table.BLOCKS)]
-        count, total = sum(each for each, _ in sums), sum(each for _, each in sums)
-        for key, was in foreign.items():
-            cell = self._store.get_cell(key)
-            assert cell is not None, "every deletion that was gathered was joined"
-            total += int.from_bytes(was, "big") - int.from_bytes(leaf_hash(key, cell), "big")
-            count -= not was
-        if (count, f"{total & rows.SUM_MASK:064x}") != (manifest.cells_total, manifest.digest):
-            raise BackupDamaged(
-                self._chain[-1].folder, "its cells together are not those the store had when it was made"
-            )
+        folder, manifest = self._chain[-1]
+        if self._count() - sum(not own for own in foreign.values()) != manifest.cells_total:
+            raise BackupDamaged(folder, "its cells together are not those the store had when it was made")
 
     def _mark(self) -> None:
         manifest = self._chain[-1].manifest

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from folkmoot.protocol.identity import KeyPair
+from folkmoot.protocol.key import place_prefix, prefix_end
 from folkmoot.protocol.limits import MIB
 from folkmoot.storage.backup.create import create
 from folkmoot.storage.backup.manifest import Backup
 from folkmoot.storage.backup.restore import Restored, restore
+from folkmoot.storage.erasing import erase
 from folkmoot.storage.lmdb_engine import LmdbEngine
 from folkmoot.storage.store import Owner, Store
 
-from tests.storage.making import NOW_US, OWNER, cells_of, deletion, open_store, person, post, put
+from tests.storage.making import NOW_US, OWNER, cells_of, deletion, open_store, person, post, put, run
 
 ANN, BEN = person(1), person(2)
 CAP = 64 * MIB
@@ -65,6 +69,17 @@ def cells_in(directory: Path) -> dict[bytes, bytes]:
 def everything_in(folder: Path) -> bytes:
     """The bytes of all files in a folder."""
     return b"".join(file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file())
+
+
+def moved_away(store: Store, *people: KeyPair, most: int = 1000) -> None:
+    """Have a store erase all cells at the places of some people, as when their ranges are another node's."""
+    for who in people:
+        start: bytes | None = place_prefix(who.account)
+        while start is not None:
+            [erased] = run(
+                store, partial(erase, start=start, end=prefix_end(place_prefix(who.account)), most=most)
+            )
+            start = erased.resume
 
 
 class Meddling:

@@ -148,9 +148,17 @@ def test_what_is_wrong_is_said(node: Path, new: Path, tmp_path: Path, capsys: Pr
     assert code == FAILED and not answer["ok"] and "damaged" in answer["backups"][0]["reason"]
     code, answer = backup(capsys, "restore", made["folder"], "--data", new)
     assert code == FAILED and answer["error"]["name"] == "backup_damaged"
+    code, more = backup(capsys, "create", "--data", node, "--to", folder, "--incremental")
+    assert code == OK, "whether its base is whole is asked by verify"
+    code, answer = backup(capsys, "verify", folder)
+    reasons = {each["name"]: each["reason"] for each in answer["backups"]}
+    assert code == FAILED and f"it stands on {made['name']}, which is damaged" in reasons[more["name"]]
     (Path(made["folder"]) / NAME).write_text('{"format": 9}')
     code, answer = backup(capsys, "show", folder)
-    assert code == DEGRADED and "later" in answer["backups"][0]["reason"]
+    assert (
+        code == DEGRADED
+        and "later" in {each["name"]: each for each in answer["backups"]}[made["name"]]["reason"]
+    )
 
 
 def test_no_key_is_in_a_backup(new: Path, tmp_path: Path, capsys: Printed) -> None:

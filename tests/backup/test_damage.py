@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from folkmoot.protocol.crdt.cell import encode_single
 from folkmoot.protocol.record import Record
-from folkmoot.storage.backup.check import check
+from folkmoot.storage.backup.check import Checked, check, check_alone, check_each
 from folkmoot.storage.backup.errors import (
     BackupChainBroken,
     BackupDamaged,
@@ -22,6 +22,7 @@ from folkmoot.storage.backup.errors import (
 from folkmoot.storage.backup.manifest import NAME, Backup, backups_in, chain_of, load, write_manifest
 from folkmoot.storage.backup.parts import PartWriter
 from folkmoot.storage.store import Store
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from tests.backup.making import ANN, BEN, backed_up, filled, restored
@@ -130,7 +131,7 @@ def test_a_forged_record_is_found_where_signatures_are_checked(chain: list[Backu
     record = post(ANN, 1)
     forged = _single(record).replace(record.signature, bytes(64))
     made = rewritten(chain[0], lambda part: part.add(record.key, forged))
-    assert check([made]).cells == 1
+    check_alone(made)
     with pytest.raises(BackupDamaged, match="not signed"):
         check([made], signatures=True)
     with pytest.raises(BackupDamaged, match="not signed"):
@@ -141,8 +142,10 @@ def test_cells_that_are_not_all(chain: list[Backup], tmp_path: Path) -> None:
     """Right by every sum, but not what the store had: told by the digest of all cells."""
     made = rewritten(chain[0], lambda part: part.add(post(ANN, 1).key, _single(post(ANN, 1))))
     with pytest.raises(BackupDamaged, match="together"):
+        check([made])
+    with pytest.raises(BackupDamaged, match="together"):
         used(made.folder, tmp_path / "new")
-    assert not (tmp_path / "new" / "store").exists()
+    assert not (tmp_path / "new").exists(), "found before anything was made"
 
 
 def test_a_hole_in_the_chain(chain: list[Backup], tmp_path: Path) -> None:
@@ -150,6 +153,25 @@ def test_a_hole_in_the_chain(chain: list[Backup], tmp_path: Path) -> None:
     assert chain_of(chain[0]) == [chain[0]]
     with pytest.raises(BackupChainBroken, match="put that backup back"):
         used(chain[2].folder, tmp_path / "new")
+
+
+def test_what_stands_on_damage_is_not_sound(chain: list[Backup]) -> None:
+    flip(chain[1].folder / chain[1].manifest.parts[0].name, 30)
+    below, damaged, above = check_each(chain)
+    assert isinstance(below, Checked) and below.backups == 1
+    assert isinstance(damaged, BackupDamaged)
+    assert isinstance(above, BackupChainBroken) and chain[1].folder.name in str(above)
+
+
+def test_a_link_that_is_not_what_it_was_made_of(chain: list[Backup]) -> None:
+    """A backup whose own digest is wrong is of no use, and those above it are judged by their own."""
+    changed = write_manifest(chain[1].folder, replace(chain[1].manifest, digest="ff" * 32))
+    above = write_manifest(
+        chain[2].folder,
+        replace(chain[2].manifest, base=replace(chain[2].manifest.base, id=changed.id)),  # type: ignore[type-var]
+    )
+    answers = check_each(chain_of(Backup(chain[2].folder, above)))
+    assert [isinstance(answer, Checked) for answer in answers] == [True, False, True]
 
 
 def test_a_link_that_cannot_be_read(chain: list[Backup]) -> None:
@@ -167,10 +189,20 @@ def test_a_chain_of_another_store(chain: list[Backup]) -> None:
         chain_of(load(chain[1].folder))
 
 
+def test_an_older_format(chain: list[Backup], tmp_path: Path) -> None:
+    """Format 1 knows of no lanes that are read anew, and counts deletions by cells."""
+    parts = tuple(replace(part, deletions=9) for part in chain[0].manifest.parts)
+    manifest = write_manifest(chain[0].folder, replace(chain[0].manifest, format=1, anew=UNSET, parts=parts))
+    assert "anew" not in (chain[0].folder / NAME).read_text()
+    found = load(chain[0].folder)
+    assert found.manifest == manifest and found.manifest.lanes_anew == frozenset()
+    used(chain[0].folder, tmp_path / "new")
+
+
 def test_a_newer_format(chain: list[Backup]) -> None:
     file = chain[0].folder / NAME
-    file.write_text(json.dumps({"format": 2, "cells": "in another way"}))
-    with pytest.raises(BackupTooNew, match="format 2"):
+    file.write_text(json.dumps({"format": 3, "cells": "in another way"}))
+    with pytest.raises(BackupTooNew, match="format 3"):
         load(chain[0].folder)
 
 

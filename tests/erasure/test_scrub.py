@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from folkmoot.cli.exit_codes import DEGRADED, FAILED, OK, USAGE
 from folkmoot.cli.main import run as run_command
-from folkmoot.protocol.identity import account_to_text
+from folkmoot.protocol.identity import KeyPair, account_to_text
+from folkmoot.protocol.key import lane_of, place_prefix, prefix_end
 from folkmoot.protocol.limits import MIB
 from folkmoot.storage.compaction import compact
+from folkmoot.storage.erasing import erase
 from folkmoot.storage.lmdb_engine import LmdbEngine
 from folkmoot.storage.lmdb_reader import LmdbReader
 from folkmoot.storage.scrub import ScrubReport, scrub
 from folkmoot.storage.store import Store
 
-from tests.storage.making import deletion, open_store, person, post, post_item, put
+from tests.storage.making import deletion, open_store, person, post, post_item, put, run
 
 ANN, BEN = person(1), person(2)
 CAP = 64 * MIB
+
+assert lane_of(place_prefix(ANN.account)) != lane_of(place_prefix(BEN.account))
 
 
 def reopened(directory: Path) -> Store:
@@ -65,7 +70,8 @@ def test_what_is_left_is_found_and_a_compaction_proves_it_gone(node: Path) -> No
 
 def test_one_post(node: Path) -> None:
     assert look(node, item=post_item(20)).verdict == "alive"
-    assert look(node, item=post_item(999)).verdict == "alive", "what nobody heard of is not deleted here"
+    unheard = look(node, item=post_item(999))
+    assert (unheard.verdict, unheard.alive) == ("unknown", False), "what nobody heard of is neither"
     compact(node)
     report = look(node, item=post_item(3))
     assert (report.verdict, report.deleted, report.alive) == ("proven", 1, False)
@@ -81,12 +87,77 @@ def test_a_deletion_after_the_compaction_is_not_proven_by_it(node: Path) -> None
     assert report.verdict in ("remains", "searched")
 
 
-def test_nothing_deleted_is_nothing_left(tmp_path: Path) -> None:
+def test_who_knows_of_no_deletion_proves_nothing(tmp_path: Path) -> None:
+    """A replica that was away while a post was deleted, one that never had it, and an account by mistake."""
+    store = reopened(tmp_path)
+    put(store, post(BEN, 1, "another's"))
+    store.close()
+    report = look(tmp_path)
+    assert (report.verdict, report.deleted, report.live) == ("unknown", 0, 0)
     store = reopened(tmp_path)
     put(store, post(ANN, 1, "still here"))
     store.close()
+    compact(tmp_path)
     report = look(tmp_path)
-    assert (report.verdict, report.deleted, report.pieces) == ("proven", 0, 0)
+    assert (report.verdict, report.deleted, report.live, report.pieces) == ("unknown", 0, 1, 0)
+
+
+def test_live_posts_are_told_beside_what_is_proven(node: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    compact(node)
+    report = look(node)
+    assert (report.verdict, report.deleted, report.live) == ("proven", 10, 20)
+    account = account_to_text(ANN.account)
+    assert run_command(["store", "scrub", "--data", str(node), "--account", account]) == OK
+    assert "20 posts of the account are not deleted on this replica" in capsys.readouterr().out
+
+
+def erased(node: Path, *people: KeyPair) -> None:
+    """Have a store erase what it has of people, whose ranges are another node's."""
+    store = reopened(node)
+    for who in people:
+        start = place_prefix(who.account)
+        run(store, partial(erase, start=start, end=prefix_end(start), most=1000))
+    store.close()
+
+
+def test_after_a_range_moved_away_only_a_compaction_proves(node: Path) -> None:
+    """Deleted elsewhere after the range had moved: the bodies are in free pages, and nobody here knows."""
+    compact(node)
+    assert look(node).verdict == "proven"
+    erased(node, ANN)
+    assert b"Ann's sentence 20" in (node / "store" / "data.mdb").read_bytes()
+    report = look(node)
+    assert (report.verdict, report.deleted, report.live, report.moved) == ("unknown", 0, 0, True)
+    assert report.leftovers > 0 and report.remains == ()
+    remains = look(node, texts=(b"Ann's sentence 20",)).remains
+    assert {remain.item for remain in remains} == {post_item(20).hex()}, "what is asked for by its text"
+    one = look(node, item=post_item(20))
+    assert (one.verdict, one.alive) == ("unknown", False)
+    # The range comes back, with a deletion that was made meanwhile.
+    store = reopened(node)
+    put(store, deletion(ANN, 3))
+    store.close()
+    assert look(node).verdict == "searched"
+    compact(node)
+    report = look(node)
+    assert (report.verdict, report.deleted, report.moved, report.leftovers) == ("proven", 1, False, 0)
+    assert b"Ann's sentence 20" not in (node / "store" / "data.mdb").read_bytes()
+
+
+def test_a_part_of_an_account_that_moved_away(node: Path) -> None:
+    """Old deletions stay proven by themselves; of what left nobody here can speak."""
+    compact(node)
+    store = reopened(node)
+    run(store, lambda tx: erase(tx, post(ANN, 20).key, post(ANN, 29).key, 1000))
+    store.close()
+    report = look(node)
+    assert (report.verdict, report.deleted, report.proven, report.moved) == ("searched", 10, 10, True)
+
+
+def test_others_that_moved_away_say_nothing_of_an_account(node: Path) -> None:
+    compact(node)
+    erased(node, BEN)
+    assert (look(node).verdict, look(node).moved) == ("proven", False)
 
 
 def planted(place: Path, data: bytes) -> Path:
@@ -191,6 +262,10 @@ def test_the_command_in_words(node: Path, capsys: pytest.CaptureFixture[str]) ->
     assert run_command(["store", "scrub", "--data", str(node), "--account", account]) == FAILED
     told = capsys.readouterr().out
     assert "REMAINS" in told and "store compact" in told and "could not tell" in told
+    erased(node, ANN)
+    assert run_command(["store", "scrub", "--data", str(node), "--account", account]) == DEGRADED
+    told = capsys.readouterr().out
+    assert "nothing proven" in told and "moved away" in told and "nothing of (any more)" in told
     assert run_command(["store", "scrub", "--data", str(node), "--account", "nobody"]) == USAGE
     arguments = ["--account", account, "--post", "12"]
     assert run_command(["store", "scrub", "--data", str(node), *arguments]) == USAGE

@@ -160,7 +160,7 @@ async def test_the_commands_from_a_running_node_into_the_same_and_a_new_cluster(
         code, more = await typed(
             "backup", "create", "--data", data, "--to", tmp_path / "backups", "--incremental"
         )
-        assert (code, more["deletions"]) == (0, 20), "of the posts, and of what might wait for review"
+        assert (code, more["deletions"], more["cells"]) == (0, 10, 20), "posts, each at two keys"
     async with founded(tmp_path / "two", tls=True) as town:
         options = operator_at(town, tmp_path)
         code, told = await typed("backup", "join", made["folder"], *options, "--level", "all")
