@@ -16,6 +16,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from folkmoot.cli.rebuilding import rebuilding_line, waited_for
+from folkmoot.cli.seats import seats_line, seats_reasons, seats_warnings
 from folkmoot.node.certificates import CertificateFacts, read_certificate
 from folkmoot.node.data_directory import DataDirectory, read_gossip_ring
 from folkmoot.node.moderation.policy_file import load_engine
@@ -282,7 +284,8 @@ def look_at_running(status: dict[str, Any], clock_off_ms: float) -> Iterator[Fin
     off = f"its clock is {abs(clock_off_ms):.0f} ms {where} this machine's"
     far = abs(clock_off_ms) > CLOCK_OFF_MS
     yield Finding("clock", WATCH if far else WELL, off, "compare both with a time server" if far else "")
-    yield _standing(own["name"], figures.get("standing"))
+    yield _standing(own["name"], status)
+    yield _seats(status)
     for node in status["nodes"]:
         if node["id"] == figures["id"] or not node["member"]:
             continue
@@ -318,7 +321,18 @@ def look_at_running(status: dict[str, Any], clock_off_ms: float) -> Iterator[Fin
     )
 
 
-def _standing(name: str, standing: dict[str, Any] | None) -> Finding:
+def _seats(status: dict[str, Any]) -> Finding:
+    if missed := seats_reasons(status["seats"]):
+        return Finding(
+            "seats", WATCH, missed[0], "bring their nodes back, or see folkmoot seats recover --help"
+        )
+    if crowded := seats_warnings(status):
+        return Finding("seats", WATCH, crowded[0], "wait; should it stay so, folkmoot seats set NODE...")
+    return Finding("seats", WELL, seats_line(status["seats"]).removeprefix("seats: "))
+
+
+def _standing(name: str, status: dict[str, Any]) -> Finding:
+    standing = status["node"].get("standing")
     if standing is None:
         return Finding("standing", WATCH, f"{name} is of a version that does not say", "upgrade it")
     if standing["counted"]:
@@ -326,8 +340,7 @@ def _standing(name: str, standing: dict[str, Any] | None) -> Finding:
     sentence = f"{name} is {standing['state']} and does not count: {standing['why']}"
     if not (rebuild := standing["rebuild"]):
         return Finding("standing", WATCH, sentence, "start the other replicas; it counts once they answer")
-    left = "" if rebuild["eta_s"] is None else f", about {rebuild['eta_s']:.0f} s left"
-    sentence += f"; {rebuild['done']} of {rebuild['needed']} comparisons are done{left}"
-    if waiting := rebuild["waiting_for"]:
+    sentence += f"; {rebuilding_line(rebuild)}"
+    if waiting := waited_for(status):
         return Finding("standing", WATCH, sentence, f"start {', '.join(waiting)}: it is rebuilt from these")
     return Finding("standing", WATCH, sentence, "wait; it is rebuilt by itself")

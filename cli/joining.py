@@ -2,7 +2,8 @@
 
 Everything is built in a directory beside the one that is wanted (see `staging`). What may fail on this
 machine is tried before the cluster is asked, because asking uses the token up. The private key is made here
-and stays here.
+and stays here. A use of a token belongs to a key: from when the cluster is asked until it has refused, the
+keys are kept, whatever happens, and the same command again goes on with them.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ from folkmoot.cli.errors import OperatorError, Unreachable, Usage
 from folkmoot.cli.new_node import check_document, host_name, new_document, write_policy
 from folkmoot.cli.output import utc_text
 from folkmoot.cli.preflight import bind_trial, check_surroundings
-from folkmoot.cli.staging import put_in_place, staged
+from folkmoot.cli.staging import Stage, put_in_place, staged
 from folkmoot.cli.toml_text import render
-from folkmoot.node.certificate_requests import make_key
+from folkmoot.node.certificate_requests import make_key, request_for
 from folkmoot.node.config import load
 from folkmoot.node.config_values import read_address
 from folkmoot.node.data_directory import (
     DataDirectory,
+    sync_directory,
     write_gossip_ring,
     write_key,
     write_new,
@@ -40,8 +42,8 @@ from folkmoot.node.data_directory import (
 from folkmoot.protocol import client as clients
 from folkmoot.protocol import codec
 from folkmoot.protocol.client.dialing import Endpoint
-from folkmoot.protocol.errors import FolkmootError, WireError
-from folkmoot.protocol.identity import SEED_BYTES, KeyPair, account_to_text
+from folkmoot.protocol.errors import INTERNAL, FolkmootError, WireError
+from folkmoot.protocol.identity import SEED_BYTES, account_to_text
 from folkmoot.protocol.join_token import AddressText, JoinToken
 from folkmoot.protocol.messages import Account
 from folkmoot.protocol.ring.roster import CAPACITY_STEPS, NodeIdBytes, Slug
@@ -146,29 +148,25 @@ def join(token: JoinToken, newcomer: Newcomer) -> dict[str, Any]:
         `{config, data, cluster, id, name, region, capacity, seeds}`.
 
     Raises:
-        FolkmootError: it cannot be; nothing is left of it on this machine.
+        FolkmootError: it cannot be. Nothing is left of it on this machine, but for the keys when the cluster
+            was asked and has not refused.
     """
     document = _document(token, newcomer)
-    with staged(newcomer.directory) as stage:
-        data = DataDirectory(stage)
-        seed = random.SystemRandom().randbytes(SEED_BYTES)
-        key, request = make_key()
-        for directory in (data.path / "keys", data.path / "tls"):
-            directory.mkdir(mode=0o700)
-        write_key(data.service_key_file, seed)
-        write_private(stage / "tls" / "node.key", key.decode())
+    with staged(newcomer.directory, token.id.hex()) as stage:
+        data = DataDirectory(stage.path)
+        service, request = _keys(data)
         asked = {
             "id": token.id,
             "secret": token.secret,
             "request": request,
             "name": document["node"]["name"],
             "region": document["node"]["region"],
-            "service": KeyPair(seed).account,
+            "service": service,
         }
-        admitted = trio.run(_ask, token, asked, stage / "tls" / "ca.crt")
+        admitted = trio.run(_ask, token, asked, stage)
         with _token_spent():
             _fill(data, document, admitted)
-            put_in_place(stage, newcomer.directory)
+            put_in_place(stage.path, newcomer.directory)
     return {
         "config": str(newcomer.directory / CONFIG_NAME),
         "data": str(newcomer.directory),
@@ -179,6 +177,27 @@ def join(token: JoinToken, newcomer: Newcomer) -> dict[str, Any]:
         "capacity": admitted.capacity / CAPACITY_STEPS,
         "seeds": admitted.seeds,
     }
+
+
+def _keys(data: DataDirectory) -> tuple[bytes, bytes]:
+    """The keys of the node, of an earlier attempt or made now; nothing else of an earlier one is left.
+
+    Returns:
+        The service account, and the request for a certificate.
+    """
+    key_file = data.path / "tls" / "node.key"
+    for left in data.path.rglob("*"):
+        if left.is_file() and left not in (data.service_key_file, key_file):
+            left.unlink()
+    for file in (data.service_key_file, key_file):
+        file.parent.mkdir(mode=0o700, exist_ok=True)
+    if not data.service_key_file.exists():
+        write_key(data.service_key_file, random.SystemRandom().randbytes(SEED_BYTES))
+    if not key_file.exists():
+        write_private(key_file, make_key().decode())
+    sync_directory(data.path)
+    sync_directory(data.path.parent)
+    return data.service_key().account, request_for(key_file.read_bytes())
 
 
 def _document(token: JoinToken, newcomer: Newcomer) -> dict[str, dict[str, Any]]:
@@ -237,12 +256,13 @@ def _own_host(token: JoinToken) -> str:
     )
 
 
-async def _ask(token: JoinToken, asked: dict[str, Any], ca: Path) -> Admitted:
+async def _ask(token: JoinToken, asked: dict[str, Any], stage: Stage) -> Admitted:
     """Ask the cluster to let this machine in, once it is sure that it is the cluster.
 
     Args:
-        ca: where its CA's certificate goes.
+        stage: where its CA's certificate goes; kept unless the cluster refuses.
     """
+    ca = stage.path / "tls" / "ca.crt"
     write_new(ca, ssl.DER_cert_to_PEM_cert(await fetch_authority(token)).encode(), 0o644)
     settings = clients.ClientSettings(deadline_s=PATIENCE_S, name="folkmoot-cli/1")
     try:
@@ -252,7 +272,8 @@ async def _ask(token: JoinToken, asked: dict[str, Any], ca: Path) -> Admitted:
                 raise WrongAuthority(
                     f"the node is of cluster {cluster}, and the token of {token.cluster}", hint=CREATE
                 )
-            answer = await client.call("join.admit", asked)
+            with _kept_unless_refused(stage):
+                answer = await client.call("join.admit", asked)
     except clients.UntrustedNode as error:
         raise WrongAuthority(
             f"{error}; the join token's certificate authority does not vouch for it",
@@ -260,11 +281,25 @@ async def _ask(token: JoinToken, asked: dict[str, Any], ca: Path) -> Admitted:
         ) from error
     except (clients.Unreachable, clients.LinkBroken) as error:
         raise Unreachable(
-            str(error), hint=f"the same command again; should the token turn out to be used, {CREATE}"
+            str(error), hint="the same command again, which goes on with the same keys"
         ) from error
     except WireError as error:
         raise _refusal(error) from error
     return codec.shaped(answer, Admitted, "the result of join.admit")
+
+
+@contextmanager
+def _kept_unless_refused(stage: Stage) -> Iterator[None]:
+    """Keep what is staged while the cluster is asked, and after, but for keys that it has refused."""
+    before, stage.keep = stage.keep, True
+    try:
+        yield
+    except WireError as error:
+        if isinstance(_refusal(error), TokenUsed | TokenExpired | TokenRevoked | TokenUnknown | NameTaken):
+            stage.keep = False
+        elif not error.kind.retryable and error.kind is not INTERNAL:
+            stage.keep = before
+        raise
 
 
 def _refusal(error: WireError) -> Exception:
@@ -287,13 +322,23 @@ def _token_spent() -> Iterator[None]:
         yield
     except (FolkmootError, OSError) as error:
         raise JoinBroken(
-            f"the cluster has let this machine in, which used the join token, but then: {error}",
-            hint=f"mend that, then {CREATE} for another token",
+            f"the cluster has let this machine in, but then: {error}",
+            hint="mend that, then the same command again, which goes on with the same keys",
         ) from error
 
 
 def _fill(data: DataDirectory, document: dict[str, dict[str, Any]], admitted: Admitted) -> None:
-    """Write what the cluster gave, and check that a node can start with it."""
+    """Write what the cluster gave, and check that a node can start with it.
+
+    Raises:
+        OperatorError: an earlier attempt with these keys was let in under another name or region.
+    """
+    for what, given in (("name", admitted.name), ("region", admitted.region)):
+        if document["node"][what] != given:
+            raise OperatorError(
+                f"with this token it was let in with the {what} {given}, and not {document['node'][what]}: "
+                f"say --{what} {given}"
+            )
     write_new(data.path / "tls" / "node.crt", admitted.certificate, 0o644)
     write_gossip_ring(data.gossip_ring_file, tuple(admitted.gossip))
     whole = {

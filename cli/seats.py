@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from folkmoot.protocol.consensus.seating import MAY_HOLD, evening
+
 
 def seats_line(seats: dict[str, Any]) -> str:
     """One line for people, of the `seats` in a cluster's status."""
@@ -20,6 +22,33 @@ def seats_reasons(seats: dict[str, Any]) -> list[str]:
     if len(silent) <= seats["may_fail"]:
         return []
     return [f"{len(silent)} of {len(seats['holders'])} seats are silent, and {seats['may_fail']} may be"]
+
+
+def seats_warnings(status: dict[str, Any]) -> list[str]:
+    """What could be better about where the seats are, of a cluster's status."""
+    seats = status["seats"]
+    holders = {holder["id"]: holder for holder in seats["holders"]}
+    if seats["changing"] or not all(holder["region"] for holder in holders.values()):
+        return []
+    held = {bytes.fromhex(each["id"]): each["region"] for each in holders.values()}
+    free = {
+        bytes.fromhex(node["id"]): node["region"]
+        for node in status["nodes"]
+        if node["id"] not in holders
+        and node["member"]
+        and node["state"] == "alive"
+        and node.get("roster", MAY_HOLD[0]) in MAY_HOLD
+    }
+    move = evening(held, free)
+    if move is None:
+        return []
+    crowded, other = held[move[0]], free[move[1]]
+    there = sum(region == crowded for region in held.values())
+    lost = " and nothing can be changed while that region is lost;" if there > seats["may_fail"] else ""
+    return [
+        f"{there} of {len(held)} seats are in {crowded},{lost} one could be in {other}: it moves there by"
+        " itself in a while, or have it done with `folkmoot seats set`"
+    ]
 
 
 def _name(holder: dict[str, Any]) -> str:

@@ -15,11 +15,27 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from folkmoot.node.certificates import CertificateError, key_pem
 
 
-def make_key() -> tuple[bytes, bytes]:
-    """A new key for a node: as its file has it (PEM), and the request for its certificate (DER)."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
-    return key_pem(key), request.public_bytes(serialization.Encoding.DER)
+def make_key() -> bytes:
+    """A new key for a node, as its file has it (PEM)."""
+    return key_pem(ec.generate_private_key(ec.SECP256R1()))
+
+
+def request_for(key: bytes) -> bytes:
+    """The request (DER) for the certificate of a key (PEM).
+
+    Raises:
+        CertificateError: it is no such key.
+    """
+    try:
+        private = serialization.load_pem_private_key(key, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise CertificateError(f"this is no private key: {error}") from error
+    if not isinstance(private, ec.EllipticCurvePrivateKey):
+        raise CertificateError("the key of a node is on the curve P-256, and this one is not")
+    request = (
+        x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(private, hashes.SHA256())
+    )
+    return request.public_bytes(serialization.Encoding.DER)
 
 
 def read_request(der: bytes) -> ec.EllipticCurvePublicKey:

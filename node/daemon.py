@@ -391,7 +391,7 @@ class _Parts:
 
     def _description(self) -> Description:
         ports = (self.peer_listener.address, self.datagrams.address, self.client_listener.address)
-        widest: dict[str, MetaValue] = {META_KEY: WIDEST.encode(), SEATS_META_KEY: limits.EPOCH_MAX}
+        widest: dict[str, MetaValue] = {META_KEY: WIDEST.encode(), SEATS_META_KEY: limits.CONFIGURATION_MAX}
         return describe(self.config, *ports, self.told, widest)
 
     def _ready(self) -> Ready:

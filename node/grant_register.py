@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from folkmoot.protocol.consensus.value import Make, Value
+from folkmoot.protocol.errors import UNCERTAIN, WireError
 from folkmoot.protocol.grants import Grants, read_grants, write_grants
 
 JOINS: Final = "joins"
@@ -52,7 +53,18 @@ class GrantRegister:
             after = change(before)
             return None if after == before else write_grants(after)
 
-        return _grants_in(await self._registers.change(JOINS, make))
+        try:
+            return _grants_in(await self._registers.change(JOINS, make))
+        except WireError as error:
+            if error.kind is not UNCERTAIN:
+                raise
+            raise WireError(
+                UNCERTAIN,
+                "too few seats answered in time, and the join tokens may yet be changed: once they answer, "
+                "see `folkmoot join-token ls` and ask for the same again. A token that nobody was told lets "
+                "nobody in",
+                details=error.details,
+            ) from error
 
 
 def _grants_in(value: Value | None) -> Grants:

@@ -166,7 +166,10 @@ REGISTER_ASK_TIMEOUT_S: Final = 2.0  # for one seat to answer
 REGISTER_TIMEOUT_S: Final = 8.0  # for a change or a read, all attempts together
 REGISTERS_AT_ONCE: Final = 16  # of one node's, when many are rewritten or read
 SEATS_ASKED: Final = 32  # nodes, by one that wants to know which seats there are
-SEATS_RECOVERY_STEP: Final = 64  # how far a recovered configuration is above the one known
+CONFIGURATION_MAX: Final = 2**63 - 1  # the last number of a configuration of seats
+SEATS_STEP: Final = 2**24  # how far one answer may raise a configuration's number above the one known
+SEATS_RECOVERY_STEP: Final = 64  # how far, at the least, a recovered configuration is above the one known
+SEATS_RECOVERY_BITS: Final = 16  # of the recovering node's id, which tell how many of these steps it takes
 BALLOT_MAX: Final = 2**63 - 1
 BALLOT_STEP: Final = 2**24  # how far one request may raise a ballot above the one promised
 
@@ -262,7 +265,8 @@ assert LANES & (LANES - 1) == 0 and BLOCKS_PER_LANE & (BLOCKS_PER_LANE - 1) == 0
 assert LANES == RANGES_INITIAL <= RANGES <= MESSAGE_COLLECTION_ITEMS
 assert RANGES * EPOCH_MAX <= EPOCHS_SUM_MAX < 2**64, "whatever epochs are adopted, their sum can be told"
 assert EPOCH_STEP < EPOCH_MAX // 2**32, "nobody reaches the last epoch by steps"
-assert SEATS_RECOVERY_STEP < EPOCH_STEP
+assert SEATS_RECOVERY_STEP * 2**SEATS_RECOVERY_BITS < SEATS_STEP
+assert SEATS_STEP < CONFIGURATION_MAX // 2**32, "nobody reaches the last configuration by steps"
 assert BALLOT_STEP < BALLOT_MAX // 2**32, "nobody uses up the ballots by steps"
 assert 2 * REGISTER_ASK_TIMEOUT_S < REGISTER_TIMEOUT_S < REQUEST_TIMEOUT_S
 assert REGISTER_BYTES + 64 * KIB < MESSAGE_BYTES

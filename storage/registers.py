@@ -10,7 +10,7 @@ from collections.abc import Callable
 from itertools import islice
 
 from folkmoot.protocol.limits import REGISTERS
-from folkmoot.storage.errors import DiskFull
+from folkmoot.storage.errors import DiskFull, StoreCorrupt
 from folkmoot.storage.interface import Table, Transaction
 from folkmoot.storage.rows import seal, unseal
 
@@ -63,6 +63,21 @@ class RegisterBook:
             raise DiskFull(f"this node keeps {REGISTERS} registers, and {name!r} is one more")
         self._room(len(row) - len(before or b""))
         self._transaction.put(Table.REGISTERS, key, row)
+
+    def drop(self, name: str) -> None:
+        """Forget one of them, whether or not it can be read."""
+        self._transaction.delete(Table.REGISTERS, name.encode())
+
+    def drop_damaged(self) -> list[str]:
+        """Forget those that cannot be read; their names."""
+        damaged = []
+        for key in [key for key, _ in self._transaction.scan(Table.REGISTERS)]:
+            try:
+                read(self._transaction, key.decode())
+            except StoreCorrupt:
+                self._transaction.delete(Table.REGISTERS, key)
+                damaged.append(key.decode())
+        return damaged
 
     def clear(self) -> None:
         """Forget all of them: what was promised is no longer kept, so the seat is another from now on."""

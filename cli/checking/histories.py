@@ -13,6 +13,7 @@ import csv
 import gzip
 import json
 import re
+import zlib
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,14 +77,14 @@ class History:
     expected: bool | None
 
 
-def find_histories(folder: Path) -> list[History]:
-    """Every history in a folder, by name.
+def find_histories(folder: Path) -> list[tuple[Path, bool | None]]:
+    """The file of every history in a folder, by name, and whether it is said to be linearizable.
 
     What is expected of one stands in `expected.csv` (columns `file`, `linearizable`), or in its name, which
     then ends with `-ok` or `-bad` before its endings.
 
     Raises:
-        BadHistory: a file is no history, or there is none at all.
+        BadHistory: there is none, or what is expected of them cannot be read.
     """
     expected = _expected(folder / EXPECTED)
     paths = [path for path in sorted(folder.iterdir()) if path.name.endswith(SUFFIXES)]
@@ -91,7 +92,7 @@ def find_histories(folder: Path) -> list[History]:
         raise BadHistory(
             f"{folder} holds no history: a file named *{', *'.join(SUFFIXES[:3])} or those with .gz"
         )
-    return [_read(path, expected.get(path.name, _said_by_name(path.name))) for path in paths]
+    return [(path, expected.get(path.name, _said_by_name(path.name))) for path in paths]
 
 
 def _expected(path: Path) -> dict[str, bool]:
@@ -111,10 +112,19 @@ def _said_by_name(name: str) -> bool | None:
     return True if stem.endswith("-ok") else False if stem.endswith("-bad") else None
 
 
-def _read(path: Path, expected: bool | None) -> History:
+def read_history(path: Path, expected: bool | None = None) -> History:
+    """The history in a file.
+
+    Args:
+        path: the file.
+        expected: see `History`.
+
+    Raises:
+        BadHistory: it is none.
+    """
     try:
         events = list(_events(path))
-    except (UnicodeDecodeError, EOFError, OSError) as error:
+    except (UnicodeDecodeError, EOFError, OSError, zlib.error) as error:
         raise BadHistory(f"{path} cannot be read: {error}") from error
     if not events:
         raise BadHistory(f"{path} is empty")
@@ -177,6 +187,7 @@ def _parse_map(line: str) -> Event:
 def _parse_json(line: str) -> Event:
     """Our own form: `{"process", "type", "f", "key"?, "value"?}`."""
     plain = json.loads(line)
+    _check_shapes(plain)
     value = plain.get("value")
     return _checked(
         Event(
@@ -190,13 +201,31 @@ def _parse_json(line: str) -> Event:
     )
 
 
+def _check_shapes(plain: Mapping[str, Any]) -> None:
+    """See that each member is of a kind that can be compared.
+
+    Raises:
+        ValueError: naming the member.
+        KeyError: there is no such member.
+    """
+    for name, value in (("type", plain["type"]), ("f", plain["f"])):
+        if not isinstance(value, str):
+            raise ValueError(f"{name} is text, and not {value!r}"[:80])
+    for name, value in (("process", plain["process"]), ("key", plain.get("key", ""))):
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise ValueError(f"{name} is text or a whole number, and not {value!r}"[:80])
+    value = plain.get("value")
+    for each in value if isinstance(value, list) else [value]:
+        if isinstance(each, list | dict):
+            raise ValueError(f"value is text, a number or a list of these, and not {value!r}"[:80])
+
+
 def _checked(event: Event) -> Event:
     if event.type not in _TYPES:
         raise ValueError(f"type {event.type!r} is not one of {', '.join(sorted(_TYPES))}")
     pair = isinstance(event.value, tuple) and len(event.value) == 2
     if event.name == "cas" and event.type == "invoke" and not pair:
         raise ValueError("the value of a cas is [expected, new]")
-    hash((event.process, event.value))  # or it is nothing that can be compared
     return event
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from folkmoot.cli.checking.histories import History, find_histories
+from folkmoot.cli.checking.histories import BadHistory, History, find_histories, read_history
 from folkmoot.node.simulation.checkers.linearizability import TRIES_MAX, Operation, linearize
 
 
@@ -22,6 +22,7 @@ class Judged:
         linearizable: whether each of its objects is; None when that was not found out within the bound.
         expected: what is said of it; None when nothing is.
         blocked: the object and the operation that no order gets past; None when there is an order.
+        unreadable: why nothing could be judged, of a file that is no history; empty of one that is.
     """
 
     file: str
@@ -29,7 +30,8 @@ class Judged:
     objects: int
     linearizable: bool | None
     expected: bool | None
-    blocked: tuple[str, Operation] | None
+    blocked: tuple[str, Operation] | None = None
+    unreadable: str = ""
 
     @property
     def agrees(self) -> bool:
@@ -42,6 +44,8 @@ class Judged:
     @property
     def verdict(self) -> str:
         """In a word."""
+        if self.unreadable:
+            return "no history"
         if self.linearizable is None:
             return "undecided"
         return "linearizable" if self.linearizable else "not linearizable"
@@ -53,9 +57,11 @@ class Judged:
             "operations": self.operations,
             "objects": self.objects,
             "linearizable": self.linearizable,
-            "undecided": self.linearizable is None,
+            "undecided": self.linearizable is None and not self.unreadable,
             "expected": self.expected,
         }
+        if self.unreadable:
+            plain["unreadable"] = self.unreadable
         if self.blocked is not None:
             plain["blocked"] = _sentence(*self.blocked)
         return plain
@@ -76,12 +82,18 @@ class HistoriesResult:
     @property
     def undecided(self) -> int:
         """How many were left undecided."""
-        return sum(each.linearizable is None for each in self.judged)
+        return sum(each.linearizable is None and not each.unreadable for each in self.judged)
+
+    @property
+    def unreadable(self) -> int:
+        """How many files are no history."""
+        return sum(bool(each.unreadable) for each in self.judged)
 
     @property
     def refuted(self) -> bool:
-        """Whether one is certain not to be as it should be."""
-        return any(not each.agrees for each in self.judged if each.linearizable is not None)
+        """Whether one is certain not to be as it should be, or no history at all."""
+        decided = (each for each in self.judged if each.linearizable is not None or each.unreadable)
+        return any(not each.agrees for each in decided)
 
     def summary(self) -> dict[str, Any]:
         """As plain values."""
@@ -91,6 +103,7 @@ class HistoriesResult:
             "agree": sum(each.agrees for each in self.judged),
             "linearizable": sum(each.linearizable is True for each in self.judged),
             "undecided": self.undecided,
+            "unreadable": self.unreadable,
             "operations": sum(each.operations for each in self.judged),
             "seconds": round(self.seconds, 2),
             "files": [each.to_json() for each in self.judged],
@@ -106,6 +119,7 @@ class HistoriesResult:
         agree = sum(each.agrees for each in self.judged)
         word = "passed" if self.passed else "FAILED" if self.refuted else "UNDECIDED"
         left = f", {self.undecided} undecided" if self.undecided else ""
+        left += f", {self.unreadable} no history" if self.unreadable else ""
         lines.append(
             f"{word}: {agree} of {len(self.judged)} histories are as they should be{left}, in"
             f" {self.seconds:.1f} s"
@@ -126,13 +140,16 @@ def judge_folder(
         tries_max: the bound of the search for one object's order, see `linearize`.
 
     Raises:
-        BadHistory: a file is no history, or there is none.
+        BadHistory: there is none, or what is expected of them cannot be read.
     """
     began = time.monotonic()
     histories = find_histories(folder)
     judged = []
-    for done, history in enumerate(histories, 1):
-        judged.append(_judge(history, tries_max))
+    for done, (path, expected) in enumerate(histories, 1):
+        try:
+            judged.append(_judge(read_history(path, expected), tries_max))
+        except BadHistory as error:
+            judged.append(Judged(path.name, 0, 0, None, expected, unreadable=str(error)))
         on_judged(done, len(histories))
     return HistoriesResult(judged, time.monotonic() - began)
 
@@ -158,6 +175,8 @@ def _judge(history: History, tries_max: int) -> Judged:
 
 
 def _because(judged: Judged) -> str:
+    if judged.unreadable:
+        return f": {judged.unreadable}"
     if judged.linearizable is None:
         return ": the search came to its bound; a greater --tries may decide it"
     said = "" if judged.expected is None else ", unlike what is said of it"

@@ -81,8 +81,9 @@ def command(
 
     With --linearizability, each history in a folder is judged by itself: is there an order of its operations,
     within their times, in which a single copy would have answered so? Exit code 0 says that all are as
-    expected.csv or their names (-ok, -bad) say, or linearizable where nothing is said; 1 that one is not; 3
-    that none is known not to be, but that the search came to its bound and left some undecided.
+    expected.csv or their names (-ok, -bad) say, or linearizable where nothing is said; 1 that one is not, or
+    that a file is no history; 3 that none is known not to be, but that the search came to its bound and left
+    some undecided.
     """
     if histories is not None:
         return _judge(histories, tries, output)

@@ -104,7 +104,7 @@ def join(
 
     With --token (`folkmoot join-token create`), on the new machine: makes a data directory with keys,
     certificate and configuration, and runs the node. It becomes a member and is given its share of the
-    ranges; its log says how far that is. Whatever fails leaves nothing behind.
+    ranges; its log says how far that is. Should it be cut short, the same command goes on.
 
     With NODE (a name or an id) instead: it runs already, with nodes of the cluster as its seeds (`folkmoot
     init`, `folkmoot start`). For a member that was drained, or is leaving and has not left yet, this takes

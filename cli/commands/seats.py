@@ -11,7 +11,7 @@ from folkmoot.cli.errors import OperatorError, Usage
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
 from folkmoot.cli.output import Output, json_option, table
-from folkmoot.cli.seats import seats_line, seats_reasons
+from folkmoot.cli.seats import seats_line, seats_reasons, seats_warnings
 from folkmoot.protocol.consensus.configuration import SIZES
 
 COLUMNS = ("name", "region", "state", "id")
@@ -29,7 +29,7 @@ def command() -> None:
     """Show and change which nodes decide what the cluster is.
 
     The roster, and who owns which range, are agreed upon by 1, 3 or 5 seats. They grow by themselves with the
-    cluster, over its regions; most of them have to answer for anything to be changed.
+    cluster and spread over its regions; most of them have to answer for anything to be changed.
     """
 
 
@@ -41,10 +41,11 @@ def show(target: Target, output: Output) -> int:
 
     Exit code 3 says that so many are silent that nothing can be changed.
     """
-    seats = ask(target, "cluster.status")["seats"]
-    reasons = seats_reasons(seats)
+    status = ask(target, "cluster.status")
+    seats = status["seats"]
+    reasons, warnings = seats_reasons(seats), seats_warnings(status)
     lines = [f"configuration {seats['configuration']}", seats_line(seats), *table(seats["holders"], COLUMNS)]
-    output.result({**seats, "reasons": reasons}, [*lines, *reasons])
+    output.result({**seats, "reasons": reasons, "warnings": warnings}, [*lines, *reasons, *warnings])
     return DEGRADED if reasons else OK
 
 
@@ -62,7 +63,8 @@ def set_(holders: tuple[str, ...], operator: Path | None, target: Target, output
     """Have the NODEs (names or ids; 1, 3 or 5 members) hold the seats from now on.
 
     For replacing a seat whose node will not come back. A node that stays may be silent; a new one must
-    answer. Fewer than the cluster has nodes for grow again by themselves.
+    answer. Fewer than the cluster has nodes for grow again by themselves, and seats that could be spread
+    better over its regions move.
     """
     from folkmoot.cli.clients import operator_of
 
@@ -70,6 +72,9 @@ def set_(holders: tuple[str, ...], operator: Path | None, target: Target, output
         raise Usage(f"{len(holders)} nodes were named; there are {', '.join(map(str, SIZES))} seats")
     known = [node for node in ask(target, "cluster.status")["nodes"] if node["member"]]
     ids = [_id_of(node, known) for node in holders]
+    for place, (node, named) in enumerate(zip(ids, holders, strict=True)):
+        if node in ids[:place]:
+            raise Usage(f"{named} is named twice; each of the NODEs holds one seat")
     told = ask(
         target,
         "seats.set",
@@ -94,7 +99,8 @@ def recover(accept_loss: bool, operator: Path | None, target: Target, output: Ou
 
     The node that is asked holds the only seat from then on, with what it knows: whatever the lost seats
     decided without it is gone, and so is what they decide if they are not lost but cut off. Ask the node that
-    held a seat, or knows the newest epoch (see `folkmoot status`). The seats grow again by themselves.
+    held a seat, or knows the newest epoch (see `folkmoot status`). It refuses while most seats answer it. The
+    seats grow again by themselves.
     """
     from folkmoot.cli.clients import operator_of
 

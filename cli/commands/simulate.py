@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from folkmoot.cli import exit_codes
+from folkmoot.cli.errors import Usage
 from folkmoot.cli.examples import examples
 from folkmoot.cli.numbers import FiniteFloat
 from folkmoot.cli.output import Output, json_option
@@ -61,7 +62,7 @@ class Episodes(click.ParamType[tuple[int, ...]]):
         "folkmoot simulate --seed 23 --minutes 2 --shrink 60",
     )
 )
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Decides everything.")
+@click.option("--seed", type=click.IntRange(min=0), help="Decides everything. [default: 1]")
 @click.option("--seeds", type=SeedRange(), help="One run after another, a seed each; instead of --seed.")
 @click.option("--nodes", type=click.IntRange(1, 32), default=5, show_default=True, help="How many.")
 @click.option(
@@ -95,7 +96,7 @@ class Episodes(click.ParamType[tuple[int, ...]]):
 )
 @json_option
 def command(
-    seed: int,
+    seed: int | None,
     seeds: range | None,
     nodes: int,
     minutes: float,
@@ -116,12 +117,14 @@ def command(
     from folkmoot.node.simulation.coverage import table
     from folkmoot.node.simulation.run import Plan
 
-    try:
-        chosen = parse_faults(faults)
-    except UnknownFault as error:
-        raise click.BadParameter(str(error), param_hint="--faults") from error
+    if seed is not None and seeds is not None:
+        raise Usage("--seeds says which runs there are instead of --seed: one of the two")
+    chosen = _read_faults(faults)
     tried: Counter[tuple[str, str]] = Counter()
-    plans = [Plan(each, nodes, minutes, chosen, episodes=episodes) for each in seeds or (seed,)]
+    numbers = seeds or (1 if seed is None else seed,)
+    plans = [Plan(each, nodes, minutes, chosen, episodes=episodes) for each in numbers]
+    for plan in plans:
+        _check_episodes(plan)
     broken = 0
     for report, real_s in _runs(plans, jobs, keep, tried, output):
         output.result(_to_json(report, real_s), _to_lines(report, real_s))
@@ -134,6 +137,39 @@ def command(
         for line in table(tried, chosen):
             output.note(line)
     return exit_codes.FAILED if broken else exit_codes.OK
+
+
+def _read_faults(text: str) -> tuple[str, ...]:
+    """The faults that a list names.
+
+    Raises:
+        click.BadParameter: there is an empty word, or one that names no fault.
+    """
+    if not all(map(str.strip, text.split(","))):
+        raise click.BadParameter("an empty word; for no fault at all say none", param_hint="--faults")
+    try:
+        return parse_faults(text)
+    except UnknownFault as error:
+        raise click.BadParameter(str(error), param_hint="--faults") from error
+
+
+def _check_episodes(plan: Plan) -> None:
+    """Refuse numbers of faults that the plan does not have.
+
+    Raises:
+        click.BadParameter: naming them.
+    """
+    from folkmoot.node.simulation.run import episodes_of
+
+    if not plan.episodes:
+        return
+    there_are = episodes_of(replace(plan, episodes=None))
+    missing = ", ".join(str(number) for number in plan.episodes if number not in there_are)
+    if missing:
+        raise click.BadParameter(
+            f"seed {plan.seed} has {len(there_are)} faults, numbered from 1, and no {missing}",
+            param_hint="--episodes",
+        )
 
 
 def replay_line(plan: Plan, faults: str) -> str:

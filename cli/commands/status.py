@@ -10,7 +10,8 @@ from folkmoot.cli.connection import Target, ask, target_options
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
 from folkmoot.cli.output import Output, json_option, table, utc_text
-from folkmoot.cli.seats import seats_line, seats_reasons
+from folkmoot.cli.rebuilding import rebuilding_line, waited_for
+from folkmoot.cli.seats import seats_line, seats_reasons, seats_warnings
 from folkmoot.protocol.limits import DISK_FULL_CLIENT_PUT
 
 _STANDINGS = {"unproven": "not proven yet", "amnesiac": "an older copy"}
@@ -47,6 +48,7 @@ def command(operator: Path | None, target: Target, output: Output) -> int:
     reasons = _reasons(status)
     status["state"] = "degraded" if reasons else "healthy"
     status["reasons"] = reasons
+    status["warnings"] = seats_warnings(status)
     output.result(status, _text(status))
     return DEGRADED if reasons else OK
 
@@ -104,9 +106,9 @@ def _text(status: dict[str, Any]) -> list[str]:
         for node in status["nodes"]
     ]
     because = f" ({'; '.join(status['reasons'])})" if status["reasons"] else ""
-    heading_lines = [heading + because, seats_line(status["seats"])]
+    heading_lines = [heading + because, seats_line(status["seats"]), *seats_warnings(status)]
     node = status["node"]
-    more = [*_rebuilding(node.get("standing", {})), *_restored(node["store"].get("restored"))]
+    more = [*_rebuilding(status), *_restored(node["store"].get("restored"))]
     return [*heading_lines, *table(rows, COLUMNS), *more]
 
 
@@ -120,14 +122,14 @@ def _restored(mark: dict[str, Any] | None) -> list[str]:
     ]
 
 
-def _rebuilding(standing: dict[str, Any]) -> list[str]:
+def _rebuilding(status: dict[str, Any]) -> list[str]:
     """What the node that was asked says of itself while it does not count."""
+    standing = status["node"].get("standing", {})
     if standing.get("counted", True):
         return []
     lines = [f"the node that answers does not count: {standing['why']}"]
     if rebuild := standing["rebuild"]:
-        left = "" if rebuild["eta_s"] is None else f", about {rebuild['eta_s']:.0f} s left"
-        lines.append(f"rebuilding: {rebuild['done']} of {rebuild['needed']} comparisons done{left}")
-        if rebuild["waiting_for"]:
-            lines.append(f"waiting for {', '.join(rebuild['waiting_for'])}")
+        lines.append(f"rebuilding: {rebuilding_line(rebuild)}")
+        if waiting := waited_for(status):
+            lines.append(f"waiting for {', '.join(waiting)}")
     return lines

@@ -12,7 +12,6 @@ import multiprocessing
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -20,10 +19,13 @@ from typing import Any, Final, NamedTuple
 import folkmoot.node
 import folkmoot.protocol
 import folkmoot.storage
+from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.node_parent import die_with_parent
 from folkmoot.node.simulation.run import Plan, Report, simulate
 
 CODE: Final = (folkmoot.protocol, folkmoot.storage, folkmoot.node)
+
+_BEGIN: Final = b'{"plan": '  # of each line
 
 
 class Run(NamedTuple):
@@ -43,26 +45,57 @@ def fingerprint() -> str:
     return digest.hexdigest()[:16]
 
 
+class KeptFileError(OperatorError):
+    """The file of what was run cannot be written, or is another file."""
+
+
 class Kept:
     """The file of what was run.
 
     Args:
-        file: continued when it exists.
+        file: continued when it exists, and made when it does not, so that it is known before anything runs
+            that it can be.
+
+    Raises:
+        KeptFileError: it cannot be written, or is no such file; it stands as it was.
     """
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._code = fingerprint()
-        self._known: dict[str, dict[str, Any]] = {}
-        if file.exists():
-            for line in file.read_text().splitlines():
-                with suppress(ValueError, KeyError, TypeError):  # of its last line there may be half
-                    self._learn(json.loads(line))
+        self._known: dict[str, dict[tuple[str, str], int]] = {}
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("a+b") as opened:
+                opened.seek(0)
+                whole = self._read(opened.read())
+                opened.truncate(whole)
+        except OSError as error:
+            raise KeptFileError(
+                f"what is run cannot be kept in {file}: {error.strerror}", hint="another --keep FILE"
+            ) from error
+
+    def _read(self, data: bytes) -> int:
+        """Learn what the lines say; where the last whole one ends: of the next there may be half."""
+        *lines, torn = data.split(b"\n")
+        for number, line in enumerate(lines, 1):
+            try:
+                self._learn(json.loads(line))
+            except (ValueError, KeyError, TypeError) as error:
+                raise self._foreign(number) from error
+        if torn[: len(_BEGIN)] != _BEGIN[: len(torn)]:
+            raise self._foreign(len(lines) + 1)
+        return len(data) - len(torn)
+
+    def _foreign(self, line: int) -> KeptFileError:
+        return KeptFileError(
+            f"line {line} of {self._file} is not of a run that was kept; the file stands as it was",
+            hint="another --keep FILE",
+        )
 
     def coverage_of(self, plan: Plan) -> dict[tuple[str, str], int] | None:
         """What a run of this plan that held has covered; None when there was none."""
-        known = self._known.get(self._name(plan))
-        return None if known is None else {(fault, name): many for fault, name, many in known["coverage"]}
+        return self._known.get(self._name(plan))
 
     def keep(self, report: Report) -> None:
         """Write down a run that held."""
@@ -75,14 +108,14 @@ class Kept:
             "trace": report.trace,
             "coverage": coverage,
         }
-        self._file.parent.mkdir(parents=True, exist_ok=True)
         with self._file.open("a") as opened:
             opened.write(json.dumps(told) + "\n")
         self._learn(told)
 
     def _learn(self, told: dict[str, Any]) -> None:
-        if told["code"] == self._code:
-            self._known[told["plan"]] = told
+        plan, code, coverage = told["plan"], told["code"], told["coverage"]
+        if code == self._code:
+            self._known[plan] = {(fault, name): int(many) for fault, name, many in coverage}
 
     @staticmethod
     def _name(plan: Plan) -> str:

@@ -9,7 +9,9 @@ Whoever asks names the greatest count it was told; a seat that is behind it has 
 copy, has forgotten promises, and gives itself a new id before it answers anyone: what it still has it had
 accepted rightly, so that stays. At a start it asks the other nodes for that count before it answers at all.
 It does the same when peers remember more of the disk than is on it (`actors.standing`), whatever was told of
-the seat. A register that is damaged is a promise lost as well.
+the seat. A register that is damaged is a promise lost as well. But a seat without which nothing can be
+decided at all answers nothing about that register, and goes on with the others, until an operator gives up
+what it held.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from folkmoot.protocol.consensus import acceptor, wire
 from folkmoot.protocol.consensus.configuration import Configuration, Seat
 from folkmoot.protocol.consensus.messages import Answer, Ask, Query, Unseated
 from folkmoot.protocol.consensus.wire import AskResult, SeatRecord
-from folkmoot.protocol.errors import STALE_TOPOLOGY, WireError
+from folkmoot.protocol.errors import NO_QUORUM, STALE_TOPOLOGY, WireError
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.transaction import Admission, WriteTransaction
 
@@ -64,6 +66,7 @@ class Acceptor:
         self._random = random
         self._seen_of = seen_of
         self._announce = announce
+        self._damaged: set[str] = set()
         self._proven = trio.Event()
         self._changed = trio.Event()
 
@@ -110,6 +113,11 @@ class Acceptor:
         """Set when there is a newer configuration than now."""
         return self._changed
 
+    @property
+    def damaged(self) -> bool:
+        """Whether it answers nothing about some register, which only an operator can have it forget."""
+        return bool(self._damaged)
+
     def prove(self) -> None:
         """What others were told of this seat has been asked; from now on it answers."""
         self._proven.set()
@@ -121,7 +129,7 @@ class Acceptor:
             Whether it is known now, or a later one; one whose number leaps is not believed.
         """
         newest = self._record.configuration
-        if newest is not None and configuration.number > newest.number + limits.EPOCH_STEP:
+        if newest is not None and configuration.number > newest.number + limits.SEATS_STEP:
             log.warning(
                 "configuration %d of seats is not believed: %d is known", configuration.number, newest.number
             )
@@ -147,6 +155,7 @@ class Acceptor:
 
         Raises:
             WireError: `stale_topology`, when this node holds no such seat; with the configuration it knows.
+            WireError: `no_quorum`, when what it kept of the register is damaged and no other seat can decide.
             StorageError: it could not be written.
         """
         await self._proven.wait()
@@ -159,8 +168,10 @@ class Acceptor:
                 partial(_carry_out, ask), Admission.ESSENTIAL, urgent=True
             )
         except StoreCorrupt:
+            if self._is_needed():
+                raise self._lost(ask.register) from None
             log.exception("what the seat kept of a register is damaged: it is another seat from now on")
-            await self._give_up(seat, forget=True)
+            await self._give_up(seat, ask.register)
             answered, record = Unseated(self._record.id), self._record
         self._know(record)
         return self._answered(answered)
@@ -178,7 +189,7 @@ class Acceptor:
     async def went_back(self, seen: int) -> None:
         """Become another seat if this one has once told a greater sequence than it is at."""
         lost = self._record
-        if seen > lost.sequence and await self._give_up(lost.id, forget=False):
+        if seen > lost.sequence and await self._give_up(lost.id):
             log.error(
                 "this node's store is older than what its seat has promised (%d of %d): it is another seat "
                 "from now on, and the old one is lost",
@@ -188,7 +199,22 @@ class Acceptor:
 
     async def give_up(self) -> None:
         """Become another seat, because peers remember more of this disk than it has."""
-        await self._give_up(self._record.id, forget=False)
+        await self._give_up(self._record.id)
+
+    async def forget_damaged(self) -> None:
+        """Give up what is damaged, by an operator's consent; what is whole stays."""
+        known = self._record
+
+        def job(transaction: WriteTransaction) -> list[str]:
+            try:
+                _record_of(transaction)
+            except StoreCorrupt:
+                transaction.meta_put(_RECORD, wire.encode_record(known))
+            return transaction.registers.drop_damaged()
+
+        for name in await self._commits.run(job, Admission.ESSENTIAL, urgent=True):
+            log.warning("what the seat kept of register %r was damaged, and is given up", name)
+        self._damaged.clear()
 
     # What peers ask.
 
@@ -237,7 +263,24 @@ class Acceptor:
         """The id of a new seat."""
         return self._random.randbytes(limits.SEAT_ID_BYTES)
 
-    async def _give_up(self, lost: bytes, *, forget: bool) -> bool:
+    def _is_needed(self) -> bool:
+        """Whether nothing can be decided without this seat, whoever answers."""
+        configuration = self._record.configuration
+        return configuration is not None and not configuration.can_do_without({self._record.id})
+
+    def _lost(self, register: str) -> WireError:
+        """The refusal of the only seat whose memory of a register is damaged."""
+        if register not in self._damaged:
+            self._damaged.add(register)
+            log.error(
+                "what the seat kept of register %r is damaged, and no other seat has it: nothing is decided "
+                "about it any more, until what it held is given up for what this node knows otherwise "
+                "(`folkmoot seats recover --accept-loss`)",
+                register,
+            )
+        return WireError(NO_QUORUM, f"what the only seat kept of register {register!r} is damaged")
+
+    async def _give_up(self, lost: bytes, damaged: str | None = None) -> bool:
         """Be a new seat instead of one that is lost, once, however many tasks find that it is.
 
         The store decides which of them does it: were each to draw a seat, what is on disk and what this node
@@ -245,8 +288,8 @@ class Acceptor:
 
         Args:
             lost: the seat's id.
-            forget: whether what was kept goes. What is whole was kept rightly, and may be all that is left
-                when most seats are lost.
+            damaged: a register that goes. What is whole was kept rightly, and may be all that is left when
+                most seats are lost.
 
         Returns:
             Whether it was done here, and not by another task.
@@ -260,8 +303,8 @@ class Acceptor:
                 record = known
             if record.id != lost:
                 return record
-            if forget:
-                transaction.registers.clear()
+            if damaged is not None:
+                transaction.registers.drop(damaged)
             record = SeatRecord(fresh, 0, record.configuration)
             transaction.meta_put(_RECORD, wire.encode_record(record))
             return record

@@ -1,4 +1,4 @@
-"""The seat keeper: finds out which seats there are, founds the first, has them grow, and ends changes.
+"""The seat keeper: finds out which seats there are, founds the first, has them grow and spread, ends changes.
 
 Gossip carries the number of the configuration each node knows; whoever knows a lesser one asks. A cluster
 begins with one seat: at the founder with the least id, as all founders compute alike. What they cannot
@@ -22,9 +22,9 @@ from folkmoot.node import seat_change
 from folkmoot.node.contracts import Liveness, Peers, PeerUnreachable
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.consensus import wire
-from folkmoot.protocol.consensus.configuration import SIZES, Configuration, Seat
-from folkmoot.protocol.consensus.seating import spread, wanted_seats
-from folkmoot.protocol.errors import BAD_REQUEST, WireError
+from folkmoot.protocol.consensus.configuration import SIZES, Configuration, Seat, recovery_number
+from folkmoot.protocol.consensus.seating import MAY_HOLD, Patience, evened_seats, spread, wanted_seats
+from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, WireError
 from folkmoot.protocol.gossip.members import Member
 from folkmoot.protocol.ring.roster import Roster
 from folkmoot.storage.errors import StorageError
@@ -34,13 +34,12 @@ log = logging.getLogger(__name__)
 # The key under which a member's gossip carries the number of the configuration it knows.
 META_KEY: Final = "seats"
 
-_MAY_HOLD: Final = ("member", "drained")  # a seat; who leaves or is given up for dead has to be replaced
-
 LOOK_S: Final = 1.0
 REST_S: Final = 3.0  # when there was nothing to do
 PROVE_S: Final = 1.5
 PROVE_PAUSE_S: Final = 0.1
 RESUME_S: Final = 2.0
+EVEN_AFTER_S: Final = 30.0  # that a region could have been given a seat of another
 
 
 class KeptSeat(Protocol):
@@ -53,6 +52,11 @@ class KeptSeat(Protocol):
     def configuration(self) -> Configuration | None: ...
 
     async def learn(self, configuration: Configuration) -> bool: ...
+
+    @property
+    def damaged(self) -> bool: ...
+
+    async def forget_damaged(self) -> None: ...
 
     async def went_back(self, seen: int) -> None: ...
 
@@ -105,6 +109,7 @@ class SeatKeeper:
         self._gossip = gossip
         self._peers = peers
         self._random = random
+        self._patience = Patience[list[Seat]](EVEN_AFTER_S)
 
     async def run(self) -> None:
         """Prove this node's seat, then look after all of them until cancelled."""
@@ -121,18 +126,22 @@ class SeatKeeper:
         """Have these nodes hold the seats.
 
         Args:
-            nodes: 1, 3 or 5 members of the roster; each must be reachable, but for those that hold one now.
+            nodes: 1, 3 or 5 members of the roster, each once; each must be reachable, but for those that hold
+                one now.
 
         Raises:
             WireError: `bad_request`, `no_quorum`, `uncertain`.
         """
+        wanted = list(nodes)
+        for node in wanted:
+            if wanted.count(node) > 1:
+                raise WireError(BAD_REQUEST, f"node {node.hex()} is named twice, and can hold one seat")
         today = self._own.configuration
         if today is None:
             raise WireError(BAD_REQUEST, "this node has not learned yet which seats there are; ask another")
         if today.joint:
             today = await self._finish(today)
         held = {seat.node: seat for seat in today.seats}
-        wanted = list(dict.fromkeys(nodes))
         told = await self._stores_of(wanted)
         coming = []
         for node in wanted:
@@ -148,20 +157,53 @@ class SeatKeeper:
     async def recover(self) -> Configuration:
         """Go on with this node's seat alone, whatever the others have decided meanwhile.
 
-        The new configuration's number is far above the one known, so that nobody who still acts on that one,
-        or on what follows it, is followed any more.
+        Raises:
+            WireError: `conflict`, while so many seats answer that nothing has to be given up; not when they
+                cannot decide because what the only one kept is damaged.
         """
-        today = self._own.configuration
-        number = 1 if today is None else today.number + limits.SEATS_RECOVERY_STEP
+        today = await self._silenced()
+        number = recovery_number(0 if today is None else today.number, self._node_id)
+        await self._own.forget_damaged()
         alone = Configuration(number, [self._own.seat])
         await self._own.learn(alone)
         log.warning("configuration %d: this node holds the only seat, by an operator's consent", number)
         return alone
 
+    async def _silenced(self) -> Configuration | None:
+        """The newest configuration that can be heard of, once it is sure that its seats decide nothing.
+
+        Raises:
+            WireError: `conflict`, when a quorum of them answers.
+        """
+        while True:
+            today = self._own.configuration
+            told = await self._ask_all(self._reachable()[: limits.SEATS_ASKED])
+            if today is not None:
+                told |= await self._ask_all([seat.node for seat in today.all_seats if seat.node not in told])
+            for each in told.values():
+                await self._take(each)
+            if self._own.configuration == today:
+                break
+        if today is None or self._own.damaged:
+            return today
+        if today.is_quorum({each.seat for each in told.values()}):
+            answer = sum(any(seat.id == each.seat for each in told.values()) for seat in today.all_seats)
+            raise WireError(
+                CONFLICT,
+                f"{answer} of the {len(today.all_seats)} seats of configuration {today.number} answer, and "
+                "they can decide: nothing has to be given up; `folkmoot seats set` moves seats",
+                details={"configuration": today.number, "answering": answer},
+            )
+        return today
+
     # Looking.
 
     async def _prove(self) -> None:
-        """Ask others what this node's seat told them, before it answers anyone: see `actors.acceptor`."""
+        """Ask others what this node's seat told them, before it answers anyone: see `actors.acceptor`.
+
+        Not for as long as data waits (`actors.standing`): a seat that is left waiting for one that is lost
+        holds up all that is decided, and one that went back is found out by whoever asks it later, too.
+        """
         waiting = {seat.node for seat in self._seats_of_others()}
         with trio.move_on_after(PROVE_S):
             while waiting:
@@ -172,6 +214,13 @@ class SeatKeeper:
                     await self._take(each)
                 waiting -= set(told)
                 await trio.sleep(PROVE_PAUSE_S if waiting else 0)
+        if waiting:
+            log.warning(
+                "nothing was heard for %.1f s of what this node's seat told %s; it answers from what is on "
+                "its disk, and is given up should they remember more",
+                PROVE_S,
+                ", ".join(node.hex()[:8] for node in sorted(waiting)),
+            )
         self._own.prove()
 
     def _seats_of_others(self) -> list[Seat]:
@@ -225,18 +274,22 @@ class SeatKeeper:
             await self._own.learn(Configuration.first(self._own.seat))
 
     async def _grow(self, today: Configuration) -> bool:
-        """Change the seats, when there should be others; whether there should."""
+        """Change the seats, when there should be others; whether they were changed."""
         roster = self._topology.roster
         if roster is None:
             return True
-        members = {node.node_id: node.region for node in roster.nodes if node.standing in _MAY_HOLD}
+        members = {node.node_id: node.region for node in roster.nodes if node.standing in MAY_HOLD}
         holders = [seat.node for seat in today.seats]
         free = [node for node in self._reachable() if node in members and node not in holders]
         staying = [node for node in holders if node in members]
         likely = spread((members[node] for node in staying), {node: members[node] for node in free})[
             : SIZES[-1]
         ]
-        coming = wanted_seats(today, members, await self._stores_of([*staying, *likely]))
+        stores = await self._stores_of([*staying, *likely])
+        coming = wanted_seats(today, members, stores)
+        evened = None if coming is not None else evened_seats(today, members, stores)
+        if self._patience.is_over(evened, trio.current_time()):
+            coming = evened
         if coming is not None:
             await self._change(today, coming)
         return coming is not None

@@ -45,7 +45,7 @@ def follows(configuration: Configuration, newest: Configuration) -> bool:
     epochs, one request could otherwise use up all numbers there are.
     """
     ahead = configuration.number - newest.number
-    return configuration == newest or 0 < ahead <= limits.EPOCH_STEP
+    return configuration == newest or 0 < ahead <= limits.SEATS_STEP
 
 
 def answer(seat: bytes, newest: Configuration | None, state: State, ask: Ask) -> Outcome:

@@ -9,6 +9,7 @@ ones decide alone, a majority of them has every value.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Annotated, Any, Final, Self
@@ -50,7 +51,7 @@ class Configuration(Struct, frozen=True):
         coming: while it is joint, the seats to come; else empty.
     """
 
-    number: Annotated[int, Meta(ge=1, le=limits.EPOCH_MAX)]
+    number: Annotated[int, Meta(ge=1, le=limits.CONFIGURATION_MAX)]
     seats: Seats
     coming: Seats = msgspec.field(default_factory=list)
 
@@ -141,6 +142,21 @@ class Configuration(Struct, frozen=True):
     @property
     def _groups(self) -> list[list[Seat]]:
         return [self.seats, self.coming] if self.coming else [self.seats]
+
+
+def recovery_number(known: int, node: bytes) -> int:
+    """The number of the configuration that one node makes alone, after most seats were lost.
+
+    It is far above the number known, so that nobody who still acts on that one, or on what follows it, is
+    followed any more. How far is the node's own: two nodes that recover on two sides of a partition make two
+    numbers, with room for the changes after them, so that the lesser gives way once they meet.
+
+    Args:
+        known: the newest number known to the node; 0 for none.
+        node: its id (16 bytes).
+    """
+    own = int.from_bytes(hashlib.blake2b(node, digest_size=limits.SEATS_RECOVERY_BITS // 8).digest())
+    return known + limits.SEATS_RECOVERY_STEP * (1 + own)
 
 
 def _check(seats: Sequence[Seat]) -> None:

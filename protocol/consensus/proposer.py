@@ -118,7 +118,6 @@ class Proposal:
         self._failed: set[bytes] = set()
         self._newest: tuple[Ballot, Value | None] = (ZERO, None)
         self._greatest = ballot
-        self._greatest = ballot
         self._accepting = False
         self._value: Value | None = None
         self._rejection: WireError | None = None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from folkmoot.cli.checking.histories import BadHistory, find_histories
+from folkmoot.cli.checking.histories import BadHistory, find_histories, read_history
 from folkmoot.cli.checking.linearizability import judge_folder
 from folkmoot.cli.exit_codes import DEGRADED, FAILED, OK, USAGE
 from folkmoot.cli.main import run
@@ -59,7 +59,7 @@ def test_each_form_is_read(tmp_path: Path, name: str, text: str, objects: int, o
     (tmp_path / name).write_text(text)
     with gzip.open(tmp_path / f"{name}.gz", "wt") as file:
         file.write(text)
-    plain, packed = find_histories(tmp_path)
+    plain, packed = (read_history(*found) for found in find_histories(tmp_path))
     assert plain.objects == packed.objects
     assert len(plain.objects) == objects
     assert sum(map(len, plain.objects.values())) == operations
@@ -99,8 +99,15 @@ def test_each_form_is_judged(tmp_path: Path, name: str, text: str) -> None:
         ("INFO  jepsen.core - 0	:ok	:read	7", ":1: not a line of an operation"),
         ("INFO  jepsen.util - 0	:invoke	:cas	7", ":1: the value of a cas is [expected, new]"),
         ('{"process": 1, "type": "invoke", "f": "cas", "value": [1]}', ":1: the value of a cas is"),
-        ('{"process": 1, "type": "invoke", "f": "write", "value": {"a": 1}}', ":1: unhashable"),
-        ('{"process": [1], "type": "invoke", "f": "read"}', ":1: unhashable"),
+        (
+            '{"process": 1, "type": "invoke", "f": "write", "value": {"a": 1}}',
+            ":1: value is text, a number",
+        ),
+        ('{"process": 1, "type": "invoke", "f": "write", "value": [[1]]}', ":1: value is text, a number"),
+        ('{"process": [1], "type": "invoke", "f": "read"}', ":1: process is text or a whole number"),
+        ('{"process": 1, "type": "invoke", "f": "read", "key": ["a"]}', ":1: key is text or a whole number"),
+        ('{"process": 1, "type": "invoke", "f": ["read"]}', ":1: f is text, and not ['read']"),
+        ('{"process": 1, "type": ["invoke"], "f": "read"}', ":1: type is text"),
         ("{\n", ":1: "),
         ('{"a":' * 100_000, ":1: "),
     ],
@@ -108,14 +115,14 @@ def test_each_form_is_judged(tmp_path: Path, name: str, text: str) -> None:
 def test_what_is_no_history_is_said_with_its_line(tmp_path: Path, text: str, complaint: str) -> None:
     (tmp_path / "a.txt").write_text(text)
     with pytest.raises(BadHistory) as refused:
-        find_histories(tmp_path)
+        read_history(tmp_path / "a.txt")
     assert complaint in str(refused.value)
 
 
 def test_a_file_that_is_no_text_and_expectations_that_say_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.log").write_bytes(b"\xff\xfe")
     with pytest.raises(BadHistory, match="cannot be read"):
-        find_histories(tmp_path)
+        read_history(tmp_path / "a.log")
     (tmp_path / "a.log").write_text(LOG)
     for rows in ("file,verdict\na.log,true\n", "file,linearizable\na.log,True\n"):
         (tmp_path / "expected.csv").write_text(rows)
@@ -159,6 +166,23 @@ def test_a_history_that_is_too_hard_is_undecided_and_never_agreed_to(
     (tmp_path / "two-bad.txt").write_text(MAPS)
     assert run(asked) == FAILED
     assert json.loads(capsys.readouterr().out)["undecided"] == 1
+
+
+def test_a_file_that_is_no_history_is_counted_and_the_others_are_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.txt").write_text("nothing of the sort\n")
+    (tmp_path / "b.log").write_text(LOG)
+    (tmp_path / "c.log.gz").write_bytes(gzip.compress(LOG.encode())[:-20])
+    asked = ["check", "--linearizability", str(tmp_path)]
+    assert run([*asked, "--json"]) == FAILED
+    told = json.loads(capsys.readouterr().out)
+    counts = {name: told[name] for name in ("histories", "agree", "undecided", "unreadable", "passed")}
+    assert counts == {"histories": 3, "agree": 1, "undecided": 0, "unreadable": 2, "passed": False}
+    assert ["unreadable" in each for each in told["files"]] == [True, False, True]
+    assert run(asked) == FAILED
+    text = capsys.readouterr().out
+    assert "a.txt is no history:" in text and "FAILED: 1 of 3" in text and "2 no history" in text
 
 
 def test_a_bound_without_histories_is_a_wrong_word(capsys: pytest.CaptureFixture[str]) -> None:

@@ -218,6 +218,9 @@ def test_seats_are_shown_and_set(folkmoot: Folkmoot) -> None:
     until_blocking(lambda: seats(folkmoot)["count"] == 3, what="three seats")
     assert (seats(folkmoot)["may_fail"], folkmoot("seats", "show").code) == (1, exit_codes.OK)
     assert folkmoot("seats", "set", *list(nodes)[:2]).code == exit_codes.USAGE
+    twice = folkmoot("seats", "set", first, list(nodes)[1], nodes[first]["id"])
+    assert twice.code == exit_codes.USAGE and "named twice" in twice.err
+    assert folkmoot("seats", "recover", "--accept-loss").code == exit_codes.FAILED
     assert folkmoot("seats", "set", "nobody").code == exit_codes.FAILED
     assert folkmoot("seats", "recover").code == exit_codes.FAILED
     assert folkmoot("seats", "set", first, "--json").json["nodes"] == [nodes[first]["id"]]

@@ -133,12 +133,24 @@ def test_a_node_that_runs_and_does_not_say_where(folkmoot: Any, data: DataDirect
 def status(**changes: Any) -> dict[str, Any]:
     standing = {"state": "whole", "counted": True, "why": "", "rebuild": None, **changes}
     nodes = [
-        {"id": "a", "name": "one", "member": True, "state": "alive", "standing": standing["state"]},
-        {"id": "b", "name": "two", "member": True, "state": "alive", "standing": "amnesiac"},
+        {
+            "id": "aa",
+            "name": "one",
+            "region": "eu",
+            "member": True,
+            "state": "alive",
+            "standing": standing["state"],
+        },
+        {"id": "bb", "name": "two", "region": "us", "member": True, "state": "alive", "standing": "amnesiac"},
     ]
     store = {"live_bytes": 9, "room_bytes": 10, "damaged": 2, "mended": 1}
-    figures = {"id": "a", "standing": standing, "store": store, "gate": {"outdated": True}}
-    return {"nodes": nodes, "node": figures}
+    figures = {"id": "aa", "standing": standing, "store": store, "gate": {"outdated": True}}
+    holders = [
+        {"id": each["id"], "name": each["name"], "region": "eu", "state": "alive", "coming": False}
+        for each in nodes[:1]
+    ]
+    seats = {"configuration": 1, "count": 1, "may_fail": 0, "changing": False, "holders": holders}
+    return {"nodes": nodes, "node": figures, "seats": seats}
 
 
 def test_what_a_running_node_says() -> None:
@@ -146,6 +158,7 @@ def test_what_a_running_node_says() -> None:
     assert {check: finding.state for check, finding in found.items()} == {
         "clock": WATCH,
         "standing": WELL,
+        "seats": WELL,
         "peers": WATCH,
         "room": WATCH,
         "policy": WATCH,
@@ -155,7 +168,25 @@ def test_what_a_running_node_says() -> None:
 
 
 def test_a_running_node_that_is_rebuilt() -> None:
-    rebuild = {"done": 3, "needed": 8, "elapsed_s": 3.0, "eta_s": 5.0, "waiting_for": ["cd"]}
+    rebuild = {"done": 3, "needed": 8, "elapsed_s": 3.0, "eta_s": 5.0, "waiting_for": []}
     said = status(state="amnesiac", counted=False, why="it is an older copy", rebuild=rebuild)
     [standing] = [each for each in look_at_running(said, 0.0) if each.check == "standing"]
-    assert "3 of 8" in standing.sentence and "5 s left" in standing.sentence and "cd" in standing.next
+    assert "3 of 8" in standing.sentence and "5 s left" in standing.sentence and "wait" in standing.next
+    rebuild["waiting_for"] = ["bb", "cd"]
+    [standing] = [each for each in look_at_running(said, 0.0) if each.check == "standing"]
+    assert "s left" not in standing.sentence, "nobody knows when a node that is away comes"
+    assert standing.next.startswith("start two, cd:")
+
+
+def test_seats_that_are_not_spread_and_seats_that_are_silent() -> None:
+    said = status()
+    said["seats"]["holders"] = [
+        {"id": 2 * name, "name": name, "region": "eu", "state": "alive", "coming": False} for name in "acd"
+    ]
+    said["seats"] |= {"count": 3, "may_fail": 1}
+    [seats] = [each for each in look_at_running(said, 0.0) if each.check == "seats"]
+    assert seats.state == WATCH and "3 of 3 seats are in eu" in seats.sentence and "in us" in seats.sentence
+    for holder in said["seats"]["holders"][:2]:
+        holder["state"] = "dead"
+    [seats] = [each for each in look_at_running(said, 0.0) if each.check == "seats"]
+    assert seats.state == WATCH and "2 of 3 seats are silent" in seats.sentence

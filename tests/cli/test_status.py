@@ -71,6 +71,19 @@ def test_seats_are_told_and_missed_once_too_many_are_silent() -> None:
     assert _reasons(told) == ["2 of 3 seats are silent, and 1 may be"]
 
 
+def test_seats_that_could_be_spread_better_are_told_and_are_no_failure() -> None:
+    other = node("d") | {"region": "us"}
+    told = status(node("a"), node("b"), other) | {"seats": seats("a", "b", "c", may_fail=1)}
+    told |= {"state": "healthy", "reasons": []}
+    assert _reasons(told) == []
+    assert _text(told)[2].startswith(
+        "3 of 3 seats are in eu, and nothing can be changed while that region is"
+    )
+    for unfit in ({"state": "dead"}, {"member": False}, {"roster": "leaving"}, {"region": "eu"}):
+        told["nodes"][2] = other | unfit
+        assert not any("seats are in" in line for line in _text(told)), unfit
+
+
 def test_a_range_that_lacks_a_copy_is_a_reason() -> None:
     assert _reasons(status(node("a"), under=2)) == ["2 of 64 ranges lack a copy"]
 

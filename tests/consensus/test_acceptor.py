@@ -125,7 +125,7 @@ def test_an_accept_promises_no_more_than_the_next_ballot() -> None:
 
 
 def test_a_configuration_that_leaps_or_is_another_of_the_same_number_is_not_followed() -> None:
-    far = Configuration(NOW.number + limits.EPOCH_STEP + 1, NOW.seats)
+    far = Configuration(NOW.number + limits.SEATS_STEP + 1, NOW.seats)
     other = Configuration(NOW.number, [SEAT])
     for configuration in (far, other):
         asked = prepare(Ballot(6, ANN), configuration)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 import pytest
-from folkmoot.protocol.consensus.configuration import Configuration, Seat
+from folkmoot.protocol import limits
+from folkmoot.protocol.consensus.configuration import Configuration, Seat, recovery_number
 from folkmoot.protocol.errors import WireError
 
 from tests.consensus.world import seat
@@ -93,3 +94,11 @@ def test_it_travels(configuration: Configuration) -> None:
 def test_what_is_no_configuration(value: Any) -> None:
     with pytest.raises(WireError):
         Configuration.from_wire(value)
+
+
+def test_nodes_that_recover_on_two_sides_make_numbers_apart() -> None:
+    nodes = [bytes([number]) * 16 for number in range(50)]
+    numbers = sorted(recovery_number(7, node) for node in nodes)
+    gaps = [after - before for before, after in pairwise(numbers)]
+    assert min(gaps) >= limits.SEATS_RECOVERY_STEP, "room for changes after them"
+    assert numbers[0] >= 7 + limits.SEATS_RECOVERY_STEP and numbers[-1] - 7 < limits.SEATS_STEP

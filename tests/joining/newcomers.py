@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
 import trio
 from folkmoot.cli.joining import Newcomer, join, read_token
-from folkmoot.node.certificate_requests import make_key
+from folkmoot.node.certificate_requests import make_key, request_for
 from folkmoot.node.config import load, with_id
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.identity import KeyPair
@@ -32,6 +34,19 @@ async def come(token: JoinToken, directory: Path, **words: Any) -> dict[str, Any
     return await trio.to_thread.run_sync(lambda: join(read_token(token.encode()), newcomer))
 
 
+async def come_and_be_killed(token: JoinToken, directory: Path) -> None:
+    """The same in a process that is killed when it was let in and has written everything but the name."""
+    script = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from folkmoot.cli import joining\n"
+        "joining.put_in_place = lambda *there: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "joining.join(joining.read_token(sys.argv[1]), joining.Newcomer(Path(sys.argv[2]), region='eu'))\n"
+    )
+    words = [sys.executable, "-c", script, token.encode(), str(directory)]
+    killed = await trio.run_process(words, check=False)
+    assert killed.returncode == -signal.SIGKILL
+
+
 def node_in(directory: Path) -> Node:
     """The node in a directory that was joined, not running."""
     config = load(directory / "folkmoot.toml").config
@@ -41,7 +56,7 @@ def node_in(directory: Path) -> Node:
 
 def wish(token: JoinToken, name: str = "late", **changes: Any) -> dict[str, Any]:
     """The parameters of a `join.admit`, with a key of its own."""
-    _, request = make_key()
+    request = request_for(make_key())
     asked = {"id": token.id, "secret": token.secret, "request": request, "name": name, "region": "eu"}
     return {**asked, "service": KeyPair(bytes(32)).account, **changes}
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from folkmoot.node.grant_register import GrantRegister
 from folkmoot.protocol import grants, limits
-from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, FORBIDDEN, NOT_FOUND, WireError
+from folkmoot.protocol.consensus.value import Make, Value
+from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, FORBIDDEN, NOT_FOUND, UNCERTAIN, WireError
 from folkmoot.protocol.grants import Admission, Grant, Grants
 from folkmoot.protocol.join_token import digest_of
 
@@ -159,3 +161,16 @@ def test_they_are_written_and_read_and_there_is_room_for_so_many() -> None:
     crowd = [newcomer(1, name="n" * 63) for _ in range(limits.JOIN_USES)]
     with pytest.raises(WireError, match="no room for more"):
         grants.write_grants(tuple(grant(1, uses=64, admitted=crowd) for _ in range(limits.JOIN_GRANTS)))
+
+
+async def test_an_unknown_outcome_is_told_in_words_that_an_operator_can_follow() -> None:
+    class Uncertain:
+        async def change(self, name: str, make: Make) -> Value | None:
+            raise WireError(UNCERTAIN, "ask again with the same request id", details={"register": name})
+
+        async def read(self, name: str) -> Value | None:
+            return None
+
+    with pytest.raises(WireError, match="folkmoot join-token ls") as refused:
+        await GrantRegister(Uncertain()).change(lambda present: present)
+    assert refused.value.kind is UNCERTAIN and "request id" not in refused.value.message

@@ -12,8 +12,16 @@ import pytest
 import trio
 from folkmoot.cli.authority import ClockSkewed, WrongAuthority
 from folkmoot.cli.errors import OperatorError, Unreachable, Usage
-from folkmoot.cli.joining import NameTaken, NoAuthority, TokenExpired, TokenRevoked, TokenUnknown, TokenUsed
-from folkmoot.cli.staging import DirectoryTaken
+from folkmoot.cli.joining import (
+    JoinBroken,
+    NameTaken,
+    NoAuthority,
+    TokenExpired,
+    TokenRevoked,
+    TokenUnknown,
+    TokenUsed,
+)
+from folkmoot.cli.staging import DirectoryTaken, staged
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import (
     BAD_REQUEST,
@@ -25,7 +33,7 @@ from folkmoot.protocol.errors import (
 )
 from folkmoot.protocol.join_token import JoinToken
 
-from tests.joining.newcomers import admit, come, invite, node_in, wish
+from tests.joining.newcomers import admit, come, come_and_be_killed, invite, node_in, wish
 from tests.node.harness import founded
 from tests.node.moving import ask, equal, on_roster, ranges_of, settled_plan, with_newcomer
 from tests.node.people import Author
@@ -92,6 +100,56 @@ async def test_who_asks_again_is_given_the_same_again(tmp_path: Path) -> None:
         assert first["gossip"] == [town[0].environment.secrets.gossip_ring()[0]]
         [listed] = (await ask(town, town[0], "join.list"))["tokens"]
         assert len(listed["admitted"]) == 1
+
+
+async def test_a_join_that_is_killed_goes_on_with_the_same_command(tmp_path: Path) -> None:
+    async with founded(tmp_path / "town", nodes=1, tls=True) as town:
+        token = await invite(town, town[0])
+        new = tmp_path / "new" / "node"
+        for _ in range(2):
+            await come_and_be_killed(token, new)
+        [left] = new.parent.iterdir()
+        assert left.name == f".node.joining-{token.id.hex()}" and left.stat().st_mode & 0o777 == 0o700
+        [listed] = (await ask(town, town[0], "join.list"))["tokens"]
+        assert listed["state"] == "used"
+        unreached = msgspec.structs.replace(token, addresses=["127.0.0.1:1"])
+        with pytest.raises(Unreachable):
+            await come(unreached, new, region="eu")
+        with pytest.raises(JoinBroken, match="was let in with the region eu, and not us: say --region eu"):
+            await come(token, new, region="us")
+        told = await come(token, new, region="eu")
+        assert [each["node"].hex() for each in listed["admitted"]] == [told["id"]]
+        assert [each.name for each in new.parent.iterdir()] == ["node"]
+        late = node_in(new)
+        town.nodes.append(late)
+        await town.start(late)
+        await until(lambda: on_roster(town, late), what="the newcomer to be a member", within_s=30)
+
+
+async def test_what_was_left_serves_the_same_token_until_it_is_refused(tmp_path: Path) -> None:
+    async with founded(tmp_path / "town", nodes=1, tls=True) as town:
+        new = tmp_path / "new" / "node"
+        first, second = await invite(town, town[0]), await invite(town, town[0])
+        await come_and_be_killed(first, new)
+        await ask(town, town[0], "join.revoke", id=first.id)
+        with pytest.raises(TokenRevoked):
+            await come(first, new, region="eu")
+        assert not list(new.parent.glob(".*")), "these keys are of no use to anybody"
+        await come_and_be_killed(second, new)
+        with pytest.raises(Unreachable):
+            await come(msgspec.structs.replace(first, addresses=["127.0.0.1:1"]), new, region="eu")
+        assert not list(new.parent.glob(".*")), "another attempt takes the place"
+
+
+def test_one_process_joins_with_a_token_at_a_time(tmp_path: Path) -> None:
+    place = tmp_path / "node"
+    with (
+        staged(place, "one"),
+        pytest.raises(DirectoryTaken, match="another process"),
+        staged(place, "one"),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
 
 
 async def test_every_failure_says_what_it_is_and_leaves_nothing(tmp_path: Path) -> None:

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 import trio
+from folkmoot.node.actors import seat_keeper
+from folkmoot.protocol.consensus.configuration import recovery_number
 from folkmoot.protocol.consensus.value import setting
 from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, FORBIDDEN, NO_QUORUM, STALE_TOPOLOGY, WireError
 from folkmoot.protocol.ring.ranges import RangeDescriptor
+from folkmoot.storage.interface import Table
 
 from tests.node.harness import founded
 from tests.node.people import OPERATOR, Author
@@ -174,13 +177,20 @@ async def test_a_seat_whose_store_went_back_is_another_seat(tmp_path: Path) -> N
 
 async def test_operators_set_and_recover_seats(tmp_path: Path) -> None:
     async with founded(tmp_path, nodes=5) as town:
-        await seated(town, 5)
+        known = await seated(town, 5)
         one, two, three, four, five = town.nodes
         await registrar(one).change("probe/0", setting(0, b"kept"))
         async with town.client(one) as client:
             with pytest.raises(WireError):
                 await client.call("seats.set", nodes=[one.id])
             await client.auth(OPERATOR)
+            with pytest.raises(WireError) as twice:
+                await client.call("seats.set", nodes=[one.id, two.id, one.id])
+            assert twice.value.kind is BAD_REQUEST and one.id.hex() in twice.value.message
+            with pytest.raises(WireError) as needless:
+                await client.call("seats.recover", accept_loss=True)
+            assert needless.value.kind is CONFLICT
+            assert needless.value.details == {"configuration": known.number, "answering": 5}
             for node in (four, five):
                 await node.stop()
             told = await client.call("seats.set", nodes=[one.id, two.id, three.id])
@@ -194,13 +204,76 @@ async def test_operators_set_and_recover_seats(tmp_path: Path) -> None:
             with pytest.raises(WireError) as unasked:
                 await client.call("seats.recover")
             assert unasked.value.kind is BAD_REQUEST
+            before = acceptor(one).configuration.number
             alone = await client.call("seats.recover", accept_loss=True)
             assert alone["nodes"] == [one.id]
+            assert alone["configuration"] == recovery_number(before, one.id)
             assert (await client.call("register.read", name="probe/0"))["value"]["body"] == b"kept"
             await client.call("register.set", name="probe/0", body=b"on", request=bytes(16), version=1)
         await town.start(two, three)
         assert (await seated(town, 3)).number > alone["configuration"]
         assert (await registrar(three).read("probe/0")).body == b"on"
+
+
+async def test_what_is_damaged_at_the_only_seat_is_given_up_by_consent(tmp_path: Path) -> None:
+    async with founded(tmp_path, nodes=1) as town, town.client(town[0]) as client:
+        await seated(town, 1)
+        await client.auth(OPERATOR)
+        for name in ("probe/0", "probe/1"):
+            await registrar(town[0]).change(name, setting(0, b"kept"))
+        with acceptor(town[0])._commits.store.engine.begin(write=True) as transaction:
+            transaction.put(Table.REGISTERS, b"probe/0", b"damaged!")
+            transaction.commit()
+        with pytest.raises(WireError) as damaged:
+            await registrar(town[0]).read("probe/0", timeout_s=1.0)
+        assert damaged.value.kind is NO_QUORUM
+        assert (await registrar(town[0]).read("probe/1")).body == b"kept"
+        await client.call("seats.recover", accept_loss=True)
+        assert await registrar(town[0]).read("probe/0") is None
+        assert (await registrar(town[0]).read("probe/1")).body == b"kept"
+
+
+async def test_a_seat_moves_to_a_region_that_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seat_keeper, "EVEN_AFTER_S", 2.0)
+    async with founded(tmp_path, nodes=4) as town:
+        await seated(town, 3)
+        eu_1, us, ap, eu_2 = town.nodes
+        async with town.client(us) as client:
+            await client.auth(OPERATOR)
+            await client.call("seats.set", nodes=[eu_1.id, eu_2.id, us.id])
+
+        def spread() -> bool:
+            known = acceptor(us).configuration
+            return not known.joint and {ap.id, us.id} < {seat.node for seat in known.seats}
+
+        await until(spread, what="the third region to have a seat")
+        assert (await seated(town, 3)).may_fail == 1
+
+
+async def test_of_two_sides_that_recovered_one_follows_the_other(tmp_path: Path) -> None:
+    async with founded(tmp_path, nodes=5) as town:
+        known = await seated(town, 5)
+        one, two, three, four, five = town.nodes
+        sides = ((one, two), (three, four))
+        await five.stop()
+        for here in sides[0]:
+            for there in sides[1]:
+                town.cut(here, there)
+        for node, body in ((one, b"one"), (three, b"three")):
+            async with town.client(node) as client:
+                await client.auth(OPERATOR)
+                told = await client.call("seats.recover", accept_loss=True)
+                assert told["configuration"] == recovery_number(known.number, node.id)
+            await registrar(node).change("probe/0", setting(None, body))
+        town.heal()
+        assert (await seated(town, 3)).number > max(
+            recovery_number(known.number, each.id) for each in (one, three)
+        )
+        first = max((one, three), key=lambda node: recovery_number(known.number, node.id))
+        body = (await registrar(two).read("probe/0")).body
+        assert body == (b"one" if first is one else b"three")
 
 
 async def test_what_clients_may_ask_of_registers(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from folkmoot.protocol.consensus.ballot import ZERO, Ballot
 from folkmoot.protocol.consensus.configuration import Configuration, Seat
 from folkmoot.protocol.consensus.messages import Accept, Accepted, Outdated, Prepare, Query, Refused, Told
 from folkmoot.protocol.consensus.value import Value
-from folkmoot.protocol.errors import STALE_TOPOLOGY, WireError
+from folkmoot.protocol.errors import NO_QUORUM, STALE_TOPOLOGY, WireError
 from folkmoot.storage.interface import Table
 
 from tests.node.alone import Commits
@@ -124,22 +124,59 @@ async def test_a_seat_that_many_find_to_be_behind_is_given_up_once(autojump_cloc
         assert {one.acceptor.seat.id} == drawn, "the one on disk"
 
 
-@pytest.mark.parametrize(
+ROWS = pytest.mark.parametrize(
     "row", [(Table.REGISTERS, b"roster"), (Table.META, b"seat")], ids=["register", "seat"]
 )
-async def test_what_is_damaged_makes_another_seat(
+
+
+def damage(one: Sat, row: tuple[Table, bytes]) -> None:
+    with one.commits.store.engine.begin(write=True) as transaction:
+        transaction.put(*row, b"damaged!")
+        transaction.commit()
+
+
+@ROWS
+async def test_what_is_damaged_makes_another_seat_of_one_of_three(
     autojump_clock: trio.abc.Clock, row: tuple[Table, bytes]
 ) -> None:
     async with sat() as one:
         before = one.acceptor.seat
-        await one.accept(5)
-        with one.commits.store.engine.begin(write=True) as transaction:
-            transaction.put(*row, b"damaged!")
-            transaction.commit()
-        with pytest.raises(WireError):
-            await one.prepare(6)
+        three = Configuration(1, [before, *(Seat(bytes((n,)) * 16, bytes((n,)) * 16) for n in (1, 2))])
+        for name in ("range/1", "roster"):
+            ask = Accept(before.id, three, name, Ballot(5, ANN), VALUE, ZERO)
+            assert (await one.acceptor.answer(ask)).answer == Accepted()
+        damage(one, row)
+        with pytest.raises(WireError) as refused:
+            await one.acceptor.answer(Prepare(before.id, three, "roster", Ballot(6, ANN)))
+        assert refused.value.kind is STALE_TOPOLOGY
         assert one.acceptor.seat.id != before.id
-        assert one.commits.store.register_names("", 10) == []
+        assert one.commits.store.register_names("", 10) == ["range/1"], "what is whole is kept"
+
+
+@ROWS
+async def test_the_only_seat_keeps_what_is_whole_when_some_is_damaged(
+    autojump_clock: trio.abc.Clock, row: tuple[Table, bytes]
+) -> None:
+    async with sat() as one:
+        before = one.acceptor.seat
+        other = Accept(before.id, one.alone, "range/1", Ballot(5, ANN), VALUE, ZERO)
+        await one.acceptor.answer(other)
+        await one.accept(5)
+        damage(one, row)
+        for _ in range(2):
+            with pytest.raises(WireError) as refused:
+                await one.prepare(6)
+            assert refused.value.kind is NO_QUORUM and "'roster' is damaged" in refused.value.message
+        assert one.acceptor.seat == before and one.acceptor.damaged
+        query = Query(before.id, one.alone, "range/1")
+        assert (await one.acceptor.answer(query)).answer == Told(Ballot(5, ANN), VALUE)
+        await one.acceptor.forget_damaged()
+        assert one.acceptor.seat == before and not one.acceptor.damaged
+        held = VALUE if row[0] is Table.META else None
+        assert (await one.prepare(6)).answer == Told(Ballot(5, ANN) if held else ZERO, held)
+        assert (await one.acceptor.answer(query)).answer == Told(Ballot(5, ANN), VALUE)
+        await one.boot()
+        assert (one.acceptor.seat, one.acceptor.configuration) == (before, one.alone)
 
 
 async def test_founding_again_forgets_everything(autojump_clock: trio.abc.Clock) -> None:
@@ -156,7 +193,7 @@ async def test_configurations_only_go_up_and_never_leap(autojump_clock: trio.abc
         others = [Seat(bytes((number,)) * 16, bytes((number,)) * 16) for number in (1, 2, 3)]
         assert await one.acceptor.learn(Configuration(5, others))
         assert await one.acceptor.learn(Configuration(4, others[:1]))
-        assert not await one.acceptor.learn(Configuration(2**20, others))
+        assert not await one.acceptor.learn(Configuration(2**25, others))
         assert one.acceptor.configuration == Configuration(5, others)
         asked = Prepare(one.acceptor.seat.id, Configuration(4, [one.acceptor.seat]), "roster", Ballot(1, ANN))
         assert (await one.acceptor.answer(asked)).answer == Outdated(Configuration(5, others))

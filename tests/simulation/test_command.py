@@ -90,7 +90,19 @@ def test_a_signal_ends_it_at_once_and_is_said(as_json: bool, number: signal.Sign
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--faults", "gremlins"), ("--seeds", "9..3"), ("--seeds", "many"), ("--nodes", "0")]
+    "arguments",
+    [
+        ("--faults", "gremlins"),
+        ("--faults", ""),
+        ("--faults", "loss,,delay"),
+        ("--seeds", "9..3"),
+        ("--seeds", "many"),
+        ("--seed", "3", "--seeds", "1..2"),
+        ("--nodes", "0"),
+        ("--episodes", "999"),
+        ("--episodes", "0"),
+        ("--episodes", "1", "--faults", "none"),
+    ],
 )
 def test_a_wrong_command_line_is_2(arguments: tuple[str, ...]) -> None:
     assert run(("simulate", *arguments)) == 2

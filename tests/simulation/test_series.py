@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from folkmoot.cli.commands.simulate import command
-from folkmoot.cli.simulating.runs import Kept, run_all
+from folkmoot.cli.simulating.runs import Kept, KeptFileError, run_all
 from folkmoot.cli.simulating.shrinking import shrink
 from folkmoot.node.simulation.coverage import OPERATIONS, Coverage, never_tried, table
 from folkmoot.node.simulation.run import Plan, episodes_of, simulate
@@ -91,6 +91,21 @@ def test_a_run_under_other_code_is_not_known(tmp_path: Path, monkeypatch: pytest
     assert Kept(file).coverage_of(PLAN) is None
 
 
+@pytest.mark.parametrize("text", ["notes of mine\n", "notes of mine", "\n", '{"a": 1}\n', "[]\n", "\xff\n"])
+def test_another_file_is_not_taken_for_that_of_a_series(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "notes"
+    file.write_text(text, encoding="latin-1")
+    with pytest.raises(KeptFileError, match=r"line 1 of .* is not of a run"):
+        Kept(file)
+    assert file.read_text(encoding="latin-1") == text
+
+
+def test_a_file_that_cannot_be_written_is_said_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = run("--seed", "1", "--keep", str(tmp_path / "file" / "simulated.jsonl"))
+    assert isinstance(result.exception, KeptFileError) and not result.stdout
+
+
 def test_a_run_that_failed_is_not_kept_and_is_made_smaller(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,7 +127,7 @@ def test_a_run_that_failed_is_not_kept_and_is_made_smaller(
     )
     assert result.return_value == 1
     assert "--faults delay --episodes none" in result.stderr, "it fails without any fault"
-    assert not file.exists()
+    assert not file.read_text()
 
 
 def test_several_at_once_are_the_same_runs() -> None:
