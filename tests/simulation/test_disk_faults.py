@@ -24,9 +24,9 @@ def plan(seed: int, *faults: str) -> Plan:
     return Plan(seed, nodes=3, minutes=0.7, faults=faults, people=5, pause_s=0.4, fault_gap_s=4.0)
 
 
-def unlucky(monkeypatch: Plant) -> Report:
+def unlucky(monkeypatch: Plant, seed: int = 1) -> Report:
     monkeypatch.setattr(run, "schedule", lambda *args, **more: list(UNLUCKY))
-    return simulate(Plan(1, nodes=3, minutes=0.9, faults=("olddisk",), people=10, pause_s=0.25))
+    return simulate(Plan(seed, nodes=3, minutes=0.9, faults=("olddisk",), people=10, pause_s=0.25))
 
 
 @pytest.mark.parametrize("faults", [("olddisk",), ("clone",), ("olddisk", "clone", "crash", "partition")])
@@ -42,5 +42,6 @@ def test_nothing_is_lost_when_who_knows_is_away(monkeypatch: Plant) -> None:
 
 def test_a_restored_disk_that_is_counted(monkeypatch: Plant) -> None:
     blind_to_old_disks(monkeypatch)
-    report = unlucky(monkeypatch)
-    assert complaints_of(report, "I5") or complaints_of(report, "I6"), "what was acknowledged is lost"
+    reports = (unlucky(monkeypatch, seed) for seed in range(1, 5))
+    lost = (complaints_of(report, "I5") or complaints_of(report, "I6") for report in reports)
+    assert any(lost), "what was acknowledged is lost, unless nobody happened to write just then"
