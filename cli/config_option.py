@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 import click
 from folkmoot.cli.errors import OperatorError
-from folkmoot.node.config import LoadedConfig, load
+from folkmoot.node.configuration.reading import LoadedConfig, load
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -66,7 +66,7 @@ class ConfigChoice:
         return find_config(self._given)
 
     def load(self) -> LoadedConfig:
-        """Read it, now. Raises ConfigError as `folkmoot.node.config.load` does."""
+        """Read it, now. Raises ConfigError as `folkmoot.node.configuration.reading.load` does."""
         return load(self.file, environment=os.environ, flags=self.flags)
 
 

@@ -19,10 +19,10 @@ from typing import Any, Final
 from folkmoot.cli.rebuilding import rebuilding_line, waited_for
 from folkmoot.cli.seats import seats_line, seats_reasons, seats_warnings
 from folkmoot.node.certificates import CertificateFacts, read_certificate
+from folkmoot.node.configuration.settings import NodeConfig
 from folkmoot.node.data_directory import DataDirectory, read_gossip_ring
 from folkmoot.node.moderation.policy_file import load_engine
-from folkmoot.node.settings import NodeConfig
-from folkmoot.node.standing_records import read_own, read_watermarks
+from folkmoot.node.standing.records import read_own, read_watermarks
 from folkmoot.protocol.errors import FolkmootError
 from folkmoot.protocol.limits import DISK_WARN, MIB
 from folkmoot.protocol.ring.topology import Topology

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 from folkmoot.cli import exit_codes
-from folkmoot.node.standing_lives import NameTaken, NodeCloned
+from folkmoot.node.standing.lives import NameTaken, NodeCloned
 from folkmoot.protocol import errors as wire
 from folkmoot.protocol.errors import FolkmootError, WireError
 

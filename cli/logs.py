@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from folkmoot.cli.terminal import visible
-from folkmoot.node.settings import LogSection
+from folkmoot.node.configuration.settings import LogSection
 
 TEXT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 NAMESPACE = "folkmoot."

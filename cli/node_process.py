@@ -19,11 +19,11 @@ from folkmoot.cli import logs, service_manager
 from folkmoot.cli.config_option import ConfigChoice
 from folkmoot.cli.output import Output
 from folkmoot.cli.preflight import bind_trial, check_surroundings
-from folkmoot.node.config import with_id
-from folkmoot.node.config_values import read_address
+from folkmoot.node.configuration.reading import with_id
+from folkmoot.node.configuration.settings import LogSection, NodeConfig
+from folkmoot.node.configuration.values import read_address
 from folkmoot.node.daemon import RunningNode, serve
 from folkmoot.node.data_directory import DataDirectory, DataDirectoryError, Ready
-from folkmoot.node.settings import LogSection, NodeConfig
 from folkmoot.node.system import machine_environment
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol.errors import FolkmootError

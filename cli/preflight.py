@@ -12,11 +12,11 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from folkmoot.node.config import ConfigError, LoadedConfig, with_id
+from folkmoot.node.configuration.reading import ConfigError, LoadedConfig, with_id
+from folkmoot.node.configuration.settings import NodeConfig
 from folkmoot.node.data_directory import DataDirectory, read_gossip_ring
 from folkmoot.node.founding import founding_problems
 from folkmoot.node.moderation.policy_file import load_engine
-from folkmoot.node.settings import NodeConfig
 from folkmoot.node.transport.interface import Address
 from folkmoot.node.transport.tls import NodeTls, TlsFiles
 from folkmoot.protocol.errors import FolkmootError

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from folkmoot.node.config_values import to_plain
-from folkmoot.node.settings import Founder
-from folkmoot.node.settings_table import Setting, fields_of, sections
+from folkmoot.node.configuration.settings import Founder
+from folkmoot.node.configuration.settings_table import Setting, fields_of, sections
+from folkmoot.node.configuration.values import to_plain
 
 
 def render_value(value: Any) -> str:

@@ -34,6 +34,7 @@ from folkmoot.node.actors.topology import META_KEY, TopologyHolder
 from folkmoot.node.actors.watcher import Watcher
 from folkmoot.node.cluster_view import ClusterView
 from folkmoot.node.commits import Commits
+from folkmoot.node.configuration.settings import NodeConfig
 from folkmoot.node.data_directory import Ready
 from folkmoot.node.debug_methods import DebugMethods
 from folkmoot.node.description import describe, ready_of
@@ -41,18 +42,17 @@ from folkmoot.node.environment import Environment
 from folkmoot.node.fault_methods import FaultMethods
 from folkmoot.node.figures import figures
 from folkmoot.node.founding import found
-from folkmoot.node.joining import Joining
+from folkmoot.node.joining.seeds import Joining
 from folkmoot.node.methods import Identity, Methods
 from folkmoot.node.moderation.quota import rates_of
-from folkmoot.node.movement_parts import MovementParts
+from folkmoot.node.movement.parts import MovementParts
 from folkmoot.node.push_pulls import PUSH_PULL, PushPulls
-from folkmoot.node.register_parts import RegisterParts
+from folkmoot.node.registers.parts import RegisterParts
 from folkmoot.node.remembered import Remembered
 from folkmoot.node.restore_methods import RestoreMethods
 from folkmoot.node.routing import Router
 from folkmoot.node.rpc import run_link
-from folkmoot.node.settings import NodeConfig
-from folkmoot.node.standing_parts import standing_of
+from folkmoot.node.standing.parts import standing_of
 from folkmoot.node.supervisor import supervise
 from folkmoot.node.transport.interface import Accepted, Address, Datagrams, Listener
 from folkmoot.node.upkeep import Upkeep
@@ -251,7 +251,7 @@ class _Parts:
         )
 
     def _move_cells(self) -> None:
-        """What brings ranges to where they are to be: see `movement_parts`."""
+        """What brings ranges to where they are to be: see `movement.parts`."""
         self.movement: MovementParts = MovementParts(
             self.config,
             self.founded is not None,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from folkmoot.node.configuration.settings import NodeConfig
 from folkmoot.node.data_directory import Ready
-from folkmoot.node.settings import NodeConfig
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol.gossip.members import Description, Endpoint, MetaValue
 

@@ -16,7 +16,7 @@ from folkmoot.node.actors.scrubber import Scrubber
 from folkmoot.node.actors.session import Sessions
 from folkmoot.node.actors.standing import Standing
 from folkmoot.node.commits import Commits
-from folkmoot.node.movement_parts import MovementParts
+from folkmoot.node.movement.parts import MovementParts
 from folkmoot.node.push_pulls import PushPulls
 from folkmoot.storage.backup.restore import mark_of
 from folkmoot.storage.store import Store

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from folkmoot.node.config import LoadedConfig
-from folkmoot.node.settings import NodeConfig
+from folkmoot.node.configuration.reading import LoadedConfig
+from folkmoot.node.configuration.settings import NodeConfig
 from folkmoot.protocol.errors import FolkmootError
 from folkmoot.protocol.ring.roster import RosterNode
 from folkmoot.protocol.ring.topology import Topology

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Protocol
 
 import trio
 from folkmoot.node.environment import WallClock
-from folkmoot.node.joining import Joining
+from folkmoot.node.joining.seeds import Joining
 from folkmoot.node.peer_clocks import PeerClocks
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol import codec, limits

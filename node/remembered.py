@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
-from folkmoot.node.boot_numbers import Numbers
 from folkmoot.node.commits import Commits
+from folkmoot.node.standing.boot_numbers import Numbers
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol import codec
 from folkmoot.protocol.ring.errors import RingError

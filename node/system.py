@@ -11,9 +11,9 @@ from typing import TypeVar
 
 import trio
 from folkmoot.node.commits import ThreadCommits
+from folkmoot.node.configuration.settings import NodeConfig
 from folkmoot.node.data_directory import DataDirectory, read_gossip_ring
 from folkmoot.node.environment import Environment
-from folkmoot.node.settings import NodeConfig
 from folkmoot.node.transport.faults import LinkFaults
 from folkmoot.node.transport.tcp import TcpNetwork
 from folkmoot.node.transport.tls import TlsFiles

@@ -15,9 +15,16 @@ from folkmoot.cli.cluster.faults import LinkFault, read_faults, wire_links, writ
 from folkmoot.cli.cluster.layout import Shape, sample_document
 from folkmoot.cli.connection import Target, ask
 from folkmoot.cli.toml_text import render
-from folkmoot.node.config import ConfigError, LoadedConfig, find_setting, load, parse_text, with_id
+from folkmoot.node.configuration.reading import (
+    ConfigError,
+    LoadedConfig,
+    find_setting,
+    load,
+    parse_text,
+    with_id,
+)
+from folkmoot.node.configuration.setting import SLUG
 from folkmoot.node.founding import founding_problems
-from folkmoot.node.setting import SLUG
 from folkmoot.protocol.identity import account_from_text
 
 ACQUAINTANCE_POLL_S: Final = 0.05

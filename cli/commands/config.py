@@ -10,9 +10,9 @@ from folkmoot.cli.examples import examples
 from folkmoot.cli.output import Output, json_option, table
 from folkmoot.cli.preflight import check_surroundings
 from folkmoot.cli.toml_text import reference, render_value
-from folkmoot.node.config import LoadedConfig
-from folkmoot.node.config_values import to_plain
-from folkmoot.node.settings_table import Setting, settings
+from folkmoot.node.configuration.reading import LoadedConfig
+from folkmoot.node.configuration.settings_table import Setting, settings
+from folkmoot.node.configuration.values import to_plain
 
 
 @click.group()

@@ -72,7 +72,7 @@ def command(
     import trio
     from folkmoot.cli.cluster.life import parse_shape
     from folkmoot.cli.demo.stage import DemoPlan
-    from folkmoot.cli.new_node import DEFAULT_POLICY
+    from folkmoot.cli.joining.new_node import DEFAULT_POLICY
 
     if svg is not None:
         _require_writable(svg)  # rather than find out afterwards

@@ -11,7 +11,7 @@ import click
 from folkmoot.cli.config_option import CONFIG_NAME, home
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.examples import examples
-from folkmoot.cli.new_node import POLICY_NAME, check_document, host_name, new_document, write_policy
+from folkmoot.cli.joining.new_node import POLICY_NAME, check_document, host_name, new_document, write_policy
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.toml_text import render, render_value
 from folkmoot.node.data_directory import DataDirectory, write_private

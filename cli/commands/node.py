@@ -11,9 +11,9 @@ from folkmoot.cli.connection import Target, ask, lazy_target_options, target_opt
 from folkmoot.cli.errors import OperatorError, Usage
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import OK
+from folkmoot.cli.joining.newcomers import Invitation, accept, newcomer_options
 from folkmoot.cli.members import find_node, operator_option, standing_of
 from folkmoot.cli.moving import carry_out, dry_run_option, wait_option
-from folkmoot.cli.newcomers import Invitation, accept, newcomer_options
 from folkmoot.cli.output import Output, json_option, table
 
 COLUMNS = ("name", "region", "roster", "state", "ranges", "address", "id")

@@ -12,10 +12,10 @@ from random import Random
 from typing import Final
 
 import trio
-from folkmoot.node.admitting import MEMBER
 from folkmoot.node.contracts import Peers, PeerUnreachable
 from folkmoot.node.environment import Executor
-from folkmoot.node.movement_contracts import Holder, Liveness
+from folkmoot.node.joining.admitting import MEMBER
+from folkmoot.node.movement.contracts import Holder, Liveness
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import FORBIDDEN, FolkmootError, WireError
 from folkmoot.protocol.ring.movement import Drop
@@ -35,7 +35,7 @@ class Applicant:
 
     Args:
         node_id: this node's.
-        topology, liveness: see `movement_contracts`.
+        topology, liveness: see `movement.contracts`.
         peers: see `contracts`.
         executor: works plans out.
         random: draws whom to ask first.

@@ -28,7 +28,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 import trio
 from folkmoot.node.contracts import Peers, PeerUnreachable
 from folkmoot.node.exchange import Exchange
-from folkmoot.node.fences import Ranges
+from folkmoot.node.movement.fences import Ranges
 from folkmoot.node.pace import Pace, rest_s
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.errors import BAD_REQUEST, BUSY, STALE_TOPOLOGY, TIMEOUT, WireError

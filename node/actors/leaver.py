@@ -14,7 +14,7 @@ from functools import partial
 from typing import Final
 
 import trio
-from folkmoot.node.movement_contracts import Holder, Liveness, RosterRegisters
+from folkmoot.node.movement.contracts import Holder, Liveness, RosterRegisters
 from folkmoot.protocol.errors import FolkmootError
 from folkmoot.protocol.ring.driving import first_alive
 from folkmoot.protocol.ring.ranges import RangeMap
@@ -33,7 +33,7 @@ class Leaver:
 
     Args:
         node_id: this node's.
-        topology, registers, liveness: see `movement_contracts`.
+        topology, registers, liveness: see `movement.contracts`.
         is_clean: whether this node's store holds nothing that is others', by these ranges.
         holds_seat: whether a node (16 bytes) holds a seat.
     """

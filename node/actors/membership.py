@@ -20,9 +20,9 @@ from types import MappingProxyType
 from typing import Protocol
 
 import trio
-from folkmoot.node.boot_numbers import Numbers, next_numbers
 from folkmoot.node.environment import WallClock
 from folkmoot.node.gossip_port import GossipPort, GossipTraffic
+from folkmoot.node.standing.boot_numbers import Numbers, next_numbers
 from folkmoot.node.transport.interface import Address, Datagrams
 from folkmoot.protocol.errors import BUSY, FolkmootError, WireError
 from folkmoot.protocol.gossip import events, push_pull

@@ -23,7 +23,7 @@ from typing import Any, Final, Literal, NamedTuple
 import trio
 from folkmoot.node.contracts import PeerUnreachable
 from folkmoot.node.environment import Executor
-from folkmoot.node.movement_contracts import Copying, Fencing, Holder, Liveness, Pass, RangeRegisters
+from folkmoot.node.movement.contracts import Copying, Fencing, Holder, Liveness, Pass, RangeRegisters
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
 from folkmoot.protocol.ring.driving import driver_of, is_joint, may_begin, said_of
@@ -132,7 +132,7 @@ class Mover:
 
     Args:
         node_id: this node's.
-        topology, registers, fences, copier, liveness: see `movement_contracts`.
+        topology, registers, fences, copier, liveness: see `movement.contracts`.
         counts: whether a node's disk is known to have all that it acknowledged.
         executor: where plans are worked out.
         random: draws session ids and pauses.

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import trio
 from folkmoot.node.contracts import Joined, PeerUnreachable
-from folkmoot.node.standing_lives import Life, Lives
-from folkmoot.node.standing_messages import MEET, WHO, Links, Meeting, Who
-from folkmoot.node.standing_records import StandingRecords
+from folkmoot.node.standing.lives import Life, Lives
+from folkmoot.node.standing.messages import MEET, WHO, Links, Meeting, Who
+from folkmoot.node.standing.records import StandingRecords
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.connection import Params, Request
 from folkmoot.protocol.errors import WireError

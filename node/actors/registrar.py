@@ -59,7 +59,7 @@ class OwnSeat(Protocol):
 
 
 class Seats(Protocol):
-    """See `node.seat_calls`."""
+    """See `node.registers.seat_calls`."""
 
     async def ask(self, send: Send) -> Answer | None:
         """A seat's answer; None when there is none."""

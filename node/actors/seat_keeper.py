@@ -18,8 +18,8 @@ from random import Random
 from typing import Final, Protocol
 
 import trio
-from folkmoot.node import seat_change
 from folkmoot.node.contracts import Liveness, Peers, PeerUnreachable
+from folkmoot.node.registers import seat_change
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.consensus import wire
 from folkmoot.protocol.consensus.configuration import SIZES, Configuration, Seat, recovery_number

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final, Protocol
 import trio
 from folkmoot.node.contracts import Peers, PeerUnreachable
 from folkmoot.node.environment import Executor
-from folkmoot.node.movement_contracts import Holder, Liveness
+from folkmoot.node.movement.contracts import Holder, Liveness
 from folkmoot.node.pace import rest_s
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.errors import BUSY, WireError
@@ -52,7 +52,7 @@ class _Weighed(Struct):
 
 
 class Splits(Protocol):
-    """See `node.topology_registers`."""
+    """See `node.registers.topology`."""
 
     async def split_range(
         self, before: RangeDescriptor, at: bytes
@@ -81,7 +81,7 @@ class Splitter:
 
     Args:
         node_id: this node's.
-        topology, liveness: see `movement_contracts`.
+        topology, liveness: see `movement.contracts`.
         registers: decides on splits.
         store: this node's.
         peers: see `contracts`.

@@ -21,9 +21,9 @@ from typing import Any, Final, Protocol
 
 import trio
 from folkmoot.node.contracts import Joined, PeerUnreachable
-from folkmoot.node.standing_lives import NameTaken, NodeCloned, cloned, superseded
-from folkmoot.node.standing_messages import MEET, Echo, Links, Met
-from folkmoot.node.standing_records import Own, StandingRecords, opened, others_of
+from folkmoot.node.standing.lives import NameTaken, NodeCloned, cloned, superseded
+from folkmoot.node.standing.messages import MEET, Echo, Links, Met
+from folkmoot.node.standing.records import Own, StandingRecords, opened, others_of
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol import codec
 from folkmoot.protocol.errors import WireError

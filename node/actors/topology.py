@@ -1,7 +1,7 @@
 """The topology actor: who owns what, as this node knows it, and where newer parts come in.
 
 A topology changes in one way only: `adopt` takes parts of a higher epoch, makes the result durable, and then
-lets it be seen here and in gossip, in that order. Parts are made by registers (`node.topology_registers`).
+lets it be seen here and in gossip, in that order. Parts are made by registers (`node.registers.topology`).
 It learns that there are some from gossip, whose members each say in a few bytes what they have, and from
 requests that were answered `stale_topology`; either way it asks the peer for exactly what is newer, and
 believes what the registers say of that. Only a node that knows no topology yet takes a peer's word.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from folkmoot.node.configuration.toml_source import TomlSource, TomlSyntaxError
 from folkmoot.node.moderation.engine import PolicyEngine
 from folkmoot.node.moderation.matchers import DIALECT
-from folkmoot.node.toml_source import TomlSource, TomlSyntaxError
 from folkmoot.protocol.limits import POLICY_BYTES
 from folkmoot.protocol.moderation.policy import PolicyDocument, PolicyError, policy_hash, read_policy
 

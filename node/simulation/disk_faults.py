@@ -15,7 +15,7 @@ from typing import Final
 from folkmoot.node.simulation.bit_flips import BitFlips, damaged_cells
 from folkmoot.node.simulation.schedule import FLIP
 from folkmoot.node.simulation.world import SimulatedNode, World
-from folkmoot.node.standing_records import read_own
+from folkmoot.node.standing.records import read_own
 from folkmoot.protocol.standing import State
 from folkmoot.storage.memory_engine import MemoryEngine
 

@@ -9,9 +9,8 @@ from typing import Final
 
 import msgspec
 from folkmoot import configs
-from folkmoot.node.founding import found
-from folkmoot.node.setting import AccountId
-from folkmoot.node.settings import (
+from folkmoot.node.configuration.setting import AccountId
+from folkmoot.node.configuration.settings import (
     ClusterSection,
     Founder,
     GateSection,
@@ -22,6 +21,7 @@ from folkmoot.node.settings import (
     OperatorsSection,
     TlsSection,
 )
+from folkmoot.node.founding import found
 from folkmoot.node.simulation.links import Delay
 from folkmoot.node.simulation.surroundings import SimulatedSecrets
 from folkmoot.node.transport.interface import Address

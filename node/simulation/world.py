@@ -17,7 +17,7 @@ from typing import Final
 
 import trio
 from folkmoot.node import daemon
-from folkmoot.node.config_values import read_address
+from folkmoot.node.configuration.values import read_address
 from folkmoot.node.environment import Environment
 from folkmoot.node.simulation.coverage import Coverage
 from folkmoot.node.simulation.disk import SimulatedDisk
@@ -30,7 +30,7 @@ from folkmoot.node.simulation.ownership import newest_ranges
 from folkmoot.node.simulation.surroundings import SKEW_US_MAX, InlineExecutor, SimulatedWallClock
 from folkmoot.node.simulation.trace import Trace
 from folkmoot.node.simulation.witness import Witness
-from folkmoot.node.standing_lives import NodeCloned
+from folkmoot.node.standing.lives import NodeCloned
 from folkmoot.node.transport.faults import LinkFaults
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol.messages import VERSIONS

@@ -62,7 +62,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         id: see the module.
         cluster, node: whose store; the node as 32 hexadecimal digits.
         log_id: of the store's change log; sequences of other logs mean nothing here.
-        incarnation, boot: the greatest that the node had used (`node/boot_numbers.py`).
+        incarnation, boot: the greatest that the node had used (`node/standing/boot_numbers.py`).
         sequence: the latest change in it: the moment this is a snapshot of.
         base: None for a full backup.
         began_us, taken_us: wall time of the beginning and of that moment, microseconds since 1970.

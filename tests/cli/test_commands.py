@@ -16,9 +16,9 @@ from folkmoot.cli.errors import OperatorError, Unreachable, describe
 from folkmoot.cli.main import COMMANDS, cli
 from folkmoot.cli.numbers import FiniteFloat
 from folkmoot.cli.toml_text import reference
-from folkmoot.node.config import load
+from folkmoot.node.configuration.reading import load
+from folkmoot.node.configuration.settings_table import settings
 from folkmoot.node.data_directory import DataDirectory, DataDirectoryError
-from folkmoot.node.settings_table import settings
 from folkmoot.protocol.errors import BUSY, FORBIDDEN, WireError
 
 from tests.house.tree import ROOT

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from folkmoot.node.config import ConfigError, LoadedConfig, load
-from folkmoot.node.settings import Founder, NodeConfig
-from folkmoot.node.settings_table import fields_of, settings
+from folkmoot.node.configuration.reading import ConfigError, LoadedConfig, load
+from folkmoot.node.configuration.settings import Founder, NodeConfig
+from folkmoot.node.configuration.settings_table import fields_of, settings
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol.identity import KeyPair, account_to_text
 

@@ -13,7 +13,7 @@ from folkmoot.cli.diagnosis import WATCH, WELL, look_at_running
 from folkmoot.node.certificates import create_ca, create_node
 from folkmoot.node.commits import ThreadCommits
 from folkmoot.node.data_directory import DataDirectory
-from folkmoot.node.standing_records import Own, StandingRecords
+from folkmoot.node.standing.records import Own, StandingRecords
 from folkmoot.protocol.standing import Mark, State, Watermark
 from folkmoot.storage.directory import DirectoryLock
 from folkmoot.storage.lmdb_engine import LmdbEngine

@@ -11,7 +11,7 @@ import pytest
 from folkmoot.cli import exit_codes
 from folkmoot.cli.main import run
 from folkmoot.cli.preflight import check_surroundings
-from folkmoot.node.config import ConfigError, load
+from folkmoot.node.configuration.reading import ConfigError, load
 
 Problems = Callable[..., list[str]]
 FOUNDER = """

@@ -13,7 +13,7 @@ import pytest
 from folkmoot.cli.cluster.control import ClusterFailed, LocalCluster, NotRunning
 from folkmoot.cli.cluster.layout import ClusterDirectory, Shape
 from folkmoot.cli.errors import OperatorError
-from folkmoot.node.config import load
+from folkmoot.node.configuration.reading import load
 
 from tests.waiting import until_blocking
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from folkmoot.node.toml_source import TomlSource, TomlSyntaxError
+from folkmoot.node.configuration.toml_source import TomlSource, TomlSyntaxError
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -18,7 +18,7 @@ from folkmoot.cli.logs import JsonFormatter, to_standard_error
 from folkmoot.cli.main import run
 from folkmoot.cli.output import table
 from folkmoot.cli.post_names import parse_post_name, post_name
-from folkmoot.node.settings import LogSection
+from folkmoot.node.configuration.settings import LogSection
 from folkmoot.protocol.identity import KeyPair, account_to_text
 
 AUTHOR = KeyPair(bytes(32)).account

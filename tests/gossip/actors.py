@@ -10,7 +10,7 @@ from typing import Any
 
 import trio
 from folkmoot.node.actors.membership import MembershipActor
-from folkmoot.node.boot_numbers import Numbers
+from folkmoot.node.standing.boot_numbers import Numbers
 from folkmoot.node.transport.interface import Address, Datagrams
 from folkmoot.node.transport.udp import open_udp
 from folkmoot.protocol.errors import FolkmootError

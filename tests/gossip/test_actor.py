@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 import trio.testing
-from folkmoot.node.boot_numbers import Numbers, next_numbers
+from folkmoot.node.standing.boot_numbers import Numbers, next_numbers
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.gossip import messages, push_pull

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from folkmoot.node.joining import Joining
+from folkmoot.node.joining.seeds import Joining
 from folkmoot.node.push_pulls import PUSH_PULL, PushPulls
 from folkmoot.node.system import SystemWallClock
 from folkmoot.node.transport.interface import Address

@@ -15,8 +15,8 @@ import click
 from folkmoot.cli.exit_codes import MEANINGS
 from folkmoot.cli.main import cli
 from folkmoot.cli.toml_text import render_value
-from folkmoot.node.config_values import to_plain
-from folkmoot.node.settings_table import Setting, settings
+from folkmoot.node.configuration.settings_table import Setting, settings
+from folkmoot.node.configuration.values import to_plain
 from folkmoot.protocol.errors import KINDS
 from folkmoot.protocol.limits import announced
 

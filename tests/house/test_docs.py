@@ -6,7 +6,7 @@ import re
 
 import click
 import pytest
-from folkmoot.node.settings_table import settings
+from folkmoot.node.configuration.settings_table import settings
 from folkmoot.protocol.errors import KINDS
 
 from tests.house.reference import FOLDER, commands, pages, wire_methods

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import trio
-from folkmoot.cli.joining import Newcomer, join, read_token
-from folkmoot.node.certificate_requests import make_key, request_for
-from folkmoot.node.config import load, with_id
+from folkmoot.cli.joining.machine import Newcomer, join, read_token
+from folkmoot.node.configuration.reading import load, with_id
+from folkmoot.node.joining.certificate_requests import make_key, request_for
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.join_token import JoinToken
@@ -38,9 +38,9 @@ async def come_and_be_killed(token: JoinToken, directory: Path) -> None:
     """The same in a process that is killed when it was let in and has written everything but the name."""
     script = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from folkmoot.cli import joining\n"
-        "joining.put_in_place = lambda *there: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "joining.join(joining.read_token(sys.argv[1]), joining.Newcomer(Path(sys.argv[2]), region='eu'))\n"
+        "from folkmoot.cli.joining import machine\n"
+        "machine.put_in_place = lambda *there: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "machine.join(machine.read_token(sys.argv[1]), machine.Newcomer(Path(sys.argv[2]), region='eu'))\n"
     )
     words = [sys.executable, "-c", script, token.encode(), str(directory)]
     killed = await trio.run_process(words, check=False)

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from folkmoot.cli import exit_codes
 from folkmoot.cli.cluster.control import LocalCluster
-from folkmoot.cli.new_node import DEFAULT_POLICY
+from folkmoot.cli.joining.new_node import DEFAULT_POLICY
 from folkmoot.protocol.join_token import JoinToken
 
 from tests.checking.local import NAME, Home

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from folkmoot.node.grant_register import GrantRegister
+from folkmoot.node.joining.grant_register import GrantRegister
 from folkmoot.protocol import grants, limits
 from folkmoot.protocol.consensus.value import Make, Value
 from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, FORBIDDEN, NOT_FOUND, UNCERTAIN, WireError

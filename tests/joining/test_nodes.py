@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 import trio
-from folkmoot.cli.authority import ClockSkewed, WrongAuthority
 from folkmoot.cli.errors import OperatorError, Unreachable, Usage
-from folkmoot.cli.joining import (
+from folkmoot.cli.joining.authority import ClockSkewed, WrongAuthority
+from folkmoot.cli.joining.machine import (
     JoinBroken,
     NameTaken,
     NoAuthority,
@@ -21,7 +21,7 @@ from folkmoot.cli.joining import (
     TokenUnknown,
     TokenUsed,
 )
-from folkmoot.cli.staging import DirectoryTaken, staged
+from folkmoot.cli.joining.staging import DirectoryTaken, staged
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import (
     BAD_REQUEST,

@@ -8,7 +8,7 @@ from typing import Any, Final
 from folkmoot.node.actors.evictor import Evictor
 from folkmoot.node.actors.mover import Mover
 from folkmoot.node.actors.replica import Replica
-from folkmoot.node.fences import Fences
+from folkmoot.node.movement.fences import Fences
 from folkmoot.node.simulation.schedule import MOVES
 from folkmoot.protocol.ring.ranges import RangeDescriptor
 

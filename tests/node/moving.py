@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from folkmoot.node.settings import ClusterSection, NodeSection
+from folkmoot.node.configuration.settings import ClusterSection, NodeSection
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.ring.plan import plan

@@ -13,11 +13,8 @@ import msgspec
 import trio
 from folkmoot.node.certificates import create_ca, create_node
 from folkmoot.node.commits import Commits
-from folkmoot.node.daemon import RunningNode, serve
-from folkmoot.node.data_directory import DataDirectory
-from folkmoot.node.environment import Disk, Environment, WallClock
-from folkmoot.node.setting import Section
-from folkmoot.node.settings import (
+from folkmoot.node.configuration.setting import Section
+from folkmoot.node.configuration.settings import (
     ClusterSection,
     FaultsSection,
     Founder,
@@ -28,6 +25,9 @@ from folkmoot.node.settings import (
     OperatorsSection,
     TlsSection,
 )
+from folkmoot.node.daemon import RunningNode, serve
+from folkmoot.node.data_directory import DataDirectory
+from folkmoot.node.environment import Disk, Environment, WallClock
 from folkmoot.node.system import machine_environment
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol.gossip.members import State

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import trio
 from folkmoot.node.actors.rebuilder import Rebuilder
-from folkmoot.node.standing_lives import NameTaken, NodeCloned
+from folkmoot.node.standing.lives import NameTaken, NodeCloned
 from folkmoot.node.transport.faults import Fault
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol.errors import WireError

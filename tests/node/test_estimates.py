@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from folkmoot.node.estimates import CELL_S, CHANGE_S, METHOD, RANGES_ASKED, Size, eta
+from folkmoot.node.movement.estimates import CELL_S, CHANGE_S, METHOD, RANGES_ASKED, Size, eta
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
 from folkmoot.protocol.ring.movement import Add, Change, Drop, Move
 

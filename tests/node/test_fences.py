@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from folkmoot.node.fences import METHOD
+from folkmoot.node.movement.fences import METHOD
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.key import kind_prefix
 from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot

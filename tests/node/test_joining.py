@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 import trio
-from folkmoot.node.joining import TurnedAway
-from folkmoot.node.settings import ClusterSection
+from folkmoot.node.configuration.settings import ClusterSection
+from folkmoot.node.joining.seeds import TurnedAway
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol.gossip.members import State
 

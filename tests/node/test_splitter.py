@@ -14,9 +14,9 @@ import pytest
 import trio
 from folkmoot.node.actors import splitter
 from folkmoot.node.actors.splitter import SplitStatistics
+from folkmoot.node.configuration.setting import ByteSize
+from folkmoot.node.configuration.settings import RingSection
 from folkmoot.node.contracts import PeerUnreachable
-from folkmoot.node.setting import ByteSize
-from folkmoot.node.settings import RingSection
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import (
     BAD_REQUEST,

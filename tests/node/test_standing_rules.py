@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from folkmoot.node.standing_lives import Life, Lives
-from folkmoot.node.standing_records import Own, opened
+from folkmoot.node.standing.lives import Life, Lives
+from folkmoot.node.standing.records import Own, opened
 from folkmoot.protocol.standing import (
     NO_MARK,
     Finding,

@@ -93,7 +93,7 @@ def accept(invitation: Invitation, output: Output) -> None:
         FolkmootError: it cannot be; nothing is left of it.
     """
     # Imported here so that `--help` need not wait for the whole node.
-    from folkmoot.cli.joining import Newcomer, join, read_token
+    from folkmoot.cli.joining.machine import Newcomer, join, read_token
 
     assert invitation.token is not None, "whoever has no token is not invited"
     words = dict(invitation.words)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from folkmoot.node.environment import Executor
-from folkmoot.node.estimates import Estimates
+from folkmoot.node.movement.estimates import Estimates
 from folkmoot.protocol.ring.driving import is_impossible, waits_for
 from folkmoot.protocol.ring.movement import Add, Change, Drop, Move, lacks_copies
 from folkmoot.protocol.ring.plan import Plan, replicas_of

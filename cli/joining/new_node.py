@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-from folkmoot.node.config import ConfigError, load
+from folkmoot.node.configuration.reading import ConfigError, load
 from folkmoot.node.data_directory import write_new
 
 POLICY_NAME: Final = "policy.toml"

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, get_args, get_origin
 
 import msgspec
-from folkmoot.node.config_values import BadValue, Problems, read_value
-from folkmoot.node.settings import NodeConfig
-from folkmoot.node.settings_table import Setting, fields_of, sections
-from folkmoot.node.toml_source import KeyPath, TomlSource, TomlSyntaxError
+from folkmoot.node.configuration.settings import NodeConfig
+from folkmoot.node.configuration.settings_table import Setting, fields_of, sections
+from folkmoot.node.configuration.toml_source import KeyPath, TomlSource, TomlSyntaxError
+from folkmoot.node.configuration.values import BadValue, Problems, read_value
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol.errors import FolkmootError
 

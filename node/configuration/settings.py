@@ -2,8 +2,8 @@
 
 A setting is a field of a section, and its metadata say what it means, in what unit, why it has its default,
 and whether a change is applied by a reload (SIGHUP) or only by a restart. Nothing else in the program
-repeats any of that; as a table they are in `settings_table`. How values are read and checked is `config`'s
-business.
+repeats any of that; as a table they are in `settings_table`. How values are read and checked is the business
+of `reading` and `values`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from folkmoot.node.setting import (
+from folkmoot.node.configuration.setting import (
     LOOPBACK_ANY,
     NODE_ID,
     SLUG,

@@ -6,10 +6,10 @@ operator put it, and only as long: it is looked for each time, and never kept in
 
 from __future__ import annotations
 
-from folkmoot.node.certificate_requests import hash_of, read_request
 from folkmoot.node.certificates import Authority, CertificateError, read_der
+from folkmoot.node.configuration.settings import TlsSection
 from folkmoot.node.data_directory import DataDirectoryError, require_private
-from folkmoot.node.settings import TlsSection
+from folkmoot.node.joining.certificate_requests import hash_of, read_request
 from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, WireError
 from folkmoot.protocol.join_token import authority_of
 

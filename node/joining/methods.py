@@ -14,9 +14,9 @@ from typing import Annotated, Any, Protocol
 
 from folkmoot.node.actors.session import Asker, Method
 from folkmoot.node.environment import Executor
-from folkmoot.node.grant_register import GrantRegister
+from folkmoot.node.joining.grant_register import GrantRegister
+from folkmoot.node.joining.signing import Signing
 from folkmoot.node.operators import operators_only
-from folkmoot.node.signing import Signing
 from folkmoot.protocol import codec, grants, limits
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, WireError

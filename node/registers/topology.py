@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
-from folkmoot.node.seat_change import each_of
+from folkmoot.node.registers.seat_change import each_of
 from folkmoot.protocol import codec
 from folkmoot.protocol.consensus.value import Make, Value
 from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, NOT_FOUND, WireError

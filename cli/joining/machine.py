@@ -20,17 +20,16 @@ from pathlib import Path
 from typing import Any, Final
 
 import trio
-from folkmoot.cli.authority import WrongAuthority, fetch_authority
 from folkmoot.cli.config_option import CONFIG_NAME
 from folkmoot.cli.errors import OperatorError, Unreachable, Usage
-from folkmoot.cli.new_node import check_document, host_name, new_document, write_policy
+from folkmoot.cli.joining.authority import WrongAuthority, fetch_authority
+from folkmoot.cli.joining.new_node import check_document, host_name, new_document, write_policy
+from folkmoot.cli.joining.staging import Stage, put_in_place, staged
 from folkmoot.cli.output import utc_text
 from folkmoot.cli.preflight import bind_trial, check_surroundings
-from folkmoot.cli.staging import Stage, put_in_place, staged
 from folkmoot.cli.toml_text import render
-from folkmoot.node.certificate_requests import make_key, request_for
-from folkmoot.node.config import load
-from folkmoot.node.config_values import read_address
+from folkmoot.node.configuration.reading import load
+from folkmoot.node.configuration.values import read_address
 from folkmoot.node.data_directory import (
     DataDirectory,
     sync_directory,
@@ -39,6 +38,7 @@ from folkmoot.node.data_directory import (
     write_new,
     write_private,
 )
+from folkmoot.node.joining.certificate_requests import make_key, request_for
 from folkmoot.protocol import client as clients
 from folkmoot.protocol import codec
 from folkmoot.protocol.client.dialing import Endpoint

@@ -16,7 +16,7 @@ import trio
 from cachetools import TTLCache
 from folkmoot.node.contracts import Peers, PeerUnreachable
 from folkmoot.node.environment import Executor
-from folkmoot.node.movement_contracts import Holder, Liveness
+from folkmoot.node.movement.contracts import Holder, Liveness
 from folkmoot.protocol import codec
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.ring.movement import Change, Drop
@@ -63,7 +63,7 @@ class Estimates:
 
     Args:
         node_id: this node's.
-        topology, liveness: see `movement_contracts`.
+        topology, liveness: see `movement.contracts`.
         store: this node's.
         peers: see `contracts`.
         executor: where cells are counted.

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Protocol
 
 from folkmoot.node.actors.session import Asker, Method
 from folkmoot.node.contracts import PeerUnreachable
-from folkmoot.node.movement_contracts import Holder
+from folkmoot.node.movement.contracts import Holder
 from folkmoot.node.operators import operators_only
-from folkmoot.node.topology_registers import check_split
+from folkmoot.node.registers.topology import check_split
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import CONFLICT, NOT_FOUND, TIMEOUT, WireError
@@ -42,7 +42,7 @@ class _Split(_Range):
 
 
 class Splitting(Protocol):
-    """See `node.topology_registers`."""
+    """See `node.registers.topology`."""
 
     async def split_range(
         self, before: RangeDescriptor, at: bytes

@@ -15,10 +15,10 @@ from folkmoot.node.actors.session import Method
 from folkmoot.node.actors.topology import TopologyHolder
 from folkmoot.node.commits import Commits
 from folkmoot.node.contracts import Peers
-from folkmoot.node.register_methods import RegisterMethods
-from folkmoot.node.seat_calls import SeatCalls
+from folkmoot.node.registers.methods import RegisterMethods
+from folkmoot.node.registers.seat_calls import SeatCalls
+from folkmoot.node.registers.topology import TopologyRegisters
 from folkmoot.node.supervisor import supervise
-from folkmoot.node.topology_registers import TopologyRegisters
 from folkmoot.protocol.ring.topology import Topology
 
 Handler = Callable[[bytes, Any], Awaitable[Any]]

@@ -13,10 +13,10 @@ from folkmoot.node.actors.repairer import Repairer
 from folkmoot.node.actors.standing import Cluster, Standing
 from folkmoot.node.actors.topology import TopologyHolder
 from folkmoot.node.commits import Commits
+from folkmoot.node.configuration.settings import NodeConfig
 from folkmoot.node.environment import Environment
-from folkmoot.node.register_parts import RegisterParts
-from folkmoot.node.settings import NodeConfig
-from folkmoot.node.standing_records import StandingRecords
+from folkmoot.node.registers.parts import RegisterParts
+from folkmoot.node.standing.records import StandingRecords
 from folkmoot.protocol.ring.ranges import RangeDescriptor
 
 

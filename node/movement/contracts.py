@@ -21,7 +21,7 @@ class Holder(Protocol):
 
 
 class RangeRegisters(Protocol):
-    """See `node.topology_registers`."""
+    """See `node.registers.topology`."""
 
     async def change_range(
         self, range_id: int, change: Callable[[RangeDescriptor], RangeDescriptor]
@@ -29,7 +29,7 @@ class RangeRegisters(Protocol):
 
 
 class RosterRegisters(Protocol):
-    """See `node.topology_registers`."""
+    """See `node.registers.topology`."""
 
     async def read_ranges(self) -> None: ...
 
@@ -37,7 +37,7 @@ class RosterRegisters(Protocol):
 
 
 class Fencing(Protocol):
-    """See `node.fences`."""
+    """See `node.movement.fences`."""
 
     async def ask(self, node_id: bytes, range_id: int, epoch: int) -> bool: ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Protocol
 
-from folkmoot.node.standing_lives import Life
+from folkmoot.node.standing.lives import Life
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol.standing import Finding, Statement
 from msgspec import Meta, Struct

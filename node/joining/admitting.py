@@ -23,11 +23,11 @@ from typing import Annotated, Any, Final, Protocol
 
 import trio
 from folkmoot.node.actors.session import Asker, Method
+from folkmoot.node.configuration.settings import NodeConfig
 from folkmoot.node.environment import Executor, Secrets
-from folkmoot.node.grant_register import GrantRegister
+from folkmoot.node.joining.grant_register import GrantRegister
+from folkmoot.node.joining.signing import Signing
 from folkmoot.node.moderation.quota import Rate, TokenBuckets
-from folkmoot.node.settings import NodeConfig
-from folkmoot.node.signing import Signing
 from folkmoot.protocol import codec, grants, limits
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import BUSY, FORBIDDEN, RATE_LIMITED, FolkmootError, WireError

@@ -14,18 +14,18 @@ from folkmoot.node.actors.session import Method
 from folkmoot.node.actors.splitter import Splitter
 from folkmoot.node.actors.topology import TopologyHolder
 from folkmoot.node.commits import Commits
+from folkmoot.node.configuration.settings import NodeConfig
 from folkmoot.node.contracts import LocalReplica, Peers
 from folkmoot.node.environment import Environment
-from folkmoot.node.estimates import Estimates
 from folkmoot.node.exchange import Exchange
-from folkmoot.node.fences import Fences
-from folkmoot.node.introductions import Introductions
-from folkmoot.node.join_parts import JoinParts
-from folkmoot.node.progress import Progresses
-from folkmoot.node.register_parts import RegisterParts
-from folkmoot.node.ring_methods import RingMethods
-from folkmoot.node.roster_methods import RosterMethods
-from folkmoot.node.settings import NodeConfig
+from folkmoot.node.joining.introductions import Introductions
+from folkmoot.node.joining.parts import JoinParts
+from folkmoot.node.movement.estimates import Estimates
+from folkmoot.node.movement.fences import Fences
+from folkmoot.node.movement.progress import Progresses
+from folkmoot.node.movement.ring_methods import RingMethods
+from folkmoot.node.movement.roster_methods import RosterMethods
+from folkmoot.node.registers.parts import RegisterParts
 from folkmoot.node.upkeep import Upkeep
 from folkmoot.protocol.errors import SHUTTING_DOWN, WireError
 from folkmoot.protocol.ring.roster import RosterNode

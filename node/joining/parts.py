@@ -1,4 +1,4 @@
-"""What lets nodes in, put together: the room of the wiring in `movement_parts` that concerns it."""
+"""What lets nodes in, put together: the room of the wiring in `movement.parts` that concerns it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from folkmoot.node.actors.applicant import Applicant
 from folkmoot.node.actors.membership import MembershipActor
 from folkmoot.node.actors.session import Method
 from folkmoot.node.actors.topology import TopologyHolder
-from folkmoot.node.admitting import Admitting, Handler, Members
+from folkmoot.node.configuration.settings import NodeConfig
 from folkmoot.node.contracts import Peers
 from folkmoot.node.environment import Environment
-from folkmoot.node.grant_register import GrantRegister, Registers
-from folkmoot.node.join_methods import JoinMethods
-from folkmoot.node.settings import NodeConfig
-from folkmoot.node.signing import Signing
+from folkmoot.node.joining.admitting import Admitting, Handler, Members
+from folkmoot.node.joining.grant_register import GrantRegister, Registers
+from folkmoot.node.joining.methods import JoinMethods
+from folkmoot.node.joining.signing import Signing
 from folkmoot.node.transport.interface import Address
 
 SEEDS: Final = 5

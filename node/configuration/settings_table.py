@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
 import msgspec
-from folkmoot.node.setting import Applies, Section
-from folkmoot.node.settings import NodeConfig
+from folkmoot.node.configuration.setting import Applies, Section
+from folkmoot.node.configuration.settings import NodeConfig
 
 
 class Setting(NamedTuple):

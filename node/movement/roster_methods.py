@@ -18,12 +18,12 @@ from typing import Annotated, Any, Final, Protocol
 from cachetools import LRUCache
 from folkmoot.node.actors.session import Asker, Method
 from folkmoot.node.environment import Executor
-from folkmoot.node.estimates import Estimates
-from folkmoot.node.introductions import Introductions
-from folkmoot.node.movement_contracts import Holder, RosterRegisters
+from folkmoot.node.joining.introductions import Introductions
+from folkmoot.node.movement.contracts import Holder, RosterRegisters
+from folkmoot.node.movement.estimates import Estimates
+from folkmoot.node.movement.plan_telling import counted, told_of
+from folkmoot.node.movement.progress import Progresses
 from folkmoot.node.operators import operators_only
-from folkmoot.node.plan_telling import counted, told_of
-from folkmoot.node.progress import Progresses
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import CONFLICT, NOT_FOUND, WireError
@@ -90,7 +90,7 @@ class RosterMethods:
     """See the module.
 
     Args:
-        topology, registers: see `movement_contracts`.
+        topology, registers: see `movement.contracts`.
         gossip: see above.
         introductions: asks a node who it is.
         progresses: asks nodes how far they are.

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple, Union, get_args, get_origin
 
 import msgspec
-from folkmoot.node.setting import NODE_ID, SLUG, AccountId, ByteSize, HostName
-from folkmoot.node.settings_table import fields_of
-from folkmoot.node.toml_source import KeyPath
+from folkmoot.node.configuration.setting import NODE_ID, SLUG, AccountId, ByteSize, HostName
+from folkmoot.node.configuration.settings_table import fields_of
+from folkmoot.node.configuration.toml_source import KeyPath
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.host import HOST_FORM, is_host

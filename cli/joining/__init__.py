@@ -1,0 +1,1 @@
+"""How `folkmoot node join --token` makes a node of a machine."""

@@ -1,0 +1,1 @@
+"""How a machine becomes a node with one token: grants, certificates and introductions."""

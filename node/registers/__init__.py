@@ -1,0 +1,1 @@
+"""Registers on nodes: their seats, what operators ask of them, and the topology in them."""
