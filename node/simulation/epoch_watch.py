@@ -7,6 +7,7 @@ not anybody asks for one just then. That makes this sharper than waiting for a w
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from folkmoot.node.simulation.ownership import topology_of
@@ -50,10 +51,12 @@ class EpochWatch:
     def _judge(self, key: bytes) -> None:
         """Look at who could acknowledge what is at `key`, and under which epoch."""
         self.compared += 1
+        disks = Counter(node_id for node_id, _ in self._known.values())
         groups: dict[RangeDescriptor, set[bytes]] = {}
         for node_id, ranges in self._known.values():
-            groups.setdefault(ranges.lookup(key), set()).add(node_id)
-        if len(groups) == 1:
+            if disks[node_id] == 1:  # who runs twice is not believed
+                groups.setdefault(ranges.lookup(key), set()).add(node_id)
+        if len(groups) < 2:
             return
         writing = [owner for owner, nodes in groups.items() if _is_quorum(owner, nodes, read=False)]
         for owner, nodes in groups.items():

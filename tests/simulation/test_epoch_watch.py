@@ -72,6 +72,20 @@ def test_a_disk_that_was_exchanged_counts_for_nothing_until_it_has_learned() -> 
     assert watch.complaints == []
 
 
+def test_a_node_that_runs_twice_is_not_believed() -> None:
+    """Its peers find out, and heed neither; so a quorum of two is one that only it could make."""
+    watch = EpochWatch()
+    learned(watch, 1, FOUNDED)
+    learned(watch, 3, FOUNDED)
+    learned(watch, 4, MOVED)
+    encoded = Topology(numbered(4), RangeMap((MOVED,))).encode()
+    change = Change(Table.META, b"topology", seal(b"topology", encoded))
+    watch.committed("n1-copy-1", node_id(1), [change])
+    assert watch.complaints == []
+    learned(watch, 2, MOVED)
+    assert watch.complaints == [], "nor is the old epoch able to gather two without it"
+
+
 def test_rows_that_are_no_topology_are_passed_over() -> None:
     watch = EpochWatch()
     watch.committed(
