@@ -18,12 +18,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 import trio
 from folkmoot.node.contracts import PeerUnreachable
 from folkmoot.node.environment import Executor
 from folkmoot.node.movement.contracts import Copying, Fencing, Holder, Liveness, Pass, RangeRegisters
+from folkmoot.node.movement.progress import MoverStatistics
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
 from folkmoot.protocol.ring.driving import driver_of, is_joint, may_begin, said_of
@@ -32,6 +33,7 @@ from folkmoot.protocol.ring.movement import (
     Copy,
     Fence,
     Finished,
+    Hand,
     Impossible,
     Propose,
     Step,
@@ -54,39 +56,6 @@ POLL_S: Final = 0.05
 POLL_MAX_S: Final = 1.0
 
 Doing = Literal["planned", "deciding", "fencing", "copying"]
-
-
-class MoverStatistics(NamedTuple):
-    """What this node does about the plan.
-
-    Args:
-        done: changes carried out since the start.
-        left: of the plan, those that are this node's.
-        running: range id → what it does about it; copies say how far they are.
-        cells, cell_bytes: copied since the start, for changes of this node's.
-        busy_s: seconds since the start in which something was under way.
-        stuck: range id → why it could not be brought on when it was tried last.
-    """
-
-    done: int
-    left: int
-    running: dict[int, dict[str, Any]]
-    cells: int
-    cell_bytes: int
-    busy_s: float
-    stuck: dict[int, str]
-
-    def to_wire(self) -> dict[str, Any]:
-        """The map in a status."""
-        return {
-            "done": self.done,
-            "left": self.left,
-            "running": {str(range_id): told for range_id, told in sorted(self.running.items())},
-            "cells": self.cells,
-            "bytes": self.cell_bytes,
-            "busy_s": round(self.busy_s, 3),
-            "stuck": {str(range_id): reason for range_id, reason in sorted(self.stuck.items())},
-        }
 
 
 @dataclass(slots=True)
@@ -264,10 +233,11 @@ class Mover:
         if work.facts.epoch != descriptor.epoch:
             work.facts = _Facts(descriptor.epoch)
             work.copied = work.donor = None
-        change, facts = changes[0], work.facts
-        given_up = topology.roster.given_up()
-        step = next_step(change, descriptor, fenced=facts.fenced, copied=facts.copied, given_up=given_up)
-        return change, descriptor, step
+        return changes[0], descriptor, self._next_of(changes[0], descriptor, work.facts)
+
+    def _next_of(self, change: Change, descriptor: RangeDescriptor, facts: _Facts) -> Step:
+        given_up = self._topology.current().roster.given_up()
+        return next_step(change, descriptor, fenced=facts.fenced, copied=facts.copied, given_up=given_up)
 
     async def _try(self, change: Change, descriptor: RangeDescriptor, step: Step, work: _Work) -> bool:
         """Take a step; whether that brought the range on. If not, the work says why."""
@@ -282,6 +252,9 @@ class Mover:
                 case Copy():
                     work.doing = "copying"
                     await self._copy(descriptor, step.donors, work)
+                case Hand():
+                    work.doing = "copying"
+                    await self._hand(change, descriptor, step, work)
                 case Impossible():
                     work.reason, work.tries = step.reason, TRIES
                 case Finished():
@@ -313,9 +286,7 @@ class Mover:
         """
 
         def is_enough() -> bool:
-            given_up = self._topology.current().roster.given_up()
-            step = next_step(change, descriptor, fenced=work.facts.fenced, given_up=given_up)
-            return not isinstance(step, Fence)
+            return not isinstance(self._next_of(change, descriptor, work.facts), Fence)
 
         async with trio.open_nursery() as nursery:
 
@@ -340,29 +311,59 @@ class Mover:
         """
         for donor in donors:
             self._check_whole(donor)
+        for donor in donors:
+            await self._pass(descriptor, self._node_id, donor, work)
+            work.facts.copied.add(donor)
+
+    async def _hand(self, change: Change, descriptor: RangeDescriptor, step: Hand, work: _Work) -> None:
+        """Have nodes copy what a slot has that is to be dropped, until enough of them have.
+
+        Raises:
+            WireError: too few could; the last one's reason.
+            PeerUnreachable: likewise.
+        """
+        failure: Exception | None = None
+        for recipient in step.recipients:
+            try:
+                for donor in step.donors:
+                    if donor != recipient:
+                        await self._pass(descriptor, recipient, donor, work)
+            except (WireError, PeerUnreachable) as error:
+                failure = error
+                continue
+            work.facts.copied.add(recipient)
+            if not isinstance(self._next_of(change, descriptor, work.facts), Hand):
+                return
+        raise failure or WireError(BAD_REQUEST, "too few nodes are left to copy what is dropped")
+
+    async def _pass(self, descriptor: RangeDescriptor, recipient: bytes, donor: bytes, work: _Work) -> None:
+        """Have a node copy a range from another, and wait until it has.
+
+        Raises:
+            WireError: the pass failed; the next one is another session.
+            PeerUnreachable: who is to copy cannot be asked.
+        """
+        self._check_whole(donor)
         if not work.facts.session:
             work.facts.session = self._random.randbytes(limits.COPY_SESSION_BYTES)
-        for donor in donors:
-            self._check_whole(donor)
-            work.donor, pause_s = donor, POLL_S
-            before_cells = before_bytes = 0
-            while True:
-                told = await self._copier.ask(
-                    self._node_id, descriptor.id, descriptor.epoch, work.facts.session, donor
-                )
-                work.copied = told
-                self._cells += told.cells - before_cells
-                self._cell_bytes += told.bytes - before_bytes
-                before_cells, before_bytes = told.cells, told.bytes
-                if told.state != "running":
-                    break
-                await trio.sleep(pause_s)
-                pause_s = min(2 * pause_s, POLL_MAX_S)
-            if told.state == "failed":
-                work.facts.session = b""
-                raise WireError(BAD_REQUEST, f"copying from {self._name(donor)}: {told.reason}")
-            self._check_whole(donor)
-            work.facts.copied.add(donor)
+        work.donor, pause_s = donor, POLL_S
+        before_cells = before_bytes = 0
+        while True:
+            told = await self._copier.ask(
+                recipient, descriptor.id, descriptor.epoch, work.facts.session, donor
+            )
+            work.copied = told
+            self._cells += told.cells - before_cells
+            self._cell_bytes += told.bytes - before_bytes
+            before_cells, before_bytes = told.cells, told.bytes
+            if told.state != "running":
+                break
+            await trio.sleep(pause_s)
+            pause_s = min(2 * pause_s, POLL_MAX_S)
+        if told.state == "failed":
+            work.facts.session = b""
+            raise WireError(BAD_REQUEST, f"copying from {self._name(donor)}: {told.reason}")
+        self._check_whole(donor)
 
     def _check_whole(self, donor: bytes) -> None:
         """Raise `WireError` unless what a donor has is all that it acknowledged."""

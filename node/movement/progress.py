@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import trio
 from folkmoot.node.contracts import Peers, PeerUnreachable
@@ -13,6 +13,39 @@ from msgspec import Struct
 
 METHOD: Final = "move.progress"
 TIMEOUT_S: Final = 2.0
+
+
+class MoverStatistics(NamedTuple):
+    """What a node does about the plan.
+
+    Args:
+        done: changes carried out since the start.
+        left: of the plan, those that are this node's.
+        running: range id → what it does about it; copies say how far they are.
+        cells, cell_bytes: copied since the start, for changes of this node's.
+        busy_s: seconds since the start in which something was under way.
+        stuck: range id → why it could not be brought on when it was tried last.
+    """
+
+    done: int
+    left: int
+    running: dict[int, dict[str, Any]]
+    cells: int
+    cell_bytes: int
+    busy_s: float
+    stuck: dict[int, str]
+
+    def to_wire(self) -> dict[str, Any]:
+        """The map in a status."""
+        return {
+            "done": self.done,
+            "left": self.left,
+            "running": {str(range_id): told for range_id, told in sorted(self.running.items())},
+            "cells": self.cells,
+            "bytes": self.cell_bytes,
+            "busy_s": round(self.busy_s, 3),
+            "stuck": {str(range_id): reason for range_id, reason in sorted(self.stuck.items())},
+        }
 
 
 class Told(Struct):

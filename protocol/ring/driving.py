@@ -13,6 +13,7 @@ from folkmoot.protocol.ring.movement import (
     copies_needed,
     host_of,
     is_fenced,
+    is_handed_on,
     next_step,
     survivors,
 )
@@ -89,6 +90,9 @@ def waits_for(change: Change, descriptor: RangeDescriptor, roster: Roster, alive
     there = set(descriptor.nodes()) - away - given_up.nodes
     if not is_fenced(descriptor, there, dead=given_up.nodes):
         return away
+    if isinstance(change, Drop):
+        rest = [slot for slot in descriptor.slots if change.donor not in slot.nodes]
+        return set() if not rest or is_handed_on(descriptor, rest, there, given_up.nodes) else away
     if isinstance(change, Move) and change.donor_is_dead:
         left = set(survivors(descriptor, given_up.nodes))
         if len(left & there) < min(copies_needed(descriptor), len(left)):

@@ -21,8 +21,10 @@ as the last step does: (C, D) looks the same on the way there and back, and on t
 reads under the epoch before. A D that will not come back is given up for dead, and then needs no fence.
 
 Slots come and go one at a time, since majorities of n and of n + 1 slots always share one. A slot is added by
-having the new node share the slot of another, copy, and then take a slot of its own; one is dropped at once,
-and who had it pushes what only it may have.
+having the new node share the slot of another, copy, and then take a slot of its own. When one is dropped,
+majorities of the rest may be so small that one of them has nothing of what the donor and others acknowledged:
+two slots that become one, four that become three. Then enough of the rest copy from the donor first, or from
+one another if it is dead.
 
 A step is worked out from the descriptor and from what is known about its epoch alone. So any node can go on
 with a move that another began, and a driver that comes back has nothing to remember.
@@ -117,6 +119,14 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
+class Hand:
+    """Have these nodes copy the range from each of the donors, by passes that begin now; enough will do."""
+
+    recipients: tuple[bytes, ...]
+    donors: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The recipient has the slot."""
 
@@ -128,7 +138,7 @@ class Impossible:
     reason: str
 
 
-Step = Propose | Fence | Copy | Finished | Impossible
+Step = Propose | Fence | Copy | Hand | Finished | Impossible
 
 _NOTHING: Final[frozenset[bytes]] = frozenset()
 
@@ -148,7 +158,7 @@ def next_step(
         descriptor: of its range, as decided last.
         fenced: the nodes that have fenced everything older than the descriptor's epoch.
         copied: the nodes from which the recipient has copied all, by passes begun when `fenced` was enough
-            and under the descriptor's epoch.
+            and under the descriptor's epoch; of a drop those who have copied from all donors, likewise.
         given_up: who never comes back.
     """
     dead = given_up.nodes | _dead(change)
@@ -159,7 +169,7 @@ def next_step(
         case Add():
             return _next_of_add(change, descriptor, fenced, copied, dead)
         case Drop():
-            return _next_of_drop(change, descriptor, fenced, dead, lossy)
+            return _next_of_drop(change, descriptor, fenced, copied, dead, lossy)
 
 
 def _next_of_move(
@@ -208,13 +218,19 @@ def survivors(descriptor: RangeDescriptor, dead: AbstractSet[bytes]) -> Sequence
 
 def copies_needed(descriptor: RangeDescriptor) -> int:
     """How many slots every quorum of a range has one in common with."""
-    return len(descriptor.slots) - majority(len(descriptor.slots)) + 1
+    return _copies_needed(len(descriptor.slots))
+
+
+def _copies_needed(slots: int) -> int:
+    return slots - majority(slots) + 1
 
 
 def is_fenced(
     descriptor: RangeDescriptor, fenced: AbstractSet[bytes], *, dead: AbstractSet[bytes] = _NOTHING
 ) -> bool:
     """Whether no older epoch of a range can reach any level with a majority.
+
+    The epoch before may have had one more slot, of a node that was dropped and may not know so yet.
 
     Args:
         descriptor: the newest.
@@ -229,7 +245,8 @@ def is_fenced(
         *([slot for slot in descriptor.slots if slot.region == region] for region in sorted(regions)),
     ]
     return moving <= closed and all(
-        sum(closed.isdisjoint(slot.nodes) for slot in group) < majority(len(group)) for group in groups
+        sum(closed.isdisjoint(slot.nodes) for slot in group) < majority(len(group) + 1) - 1
+        for group in groups
     )
 
 
@@ -268,6 +285,7 @@ def _next_of_drop(
     drop: Drop,
     descriptor: RangeDescriptor,
     fenced: AbstractSet[bytes],
+    copied: AbstractSet[bytes],
     dead: AbstractSet[bytes],
     lossy: bool,
 ) -> Step:
@@ -280,7 +298,36 @@ def _next_of_drop(
         return Impossible(TOO_FEW_LEFT)
     if not is_fenced(descriptor, fenced, dead=dead):
         return _fence(descriptor, fenced | dead)
+    if not is_handed_on(descriptor, slots, copied, dead):
+        rest = tuple(survivors(replace(descriptor, slots=tuple(slots)), dead))
+        donors = rest if drop.donor_is_dead else (drop.donor,)
+        return Hand(tuple(node for node in rest if node not in copied), donors)
     return _replaced(descriptor, slots)
+
+
+def is_handed_on(
+    descriptor: RangeDescriptor, rest: Sequence[Slot], copied: AbstractSet[bytes], dead: AbstractSet[bytes]
+) -> bool:
+    """Whether every majority of what is left of a range's slots will have all that was acknowledged.
+
+    Args:
+        descriptor: of the range.
+        rest: its slots but for the one that is dropped.
+        copied: nodes that have all that the donor had.
+        dead: nodes whose copies are gone; what only they acknowledged was given up.
+    """
+    [going] = [slot for slot in descriptor.slots if slot not in rest]
+    local = [slot for slot in descriptor.slots if slot.region == going.region]
+    for group in (descriptor.slots, local):
+        # A region that has none left is read like all the others; of its last slot nothing was elsewhere.
+        left = [slot for slot in group if slot is not going] or rest
+        needed = _copies_needed(len(left))
+        if len(group) > 1 and needed < _copies_needed(len(group)):
+            continue  # of the copies that met every majority, one may be missing
+        living = sum(slot.reader not in dead for slot in left)
+        if sum(slot.reader in copied for slot in left) < min(needed, living):
+            return False
+    return True
 
 
 def _fence(descriptor: RangeDescriptor, fenced: AbstractSet[bytes]) -> Fence:

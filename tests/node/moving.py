@@ -135,6 +135,6 @@ class Writers:
 
     async def all_read(self, client: Client) -> None:
         """Read all that was acknowledged at quorum."""
-        for record in self.acknowledged:
+        for record in tuple(self.acknowledged):
             cell = await client.get(record, "quorum")
             assert cell is not None and cell["records"] == [record.to_wire()], "an acknowledged write is lost"

@@ -195,6 +195,23 @@ async def test_what_is_called_off_halfway_goes_back_and_loses_nothing(tmp_path: 
             await writers.all_read(client)
 
 
+async def test_three_copies_become_one_under_load_and_nothing_is_lost(tmp_path: Path) -> None:
+    writers = Writers()
+    async with founded(tmp_path, nodes=3) as town:
+        await seated(town, 3)
+        async with town.client(town[0]) as one, town.client(town[2]) as other, trio.open_nursery() as nursery:
+            nursery.start_soon(writers.write, one, Author(1))
+            nursery.start_soon(writers.write, other, Author(2))
+            await ask(town, town[0], "ring.replicas", replicas=1)
+            await settled_plan(town)
+            assert {len(owner.slots) for owner in ranges_of(town[0]).ranges} == {1}
+            await writers.all_read(other)
+            nursery.cancel_scope.cancel()
+        await equal(town)
+        async with town.client(town[1]) as client:
+            await writers.all_read(client)
+
+
 def moving(town: Town) -> tuple[bytes, ...]:
     """The nodes of some slot that is moving."""
     for owner in ranges_of(town[0]).ranges:

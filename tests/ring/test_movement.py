@@ -13,6 +13,7 @@ from folkmoot.protocol.ring.movement import (
     Copy,
     Fence,
     Finished,
+    Hand,
     Impossible,
     Move,
     Propose,
@@ -98,6 +99,11 @@ def test_of_three_slots_in_one_region_two_fences_are_enough(numbers: tuple[int, 
 MOVE_BACK = Move(0, D, C)
 ADD = movement.Add(0, "eu", D)
 DROP = movement.Drop(0, C)
+DROP_NEXT = movement.Drop(0, A)
+E = node_id(5)
+THREE = descriptor(0, 7, b"", b"", slot("eu", 1), slot("eu", 2), slot("eu", 3))
+TWO = replace(THREE, slots=THREE.slots[1:])
+FOUR = replace(THREE, slots=(*THREE.slots, slot("eu", 5)))
 
 
 @pytest.mark.parametrize(
@@ -115,8 +121,23 @@ DROP = movement.Drop(0, C)
         ),
         pytest.param(ADD, replace(NOW, slots=(*NOW.slots, slot("eu", 4))), (), (), Finished(), id="added"),
         pytest.param(DROP, NOW, (), (), Fence((C, A, B)), id="drop behind a fence"),
+        pytest.param(DROP, NOW, (C, A, B), (), Hand((A, B), (C,)), id="its region's last is handed on"),
         pytest.param(
-            DROP, NOW, (C, A, B), (), Propose(replace(NOW, epoch=8, slots=NOW.slots[1:])), id="drop"
+            DROP, NOW, (C, A, B), (A,), Propose(replace(NOW, epoch=8, slots=NOW.slots[1:])), id="drop"
+        ),
+        pytest.param(DROP, THREE, (C, A), (), Propose(replace(THREE, epoch=8, slots=TWO.slots)), id="to two"),
+        pytest.param(DROP_NEXT, TWO, (A,), (), Fence((B,)), id="two that were three are both fenced"),
+        pytest.param(DROP_NEXT, TWO, (A, B), (), Hand((B,), (A,)), id="the last gets all first"),
+        pytest.param(
+            DROP_NEXT, TWO, (A, B), (B,), Propose(replace(TWO, epoch=8, slots=TWO.slots[1:])), id="to one"
+        ),
+        pytest.param(
+            replace(DROP, donor_is_dead=True),
+            FOUR,
+            (A, B, E),
+            (),
+            Hand((A, B, E), (A, B, E)),
+            id="of the dead",
         ),
         pytest.param(DROP, replace(NOW, slots=NOW.slots[1:]), (), (), Finished(), id="dropped"),
     ],
@@ -219,7 +240,8 @@ class World:
         else:
             self.passes.remove(under_way)
             if under_way.epoch == len(self.epochs) - 1:
-                self.copied.add(under_way.donor)
+                is_drop = bool(self.left) and isinstance(self.left[0], movement.Drop)
+                self.copied.add(under_way.recipient if is_drop else under_way.donor)
 
     def drive(self) -> None:
         if not self.left:
@@ -242,8 +264,18 @@ class World:
                 if (donor, epoch) not in [(each.donor, each.epoch) for each in self.passes]:
                     recipient = getattr(self.left[0], "recipient", b"")
                     self.passes.append(Pass(donor, recipient, epoch, sorted(self.held[donor])))
+            case Hand(recipients, donors):
+                self.hand(self.random.choice(recipients), self.random.choice(donors))
             case Impossible(reason):
                 raise AssertionError(reason)
+
+    def hand(self, recipient: bytes, donor: bytes) -> None:
+        """Begin a pass for a drop, unless it is under way."""
+        epoch = len(self.epochs) - 1
+        if (recipient, donor, epoch) not in [
+            (each.recipient, each.donor, each.epoch) for each in self.passes
+        ]:
+            self.passes.append(Pass(donor, recipient, epoch, sorted(self.held[donor])))
 
     def forget(self) -> None:
         """The driver comes back and knows only what was decided."""
@@ -272,7 +304,6 @@ class World:
 
 
 WIDE = descriptor(0, 7, b"", b"", slot("eu", 1), slot("eu", 2), slot("eu", 3), slot("us", 5), slot("us", 6))
-FOUR = descriptor(0, 7, b"", b"", slot("eu", 1), slot("eu", 2), slot("eu", 3), slot("eu", 5))
 LONELY = descriptor(0, 7, b"", b"", slot("eu", 1))
 
 

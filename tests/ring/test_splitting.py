@@ -324,7 +324,7 @@ class SplitWorld(World):
 
     def drive(self) -> None:
         now = self.epochs[-1]
-        if self.random.random() < 0.2 and all(len(each.nodes) == 1 for each in now.slots):
+        if self.random.random() < 0.4 and all(len(each.nodes) == 1 for each in now.slots):
             reserved = reserve(replace(now, end=b"\x80"), b"\x40", 64 + self.splits)
             # The key that is written to is one of the right part's: its owner is followed on.
             self.epochs.append(replace(reserved.descriptor, id=now.id, start=now.start, end=now.end))
