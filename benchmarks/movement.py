@@ -102,7 +102,7 @@ def replaced(cluster: Cluster) -> dict[str, Any]:
         raise RuntimeError(f"the node was not replaced: {report['reasons']}")
     return {
         "seconds": seconds,
-        "slots": report["made"],
+        "changes": report["made"],
         "cells": report["cells"],
         "mb": report["bytes"] / 1e6,
         "cells_per_s": report["cells"] / seconds,
