@@ -17,7 +17,7 @@ from cachetools import TTLCache
 from folkmoot.node.contracts import Peers, PeerUnreachable
 from folkmoot.node.environment import Executor
 from folkmoot.node.movement.contracts import Holder, Liveness
-from folkmoot.protocol import codec
+from folkmoot.protocol import codec, limits
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.ring.movement import Change, Drop
 from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeId
@@ -27,19 +27,17 @@ from msgspec import Meta, Struct
 
 METHOD: Final = "range.size"
 TIMEOUT_S: Final = 2.0
-RANGES_ASKED: Final = 1024
 SAMPLE_CELLS: Final = 32
 SAMPLE_BYTES: Final = 64 * 1024
 KEPT_S: Final = 10.0
-KEPT_MOST: Final = 65_536
-CHANGE_S: Final = 0.5
+CHANGE_S: Final = 0.5  # assumed until something has moved, as the next
 CELL_S: Final = 1 / 2000
 
 
 class _Asked(Struct):
     """`range.size`: some ranges."""
 
-    ranges: Annotated[list[RangeId], Meta(max_length=RANGES_ASKED)]
+    ranges: Annotated[list[RangeId], Meta(max_length=limits.RANGES)]
 
 
 class _Sizes(Struct):
@@ -47,7 +45,7 @@ class _Sizes(Struct):
 
     sizes: Annotated[
         list[tuple[RangeId, Annotated[int, Meta(ge=0)], Annotated[int, Meta(ge=0)]]],
-        Meta(max_length=RANGES_ASKED),
+        Meta(max_length=limits.RANGES),
     ]
 
 
@@ -85,7 +83,7 @@ class Estimates:
         self._peers = peers
         self._executor = executor
         # Whoever watches a plan asks twice a second.
-        self._known: TTLCache[int, Size] = TTLCache(KEPT_MOST, KEPT_S, timer=trio.current_time)
+        self._known: TTLCache[int, Size] = TTLCache(limits.RANGES, KEPT_S, timer=trio.current_time)
 
     def methods(self) -> Mapping[str, Callable[[bytes, Any], Awaitable[Any]]]:
         """What other nodes may ask, by name."""
@@ -120,17 +118,23 @@ class Estimates:
 
     async def _sizes(self, range_ids: Collection[int]) -> dict[int, Size]:
         """The sizes of ranges, of those for which a node that holds them answers."""
-        wanted = [range_id for range_id in range_ids if range_id not in self._known]
+        found = {range_id: size for range_id in range_ids if (size := self._known.get(range_id)) is not None}
         asked: dict[bytes, list[int]] = {}
-        for range_id in sorted(wanted):
+        for range_id in sorted(set(range_ids) - found.keys()):
             owner = self._topology.current().ranges.get(range_id)
             holder = None if owner is None else self._holder(owner)
             if holder is not None:
                 asked.setdefault(holder, []).append(range_id)
+
+        async def ask(node_id: bytes, theirs: Sequence[int]) -> None:
+            counted = await self._counted_by(node_id, theirs)
+            found.update(counted)
+            self._known.update(counted)
+
         async with trio.open_nursery() as nursery:
             for node_id, theirs in asked.items():
-                nursery.start_soon(self._ask, node_id, theirs)
-        return {range_id: self._known[range_id] for range_id in range_ids if range_id in self._known}
+                nursery.start_soon(ask, node_id, theirs)
+        return found
 
     def _holder(self, owner: RangeDescriptor) -> bytes | None:
         """Who is to count a range: this node if it can, or else the first that is alive."""
@@ -139,19 +143,17 @@ class Estimates:
         readers = (slot.reader for slot in owner.slots)
         return next((node_id for node_id in readers if self._liveness.alive(node_id)), None)
 
-    async def _ask(self, node_id: bytes, range_ids: Sequence[int]) -> None:
-        """Have a node count ranges; what it does not say stays unknown."""
+    async def _counted_by(self, node_id: bytes, range_ids: Sequence[int]) -> dict[int, Size]:
+        """What a node counts in ranges; what it does not say stays unknown."""
         if node_id == self._node_id:
-            self._known.update(await self._own(range_ids))
-            return
-        for first in range(0, len(range_ids), RANGES_ASKED):
-            params = {"ranges": list(range_ids[first : first + RANGES_ASKED])}
-            try:
-                answer = await self._peers.call(node_id, METHOD, params, TIMEOUT_S)
-                told = codec.shaped(answer, _Sizes, f"the result of {METHOD}")
-            except (WireError, PeerUnreachable):
-                return
-            self._known.update({range_id: Size(cells, size) for range_id, cells, size in told.sizes})
+            return await self._own(range_ids)
+        try:
+            answer = await self._peers.call(node_id, METHOD, {"ranges": list(range_ids)}, TIMEOUT_S)
+            told = codec.shaped(answer, _Sizes, f"the result of {METHOD}")
+        except (WireError, PeerUnreachable):
+            return {}
+        asked = set(range_ids)
+        return {range_id: Size(cells, size) for range_id, cells, size in told.sizes if range_id in asked}
 
     async def _own(self, range_ids: Sequence[int]) -> dict[int, Size]:
         ranges = self._topology.current().ranges

@@ -92,7 +92,11 @@ def waits_for(change: Change, descriptor: RangeDescriptor, roster: Roster, alive
         return away
     if isinstance(change, Drop):
         rest = [slot for slot in descriptor.slots if change.donor not in slot.nodes]
-        return set() if not rest or is_handed_on(descriptor, rest, there, given_up.nodes) else away
+        if not rest or is_handed_on(descriptor, rest, set(), given_up.nodes):
+            return set()  # it is dropped at once
+        # A dead donor's are handed on by all the others together.
+        can = set() if change.donor_is_dead and away else there
+        return set() if is_handed_on(descriptor, rest, can, given_up.nodes) else away
     if isinstance(change, Move) and change.donor_is_dead:
         left = set(survivors(descriptor, given_up.nodes))
         if len(left & there) < min(copies_needed(descriptor), len(left)):

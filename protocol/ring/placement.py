@@ -101,7 +101,7 @@ def _spread(regions: Mapping[str, Sequence[RosterNode]], total: int, range_id: i
     if total > there:
         raise PlacementError(
             f"replicas = {total}, and the roster has {there} nodes: "
-            f"add {total - there} nodes or lower replicas"
+            f"add {'a node' if total - there == 1 else f'{total - there} nodes'} or lower replicas"
         )
     order = _rank_regions(regions, range_id)
     counts = dict.fromkeys(order, 0)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from folkmoot.node.movement.estimates import CELL_S, CHANGE_S, METHOD, RANGES_ASKED, Size, eta
+from folkmoot.node.movement.estimates import CELL_S, CHANGE_S, METHOD, Size, eta
+from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
 from folkmoot.protocol.ring.movement import Add, Change, Drop, Move
 
@@ -73,5 +74,5 @@ async def test_sizes_are_told_of_ranges_that_are_held_and_of_no_others(tmp_path:
         answer = await first.parts.movement.estimates.answer(town[1].id, {"ranges": [*range(64), 4711]})
         assert sorted(range_id for range_id, _, _ in answer["sizes"]) == sorted(mine)
         with pytest.raises(WireError) as caught:
-            await first.parts.movement.estimates.answer(town[1].id, {"ranges": [0] * (RANGES_ASKED + 1)})
+            await first.parts.movement.estimates.answer(town[1].id, {"ranges": [0] * (limits.RANGES + 1)})
         assert caught.value.kind is BAD_REQUEST and METHOD in caught.value.message

@@ -116,7 +116,7 @@ async def test_a_dead_node_is_replaced_and_serves_nobody_when_it_comes_back(tmp_
         await until(lambda: all(each.holds_dead(dead) for each in others), what="its death", within_s=30)
         with pytest.raises(WireError) as refused:
             await ask(town, town[0], "node.replace", node=dead.id)
-        assert refused.value.kind is CONFLICT and "add 1 nodes" in refused.value.message
+        assert refused.value.kind is CONFLICT and "add a node" in refused.value.message
         await with_newcomer(town, tmp_path / "late", region=dead.region)
         await ask(town, town[0], "node.replace", node=dead.id)
         await settled_plan(town)

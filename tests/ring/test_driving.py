@@ -30,6 +30,7 @@ C, A, B, D, E = map(node_id, (1, 2, 3, 4, 5))
 NOW = descriptor(0, 7, b"", b"", slot("eu", 1), slot("eu", 2), slot("eu", 3))
 JOINT = replace(NOW, epoch=8, slots=(slot("eu", 1, 4), *NOW.slots[1:]))
 TURNED = replace(NOW, epoch=9, slots=(slot("eu", 4, 1), *NOW.slots[1:]))
+TWO, FOUR = replace(NOW, slots=NOW.slots[:2]), replace(NOW, slots=(*NOW.slots, slot("eu", 5)))
 MOVE, ADD, DROP = Move(0, C, D), Add(0, "eu", D), Drop(0, C)
 
 
@@ -57,6 +58,9 @@ def members(*dead: int, lossy: tuple[int, ...] = ()) -> Roster:
         pytest.param(ADD, NOW, (1,), (1,), id="whose slot is to be shared"),
         pytest.param(ADD, NOW, (4,), (4,), id="who is to be added"),
         pytest.param(DROP, NOW, (1,), (1,), id="who gives its slot up"),
+        pytest.param(DROP, NOW, (3,), (), id="three that become two want no more than the fence"),
+        pytest.param(DROP, TWO, (2,), (2,), id="who is to have all that is dropped"),
+        pytest.param(DROP, FOUR, (3,), (), id="of four, two can have it"),
     ],
 )
 def test_who_is_waited_for(
@@ -80,6 +84,14 @@ def test_who_is_waited_for_when_the_donor_is_given_up(
     gone = set(map(node_id, away))
     burial = replace(MOVE, donor_is_dead=True)
     assert waits_for(burial, NOW, members(1), lambda each: each not in gone) == set(map(node_id, waited_for))
+
+
+@pytest.mark.parametrize(("now", "waited_for"), [(NOW, ()), (FOUR, (3,))], ids=["three", "four"])
+def test_a_slot_of_the_dead_is_dropped_when_all_others_can_make_up_for_it(
+    now: RangeDescriptor, waited_for: tuple[int, ...]
+) -> None:
+    found = waits_for(replace(DROP, donor_is_dead=True), now, members(1), lambda each: each not in (C, B))
+    assert found == set(map(node_id, waited_for))
 
 
 def test_a_node_shares_the_slot_of_one_that_is_not_given_up() -> None:

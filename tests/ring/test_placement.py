@@ -166,7 +166,7 @@ def test_the_first_placement_never_changes() -> None:
         ({"eu": 1}, {"eu": 2}, "region 'eu' lacks 1 of the 2 nodes asked for: add nodes there"),
         ({"eu": 1}, {"eu": 1, "mars": 2}, "region 'mars' lacks 2 of the 2"),
         ({"eu": 1, "us": 1}, {"eu": 3, "us": 2}, "'eu' lacks 2 of the 3 .*; region 'us' lacks 1 of the 2"),
-        ({"eu": 1, "us": 1}, 3, "replicas = 3, and the roster has 2 nodes: add 1 nodes"),
+        ({"eu": 1, "us": 1}, 3, "replicas = 3, and the roster has 2 nodes: add a node"),
         ({"eu": 1}, 0, "add up to 0"),
         ({"eu": 1}, -1, "add up to 0"),
         ({"eu": 1}, {}, "add up to 0"),
