@@ -80,6 +80,15 @@ class Episodes(click.ParamType[tuple[int, ...]]):
     help=f"Which faults, with commas: {', '.join(FAULTS)}; or none, or all of these; and {MOVES}, which is "
     "not among all.",
 )
+@click.option("--people", type=click.IntRange(0, 100), default=3, show_default=True, help="Clients.")
+@click.option(
+    "--pause",
+    "pause_s",
+    type=FiniteFloat(min=0.05, max=3_600),
+    default=4.0,
+    show_default=True,
+    help="Mean virtual seconds between two things a client does.",
+)
 @click.option("--episodes", type=Episodes(), help="Of the faults the seed makes, only these, by number.")
 @click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Runs at once.")
 @click.option(
@@ -101,6 +110,8 @@ def command(
     nodes: int,
     minutes: float,
     faults: str,
+    people: int,
+    pause_s: float,
     episodes: tuple[int, ...] | None,
     jobs: int,
     keep: Path | None,
@@ -122,7 +133,7 @@ def command(
     chosen = _read_faults(faults)
     tried: Counter[tuple[str, str]] = Counter()
     numbers = seeds or (1 if seed is None else seed,)
-    plans = [Plan(each, nodes, minutes, chosen, episodes=episodes) for each in numbers]
+    plans = [Plan(each, nodes, minutes, chosen, people, pause_s, episodes=episodes) for each in numbers]
     for plan in plans:
         _check_episodes(plan)
     broken = 0
@@ -175,6 +186,7 @@ def _check_episodes(plan: Plan) -> None:
 def replay_line(plan: Plan, faults: str) -> str:
     """The command that repeats a run exactly."""
     options = f"--seed {plan.seed} --nodes {plan.nodes} --minutes {plan.minutes:g} --faults {faults}"
+    options += f" --people {plan.people} --pause {plan.pause_s:g}"
     if plan.episodes is not None:
         options += f" --episodes {','.join(map(str, plan.episodes)) or 'none'}"
     return f"folkmoot simulate {options}"

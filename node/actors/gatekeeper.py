@@ -26,7 +26,7 @@ from folkmoot.protocol.moderation.policy import EMPTY, PolicyError
 from folkmoot.protocol.moderation.verdict import Action, Verdict
 from folkmoot.protocol.record import Record
 
-POLL_INTERVAL_S: Final = 1.0
+POLL_INTERVAL_S: Final = 2.0
 
 _Signature = tuple[int, int, int] | None
 

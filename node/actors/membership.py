@@ -128,7 +128,6 @@ class MembershipActor:
         await self._store(self._numbers)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._port.receive, self._mail_nowait)
-            nursery.start_soon(self._measure_lag)
             task_status.started()
             while True:
                 await self._turn(nursery)
@@ -272,8 +271,11 @@ class MembershipActor:
 
     async def _turn(self, nursery: trio.Nursery) -> None:
         """Wait for something to do and do it: evidence, then mail, then what time asks for."""
-        with trio.move_on_at(self._core.next_deadline()):
+        due_s = self._core.next_deadline()
+        with trio.move_on_at(due_s):
             await self._woken.wait()
+        if (late_s := trio.current_time() - due_s) >= 0:
+            self._core.observe_lag(late_s)
         self._woken = trio.Event()
         waiting: list[events.Event | _Asked] = list(self._control)
         self._control.clear()
@@ -351,9 +353,3 @@ class MembershipActor:
         self._version += 1
         self._changed.set()
         self._changed = trio.Event()
-
-    async def _measure_lag(self) -> None:
-        while True:
-            due = trio.current_time() + self._profile.lag_interval_s
-            await trio.sleep_until(due)
-            self._core.observe_lag(trio.current_time() - due)

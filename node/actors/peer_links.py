@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 NEIGHBOURS = 3
 KEEP_INTERVAL_S = 0.5
+REST_S = 5.0
 DIAL_PAUSE_S = 0.2
 DIAL_PAUSE_MAX_S = 5.0
 
@@ -48,6 +49,10 @@ class Directory(Protocol):
 
     def neighbours(self, count: int) -> list[bytes]:
         """The members that come after this node in the order of ids."""
+        ...
+
+    async def wait_changed(self, seen: int) -> int:
+        """Wait until the number of changes of the members is no longer `seen`, and return it."""
         ...
 
 
@@ -77,6 +82,7 @@ class PeerLinks:
         self._network = network
         self._peers: dict[bytes, _Peer] = {}
         self._nursery: trio.Nursery | None = None
+        self._woken = trio.Event()
 
     def follow(self, directory: Directory, evidence: Evidence) -> None:
         """Say, before the links run, where peers are and who hears what links show of them."""
@@ -87,13 +93,18 @@ class PeerLinks:
         """Own the links until cancelled, and keep those to neighbours open."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
+            nursery.start_soon(self._watch_members)
             task_status.started()
             while True:
-                for node_id in self._directory.neighbours(NEIGHBOURS):
-                    peer = self._peers.get(node_id)
-                    if peer is None or (peer.link is None and peer.dialling is None):
-                        nursery.start_soon(self._keep, node_id)
-                await trio.sleep(KEEP_INTERVAL_S)
+                self._woken = trio.Event()
+                lacking = [each for each in self._directory.neighbours(NEIGHBOURS) if self._lacks(each)]
+                for node_id in lacking:
+                    nursery.start_soon(self._keep, node_id)
+                if not lacking:
+                    # Whom to trust may change without news of members: hence a look now and then.
+                    with trio.move_on_after(REST_S):
+                        await self._woken.wait()
+                await trio.sleep(KEEP_INTERVAL_S)  # a peer that hangs up at once is not dialled in a circle
 
     def forgive(self, node_id: bytes) -> None:
         """Dial a peer again without waiting out the pause its failures earned."""
@@ -156,6 +167,17 @@ class PeerLinks:
             except (TransportError, LinkBroken, NoAnswer) as error:
                 raise PeerUnreachable(f"{method} to {address}: {error}") from error
         raise PeerUnreachable(f"{method} to {address}: no answer within {timeout_s} s")
+
+    async def _watch_members(self) -> None:
+        seen = -1
+        while True:
+            seen = await self._directory.wait_changed(seen)
+            self._woken.set()
+
+    def _lacks(self, node_id: bytes) -> bool:
+        """Whether there is neither a link to a node nor the attempt at one."""
+        peer = self._peers.get(node_id)
+        return peer is None or (peer.link is None and peer.dialling is None)
 
     async def _keep(self, node_id: bytes) -> None:
         with trio.move_on_after(limits.REQUEST_TIMEOUT_S):
@@ -220,6 +242,7 @@ class PeerLinks:
             await link.run()
         finally:
             peer.link = None
+            self._woken.set()
         if link.ended is None or link.ended.goodbye is None:
             self._evidence.connection_reset(node_id)
 

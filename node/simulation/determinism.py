@@ -29,7 +29,7 @@ import trio._core._run as trio_run
 T = TypeVar("T")
 
 # A run makes tasks by the thousand, most of them in cycles; collecting seldom costs some memory.
-COLLECT_AFTER: Final = (50_000, 20, 50)
+COLLECT_AFTER: Final = (200_000, 20, 50)
 
 
 class NothingLeft(Exception):

@@ -31,7 +31,7 @@ from folkmoot.protocol.errors import WireError
 
 START_S = 60.0
 RECOVERY_S_MAX = 120.0
-RECOVERY_STEP_S = 0.5
+RECOVERY_STEP_S = 1.0
 LASTING_S = 8.0
 REST_S_MAX = 600.0
 PROGRESS_STEP_S = 1.0
@@ -59,8 +59,8 @@ class Plan:
     nodes: int = 5
     minutes: float = 15.0
     faults: tuple[str, ...] = ()
-    people: int = 6
-    pause_s: float = 2.0
+    people: int = 3
+    pause_s: float = 4.0
     fault_gap_s: float = 8.0
     episodes: tuple[int, ...] | None = None
 

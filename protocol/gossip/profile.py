@@ -38,7 +38,6 @@ class Profile:
         join_retry_min_s: before the second attempt to reach a seed; doubles up to the next.
         join_retry_max_s: between later attempts, for ever.
         late_grace_s: a timer served later than this says more about us than about those who did not answer.
-        lag_interval_s: between two measurements of how late this process's event loop runs.
     """
 
     name: str
@@ -58,7 +57,6 @@ class Profile:
     join_retry_min_s: float
     join_retry_max_s: float
     late_grace_s: float
-    lag_interval_s: float
 
 
 LAN: Final = Profile(
@@ -79,7 +77,6 @@ LAN: Final = Profile(
     join_retry_min_s=0.5,
     join_retry_max_s=15.0,
     late_grace_s=0.1,
-    lag_interval_s=0.25,
 )
 
 WAN: Final = Profile(
@@ -100,7 +97,6 @@ WAN: Final = Profile(
     join_retry_min_s=1.0,
     join_retry_max_s=30.0,
     late_grace_s=0.3,
-    lag_interval_s=0.25,
 )
 
 LOOPBACK: Final = Profile(
@@ -121,7 +117,6 @@ LOOPBACK: Final = Profile(
     join_retry_min_s=0.1,
     join_retry_max_s=1.0,
     late_grace_s=0.1,
-    lag_interval_s=0.25,
 )
 
 PROFILES: Final[Mapping[str, Profile]] = {profile.name: profile for profile in (LAN, WAN, LOOPBACK)}

@@ -97,8 +97,10 @@ class RangeDescriptor:
     end: bytes
     slots: tuple[Slot, ...]
     right: int | None = None
+    _nodes: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_nodes", tuple(node for slot in self.slots for node in slot.nodes))
         if not (0 <= self.id <= limits.EPOCH_MAX and 1 <= self.epoch <= limits.EPOCH_MAX):
             raise RingError(f"range {self.id} at epoch {self.epoch}: ids begin at 0 and epochs at 1")
         if self.end != OPEN and self.start >= self.end:
@@ -111,12 +113,12 @@ class RangeDescriptor:
             raise RingError(f"range {self.id} has a bound longer than {limits.STORE_KEY_BYTES} bytes")
         if not 1 <= len(self.slots) <= limits.SLOTS_PER_RANGE:
             raise RingError(f"range {self.id} has {len(self.slots)} slots, not 1 to {limits.SLOTS_PER_RANGE}")
-        if len(set(self.nodes())) != sum(len(slot.nodes) for slot in self.slots):
+        if len(set(self._nodes)) != len(self._nodes):
             raise RingError(f"range {self.id} has one node in two slots, which would count its answer twice")
 
     def nodes(self) -> tuple[bytes, ...]:
         """Every node that must hold the range, slot by slot."""
-        return tuple(node for slot in self.slots for node in slot.nodes)
+        return self._nodes
 
     def covers(self, key: bytes) -> bool:
         """Whether `key` lies in the range."""

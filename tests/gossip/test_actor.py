@@ -285,7 +285,7 @@ def test_numbers_rise_with_every_boot(earlier: Numbers | None, wall_us: int, exp
 async def test_a_paused_loop_measures_its_lag() -> None:
     async with cluster("a", real=True) as actors:
         a = actors.running["a"]
-        busy(LOOPBACK.lag_interval_s + 0.2)
+        busy(LOOPBACK.probe_interval_s + 0.2)
         await until(lambda: a.statistics()[0].lag_s >= 0.1, what="the lag is known", within_s=2.0)
 
 

@@ -165,6 +165,10 @@ async def test_a_peer_that_advertises_what_is_no_host_is_merely_unreachable() ->
             self.asked.set()
             return Address("nodes..example", 1)
 
+        async def wait_changed(self, seen: int) -> int:
+            await trio.sleep_forever()
+            return seen
+
         def connection_reset(self, node_id: bytes) -> None:
             raise AssertionError
 
