@@ -107,7 +107,7 @@ class Token:
         pairs = sorted(
             (key, device, stamp) for key, clock in self.cells.items() for device, stamp in clock.items()
         )
-        return codec.encode_canonical([VERSION, flags.to_bytes(_LANE_BYTES, "big"), pairs])
+        return codec.pack([VERSION, flags.to_bytes(_LANE_BYTES, "big"), pairs])
 
     @classmethod
     def decode(cls, data: object, now_ms: int | None = None) -> Token:
@@ -129,9 +129,8 @@ class Token:
         if wire.version != VERSION:
             raise WireError(BAD_REQUEST, f"a token of version {wire.version}; this node knows {VERSION}")
         flags = int.from_bytes(wire.lanes, "big")
-        token = cls.of(_checked(pair) for pair in wire.pairs)
-        token = token.join(cls(lanes=frozenset(lane for lane in range(LANES) if flags >> lane & 1)))
-        if token.encode() != data:
+        token = cls(_seen(wire.pairs), frozenset(lane for lane in range(LANES) if flags >> lane & 1))
+        if token.encode() != data or not token.lanes.isdisjoint(map(lane_of, token.cells)):
             raise WireError(BAD_REQUEST, "the token is not in the form nodes give out")
         latest_us = None if now_ms is None else now_ms * 1000 + 2 * STAMP_AHEAD_US
         if latest_us is not None and any(stamp > latest_us for _, _, stamp in wire.pairs):
@@ -139,12 +138,18 @@ class Token:
         return token
 
 
-def _checked(pair: tuple[bytes, bytes, int]) -> tuple[bytes, Clock]:
-    key, device, stamp = pair
-    parse_key(key)
-    if not is_account(device):
-        raise WireError(BAD_REQUEST, "the token names a device that is not 34 bytes of an Ed25519 key")
-    return key, {device: stamp}
+def _seen(pairs: Iterable[tuple[bytes, bytes, int]]) -> Mapping[bytes, Clock]:
+    """The clocks that (key, device, stamp) add up to, by key."""
+    seen: dict[bytes, dict[bytes, int]] = {}
+    for key, device, stamp in pairs:
+        if not is_account(device):
+            raise WireError(BAD_REQUEST, "the token names a device that is not 34 bytes of an Ed25519 key")
+        clock = seen.get(key)
+        if clock is None:
+            parse_key(key)
+            clock = seen[key] = {}
+        clock[device] = stamp
+    return seen
 
 
 def _bounded(seen: Mapping[bytes, Clock], lanes: frozenset[int]) -> Token:
