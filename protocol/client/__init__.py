@@ -1,13 +1,16 @@
 """A client of a folkmoot cluster. It needs nothing of the project but `folkmoot.protocol`.
 
 async with connect("127.0.0.1:7400", ca="ca.crt") as client:
-    results = await client.put_records([record.frame], level="quorum")
+    results = await client.put_records([(record.payload, record.signature)], level="quorum")
     async for page in client.author_feed(account):
         ...
+
+`connect` is for trio, `AsyncioClient` for asyncio, and `BlockingClient` for programs without either.
 """
 
 from __future__ import annotations
 
+from folkmoot.protocol.client.asyncio_client import AsyncioClient
 from folkmoot.protocol.client.blocking import BlockingClient
 from folkmoot.protocol.client.client import Client, ClientSettings, connect
 from folkmoot.protocol.client.errors import ClientError, Unreachable, UntrustedNode
@@ -16,6 +19,7 @@ from folkmoot.protocol.client.link_terms import LinkBroken
 from folkmoot.protocol.client.puts import PutResult
 
 __all__ = [
+    "AsyncioClient",
     "BlockingClient",
     "Client",
     "ClientError",

@@ -1,16 +1,14 @@
-"""The client for programs without trio: the same calls, each waiting for its answer."""
+"""The client for programs without an event loop: the same calls, each waiting for its answer."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
-import trio
 from folkmoot.protocol import limits
-from folkmoot.protocol.client.client import Client, connect
-from folkmoot.protocol.client.errors import ClientError
+from folkmoot.protocol.client.background import Background
+from folkmoot.protocol.client.client import Client
 from folkmoot.protocol.client.feeds import Page
 from folkmoot.protocol.client.puts import Frame, PutResult
 from folkmoot.protocol.identity import KeyPair
@@ -29,17 +27,8 @@ class BlockingClient:
     """
 
     def __init__(self, addresses: str | Sequence[str], **options: Any) -> None:
-        self._ready = threading.Event()
-        self._failure: Exception | None = None
-        self._client: Client | None = None
-        self._thread = threading.Thread(
-            target=self._run, args=(addresses, options), name="folkmoot-client", daemon=True
-        )
-        self._thread.start()
-        self._ready.wait()
-        if self._failure is not None:
-            self._thread.join()
-            raise self._failure
+        self._background = Background(addresses, options)
+        self._background.opened.result()
 
     def call(self, method: str, params: dict[str, Any] | None = None) -> Any:
         """See `Client.call`."""
@@ -59,7 +48,7 @@ class BlockingClient:
         self, account: bytes, *, limit: int = limits.PAGE_ITEMS_DEFAULT, level: str = "one"
     ) -> Iterator[Page]:
         """See `Client.author_feed`."""
-        pages = self._opened().author_feed(account, limit=limit, level=level)
+        pages = self._background.client.author_feed(account, limit=limit, level=level)
         while (page := self._wait(lambda _: anext(pages, None))) is not None:
             yield page
 
@@ -81,10 +70,7 @@ class BlockingClient:
 
     def close(self) -> None:
         """End the connection and the thread; calls made after it raise `ClientError`."""
-        if self._client is not None:
-            self._client = None
-            self._loop.run_sync_soon(self._stop.set)
-        self._thread.join()
+        self._background.close()
 
     def __enter__(self) -> BlockingClient:
         return self
@@ -94,31 +80,5 @@ class BlockingClient:
     ) -> None:
         self.close()
 
-    def _opened(self) -> Client:
-        if self._client is None:
-            raise ClientError("this client is closed")
-        return self._client
-
     def _wait(self, ask: Callable[[Client], Awaitable[T]]) -> T:
-        client = self._opened()
-
-        async def asked() -> T:
-            return await ask(client)
-
-        return trio.from_thread.run(asked, trio_token=self._loop)
-
-    def _run(self, addresses: str | Sequence[str], options: dict[str, Any]) -> None:
-        try:
-            trio.run(self._serve, addresses, options)
-        except Exception as error:
-            self._failure = error
-        finally:
-            self._ready.set()
-
-    async def _serve(self, addresses: str | Sequence[str], options: dict[str, Any]) -> None:
-        self._loop = trio.lowlevel.current_trio_token()
-        self._stop = trio.Event()
-        async with connect(addresses, **options) as client:
-            self._client = client
-            self._ready.set()
-            await self._stop.wait()
+        return self._background.ask(ask).result()

@@ -10,7 +10,6 @@ import pytest
 import trio
 from folkmoot.protocol import limits
 from folkmoot.protocol.client import (
-    BlockingClient,
     ClientError,
     ClientSettings,
     LinkBroken,
@@ -371,28 +370,3 @@ async def test_authentication_is_signed_for_this_node_and_account() -> None:
         node.answers["auth"] = failing_once(WireError(FORBIDDEN, "revoked"), None)
         with pytest.raises(WireError, match="revoked"):
             await client.auth(ALICE)
-
-
-async def test_the_blocking_client_does_the_same_from_any_thread(tmp_path: Path) -> None:
-    async def one_page(node: StubNode, link: Link, params: Params) -> Any:
-        return {"items": [{"record": 1}], "cursor": None, "token": None}
-
-    node = StubNode(1, tmp_path)
-    node.answers |= {"record.put": stored, "feed.author": one_page}
-
-    def use() -> None:
-        with BlockingClient(str(node.address), ca=tmp_path / "ca.crt") as client:
-            assert client.call("ping") == {"time_ms": 0}
-            assert len(client.put_records(FRAMES[:2], "one")) == 2
-            assert [page.items for page in client.author_feed(ALICE.account)] == [[{"record": 1}]]
-            assert client.auth(ALICE)["account"] == ALICE.account
-            with pytest.raises(WireError, match="unknown_method"):
-                client.status()
-        with pytest.raises(ClientError, match="closed"):
-            client.call("ping")
-        client.close()
-        with pytest.raises(Unreachable):
-            BlockingClient("127.0.0.1:1", tls=False)
-
-    async with stub_nodes(node):
-        await trio.to_thread.run_sync(use)

@@ -23,6 +23,7 @@ LABELLED = re.compile(r"^([a-z-]+) +((?:[0-9a-f]{2,} *)+)", re.M)
 EXPECTED = {
     "post_and_read.py": ["'Good morning.', 'Good moring.'", "'likes': 1"],
     "blocking.py": ["stored: ", "From a program without trio."],
+    "asyncio_client.py": ["stored: One.", "stored: Two.", "Two.\nOne."],
     "bare_wire.py": ["Signed by hand."],
 }
 
@@ -92,7 +93,11 @@ def shown_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[st
 @pytest.mark.parametrize("name", EXPECTED)
 def test_the_example_works(name: str, shown_cluster: tuple[str, list[str]]) -> None:
     ca, addresses = shown_cluster
-    words = {"post_and_read.py": addresses, "blocking.py": [addresses[1], "From a program without trio."]}
+    words = {
+        "post_and_read.py": addresses,
+        "blocking.py": [addresses[1], "From a program without trio."],
+        "asyncio_client.py": [addresses[0], "One.", "Two."],
+    }
     finished = subprocess.run(
         [sys.executable, Path("examples") / name, "--ca", ca, *words.get(name, addresses[:1])],
         cwd=ROOT,
