@@ -40,6 +40,9 @@ class PolicyEngine:
         self.document = document
         self.accepted = Verdict(document.hash)
         self.unjudged_count = 0
+        self._rules: list[tuple[Rule, tuple[int, ...]]] = []
+        if not document.finders:
+            return  # a rule names what finds, so there is none
         try:
             self._matchers = Matchers(document)
         except re2.error as error:
@@ -47,7 +50,7 @@ class PolicyEngine:
                 [f"the patterns together need more memory than RE2 is given ({error})"]
             ) from error
         ids = {finder.id: index for index, finder in enumerate(self._matchers.finders)}
-        self._rules: list[tuple[Rule, tuple[int, ...]]] = [
+        self._rules = [
             (rule, tuple(ids[name] for name in rule.when)) for rule in document.rules
         ]
 

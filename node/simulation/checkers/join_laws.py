@@ -40,8 +40,9 @@ def _laws(states: list[Cell], join: Join, random: Random) -> Iterator[tuple[str,
     for a in states:
         yield "idempotent", join(a, a), a
     for a, b in combinations(states, 2):
-        yield "commutative", join(a, b), join(b, a)
-        yield "absorbing what it holds", join(join(a, b), b), join(a, b)
+        both = join(a, b)
+        yield "commutative", both, join(b, a)
+        yield "absorbing what it holds", join(both, b), both
     for _ in range(TRIPLES_PER_KEY if len(states) > 2 else 0):
         a, b, c = random.sample(states, 3)
         yield "associative", join(join(a, b), c), join(a, join(b, c))
