@@ -128,6 +128,8 @@ def describe(error: BaseException) -> Failure | None:
             return Failure("failed", error.format_message(), exit_codes.FAILED)
         case KeyboardInterrupt() | click.Abort():
             return Failure("interrupted", "interrupted", exit_codes.INTERRUPTED)
+        case UnicodeEncodeError():
+            return Failure("usage", f"{error.object[:80]!r} is not text in UTF-8", exit_codes.USAGE)
         case OSError():
             place = f"{error.filename}: " if error.filename else ""
             return Failure("system", f"{place}{error.strerror or error}", exit_codes.FAILED)

@@ -17,6 +17,7 @@ import click
 from folkmoot.cli import exit_codes
 from folkmoot.cli.errors import Failure, describe
 from folkmoot.cli.examples import examples
+from folkmoot.cli.output import json_line
 from folkmoot.cli.terminal import one_line, visible
 
 COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -121,7 +122,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _print_failure(failure: Failure, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(failure.to_json(), ensure_ascii=False))
+        click.echo(json_line(failure.to_json()))
     shown_help = bool(failure.help) and not as_json
     if shown_help:
         click.echo(f"{failure.help}\n", err=True)

@@ -32,7 +32,7 @@ class Output:
     def result(self, value: Any, text: str | Iterable[str]) -> None:
         """Print a result: `value` as one line of JSON, or `text` (a string, or lines that stay lines)."""
         if self.as_json:
-            click.echo(json.dumps(value, ensure_ascii=False, default=plain))
+            click.echo(json_line(value))
             return
         lines = [visible(text)] if isinstance(text, str) else [one_line(line) for line in text]
         if sys.stdout.isatty() and len(lines) >= shutil.get_terminal_size().lines:
@@ -80,6 +80,20 @@ def _cell(value: Any) -> str:
         case _:
             # Here already, so that the columns are as wide as what is printed.
             return one_line(str(value))
+
+
+def json_line(value: Any) -> str:
+    """A value as one line of JSON in UTF-8, whatever is in it.
+
+    A word of the command line that is not UTF-8 has lone surrogates in it, which UTF-8 cannot hold: then all
+    that is not ASCII is escaped.
+    """
+    line = json.dumps(value, ensure_ascii=False, default=plain)
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, default=plain)
+    return line
 
 
 def plain(value: Any) -> Any:

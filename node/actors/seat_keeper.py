@@ -130,7 +130,7 @@ class SeatKeeper:
                 one now.
 
         Raises:
-            WireError: `bad_request`, `no_quorum`, `uncertain`.
+            WireError: `bad_request`, `no_quorum`, `uncertain`; `conflict`, when others were decided.
         """
         wanted = list(nodes)
         for node in wanted:
@@ -152,7 +152,15 @@ class SeatKeeper:
             coming.append(Seat(told[node], node) if node in told else held[node])
         if set(coming) == set(today.seats):
             return today
-        return await self._change(today, coming)
+        decided = await self._change(today, coming)
+        if set(decided.seats) != set(coming):
+            raise WireError(
+                CONFLICT,
+                f"other seats were decided meanwhile, in configuration {decided.number}: see "
+                "`folkmoot seats show`, and set them again if they are not what they should be",
+                details={"configuration": decided.number, "nodes": [seat.node for seat in decided.seats]},
+            )
+        return decided
 
     async def recover(self) -> Configuration:
         """Go on with this node's seat alone, whatever the others have decided meanwhile.

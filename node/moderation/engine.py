@@ -50,9 +50,7 @@ class PolicyEngine:
                 [f"the patterns together need more memory than RE2 is given ({error})"]
             ) from error
         ids = {finder.id: index for index, finder in enumerate(self._matchers.finders)}
-        self._rules = [
-            (rule, tuple(ids[name] for name in rule.when)) for rule in document.rules
-        ]
+        self._rules = [(rule, tuple(ids[name] for name in rule.when)) for rule in document.rules]
 
     def judge(self, text: str, field: str = "text") -> Verdict:
         """The verdict on one text.

@@ -106,6 +106,13 @@ class RingMethods:
             check_split(owner, at)
             return {"split": False, "at": at, "ranges": [_told(owner, weight)]}
         parts = await self._registers.split_range(owner, at)
+        if parts[1].start != at:
+            raise WireError(
+                CONFLICT,
+                f"range {owner.id} was split elsewhere: at {parts[1].start.hex()}, as somebody else had "
+                "begun to; split again, if there is still to be a bound where it was asked for",
+                details={"at": parts[1].start},
+            )
         return {"split": True, "at": parts[1].start, "ranges": [_told(part, None) for part in parts]}
 
     def _owner(self, range_id: int) -> RangeDescriptor:

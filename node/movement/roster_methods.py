@@ -193,6 +193,8 @@ class RosterMethods:
             raise WireError(
                 CONFLICT, f"{node.name} is alive: decommission it, and what it keeps moves away from it"
             )
+        if asked.by is not None:
+            self._refuse_substitute(asked.by, node)
         newcomer = await (self._introduced(node.region) if asked.by is None else self._newcomer(asked.by))
 
         def make(roster: Roster) -> Roster:
@@ -225,6 +227,22 @@ class RosterMethods:
         }
 
     # How.
+
+    def _refuse_substitute(self, node_id: bytes, dead: RosterNode) -> None:
+        """Raise `WireError` if a node cannot take the place of a dead one."""
+        known = self._topology.current().roster.get(node_id)
+        name = node_id.hex() if known is None else known.name
+        if node_id == dead.node_id:
+            why = "is the one to be replaced; on an empty data directory it would be another node"
+        elif known is not None and known.standing == "dead":
+            why = "was given up for dead itself: start it anew on an empty data directory"
+        elif known is not None and known.standing == "leaving":
+            why = "is leaving the cluster; `folkmoot node join` lets it stay"
+        elif not self._gossip.alive(node_id):
+            why = "does not answer: start it first"
+        else:
+            return
+        raise WireError(CONFLICT, f"{name} cannot take the place of {dead.name}: it {why}")
 
     def _refuse_loss(self, node: RosterNode, after: Roster) -> None:
         """Raise `WireError` if with a node too few copies of ranges go to know what was acknowledged."""
@@ -265,8 +283,14 @@ class RosterMethods:
             roster = change(before)
             epoch, changed = before.epoch, roster != before
         else:
-            roster = await self._registers.change_roster(change)
-            epoch, changed = roster.epoch, True
+            decided: list[Roster] = []  # by each attempt: what it found
+
+            def noted(present: Roster) -> Roster:
+                decided.append(present)
+                return change(present)
+
+            roster = await self._registers.change_roster(noted)
+            epoch, changed = roster.epoch, roster.epoch != decided[-1].epoch
         topology = Topology(roster, self._topology.current().ranges)
         planned = await self._told_of(plan(topology), topology, await self._progress())
         return {"epoch": epoch, "changed": changed, "plan": planned}

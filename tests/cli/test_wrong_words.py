@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from folkmoot.cli import exit_codes
 from folkmoot.cli.cluster.layout import ClusterDirectory, Shape
+from folkmoot.cli.errors import describe
+from folkmoot.cli.output import json_line
+from folkmoot.protocol.errors import NO_QUORUM, WireError
 
 
 @pytest.fixture
@@ -85,3 +89,26 @@ def test_the_version_is_json_too(folkmoot: Any, words: tuple[str, ...]) -> None:
     ran = folkmoot(*words)
     assert ran.code == exit_codes.OK and list(ran.json) == ["version"]
     assert folkmoot("--version").out == f"folkmoot, version {ran.json['version']}\n"
+
+
+def test_a_word_that_is_not_utf8(folkmoot: Any) -> None:
+    word = "b\udcff"  # as Python reads it from the command line
+    for words in (("keys", "show", word), ("backup", "show", word)):
+        ran = folkmoot(*words, "--json")
+        assert word in ran.json["error"]["message"] and ran.out.isascii()
+
+
+def test_what_a_node_refuses_with_bytes_is_json_all_the_same() -> None:
+    error = WireError(NO_QUORUM, "too few seats answer", details={"seats": [b"\x01\x02"], "request": b"\x03"})
+    described = describe(error)
+    assert described is not None and described.exit_code == exit_codes.DEGRADED
+    told = json.loads(json_line(described.to_json()))["error"]["details"]
+    assert told == {"seats": ["0102"], "request": "03"}
+
+
+def test_what_cannot_be_sent_as_text_is_named() -> None:
+    with pytest.raises(UnicodeEncodeError) as caught:
+        "b\udcff".encode()
+    described = describe(caught.value)
+    assert described is not None and described.exit_code == exit_codes.USAGE
+    assert "not text in UTF-8" in described.message

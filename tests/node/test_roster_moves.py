@@ -118,8 +118,15 @@ async def test_a_dead_node_is_replaced_and_serves_nobody_when_it_comes_back(tmp_
             await ask(town, town[0], "node.replace", node=dead.id)
         assert refused.value.kind is CONFLICT and "add a node" in refused.value.message
         await with_newcomer(town, tmp_path / "late", region=dead.region)
-        await ask(town, town[0], "node.replace", node=dead.id)
+        with pytest.raises(WireError, match="it is the one to be replaced"):
+            await ask(town, town[0], "node.replace", node=dead.id, **{"with": dead.id})
+        with pytest.raises(WireError, match="it does not answer"):
+            await ask(town, town[0], "node.replace", node=dead.id, **{"with": bytes(16)})
+        assert (await ask(town, town[0], "node.replace", node=dead.id))["changed"]
         await settled_plan(town)
+        assert not (await ask(town, town[0], "node.replace", node=dead.id))["changed"]
+        with pytest.raises(WireError, match="it is the one to be replaced"):
+            await ask(town, town[0], "node.replace", node=dead.id, **{"with": dead.id})
         assert not ranges_of(town[0]).of_node(dead.id)
         await equal(town)
         async with town.client(town[0]) as client:

@@ -317,3 +317,28 @@ async def test_a_node_refuses_for_a_seat_that_it_does_not_hold(tmp_path: Path) -
             await asker.parts.links.call(asked.id, "register.ask", params, 5.0)
         assert refused.value.kind is STALE_TOPOLOGY and refused.value.details is not None
         assert refused.value.details["configuration"] == known.to_wire()
+
+
+async def test_whose_seats_were_not_decided_is_told_so(tmp_path: Path) -> None:
+    async with founded(tmp_path, nodes=4) as town:
+        await seated(town, 3)
+        one, two, three, four = town.nodes
+        outcomes: list[WireError | set[bytes]] = []
+
+        async def set_seats(*nodes: bytes) -> None:
+            async with town.client(one) as client:
+                await client.auth(OPERATOR)
+                try:
+                    told = await client.call("seats.set", nodes=list(nodes))
+                except WireError as error:
+                    outcomes.append(error)
+                else:
+                    assert set(told["nodes"]) == set(nodes)
+                    outcomes.append(set(nodes))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(set_seats, one.id, two.id, four.id)
+            nursery.start_soon(set_seats, one.id, three.id, four.id)
+        refused = [outcome for outcome in outcomes if isinstance(outcome, WireError)]
+        assert all(error.kind is CONFLICT and "other seats" in error.message for error in refused)
+        assert len(refused) < 2
