@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from folkmoot.cli.connection import Target, converse
 from folkmoot.cli.durations import span
-from folkmoot.cli.exit_codes import DEGRADED, OK
+from folkmoot.cli.errors import Failure, OperatorError, describe
+from folkmoot.cli.exit_codes import DEGRADED, INTERRUPTED, OK
 from folkmoot.cli.output import Output
 
 if TYPE_CHECKING:
@@ -59,6 +60,23 @@ class Progress:
     moved: tuple[int, ...] = ()
 
 
+class Unwatched(OperatorError):
+    """A change was agreed upon, and what follows from it could not be watched to its end.
+
+    Args:
+        failure: why not.
+        epoch: of the roster that was agreed upon.
+    """
+
+    def __init__(self, failure: Failure, epoch: int) -> None:
+        super().__init__(
+            f"{failure.message}; what was asked for is agreed upon, at epoch {epoch}, and goes on by itself",
+            hint="folkmoot ring plan, at any node",
+            exit_code=INTERRUPTED if failure.exit_code == INTERRUPTED else DEGRADED,
+            details={"epoch": epoch, "because": failure.name},
+        )
+
+
 def carry_out(
     target: Target,
     operator: KeyPair | None,
@@ -83,7 +101,9 @@ def carry_out(
 
     Raises:
         FolkmootError: it was refused, or somebody else changed the roster meanwhile.
+        Unwatched: it was agreed upon, and then watching it failed, or Ctrl-C ended it.
     """
+    agreed: list[int] = []
 
     async def talk(client: Client) -> dict[str, Any]:
         planned = await client.call(method, {**params, "dry_run": True})
@@ -93,6 +113,7 @@ def carry_out(
         output.note("; ".join(summary(planned["plan"], names)))
         before = await client.call("ring.plan", {}) if wait else None
         done = await client.call(method, {**params, "epoch": planned["epoch"]})
+        agreed.append(done["epoch"])
         told = {"dry_run": False, **done, "summary": _foreseen(done["plan"], names)}
         if not wait:
             return told
@@ -101,7 +122,13 @@ def carry_out(
             watched["reasons"] += await wait_gone(client, leaver)
         return {**told, **watched}
 
-    told = converse(target, talk, operator=operator, patience_s=PATIENCE_S)
+    try:
+        told = converse(target, talk, operator=operator, patience_s=PATIENCE_S)
+    except BaseException as error:
+        failure = describe(error)
+        if not agreed or failure is None:
+            raise
+        raise Unwatched(failure, agreed[-1]) from error
     code = say(told, output)
     return DEGRADED if method == "ring.replicas" and told["plan"]["fewer"] else code
 

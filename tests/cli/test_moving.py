@@ -9,12 +9,15 @@ from typing import Any, cast
 import pytest
 import trio
 import trio.testing
+from folkmoot.cli import moving
 from folkmoot.cli.cluster.control import LocalCluster
 from folkmoot.cli.durations import span
-from folkmoot.cli.exit_codes import DEGRADED, FAILED, OK, USAGE
-from folkmoot.cli.moving import summary, wait_gone, waits_of, watch
+from folkmoot.cli.errors import describe
+from folkmoot.cli.exit_codes import DEGRADED, FAILED, INTERRUPTED, OK, USAGE
+from folkmoot.cli.moving import Unwatched, summary, wait_gone, waits_of, watch
 from folkmoot.cli.output import Output
 from folkmoot.protocol.client import Client
+from folkmoot.protocol.errors import TIMEOUT, WireError
 
 from tests.checking.local import NAME, Home, Ran
 from tests.waiting import until_blocking
@@ -169,6 +172,43 @@ async def test_watching_goes_on_as_long_as_anything_moves(autojump_clock: trio.t
     came = await watch(cast(Client, Answers(*slow, told(0, one=9))), Output(as_json=True))
     assert came["left"] == 0 and not came["reasons"]
     assert trio.current_time() > 150
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(WireError(TIMEOUT, "no answer to ring.plan"), DEGRADED), (KeyboardInterrupt(), INTERRUPTED)],
+)
+@pytest.mark.parametrize("is_agreed", [True, False])
+def test_what_is_agreed_upon_is_told_though_it_could_not_be_watched(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, is_agreed: bool
+) -> None:
+    class Node:
+        """Agrees to whatever it is asked, and then answers nothing more; or not even that."""
+
+        async def call(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+            if method == "cluster.status":
+                return {"nodes": []}
+            if params.get("dry_run"):
+                return {"epoch": 6, "changed": True, "plan": plan()}
+            if method == "node.drain" and is_agreed:
+                return {"epoch": 7, "changed": True, "plan": plan()}
+            if method == "ring.plan" and is_agreed and not asked:
+                asked.append(method)
+                return {"epoch": 6, "plan": plan(), "progress": {}}
+            raise error
+
+    asked: list[str] = []
+    monkeypatch.setattr(moving, "converse", lambda target, talk, **_: trio.run(talk, Node()))
+    with pytest.raises((Unwatched, type(error))) as caught:
+        moving.carry_out(
+            cast(Any, None), None, Output(as_json=True), "node.drain", {}, dry_run=False, wait=True
+        )
+    failure = describe(caught.value)
+    assert failure is not None and failure.exit_code == code
+    assert isinstance(caught.value, Unwatched) is is_agreed
+    if is_agreed:
+        assert failure.to_json()["error"]["epoch"] == 7
+        assert "is agreed upon, at epoch 7, and goes on by itself" in failure.message
 
 
 @pytest.mark.cluster
