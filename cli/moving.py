@@ -87,17 +87,15 @@ def carry_out(
     dry_run: bool,
     wait: bool,
     leaver: str | None = None,
+    then: str | None = None,
 ) -> int:
-    """Ask for a change of the roster, under the plan that is shown first, and watch what follows from it.
+    """Ask for a change of the roster, with its plan shown first, and watch what follows; the exit code.
 
     Args:
         method, params: of the change.
-        dry_run: whether to show the plan and no more.
-        wait: whether to watch.
+        dry_run, wait: whether to show the plan and no more; whether to watch.
         leaver: the id of a node that is to be off the roster in the end.
-
-    Returns:
-        The exit code.
+        then: what an operator can do next, once all of it is done; a sentence.
 
     Raises:
         FolkmootError: it was refused, or somebody else changed the roster meanwhile.
@@ -115,22 +113,31 @@ def carry_out(
         done = await client.call(method, {**params, "epoch": planned["epoch"]})
         agreed.append(done["epoch"])
         told = {"dry_run": False, **done, "summary": _foreseen(done["plan"], names)}
-        if not wait:
+        if before is None:
             return told
         watched = await watch(client, output, before)
         if leaver is not None and not watched["left"]:
             watched["reasons"] += await wait_gone(client, leaver)
+        if then is not None and not watched["left"] and not watched["reasons"]:
+            watched["next"] = then
         return {**told, **watched}
 
-    try:
+    with _telling(agreed):
         told = converse(target, talk, operator=operator, patience_s=PATIENCE_S)
+    code = say(told, output)
+    return DEGRADED if method == "ring.replicas" and told["plan"]["fewer"] else code
+
+
+@contextmanager
+def _telling(agreed: list[int]) -> Iterator[None]:
+    """Let whatever goes wrong within say what was agreed upon before: the epochs."""
+    try:
+        yield
     except BaseException as error:
         failure = describe(error)
         if not agreed or failure is None:
             raise
         raise Unwatched(failure, agreed[-1]) from error
-    code = say(told, output)
-    return DEGRADED if method == "ring.replicas" and told["plan"]["fewer"] else code
 
 
 def say(told: dict[str, Any], output: Output) -> int:
@@ -142,6 +149,7 @@ def say(told: dict[str, Any], output: Output) -> int:
             f"{told['made']} changes made, {told['left']} left; "
             f"{told['cells']:,} cells ({megabytes:,.1f} MB) copied",
             *told["reasons"],
+            *([told["next"]] if "next" in told else []),
         ]
     if told["plan"]["fewer"]:
         lines.append(told["plan"]["fewer"])

@@ -12,6 +12,7 @@ from folkmoot.cli.connection import Target, lazy_target_options
 from folkmoot.cli.errors import OperatorError, Usage
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, FAILED, OK
+from folkmoot.cli.members import operator_option
 from folkmoot.cli.numbers import FiniteFloat
 from folkmoot.cli.output import Output, json_option
 
@@ -42,11 +43,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Seconds to wait for the cluster to come to rest and its replicas to become equal.",
 )
-@click.option(
-    "--operator",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="An operator's key file. [default: a local cluster's own]",
-)
+@operator_option
 @click.option(
     "--linearizability",
     "histories",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 from folkmoot.cli.connection import Target, ask, lazy_target_options, target_options
@@ -17,6 +17,13 @@ from folkmoot.cli.moving import carry_out, dry_run_option, wait_option
 from folkmoot.cli.output import Output, json_option, table
 
 COLUMNS = ("name", "region", "roster", "state", "ranges", "address", "id")
+
+NEXT: Final = {
+    "node.replace": "{name} is given up for dead and still on the roster, so the cluster counts as degraded: "
+    "folkmoot node decommission {name} takes it off",
+    "node.decommission": "{name} is off the roster: stop it, and erase its data directory with its keys",
+}
+"""What an operator can do once a change is carried out."""
 
 
 @click.group()
@@ -231,4 +238,7 @@ def _change(
         params["with"] = bytes.fromhex(find_node(by, nodes)["id"])
     key = operator_of(target, operator)
     leaver = node["id"] if method == "node.decommission" else None
-    return carry_out(target, key, output, method, params, dry_run=dry_run, wait=wait, leaver=leaver)
+    then = NEXT.get(method, "").format(name=node["name"]) or None
+    return carry_out(
+        target, key, output, method, params, dry_run=dry_run, wait=wait, leaver=leaver, then=then
+    )

@@ -274,6 +274,8 @@ def _names(nodes: list[dict[str, Any]]) -> dict[str, str]:
 def _counts(given: tuple[str, ...]) -> int | dict[str, int]:
     """A total, or so many in each region."""
     if len(given) == 1 and given[0].isdecimal():
+        if not int(given[0]):
+            raise Usage("0 copies of everything would be none: say at least 1")
         return int(given[0])
     pairs = [one.partition("=") for one in given]
     if not all(region and count.isdecimal() for region, _, count in pairs):

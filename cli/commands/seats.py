@@ -10,18 +10,13 @@ from folkmoot.cli.connection import Target, ask, target_options
 from folkmoot.cli.errors import OperatorError, Usage
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
+from folkmoot.cli.members import operator_option
 from folkmoot.cli.output import Output, json_option, table
 from folkmoot.cli.seats import seats_line, seats_reasons, seats_warnings
 from folkmoot.protocol.consensus.configuration import SIZES
 
 COLUMNS = ("name", "region", "state", "id")
 PATIENCE_S = 30.0
-
-operator_option = click.option(
-    "--operator",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="An operator's key file. [default: a local cluster's own]",
-)
 
 
 @click.group()

@@ -220,7 +220,7 @@ class Registrar:
             raise WireError(
                 UNCERTAIN,
                 f"too few seats answered in time, and the change to register {name!r} may yet be decided: "
-                "ask again with the same request id",
+                "ask for the same again, under the same request id where there is one; it is not done twice",
                 details={"register": name, "request": change.request},
             )
         raise _no_quorum(f"register {name!r}", configuration or self._own.configuration)
