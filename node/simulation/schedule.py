@@ -28,6 +28,8 @@ FAULTS: Final = (*LINK_FAULTS, "partition", *NODE_FAULTS, *DISK_FAULTS, BACKUP)
 MOVES: Final = "moves"
 """No fault, but it happens like one: a node is drained and joins again, and ranges are split. Not among
 `all`: so much moves."""
+DEEDS: Final = ("drain", "join", "split")
+"""What is done in episodes of `MOVES`."""
 
 QUIET_FIRST_S: Final = 3.0
 REBUILD_S: Final = 20.0

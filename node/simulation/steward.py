@@ -43,13 +43,14 @@ class Steward:
         """Have a node drained; given up when it is not agreed upon by the virtual time `until_s`."""
         self._drained.add(node.node_id)
         with trio.move_on_at(until_s):
-            await self._ask("node.drain", node)
+            await self._ask("drain", node)
 
     async def split(self, until_s: float) -> None:
         """Have some ranges split, one after the other, until the virtual time `until_s`."""
         with trio.move_on_at(until_s):
             for _ in range(SPLITS):
-                await self._split()
+                with self._world.coverage.operation("split"):
+                    await self._split()
 
     async def _split(self) -> None:
         """Split the range of some cell between its account and the one before, or anywhere close by."""
@@ -75,13 +76,13 @@ class Steward:
     async def join(self, node: SimulatedNode) -> None:
         """Have a node given ranges again; given up when that is not agreed upon for a while."""
         with trio.move_on_after(JOIN_S):
-            await self._ask("node.join", node)
+            await self._ask("join", node)
 
     async def join_all(self) -> None:
         """Have every node that was ever drained given ranges again."""
         for node in self._world.nodes:
             if node.node_id in self._drained:
-                await self._ask("node.join", node)
+                await self._ask("join", node)
 
     def is_at_rest(self) -> bool:
         """Whether all nodes know one topology, nothing has to move in it, and nothing is left elsewhere."""
@@ -95,18 +96,19 @@ class Steward:
             for key in _keys(node)
         )
 
-    async def _ask(self, method: str, node: SimulatedNode) -> bool:
-        """Ask until there is an answer; whether it was done."""
-        while True:
-            try:
-                await self._caller.call(method, {"node": node.node_id})
-                return True
-            except WireError as error:
-                if error.kind is CONFLICT:
-                    return False
-            except UNANSWERED:
-                pass
-            await trio.sleep(RETRY_S)
+    async def _ask(self, deed: str, node: SimulatedNode) -> bool:
+        """Ask for `node.<deed>` until there is an answer; whether it was done."""
+        with self._world.coverage.operation(deed):
+            while True:
+                try:
+                    await self._caller.call(f"node.{deed}", {"node": node.node_id})
+                    return True
+                except WireError as error:
+                    if error.kind is CONFLICT:
+                        return False
+                except UNANSWERED:
+                    pass
+                await trio.sleep(RETRY_S)
 
 
 def _keys(node: SimulatedNode) -> list[bytes]:
