@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
-from folkmoot.node.simulation.schedule import BACKUP, DEEDS, MOVES
+from folkmoot.node.simulation.schedule import DEEDS
 
 REQUESTS: Final = (
     "post",
@@ -72,8 +72,8 @@ class Coverage:
 
 def operations_of(faults: Iterable[str]) -> tuple[str, ...]:
     """What is done in runs with these faults; what happens like a fault is an operation as well."""
-    chosen = set(faults)
-    return (*REQUESTS, *(DEEDS if MOVES in chosen else ()), *((BACKUP,) if BACKUP in chosen else ()))
+    deeds = [deed for fault in faults for deed in DEEDS.get(fault, ())]
+    return (*REQUESTS, *dict.fromkeys(deeds))
 
 
 def never_tried(counts: Counts, faults: Iterable[str]) -> dict[str, list[str]]:

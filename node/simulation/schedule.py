@@ -16,20 +16,25 @@ from folkmoot.protocol.errors import FolkmootError
 PULSING_FAULTS: Final = ("flapping", "clogging")
 LINK_FAULTS: Final = ("loss", "duplication", "reordering", "delay", "oneway", *PULSING_FAULTS)
 UPGRADE: Final = "upgrade"
-DOWN_FAULTS: Final = ("crash", "torn", "restart", "eio", UPGRADE)
+LOST: Final = "lost"
+DOWN_FAULTS: Final = ("crash", "torn", "restart", "eio", UPGRADE, LOST)
 REFUSING_FAULTS: Final = ("busy", "refused")
-LOSING_FAULTS: Final = ("olddisk", "clone")
+LOSING_FAULTS: Final = ("olddisk", "clone", LOST)
 FLIP: Final = "flip"
 DISK_FAULTS: Final = (*LOSING_FAULTS, FLIP)
-NODE_FAULTS: Final = (*DOWN_FAULTS, "disk", "clock", "drift", *REFUSING_FAULTS)
+NODE_FAULTS: Final = (*DOWN_FAULTS[:-1], "disk", "clock", "drift", *REFUSING_FAULTS)
 BACKUP: Final = "backup"
 """No fault either: a backup of a node is made, whatever else goes on."""
 FAULTS: Final = (*LINK_FAULTS, "partition", *NODE_FAULTS, *DISK_FAULTS, BACKUP)
 MOVES: Final = "moves"
-"""No fault, but it happens like one: a node is drained and joins again, and ranges are split. Not among
-`all`: so much moves."""
-DEEDS: Final = ("drain", "join", "split")
-"""What is done in episodes of `MOVES`."""
+"""No fault, but it happens like one: an operator changes who keeps what (see `steward`). Not among `all`: so
+much moves."""
+DEEDS: Final = {
+    MOVES: ("drain", "decommission", "join", "replicas", "seats", "split"),
+    LOST: ("replace", "join", "decommission"),
+    BACKUP: (BACKUP,),
+}
+"""What is done in such episodes: operations as well, that others are tried against."""
 
 QUIET_FIRST_S: Final = 3.0
 REBUILD_S: Final = 20.0
