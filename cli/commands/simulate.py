@@ -16,7 +16,7 @@ from folkmoot.cli.errors import Usage
 from folkmoot.cli.examples import examples
 from folkmoot.cli.numbers import FiniteFloat
 from folkmoot.cli.output import Output, json_option
-from folkmoot.node.simulation.schedule import FAULTS, MOVES, UnknownFault, parse_faults
+from folkmoot.node.simulation.schedule import FAULTS, UnknownFault, parse_faults
 
 if TYPE_CHECKING:
     from folkmoot.node.simulation.run import OnProgress, Plan, Report
@@ -78,8 +78,7 @@ class Episodes(click.ParamType[tuple[int, ...]]):
     default="all",
     show_default=True,
     metavar="LIST",
-    help=f"Which faults, with commas: {', '.join(FAULTS)}; or none, or all of these; and {MOVES}, which is "
-    "not among all.",
+    help=f"Which faults, with commas: {', '.join(FAULTS)}; or none, or all of these.",
 )
 @click.option("--people", type=click.IntRange(0, 100), default=3, show_default=True, help="Clients.")
 @click.option(
