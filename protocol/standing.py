@@ -104,11 +104,34 @@ def majority_of_others(others: int) -> int:
     return others // 2 + 1 if others else 0
 
 
-def heard_enough(others_by_range: Iterable[Collection[bytes]], heard: Collection[bytes]) -> bool:
-    """Whether a majority of the other replicas of every range is among those `heard` (node ids)."""
-    return all(
-        sum(node in heard for node in others) >= majority_of_others(len(others)) for others in others_by_range
-    )
+def majority_of_left(others: int, left: int) -> int:
+    """How many of those that are left of the `others` of a range must be heard when some were given up.
+
+    So many that they meet each other, and that they meet whoever of them has heard of an earlier boot: a
+    majority of all the others had, and at most those that were given up are missing from it now. Where that
+    leaves nobody for sure, all that are left is the most there can be.
+    """
+    surely = max(0, majority_of_others(others) - (others - left))
+    return min(left, max(majority_of_others(left), left - surely + 1))
+
+
+def heard_enough(
+    others_by_range: Iterable[Collection[bytes]],
+    heard: Collection[bytes],
+    given_up: Collection[bytes] = frozenset(),
+) -> bool:
+    """Whether enough of the other replicas of every range are among those heard.
+
+    Args:
+        others_by_range: of each range, the other replicas (node ids).
+        heard: who was heard.
+        given_up: who never comes back, by an operator's word: nobody waits for those.
+    """
+    for others in others_by_range:
+        left = [node for node in others if node not in given_up]
+        if sum(node in heard for node in left) < majority_of_left(len(others), len(left)):
+            return False
+    return True
 
 
 def rebuilt_from_enough(others: Collection[bytes], passed: Collection[bytes], old: Collection[bytes]) -> bool:

@@ -16,7 +16,7 @@ from folkmoot.cli.errors import Usage
 from folkmoot.cli.examples import examples
 from folkmoot.cli.numbers import FiniteFloat
 from folkmoot.cli.output import Output, json_option
-from folkmoot.node.simulation.schedule import FAULTS, MOVES, UnknownFault, parse_faults
+from folkmoot.node.simulation.schedule import FAULTS, UnknownFault, parse_faults
 
 if TYPE_CHECKING:
     from folkmoot.node.simulation.run import OnProgress, Plan, Report
@@ -60,6 +60,7 @@ class Episodes(click.ParamType[tuple[int, ...]]):
         "folkmoot simulate --seed 7 --nodes 3 --minutes 2 --faults crash,partition",
         "folkmoot simulate --seeds 1..1000 --minutes 2 --jobs 2 --keep simulated.jsonl",
         "folkmoot simulate --seed 23 --minutes 2 --shrink 60",
+        "folkmoot simulate --seeds 1..50 --minutes 5 --require-coverage",
     )
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Decides everything. [default: 1]")
@@ -77,8 +78,7 @@ class Episodes(click.ParamType[tuple[int, ...]]):
     default="all",
     show_default=True,
     metavar="LIST",
-    help=f"Which faults, with commas: {', '.join(FAULTS)}; or none, or all of these; and {MOVES}, which is "
-    "not among all.",
+    help=f"Which faults, with commas: {', '.join(FAULTS)}; or none, or all of these.",
 )
 @click.option("--people", type=click.IntRange(0, 100), default=3, show_default=True, help="Clients.")
 @click.option(
@@ -103,6 +103,11 @@ class Episodes(click.ParamType[tuple[int, ...]]):
     show_default=True,
     help="When a run fails, look for so many seconds for fewer faults with which it still does.",
 )
+@click.option(
+    "--require-coverage",
+    is_flag=True,
+    help="Fail also when an operation was never under way together with one of the faults.",
+)
 @json_option
 def command(
     seed: int | None,
@@ -116,16 +121,18 @@ def command(
     jobs: int,
     keep: Path | None,
     shrink: float,
+    require_coverage: bool,
     output: Output,
 ) -> int:
     """Run clusters on virtual time, break them, and check what they promise.
 
     The world has its own time, network and disks, and breaks them as the seed decides; clients write and
     read all the while. The same seed gives the same run. Ends with 1, and with the line that replays it, when
-    a promise was broken. Last comes a table of which operations were tried while which faults were under way.
+    a promise was broken. Last comes a table of which operations were tried while which faults were under way,
+    over all runs, and the pairs that never were, by name.
     """
     # Imported here so that `--help` need not wait for the whole node.
-    from folkmoot.node.simulation.coverage import table
+    from folkmoot.node.simulation.coverage import never_tried, table
     from folkmoot.node.simulation.run import Plan
 
     if seed is not None and seeds is not None:
@@ -147,6 +154,10 @@ def command(
     if chosen:
         for line in table(tried, chosen):
             output.note(line)
+    left = sum(map(len, never_tried(tried, chosen).values()))
+    if require_coverage and left:
+        click.echo(f"coverage: {left} pairs were never tried: more seeds, or more minutes", err=True)
+        return exit_codes.FAILED
     return exit_codes.FAILED if broken else exit_codes.OK
 
 

@@ -77,11 +77,13 @@ class Cluster:
         ranges: the nodes of each range, as far as known.
         names: node id → name of every member of the roster, as far as known.
         reachable: whether a node is held alive or merely suspected.
+        given_up: the nodes of which an operator said that they never come back.
     """
 
     ranges: Callable[[], Iterable[Collection[bytes]]]
     names: Callable[[], Mapping[bytes, str]]
     reachable: Callable[[bytes], bool]
+    given_up: Callable[[], Collection[bytes]]
 
 
 class Standing:
@@ -316,12 +318,12 @@ class Standing:
 
     async def _decide(self) -> None:
         """See whether enough is heard to be whole, and to count."""
-        others = others_of(self._cluster.ranges(), self._node_id)
+        others, given_up = others_of(self._cluster.ranges(), self._node_id), self._cluster.given_up()
         async with self._deciding:
             waited = trio.current_time() >= self._deadline
             if self._own.state is State.UNPROVEN:
                 sound = {node for node in self._fits if not self._recollection.is_old(node)}
-                enough = heard_enough(others, self._heard(sound))
+                enough = heard_enough(others, self._heard(sound), given_up)
                 if not enough and not waited:
                     self._why = "not enough of the other replicas could be asked yet what they remember of it"
                     return
@@ -332,7 +334,7 @@ class Standing:
                     )
                 await self._become(replace(self._own, state=State.WHOLE))
             if self._own.state is State.WHOLE and not self._counted:
-                self._counted = waited or heard_enough(others, self._heard(self._fits))
+                self._counted = waited or heard_enough(others, self._heard(self._fits), given_up)
                 self._why = (
                     "" if self._counted else "not enough of the other replicas have heard of this boot"
                 )

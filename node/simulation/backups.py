@@ -17,6 +17,7 @@ import trio
 from folkmoot.node.simulation.bit_flips import whole_cells
 from folkmoot.node.simulation.checkers.verdict import Inquiry, Verdict
 from folkmoot.node.simulation.history import History
+from folkmoot.node.simulation.schedule import BACKUP
 from folkmoot.node.simulation.steps import Rest, Steps
 from folkmoot.node.simulation.world import SimulatedNode, World
 from folkmoot.protocol.crdt import clock as clocks
@@ -80,7 +81,7 @@ class Backups:
             return
         self._under_way.add(node.name)
         try:
-            with trio.move_on_at(until_s):
+            with self._world.coverage.operation(BACKUP), trio.move_on_at(until_s):
                 await self._take(node)
         finally:
             self._under_way.remove(node.name)

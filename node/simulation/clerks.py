@@ -16,7 +16,7 @@ from folkmoot.node.simulation.caller import UNANSWERED
 from folkmoot.node.simulation.checkers.linearizability import UNKNOWN, Operation
 from folkmoot.node.simulation.checkers.models import Call
 from folkmoot.node.simulation.history import History
-from folkmoot.node.simulation.town import Asker
+from folkmoot.node.simulation.town import Asker, Watched, unwatched
 from folkmoot.protocol.errors import CONFLICT, WireError
 from folkmoot.protocol.limits import REQUEST_ID_BYTES
 
@@ -37,14 +37,24 @@ class Clerk:
         random: decides what it does.
         caller: whom it asks, as an operator.
         pause_s: mean time between two things it does.
+        watched: entered with the name of each thing it does, for as long as it takes.
     """
 
-    def __init__(self, history: History, name: str, random: Random, caller: Asker, pause_s: float) -> None:
+    def __init__(
+        self,
+        history: History,
+        name: str,
+        random: Random,
+        caller: Asker,
+        pause_s: float,
+        watched: Watched = unwatched,
+    ) -> None:
         self._name = name
         self._history = history
         self._random = random
         self._caller = caller
         self._pause_s = pause_s
+        self._watched = watched
         self._seen: dict[str, Version | None] = dict.fromkeys(REGISTERS)
         self._doings = 0
 
@@ -62,9 +72,11 @@ class Clerk:
             await trio.sleep(self._random.expovariate(1 / self._pause_s))
             register = self._random.choice(REGISTERS)
             if self._random.random() < READ_SHARE:
-                await self._read(register)
+                with self._watched("register_read"):
+                    await self._read(register)
             else:
-                await self._set(register)
+                with self._watched("register_set"):
+                    await self._set(register)
 
     async def _read(self, register: str) -> None:
         called_at = self._history.next_event()

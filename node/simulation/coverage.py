@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
-OPERATIONS: Final = (
+from folkmoot.node.simulation.schedule import DEEDS
+
+REQUESTS: Final = (
     "post",
     "post_many",
     "edit",
@@ -25,7 +27,10 @@ OPERATIONS: Final = (
     "forge",
     "forge_cell",
     "doubt",
+    "register_read",
+    "register_set",
 )
+"""What people, strangers and clerks do in every run."""
 
 Counts = Mapping[tuple[str, str], int]
 
@@ -65,20 +70,33 @@ class Coverage:
             self.counts.update((fault, name) for fault in met)
 
 
-def never_tried(counts: Counts, faults: Iterable[str]) -> list[tuple[str, str]]:
-    """The pairs of these faults and any operation that never overlapped."""
-    return [(fault, name) for fault in faults for name in OPERATIONS if not counts.get((fault, name))]
+def operations_of(faults: Iterable[str]) -> tuple[str, ...]:
+    """What is done in runs with these faults; what happens like a fault is an operation as well."""
+    deeds = [deed for fault in faults for deed in DEEDS.get(fault, ())]
+    return (*REQUESTS, *dict.fromkeys(deeds))
+
+
+def never_tried(counts: Counts, faults: Iterable[str]) -> dict[str, list[str]]:
+    """The operations that never overlapped with a fault, by the faults that have such."""
+    faults = list(faults)
+    left = {
+        fault: [name for name in operations_of(faults) if not counts.get((fault, name))] for fault in faults
+    }
+    return {fault: names for fault, names in left.items() if names}
 
 
 def table(counts: Counts, faults: Iterable[str]) -> list[str]:
-    """Lines of text: a row a fault, a column an operation, and what was never tried."""
+    """Lines of text: a row a fault, a column an operation, and what was never tried, by name."""
     faults = list(faults)
-    widths = {name: max(len(name), 5) for name in OPERATIONS}
-    lines = ["  ".join([f"{'':<11}", *(f"{name:>{widths[name]}}" for name in OPERATIONS)])]
+    operations = operations_of(faults)
+    widths = {name: max(len(name), 5) for name in operations}
+    lines = ["  ".join([f"{'':<11}", *(f"{name:>{widths[name]}}" for name in operations)])]
     for fault in faults:
-        cells = [f"{counts.get((fault, name), 0) or '-':>{widths[name]}}" for name in OPERATIONS]
+        cells = [f"{counts.get((fault, name), 0) or '-':>{widths[name]}}" for name in operations]
         lines.append("  ".join([f"{fault:<11}", *cells]))
-    missing = never_tried(counts, faults)
-    total = len(faults) * len(OPERATIONS)
-    lines.append(f"{total - len(missing)} of {total} pairs of a fault and an operation were tried")
+    left = never_tried(counts, faults)
+    total = len(faults) * len(operations)
+    tried = total - sum(map(len, left.values()))
+    lines.append(f"{tried} of {total} pairs of a fault and an operation were tried")
+    lines += [f"NEVER TRIED under {fault}: {', '.join(names)}" for fault, names in left.items()]
     return lines

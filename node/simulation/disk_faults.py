@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from folkmoot.node.simulation.bit_flips import BitFlips, damaged_cells
+from folkmoot.node.simulation.ownership import seats_are_whole
 from folkmoot.node.simulation.schedule import FLIP
 from folkmoot.node.simulation.world import SimulatedNode, World
 from folkmoot.node.standing.records import read_own
@@ -80,23 +81,37 @@ class DiskFaults:
             node.disk.put_back(suffered.copy)
         await bring_up(self._world, node)
 
+    def may_give_up(self, node: SimulatedNode) -> bool:
+        """Whether the cluster can do without a node and its disk for good."""
+        return not self._suffered and self._may_lose(node)
+
     def _lose_disks(self) -> None:
         self._world.disks_lost = True
         self._world.expected_errors.add(OLD_SEAT)
 
     def _may_lose(self, node: SimulatedNode) -> bool:
-        """Whether the disk may be lost: the node runs, and those of all others are whole."""
-        return node.clients is not None and all(_has_its_disk(other) for other in self._world.nodes)
+        """Whether the disk may be lost: the node runs, and nothing is lacking anywhere."""
+        return node.clients is not None and is_whole(self._world)
+
+
+def is_whole(world: World) -> bool:
+    """Whether every node has its disk, every range more than one copy, and every seat its store."""
+    nodes = {node.node_id for node in world.nodes}
+    return (
+        all(_has_its_disk(node) for node in world.nodes)
+        and all(len(owner.slots) > 1 and nodes.issuperset(owner.nodes()) for owner in world.ranges.ranges)
+        and seats_are_whole({node.node_id: node.disk.engine for node in world.nodes})
+    )
 
 
 def _has_its_disk(node: SimulatedNode) -> bool:
     if node.disk.commits is None:
         return False
     own = read_own(node.disk.commits.store)
-    return own is not None and own.state is not State.AMNESIAC and not damaged_cells(node.disk.engine)
+    return own is not None and own.state is State.WHOLE and not damaged_cells(node.disk.engine)
 
 
 async def bring_up(world: World, node: SimulatedNode) -> None:
-    """Start a node that is down."""
-    if not node.up:
+    """Start a node that is down, unless it is gone for good."""
+    if not node.up and not node.lost:
         await world.restart(node)

@@ -54,7 +54,7 @@ class Everybody:
         def clerk(name: str) -> Clerk:
             random = world.random(f"clerk/{name}")
             caller = Caller(world, name, random, nursery, OPERATOR)
-            return Clerk(history, name, random, caller, pause_s)
+            return Clerk(history, name, random, caller, pause_s, world.coverage.operation)
 
         self._clerks = [clerk(f"clerk-{number + 1}") for number in range(CLERKS)]
 

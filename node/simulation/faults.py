@@ -17,8 +17,17 @@ from folkmoot.node.simulation.disk import CommitPoint, SimulatedDisk
 from folkmoot.node.simulation.disk_errors import EIO
 from folkmoot.node.simulation.disk_faults import DiskFaults, bring_up
 from folkmoot.node.simulation.links import Conditions
+from folkmoot.node.simulation.losses import Losses
 from folkmoot.node.simulation.next_version import NEXT_VERSION
-from folkmoot.node.simulation.schedule import BACKUP, DISK_FAULTS, DOWN_FAULTS, MOVES, UPGRADE, Episode
+from folkmoot.node.simulation.schedule import (
+    BACKUP,
+    DISK_FAULTS,
+    DOWN_FAULTS,
+    LOST,
+    MOVES,
+    UPGRADE,
+    Episode,
+)
 from folkmoot.node.simulation.steward import Steward
 from folkmoot.node.simulation.world import SimulatedNode, World
 from folkmoot.protocol.messages import VERSIONS
@@ -55,12 +64,14 @@ class Hands:
     """Who carries out what a world cannot do by itself; None for what does not happen.
 
     Args:
-        steward: moves ranges.
+        steward: changes who keeps what.
+        losses: loses nodes, and replaces them.
         flips: damages cells.
         backups: makes backups.
     """
 
     steward: Steward | None = None
+    losses: Losses | None = None
     flips: BitFlips | None = None
     backups: Backups | None = None
 
@@ -137,9 +148,9 @@ class FaultInjector:
         elif episode.fault == "disk":
             node.disk.slowdown = 1 + DISK_SLOWDOWN * episode.strength
         elif episode.fault == MOVES and self._hands.steward is not None:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._hands.steward.split, episode.end_s)
-                await self._hands.steward.drain(node, episode.end_s)
+            await self._hands.steward.begin(episode)
+        elif episode.fault == LOST and self._hands.losses is not None:
+            await self._hands.losses.begin(episode, self._disks.may_give_up)
         elif episode.fault == BACKUP and self._hands.backups is not None:
             await self._hands.backups.take(node, episode.end_s)
         elif episode.fault in DISK_FAULTS:
@@ -151,14 +162,16 @@ class FaultInjector:
             return
         node = self._world.nodes[episode.node]
         self._apply_to_node(node, episode.node)
-        if episode.fault == UPGRADE:
+        if episode.fault == LOST and self._hands.losses is not None:
+            self._hands.losses.end(episode)
+        elif episode.fault == UPGRADE:
             await self._speak(node, VERSIONS)
         elif episode.fault in DOWN_FAULTS:
             node.disk.crash_point = node.disk.failure_point = None
             node.disk.failing_reads_share = 0.0
             await bring_up(self._world, node)
         elif episode.fault == MOVES and self._hands.steward is not None:
-            await self._hands.steward.join(node)
+            await self._hands.steward.end(episode)
         elif episode.fault in DISK_FAULTS:
             await self._disks.end(node)
         elif episode.fault == "disk":

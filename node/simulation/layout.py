@@ -105,6 +105,16 @@ def elsewhere(member: Member, host: str) -> Member:
     return Member(host, msgspec.structs.replace(member.config, listen=listen), member.secrets)
 
 
+def successor(member: Member, random: Random, name: str) -> Member:
+    """Another node in the place of one that is gone: at its address and in its region, to be let in."""
+    config = member.config
+    node = msgspec.structs.replace(config.node, name=name, id=random.randbytes(16).hex(), data=Path(name))
+    seeds = config.cluster.seeds or tuple(Address(host_of(index), 7001) for index in range(FIXED_PORTS))
+    cluster = msgspec.structs.replace(config.cluster, seeds=seeds)
+    secrets = SimulatedSecrets(KeyPair(random.randbytes(SEED_BYTES)), member.secrets.ring)
+    return Member(member.host, msgspec.structs.replace(config, node=node, cluster=cluster), secrets)
+
+
 def host_of(index: int) -> str:
     """The host of node number `index`, from 0."""
     return f"127.0.1.{index + 1}"

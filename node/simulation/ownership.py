@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
+from folkmoot.protocol.consensus.wire import SeatRecord, decode_record
 from folkmoot.protocol.ring.ranges import RangeMap
 from folkmoot.protocol.ring.topology import Topology
 from folkmoot.storage import rows
@@ -12,6 +13,7 @@ from folkmoot.storage.interface import Table
 from folkmoot.storage.memory_engine import Change, MemoryEngine
 
 _TOPOLOGY = b"topology"  # its name in the table, see `node.remembered`
+_SEAT = b"seat"  # see `node.actors.acceptor`
 
 
 def topology_in(engine: MemoryEngine) -> Topology | None:
@@ -42,6 +44,29 @@ def newest_ranges(founded: RangeMap, engines: Iterable[MemoryEngine]) -> RangeMa
         if topology is not None and topology.ranges is not newest:
             newest = newest.join(topology.ranges.ranges)
     return newest
+
+
+def seats_are_whole(engines: Mapping[bytes, MemoryEngine]) -> bool:
+    """Whether the newest configuration of seats has settled, and each seat has the store it began with.
+
+    Args:
+        engines: by node id (16 bytes).
+    """
+    records = {node: record for node, engine in engines.items() if (record := _seat_in(engine)) is not None}
+    known = [record.configuration for record in records.values() if record.configuration is not None]
+    newest = max(known, key=lambda configuration: configuration.number, default=None)
+    return (
+        newest is not None
+        and not newest.joint
+        and newest.may_fail >= min(1, (len(engines) - 1) // 2)
+        and all(seat.node in records and records[seat.node].id == seat.id for seat in newest.seats)
+    )
+
+
+def _seat_in(engine: MemoryEngine) -> SeatRecord | None:
+    with engine.begin() as transaction:
+        row = transaction.get(Table.META, _SEAT)
+    return None if row is None else decode_record(rows.unseal(Table.META, _SEAT, row))
 
 
 @lru_cache(maxsize=64)

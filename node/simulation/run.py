@@ -24,7 +24,9 @@ from folkmoot.node.simulation.everybody import Everybody
 from folkmoot.node.simulation.faults import FaultInjector, Hands
 from folkmoot.node.simulation.gauges import Gauges
 from folkmoot.node.simulation.history import History
-from folkmoot.node.simulation.schedule import BACKUP, FLIP, MOVES, Episode, schedule
+from folkmoot.node.simulation.losses import Losses
+from folkmoot.node.simulation.schedule import BACKUP, FLIP, LOST, MOVES, Episode, schedule
+from folkmoot.node.simulation.settling import come_to_rest, decide
 from folkmoot.node.simulation.steward import Steward
 from folkmoot.node.simulation.world import SimulatedNode, World
 from folkmoot.protocol.errors import WireError
@@ -33,7 +35,6 @@ START_S = 60.0
 RECOVERY_S_MAX = 120.0
 RECOVERY_STEP_S = 1.0
 LASTING_S = 8.0
-REST_S_MAX = 600.0
 PROGRESS_STEP_S = 1.0
 
 OnProgress = Callable[[float], None]
@@ -135,6 +136,7 @@ async def _simulate(plan: Plan, on_progress: OnProgress) -> Report:
             everybody = Everybody(world, history, plan.people, plan.pause_s, background)
             hands = Hands(
                 Steward(world, background) if MOVES in plan.faults else None,
+                Losses(world, background) if LOST in plan.faults else None,
                 BitFlips(world, background) if FLIP in plan.faults else None,
                 Backups(world, history, folder) if folder is not None else None,
             )
@@ -194,9 +196,9 @@ async def _break_and_recover(
         await FaultInjector(world, episodes, hands).run()
         await trio.sleep_until(until_s)
         await _mend(world)
+        nursery.start_soon(decide, hands)
         agreed_s = await _seconds_until(agreed)
-    if hands.steward is not None:
-        await _come_to_rest(world, hands.steward)
+    await come_to_rest(world, hands)
     equal_s = await _seconds_until(equal)
     return Quiet(equal_s, agreed_s, await _notice(world, observer), await _seconds_until_lasting(agreed))
 
@@ -211,7 +213,7 @@ async def _notice(world: World, observer: Caller) -> float | None:
         return bool(member["state"] == ("dead" if member["id"] == victim.node_id.hex() else "alive"))
 
     async def noticed() -> bool:
-        return await _all_tell(others, observer, expected)
+        return await _all_tell(world, others, observer, expected)
 
     world.crash(victim)
     noticed_s = await _seconds_until(noticed)
@@ -225,17 +227,6 @@ async def _mend(world: World) -> None:
     for node in world.nodes:
         await bring_up(world, node)
     await world.wait_serving(world.nodes, START_S)
-
-
-async def _come_to_rest(world: World, steward: Steward) -> None:
-    """Wait until what was to move has moved."""
-    with trio.move_on_after(REST_S_MAX):
-        await steward.join_all()
-        while True:
-            await trio.sleep(RECOVERY_STEP_S)
-            if steward.is_at_rest():
-                return
-    world.errors.append(f"ranges had not come to rest {REST_S_MAX} s after everything was mended")
 
 
 async def _seconds_until(condition: Callable[[], Awaitable[bool]]) -> float | None:
@@ -264,13 +255,17 @@ async def _seconds_until_lasting(condition: Callable[[], Awaitable[bool]]) -> fl
 
 async def _all_alive(world: World, observer: Caller) -> bool:
     """Whether every node tells that all nodes are alive."""
-    return await _all_tell(world.nodes, observer, lambda member: member["state"] == "alive")
+    return await _all_tell(world, world.nodes, observer, lambda member: member["state"] == "alive")
 
 
 async def _all_tell(
-    nodes: Sequence[SimulatedNode], observer: Caller, expected: Callable[[Mapping[str, Any]], bool]
+    world: World,
+    nodes: Sequence[SimulatedNode],
+    observer: Caller,
+    expected: Callable[[Mapping[str, Any]], bool],
 ) -> bool:
-    """Whether each of these nodes tells of every member what is expected."""
+    """Whether each of these nodes tells of every member what is expected; nothing is, of lost ones."""
+    gone = {node.node_id.hex() for node in world.gone}
     for node in nodes:
         try:
             link = await observer.open(node)
@@ -278,7 +273,7 @@ async def _all_tell(
         except (*UNANSWERED, WireError):
             return False
         link.close()
-        if not all(expected(member) for member in status["nodes"]):
+        if not all(expected(member) for member in status["nodes"] if member["id"] not in gone):
             return False
     return True
 

@@ -17,17 +17,24 @@ PULSING_FAULTS: Final = ("flapping", "clogging")
 LINK_FAULTS: Final = ("loss", "duplication", "reordering", "delay", "oneway", *PULSING_FAULTS)
 UPGRADE: Final = "upgrade"
 DOWN_FAULTS: Final = ("crash", "torn", "restart", "eio", UPGRADE)
+LOST: Final = "lost"
+AWAY_FAULTS: Final = (*DOWN_FAULTS, LOST)
 REFUSING_FAULTS: Final = ("busy", "refused")
-LOSING_FAULTS: Final = ("olddisk", "clone")
+LOSING_FAULTS: Final = ("olddisk", "clone", LOST)
 FLIP: Final = "flip"
 DISK_FAULTS: Final = (*LOSING_FAULTS, FLIP)
 NODE_FAULTS: Final = (*DOWN_FAULTS, "disk", "clock", "drift", *REFUSING_FAULTS)
 BACKUP: Final = "backup"
 """No fault either: a backup of a node is made, whatever else goes on."""
-FAULTS: Final = (*LINK_FAULTS, "partition", *NODE_FAULTS, *DISK_FAULTS, BACKUP)
 MOVES: Final = "moves"
-"""No fault, but it happens like one: a node is drained and joins again, and ranges are split. Not among
-`all`: so much moves."""
+"""No fault, but it happens like one: an operator changes who keeps what (see `steward`)."""
+FAULTS: Final = (*LINK_FAULTS, "partition", *NODE_FAULTS, *DISK_FAULTS, BACKUP, MOVES)
+DEEDS: Final = {
+    MOVES: ("drain", "decommission", "join", "replicas", "seats", "split"),
+    LOST: ("replace", "join", "decommission"),
+    BACKUP: (BACKUP,),
+}
+"""What is done in such episodes: operations as well, that others are tried against."""
 
 QUIET_FIRST_S: Final = 3.0
 REBUILD_S: Final = 20.0
@@ -70,8 +77,8 @@ def parse_faults(text: str) -> tuple[str, ...]:
         return ()
     names: dict[str, None] = {}
     for name in filter(None, map(str.strip, text.split(","))):
-        if name not in (*FAULTS, MOVES, "all"):
-            there_are = ", ".join((*FAULTS, MOVES))
+        if name not in (*FAULTS, "all"):
+            there_are = ", ".join(FAULTS)
             raise UnknownFault(f"no fault {name!r}; there are {there_are}, and `all` and `none`")
         names |= dict.fromkeys(FAULTS if name == "all" else (name,))
     return tuple(names)
@@ -117,12 +124,12 @@ def _episode(random: Random, fault: str, node_count: int, begin_s: float, end_s:
 
 def _too_many_down(episodes: Iterable[Episode], new: Episode, node_count: int) -> bool:
     """Whether more than half of the nodes could be down at once, or one be crashed twice."""
-    if new.fault not in DOWN_FAULTS:
+    if new.fault not in AWAY_FAULTS:
         return False
     others = {
         episode.node
         for episode in episodes
-        if episode.fault in DOWN_FAULTS and episode.end_s + 1.0 >= new.begin_s
+        if episode.fault in AWAY_FAULTS and episode.end_s + 1.0 >= new.begin_s
     }
     return new.node in others or len(others) >= max(1, node_count // 2)
 

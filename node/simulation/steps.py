@@ -49,7 +49,8 @@ class Steps(Generic[T]):
                 await trio.sleep_until(trio.current_time() + self._pause_s())
         finally:
             self._abandoned = True
-            while self._thread.is_alive() and self._step():
+            # Not by asking whether the thread lives: one that has ended its work may do so for a moment.
+            while not self._has_ended() and self._step():
                 pass
         if self._error is not None:
             raise self._error
@@ -59,7 +60,10 @@ class Steps(Generic[T]):
         """Let the work go on to where it rests next; False at its end."""
         self._goes_on.release()
         self._rests.acquire()
-        return not self._result and self._error is None
+        return not self._has_ended()
+
+    def _has_ended(self) -> bool:
+        return bool(self._result) or self._error is not None
 
     def _rest(self) -> None:
         self._rests.release()

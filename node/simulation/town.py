@@ -33,7 +33,12 @@ class Asker(Protocol):
         """
 
 
-def _unwatched(name: str) -> AbstractContextManager[None]:
+Watched = Callable[[str], AbstractContextManager[None]]
+"""Entered with the name of something that is done, for as long as it takes."""
+
+
+def unwatched(name: str) -> AbstractContextManager[None]:
+    """Nobody counts it."""
     return nullcontext()
 
 
@@ -54,7 +59,7 @@ class Town:
 
     history: History
     acknowledged: Callable[[Ack], None]
-    watched: Callable[[str], AbstractContextManager[None]] = _unwatched
+    watched: Watched = unwatched
     posts: list[tuple[bytes, bytes]] = field(default_factory=list)
     places: dict[Place, None] = field(default_factory=dict)
     sessions: int = 0

@@ -21,7 +21,7 @@ from folkmoot.node.configuration.values import read_address
 from folkmoot.node.environment import Environment
 from folkmoot.node.simulation.coverage import Coverage
 from folkmoot.node.simulation.disk import SimulatedDisk
-from folkmoot.node.simulation.layout import Member, delay_between, elsewhere, lay_out, ranges_of
+from folkmoot.node.simulation.layout import Member, delay_between, elsewhere, lay_out, ranges_of, successor
 from folkmoot.node.simulation.links import Delay
 from folkmoot.node.simulation.logged_errors import Process, errors_into, running_in
 from folkmoot.node.simulation.network import HostNetwork, SimulatedNetwork
@@ -53,6 +53,7 @@ class SimulatedNode:
         boots: how often it was started.
         running: the daemon of the latest boot that served.
         versions: of the contract on the wire, those that it speaks from its next boot on.
+        lost: whether it is gone for good, disk and all.
     """
 
     member: Member
@@ -64,6 +65,7 @@ class SimulatedNode:
     boots: int = 0
     running: daemon.RunningNode | None = None
     versions: tuple[int, int] = VERSIONS
+    lost: bool = False
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     ended: trio.Event = field(default_factory=trio.Event)
 
@@ -97,6 +99,7 @@ class World:
         expected_errors: what such a sentence says when it was made to happen.
         disks_lost: whether what only one disk had may be lost.
         copies: second processes of nodes.
+        gone: nodes that were lost; others are in their places among `nodes`.
     """
 
     def __init__(self, seed: str, node_count: int, nursery: trio.Nursery) -> None:
@@ -109,6 +112,7 @@ class World:
         self.expected_errors: set[str] = set()
         self.disks_lost = False
         self.copies: list[SimulatedNode] = []
+        self.gone: list[SimulatedNode] = []
         self.network = SimulatedNetwork(self.random("network"), self.trace, self._delay_of)
         self._nursery = nursery
         self._serving = trio.lowlevel.ParkingLot()
@@ -184,6 +188,28 @@ class World:
         self.start(clone)
         return clone
 
+    def lose(self, node: SimulatedNode) -> None:
+        """Take a node away for good, disk and all."""
+        self.trace.note(f"lose {node.name}")
+        self.disks_lost = True
+        node.lost = True
+        if node.up:
+            self.crash(node)
+        self.witness.forget(node.disk.node)
+
+    def succeed(self, number: int) -> SimulatedNode:
+        """Boot a new node in the place of a lost one: at its address, its disk empty, unknown to all."""
+        lost = self.nodes[number]
+        assert lost.lost, f"{lost.name} is not lost"
+        self.gone.append(lost)
+        generation = sum(gone.host == lost.host for gone in self.gone) + 1
+        random = self.random(f"{lost.host}/{generation}")
+        member = successor(lost.member, random, f"n{number + 1}-{generation}")
+        node = self._make_node(member, random.randint(-SKEW_US_MAX, SKEW_US_MAX), member.name)
+        self.nodes[number] = node
+        self.start(node)
+        return node
+
     async def stop(self, node: SimulatedNode) -> None:
         """Stop a node in good order, as a signal does."""
         assert node.up and node.running is not None, f"{node.name} does not run"
@@ -227,7 +253,7 @@ class World:
     async def _ended(self) -> None:
         """Wait until nothing of any node runs: disks work until then."""
         with trio.fail_after(DEATH_S_MAX):
-            for node in (*self.nodes, *self.copies):
+            for node in (*self.nodes, *self.copies, *self.gone):
                 await node.ended.wait()
 
     async def _run(self, node: SimulatedNode, network: HostNetwork) -> None:

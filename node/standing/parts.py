@@ -48,6 +48,9 @@ def standing_of(parts: Parts) -> tuple[Standing, Recollection]:
     def names() -> Mapping[bytes, str]:
         return {} if topology.roster is None else {node.node_id: node.name for node in topology.roster.nodes}
 
+    def given_up() -> Collection[bytes]:
+        return () if topology.roster is None else topology.roster.given_up().nodes
+
     async def reconcile(node_id: bytes, owner: RangeDescriptor) -> bool:
         return await parts.repairer.reconcile(node_id, owner)
 
@@ -59,7 +62,7 @@ def standing_of(parts: Parts) -> tuple[Standing, Recollection]:
         str(config.node.data),
         records,
         recollection,
-        Cluster(ranges, names, parts.membership.reachable),
+        Cluster(ranges, names, parts.membership.reachable, given_up),
         parts.links,
         Rebuilder(parts.node_id, lambda: topology.ranges, reconcile, parts.membership),
         parts.environment.random.randbytes,

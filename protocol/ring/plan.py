@@ -4,7 +4,7 @@ Wanted is what `placement` makes of the members in good standing. Of a range's s
 stay; the others are paired, region by region, with the nodes that are wanted and have none. What is left over
 are slots to add, and once nothing else is to be done, slots to drop: so no range ever has fewer replicas than
 before. A plan is worked out anew whenever anything changed. What was begun shows in the descriptors and is
-gone on with; a joint slot whose two nodes are both unwanted goes to the second first.
+gone on with; a joint slot whose two nodes are both unwanted stays with its reader, unless that one is dead.
 """
 
 from __future__ import annotations
@@ -110,13 +110,21 @@ def changes_of(descriptor: RangeDescriptor, wanted: tuple[Slot, ...], roster: Ro
 def _gone_on_with(
     descriptor: RangeDescriptor, slot: Slot, regions: Mapping[bytes, str], roster: Roster
 ) -> Change | None:
-    """What ends a joint slot: its wanted node alone, or when both are, a slot each."""
+    """What ends a joint slot: its wanted node alone, or a slot each.
+
+    Each has its own when both are wanted, and when the second is wanted and does not stand where the slot
+    does: then it was to be one more, and what becomes of its host is another change.
+    """
     if len(slot.nodes) == 1:
         return None
     first, second = slot.nodes
-    if first in regions and second in regions:
+    gone = _is_dead(first, roster)
+    if second in regions and (first in regions or (regions[second] != slot.region and not gone)):
         return Add(descriptor.id, regions[second], second)
-    donor, recipient = (second, first) if first in regions else (first, second)
+    # Of two that are unwanted it is the reader's, whatever it was meant to become: whoever went on to the
+    # second would then find them the other way round, and go on to the first, for ever.
+    stays = first in regions or (second not in regions and not gone)
+    donor, recipient = (second, first) if stays else (first, second)
     return Move(descriptor.id, donor, recipient, _is_dead(donor, roster))
 
 

@@ -15,6 +15,7 @@ from folkmoot.protocol.standing import (
     Watermarks,
     heard_enough,
     judge,
+    majority_of_left,
     majority_of_others,
     rebuilt_from_enough,
 )
@@ -64,6 +65,27 @@ def test_every_range_needs_its_own_majority() -> None:
     assert not heard_enough([{A, B}, {C}], {A, B})
     assert heard_enough([{A, B}, {C}], {A, B, C})
     assert not heard_enough([{A, B}], {A})
+
+
+@pytest.mark.parametrize("others", range(1, 7))
+def test_who_is_left_meets_whoever_heard_earlier(others: int) -> None:
+    """Nobody given up is a majority of all; of those that are left, two sets that are enough always meet."""
+    assert majority_of_left(others, others) == majority_of_others(others)
+    for left in range(1, others):
+        needed = majority_of_left(others, left)
+        heard_earlier = majority_of_others(others) - (others - left)
+        assert 1 <= needed <= left, "nobody waits for those that never come"
+        assert 2 * needed > left
+        assert needed + heard_earlier > left or heard_earlier <= 0
+    assert majority_of_left(others, 0) == 0
+
+
+def test_nobody_waits_for_who_was_given_up() -> None:
+    assert not heard_enough([{A, B}], {A})
+    assert heard_enough([{A, B}], {A}, given_up={B})
+    assert not heard_enough([{A, B}], {B}, given_up={B}), "what it said before is not asked for any more"
+    assert not heard_enough([{A, B, C}], {A}, given_up={B})
+    assert heard_enough([{A, B, C}], {A, C}, given_up={B, D})
 
 
 def test_old_disks_rebuild_nobody_unless_there_are_no_others() -> None:

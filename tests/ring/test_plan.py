@@ -11,6 +11,7 @@ from folkmoot.protocol.ring.placement import place
 from folkmoot.protocol.ring.plan import Plan, changes_of, plan
 from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeMap
 from folkmoot.protocol.ring.roster import Replicas, Roster, Standing
+from folkmoot.protocol.ring.roster_changes import with_standing
 from folkmoot.protocol.ring.topology import Topology
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -45,15 +46,21 @@ def changed(
     return Topology(members, topology.ranges)
 
 
-def carried_out(now: RangeDescriptor, members: Roster, replicas: Replicas) -> RangeDescriptor:
-    """A range once it is as wanted: planned anew after each change, with all done that steps ask for."""
+def carried_out(
+    now: RangeDescriptor, members: Roster, replicas: Replicas, steps: int = 100
+) -> RangeDescriptor:
+    """A range once it is as wanted: planned anew after each change, with all done that steps ask for.
+
+    Or after so many steps; it takes fewer than a hundred.
+    """
     wanted = place(members.in_good_standing(), replicas, now.id)
-    while changes := changes_of(now, wanted, members):
+    last = now.epoch + steps
+    while now.epoch < last and (changes := changes_of(now, wanted, members)):
         everybody = set(now.nodes())
         step = next_step(changes[0], now, fenced=everybody, copied=everybody)
         assert isinstance(step, Propose), step
         now = step.descriptor
-        assert now.epoch < 100, "the plan never ends"
+        assert steps < 100 or now.epoch < last, "the plan never ends"
     return now
 
 
@@ -161,7 +168,8 @@ def test_no_slot_is_dropped_before_the_others_are_there() -> None:
         pytest.param((1, 3), (3,), Move(0, node_id(1), node_id(3)), id="on"),
         pytest.param((3, 1), (3,), Move(0, node_id(1), node_id(3)), id="reads have moved"),
         pytest.param((1, 3), (1,), Move(0, node_id(3), node_id(1)), id="back"),
-        pytest.param((1, 3), (5,), Move(0, node_id(1), node_id(3)), id="both unwanted: on, and then away"),
+        pytest.param((1, 3), (5,), Move(0, node_id(3), node_id(1)), id="both unwanted: back, and then away"),
+        pytest.param((3, 1), (5,), Move(0, node_id(1), node_id(3)), id="both unwanted: on, and then away"),
     ],
 )
 def test_what_is_under_way_is_gone_on_with(
@@ -169,6 +177,43 @@ def test_what_is_under_way_is_gone_on_with(
 ) -> None:
     now = descriptor(0, 3, b"", b"", slot("eu", *slots))
     assert changes_of(now, (slot("eu", *wanted),), numbered(6))[0] == change
+
+
+def test_of_two_that_are_unwanted_a_dead_one_is_not_kept() -> None:
+    members = with_standing(numbered(6), node_id(1), "dead")
+    for nodes in ((1, 3), (3, 1)):
+        now = descriptor(0, 3, b"", b"", slot("eu", *nodes))
+        change = changes_of(now, (slot("eu", 5),), members)[0]
+        assert change == Move(0, node_id(1), node_id(3), donor_is_dead=True)
+
+
+def test_who_was_to_be_one_more_is_so_where_it_stands_though_its_host_is_to_go() -> None:
+    now = descriptor(0, 3, b"", b"", slot("eu", 1, 2), slot("eu", 3))
+    wanted = (slot("eu", 3), slot("us", 2))
+    assert changes_of(now, wanted, numbered(4)) == (Add(0, "us", node_id(2)),)
+
+
+@st.composite
+def changes_of_mind(draw: st.DrawFn) -> tuple[Topology, list[tuple[dict[str, int], int]]]:
+    """A cluster as founded, and how many copies it is to have next, each with so many steps on the way."""
+    counts = {"ap": 1, "eu": 2, "us": 2}
+    wishes = st.fixed_dictionaries({region: st.integers(0, count) for region, count in counts.items()})
+    steps = st.tuples(wishes.filter(lambda wish: any(wish.values())), st.integers(0, 12))
+    return founded(counts, EVEN), draw(st.lists(steps, min_size=1, max_size=5))
+
+
+@settings(max_examples=50)
+@given(changes_of_mind())
+def test_a_plan_ends_however_often_it_was_changed_on_the_way(
+    case: tuple[Topology, list[tuple[dict[str, int], int]]],
+) -> None:
+    """And every slot is where its node stands."""
+    before, wishes = case
+    for now in before.ranges.ranges[:8]:
+        for wish, steps in wishes:
+            now = carried_out(now, before.roster, wish, steps)
+        now = carried_out(now, before.roster, wishes[-1][0])
+        assert set(now.slots) == set(place(before.roster, wishes[-1][0], now.id))
 
 
 @st.composite

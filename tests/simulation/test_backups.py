@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from itertools import count, filterfalse
 from pathlib import Path
@@ -89,6 +90,12 @@ async def test_work_rests_while_virtual_time_passes(autojump_clock: trio.testing
 
     assert await Steps(work, lambda: 0.5).run() == 7
     assert trio.current_time() == pytest.approx(5.0)
+
+
+async def test_work_has_ended_before_its_thread_has(monkeypatch: Plant) -> None:
+    """As long as the machine likes, and nobody waits for what never comes."""
+    monkeypatch.setattr(threading.Thread, "is_alive", lambda self: True)
+    assert await Steps(lambda rest: 7, lambda: 0.5).run() == 7
 
 
 async def test_work_that_fails_or_is_given_up_ends(autojump_clock: trio.testing.MockClock) -> None:

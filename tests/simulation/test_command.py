@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 from folkmoot.cli.commands.simulate import command
 from folkmoot.cli.main import run
-from folkmoot.node.simulation.schedule import FAULTS, MOVES
+from folkmoot.node.simulation.schedule import FAULTS
 from folkmoot.node.tally import AckTally
 
 from tests.waiting import until_blocking
@@ -110,7 +110,7 @@ def test_a_wrong_command_line_is_2(arguments: tuple[str, ...]) -> None:
 
 def test_every_fault_is_in_the_help() -> None:
     told = " ".join(simulate("--help").output.split())
-    assert all(re.search(rf"\b{name}\b", told) for name in (*FAULTS, MOVES))
+    assert all(re.search(rf"\b{name}\b", told) for name in FAULTS)
 
 
 def test_workers_do_not_outlive_a_series_that_was_killed(tmp_path: Path) -> None:

@@ -11,9 +11,8 @@ from folkmoot.node.simulation.determinism import run_repeatably
 from folkmoot.node.simulation.faults import REFUSED_SHARE, FaultInjector, conditions_of
 from folkmoot.node.simulation.run import Plan, simulate
 from folkmoot.node.simulation.schedule import (
-    DOWN_FAULTS,
+    AWAY_FAULTS,
     FAULTS,
-    MOVES,
     Episode,
     UnknownFault,
     parse_faults,
@@ -53,7 +52,7 @@ def test_never_more_than_half_of_the_nodes_are_down(
     made: tuple[int, float, list[str], list[Episode]],
 ) -> None:
     nodes, _, _, episodes = made
-    crashes = [episode for episode in episodes if episode.fault in DOWN_FAULTS]
+    crashes = [episode for episode in episodes if episode.fault in AWAY_FAULTS]
     for crash in crashes:
         down = [other for other in crashes if other.begin_s <= crash.begin_s <= other.end_s]
         assert len(down) <= max(1, nodes // 2)
@@ -162,7 +161,7 @@ def test_clients_feel_what_nodes_refuse(fault: str, outcomes: set[str]) -> None:
         ("all", FAULTS),
         ("none", ()),
         ("crash, loss,crash", ("crash", "loss")),
-        ("moves,all", (MOVES, *FAULTS)),
+        ("moves,all", ("moves", *(fault for fault in FAULTS if fault != "moves"))),
     ],
 )
 def test_faults_by_name(text: str, faults: tuple[str, ...]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,9 @@ from click.testing import CliRunner, Result
 from folkmoot.cli.commands.simulate import command
 from folkmoot.cli.simulating.runs import Kept, KeptFileError, run_all
 from folkmoot.cli.simulating.shrinking import shrink
-from folkmoot.node.simulation.coverage import OPERATIONS, Coverage, never_tried, table
+from folkmoot.node.simulation.coverage import Coverage, never_tried, operations_of, table
 from folkmoot.node.simulation.run import Plan, episodes_of, simulate
+from folkmoot.node.simulation.schedule import BACKUP, MOVES
 from folkmoot.node.tally import AckTally
 
 PLAN = Plan(3, nodes=3, minutes=0.3, faults=("loss", "busy"), people=3, pause_s=0.5, fault_gap_s=2.0)
@@ -31,15 +34,42 @@ def test_a_pair_counts_when_the_two_overlap_however_they_begin() -> None:
     with coverage.operation("post"):
         pass
     assert coverage.counts == {("loss", "read"): 1, ("crash", "read"): 1, ("crash", "post"): 1}
-    assert ("loss", "post") in never_tried(coverage.counts, ["loss"])
-    assert table(coverage.counts, ["loss", "crash"])[-1].startswith(f"3 of {2 * len(OPERATIONS)} pairs")
+    faults = ["loss", "crash"]
+    assert "post" in never_tried(coverage.counts, faults)["loss"]
+    lines = table(coverage.counts, faults)
+    total = len(faults) * len(operations_of(faults))
+    assert f"3 of {total} pairs of a fault and an operation were tried" in lines
+    assert lines[-2].startswith("NEVER TRIED under loss: post, ")
 
 
 def test_every_operation_that_is_counted_has_a_column() -> None:
-    covered = simulate(PLAN).coverage
-    assert covered
-    assert {name for _, name in covered} <= set(OPERATIONS)
-    assert {fault for fault, _ in covered} <= set(PLAN.faults)
+    plan = replace(PLAN, nodes=5, minutes=0.6, faults=(*PLAN.faults, MOVES, BACKUP))
+    covered = simulate(plan).coverage
+    assert {name for _, name in covered} <= set(operations_of(plan.faults))
+    assert {fault for fault, _ in covered} == set(plan.faults)
+    assert {"drain", "split", "backup", "register_set"} <= {name for _, name in covered}
+
+
+def test_what_cannot_happen_has_no_column() -> None:
+    assert not {"drain", "backup"} & set(operations_of(["loss"]))
+    assert {"drain", "backup"} <= set(operations_of(["loss", MOVES, BACKUP]))
+
+
+def test_pairs_that_were_never_tried_fail_a_series_that_requires_them() -> None:
+    arguments = ("--seed", "3", "--nodes", "3", "--minutes", "0.2", "--faults", "loss")
+    result = run(*arguments)
+    assert result.return_value == 0
+    assert "NEVER TRIED under loss: " in result.stderr
+    result = run(*arguments, "--require-coverage", "--json")
+    assert result.return_value == 1
+    assert re.fullmatch(r"coverage: \d+ pairs were never tried: more seeds, or more minutes\n", result.stderr)
+
+
+def test_a_series_that_tried_every_pair_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("folkmoot.node.simulation.coverage.REQUESTS", ("read",))
+    result = run("--seed", "3", "--nodes", "3", "--minutes", "0.3", "--faults", "loss", "--require-coverage")
+    assert result.return_value == 0
+    assert "NEVER TRIED" not in result.stderr
 
 
 @pytest.mark.parametrize("needed", [(), (5,), (2, 9), (1, 2, 3, 4)])

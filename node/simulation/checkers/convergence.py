@@ -28,16 +28,18 @@ def check(evidence: Evidence) -> Verdict:
 
 
 def equal_replicas(held: Mapping[bytes, Mapping[bytes, bytes]], ranges: RangeMap) -> bool:
-    """Whether all replicas hold the same cells.
+    """Whether all replicas are there and hold the same cells.
 
     Args:
         held: node id → cell key → cell.
         ranges: who should hold what.
     """
     return all(
-        _slice(held[owner.nodes()[0]], owner) == _slice(held[node], owner)
+        held.keys() >= set(owner.nodes())
+        and all(
+            _slice(held[owner.nodes()[0]], owner) == _slice(held[node], owner) for node in owner.nodes()[1:]
+        )
         for owner in ranges.ranges
-        for node in owner.nodes()[1:]
     )
 
 
