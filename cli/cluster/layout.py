@@ -257,9 +257,9 @@ def _founder(entry: NodeEntry, service_account: bytes) -> dict[str, str]:
     }
 
 
-def node_names(shape: Shape) -> list[str]:
-    """How the nodes of a cluster are called, in order."""
-    return [name for name, _region in _names(shape)]
+def node_regions(shape: Shape) -> dict[str, str]:
+    """How the nodes of a cluster are called, in order, and the region of each."""
+    return dict(_names(shape))
 
 
 def _names(shape: Shape) -> list[tuple[str, str]]:
