@@ -60,7 +60,7 @@ def test_on_a_cluster_whose_replicas_differ_it_fails_and_says_how_to_replay(tmp_
         cluster.up(READY_S)
         ran = home.run(
             *("cluster", "chaos", "--plain", "--name", NAME),
-            *("--for", "5s", "--faults", "none", "--people", "4", "--quiet", "5"),
+            *("--for", "5s", "--faults", "none", "--people", "4", "--quiet", "2"),
         )
         assert ran.code == 1, ran.out + ran.err
         assert "diverged: post" in ran.out and "FAILED" in ran.out

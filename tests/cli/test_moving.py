@@ -213,11 +213,23 @@ def test_what_is_agreed_upon_is_told_though_it_could_not_be_watched(
 
 @pytest.mark.cluster
 @pytest.mark.timeout(240)
-def test_what_waits_for_a_killed_node_is_told_and_is_not_watched_for_ever(tmp_path: Path) -> None:
-    home = Home(tmp_path)
+def test_what_waits_for_a_killed_node_is_told_and_is_not_watched_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folkmoot: Callable[..., Any]
+) -> None:
+    home = Home(tmp_path / "home")
+    home.path.mkdir()
 
     def run(*words: str) -> Ran:
         return home.run(*words, "--cluster", NAME, "--json")
+
+    def watched(*words: str) -> Any:
+        """A command that gives up soon: that it waits for 30 s is tried on virtual time."""
+        with monkeypatch.context() as impatient:
+            impatient.setattr(moving, "STILL_S", 2.0)
+            return folkmoot(*words, "--cluster", NAME, "--json")
+
+    def is_dead() -> bool:
+        return bool(run("node", "show", "eu-2").json["state"] == "dead")
 
     def may_fail() -> bool:
         seats = run("seats", "show").json
@@ -226,12 +238,12 @@ def test_what_waits_for_a_killed_node_is_told_and_is_not_watched_for_ever(tmp_pa
     with home.cluster(4) as cluster:
         until_blocking(may_fail, what="seats of which one may fail", within_s=60)
         cluster.ask("kill", ["eu-2"])
-        left = run("node", "decommission", "eu-2")
+        until_blocking(is_dead, what="eu-2 to be taken for dead", within_s=60)
+        left = watched("node", "decommission", "eu-2")
         assert left.code == DEGRADED, left.out + left.err
         [reason] = left.json["reasons"]
-        assert reason.startswith("eu-2 is ") and "folkmoot node replace eu-2" in reason
-        for words in (("ring", "plan"), ("ring", "rebalance")):
-            told = run(*words)
+        assert reason.startswith("eu-2 is dead") and "folkmoot node replace eu-2" in reason
+        for told in (run("ring", "plan"), watched("ring", "rebalance")):
             assert told.code == DEGRADED and reason in told.out
         shown = run("node", "show", "eu-2")
         assert shown.json["waits"] == [reason] and shown.json["gives"] == len(left.json["plan"]["changes"])
