@@ -2,9 +2,9 @@
 
 There are three lanes of episodes, one of faults on nodes, one of faults on links, and one of what operators
 do to a cluster that is whole: ranges and seats move, and backups are made. Within a lane one episode ends
-before the next begins; so a killed node, a cut link and a half-moved range do meet, and never more than a
-minority of the nodes is gone at once. Each lane deals its faults from a shuffled deck: every one comes before
-any comes again.
+before the next begins; so a killed node, a cut link and a half-moved range do meet, and, besides one that is
+given up, never more than a minority of the nodes is gone at once. Each lane deals its faults from a shuffled
+deck: every one comes before any comes again.
 
 Real machines are not repeatable, so the same plan does not make the same run. It makes the same trouble.
 """
@@ -21,9 +21,10 @@ import msgspec
 
 NODE_FAULTS: Final = ("kill", "restart", "pause", "full")
 LINK_FAULTS: Final = ("partition", "oneway", "slow")
-CHANGES: Final = ("drain", "split", "seats", "backup")
+REPLACE: Final = "replace"
+CHANGES: Final = ("drain", "split", "seats", "backup", REPLACE)
 """No faults, but they happen like them."""
-ENDING: Final = ("restart", "split", "seats", "backup")
+ENDING: Final = ("restart", "split", "seats", "backup", REPLACE)
 """Those that end by themselves."""
 FAULTS: Final = (*NODE_FAULTS, *LINK_FAULTS, *CHANGES)
 
@@ -36,6 +37,7 @@ SHORTEST_S: Final = 0.2
 # Changes need the nodes that faults keep away, so they take longer than a fault; and ranges move between two.
 CHANGES_LAST: Final = 1.5
 DRAIN_LASTS: Final = 4.0
+REPLACES_AT: Final = 0.7  # of the whole time
 
 
 class Episode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -82,6 +84,8 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                 return "the seats change"
             case "backup":
                 return f"a backup of {who} is made"
+            case "replace":
+                return f"SIGKILL to {who}, which is given up for dead and replaced"
             case _:
                 return f"slow links between {who} and {whom}: {self.delay_ms:g} ms, {self.loss:.0%} lost"
 
@@ -93,6 +97,8 @@ def plan_episodes(
     faults: Sequence[str],
     pace_s: float,
     spared: Sequence[str] = (),
+    *,
+    own: bool = False,
 ) -> list[Episode]:
     """The whole plan, in order of beginnings.
 
@@ -103,18 +109,25 @@ def plan_episodes(
         faults: which of `FAULTS` there are.
         pace_s: the mean time from one fault's beginning to the next one's in a lane; changes take longer.
         spared: of the nodes, those that could be drained: others of their regions can take their ranges.
+        own: whether a node may be given up for good, which happens once and is the last change.
     """
+    possible = possible_changes(nodes, spared, own=own)
     lanes: tuple[tuple[str, Sequence[str], float, Callable[..., dict[str, Any]]], ...] = (
         ("nodes", NODE_FAULTS, LASTS, _on_nodes),
         ("links", LINK_FAULTS if len(nodes) > 1 else (), LASTS, _on_links),
-        ("changes", possible_changes(nodes, spared), CHANGES_LAST, partial(_on_changes, spared)),
+        ("changes", possible, CHANGES_LAST, partial(_on_changes, spared)),
     )
     episodes: list[Episode] = []
     for lane, known, lasts, details in lanes:
         chosen = [fault for fault in known if fault in faults]
+        random = Random(f"chaos/{seed}/{lane}")  # noqa: S311  # repeatable on purpose
+        ends_s = seconds
+        if REPLACE in chosen:
+            chosen.remove(REPLACE)
+            ends_s = seconds * REPLACES_AT
+            episodes.append(_replacement(random, spared, ends_s))
         if chosen:
-            random = Random(f"chaos/{seed}/{lane}")  # noqa: S311  # repeatable on purpose
-            episodes += _lane(random, nodes, seconds, chosen, pace_s, lasts, details)
+            episodes += _lane(random, nodes, ends_s, chosen, pace_s, lasts, details)
     return sorted(episodes, key=lambda episode: episode.at_s)
 
 
@@ -124,10 +137,15 @@ def spared_of(regions: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(name for name, region in regions.items() if count[region] > 1)
 
 
-def possible_changes(nodes: Sequence[str], spared: Sequence[str]) -> tuple[str, ...]:
-    """Which of `CHANGES` a cluster has nodes enough for."""
-    lacks = {"drain": not spared, "seats": len(nodes) < 2}
+def possible_changes(nodes: Sequence[str], spared: Sequence[str], *, own: bool) -> tuple[str, ...]:
+    """Which of `CHANGES` a cluster has nodes enough for; only a run's own can lose one for good."""
+    lacks = {"drain": not spared, "seats": len(nodes) < 2, REPLACE: not (spared and own)}
     return tuple(change for change in CHANGES if not lacks.get(change))
+
+
+def _replacement(random: Random, spared: Sequence[str], at_s: float) -> Episode:
+    """The end of one node, whose region has another."""
+    return Episode(at_s=round(at_s, 3), lasts_s=0.0, fault=REPLACE, nodes=(random.choice(spared),))
 
 
 def _lane(

@@ -27,7 +27,6 @@ from folkmoot.cli.clients import journals_of
 from folkmoot.cli.cluster.control import LocalCluster
 from folkmoot.cli.connection import target_of
 from folkmoot.cli.journal import SUFFIX, Journal
-from folkmoot.protocol.identity import KeyPair
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +90,9 @@ class Run:
         async with trio.open_nursery() as links:
             operator = cluster.directory.operator()
             returns = Returns(doors, self.scene, links)
-            hands = Hands(
-                Breaker(cluster, doors, self.scene, returns),
-                returns,
-                steward_of(cluster, doors, self.scene, plan.seed, links, operator, file.stem),
-            )
+            breaker = Breaker(cluster, doors, self.scene, returns)
+            steward = steward_of(cluster, doors, self.scene, plan.seed, links, breaker, file.stem)
+            hands = Hands(breaker, returns, steward)
             try:
                 with Journal(file, cluster.manifest.name) as journal:
                     people = People(doors, journal, plan.seed, plan.people, plan.pause_s, links, operator)
@@ -164,7 +161,7 @@ class Run:
             unrest=[*unrest, *steward.backups.complaints],
             deaths=breaker.deaths,
             fail_stops=breaker.fail_stops,
-            nodes=len(described["nodes"]),
+            nodes=len(described["nodes"]) - len(breaker.given_up),
             seconds=self.scene.seconds,
             cluster=described,
             replay=self.plan.replay,
@@ -184,15 +181,18 @@ def steward_of(
     scene: Scene,
     seed: int,
     links: trio.Nursery,
-    operator: KeyPair,
+    breaker: Breaker,
     name: str,
 ) -> Steward:
     """The steward of a run of this name, with a connection of his own to each node."""
     random = Random(f"steward/{seed}")  # noqa: S311  # protects nothing
+    operator = cluster.directory.operator()
     callers = {node: Caller(doors, random, links, operator, only=node) for node in scene.nodes}
     ids = {node.name: bytes.fromhex(node.id) for node in cluster.manifest.nodes}
     backups = Backups(cluster, callers, ids, scene, cluster.directory.path / "backups" / name)
-    return Steward(Caller(doors, random, links, operator), callers, ids, scene, random, backups)
+    return Steward(
+        Caller(doors, random, links, operator), callers, ids, scene, random, backups, breaker.give_up
+    )
 
 
 async def check_replicas(cluster: LocalCluster, journals: Sequence[Path], quiet_s: float) -> CheckResult:

@@ -27,6 +27,8 @@ from folkmoot.protocol.key import HASH_BYTES, PLACE_PREFIX_BYTES
 RETRY_S: Final = 0.5
 # A busy machine, and whatever else is broken, may take longer than the plan has time.
 PATIENCE_S: Final = 20.0
+# Whoever is asked has to take the node for dead first, and its seat may be missed.
+REPLACED_S: Final = 60.0
 SPLITS: Final = 2  # an episode
 RANGES_MAX: Final = 256  # what is split is never joined again
 
@@ -36,11 +38,12 @@ class Steward:
 
     Args:
         caller: an operator who asks whichever node answers.
-        callers: one at each of the nodes, by name.
+        callers: one at each of the nodes, by name; without those that are given up.
         ids: of the nodes, by name.
         scene: told what happens.
         random: chooses what is split, and who holds seats.
         backups: makes them.
+        give_up: kills a node for good.
 
     Attributes:
         backups: those that were made.
@@ -50,15 +53,17 @@ class Steward:
     def __init__(
         self,
         caller: Caller,
-        callers: Mapping[str, Caller],
+        callers: dict[str, Caller],
         ids: Mapping[str, bytes],
         scene: Scene,
         random: Random,
         backups: Backups,
+        give_up: Callable[[str], Awaitable[None]],
     ) -> None:
         self.done: dict[str, int] = {}
         self._caller = caller
         self._callers = callers
+        self._give_up = give_up
         self._ids = ids
         self._scene = scene
         self._random = random
@@ -89,6 +94,8 @@ class Steward:
                 return await self._in_time(self._split)
             case "seats":
                 return await self._in_time(self._move_a_seat)
+            case "replace":
+                return await self._replace(episode.nodes[0])
             case _:
                 return await self.backups.make(episode.nodes[0])
 
@@ -137,6 +144,20 @@ class Steward:
     async def _join(self, name: str) -> bool:
         await self._caller.call("node.join", {"node": self._ids[name]})
         return True
+
+    # Replacing.
+
+    async def _replace(self, name: str) -> bool:
+        """Have a node killed for good, and what it kept made anew elsewhere."""
+        await self._give_up(name)
+        self._drained.discard(name)
+        del self._callers[name]  # it serves nobody any more, even when it is back
+
+        async def replaces() -> bool:
+            await self._caller.call("node.replace", {"node": self._ids[name]})
+            return True
+
+        return await self._in_time(replaces, REPLACED_S)
 
     # Splitting.
 

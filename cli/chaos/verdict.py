@@ -72,7 +72,7 @@ class ChaosResult:
             made, a sentence each.
         deaths: nodes that ended although nobody had killed them, a sentence each.
         fail_stops: how many nodes ended because a write to their disk failed, as they should.
-        nodes: how many there are.
+        nodes: how many there are, without those that were given up.
         seconds: of everything.
         cluster: its description at the end.
         replay: the command line that repeats the plan.

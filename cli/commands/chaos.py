@@ -123,9 +123,10 @@ def command(
 
     Clients post, edit, delete, like, follow and read at every level, moving from node to node with their
     tokens, while nodes are killed, frozen and restarted, their files may not grow, and links are cut or
-    slow; and meanwhile nodes are drained and join again, ranges are split, seats change, and backups are made
-    and verified. Then all is mended and comes to rest, every replica is read by itself and held against every
-    acknowledgement, and everything clients were told is judged. The seed decides what is done when.
+    slow; and meanwhile nodes are drained and join again, ranges are split, seats change, backups are made and
+    verified, and one node is given up and replaced. Then all is mended and comes to rest, every replica is
+    read by itself and held against every acknowledgement, and everything clients were told is judged. The
+    seed decides what is done when.
 
     Exit code 0 says that everything was compared and every promise kept. A cluster of its own is gone
     afterwards, after Ctrl-C too; one that failed is stopped, and its logs and stores stay. One that was named
@@ -139,8 +140,9 @@ def command(
         else {node.name: node.region for node in cluster.manifest.nodes}
     )
     spared = spared_of(regions)
-    _note_impossible(faults, possible_changes(list(regions), spared), output)
-    episodes = plan_episodes(seed, list(regions), seconds, faults, pace, spared)
+    own = cluster is None
+    _note_impossible(faults, possible_changes(list(regions), spared, own=own), output)
+    episodes = plan_episodes(seed, list(regions), seconds, faults, pace, spared, own=own)
     if dry_run:
         _print_plan(episodes, output)
         return OK
@@ -177,9 +179,12 @@ def _running(name: str) -> LocalCluster:
 
 
 def _note_impossible(faults: Sequence[str], possible: Sequence[str], output: Output) -> None:
-    """Say which of the changes that were asked for this cluster has too few nodes for."""
+    """Say which of the changes that were asked for cannot be made in this cluster."""
     if missing := [fault for fault in faults if fault in CHANGES and fault not in possible]:
-        output.note(f"too few nodes for {', '.join(missing)}: to drain one, its region must have another")
+        output.note(
+            f"left out: {', '.join(missing)}; nodes are drained and replaced where their region has another, "
+            "and replaced only in a cluster that the run makes for itself"
+        )
 
 
 def _print_plan(episodes: Sequence[Episode], output: Output) -> None:

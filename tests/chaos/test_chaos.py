@@ -22,10 +22,12 @@ def test_every_fault_in_a_short_run_and_every_promise_kept(tmp_path: Path) -> No
     assert ran.code == 0, ran.out + ran.err
     summary = ran.json
     assert summary["passed"] and ran.out.count("\n") == 1
-    assert set(summary["faults"]) >= {"full", "kill", "oneway", "partition", "pause", "restart", "slow"}
+    faults = {"full", "kill", "oneway", "partition", "pause", "restart", "slow", "replace"}
+    assert set(summary["faults"]) >= faults
     check = summary["check"]
     assert [check[name] for name in ("lost", "resurrected", "diverged", "duplicated")] == [0, 0, 0, 0]
-    assert check["compared"] == check["acknowledged"] > 0 and check["replicas"] == 4
+    assert check["compared"] == check["acknowledged"] > 0 and check["replicas"] == 3
+    assert summary["nodes"] == 3, "without the one that was given up"
     assert len(summary["history"]) >= 7
     assert all(verdict["ok"] and verdict["compared"] for verdict in summary["history"].values())
     assert summary["unsettled"] == 0 and summary["deaths"] == summary["unrest"] == []

@@ -71,7 +71,8 @@ def test_no_more_than_a_minority_of_the_nodes_is_gone_and_links_have_two_ends(se
 @given(seeds)
 def test_every_fault_comes_before_any_comes_again(seed: int) -> None:
     plan = plan_episodes(seed, NODES, 200, FAULTS, 2, SPARED)
-    for lane in (NODE_FAULTS, LINK_FAULTS, CHANGES):
+    again = tuple(change for change in CHANGES if change != "replace")
+    for lane in (NODE_FAULTS, LINK_FAULTS, again):
         own = [episode.fault for episode in plan if episode.fault in lane]
         assert len(own) > len(lane)
         for start in range(0, len(own) - len(lane), len(lane)):
@@ -89,13 +90,26 @@ def test_only_who_has_another_in_its_region_is_drained(seed: int) -> None:
     drained = {node for episode in plan if episode.fault == "drain" for node in episode.nodes}
     assert drained and drained <= set(SPARED)
     alone = plan_episodes(seed, NODES[:3], 200, FAULTS, 2)
-    assert {episode.fault for episode in alone} == set(FAULTS) - {"drain"}
+    assert {episode.fault for episode in alone} == set(FAULTS) - {"drain", "replace"}
+
+
+@given(seeds, st.floats(10, 300))
+def test_one_node_is_given_up_once_after_all_other_changes_and_only_in_a_cluster_of_ones_own(
+    seed: int, seconds: float
+) -> None:
+    plan = plan_episodes(seed, NODES, seconds, FAULTS, 2, SPARED, own=True)
+    *others, last = [episode for episode in plan if episode.fault in CHANGES]
+    assert last.fault == "replace" and len(last.nodes) == 1 and set(last.nodes) <= set(SPARED)
+    assert "replace" not in {episode.fault for episode in others} and last.at_s < seconds
+    assert all(episode.at_s <= last.at_s for episode in others)
+    kept = plan_episodes(seed, NODES, seconds, FAULTS, 2, SPARED)
+    assert "replace" not in {episode.fault for episode in kept}
 
 
 @given(seeds)
 def test_what_moves_changes_nothing_about_what_breaks(seed: int) -> None:
     faults = (*NODE_FAULTS, *LINK_FAULTS)
-    moved = plan_episodes(seed, NODES, 90, FAULTS, 5, SPARED)
+    moved = plan_episodes(seed, NODES, 90, FAULTS, 5, SPARED, own=True)
     assert [episode for episode in moved if episode.fault in faults] == plan_episodes(
         seed, NODES, 90, faults, 5
     )
@@ -104,8 +118,8 @@ def test_what_moves_changes_nothing_about_what_breaks(seed: int) -> None:
 @pytest.mark.parametrize(
     ("regions", "spared", "missing"),
     [
-        ({"eu-1": "eu"}, (), {"drain", "seats"}),
-        ({"eu-1": "eu", "us-1": "us", "ap-1": "ap"}, (), {"drain"}),
+        ({"eu-1": "eu"}, (), {"drain", "seats", "replace"}),
+        ({"eu-1": "eu", "us-1": "us", "ap-1": "ap"}, (), {"drain", "replace"}),
         ({"eu-1": "eu", "us-1": "us", "eu-2": "eu"}, ("eu-1", "eu-2"), set()),
     ],
 )
@@ -113,7 +127,7 @@ def test_which_nodes_can_be_drained_and_what_is_not_possible(
     regions: dict[str, str], spared: tuple[str, ...], missing: set[str]
 ) -> None:
     assert spared_of(regions) == spared
-    assert set(CHANGES) - set(possible_changes(list(regions), spared)) == missing
+    assert set(CHANGES) - set(possible_changes(list(regions), spared, own=True)) == missing
 
 
 @pytest.mark.parametrize(
