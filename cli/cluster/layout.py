@@ -54,6 +54,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     program: tuple[str, ...]
     ca: str | None
 
+    def regions(self) -> dict[str, str]:
+        """The region of each node, by its name, in order."""
+        return {node.name: node.region for node in self.nodes}
+
     def find(self, words: Iterable[str]) -> list[NodeEntry]:
         """The nodes named by node names, regions or `all`, each once, in the manifest's order.
 

@@ -134,11 +134,7 @@ def command(
     """
     cluster = None if name is None else _running(name)
     shape = own_shape(nodes)
-    regions = (
-        node_regions(shape)
-        if cluster is None
-        else {node.name: node.region for node in cluster.manifest.nodes}
-    )
+    regions = node_regions(shape) if cluster is None else cluster.manifest.regions()
     spared = spared_of(regions)
     own = cluster is None
     _note_impossible(faults, possible_changes(list(regions), spared, own=own), output)
