@@ -189,7 +189,7 @@ def steward_of(
     operator = cluster.directory.operator()
     callers = {node: Caller(doors, random, links, operator, only=node) for node in scene.nodes}
     ids = {node.name: bytes.fromhex(node.id) for node in cluster.manifest.nodes}
-    backups = Backups(cluster, callers, ids, scene, cluster.directory.path / "backups" / name)
+    backups = Backups(cluster, callers, ids, scene, cluster.directory.path / f"backups-{name}")
     return Steward(
         Caller(doors, random, links, operator), callers, ids, scene, random, backups, breaker.give_up
     )

@@ -8,6 +8,7 @@
     supervisor.lock    held by the running supervisor, its process id inside
     control.sock       how commands talk to it
     faults.json        the faults in force, so that a restarted node gets its own again
+    backups-RUN/       what a run of chaos has backed up, while it runs and if it failed
 """
 
 from __future__ import annotations
