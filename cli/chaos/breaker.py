@@ -169,12 +169,17 @@ class Breaker:
                     raise NotBack(
                         f"{name} did not come back within {self._answers_s:g} s of having room again"
                     )
-                await self._do(partial(life.changed, self._cluster, "start", [name]))
+                await self._do(partial(self._start, name))
                 await trio.sleep(ASK_AGAIN_S)
         names = sorted(self._filled)
         self._filled.clear()
         self._back(names)
         self._expect(names, began, nursery)
+
+    def _start(self, name: str) -> None:
+        """Start a node, unless it was given up since that was thought of."""
+        if name not in self.given_up:
+            life.changed(self._cluster, "start", [name])
 
     def _back(self, names: Sequence[str]) -> None:
         self._down -= set(names)

@@ -10,6 +10,7 @@ import pytest
 import trio
 import trio.testing
 from folkmoot.cli import moving
+from folkmoot.cli.cluster import life
 from folkmoot.cli.cluster.control import LocalCluster
 from folkmoot.cli.durations import span
 from folkmoot.cli.errors import describe
@@ -258,7 +259,8 @@ def test_what_waits_for_a_killed_node_is_told_and_is_not_watched_for_ever(
 
 def back_from_the_dead(cluster: LocalCluster, run: Callable[..., Ran]) -> None:
     """A node that was given up runs again: it is no replica, and nothing is asked of it."""
-    cluster.ask("start", ["eu-2"], deadline_s=30)
+    life.up(cluster, 30)
+    assert life.set_faults(cluster, []) == [], "it has none to be told of, for it serves nobody"
     shown = run("node", "show", "eu-2").json
     assert (shown["roster"], shown["state"], shown["ranges"]) == ("dead", "alive", 0)
     checked = run("check")
