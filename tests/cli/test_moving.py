@@ -229,17 +229,13 @@ def test_what_waits_for_a_killed_node_is_told_and_is_not_watched_for_ever(
             impatient.setattr(moving, "STILL_S", 2.0)
             return folkmoot(*words, "--cluster", NAME, "--json")
 
-    def is_dead() -> bool:
-        return bool(run("node", "show", "eu-2").json["state"] == "dead")
-
     def may_fail() -> bool:
         seats = run("seats", "show").json
         return seats["may_fail"] == 1 and not seats["changing"]
 
     with home.cluster(4) as cluster:
         until_blocking(may_fail, what="seats of which one may fail", within_s=60)
-        cluster.ask("kill", ["eu-2"])
-        until_blocking(is_dead, what="eu-2 to be taken for dead", within_s=60)
+        kill("eu-2", cluster, run)
         left = watched("node", "decommission", "eu-2")
         assert left.code == DEGRADED, left.out + left.err
         [reason] = left.json["reasons"]
@@ -255,6 +251,16 @@ def test_what_waits_for_a_killed_node_is_told_and_is_not_watched_for_ever(
         asked = run("ring", "replicas", "5")
         assert asked.code == DEGRADED and "5 copies asked for, 3 possible: add 2 nodes" in asked.out
         assert run("ring", "plan").code == DEGRADED
+
+
+def kill(name: str, cluster: LocalCluster, run: Callable[..., Ran]) -> None:
+    """Kill a node, and wait until it is taken for dead by whoever is asked."""
+    cluster.ask("kill", [name])
+
+    def is_dead() -> bool:
+        return bool(run("node", "show", name).json["state"] == "dead")
+
+    until_blocking(is_dead, what=f"{name} to be taken for dead", within_s=60)
 
 
 def back_from_the_dead(cluster: LocalCluster, run: Callable[..., Ran]) -> None:
@@ -311,7 +317,7 @@ def test_members_go_and_come_back_and_the_plans_say_what_will_be(tmp_path: Path)
         too_many = run("ring", "replicas", "eu=3", "us=1", "ap=1", "--dry-run")
         assert too_many.code in (FAILED, DEGRADED), too_many.out
 
-        cluster.ask("kill", ["eu-2"])
+        kill("eu-2", cluster, run)
         replaced = run("node", "replace", "eu-2")
         assert replaced.code == OK, replaced.out + replaced.err
         assert replaced.json["left"] == 0
