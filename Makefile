@@ -24,10 +24,11 @@ help: ## list the targets
 demo: $(VENV)/installed ## a three-region cluster on this machine: real posts, a dead node, a partition, a verdict
 	@$(BIN)/folkmoot demo $(ARGS)
 
-# Clusters of real processes are timed, so they have the machine to themselves; everything else shares it.
+# Tests of real processes wait more than they work, and for conditions, not for times: files of them run beside
+# each other, too, but not beside everything else.
 test: dev ## the whole test suite
 	@$(BIN)/python -m pytest -rs -m "not cluster" --numprocesses $(JOBS) --dist worksteal
-	@$(BIN)/python -m pytest -rs -m cluster
+	@$(BIN)/python -m pytest -rs -m cluster --numprocesses $(JOBS) --dist loadfile
 
 check: dev ## lint, format, types, layers, house rules and docs
 	@$(BIN)/python -m ruff check .

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
+import msgspec
 import trio
 from folkmoot.cli.chaos.caller import Doors
 from folkmoot.cli.chaos.patience import ANSWERS_S, ASK_AGAIN_S, NotBack, insist
@@ -37,6 +38,7 @@ class Breaker:
         deaths: nodes that ended although nobody had killed them, a sentence each.
         fail_stops: nodes that ended because a write to their disk failed, as they should.
         done: how often each fault was carried out, and found to be in force.
+        given_up: nodes that are dead for good, to which nothing more is done until everything is mended.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Breaker:
         self.deaths: list[str] = []
         self.fail_stops = 0
         self.done: dict[str, int] = {}
+        self.given_up: set[str] = set()
         self._cluster = cluster
         self._doors = doors
         self._scene = scene
@@ -59,6 +62,7 @@ class Breaker:
         self._down: set[str] = set()
         self._dead: set[str] = set()
         self._filled: set[str] = set()  # whose disks are full, or were a moment ago
+        self._hit: set[str] = set()  # to which something is done just now
 
     async def run(self, episodes: Sequence[Episode]) -> None:
         """Carry out every episode of a plan, each at its time or as soon after as the machine allows.
@@ -73,10 +77,16 @@ class Breaker:
                 nursery.start_soon(self._run_lane, began, lane, nursery)
 
     async def _run_lane(self, began: float, episodes: Sequence[Episode], nursery: trio.Nursery) -> None:
-        for episode in episodes:
-            await trio.sleep_until(began + episode.at_s)
+        for planned in episodes:
+            await trio.sleep_until(began + planned.at_s)
+            episode = planned
             if episode.fault in NODE_FAULTS:
                 await self._start_filled(nursery)
+                left = tuple(name for name in planned.nodes if name not in self.given_up)
+                episode = msgspec.structs.replace(planned, nodes=left)
+                if not episode.nodes:
+                    continue
+                self._hit = set(episode.nodes)
             self._scene.tell(episode.sentence())
             self._scene.in_force.add(episode.fault)
             described = await self._begin(episode)
@@ -86,8 +96,20 @@ class Breaker:
             ends = trio.current_time()
             await self._end(episode)
             self._scene.in_force.discard(episode.fault)
+            if episode.fault in NODE_FAULTS:
+                self._hit.clear()
             if episode.fault in ("kill", "restart"):
                 self._expect(episode.nodes, ends, nursery)
+
+    async def give_up(self, name: str) -> None:
+        """Kill a node for good, once nothing else is done to it."""
+        while name in self._hit:  # noqa: ASYNC110  (lanes tell nobody where they are)
+            await trio.sleep(ASK_AGAIN_S)
+        self.given_up.add(name)
+        self._filled.discard(name)
+        self._down.add(name)
+        self._scene.set([name], "given up")
+        await self._do(partial(self._cluster.ask, "kill", [name]))
 
     def _expect(self, names: Sequence[str], began: float, nursery: trio.Nursery) -> None:
         for name in names:
@@ -140,19 +162,24 @@ class Breaker:
 
         One may still be ending when its disk has room again, so each is waited for until it answers.
         """
-        names = sorted(self._filled)
         began = trio.current_time()
-        for name in names:
-            while not await self._returns.answers(name):
+        for name in sorted(self._filled):
+            while name not in self.given_up and not await self._returns.answers(name):
                 if trio.current_time() > began + self._answers_s:
                     raise NotBack(
                         f"{name} did not come back within {self._answers_s:g} s of having room again"
                     )
-                await self._do(partial(life.changed, self._cluster, "start", [name]))
+                await self._do(partial(self._start, name))
                 await trio.sleep(ASK_AGAIN_S)
+        names = sorted(self._filled)
         self._filled.clear()
         self._back(names)
         self._expect(names, began, nursery)
+
+    def _start(self, name: str) -> None:
+        """Start a node, unless it was given up since that was thought of."""
+        if name not in self.given_up:
+            life.changed(self._cluster, "start", [name])
 
     def _back(self, names: Sequence[str]) -> None:
         self._down -= set(names)

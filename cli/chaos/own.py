@@ -15,6 +15,8 @@ from folkmoot.cli.cluster.layout import Shape
 from folkmoot.cli.cluster.supervisor import READY_S
 
 OWN: Final = "chaos"
+NODES: Final = 4
+"""One region of three has two of these, so that either of the two can be drained."""
 # The load of one machine must not run into the quotas, which are not what is tried here.
 FREE: Final = (
     ("gate.account_rate", 1e6),

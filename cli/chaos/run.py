@@ -8,15 +8,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import trio
+from folkmoot.cli.chaos.backups import Backups
 from folkmoot.cli.chaos.breaker import MEND_S, Breaker
-from folkmoot.cli.chaos.caller import Doors
+from folkmoot.cli.chaos.caller import Caller, Doors
 from folkmoot.cli.chaos.people import People
 from folkmoot.cli.chaos.plan import Episode
 from folkmoot.cli.chaos.returns import Returns
 from folkmoot.cli.chaos.scene import Scene
+from folkmoot.cli.chaos.steward import Steward
 from folkmoot.cli.chaos.verdict import ChaosResult, judge_history
 from folkmoot.cli.checking.checker import Checker, CheckResult, read_promises
 from folkmoot.cli.checking.replicas import open_replicas
@@ -51,6 +54,15 @@ class ChaosPlan:
     keep: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """Who carries a plan out: what breaks, what was started counts again, and what moves."""
+
+    breaker: Breaker
+    returns: Returns
+    steward: Steward
+
+
 class Run:
     """One run.
 
@@ -76,74 +88,111 @@ class Run:
         target = target_of(described)
         file = journals_of(target, cluster.manifest.name) / f"chaos-{time.time_ns():x}{SUFFIX}"
         async with trio.open_nursery() as links:
+            operator = cluster.directory.operator()
             returns = Returns(doors, self.scene, links)
             breaker = Breaker(cluster, doors, self.scene, returns)
+            steward = steward_of(cluster, doors, self.scene, plan.seed, links, breaker, file.stem)
+            hands = Hands(breaker, returns, steward)
             try:
                 with Journal(file, cluster.manifest.name) as journal:
-                    operator = cluster.directory.operator()
-                    await self._load(
-                        breaker, People(doors, journal, plan.seed, plan.people, plan.pause_s, links, operator)
-                    )
+                    people = People(doors, journal, plan.seed, plan.people, plan.pause_s, links, operator)
+                    unrest = await self._load(hands, people)
                 links.cancel_scope.cancel()
             except BaseException:
-                await self._mend_after_all(breaker)
+                await self._mend_after_all(hands)
                 raise
         self.scene.phase = "checking"
         self.scene.tell("waiting for quiet, then reading every replica by itself")
         check = await check_replicas(cluster, [file], plan.quiet_s)
         described = await trio.to_thread.run_sync(partial(cluster.ask, "status"))
-        return self._conclude(breaker, returns, check, described)
+        result = self._conclude(hands, unrest, check, described)
+        if result.passed:
+            await trio.to_thread.run_sync(hands.steward.backups.forget)
+        return result
 
-    async def _load(self, breaker: Breaker, people: People) -> None:
-        """Let people live while things break, mend everything, and let them settle what is uncertain."""
+    async def _load(self, hands: Hands, people: People) -> list[str]:
+        """Let people live while things break and move, mend everything, and let them settle what is open.
+
+        Returns:
+            What has not come to rest after it was mended, a sentence each.
+        """
         plan, scene = self.plan, self.scene
         scene.history = people.history
         await people.begin()
         ends = trio.current_time() + plan.seconds
         carried_out = trio.Event()
 
-        async def break_things() -> None:
-            await breaker.run(plan.episodes)
+        async def carry_out() -> None:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(hands.breaker.run, plan.episodes)
+                nursery.start_soon(hands.steward.run, plan.episodes)
             carried_out.set()
 
         scene.phase, scene.load_began = "breaking things", time.monotonic()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(break_things)
+            nursery.start_soon(carry_out)
             await people.live(lambda: trio.current_time() >= ends and carried_out.is_set())
         scene.phase = "healing"
         scene.tell("everything is being mended")
-        await breaker.mend()
+        await hands.breaker.mend()
         scene.tell("every node counts on every other")
+        scene.phase = "coming to rest"
+        unrest = await hands.steward.rest(plan.quiet_s)
+        scene.tell("; ".join(unrest) or "every range is where it is to be")
         scene.phase = "settling"
         await people.settle()
+        return unrest
 
     def _conclude(
-        self, breaker: Breaker, returns: Returns, check: CheckResult, described: dict[str, Any]
+        self, hands: Hands, unrest: Sequence[str], check: CheckResult, described: dict[str, Any]
     ) -> ChaosResult:
         self.scene.phase = "judging what clients were told"
+        breaker, returns, steward = hands.breaker, hands.returns, hands.steward
         return ChaosResult(
             seed=self.plan.seed,
             episodes=self.plan.episodes,
-            done=breaker.done,
+            done=breaker.done | steward.done,
             felt=self.scene.felt,
             took_s=returns.took_s,
             late=returns.complaints,
             counts=self.scene.history.counts,
             check=check,
-            verdicts=judge_history(self.scene.history),
+            verdicts=judge_history(self.scene.history) + steward.backups.verdicts(),
+            unrest=[*unrest, *steward.backups.complaints],
             deaths=breaker.deaths,
             fail_stops=breaker.fail_stops,
-            nodes=len(described["nodes"]),
+            nodes=len(described["nodes"]) - len(breaker.given_up),
             seconds=self.scene.seconds,
             cluster=described,
             replay=self.plan.replay,
         )
 
-    async def _mend_after_all(self, breaker: Breaker) -> None:
+    async def _mend_after_all(self, hands: Hands) -> None:
         """Leave nothing broken behind, as far as that can still be done."""
         self.scene.phase = "mending"
         with trio.CancelScope(shield=True, deadline=trio.current_time() + MEND_S), suppress(Exception):
-            await breaker.mend()
+            await hands.breaker.mend()
+            await hands.steward.join_all()
+
+
+def steward_of(
+    cluster: LocalCluster,
+    doors: Doors,
+    scene: Scene,
+    seed: int,
+    links: trio.Nursery,
+    breaker: Breaker,
+    name: str,
+) -> Steward:
+    """The steward of a run of this name, with a connection of his own to each node."""
+    random = Random(f"steward/{seed}")  # noqa: S311  # protects nothing
+    operator = cluster.directory.operator()
+    callers = {node: Caller(doors, random, links, operator, only=node) for node in scene.nodes}
+    ids = {node.name: bytes.fromhex(node.id) for node in cluster.manifest.nodes}
+    backups = Backups(cluster, callers, ids, scene, cluster.directory.path / f"backups-{name}")
+    return Steward(
+        Caller(doors, random, links, operator), callers, ids, scene, random, backups, breaker.give_up
+    )
 
 
 async def check_replicas(cluster: LocalCluster, journals: Sequence[Path], quiet_s: float) -> CheckResult:

@@ -23,6 +23,7 @@ class Scene:
     Attributes:
         nodes: by name, what was done to each: `running`, `killed` and so on.
         links: what is wrong with links; empty when nothing is.
+        change: what is moved, split or backed up; empty when nothing is.
         in_force: the faults, by name, that are in force.
         felt: fault → how many calls of clients went wrong while it was in force.
         history: what clients were answered so far.
@@ -35,6 +36,7 @@ class Scene:
     phase: str = "starting"
     nodes: dict[str, str] = field(default_factory=dict)
     links: str = ""
+    change: str = ""
     in_force: set[str] = field(default_factory=set)
     felt: Counter[str] = field(default_factory=Counter)
     happened: list[str] = field(default_factory=list)

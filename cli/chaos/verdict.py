@@ -61,16 +61,18 @@ class ChaosResult:
     Args:
         seed: of the plan.
         episodes: the plan.
-        done: how often each fault was carried out.
+        done: how often each fault and each change was carried out.
         felt: fault → how many calls of clients went wrong while it was in force.
         took_s: how long each node that started took until it counted.
         late: those that did not in time, or were taken for old disks, a sentence each.
         counts: what became of what clients asked.
         check: of the replicas.
         verdicts: on the history.
+        unrest: what was still being moved long after everything was mended, and backups that could not be
+            made, a sentence each.
         deaths: nodes that ended although nobody had killed them, a sentence each.
         fail_stops: how many nodes ended because a write to their disk failed, as they should.
-        nodes: how many there are.
+        nodes: how many there are, without those that were given up.
         seconds: of everything.
         cluster: its description at the end.
         replay: the command line that repeats the plan.
@@ -85,6 +87,7 @@ class ChaosResult:
     counts: dict[str, int]
     check: CheckResult
     verdicts: Sequence[Verdict]
+    unrest: Sequence[str]
     deaths: Sequence[str]
     fail_stops: int
     nodes: int
@@ -111,6 +114,7 @@ class ChaosResult:
             found += [f"{verdict.invariant}: {complaint}" for complaint in verdict.complaints]
         found += self.deaths
         found += self.late
+        found += self.unrest
         if self.unsettled:
             found.append(f"{self.unsettled} writes found no certain answer in a whole cluster")
         if not check.acknowledged:
@@ -139,6 +143,7 @@ class ChaosResult:
             "history": {verdict.invariant: verdict.to_json() for verdict in self.verdicts},
             "counts": dict(sorted(self.counts.items())),
             "unsettled": self.unsettled,
+            "unrest": list(self.unrest),
             "deaths": list(self.deaths),
             "fail_stops": self.fail_stops,
             "nodes": self.nodes,

@@ -31,9 +31,12 @@ def render(scene: Scene) -> RenderableType:
     for name, condition in scene.nodes.items():
         nodes.add_row(Text(name, style="bold"), Text(condition, style=_colour(condition)))
     links = Text(scene.links or "all links are whole", style="red" if scene.links else "green")
+    change = Text(scene.change or "nothing is being moved", style="yellow" if scene.change else "green")
     bar = ProgressBar(total=max(scene.load_s, 1.0), completed=scene.loaded_s, width=BAR_COLUMNS)
     happened = Text("\n".join(scene.happened[-HAPPENED_SHOWN:]))
-    parts = Group(bar, Text(), nodes, links, Text(), Text(scene.load(), style="bold"), Text(), happened)
+    parts = Group(
+        bar, Text(), nodes, links, change, Text(), Text(scene.load(), style="bold"), Text(), happened
+    )
     title = f"folkmoot cluster chaos · seed {scene.seed} · {scene.phase}"
     return Panel(parts, title=title, title_align="left", border_style="blue")
 

@@ -8,6 +8,7 @@
     supervisor.lock    held by the running supervisor, its process id inside
     control.sock       how commands talk to it
     faults.json        the faults in force, so that a restarted node gets its own again
+    backups-RUN/       what a run of chaos has backed up, while it runs and if it failed
 """
 
 from __future__ import annotations
@@ -53,6 +54,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     nodes: tuple[NodeEntry, ...]
     program: tuple[str, ...]
     ca: str | None
+
+    def regions(self) -> dict[str, str]:
+        """The region of each node, by its name, in order."""
+        return {node.name: node.region for node in self.nodes}
 
     def find(self, words: Iterable[str]) -> list[NodeEntry]:
         """The nodes named by node names, regions or `all`, each once, in the manifest's order.
@@ -257,9 +262,9 @@ def _founder(entry: NodeEntry, service_account: bytes) -> dict[str, str]:
     }
 
 
-def node_names(shape: Shape) -> list[str]:
-    """How the nodes of a cluster are called, in order."""
-    return [name for name, _region in _names(shape)]
+def node_regions(shape: Shape) -> dict[str, str]:
+    """How the nodes of a cluster are called, in order, and the region of each."""
+    return dict(_names(shape))
 
 
 def _names(shape: Shape) -> list[tuple[str, str]]:

@@ -119,7 +119,7 @@ def up(cluster: LocalCluster, deadline_s: float) -> dict[str, Any]:
 
 
 def _await_acquaintance(described: dict[str, Any], deadline_s: float) -> None:
-    running = [node for node in described["nodes"] if node["state"] == "running"]
+    running = _serving(described)
     deadline = time.monotonic() + deadline_s
     for node in running:
         while strangers := _strangers(described, node, running):
@@ -129,6 +129,16 @@ def _await_acquaintance(described: dict[str, Any], deadline_s: float) -> None:
                     f"after {deadline_s:g} s {node['name']} does not count on {names}: see folkmoot doctor"
                 )
             time.sleep(ACQUAINTANCE_POLL_S)
+
+
+def _serving(described: dict[str, Any]) -> list[dict[str, Any]]:
+    """The nodes that run and are not given up for dead: those serve nobody, and nobody waits for them."""
+    running = [node for node in described["nodes"] if node["state"] == "running"]
+    given_up: set[str] = set()
+    for node in running:
+        status = ask(_only(described, node), "cluster.status")
+        given_up |= {seen["id"] for seen in status["nodes"] if seen["roster"] == "dead"}
+    return [node for node in running if node["id"] not in given_up]
 
 
 def _strangers(
@@ -164,13 +174,12 @@ def set_faults(cluster: LocalCluster, wanted: Sequence[LinkFault]) -> list[str]:
 
 
 def _tell(cluster: LocalCluster, described: dict[str, Any]) -> None:
-    """Tell every running node the faults of its links."""
+    """Tell every node that serves the faults of its links."""
     wanted = read_faults(cluster.directory)
     operator = cluster.directory.operator()
-    for node in described["nodes"]:
-        if node["state"] == "running":
-            links = wire_links(cluster.manifest, wanted, node["name"])
-            ask(_only(described, node), "fault.set", {"links": links}, operator=operator)
+    for node in _serving(described):
+        links = wire_links(cluster.manifest, wanted, node["name"])
+        ask(_only(described, node), "fault.set", {"links": links}, operator=operator)
 
 
 def _only(described: dict[str, Any], node: dict[str, Any]) -> Target:

@@ -9,10 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-from folkmoot.cli.chaos.own import own_cluster, own_shape
-from folkmoot.cli.chaos.plan import FAULTS, Episode, plan_episodes
+from folkmoot.cli.chaos.own import NODES, own_cluster, own_shape
+from folkmoot.cli.chaos.plan import CHANGES, FAULTS, Episode, plan_episodes, possible_changes, spared_of
 from folkmoot.cli.cluster.control import LocalCluster
-from folkmoot.cli.cluster.layout import NODES_MAX, node_names
+from folkmoot.cli.cluster.layout import NODES_MAX, node_regions
 from folkmoot.cli.durations import Duration
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.examples import examples
@@ -55,7 +55,7 @@ class FaultList(click.ParamType[tuple[str, ...]]):
     epilog=examples(
         "folkmoot cluster chaos --seed 7 --for 5m",
         "folkmoot cluster chaos --seed 7 --for 5m --dry-run",
-        "folkmoot cluster chaos --faults kill,partition --nodes 5 --for 90s --json",
+        "folkmoot cluster chaos --faults kill,partition,drain --nodes 5 --for 90s --json",
         "folkmoot cluster chaos --name local --for 1h",
     ),
 )
@@ -72,7 +72,7 @@ class FaultList(click.ParamType[tuple[str, ...]]):
 @click.option(
     "--nodes",
     type=click.IntRange(3, NODES_MAX),
-    default=3,
+    default=NODES,
     show_default=True,
     help="How many processes a cluster of its own has, in three regions.",
 )
@@ -88,7 +88,7 @@ class FaultList(click.ParamType[tuple[str, ...]]):
     type=FiniteFloat(min=0.5, max=3600),
     default=6.0,
     show_default=True,
-    help="Mean seconds from one fault on nodes to the next, and from one fault on links to the next.",
+    help="Mean seconds from one fault on nodes to the next, from one on links, and from one change.",
 )
 @click.option(
     "--people", type=click.IntRange(1, 200), default=8, show_default=True, help="Clients that write and read."
@@ -123,8 +123,10 @@ def command(
 
     Clients post, edit, delete, like, follow and read at every level, moving from node to node with their
     tokens, while nodes are killed, frozen and restarted, their files may not grow, and links are cut or
-    slow. Then all is mended, every replica is read by itself and held against every acknowledgement, and
-    everything clients were told is judged. The seed decides what is broken when.
+    slow; and meanwhile nodes are drained and join again, ranges are split, seats change, backups are made and
+    verified, and one node is given up and replaced. Then all is mended and comes to rest, every replica is
+    read by itself and held against every acknowledgement, and everything clients were told is judged. The
+    seed decides what is done when.
 
     Exit code 0 says that everything was compared and every promise kept. A cluster of its own is gone
     afterwards, after Ctrl-C too; one that failed is stopped, and its logs and stores stay. One that was named
@@ -132,8 +134,11 @@ def command(
     """
     cluster = None if name is None else _running(name)
     shape = own_shape(nodes)
-    names = node_names(shape) if cluster is None else [node.name for node in cluster.manifest.nodes]
-    episodes = plan_episodes(seed, names, seconds, faults, pace)
+    regions = node_regions(shape) if cluster is None else cluster.manifest.regions()
+    spared = spared_of(regions)
+    own = cluster is None
+    _note_impossible(faults, possible_changes(list(regions), spared, own=own), output)
+    episodes = plan_episodes(seed, list(regions), seconds, faults, pace, spared, own=own)
     if dry_run:
         _print_plan(episodes, output)
         return OK
@@ -167,6 +172,15 @@ def _running(name: str) -> LocalCluster:
     if any(state != "running" for state in states):
         raise OperatorError(f"not all nodes of cluster {name} run", hint=f"folkmoot cluster up {name}")
     return cluster
+
+
+def _note_impossible(faults: Sequence[str], possible: Sequence[str], output: Output) -> None:
+    """Say which of the changes that were asked for cannot be made in this cluster."""
+    if missing := [fault for fault in faults if fault in CHANGES and fault not in possible]:
+        output.note(
+            f"left out: {', '.join(missing)}; nodes are drained and replaced where their region has another, "
+            "and replaced only in a cluster that the run makes for itself"
+        )
 
 
 def _print_plan(episodes: Sequence[Episode], output: Output) -> None:
@@ -239,8 +253,8 @@ def _lines(result: ChaosResult, kept: bool) -> list[str]:
     lines = complaints[:COMPLAINTS_TOLD]
     if len(complaints) > len(lines):
         lines.append(f"… and {len(complaints) - len(lines):,} more")
-    broken = ", ".join(f"{count} {fault}" for fault, count in sorted(result.done.items()))
-    lines.append(f"carried out: {broken or 'nothing'}; {result.fail_stops} nodes ended for want of room")
+    done = ", ".join(f"{count} {fault}" for fault, count in sorted(result.done.items()))
+    lines.append(f"carried out: {done or 'nothing'}; {result.fail_stops} nodes ended for want of room")
     felt = ", ".join(f"{count:,} {fault}" for fault, count in sorted(result.felt.items()))
     lines.append(f"calls that went wrong meanwhile: {felt or 'none'}")
     if result.took_s:

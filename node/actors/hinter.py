@@ -3,7 +3,9 @@
 A hint is a pointer (node, cell key); the cell is read when it is sent, so a hint that waited carries the
 newest state and many writes to one cell are one delivery. Handoff has its own rate, apart from foreground
 replication: additive increase while a peer answers quickly, halved when it is slow or busy (AIMD, as TCP
-does it). Hints too old or too many are dropped for good: repair finds what they stood for.
+does it). Hints too old or too many are dropped for good: repair finds what they stood for. So are those for
+a node that by now is no replica of their cell, which it would refuse for ever: whoever took its slot copies
+the range.
 """
 
 from __future__ import annotations
@@ -104,7 +106,7 @@ class Hinter:
         if not hints:
             return 0
         oldest_us = self._now_us() - int(limits.HINT_AGE_S * 1_000_000)
-        batch, unread = self._batch([hint.key for hint in hints if hint.since_us >= oldest_us])
+        batch, moot = self._batch(node_id, [hint.key for hint in hints if hint.since_us >= oldest_us])
         began = trio.current_time()
         damaged: Sequence[bytes] = ()
         if batch.keys:
@@ -114,32 +116,35 @@ class Hinter:
         pace.succeeded(trio.current_time() - began)
         if damaged:  # these wait until they are mended there; those behind them need not
             self._delivered_to[node_id] = max(batch.keys)
-        settled = {*batch.keys, *unread}.difference(damaged)
+        settled = {*batch.keys, *moot}.difference(damaged)
         done = [hint for hint in hints if hint.key in settled or hint.since_us < oldest_us]
         await self._commits.run(lambda transaction: transaction.unhint(node_id, done), Admission.ESSENTIAL)
         delivered = len(batch.keys) - len(damaged)
         self.delivered += delivered
         return delivered
 
-    def _batch(self, keys: Sequence[bytes]) -> tuple[CellBatch, list[bytes]]:
-        """As many of the cells as fit a message, and the keys at which there is nothing whole to send."""
+    def _batch(self, node_id: bytes, keys: Sequence[bytes]) -> tuple[CellBatch, list[bytes]]:
+        """As many of the cells as fit a message, and the keys at which nothing is to be sent."""
         batch = CellBatch({})
-        unread: list[bytes] = []
+        moot: list[bytes] = []
         size = 0
         for key in keys:
+            owner = self._topology.where(key)
+            if node_id not in owner.nodes():
+                moot.append(key)
+                continue
             try:
                 cell = self._commits.store.get_cell(key)
             except StoreCorrupt as error:
                 log.error("a hint is dropped: %s", error)
                 cell = None
             if cell is None:
-                unread.append(key)
+                moot.append(key)
                 continue
             size += len(cell)
             if batch.keys and size > limits.REPLICATION_BATCH_BYTES:
                 break
-            owner = self._topology.where(key)
             batch.ranges[owner.id] = owner.epoch
             batch.keys.append(key)
             batch.cells.append(cell)
-        return batch, unread
+        return batch, moot

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from folkmoot.cli.chaos.plan import Episode
 from folkmoot.cli.chaos.returns import Returns
 from folkmoot.cli.chaos.scene import Scene
 from folkmoot.cli.cluster.control import LocalCluster
+from folkmoot.cli.connection import ask
 from folkmoot.cli.errors import Unreachable
 from folkmoot.protocol.errors import FORBIDDEN, SHUTTING_DOWN, WireError
 
@@ -68,17 +70,23 @@ async def test_what_a_node_will_never_do_is_not_asked_again() -> None:
 
 
 @pytest.mark.cluster
-def test_a_node_frozen_behind_the_plans_back_ends_the_run_by_name(tmp_path: Path) -> None:
+def test_a_node_frozen_behind_the_plans_back_ends_the_run_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Home(tmp_path).cluster(3) as cluster:
         described = cluster.ask("status")
         frozen = described["nodes"][0]
         os.kill(frozen["pid"], signal.SIGSTOP)
         try:
             cut = Episode(at_s=0, lasts_s=0, fault="partition", nodes=("eu-1",), others=("us-1", "ap-1"))
-            with pytest.RaisesGroup(
-                pytest.RaisesExc(NotBack, match=f"eu-1 .{frozen['address']}. is running"),
-                flatten_subgroups=True,
+            with (
+                pytest.RaisesGroup(
+                    pytest.RaisesExc(NotBack, match=f"eu-1 .{frozen['address']}. is running"),
+                    flatten_subgroups=True,
+                ),
+                monkeypatch.context() as impatient,
             ):
+                impatient.setattr("folkmoot.cli.cluster.life.ask", partial(ask, patience_s=1.0))
                 trio.run(play, cluster, described, cut)
         finally:
             os.kill(frozen["pid"], signal.SIGCONT)

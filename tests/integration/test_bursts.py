@@ -18,11 +18,11 @@ from tests.waiting import until_blocking
 pytestmark = pytest.mark.cluster
 
 CONNECTIONS = 200
-BURSTS = 10
+BURSTS = 8
 # What stays after the first bursts is for reuse: buffers, garbage not yet collected, what the allocator
 # keeps. A connection that is not let go of costs 40 KiB at the very least.
 SETTLED = 6
-GROWTH_BYTES = 24 * MIB
+GROWTH_BYTES = 12 * MIB
 HELLO = {"versions": [1, 1], "client": "bursts/1", "features": []}
 
 

@@ -18,7 +18,7 @@ from tests.waiting import until_blocking
 
 pytestmark = pytest.mark.cluster
 
-POSTS = 30_000
+POSTS = 15_000
 
 
 @pytest.fixture

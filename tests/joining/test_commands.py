@@ -61,7 +61,7 @@ def running(home: Home, *words: str | Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_one_command_makes_a_member_of_a_machine(home: Home, cluster: LocalCluster) -> None:
-    token = invite(home, "--name", "eu-9", "--region", "eu", "--capacity", "2", "--expires", "10m")
+    token = invite(home, "--name", "eu-9", "--region", "eu", "--capacity", "0.25", "--expires", "10m")
     new = home.path / "eu-9"
     with running(home, "node", "join", "--token", token, "--dir", new, "--json") as node:
         assert node.stdout is not None
@@ -70,11 +70,11 @@ def test_one_command_makes_a_member_of_a_machine(home: Home, cluster: LocalClust
 
         def has_its_share() -> bool:
             told = nodes(home).get("eu-9", {})
-            return told.get("roster") == "member" and int(told["ranges"]) >= 30
+            return told.get("roster") == "member" and int(told["ranges"]) >= 3
 
         until_blocking(has_its_share, what="the newcomer to have its ranges", within_s=JOINED_S)
         [listed] = home.run("join-token", "ls", "--cluster", NAME, "--json").json["tokens"]
-        assert (listed["state"], listed["capacity"]) == ("used", 2.0)
+        assert (listed["state"], listed["capacity"]) == ("used", 0.25)
         assert [(each["name"], each["member"]) for each in listed["admitted"]] == [("eu-9", True)]
         assert "secret" not in json.dumps(listed)
         assert home.run("post", "--cluster", NAME, "Good morning.", "--level", "all").code == exit_codes.OK

@@ -18,6 +18,7 @@ from folkmoot.node.pace import SLOW_S
 from folkmoot.protocol.errors import BUSY, INTERNAL, SHUTTING_DOWN, STALE_TOPOLOGY, WireError
 from folkmoot.protocol.limits import HINT_AGE_S
 from folkmoot.protocol.record import Record
+from folkmoot.protocol.ring.ranges import RangeMap
 from folkmoot.storage.errors import DiskFull
 from folkmoot.storage.interface import Table
 from folkmoot.storage.transaction import Admission, WriteTransaction
@@ -282,6 +283,22 @@ async def test_when_all_are_too_old_nothing_is_sent(autojump_clock: trio.testing
         one.now_us += int(HINT_AGE_S * 1_000_000) + 1
         await one.until_paid(PEER)
         assert one.peers.sizes == []
+
+
+async def test_what_a_node_no_longer_keeps_is_not_owed_to_it_and_holds_nothing_up(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """The peer would refuse it under any epoch, and with it what comes after."""
+    records = sorted(posts(10), key=lambda record: record.key)
+    async with bench() as one:
+        (_, still), (moved, _) = (
+            Ranges(nodes, [records[5].key]).map.ranges for nodes in ((HERE, PEER, OTHER), (HERE, OTHER))
+        )
+        one.topology.map = RangeMap((moved, still))
+        await one.owe(PEER, *records)
+        await one.until_paid(PEER)
+        assert one.peers.epochs == [{1: 1}] and one.hinter.delivered == 5
+        assert one.has_all(PEER, *records[5:])
 
 
 async def test_who_is_suspected_is_waited_for(autojump_clock: trio.testing.MockClock) -> None:
