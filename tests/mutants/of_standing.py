@@ -19,8 +19,8 @@ def a_restored_disk_is_counted(plant: Plant) -> None:
 
 
 @mutant(
-    "an-unproven-disk-says-it-counts",
-    "a node counts itself before it is proven or rebuilt",
+    "an-unproven-disk-counts-itself",
+    "a node says that it counts before it is proven",
     "I1",
     faults=FAULTS,
 )
