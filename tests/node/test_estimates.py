@@ -14,7 +14,7 @@ from folkmoot.protocol.ring.movement import Add, Change, Drop, Move
 from folkmoot.protocol.ring.ranges import RangeMap
 from folkmoot.protocol.ring.topology import Topology
 
-from tests.node.harness import founded
+from tests.node.harness import Town, founded
 from tests.node.moving import ask, settled_plan, with_newcomer
 from tests.node.people import Author
 from tests.registers.seats import seated
@@ -67,6 +67,7 @@ def test_each_drop_is_handed_on_from_what_the_one_before_it_left() -> None:
 async def test_a_plan_says_how_often_copies_are_handed_on(tmp_path: Path) -> None:
     async with founded(tmp_path, nodes=3, replicas=2) as town:
         await seated(town, 3)
+        assert await _replicas(town) == {"asked": 2, "for_now": 2}
         planned = (await ask(town, town[0], "ring.replicas", replicas=1, dry_run=True))["plan"]
         assert planned["handed"] == planned["count"] == 64, "of two copies each may have what the other lacks"
         assert planned["cells"] == 0 and planned["eta_assumed"]
@@ -76,6 +77,16 @@ async def test_a_plan_says_how_often_copies_are_handed_on(tmp_path: Path) -> Non
         await settled_plan(town)
         passes = sum(node.parts.movement.copier.statistics().complete for node in town.running()) - before
         assert passes >= planned["handed"], "a pass may be made again"
+        assert await _replicas(town) == {"asked": 1, "for_now": 1}
+        await ask(town, town[0], "ring.replicas", replicas=5)
+        assert await _replicas(town) == {"asked": 5, "for_now": 3}
+        await ask(town, town[0], "ring.replicas", replicas={"eu": 1})
+        assert await _replicas(town) == {"asked": {"eu": 1}, "for_now": {"eu": 1}}
+
+
+async def _replicas(town: Town) -> Any:
+    """What a node says of how many copies there are to be."""
+    return (await ask(town, town[0], "cluster.status"))["replicas"]
 
 
 async def test_a_plan_says_how_much_is_then_copied(tmp_path: Path) -> None:
