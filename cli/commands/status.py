@@ -11,7 +11,7 @@ from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
 from folkmoot.cli.output import Output, json_option, table, utc_text
 from folkmoot.cli.rebuilding import rebuilding_line, waited_for
-from folkmoot.cli.seats import seats_line, seats_reasons, seats_warnings
+from folkmoot.cli.seats import WAY_OUT_OF_LOST, damage_reasons, seats_line, seats_reasons, seats_warnings
 from folkmoot.protocol.limits import DISK_FULL_CLIENT_PUT
 
 _STANDINGS = {"unproven": "not proven yet", "amnesiac": "an older copy"}
@@ -68,6 +68,7 @@ def _reasons(status: dict[str, Any]) -> list[str]:
     if under:
         reasons.append(f"{under} of {status['ranges']['count']} ranges lack a copy")
     reasons += seats_reasons(status["seats"])
+    reasons += [f"{lost}: {WAY_OUT_OF_LOST}" for lost in damage_reasons(status)]
     damaged = status["node"]["store"]["damaged"]
     if damaged:
         more = ", and more than it can remember" if status["node"]["store"].get("damaged_more") else ""

@@ -27,6 +27,7 @@ SLOWER: Final = frozenset(
         "a-reservation-is-taken-over",
         "a-restored-disk-is-counted",
         "acknowledged-before-fsync",
+        "an-unproven-disk-counts-itself",
         "an-older-epoch-is-taken",
         "acknowledged-when-sent",
         "half-is-a-majority",
@@ -42,6 +43,7 @@ SLOWER: Final = frozenset(
         "tokens-are-ignored",
         "torn-group",
         "what-moves-up-is-not-compared",
+        "whole-without-a-rebuild",
     }
 )
 """Mutants that the first seed does not find in a minute, or that keep a run from ending for ten more."""
