@@ -154,7 +154,8 @@ def test_a_run_that_failed_is_not_kept_and_is_made_smaller(
         "20",
     )
     assert result.return_value == 1
-    assert "--faults delay --episodes none" in result.stderr, "it fails without any fault"
+    assert "--faults delay --people" in result.stderr
+    assert " --episodes none\n" in result.stderr, "it fails without any fault"
     assert not file.read_text()
 
 
