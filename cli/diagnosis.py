@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from folkmoot.cli.rebuilding import rebuilding_line, waited_for
-from folkmoot.cli.seats import seats_line, seats_reasons, seats_warnings
+from folkmoot.cli.seats import (
+    WAY_OUT_OF_LOST,
+    damage_reasons,
+    lost_registers,
+    seats_line,
+    seats_reasons,
+    seats_warnings,
+)
+from folkmoot.node.actors.acceptor import read_seat
 from folkmoot.node.certificates import CertificateFacts, read_certificate
 from folkmoot.node.configuration.settings import NodeConfig
 from folkmoot.node.data_directory import DataDirectory, read_gossip_ring
@@ -38,6 +46,7 @@ UNKNOWN: Final = "unknown"
 ROOM_LEAST_BYTES: Final = 256 * MIB
 EXPIRY_NEAR: Final = timedelta(days=30)
 CLOCK_OFF_MS: Final = 500
+NAMES_TOLD: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +233,7 @@ def _opened(store: Store, path: Path, node_id: str) -> Iterator[Finding]:
     yield Finding(
         "damage", UNKNOWN, "not looked for: every row would be read", f"folkmoot store verify --data {path}"
     )
+    yield from _registers(store)
     yield from _clock(store)
     own = read_own(store)
     if own is None:
@@ -248,6 +258,24 @@ def _opened(store: Store, path: Path, node_id: str) -> Iterator[Finding]:
             + (", and its disk is older" if old else ""),
             "folkmoot status" if old else "",
         )
+
+
+def _registers(store: Store) -> Iterator[Finding]:
+    """Look at all that the node's seat keeps: there is little of it, and it may be nowhere else."""
+    if not (damaged := store.damaged_registers()):
+        return
+    names = ", ".join(damaged[:NAMES_TOLD]) + (", …" if len(damaged) > NAMES_TOLD else "")
+    record = read_seat(store)
+    if record is not None and record.is_needed:
+        start = f"folkmoot start, then {WAY_OUT_OF_LOST}"
+        yield Finding("registers", WRONG, f"{lost_registers(len(damaged))}: {names}", start)
+        return
+    yield Finding(
+        "registers",
+        WATCH,
+        f"of {len(damaged)} registers what this seat kept is damaged: {names}; the other seats have them",
+        "folkmoot start; it becomes another seat by itself when it is asked about them",
+    )
 
 
 def _clock(store: Store) -> Iterator[Finding]:
@@ -322,6 +350,8 @@ def look_at_running(status: dict[str, Any], clock_off_ms: float) -> Iterator[Fin
 
 
 def _seats(status: dict[str, Any]) -> Finding:
+    if lost := damage_reasons(status):
+        return Finding("seats", WRONG, lost[0], WAY_OUT_OF_LOST)
     if missed := seats_reasons(status["seats"]):
         return Finding(
             "seats", WATCH, missed[0], "bring their nodes back, or see folkmoot seats recover --help"

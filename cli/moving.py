@@ -271,7 +271,8 @@ def _estimate(plan: dict[str, Any]) -> str:
     unknown = f" and {plan['unknown']} ranges of which nobody tells" if plan["unknown"] else ""
     why = "assumed: nothing has moved yet" if plan["eta_assumed"] else "as it went so far"
     copied = f"about {plan['cells']:,} cells ({plan['bytes'] / 1e6:,.1f} MB){unknown} to copy"
-    return f"{copied}, about {span(plan['eta_s'])} ({why})"
+    handed = f", {plan['handed']:,} copies to hand on before they are dropped" if plan.get("handed") else ""
+    return f"{copied}{handed}, about {span(plan['eta_s'])} ({why})"
 
 
 def _since(told: dict[str, Any], first: dict[str, Any], what: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from folkmoot.protocol.consensus.seating import MAY_HOLD, evening
 
@@ -22,6 +22,25 @@ def seats_reasons(seats: dict[str, Any]) -> list[str]:
     if len(silent) <= seats["may_fail"]:
         return []
     return [f"{len(silent)} of {len(seats['holders'])} seats are silent, and {seats['may_fail']} may be"]
+
+
+def damage_reasons(status: dict[str, Any]) -> list[str]:
+    """What the asked node says of damage to what its seat keeps, where no other seat makes up for it."""
+    seat = status["node"].get("seat", {"damaged": 0})
+    if not seat["damaged"] or not seat["needed"]:
+        return []
+    return [lost_registers(seat["damaged"])]
+
+
+def lost_registers(count: int) -> str:
+    """What it means that so many registers are damaged at a seat without which nothing is decided."""
+    them = "1 register is" if count == 1 else f"{count:,} registers are"
+    return f"{them} damaged at the only seat, and nothing about what they hold can be read there or changed"
+
+
+WAY_OUT_OF_LOST: Final = (
+    "folkmoot seats recover --accept-loss at its node: what they held is given up for what the node knows"
+)
 
 
 def seats_warnings(status: dict[str, Any]) -> list[str]:

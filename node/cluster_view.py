@@ -10,9 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from folkmoot.node.configuration.settings import ClusterSection
 from folkmoot.protocol.consensus.configuration import Configuration
 from folkmoot.protocol.gossip.members import Member
 from folkmoot.protocol.key import place_prefix
+from folkmoot.protocol.ring.plan import possible_replicas
 from folkmoot.protocol.ring.ranges import RangeMap
 from folkmoot.protocol.ring.roster import Roster
 
@@ -38,7 +40,7 @@ class ClusterView:
     """See the module.
 
     Args:
-        cluster: the cluster's id.
+        cluster: the cluster's section of the configuration.
         owners: roster and ranges.
         seats: which seats there are.
         members: the members known by gossip, by node id.
@@ -49,7 +51,7 @@ class ClusterView:
 
     def __init__(
         self,
-        cluster: str,
+        cluster: ClusterSection,
         owners: Owners,
         seats: Seats,
         members: Callable[[], Mapping[bytes, Member]],
@@ -93,10 +95,11 @@ class ClusterView:
                 }
             )
         return {
-            "cluster": self._cluster,
+            "cluster": self._cluster.id,
             "epoch": roster.epoch if roster else 0,
             "nodes": nodes,
             "ranges": {"count": len(ranges.ranges) if ranges else 0, "under_replicated": under},
+            "replicas": self._told_of_replicas(roster, ranges),
             "seats": self._told_of_seats(roster, members),
             "node": self._details(for_operator),
         }
@@ -115,6 +118,18 @@ class ClusterView:
                 for node in slot.nodes
             ],
         }
+
+    def _told_of_replicas(self, roster: Roster | None, ranges: RangeMap | None) -> dict[str, Any]:
+        """How many replicas were asked for, and how many there are to be for now; None while nobody told.
+
+        Before the roster says so it is what the founders were configured with.
+        """
+        asked = roster.replicas if roster else None
+        if asked is None and (self._cluster.founders or not self._cluster.seeds):
+            asked = self._cluster.replicas
+        if asked is None or roster is None or ranges is None:
+            return {"asked": asked, "for_now": None}
+        return {"asked": asked, "for_now": possible_replicas(asked, roster, ranges)}
 
     def _told_of_seats(self, roster: Roster | None, members: Mapping[bytes, Member]) -> dict[str, Any]:
         """Which seats decide on registers, where, and how many may fail."""

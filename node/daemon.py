@@ -293,7 +293,7 @@ class _Parts:
             environment.versions,
         )
         told, seats, members = partial(figures, self), self.registers.acceptor, self.membership.members
-        view = ClusterView(config.cluster.id, self.topology, seats, members, self.standing.state_of, told)
+        view = ClusterView(config.cluster, self.topology, seats, members, self.standing.state_of, told)
         methods = Methods(self.identity, reader, feeds, accounts, self._now_ms, view)
         debug = DebugMethods(self.commits.store, lambda: self.topology.current().ranges)
         restoring = RestoreMethods(self.router, reader, self.topology, self.links, self.replica, executor)

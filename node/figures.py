@@ -18,6 +18,7 @@ from folkmoot.node.actors.standing import Standing
 from folkmoot.node.commits import Commits
 from folkmoot.node.movement.parts import MovementParts
 from folkmoot.node.push_pulls import PushPulls
+from folkmoot.node.registers.parts import RegisterParts
 from folkmoot.storage.backup.restore import mark_of
 from folkmoot.storage.store import Store
 
@@ -37,6 +38,7 @@ class Parts(Protocol):
     membership: MembershipActor
     gatekeeper: Gatekeeper
     standing: Standing
+    registers: RegisterParts
     push_pulls: PushPulls
 
 
@@ -51,6 +53,7 @@ def figures(parts: Parts, for_operator: bool) -> dict[str, Any]:
         "id": parts.node_id.hex(),
         "sessions": parts.sessions.open_count,
         "standing": parts.standing.status(),
+        "seat": parts.registers.acceptor.status(),
         "store": _store(store),
         "intake": parts.intake.statistics()._asdict(),
         "replica": _replica(parts.replica),

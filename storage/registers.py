@@ -32,6 +32,17 @@ def names(transaction: Transaction, after: str, limit: int) -> list[str]:
     return [key.decode() for key, _ in islice(transaction.scan(Table.REGISTERS, start), limit)]
 
 
+def damaged(transaction: Transaction) -> list[str]:
+    """The names of those that cannot be read, in order."""
+    found = []
+    for key, row in transaction.scan(Table.REGISTERS):
+        try:
+            unseal(Table.REGISTERS, key, row)
+        except StoreCorrupt:
+            found.append(key.decode())
+    return found
+
+
 class RegisterBook:
     """The registers in one write transaction.
 
@@ -70,14 +81,10 @@ class RegisterBook:
 
     def drop_damaged(self) -> list[str]:
         """Forget those that cannot be read; their names."""
-        damaged = []
-        for key in [key for key, _ in self._transaction.scan(Table.REGISTERS)]:
-            try:
-                read(self._transaction, key.decode())
-            except StoreCorrupt:
-                self._transaction.delete(Table.REGISTERS, key)
-                damaged.append(key.decode())
-        return damaged
+        names = damaged(self._transaction)
+        for name in names:
+            self.drop(name)
+        return names
 
     def clear(self) -> None:
         """Forget all of them: what was promised is no longer kept, so the seat is another from now on."""

@@ -232,6 +232,11 @@ class Store:
         with self._engine.begin() as transaction:
             return registers.names(transaction, after, limit)
 
+    def damaged_registers(self) -> list[str]:
+        """See `registers.damaged`; all of them are read."""
+        with self._engine.begin() as transaction:
+            return registers.damaged(transaction)
+
     def usage(self) -> Usage:
         """How full the store is."""
         return self._engine.usage()

@@ -261,8 +261,7 @@ def _lines(result: ChaosResult, kept: bool) -> list[str]:
         starts, longest_s = len(result.took_s), max(result.took_s)
         lines.append(f"{starts} starts were seen to count again, the slowest after {longest_s:.1f} s")
     for verdict in result.verdicts:
-        state = "holds" if verdict.ok else f"BROKEN, {len(verdict.complaints)} complaints"
-        lines.append(f"{verdict.invariant}: {state}, {verdict.compared:,} comparisons")
+        lines.append(f"{verdict.invariant}: {verdict.state}, {verdict.compared:,} comparisons")
     lines.append(
         f"{'passed' if result.passed else 'FAILED'}: {check['compared']:,} of {check['acknowledged']:,}"
         f" acknowledged records compared on {check['replicas']} replicas after {result.seconds:.0f} s:"

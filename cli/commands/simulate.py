@@ -139,14 +139,16 @@ def command(
         raise Usage("--seeds says which runs there are instead of --seed: one of the two")
     chosen = _read_faults(faults)
     tried: Counter[tuple[str, str]] = Counter()
+    compared: Counter[str] = Counter()
     numbers = seeds or (1 if seed is None else seed,)
     plans = [Plan(each, nodes, minutes, chosen, people, pause_s, episodes=episodes) for each in numbers]
     for plan in plans:
         _check_episodes(plan)
     broken = 0
-    for report, real_s in _runs(plans, jobs, keep, tried, output):
+    for report, real_s in _runs(plans, jobs, keep, tried, compared, output):
         output.result(_to_json(report, real_s), _to_lines(report, real_s))
         tried.update(report.coverage)
+        compared.update(report.compared)
         if not report.ok:
             broken += 1
             smaller = _smaller(report, shrink, output) if shrink else report.plan
@@ -154,6 +156,8 @@ def command(
     if chosen:
         for line in table(tried, chosen):
             output.note(line)
+    if idle := [invariant for invariant, many in compared.items() if not many] if len(plans) > 1 else []:
+        click.echo(f"in none of these runs had they anything to compare: {', '.join(idle)}", err=True)
     left = sum(map(len, never_tried(tried, chosen).values()))
     if require_coverage and left:
         click.echo(f"coverage: {left} pairs were never tried: more seeds, or more minutes", err=True)
@@ -204,19 +208,25 @@ def replay_line(plan: Plan, faults: str) -> str:
 
 
 def _runs(
-    plans: Sequence[Plan], jobs: int, keep: Path | None, tried: Counter[tuple[str, str]], output: Output
+    plans: Sequence[Plan],
+    jobs: int,
+    keep: Path | None,
+    tried: Counter[tuple[str, str]],
+    compared: Counter[str],
+    output: Output,
 ) -> Iterator[tuple[Report, float]]:
-    """What comes of each plan; of those that are known to hold, only what they covered is counted."""
+    """What comes of each plan; of those that are known to hold only what they covered and compared counts."""
     from folkmoot.cli.simulating.runs import Kept, run_all
 
     kept = None if keep is None else Kept(keep)
     left: list[Plan] = []
     for plan in plans:
-        covered = None if kept is None else kept.coverage_of(plan)
-        if covered is None:
+        known = None if kept is None else kept.known_of(plan)
+        if known is None:
             left.append(plan)
         else:
-            tried.update(covered)
+            tried.update(known.coverage)
+            compared.update(known.compared)
     if len(left) < len(plans):
         output.note(f"{len(plans) - len(left)} of {len(plans)} runs are known to hold, from {keep}")
     for report, real_s in run_all(left, jobs) if jobs > 1 else (_run(plan, output) for plan in left):
@@ -292,7 +302,6 @@ def _to_lines(report: Report, real_s: float) -> list[str]:
     ]
     for verdict in report.verdicts:
         facts = "".join(f", {name} {value}" for name, value in verdict.facts.items())
-        state = "holds" if verdict.ok else f"BROKEN, {len(verdict.complaints)} complaints"
-        lines.append(f"  {verdict.invariant:<6} {state}: {verdict.compared} comparisons{facts}")
+        lines.append(f"  {verdict.invariant:<6} {verdict.state}: {verdict.compared} comparisons{facts}")
         lines += [f"         {complaint}" for complaint in verdict.complaints[:10]]
     return lines

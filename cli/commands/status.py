@@ -11,7 +11,7 @@ from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
 from folkmoot.cli.output import Output, json_option, table, utc_text
 from folkmoot.cli.rebuilding import rebuilding_line, waited_for
-from folkmoot.cli.seats import seats_line, seats_reasons, seats_warnings
+from folkmoot.cli.seats import WAY_OUT_OF_LOST, damage_reasons, seats_line, seats_reasons, seats_warnings
 from folkmoot.protocol.limits import DISK_FULL_CLIENT_PUT
 
 _STANDINGS = {"unproven": "not proven yet", "amnesiac": "an older copy"}
@@ -68,6 +68,7 @@ def _reasons(status: dict[str, Any]) -> list[str]:
     if under:
         reasons.append(f"{under} of {status['ranges']['count']} ranges lack a copy")
     reasons += seats_reasons(status["seats"])
+    reasons += [f"{lost}: {WAY_OUT_OF_LOST}" for lost in damage_reasons(status)]
     damaged = status["node"]["store"]["damaged"]
     if damaged:
         more = ", and more than it can remember" if status["node"]["store"].get("damaged_more") else ""
@@ -106,10 +107,23 @@ def _text(status: dict[str, Any]) -> list[str]:
         for node in status["nodes"]
     ]
     because = f" ({'; '.join(status['reasons'])})" if status["reasons"] else ""
-    heading_lines = [heading + because, seats_line(status["seats"]), *seats_warnings(status)]
+    of_seats = [seats_line(status["seats"]), *seats_warnings(status)]
+    heading_lines = [heading + because, *of_seats, replicas_line(status.get("replicas"))]
     node = status["node"]
     more = [*_rebuilding(status), *_restored(node["store"].get("restored"))]
     return [*heading_lines, *table(rows, COLUMNS), *more]
+
+
+def replicas_line(replicas: dict[str, Any] | None) -> str:
+    """How many replicas were asked for; None is what a node of an earlier edition tells."""
+    asked = None if replicas is None else replicas["asked"]
+    if replicas is None or asked is None:
+        return "replicas: not known to this node yet"
+    if not isinstance(asked, int):
+        return f"replicas: {', '.join(f'{count} in {region}' for region, count in sorted(asked.items()))}"
+    for_now = replicas["for_now"]
+    fewer = f", {for_now} for now" if for_now is not None and for_now < asked else ""
+    return f"replicas: {asked}, spread over the regions{fewer}"
 
 
 def _restored(mark: dict[str, Any] | None) -> list[str]:

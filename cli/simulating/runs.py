@@ -35,6 +35,18 @@ class Run(NamedTuple):
     real_s: float
 
 
+class Known(NamedTuple):
+    """What is kept of a run that held.
+
+    Args:
+        coverage: how often which operations overlapped with which faults.
+        compared: how many comparisons each checker made.
+    """
+
+    coverage: dict[tuple[str, str], int]
+    compared: dict[str, int]
+
+
 def fingerprint() -> str:
     """A hash over the code that runs."""
     digest = hashlib.sha256()
@@ -63,7 +75,7 @@ class Kept:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._code = fingerprint()
-        self._known: dict[str, dict[tuple[str, str], int]] = {}
+        self._known: dict[str, Known] = {}
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             with file.open("a+b") as opened:
@@ -93,8 +105,8 @@ class Kept:
             hint="another --keep FILE",
         )
 
-    def coverage_of(self, plan: Plan) -> dict[tuple[str, str], int] | None:
-        """What a run of this plan that held has covered; None when there was none."""
+    def known_of(self, plan: Plan) -> Known | None:
+        """What a run of this plan that held has covered and compared; None when there was none."""
         return self._known.get(self._name(plan))
 
     def keep(self, report: Report) -> None:
@@ -107,6 +119,7 @@ class Kept:
             "code": self._code,
             "trace": report.trace,
             "coverage": coverage,
+            "compared": dict(report.compared),
         }
         with self._file.open("a") as opened:
             opened.write(json.dumps(told) + "\n")
@@ -115,7 +128,8 @@ class Kept:
     def _learn(self, told: dict[str, Any]) -> None:
         plan, code, coverage = told["plan"], told["code"], told["coverage"]
         if code == self._code:
-            self._known[plan] = {(fault, name): int(many) for fault, name, many in coverage}
+            compared = {str(name): int(many) for name, many in told.get("compared", {}).items()}
+            self._known[plan] = Known({(fault, name): int(many) for fault, name, many in coverage}, compared)
 
     @staticmethod
     def _name(plan: Plan) -> str:

@@ -31,11 +31,13 @@ from folkmoot.protocol.consensus.messages import Answer, Ask, Query, Unseated
 from folkmoot.protocol.consensus.wire import AskResult, SeatRecord
 from folkmoot.protocol.errors import NO_QUORUM, STALE_TOPOLOGY, WireError
 from folkmoot.storage.errors import StoreCorrupt
+from folkmoot.storage.store import Store
 from folkmoot.storage.transaction import Admission, WriteTransaction
 
 log = logging.getLogger(__name__)
 
 _RECORD: Final = "seat"
+LOOK_EVERY_S: Final = 30.0
 
 Handler = Callable[[bytes, Any], Awaitable[dict[str, Any]]]
 
@@ -67,6 +69,8 @@ class Acceptor:
         self._seen_of = seen_of
         self._announce = announce
         self._damaged: set[str] = set()
+        self._seen_damaged: frozenset[str] = frozenset()
+        self._look_again_s = 0.0
         self._proven = trio.Event()
         self._changed = trio.Event()
 
@@ -76,7 +80,7 @@ class Acceptor:
         Args:
             forget: whether the operator wants the cluster founded again: a new seat that knows nothing.
         """
-        kept = self._commits.store.meta_get(_RECORD)
+        kept = read_seat(self._commits.store)
         if kept is None or forget:
             fresh = SeatRecord(self._draw(), 0, None)
 
@@ -87,7 +91,7 @@ class Acceptor:
             await self._commits.run(job, Admission.ESSENTIAL, urgent=True)
             self._record = fresh
         else:
-            self._record = wire.decode_record(kept)
+            self._record = kept
         if self._record.configuration is not None:
             self._announce(self._record.configuration.number)
 
@@ -115,8 +119,22 @@ class Acceptor:
 
     @property
     def damaged(self) -> bool:
-        """Whether it answers nothing about some register, which only an operator can have it forget."""
-        return bool(self._damaged)
+        """Whether it answers nothing about some register, which only an operator can have it forget.
+
+        One that nobody has asked about since it was damaged is looked for.
+        """
+        return bool(self._damaged or self._commits.store.damaged_registers())
+
+    def status(self) -> dict[str, Any]:
+        """How many registers are damaged here, and whether no other seat could decide in this one's place.
+
+        Whoever asks often is told what was the case within the last half minute.
+        """
+        now_s = trio.current_time()
+        if now_s >= self._look_again_s:
+            self._look_again_s = now_s + LOOK_EVERY_S
+            self._seen_damaged = frozenset(self._commits.store.damaged_registers())
+        return {"damaged": len(self._seen_damaged | self._damaged), "needed": self._record.is_needed}
 
     def prove(self) -> None:
         """What others were told of this seat has been asked; from now on it answers."""
@@ -168,7 +186,7 @@ class Acceptor:
                 partial(_carry_out, ask), Admission.ESSENTIAL, urgent=True
             )
         except StoreCorrupt:
-            if self._is_needed():
+            if self._record.is_needed:
                 raise self._lost(ask.register) from None
             log.exception("what the seat kept of a register is damaged: it is another seat from now on")
             await self._give_up(seat, ask.register)
@@ -215,6 +233,7 @@ class Acceptor:
         for name in await self._commits.run(job, Admission.ESSENTIAL, urgent=True):
             log.warning("what the seat kept of register %r was damaged, and is given up", name)
         self._damaged.clear()
+        self._look_again_s = 0.0
 
     # What peers ask.
 
@@ -262,11 +281,6 @@ class Acceptor:
     def _draw(self) -> bytes:
         """The id of a new seat."""
         return self._random.randbytes(limits.SEAT_ID_BYTES)
-
-    def _is_needed(self) -> bool:
-        """Whether nothing can be decided without this seat, whoever answers."""
-        configuration = self._record.configuration
-        return configuration is not None and not configuration.can_do_without({self._record.id})
 
     def _lost(self, register: str) -> WireError:
         """The refusal of the only seat whose memory of a register is damaged."""
@@ -327,6 +341,16 @@ class Acceptor:
             self._announce(after.number)
             self._changed.set()
             self._changed = trio.Event()
+
+
+def read_seat(store: Store) -> SeatRecord | None:
+    """What a store keeps of its seat; None when none was drawn.
+
+    Raises:
+        StoreCorrupt: it is damaged.
+    """
+    kept = store.meta_get(_RECORD)
+    return None if kept is None else wire.decode_record(kept)
 
 
 def _record_of(transaction: WriteTransaction) -> SeatRecord:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Annotated, Any, Final, NamedTuple
 
 import trio
@@ -19,8 +21,10 @@ from folkmoot.node.environment import Executor
 from folkmoot.node.movement.contracts import Holder, Liveness
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.ring.driving import passes_to_hand_on
 from folkmoot.protocol.ring.movement import Change, Drop
 from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeId
+from folkmoot.protocol.ring.topology import Topology
 from folkmoot.storage.errors import StorageError
 from folkmoot.storage.store import Store
 from msgspec import Meta, Struct
@@ -98,7 +102,7 @@ class Estimates:
     async def of(
         self, changes: Sequence[Change], progress: Mapping[str, Mapping[str, Any]]
     ) -> dict[str, Any]:
-        """What a plan comes to: the fields `cells`, `bytes`, `unknown`, `eta_s` and `eta_assumed` of its map.
+        """What a plan comes to: `cells`, `bytes`, `unknown`, `handed`, `eta_s` and `eta_assumed` of its map.
 
         Args:
             changes: all of them.
@@ -107,11 +111,13 @@ class Estimates:
         copied = [change.range_id for change in changes if not isinstance(change, Drop)]
         sizes = await self._sizes(set(copied))
         known = [sizes[range_id] for range_id in copied if range_id in sizes]
-        eta_s, assumed = eta(changes, sizes, progress)
+        handed = handed_on(changes, self._topology.current())
+        eta_s, assumed = eta(changes, sizes, progress, handed)
         return {
             "cells": sum(size.cells for size in known),
             "bytes": sum(size.bytes for size in known),
             "unknown": len(copied) - len(known),
+            "handed": sum(handed.values()),
             "eta_s": eta_s,
             "eta_assumed": assumed,
         }
@@ -179,8 +185,32 @@ class Estimates:
         return Size(cells, cells * sum(len(key) + len(cell) for key, cell in sample) // len(sample))
 
 
+def handed_on(changes: Sequence[Change], topology: Topology) -> dict[Drop, int]:
+    """By how many passes the copy of each slot that is dropped is handed on before.
+
+    Args:
+        changes: of a plan, in the order in which those of one range are made.
+        topology: for which it was made.
+    """
+    given_up = topology.roster.given_up()
+    handed: dict[Drop, int] = {}
+    present: dict[int, RangeDescriptor] = {}
+    for change in changes:
+        owner = present.get(change.range_id) or topology.ranges.get(change.range_id)
+        if not isinstance(change, Drop) or owner is None:
+            continue
+        handed[change] = passes_to_hand_on(change, owner, given_up)
+        left = tuple(slot for slot in owner.slots if change.donor not in slot.nodes)
+        if left:
+            present[change.range_id] = replace(owner, slots=left)
+    return handed
+
+
 def eta(
-    changes: Sequence[Change], sizes: Mapping[int, Size], progress: Mapping[str, Mapping[str, Any]]
+    changes: Sequence[Change],
+    sizes: Mapping[int, Size],
+    progress: Mapping[str, Mapping[str, Any]],
+    handed: Mapping[Drop, int] = MappingProxyType({}),
 ) -> tuple[float, bool]:
     """About how many seconds a plan takes, and whether that is an assumption.
 
@@ -191,6 +221,7 @@ def eta(
         changes: all of them.
         sizes: of ranges, those that are known.
         progress: how far nodes are: of each how many `cells` in how many changes (`done`) it took `busy_s`.
+        handed: see `handed_on`.
     """
     busy_s = sum(told["busy_s"] for told in progress.values())
     done = sum(told["done"] for told in progress.values())
@@ -201,7 +232,7 @@ def eta(
     to_copy: Counter[bytes] = Counter()
     for change in changes:
         worker = change.donor if isinstance(change, Drop) else change.recipient
-        to_make[worker] += 1
+        to_make[worker] += 1 + (handed.get(change, 0) if isinstance(change, Drop) else 0)
         if not isinstance(change, Drop) and change.range_id in sizes:
             to_copy[worker] += sizes[change.range_id].cells
     seconds = (max(to_make[worker] * change_s, to_copy[worker] * cell_s) for worker in to_make)

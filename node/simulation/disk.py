@@ -101,6 +101,7 @@ class SimulatedDisk:
         assert self.commits is None, "a second daemon on one disk"
         self.at_boot = self.engine.copy()
         self.has_failed = False
+        self.witness.booted(self.node, owner.node, self.engine)
         engine = FallibleEngine(self.engine, self._fails_to_read)
         store = Store(engine, owner=owner, fresh_log_id=self.random.randbytes(LOG_ID_BYTES))
         self.commits = SimulatedCommits(self, store, owner.node)
@@ -286,8 +287,7 @@ class SimulatedCommits:
         completions = commit_group(self.store, group)
         changes = engine.newest_changes(engine.commits - before)
         still_owns = partial(self._owns, engine)
-        self._disk.witness.committed(self._disk.node, changes, still_owns)
-        self._disk.witness.epochs.committed(self._disk.node, self._node_id, changes)
+        self._disk.witness.committed(self._disk.node, self._node_id, changes, still_owns)
         written = b"".join(change.key + (change.value or b"") for change in changes)
         self._disk.trace.note(f"commit {self._disk.node} {len(group)}", written)
         return completions

@@ -48,6 +48,16 @@ class EpochWatch:
         """A disk is another one from now on: its node counts for nothing until it has learned what is."""
         self._known.pop(disk, None)
 
+    def ranges_on(self, disk: str) -> RangeMap | None:
+        """The ranges that stand on a disk; None as long as none were committed there."""
+        known = self._known.get(disk)
+        return None if known is None else known[1]
+
+    def owns(self, node_id: bytes, key: bytes) -> bool:
+        """Whether a node has a slot of the range of a key, by the newest epoch that is on any disk."""
+        owners = [ranges.lookup(key) for _, ranges in self._known.values()]
+        return bool(owners) and node_id in max(owners, key=lambda owner: owner.epoch).nodes()
+
     def _judge(self, key: bytes) -> None:
         """Look at who could acknowledge what is at `key`, and under which epoch."""
         self.compared += 1

@@ -18,6 +18,7 @@ from folkmoot.node.simulation.courier import Courier
 from folkmoot.node.simulation.links import Delay, Link, Links
 from folkmoot.node.simulation.streams import SimulatedStream, stream_pair
 from folkmoot.node.simulation.trace import Trace
+from folkmoot.node.simulation.wiretap import Tap
 from folkmoot.node.transport.errors import (
     AddressInUse,
     ConnectionRefused,
@@ -45,13 +46,20 @@ class SimulatedNetwork:
         random: draws delays and fates.
         trace: told of every arrival.
         delay_of: the delay of a healthy link between two hosts.
+        tap_at: what listens in on a new link to the peers' port of a host, if anything does.
 
     Attributes:
         hosts: those that are up.
         refused_shares: of the dials to and from a host, how many fail.
     """
 
-    def __init__(self, random: Random, trace: Trace, delay_of: Callable[[str, str], Delay]) -> None:
+    def __init__(
+        self,
+        random: Random,
+        trace: Trace,
+        delay_of: Callable[[str, str], Delay],
+        tap_at: Callable[[str], Tap | None] = lambda host: None,
+    ) -> None:
         self.random = random
         self.trace = trace
         self.courier = Courier()
@@ -59,6 +67,7 @@ class SimulatedNetwork:
         self.hosts: dict[str, HostNetwork] = {}
         self.refused_shares: dict[str, float] = {}
         self.stream_peak_bytes = 0
+        self._tap_at = tap_at
         self._ports = PORT_FIRST
 
     def boot(self, host: str, node_id: bytes | None) -> HostNetwork:
@@ -107,7 +116,8 @@ class SimulatedNetwork:
             raise ConnectionRefused(f"nobody listens on {address}")
         prompt = self.random.random() < PROMPT_AMONG_STREAMS
         ends = source.host, target.host
-        ours, theirs = stream_pair(there, back, self.courier, self.trace, ends, prompt=prompt)
+        tap = self._tap_at(target.host) if listener.peers else None
+        ours, theirs = stream_pair(there, back, self.courier, self.trace, ends, prompt=prompt, tap=tap)
         source.opened(ours)
         target.opened(theirs)
         listener.accept(theirs, Address(source.host, self.next_port()), source.node_id)

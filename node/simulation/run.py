@@ -100,6 +100,11 @@ class Report:
         """Whether every invariant holds."""
         return all(verdict.ok for verdict in self.verdicts)
 
+    @property
+    def compared(self) -> dict[str, int]:
+        """How many comparisons were made for each invariant."""
+        return {verdict.invariant: verdict.compared for verdict in self.verdicts}
+
     def checks_to_json(self) -> dict[str, Any]:
         """The verdicts as plain values, by invariant."""
         return {verdict.invariant: verdict.to_json() for verdict in self.verdicts}

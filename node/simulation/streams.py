@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import enum
 from collections import deque
+from collections.abc import Callable
 
 import trio
 from folkmoot.node.simulation.courier import Courier
 from folkmoot.node.simulation.links import Link
 from folkmoot.node.simulation.trace import Trace
+from folkmoot.node.simulation.wiretap import Tap
 
 WINDOW_BYTES = 256 * 1024
 
@@ -33,9 +35,15 @@ class Pipe:
         link, courier: what carries it.
         trace: told of every arrival.
         label: who sends to whom, for the trace.
+
+    Attributes:
+        reverse: the opposite direction.
+        on_arrival, on_departure: told of bytes as they reach the one end, or leave the other.
     """
 
     reverse: Pipe
+    on_arrival: Callable[[bytes], None] | None = None
+    on_departure: Callable[[bytes], None] | None = None
 
     def __init__(self, link: Link, courier: Courier, trace: Trace, label: str) -> None:
         self._link = link
@@ -93,6 +101,8 @@ class Pipe:
 
     def post(self, item: bytes | Mark) -> None:
         """Put something on its way, behind what is."""
+        if self.on_departure is not None and not isinstance(item, Mark):
+            self.on_departure(item)
         self._travelling.append(item)
         self._last_arrival = max(self._last_arrival, trio.current_time() + self._link.crossing_s())
         self._courier.send(self._last_arrival, self._arrive)
@@ -171,6 +181,8 @@ class Pipe:
             return
         else:
             self._arrived += item
+            if self.on_arrival is not None:
+                self.on_arrival(item)
         self._trace.note(self._label, item.value.encode() if isinstance(item, Mark) else item)
         self._changed.unpark_all()
 
@@ -261,7 +273,14 @@ class PromptStream(SimulatedStream):
 
 
 def stream_pair(
-    there: Link, back: Link, courier: Courier, trace: Trace, names: tuple[str, str], *, prompt: bool = False
+    there: Link,
+    back: Link,
+    courier: Courier,
+    trace: Trace,
+    names: tuple[str, str],
+    *,
+    prompt: bool = False,
+    tap: Tap | None = None,
 ) -> tuple[SimulatedStream, SimulatedStream]:
     """The two ends of a new stream: the dialler's and the listener's.
 
@@ -271,10 +290,13 @@ def stream_pair(
         courier, trace: the network's.
         names: the dialler's host and the listener's.
         prompt: whether its ends are `PromptStream`s.
+        tap: listens in at the listener's end.
     """
     source, target = names
     outgoing = Pipe(there, courier, trace, f"stream {source} {target}")
     incoming = Pipe(back, courier, trace, f"stream {target} {source}")
     outgoing.reverse, incoming.reverse = incoming, outgoing
+    if tap is not None:
+        outgoing.on_arrival, incoming.on_departure = tap.arrived, tap.left
     end = PromptStream if prompt else SimulatedStream
     return end(outgoing, incoming), end(incoming, outgoing)

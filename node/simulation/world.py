@@ -29,6 +29,7 @@ from folkmoot.node.simulation.next_version import NEXT_VERSION, NextVersionNetwo
 from folkmoot.node.simulation.ownership import newest_ranges
 from folkmoot.node.simulation.surroundings import SKEW_US_MAX, InlineExecutor, SimulatedWallClock
 from folkmoot.node.simulation.trace import Trace
+from folkmoot.node.simulation.wiretap import Tap
 from folkmoot.node.simulation.witness import Witness
 from folkmoot.node.standing.lives import NodeCloned
 from folkmoot.node.transport.faults import LinkFaults
@@ -113,7 +114,7 @@ class World:
         self.disks_lost = False
         self.copies: list[SimulatedNode] = []
         self.gone: list[SimulatedNode] = []
-        self.network = SimulatedNetwork(self.random("network"), self.trace, self._delay_of)
+        self.network = SimulatedNetwork(self.random("network"), self.trace, self._delay_of, self._tap_at)
         self._nursery = nursery
         self._serving = trio.lowlevel.ParkingLot()
         random = self.random("cluster")
@@ -290,6 +291,11 @@ class World:
                 self.crash(node)
         finally:
             ended.set()
+
+    def _tap_at(self, host: str) -> Tap:
+        """Listens in on what other nodes ask the process on a host."""
+        node = next(node for node in (*self.nodes, *self.copies) if node.host == host)
+        return Tap(node.disk.node, self.witness)
 
     def _delay_of(self, source: str, target: str) -> Delay:
         return delay_between(self._regions.get(source), self._regions.get(target))

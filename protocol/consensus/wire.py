@@ -88,6 +88,11 @@ class SeatRecord(Struct, frozen=True):
     sequence: Sequence = 0
     configuration: Configuration | None = None
 
+    @property
+    def is_needed(self) -> bool:
+        """Whether nothing can be decided without this seat, whoever answers."""
+        return self.configuration is not None and not self.configuration.can_do_without({self.id})
+
 
 def plain(message: Struct) -> dict[str, Any]:
     """A message as a map."""

@@ -8,6 +8,7 @@ from folkmoot.protocol.ring.movement import (
     Add,
     Change,
     Drop,
+    Hand,
     Impossible,
     Move,
     copies_needed,
@@ -102,6 +103,20 @@ def waits_for(change: Change, descriptor: RangeDescriptor, roster: Roster, alive
         if len(left & there) < min(copies_needed(descriptor), len(left)):
             return left & away
     return set()
+
+
+def passes_to_hand_on(drop: Drop, descriptor: RangeDescriptor, given_up: GivenUp) -> int:
+    """By how many passes a copy is handed on before it is dropped, when all who are asked can take it."""
+    fenced = frozenset(descriptor.nodes())
+    copied: set[bytes] = set()
+    passes = 0
+    while True:
+        step = next_step(drop, descriptor, fenced=fenced, copied=copied, given_up=given_up)
+        if not isinstance(step, Hand) or not step.recipients:
+            return passes
+        recipient = step.recipients[0]
+        passes += sum(donor != recipient for donor in step.donors)
+        copied.add(recipient)
 
 
 def is_impossible(change: Change, descriptor: RangeDescriptor, given_up: GivenUp) -> bool:

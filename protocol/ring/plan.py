@@ -16,7 +16,7 @@ from typing import Final
 from folkmoot.protocol.ring.errors import RingError
 from folkmoot.protocol.ring.movement import Add, Change, Drop, Move
 from folkmoot.protocol.ring.placement import place
-from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
+from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeMap, Slot
 from folkmoot.protocol.ring.roster import Replicas, Roster
 from folkmoot.protocol.ring.topology import Topology
 
@@ -76,16 +76,21 @@ class Planner:
 
 
 def replicas_of(topology: Topology) -> Replicas | None:
-    """How many replicas the roster asks for, as far as there can be so many.
+    """How many replicas the roster asks for, as far as there can be so many; see `possible_replicas`."""
+    asked = topology.roster.replicas
+    return None if asked is None else possible_replicas(asked, topology.roster, topology.ranges)
+
+
+def possible_replicas(asked: Replicas, roster: Roster, ranges: RangeMap) -> Replicas:
+    """How many replicas there are to be for now, of those that are asked for.
 
     A total grows with the cluster up to what was asked for, so that one node may begin alone; but no range is
     to have fewer than before because a node went.
     """
-    counts = topology.roster.replicas
-    if not isinstance(counts, int):
-        return counts
-    members = sum(node.standing == "member" for node in topology.roster.nodes)
-    return min(counts, max(members, *(len(each.slots) for each in topology.ranges.ranges)))
+    if not isinstance(asked, int):
+        return asked
+    members = sum(node.standing == "member" for node in roster.nodes)
+    return min(asked, max(members, *(len(each.slots) for each in ranges.ranges)))
 
 
 def changes_of(descriptor: RangeDescriptor, wanted: tuple[Slot, ...], roster: Roster) -> tuple[Change, ...]:

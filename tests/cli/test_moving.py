@@ -49,6 +49,9 @@ def plan(**given: Any) -> dict[str, Any]:
         pytest.param({}, "about 1,200 cells (2.5 MB) to copy, about 14 s (as it went so far)", id="known"),
         pytest.param({"eta_assumed": True}, "(assumed: nothing has moved yet)", id="assumed"),
         pytest.param({"unknown": 2}, "(2.5 MB) and 2 ranges of which nobody tells to copy", id="unknown"),
+        pytest.param(
+            {"handed": 7}, "to copy, 7 copies to hand on before they are dropped, about", id="handed"
+        ),
     ],
 )
 def test_a_plan_is_told_with_its_size_and_its_time(given: dict[str, Any], expected: str) -> None:

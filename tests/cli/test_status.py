@@ -28,6 +28,7 @@ def status(*nodes: dict[str, Any], under: int = 0) -> dict[str, Any]:
         "epoch": 1,
         "nodes": list(nodes),
         "ranges": {"count": 64, "under_replicated": under},
+        "replicas": {"asked": {"eu": 1, "ap": 2}, "for_now": {"eu": 1, "ap": 2}},
         "seats": seats("a"),
         "node": {
             "store": {"damaged": 0, "live_bytes": 89, "room_bytes": 100},
@@ -129,6 +130,21 @@ def test_a_restored_node_says_so() -> None:
     told["node"]["store"]["restored"] = {"node": "ab" * 16, "taken_us": 1_790_000_000_000_000}
     assert "restored from a backup of node abababab of 2026-09-21 14:13:20 UTC" in _text(told)[-1]
     assert _reasons(told) == []
+
+
+@pytest.mark.parametrize(
+    ("replicas", "said"),
+    [
+        ({"asked": {"eu": 1, "ap": 2}, "for_now": {"eu": 1, "ap": 2}}, "replicas: 2 in ap, 1 in eu"),
+        ({"asked": 3, "for_now": 3}, "replicas: 3, spread over the regions"),
+        ({"asked": 3, "for_now": 1}, "replicas: 3, spread over the regions, 1 for now"),
+        ({"asked": None, "for_now": None}, "replicas: not known to this node yet"),
+        (None, "replicas: not known to this node yet"),
+    ],
+)
+def test_how_many_copies_were_asked_for_is_told(replicas: Any, said: str) -> None:
+    told = status(node("a")) | {"state": "healthy", "reasons": [], "replicas": replicas}
+    assert said in _text(told)
 
 
 def test_a_stopped_node_is_told_how_it_is_started(folkmoot: Any, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from typing import Any, Final
 from folkmoot.cli.node_parent import die_with_parent
 
 from tests.mutants.catalogue import MUTANTS
-from tests.mutants.mutant import MINUTES, SEEDS_MAX, hunt
+from tests.mutants.mutant import ENDED, MINUTES, SEEDS_MAX, hunt
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 KEPT: Final = ROOT / "build" / "mutants.json"
@@ -40,12 +40,14 @@ def look_for(asked: tuple[str, int, int]) -> tuple[str, dict[str, Any]]:
     """Hunt one mutant under some seeds, the last included; its name and what was found."""
     name, first, last = asked
     seen = ""
+    idle = MUTANTS[name].caught_by - {ENDED}
     for seed in range(first, last + 1):
         found = hunt(MUTANTS[name], seed)
-        if found.checkers:
-            return name, {"seeds": seed, "checkers": list(found.checkers), "complaint": found.complaint}
+        idle &= found.idle
         seen = found.complaint or seen
-    return name, {"seeds": last, "checkers": [], "complaint": seen}
+        if found.checkers:
+            break
+    return name, {"seeds": seed, "checkers": list(found.checkers), "complaint": seen, "idle": sorted(idle)}
 
 
 def rounds(seeds: int) -> Iterator[tuple[int, int]]:
@@ -73,8 +75,9 @@ class State:
         return int(self.found.get(name, {}).get("seeds", 0))
 
     def keep(self, name: str, found: dict[str, Any]) -> None:
-        """Write down what was found."""
-        self.found[name] = found
+        """Write down what was found; idle is who was so under every seed there was."""
+        idle = set(self.found.get(name, found)["idle"]) & set(found["idle"])
+        self.found[name] = {**found, "idle": sorted(idle)}
         KEPT.parent.mkdir(exist_ok=True)
         KEPT.write_text(
             json.dumps({"code": self._code, "found": self.found}, indent=1, sort_keys=True) + "\n"
@@ -115,6 +118,8 @@ def main() -> int:
         found = state.found[name]
         by = ", ".join(found["checkers"]) or "SURVIVES"
         print(f"{number:>3} of {len(names):<3}{name:<36} {by:<20} {found['seeds']:>5}", flush=True)
+        if found["idle"]:
+            print(f"          {', '.join(found['idle'])} had nothing to compare under any of these seeds")
         if not found["checkers"]:
             said = found["complaint"].partition("\n")[0] or "nothing"
             print(f"          {MUTANTS[name].sentence}; others said: {said}")

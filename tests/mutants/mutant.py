@@ -49,11 +49,13 @@ class Hunt:
         seed: which.
         checkers: those that were to find it and did.
         complaint: the first thing that one of them said.
+        idle: those that were to find it and had nothing to compare.
     """
 
     seed: int
     checkers: tuple[str, ...]
     complaint: str
+    idle: frozenset[str] = frozenset()
 
 
 MUTANTS: Final[dict[str, Mutant]] = {}
@@ -90,14 +92,16 @@ def hunt(chosen: Mutant, seed: int, minutes: float = MINUTES) -> Hunt:
             report = simulate(plan_of(seed, minutes, chosen.faults))
         except Exception as error:
             found = (ENDED,) if ENDED in chosen.caught_by else ()
-            return Hunt(seed, found, repr(error))
+            return Hunt(seed, found, repr(error), chosen.caught_by - {ENDED})
     # That nothing was compared tells nothing: the bug kept people from doing anything.
     broken = [
         verdict for verdict in report.verdicts if not verdict.ok and NOTHING not in str(verdict.complaints)
     ]
     wanted = [verdict for verdict in broken if verdict.invariant in chosen.caught_by]
     complaint = (wanted or broken)[0].complaints[0] if broken else ""
-    return Hunt(seed, tuple(verdict.invariant for verdict in wanted), complaint)
+    awake = {verdict.invariant for verdict in report.verdicts if not verdict.skipped}
+    idle = chosen.caught_by - awake - {ENDED}
+    return Hunt(seed, tuple(verdict.invariant for verdict in wanted), complaint, idle)
 
 
 def plant_everywhere(plant: Plant, original: Any, changed: Any) -> None:

@@ -20,7 +20,7 @@ from tests.mutants.mutant import Plant, mutant, plant_everywhere
 from tests.simulation.blindness import blind_to_old_disks
 
 
-@mutant("acknowledged-before-fsync", "a crash takes commits that were acknowledged", "I5", "I6")
+@mutant("acknowledged-before-fsync", "a crash takes commits that were acknowledged", "I1", "I5", "I6")
 def acknowledged_before_fsync(plant: Plant) -> None:
     def closed(self: SimulatedDisk) -> None:
         self.commits = None

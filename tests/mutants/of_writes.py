@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import trio
 from folkmoot.node.actors.hinter import Hinter
+from folkmoot.node.actors.peer_service import PeerService
 from folkmoot.node.actors.repairer import Repairer
 from folkmoot.node.actors.replica import Replica
 from folkmoot.node.contracts import CellBatch, Joined
@@ -28,6 +30,30 @@ def acknowledged_when_sent(plant: Plant) -> None:
         self.acked.add(node_id)
 
     plant.setattr(AckTally, "expect", expect)
+
+
+@mutant("acknowledged-before-it-is-kept", "a join is answered before it is committed", "I1")
+def acknowledged_before_it_is_kept(plant: Plant) -> None:
+    real = PeerService._join_all
+
+    async def join_all(self: PeerService, joins: Sequence[Any]) -> None:
+        for join in joins:
+            join.link.respond(join.msgid, self._standing.signed(Joined(len(join.batch.keys)).to_wire()))
+        silent = [replace(join, link=_Silent(join.link.outbox)) for join in joins]
+        await real(self, silent)
+
+    plant.setattr(PeerService, "_join_all", join_all)
+
+
+@dataclass(slots=True)
+class _Silent:
+    """A link whose requests have been answered."""
+
+    outbox: Any
+
+    def respond(self, msgid: int, result: Any) -> None: ...
+
+    def refuse(self, msgid: int, error: WireError) -> None: ...
 
 
 @mutant("a-hint-counts", "a replica that was left a hint counts as one that has the record", "I5")

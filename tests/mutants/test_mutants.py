@@ -27,6 +27,9 @@ SLOWER: Final = frozenset(
         "a-reservation-is-taken-over",
         "a-restored-disk-is-counted",
         "acknowledged-before-fsync",
+        "an-epoch-before-it-is-kept",
+        "an-unproven-disk-counts-itself",
+        "epochs-are-looked-at-once",
         "an-older-epoch-is-taken",
         "acknowledged-when-sent",
         "half-is-a-majority",
@@ -42,6 +45,7 @@ SLOWER: Final = frozenset(
         "tokens-are-ignored",
         "torn-group",
         "what-moves-up-is-not-compared",
+        "whole-without-a-rebuild",
     }
 )
 """Mutants that the first seed does not find in a minute, or that keep a run from ending for ten more."""

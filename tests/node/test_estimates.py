@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from folkmoot.node.movement.estimates import CELL_S, CHANGE_S, METHOD, Size, eta
+from folkmoot.node.movement.estimates import CELL_S, CHANGE_S, METHOD, Size, eta, handed_on
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
 from folkmoot.protocol.ring.movement import Add, Change, Drop, Move
+from folkmoot.protocol.ring.ranges import RangeMap
+from folkmoot.protocol.ring.topology import Topology
 
-from tests.node.harness import founded
+from tests.node.harness import Town, founded
 from tests.node.moving import ask, settled_plan, with_newcomer
 from tests.node.people import Author
 from tests.registers.seats import seated
+from tests.ring.samples import descriptor, node_id, numbered, slot
 
 A, B, C = (bytes([number]) * 16 for number in (1, 2, 3))
 NOTHING: Mapping[str, Mapping[str, Any]] = {"a": {"done": 0, "cells": 0, "busy_s": 0.0}}
@@ -43,6 +46,47 @@ def test_a_plan_takes_as_long_as_the_node_with_most_to_do(
 ) -> None:
     sizes = {1: Size(10, 2000), 2: Size(10, 2000), 3: Size(100_000, 20_000_000)}
     assert eta(changes, sizes, progress) == expected
+
+
+def test_what_is_handed_on_before_a_drop_takes_its_time() -> None:
+    drops = [Drop(1, A), Drop(2, A)]
+    assert eta(drops, {}, MOVED) == (4.0, False)
+    assert eta(drops, {}, MOVED, {drops[0]: 1, drops[1]: 3}) == (12.0, False)
+
+
+def test_each_drop_is_handed_on_from_what_the_one_before_it_left() -> None:
+    """Of the three that are left of four slots two must take it, so that no majority misses it; a majority is
+    both of the two that are left of three; the last one takes it from the last but one."""
+    slots = [slot("eu", number) for number in (1, 2, 3, 4)]
+    ranges = RangeMap((descriptor(0, 1, b"", b"", *slots),))
+    first, second, third = (Drop(0, node_id(number)) for number in (1, 2, 3))
+    handed = handed_on([first, second, third, Add(0, "eu", node_id(4))], Topology(numbered(4), ranges))
+    assert handed == {first: 2, second: 0, third: 1}
+
+
+async def test_a_plan_says_how_often_copies_are_handed_on(tmp_path: Path) -> None:
+    async with founded(tmp_path, nodes=3, replicas=2) as town:
+        await seated(town, 3)
+        assert await _replicas(town) == {"asked": 2, "for_now": 2}
+        planned = (await ask(town, town[0], "ring.replicas", replicas=1, dry_run=True))["plan"]
+        assert planned["handed"] == planned["count"] == 64, "of two copies each may have what the other lacks"
+        assert planned["cells"] == 0 and planned["eta_assumed"]
+        assert planned["eta_s"] >= 2 * CHANGE_S * max(each["gives"] for each in planned["nodes"].values())
+        before = sum(node.parts.movement.copier.statistics().complete for node in town.running())
+        await ask(town, town[0], "ring.replicas", replicas=1)
+        await settled_plan(town)
+        passes = sum(node.parts.movement.copier.statistics().complete for node in town.running()) - before
+        assert passes >= planned["handed"], "a pass may be made again"
+        assert await _replicas(town) == {"asked": 1, "for_now": 1}
+        await ask(town, town[0], "ring.replicas", replicas=5)
+        assert await _replicas(town) == {"asked": 5, "for_now": 3}
+        await ask(town, town[0], "ring.replicas", replicas={"eu": 1})
+        assert await _replicas(town) == {"asked": {"eu": 1}, "for_now": {"eu": 1}}
+
+
+async def _replicas(town: Town) -> Any:
+    """What a node says of how many copies there are to be."""
+    return (await ask(town, town[0], "cluster.status"))["replicas"]
 
 
 async def test_a_plan_says_how_much_is_then_copied(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -116,9 +117,36 @@ def test_a_run_under_other_code_is_not_known(tmp_path: Path, monkeypatch: pytest
     file = tmp_path / "simulated.jsonl"
     report = simulate(PLAN)
     Kept(file).keep(report)
-    assert Kept(file).coverage_of(PLAN) == dict(report.coverage)
+    assert Kept(file).known_of(PLAN) == (dict(report.coverage), dict(report.compared))
     monkeypatch.setattr("folkmoot.cli.simulating.runs.fingerprint", lambda: "other code")
-    assert Kept(file).coverage_of(PLAN) is None
+    assert Kept(file).known_of(PLAN) is None
+
+
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+def test_a_series_names_the_checkers_that_never_compared_anything(
+    tmp_path: Path, as_json: tuple[str, ...]
+) -> None:
+    """A fifth of a minute is too short for a backup; what was kept of a run says so, too."""
+    arguments = ("--nodes", "3", "--minutes", "0.2", "--faults", "loss,backup", "--episodes", "none")
+    kept = ("--keep", str(tmp_path / "simulated.jsonl"), *as_json)
+    for seeds in ("1..2", "1..3", "1..3"):
+        result = run("--seeds", seeds, *arguments, *kept)
+        assert "in none of these runs had they anything to compare: backup" in result.stderr
+        assert result.return_value == 0
+    alone = run("--seed", "4", *arguments, *as_json)
+    assert "had they anything" not in alone.stderr, "of one run its own lines say it"
+    if as_json:
+        told = json.loads(alone.stdout)["checks"]
+        assert told["backup"] == {
+            "ok": True,
+            "compared": 0,
+            "skipped": True,
+            "facts": {"made": 0, "resumed": 0},
+        }
+        assert [name for name, check in told.items() if "skipped" in check] == ["backup"]
+    else:
+        assert "backup NOT CHECKED, there was nothing to compare: 0 comparisons" in alone.stdout
+        assert alone.stdout.count("NOT CHECKED") == 1
 
 
 @pytest.mark.parametrize("text", ["notes of mine\n", "notes of mine", "\n", '{"a": 1}\n', "[]\n", "\xff\n"])
@@ -156,7 +184,8 @@ def test_a_run_that_failed_is_not_kept_and_is_made_smaller(
         "20",
     )
     assert result.return_value == 1
-    assert "--faults delay --episodes none" in result.stderr, "it fails without any fault"
+    assert "--faults delay --people" in result.stderr
+    assert " --episodes none\n" in result.stderr, "it fails without any fault"
     assert not file.read_text()
 
 

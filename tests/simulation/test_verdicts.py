@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from folkmoot.node.simulation.checkers import CHECKERS, convergence, quorum, recovery
-from folkmoot.node.simulation.checkers.verdict import Evidence, HeldCells, Inquiry, Quiet
+from folkmoot.node.simulation.checkers.verdict import Evidence, HeldCells, Inquiry, Quiet, Verdict
 from folkmoot.node.simulation.history import Ack, CellRead, History
 from folkmoot.node.simulation.run import Plan, simulate
 from folkmoot.node.simulation.witness import Witness
@@ -42,6 +42,16 @@ def test_an_inquiry_without_comparisons_fails() -> None:
     verdict = Inquiry("I5").verdict()
     assert not verdict.ok
     assert "nothing could be compared" in verdict.complaints[0]
+    assert verdict.skipped and verdict.to_json()["skipped"] is True
+    assert verdict.state == "BROKEN, 1 complaints"
+
+
+def test_a_verdict_on_nothing_never_looks_like_one_on_something() -> None:
+    nothing, something = Verdict("backup", 0, ()), Verdict("backup", 1, ())
+    assert nothing.ok and nothing.to_json() == {"ok": True, "compared": 0, "skipped": True}
+    assert "NOT CHECKED" in nothing.state
+    assert something.to_json() == {"ok": True, "compared": 1}
+    assert something.state == "holds"
 
 
 @pytest.mark.parametrize("check", CHECKERS)

@@ -7,11 +7,13 @@ from typing import Final
 
 from folkmoot.node.simulation.checkers import (
     bounds,
+    claims,
     convergence,
     epochs,
     errors,
     gate,
     join_laws,
+    keeping,
     no_return,
     quorum,
     recomputation,
@@ -22,11 +24,13 @@ from folkmoot.node.simulation.checkers import (
 from folkmoot.node.simulation.checkers.verdict import Evidence, Verdict
 
 CHECKERS: Final[tuple[Callable[[Evidence], Verdict], ...]] = (
+    keeping.check,
     join_laws.check,
     convergence.check,
     epochs.check,
     quorum.check,
     no_return.check,
+    claims.check,
     registers.check,
     sessions.check,
     recomputation.check,

@@ -36,9 +36,23 @@ class Verdict:
         """Whether it holds, as far as was compared."""
         return not self.complaints
 
+    @property
+    def skipped(self) -> bool:
+        """Whether nothing was compared, so that nothing is known."""
+        return not self.compared
+
+    @property
+    def state(self) -> str:
+        """What is to be said of it, for people."""
+        if self.complaints:
+            return f"BROKEN, {len(self.complaints)} complaints"
+        return "NOT CHECKED, there was nothing to compare" if self.skipped else "holds"
+
     def to_json(self) -> dict[str, Any]:
         """As plain values, with the first complaints."""
         plain: dict[str, Any] = {"ok": self.ok, "compared": self.compared}
+        if self.skipped:
+            plain["skipped"] = True
         if self.facts:
             plain["facts"] = dict(self.facts)
         if self.complaints:

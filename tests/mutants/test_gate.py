@@ -1,0 +1,35 @@
+"""What the mutation gate keeps of a hunt that takes several rounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.mutants import gate
+from tests.mutants.catalogue import MUTANTS
+from tests.mutants.mutant import Hunt, Mutant
+
+NAME = "a-restored-disk-is-counted"
+
+
+def test_who_had_nothing_to_compare_under_any_seed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checker that was idle under the seeds of one round and awake in another was awake."""
+    idle = {1: {"I1", "I6", "I8"}, 2: {"I1", "I8"}, 3: {"I1", "I6", "I8"}, 4: {"I1", "I5", "I6"}}
+
+    def hunt(chosen: Mutant, seed: int) -> Hunt:
+        found = ("I5",) if seed == 4 else ()
+        return Hunt(seed, found, f"seed {seed}", frozenset(idle[seed]))
+
+    monkeypatch.setattr(gate, "hunt", hunt)
+    monkeypatch.setattr(gate, "KEPT", tmp_path / "mutants.json")
+    assert MUTANTS[NAME].caught_by == {"I1", "I5", "I6", "I8"}
+    state = gate.State()
+    for (first, last), expected in (((1, 1), ["I1", "I6", "I8"]), ((2, 3), ["I1", "I8"]), ((4, 9), ["I1"])):
+        name, found = gate.look_for((NAME, first, last))
+        state.keep(name, found)
+        assert state.found[NAME]["idle"] == expected
+    assert state.caught(NAME) and state.tried(NAME) == 4
+    assert gate.State().found == state.found, "what was kept is read again"
