@@ -37,7 +37,7 @@ def found(config: NodeConfig, service_account: bytes) -> Topology | None:
     replicas = cluster.replicas
     if isinstance(replicas, int):
         replicas = min(replicas, len(founders))
-    return Topology.bootstrap(cluster.id, founders, replicas)
+    return Topology.bootstrap(cluster.id, founders, replicas, cluster.ranges)
 
 
 def founding_problems(loaded: LoadedConfig, service_account: bytes) -> Iterator[str]:

@@ -132,7 +132,6 @@ def command(
     over all runs, and the pairs that never were, by name.
     """
     # Imported here so that `--help` need not wait for the whole node.
-    from folkmoot.node.simulation.coverage import never_tried, table
     from folkmoot.node.simulation.run import Plan
 
     if seed is not None and seeds is not None:
@@ -153,16 +152,22 @@ def command(
             broken += 1
             smaller = _smaller(report, shrink, output) if shrink else report.plan
             click.echo(f"replay: {replay_line(smaller, faults)}", err=True)
-    if chosen:
-        for line in table(tried, chosen):
-            output.note(line)
     if idle := [invariant for invariant, many in compared.items() if not many] if len(plans) > 1 else []:
         click.echo(f"in none of these runs had they anything to compare: {', '.join(idle)}", err=True)
-    left = sum(map(len, never_tried(tried, chosen).values()))
-    if require_coverage and left:
-        click.echo(f"coverage: {left} pairs were never tried: more seeds, or more minutes", err=True)
-        return exit_codes.FAILED
-    return exit_codes.FAILED if broken else exit_codes.OK
+    untried = _say_what_was_tried(tried, chosen, output)
+    if require_coverage and untried:
+        click.echo(f"coverage: {untried} pairs were never tried: more seeds, or more minutes", err=True)
+    return exit_codes.FAILED if broken or (require_coverage and untried) else exit_codes.OK
+
+
+def _say_what_was_tried(tried: Counter[tuple[str, str]], faults: tuple[str, ...], output: Output) -> int:
+    """Say which operations were tried while which faults were under way; how many pairs never were."""
+    from folkmoot.node.simulation.coverage import never_tried, table
+
+    if faults:
+        for line in table(tried, faults):
+            output.note(line)
+    return sum(map(len, never_tried(tried, faults).values()))
 
 
 def _read_faults(text: str) -> tuple[str, ...]:

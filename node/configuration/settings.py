@@ -22,6 +22,7 @@ from folkmoot.node.configuration.setting import (
     setting,
 )
 from folkmoot.node.transport.interface import Address
+from folkmoot.protocol import limits
 
 
 class NodeSection(Section, frozen=True, kw_only=True):
@@ -112,6 +113,15 @@ class ClusterSection(Section, frozen=True, kw_only=True):
             unit="copies",
         ),
     ] = 3
+    ranges: Annotated[
+        int,
+        setting(
+            "How many ranges the cluster begins with: 1, 2, 4, 8, 16, 32 or 64, the same on every founder.",
+            why="Fine enough to deal out evenly; ranges that grow are split.",
+            ge=1,
+            le=limits.RANGES_INITIAL,
+        ),
+    ] = limits.RANGES_INITIAL
     proof_wait: Annotated[
         float,
         setting(

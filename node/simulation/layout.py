@@ -35,6 +35,7 @@ REGIONS: Final = ("eu", "us", "ap")
 NEAR: Final = Delay(0.0005, 0.001)
 FAR: Final = Delay(0.02, 0.02)
 FIXED_PORTS: Final = 2
+RANGES: Final = 16  # of four lanes each, so that a node that goes has a quarter as many to move
 PROOF_WAIT_S: Final = 3_600.0  # nobody believes an unproven disk: any two failures may come together
 POLICY: Final = Path(configs.__file__).parent / "policies" / "strict.toml"
 
@@ -134,6 +135,7 @@ def _config(index: int, founders: tuple[Founder, ...]) -> NodeConfig:
             proof_wait=PROOF_WAIT_S,
             seeds=seeds,
             founders=founders,
+            ranges=RANGES,
             replicas=dict.fromkeys(regions, 1) if len(regions) == len(REGIONS) else len(founders),
         ),
         listen=ListenSection(

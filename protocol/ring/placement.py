@@ -27,18 +27,26 @@ _REGION_DOMAIN: Final = b"folkmoot-place-region\0"
 _HASH_BITS: Final = 52
 
 
-def bootstrap_map(roster: Roster, replicas: Replicas) -> RangeMap:
-    """The first map of a cluster: one range a lane, at epoch 1, the same from every founder.
+def bootstrap_map(roster: Roster, replicas: Replicas, count: int = limits.RANGES_INITIAL) -> RangeMap:
+    """The first map of a cluster: equal ranges at epoch 1, the same from every founder.
+
+    Args:
+        roster: the founders.
+        replicas: see `place`.
+        count: of ranges; divides 64, so that each range is so many whole lanes.
 
     Raises:
-        PlacementError: the roster has too few nodes somewhere.
+        PlacementError: the roster has too few nodes somewhere, or there cannot be so many ranges.
     """
-    starts = [OPEN, *(block_start(lane * limits.BLOCKS_PER_LANE) for lane in range(1, limits.LANES))]
+    if count < 1 or limits.LANES % count:
+        raise PlacementError(f"a cluster begins with 1, 2, 4, 8, 16, 32 or 64 ranges, not with {count}")
+    blocks = limits.BLOCKS // count
+    starts = [OPEN, *(block_start(number * blocks) for number in range(1, count))]
     ends = [*starts[1:], OPEN]
     return RangeMap(
         tuple(
-            RangeDescriptor(lane, 1, start, end, place(roster, replicas, lane))
-            for lane, (start, end) in enumerate(zip(starts, ends, strict=True))
+            RangeDescriptor(number, 1, start, end, place(roster, replicas, number))
+            for number, (start, end) in enumerate(zip(starts, ends, strict=True))
         )
     )
 

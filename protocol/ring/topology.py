@@ -113,14 +113,26 @@ class Topology:
         object.__setattr__(self, "summary", Summary(self.roster.epoch, epochs, digest))
 
     @classmethod
-    def bootstrap(cls, cluster: str, founders: Iterable[RosterNode], replicas: Replicas) -> Topology:
+    def bootstrap(
+        cls,
+        cluster: str,
+        founders: Iterable[RosterNode],
+        replicas: Replicas,
+        ranges: int = limits.RANGES_INITIAL,
+    ) -> Topology:
         """The first topology of a cluster: the same from every founder.
 
+        Args:
+            cluster: its id.
+            founders, replicas: the members it begins with, and how many of them keep each range.
+            ranges: how many there are to begin with; see `bootstrap_map`.
+
         Raises:
-            RingError: the founders make no roster, or are too few for `replicas`.
+            RingError: the founders make no roster, or are too few for `replicas`, or there cannot be so many
+                ranges.
         """
         roster = Roster(1, cluster, tuple(founders))
-        return cls(roster, bootstrap_map(roster, replicas))
+        return cls(roster, bootstrap_map(roster, replicas, ranges))
 
     def encode(self) -> bytes:
         """The bytes a node keeps.

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
+from folkmoot.protocol.key import block_of
 from folkmoot.protocol.ring.errors import PlacementError, RingError
 from folkmoot.protocol.ring.ranges import RangeMap
 from folkmoot.protocol.ring.topology import (
@@ -314,3 +315,16 @@ def test_parts_that_do_not_fit_are_refused(news: News, topology: Topology | None
     with pytest.raises(WireError) as caught:
         news.joined_to(topology, "demo")
     assert caught.value.kind is BAD_REQUEST
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 8, 16, 32, 64])
+def test_a_cluster_begins_with_as_many_ranges_as_it_is_told(count: int) -> None:
+    ranges = Topology.bootstrap("demo", FOUNDERS, 3, count).ranges.ranges
+    assert [owner.id for owner in ranges] == list(range(count))
+    assert {block_of(owner.start or bytes(2)) % (limits.BLOCKS // count) for owner in ranges} == {0}
+
+
+@pytest.mark.parametrize("count", [-1, 0, 3, 12, 65, 128])
+def test_lanes_that_cannot_be_dealt_out_evenly(count: int) -> None:
+    with pytest.raises(RingError, match=f"not with {count}"):
+        Topology.bootstrap("demo", FOUNDERS, 3, count)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from folkmoot.node.simulation.checkers.verdict import Evidence, HeldCells, Inquiry, Verdict
-from folkmoot.protocol.limits import RANGES_INITIAL
+from folkmoot.node.simulation.layout import RANGES
 from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeMap
 
 
@@ -23,7 +23,7 @@ def check(evidence: Evidence) -> Verdict:
             if inquiry.fails(held.node_id in evidence.ranges.lookup(key).nodes()):
                 inquiry.complain(f"{held.name} holds {key.hex()}, which is in none of its ranges")
     changes = sum(owner.epoch - 1 for owner in evidence.ranges.ranges)
-    splits = len(evidence.ranges.ranges) - RANGES_INITIAL
+    splits = len(evidence.ranges.ranges) - RANGES
     return inquiry.verdict({"range_changes": changes, "splits": splits} if changes else None)
 
 
