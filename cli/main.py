@@ -134,13 +134,18 @@ def _print_failure(failure: Failure, *, as_json: bool) -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """End as Ctrl-C does: what was begun is cleaned up, and `--json` says what happened."""
+    """End as Ctrl-C does: what was begun is cleaned up, and `--json` says what happened.
+
+    So does a terminal that is closed.
+    """
     signal.raise_signal(signal.SIGINT)
 
 
 def main() -> None:
     """The console script."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _interrupt)
     # A second Ctrl-C while Python is shutting down would only print a traceback.
     with contextlib.suppress(KeyboardInterrupt):
         sys.exit(run(sys.argv[1:]))

@@ -295,7 +295,16 @@ def _to_json(report: Report, real_s: float) -> dict[str, Any]:
         "simulated_s": round(report.simulated_s, 3),
         "real_s": round(real_s, 3),
         "checks": report.checks_to_json(),
+        "tried": _tried(report),
     }
+
+
+def _tried(report: Report) -> dict[str, dict[str, int]]:
+    """Fault → operation → how often that was tried while the fault was under way."""
+    tried: dict[str, dict[str, int]] = {}
+    for (fault, operation), many in sorted(report.coverage.items()):
+        tried.setdefault(fault, {})[operation] = many
+    return tried
 
 
 def _to_lines(report: Report, real_s: float) -> list[str]:

@@ -19,12 +19,13 @@ from folkmoot.node.tally import AckTally
 
 from tests.waiting import until_blocking
 
-# Says when nodes are up and people write. What a shell put aside is deaf to SIGINT, hence the handler.
+# Says when nodes are up and people write. What a shell put aside is deaf to these, hence the handlers.
 INTERRUPTIBLE = """
 import signal, sys
 from folkmoot.cli.main import main
 from folkmoot.node.simulation import everybody
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 live = everybody.Everybody.live_and_settle
 async def told(self, *arguments):
     print("under way", file=sys.stderr, flush=True)
@@ -49,7 +50,7 @@ def test_json_says_exactly_what_is_promised() -> None:
     arguments = ("--seed", "3", "--nodes", "3", "--minutes", "0.3", "--faults", "none", "--json")
     result = simulate(*arguments)
     (told,) = lines_of(result)
-    assert list(told) == ["seed", "trace", "simulated_s", "real_s", "checks"]
+    assert list(told) == ["seed", "trace", "simulated_s", "real_s", "checks", "tried"]
     assert told["seed"] == 3
     assert told["simulated_s"] >= 18
     assert {"I2", "I3", "I5", "I6", "I9", "I10", "I12"} <= set(told["checks"])
@@ -71,7 +72,7 @@ def test_a_broken_promise_ends_with_1_and_the_line_that_replays_it(monkeypatch: 
     assert "replay: folkmoot simulate --seed 2 --nodes 3 --minutes 0.2 --faults delay,loss" in result.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_signal_ends_it_at_once_and_is_said(as_json: bool, number: signal.Signals) -> None:
     """In a run that would take longer than the test may."""
