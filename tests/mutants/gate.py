@@ -79,9 +79,11 @@ class State:
         idle = set(self.found.get(name, found)["idle"]) & set(found["idle"])
         self.found[name] = {**found, "idle": sorted(idle)}
         KEPT.parent.mkdir(exist_ok=True)
-        KEPT.write_text(
+        whole = KEPT.with_suffix(".new")  # so that one that is cut short leaves what was known
+        whole.write_text(
             json.dumps({"code": self._code, "found": self.found}, indent=1, sort_keys=True) + "\n"
         )
+        whole.replace(KEPT)
 
 
 def hunt_all(names: Sequence[str], seeds: int, jobs: int, state: State) -> Iterator[str]:
