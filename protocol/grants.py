@@ -175,11 +175,13 @@ def admitted(
     ):
         if wanted is not None and wanted != given:
             raise WireError(CONFLICT, f"this join token is for the {what} {wanted}, not {given}")
-    if newcomer.name in names or any(each.name == newcomer.name for each in grant.admitted):
-        raise WireError(
-            CONFLICT,
-            f"the name {newcomer.name} belongs to another node of the cluster: choose one with --name",
-            details={"name": newcomer.name},
+    if newcomer.name in names:
+        raise _taken(newcomer, "belongs to another node of the cluster: choose one with --name")
+    if any(each.name == newcomer.name for each in grant.admitted):
+        raise _taken(
+            newcomer,
+            "was given to a node that this token let in and that is no member yet: if its data directory is "
+            "lost, another token frees the name (folkmoot join-token create); or choose one with --name",
         )
     return tuple(
         msgspec.structs.replace(each, admitted=[*each.admitted, newcomer])
@@ -188,6 +190,10 @@ def admitted(
         for each in grants
         if each is grant or each.is_kept(now_ms)
     )
+
+
+def _taken(newcomer: Admission, why: str) -> WireError:
+    return WireError(CONFLICT, f"the name {newcomer.name} {why}", details={"name": newcomer.name})
 
 
 def admission_of(grants: Grants, key: bytes) -> tuple[Grant, Admission] | None:
