@@ -89,7 +89,7 @@ def create(data: Path, folder: Path, incremental: bool, rate: float, output: Out
     reader = LmdbReader(data)
     try:
         store = Store(reader, owner=None)
-        base = newest(folder, store.log_id.hex()) if incremental else None
+        base = newest(folder, store) if incremental else None
         with progress_bar("cells", quiet=output.as_json) as show:
             made = create_backup(
                 store,
