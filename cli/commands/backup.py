@@ -124,8 +124,9 @@ def show(place: Path, output: Output) -> int:
     Exit code 3 says that one of them cannot be used; `backup verify` reads the cells, too.
     """
     from folkmoot.protocol.errors import FolkmootError
-    from folkmoot.storage.backup.manifest import NAME, backups_in, chain_of, load
+    from folkmoot.storage.backup.manifest import NAME, backups_in, chain_of, in_full, load
 
+    place = in_full(place)
     rows: list[dict[str, Any]] = []
     for folder in [place] if (place / NAME).exists() else backups_in(place):
         try:
@@ -156,8 +157,9 @@ def verify(place: Path, signatures: bool, output: Output) -> int:
     as it was written; what stands on that cannot be used either.
     """
     from folkmoot.storage.backup.check import check
-    from folkmoot.storage.backup.manifest import NAME, backups_in, chain_of, load
+    from folkmoot.storage.backup.manifest import NAME, backups_in, chain_of, in_full, load
 
+    place = in_full(place)
     with progress_bar("bytes", quiet=output.as_json) as shown:
         if (place / NAME).exists():
             checked = check(chain_of(load(place)), signatures=signatures, progress=shown)
@@ -227,7 +229,7 @@ def restore(
             owner,
             log_id=secrets.token_bytes(LOG_ID_BYTES),
             cap_bytes=cap_bytes,
-            beside=(found.folder.absolute().parent, *folders),
+            beside=(found.folder.parent, *folders),
             accept_resurrection=accept_resurrection,
             other_cluster=other,
             progress=shown,
@@ -295,7 +297,7 @@ def join(
         raise OperatorError("only operators may join old cells", hint="--operator KEYFILE")
     found = load(backup)
     chain = chain_of(found)
-    others = others_beside((found.folder.absolute().parent, *folders), chain)
+    others = others_beside((found.folder.parent, *folders), chain)
     if others.problems and not accept_resurrection:
         raise RestoreWouldResurrect(others.problems, others.unread)
     check(chain, signatures=True)
