@@ -77,16 +77,17 @@ def command() -> None:
 def create(data: Path, folder: Path, incremental: bool, rate: float, output: Output) -> int:
     """Make a backup of a node's store, whether the node runs or not.
 
+    A directory or a disk that can only be read is backed up as well, if the node does not run.
+
     It holds exactly what the store held at one moment. A run that is cut off has left nothing that could be
     taken for a backup; the same command goes on where it stopped.
     """
     # Imported here so that a command's help need not wait for them.
     from folkmoot.storage.backup.create import create as create_backup
-    from folkmoot.storage.lmdb_reader import LmdbReader, check_at_rest
+    from folkmoot.storage.lmdb_reader import open_beside
     from folkmoot.storage.store import Store
 
-    check_at_rest(data)
-    reader = LmdbReader(data)
+    reader = open_beside(data)
     try:
         store = Store(reader, owner=None)
         base = newest(folder, store) if incremental else None

@@ -130,7 +130,9 @@ def _locked(partial: Path) -> DirectoryLock:
     except StoreLocked as error:
         raise BackupUnderWay(partial) from error
     except StorageError as error:
-        raise os_error(partial, OSError(str(error))) from error
+        # What the system said, without the advice to a daemon that has no such directory.
+        cause = error.__cause__
+        raise os_error(partial, cause if isinstance(cause, OSError) else OSError(str(error))) from error
     except OSError as error:
         raise os_error(partial.parent, error) from error
 
