@@ -55,7 +55,7 @@ from folkmoot.storage.backup.under_way import (
     take_out_deleted,
     take_out_erased,
 )
-from folkmoot.storage.boots import Moment, present_moment, went_through
+from folkmoot.storage.boots import BOOTS_KEPT, Moment, present_moment, went_through
 from folkmoot.storage.directory import DIRECTORY_MODE, DirectoryLock, sync_folder
 from folkmoot.storage.errors import StorageError, StoreLocked
 from folkmoot.storage.heads import erased_sequence, last_sequence
@@ -154,7 +154,7 @@ def check_base(base: Backup, store: Store) -> None:
             raise BackupForeign(
                 f"{base.folder} has change {made.sequence} of boot {made.boot}, and this store, which is at "
                 f"change {sequence} of boot {boot}, is not known to have come through that: its disk was set "
-                "back in between, or it is a long time ago",
+                f"back in between, or that is more than {BOOTS_KEPT} starts ago",
                 "make a full backup (without --incremental), once `folkmoot status` calls the node whole",
             )
 
