@@ -15,9 +15,10 @@ from folkmoot.node.data_directory import DataDirectory
 from folkmoot.protocol.errors import FolkmootError
 from folkmoot.protocol.limits import MIB
 from folkmoot.storage.backup.check import Checked, check_each
-from folkmoot.storage.backup.errors import BackupMissing
+from folkmoot.storage.backup.create import check_base
+from folkmoot.storage.backup.errors import BackupForeign, BackupMissing
 from folkmoot.storage.backup.manifest import FORMAT, Backup, backups_in, chain_of, load
-from folkmoot.storage.store import Owner
+from folkmoot.storage.store import Owner, Store
 
 
 def new_node(data: Path) -> tuple[Owner, Path, int]:
@@ -37,23 +38,34 @@ def new_node(data: Path) -> tuple[Owner, Path, int]:
     return Owner(bytes.fromhex(node_id), config.cluster.id), config.node.data, config.store.disk_cap
 
 
-def newest(folder: Path, log_id: str) -> Backup:
-    """The newest usable backup in a folder of the store whose change log has this id (hexadecimal).
+def newest(folder: Path, store: Store) -> Backup:
+    """The newest backup in a folder on which an incremental one of a store may stand.
 
     Those of an older format do not count: they know nothing of cells that were erased while they were made.
+    Nor do those of a moment behind which the store's disk was set back.
 
     Raises:
         BackupMissing: there is none.
+        BackupForeign: there are some of this store, and it was set back behind all of them.
     """
+    log_id = store.log_id.hex()
     found: list[Backup] = []
+    refused: BackupForeign | None = None
     for place in backups_in(folder):
         try:
             backup = load(place)
             chain_of(backup)
         except FolkmootError:
             continue  # what cannot be used is nothing to stand on
-        if (backup.manifest.log_id, backup.manifest.format) == (log_id, FORMAT):
+        if (backup.manifest.log_id, backup.manifest.format) != (log_id, FORMAT):
+            continue
+        try:
+            check_base(backup, store)
             found.append(backup)
+        except BackupForeign as error:
+            refused = error
+    if refused is not None and not found:
+        raise refused
     if not found:
         raise BackupMissing(folder, "it has none of this store to stand on, so the first must be a full one")
     return max(found, key=lambda backup: (backup.manifest.sequence, backup.manifest.taken_us))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from folkmoot.cli.progress import OnProgress
 from folkmoot.protocol.limits import MIB
-from folkmoot.storage.lmdb_reader import LmdbReader, check_at_rest
+from folkmoot.storage.lmdb_reader import open_beside
 from folkmoot.storage.scrub import ScrubReport, scrub
 
 SHOWN_MAX = 20
@@ -26,8 +26,7 @@ def scrub_replica(
     progress: OnProgress,
 ) -> ScrubReport:
     """Search everything that the store in `data` keeps, and what else is named; see `scrub`."""
-    check_at_rest(data)
-    reader = LmdbReader(data)
+    reader = open_beside(data)
     try:
         files = [file for folder in (data / "store", *also) for file in _files(folder)]
         return scrub(reader, files, account, item, texts, progress=progress)

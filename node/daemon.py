@@ -307,6 +307,7 @@ class _Parts:
 
     async def run(self, task_status: trio.TaskStatus[RunningNode]) -> None:
         """Start everything, in order; end when one part fails beyond repair."""
+        await self.remembered.begin_boot(self.membership.boot)
         await self.gatekeeper.open()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.commits.watch)

@@ -11,7 +11,8 @@ from folkmoot.node.transport.interface import Address
 from folkmoot.protocol import codec
 from folkmoot.protocol.ring.errors import RingError
 from folkmoot.protocol.ring.topology import Topology
-from folkmoot.storage.transaction import Admission
+from folkmoot.storage.boots import begin_boot
+from folkmoot.storage.transaction import Admission, WriteTransaction
 
 _NUMBERS: Final = "gossip.numbers"
 _ADDRESSES: Final = "gossip.addresses"
@@ -46,6 +47,17 @@ class Remembered:
         """Incarnation and boot number of the last boot."""
         value = self._get(_NUMBERS)
         return None if value is None else Numbers(*value)
+
+    async def begin_boot(self, boot: int) -> None:
+        """Note in the store that this boot writes from now on, and that its number is used."""
+        earlier = self.numbers()
+        numbers = codec.pack([earlier.incarnation if earlier else 0, boot])
+
+        def note(transaction: WriteTransaction) -> None:
+            begin_boot(transaction, boot)
+            transaction.meta_put(_NUMBERS, numbers)
+
+        await self._commits.run(note, Admission.ESSENTIAL, urgent=True)
 
     async def keep_numbers(self, numbers: Numbers) -> None:
         await self._put(_NUMBERS, codec.pack([numbers.incarnation, numbers.boot]))

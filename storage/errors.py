@@ -24,13 +24,22 @@ class StorageError(FolkmootError):
 
 
 class StoreLocked(StorageError):
-    """Another process has this directory."""
+    """Another process has this directory.
 
-    def __init__(self, directory: Path, pid: int | None) -> None:
+    Args:
+        directory: the data directory.
+        pid: of that process, if it is known.
+        remedy: what to do.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        pid: int | None,
+        remedy: str = "stop that daemon, or start this one with its own directory",
+    ) -> None:
         holder = f"process {pid}" if pid else "another process"
-        super().__init__(
-            f"{directory} is in use by {holder}; stop that daemon, or start this one with its own directory"
-        )
+        super().__init__(f"{directory} is in use by {holder}; {remedy}")
         self.pid = pid
 
 

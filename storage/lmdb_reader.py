@@ -21,6 +21,9 @@ from folkmoot.storage.room import free_bytes
 
 # The node may start with a larger map meanwhile; what is mapped and not there costs nothing.
 _MAP_SPARE: Final = 64 * 1024 * MIB
+_BESIDE: Final = (
+    "nothing can be written there, as reading beside a daemon takes: stop it first, or run this as its user"
+)
 
 
 def check_at_rest(directory: Path) -> None:
@@ -104,6 +107,22 @@ class LmdbAtRest(LmdbReader):
     def close(self) -> None:
         super().close()
         self._lock.release()
+
+
+def open_beside(directory: Path) -> LmdbReader:
+    """The store of a node that runs or not, to be read; where nothing can be written, of one that does not.
+
+    Raises:
+        StorageError: as `check_at_rest` and `LmdbReader`, or `LmdbAtRest` where nothing can be written.
+    """
+    try:
+        check_at_rest(directory)
+    except StoreReadOnly:
+        try:
+            return LmdbAtRest(directory)
+        except StoreLocked as error:
+            raise StoreLocked(directory, error.pid, _BESIDE) from error
+    return LmdbReader(directory)
 
 
 def open_at_rest(directory: Path) -> tuple[LmdbEngine, bool]:

@@ -77,19 +77,20 @@ def command() -> None:
 def create(data: Path, folder: Path, incremental: bool, rate: float, output: Output) -> int:
     """Make a backup of a node's store, whether the node runs or not.
 
+    A directory or a disk that can only be read is backed up as well, if the node does not run.
+
     It holds exactly what the store held at one moment. A run that is cut off has left nothing that could be
     taken for a backup; the same command goes on where it stopped.
     """
     # Imported here so that a command's help need not wait for them.
     from folkmoot.storage.backup.create import create as create_backup
-    from folkmoot.storage.lmdb_reader import LmdbReader, check_at_rest
+    from folkmoot.storage.lmdb_reader import open_beside
     from folkmoot.storage.store import Store
 
-    check_at_rest(data)
-    reader = LmdbReader(data)
+    reader = open_beside(data)
     try:
         store = Store(reader, owner=None)
-        base = newest(folder, store.log_id.hex()) if incremental else None
+        base = newest(folder, store) if incremental else None
         with progress_bar("cells", quiet=output.as_json) as show:
             made = create_backup(
                 store,
@@ -124,8 +125,9 @@ def show(place: Path, output: Output) -> int:
     Exit code 3 says that one of them cannot be used; `backup verify` reads the cells, too.
     """
     from folkmoot.protocol.errors import FolkmootError
-    from folkmoot.storage.backup.manifest import NAME, backups_in, chain_of, load
+    from folkmoot.storage.backup.manifest import NAME, backups_in, chain_of, in_full, load
 
+    place = in_full(place)
     rows: list[dict[str, Any]] = []
     for folder in [place] if (place / NAME).exists() else backups_in(place):
         try:
@@ -156,8 +158,9 @@ def verify(place: Path, signatures: bool, output: Output) -> int:
     as it was written; what stands on that cannot be used either.
     """
     from folkmoot.storage.backup.check import check
-    from folkmoot.storage.backup.manifest import NAME, backups_in, chain_of, load
+    from folkmoot.storage.backup.manifest import NAME, backups_in, chain_of, in_full, load
 
+    place = in_full(place)
     with progress_bar("bytes", quiet=output.as_json) as shown:
         if (place / NAME).exists():
             checked = check(chain_of(load(place)), signatures=signatures, progress=shown)
@@ -227,7 +230,7 @@ def restore(
             owner,
             log_id=secrets.token_bytes(LOG_ID_BYTES),
             cap_bytes=cap_bytes,
-            beside=(found.folder.absolute().parent, *folders),
+            beside=(found.folder.parent, *folders),
             accept_resurrection=accept_resurrection,
             other_cluster=other,
             progress=shown,
@@ -295,7 +298,7 @@ def join(
         raise OperatorError("only operators may join old cells", hint="--operator KEYFILE")
     found = load(backup)
     chain = chain_of(found)
-    others = others_beside((found.folder.absolute().parent, *folders), chain)
+    others = others_beside((found.folder.parent, *folders), chain)
     if others.problems and not accept_resurrection:
         raise RestoreWouldResurrect(others.problems, others.unread)
     check(chain, signatures=True)

@@ -156,11 +156,11 @@ def scrub(
 ) -> int:
     """Search a replica's files, byte by byte, for what an account deleted.
 
-    The node may run. Exit code 0 says that it is proven that nothing is left: nothing was found, and the
-    store was compacted after every one of the deletions that this replica knows of, and after the last time
-    that ranges moved away from it. Exit code 3 says that nothing was found, and that either pieces too small
-    to be told may be left in pages that are free for reuse (`folkmoot store compact`), or no deletion is
-    known here, so that nothing is proven.
+    The node may run, unless its directory can only be read. Exit code 0 says that it is proven that nothing
+    is left: nothing was found, and the store was compacted after every one of the deletions that this replica
+    knows of, and after the last time that ranges moved away from it. Exit code 3 says that nothing was found,
+    and that either pieces too small to be told may be left in pages that are free for reuse
+    (`folkmoot store compact`), or no deletion is known here, so that nothing is proven.
     Exit code 1 says that something is left, or that the post is not deleted on this replica.
     """
     from folkmoot.cli.scrubbing import lines_of, scrub_replica

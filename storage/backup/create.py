@@ -55,6 +55,7 @@ from folkmoot.storage.backup.under_way import (
     take_out_deleted,
     take_out_erased,
 )
+from folkmoot.storage.boots import BOOTS_KEPT, Moment, present_moment, went_through
 from folkmoot.storage.directory import DIRECTORY_MODE, DirectoryLock, sync_folder
 from folkmoot.storage.errors import StorageError, StoreLocked
 from folkmoot.storage.heads import erased_sequence, last_sequence
@@ -107,7 +108,7 @@ def create(
     """
     log_id = store.log_id.hex()
     if base is not None:
-        _check_base(base, log_id, store.sequence)
+        check_base(base, store)
     partial = folder / f".partial-{store.owner.node.hex()[:8]}-{base.manifest.id[:8] if base else 'full'}"
     lock = _locked(partial)
     try:
@@ -129,22 +130,33 @@ def _locked(partial: Path) -> DirectoryLock:
     except StoreLocked as error:
         raise BackupUnderWay(partial) from error
     except StorageError as error:
-        raise os_error(partial, OSError(str(error))) from error
+        # What the system said, without the advice to a daemon that has no such directory.
+        cause = error.__cause__
+        raise os_error(partial, cause if isinstance(cause, OSError) else OSError(str(error))) from error
     except OSError as error:
         raise os_error(partial.parent, error) from error
 
 
-def _check_base(base: Backup, log_id: str, sequence: int) -> None:
-    if base.manifest.log_id != log_id:
+def check_base(base: Backup, store: Store) -> None:
+    """See that what a store is now came of what it was when a backup was made.
+
+    Raises:
+        BackupForeign: it did not.
+    """
+    made = base.manifest
+    if made.log_id != store.log_id.hex():
         raise BackupForeign(
             f"{base.folder} is a backup of another store than this one", "make a full backup first"
         )
-    if base.manifest.sequence > sequence:
-        raise BackupForeign(
-            f"{base.folder} has changes up to {base.manifest.sequence}, and this store only up to "
-            f"{sequence}: its disk was set back",
-            "see to the node first, then make a full backup",
-        )
+    with store.engine.begin() as transaction:
+        if not went_through(transaction, Moment(made.boot, made.sequence)):
+            boot, sequence = present_moment(transaction)
+            raise BackupForeign(
+                f"{base.folder} has change {made.sequence} of boot {made.boot}, and this store, which is at "
+                f"change {sequence} of boot {boot}, is not known to have come through that: its disk was set "
+                f"back in between, or that is more than {BOOTS_KEPT} starts ago",
+                "make a full backup (without --incremental), once `folkmoot status` calls the node whole",
+            )
 
 
 class _Making:
@@ -174,7 +186,9 @@ class _Making:
         self._unsettled = False
         named = base and Base(id=base.manifest.id, sequence=base.manifest.sequence)
         with self._engine.begin() as transaction:
-            self._at = resumed(partial, log_id, named) or begun(transaction, log_id, named, began_us)
+            self._at = resumed(transaction, partial, log_id, named) or begun(
+                transaction, log_id, named, began_us
+            )
         self._written = sum(part.cells for part in self._at.parts)
         self._remove_strays()
 
@@ -234,6 +248,7 @@ class _Making:
         with self._engine.begin() as transaction:
             erased = erased_sequence(transaction, lane)
             quiet = erased == self._at.erased[lane]
+            self._at.read = present_moment(transaction)
             page = [
                 (at, key, rows.row_cell(key, row))
                 for at, key, row in islice(
@@ -277,6 +292,7 @@ class _Making:
         with self._engine.begin() as transaction:
             erased = erasures(transaction)
             quiet = erased == self._at.erased
+            self._at.read = present_moment(transaction)
             manifest = self._rest(transaction, now_us) if quiet else None
         for lane, at in enumerate(erased):
             if at != self._at.erased[lane]:
@@ -298,17 +314,17 @@ class _Making:
     def _manifest(self, transaction: Transaction, now_us: int) -> Manifest:
         numbers = transaction.get(Table.META, _NUMBERS.encode())
         sums = [rows.row_block(key, row) for key, row in transaction.scan(Table.BLOCKS)]
-        incarnation, boot = 0, 0
+        incarnation, now = 0, present_moment(transaction)
         if numbers is not None:
-            incarnation, boot = codec.unpack(rows.unseal(Table.META, _NUMBERS.encode(), numbers))
+            incarnation, _ = codec.unpack(rows.unseal(Table.META, _NUMBERS.encode(), numbers))
         return Manifest(
             format=FORMAT,
             cluster=self._owner.cluster,
             node=self._owner.node.hex(),
             log_id=self._at.log_id,
             incarnation=incarnation,
-            boot=boot,
-            sequence=last_sequence(transaction),
+            boot=now.boot,
+            sequence=now.sequence,
             base=self._at.base,
             began_us=self._at.began_us,
             taken_us=now_us,

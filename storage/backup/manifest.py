@@ -62,8 +62,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         id: see the module.
         cluster, node: whose store; the node as 32 hexadecimal digits.
         log_id: of the store's change log; sequences of other logs mean nothing here.
-        incarnation, boot: the greatest that the node had used (`node/standing/boot_numbers.py`).
-        sequence: the latest change in it: the moment this is a snapshot of.
+        incarnation: the greatest that the node had used (`node/standing/boot_numbers.py`).
+        boot, sequence: the latest change in it: the moment this is a snapshot of (`storage/boots.py`).
         base: None for a full backup.
         began_us, taken_us: wall time of the beginning and of that moment, microseconds since 1970.
         cells_total, digest: count and sum of the hashes of all cells at that moment (hexadecimal); what a
@@ -143,12 +143,18 @@ def write_file(file: Path, data: bytes) -> None:
     sync_folder(file.parent)
 
 
+def in_full(place: Path) -> Path:
+    """A path whose name and parent are those of what it leads to, from wherever and however it was named."""
+    return place.resolve() if ".." in place.parts else place.absolute()
+
+
 def load(folder: Path) -> Backup:
-    """The finished backup in `folder`.
+    """The finished backup in `folder`, which is then named in full: others are looked for beside it.
 
     Raises:
         BackupMissing, BackupTooNew, BackupDamaged, BackupUnreadable: see `errors`.
     """
+    folder = in_full(folder)
     file = folder / NAME
     try:
         if file.stat().st_size > _BYTES_MAX:

@@ -226,6 +226,42 @@ def frames_of(
         read(part.bytes)
 
 
+class KeySet:
+    """Keys of cells, any number of them: kept in a folder of their own, and not in memory.
+
+    Args:
+        folder: made here; who made it removes it.
+        cap_bytes: how large it may become.
+    """
+
+    def __init__(self, folder: Path, cap_bytes: int) -> None:
+        self._engine = LmdbEngine(folder, cap_bytes=cap_bytes)
+
+    def __len__(self) -> int:
+        with self._engine.begin() as transaction:
+            return transaction.count(Table.CELLS)
+
+    def add(self, keys: Iterable[bytes]) -> None:
+        """Have these, too; in one transaction."""
+        with self._engine.begin(write=True) as transaction:
+            for key in keys:
+                transaction.insert(Table.CELLS, key, b"")
+            transaction.commit()
+
+    def remove(self, keys: Iterable[bytes]) -> None:
+        """Have none of these any more; in one transaction, if there are any."""
+        with self._engine.begin() as reading:
+            found = [key for key in keys if reading.get(Table.CELLS, key) is not None]
+        if found:
+            with self._engine.begin(write=True) as transaction:
+                for key in found:
+                    transaction.delete(Table.CELLS, key)
+                transaction.commit()
+
+    def close(self) -> None:
+        self._engine.close()
+
+
 class _Restore:
     """One restore on its way."""
 
@@ -248,6 +284,7 @@ class _Restore:
         shutil.rmtree(self._place, ignore_errors=True)
         self._place.mkdir(mode=DIRECTORY_MODE)
         self._store = Store(LmdbEngine(self._place, cap_bytes=cap_bytes), owner=owner, fresh_log_id=log_id)
+        self._foreign = KeySet(self._place / "foreign", cap_bytes)
 
     def run(self, others: Sequence[Backup]) -> tuple[int, int]:
         """Fill the store, prove it, mark it and put it in place; how many cells, and foreign deletions."""
@@ -255,19 +292,19 @@ class _Restore:
             gone = superseded(self._chain)
             for backup, without in zip(self._chain, gone, strict=True):
                 self._join(frames_of(backup, self._read, deletions_only=True, without=without))
-            foreign: dict[bytes, bool] = {}
             left = [backup for backup, without in zip(self._chain, gone, strict=True) if without]
             replayed = sum(
-                self._join(frames_of(other, self._read, deletions_only=True), foreign)
+                self._join(frames_of(other, self._read, deletions_only=True), foreign=True)
                 for other in (*left, *others)
             )
             for backup, without in zip(self._chain, gone, strict=True):
-                self._join(frames_of(backup, self._read, without=without), known=foreign)
-            self._prove(foreign)
+                self._join(frames_of(backup, self._read, without=without), own=True)
+            self._prove()
             self._mark()
             cells = self._count()
         finally:
             self._store.close()
+            self._foreign.close()
         target = self._directory / "store"
         if target.exists():
             target.rmdir()
@@ -279,35 +316,37 @@ class _Restore:
     def _join(
         self,
         frames: Iterator[tuple[bytes, bytes]],
-        gathered: dict[bytes, bool] | None = None,
         *,
-        known: dict[bytes, bool] | None = None,
+        foreign: bool = False,
+        own: bool = False,
     ) -> int:
         """Join cells in transactions of bounded size; at how many posts' keys nothing stood.
 
         Args:
-            gathered: gets the keys.
-            known: of the keys in it, notes that they were joined.
+            foreign: whether only others have them, as far as is known.
+            own: whether the chain has them: these are no others' alone.
         """
         new = 0
         more = True
         while more:
-            count = size = 0
+            size = 0
             more = False
+            keys: list[bytes] = []
             with self._store.write() as transaction:
                 transaction.admit(Admission.PEER_JOIN)
                 for key, cell in frames:
                     new += not is_held(key) and transaction.get_cell(key) is None
                     transaction.join_cell(key, cell)
-                    if gathered is not None:
-                        gathered.setdefault(key, False)
-                    if known is not None and key in known:
-                        known[key] = True
-                    count, size = count + 1, size + len(cell)
-                    if count == _CELLS_AT_ONCE or size > _BYTES_AT_ONCE:
+                    keys.append(key)
+                    size += len(cell)
+                    if len(keys) == _CELLS_AT_ONCE or size > _BYTES_AT_ONCE:
                         more = True
                         break
                 transaction.commit()
+            if foreign:
+                self._foreign.add(keys)
+            elif own:
+                self._foreign.remove(keys)
         return new
 
     def _read(self, size: int) -> None:
@@ -318,13 +357,13 @@ class _Restore:
         with self._store.engine.begin() as transaction:
             return transaction.count(Table.CELLS)
 
-    def _prove(self, foreign: dict[bytes, bool]) -> None:
+    def _prove(self) -> None:
         """See that the new store has as many cells as the old one, and those that only others knew.
 
         What they are has been checked in the files (see `check`), of which every byte was joined.
         """
         folder, manifest = self._chain[-1]
-        if self._count() - sum(not own for own in foreign.values()) != manifest.cells_total:
+        if self._count() - len(self._foreign) != manifest.cells_total:
             raise BackupDamaged(folder, "its cells together are not those the store had when it was made")
 
     def _mark(self) -> None:

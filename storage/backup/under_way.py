@@ -13,7 +13,8 @@ from folkmoot.protocol.key import lane_of
 from folkmoot.protocol.limits import LANES
 from folkmoot.storage.backup.manifest import Base, Part, write_file
 from folkmoot.storage.backup.parts import PartWriter, is_deletion, read_part
-from folkmoot.storage.heads import erased_sequence, last_sequence
+from folkmoot.storage.boots import Moment, present_moment, went_through
+from folkmoot.storage.heads import erased_sequence
 from folkmoot.storage.interface import Transaction
 
 IsOut = Callable[[bytes, bytes], bool]
@@ -29,6 +30,7 @@ class Progress(msgspec.Struct, kw_only=True):
         log_id: of the store's change log.
         base: what an incremental backup stands on.
         began_us: wall time, microseconds since 1970.
+        read: the latest moment of the store at which anything was read.
         after: of each lane, up to which sequence it was read.
         erased: of each lane, up to which sequence erasures are allowed for.
         anew: the lanes that were begun anew, and which part is the first whose cells of them count.
@@ -40,6 +42,7 @@ class Progress(msgspec.Struct, kw_only=True):
     log_id: str
     base: Base | None
     began_us: int
+    read: Moment
     after: list[int]
     erased: list[int]
     anew: dict[int, int]
@@ -61,29 +64,32 @@ def erasures(transaction: Transaction) -> list[int]:
 def begun(transaction: Transaction, log_id: str, base: Base | None, began_us: int) -> Progress:
     """Where a backup begins: after its base, or where a lane has lost cells since, at the beginning."""
     first = 0 if base is None else base.sequence
-    erased = erasures(transaction)
+    erased, now = erasures(transaction), present_moment(transaction)
     return Progress(
         log_id=log_id,
         base=base,
         began_us=began_us,
+        read=now,
         after=[0 if at > first else first for at in erased],
         erased=erased,
         anew={lane: 0 for lane, at in enumerate(erased) if at > first},
         pass_number=1,
-        until=last_sequence(transaction),
+        until=now.sequence,
         waits=0,
         parts=[],
     )
 
 
-def resumed(folder: Path, log_id: str, base: Base | None) -> Progress | None:
-    """How far an earlier attempt has got, if its parts are whole and of the same store."""
+def resumed(transaction: Transaction, folder: Path, log_id: str, base: Base | None) -> Progress | None:
+    """How far an earlier attempt has got, if its parts are whole and of the same store, and that has not been
+    set back since."""
     with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
         found = msgspec.json.decode((folder / PROGRESS).read_bytes(), type=Progress)
         parts = {part.name: part.bytes for part in found.parts}
         sizes = {name: (folder / name).stat().st_size for name in parts}
         lanes = {len(found.after), len(found.erased)}
-        if (found.log_id, found.base, sizes, lanes) == (log_id, base, parts, {LANES}):
+        same = (found.log_id, found.base, sizes, lanes) == (log_id, base, parts, {LANES})
+        if same and went_through(transaction, found.read):
             return found
     return None
 

@@ -161,6 +161,31 @@ def test_what_is_wrong_is_said(node: Path, new: Path, tmp_path: Path, capsys: Pr
     )
 
 
+def test_a_backup_named_from_anywhere(
+    node: Path, new: Path, tmp_path: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "backups"
+    backup(capsys, "create", "--data", node, "--to", folder)
+    _, made = backup(capsys, "create", "--data", node, "--to", folder, "--incremental")
+    (folder / made["name"] / "below").mkdir()
+    names = {".": "", "..": "below", f"../{made['name']}": "", f"../../{made['name']}": "below"}
+    for named, inside in names.items():
+        monkeypatch.chdir(folder / made["name"] / inside)
+        code, answer = backup(capsys, "verify", named)
+        assert (code, [each["name"] for each in answer["backups"]]) == (OK, [made["name"]])
+        code, answer = backup(capsys, "show", named)
+        assert (code, answer["backups"][0]["folder"]) == (OK, made["folder"])
+    monkeypatch.chdir(folder / made["name"])
+    code, done = backup(capsys, "restore", ".", "--data", new)
+    assert (code, done["cells"]) == (OK, 80)
+    monkeypatch.chdir(folder)
+    assert backup(capsys, "verify", ".")[0] == OK
+    Path(made["name"], NAME).write_text("{}")
+    monkeypatch.chdir(made["name"])
+    code, answer = backup(capsys, "show", ".")
+    assert (code, answer["backups"][0]["name"]) == (DEGRADED, made["name"])
+
+
 def test_no_key_is_in_a_backup(new: Path, tmp_path: Path, capsys: Printed) -> None:
     node_id = bytes.fromhex((new / "node.id").read_text())
     store = Store(LmdbEngine(new, cap_bytes=CAP), owner=Owner(node_id, OWNER.cluster), fresh_log_id=bytes(16))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,27 @@ def test_deletions_that_other_nodes_know_of_count(store: Store, folder: Path, tm
     done = restored(old, tmp_path / "new", beside=[folder, tmp_path / "others"])
     assert done.deletions_replayed == 2, "one of them of a post that the backup never had"
     assert deleted_in(tmp_path / "new") == {103}
+
+
+def test_how_many_deletions_others_know_of_costs_no_memory(
+    store: Store, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("folkmoot.storage.backup.restore._CELLS_AT_ONCE", 50)
+    old = backed_up(store, folder)
+    peaks: list[int] = []
+    for count in (50, 50, 3_000):  # the first time some things are made that stay
+        other = Store(
+            MemoryEngine(), owner=Owner(b"third-node-of-16", OWNER.cluster), fresh_log_id=b"third-log-16-byt"
+        )
+        put(other, *(deletion(ANN, number) for number in range(100, 100 + count)))
+        backed_up(other, tmp_path / f"others-{count}")
+        tracemalloc.start()
+        done = restored(old, tmp_path / f"new-{len(peaks)}", beside=[tmp_path / f"others-{count}"])
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert done.deletions_replayed == count
+        assert done.cells == old.manifest.cells_total + count - 10
+    assert peaks[-1] < peaks[1] + 100_000, "a key and its place in a table are more than 100 bytes"
 
 
 def test_deletions_of_another_cluster_do_not(store: Store, folder: Path, tmp_path: Path) -> None:

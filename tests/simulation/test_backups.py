@@ -14,14 +14,20 @@ import trio.testing
 from folkmoot.node.simulation.backups import Backups
 from folkmoot.node.simulation.checkers.verdict import Verdict
 from folkmoot.node.simulation.determinism import run_repeatably
+from folkmoot.node.simulation.disk_faults import OLD_SEAT
 from folkmoot.node.simulation.everybody import Everybody
 from folkmoot.node.simulation.history import History
 from folkmoot.node.simulation.run import Plan, simulate
 from folkmoot.node.simulation.steps import Rest, Steps
 from folkmoot.node.simulation.world import World
 from folkmoot.storage.backup import create
+from folkmoot.storage.backup.check import check
+from folkmoot.storage.backup.errors import BackupForeign
+from folkmoot.storage.backup.manifest import Backup, chain_of
+from folkmoot.storage.store import Store
 
 from tests.simulation.test_planted_bugs import Plant
+from tests.waiting import until
 
 LIVE_S = 30.0
 
@@ -60,6 +66,53 @@ def test_a_backup_goes_on_after_a_crash(tmp_path: Path) -> None:
     verdict = backed_up(tmp_path, crashes_at_s=2.0)
     assert verdict.ok, verdict.complaints
     assert verdict.facts == {"made": 1, "resumed": 1} and verdict.compared > 10
+
+
+def test_nothing_is_built_on_what_a_node_has_lost(tmp_path: Path) -> None:
+    """A node is backed up, its disk goes back behind that, and it is rebuilt and written to."""
+
+    async def main() -> None:
+        history = History()
+        async with World.running("set-back", 3) as world, trio.open_nursery() as nursery:
+            await world.wait_serving(world.nodes, 60.0)
+            node, begun_s = world.nodes[0], trio.current_time()
+            everybody = Everybody(world, history, 5, 0.3, nursery)
+            nursery.start_soon(everybody.live_and_settle, begun_s + 3 * LIVE_S)
+
+            def made(base: Backup | None) -> Backup:
+                return create.create(
+                    Store(node.disk.engine, owner=None), tmp_path, base=base, now_us=node.wall.now_us
+                )
+
+            async def comes_to(sequence: int) -> None:
+                await until(
+                    lambda: Store(node.disk.engine, owner=None).sequence > sequence,
+                    what=f"change {sequence}",
+                    within_s=LIVE_S,
+                )
+
+            world.crash(node)
+            await node.ended.wait()
+            old = node.disk.engine.copy()
+            old_sequence = Store(old, owner=None).sequence
+            await world.restart(node)
+            await comes_to(old_sequence + 20)
+            base = made(None)
+            world.crash(node)
+            await node.ended.wait()
+            world.disks_lost = True
+            world.expected_errors.add(OLD_SEAT)
+            node.disk.put_back(old)
+            await world.restart(node)
+            await comes_to(base.manifest.sequence)
+            with pytest.raises(BackupForeign, match="set back"):
+                made(base)
+            full = made(None)
+            await comes_to(full.manifest.sequence + 5)
+            check(chain_of(made(full)))
+            nursery.cancel_scope.cancel()
+
+    run_repeatably(main, 1)
 
 
 def test_a_backup_that_leaves_something_out_is_found_out(tmp_path: Path, monkeypatch: Plant) -> None:
