@@ -49,7 +49,7 @@ def put_back(copy: Path, node: Node) -> None:
 
 
 async def put_all(client: Client, author: Author, count: int, level: str) -> list[Any]:
-    """Posts that have come to a level; sent again, as clients do, while a node that just started is not met."""
+    """Posts that have come to a level; sent again, as clients do, while a node that started is not met."""
     posts = [author.post(str(number)) for number in range(count)]
     with trio.fail_after(PATIENCE_S):
         while True:
