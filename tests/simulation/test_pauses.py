@@ -4,24 +4,35 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 import trio.testing
 from folkmoot.node.simulation.caller import UNANSWERED, Caller
 from folkmoot.node.simulation.determinism import Freezer, frozen_by, run_repeatably
+from folkmoot.node.simulation.disk_faults import OLD_SEAT
 from folkmoot.node.simulation.faults import FaultInjector
+from folkmoot.node.simulation.links import Conditions
 from folkmoot.node.simulation.run import Plan, simulate
 from folkmoot.node.simulation.schedule import Episode
+from folkmoot.node.simulation.surroundings import EPOCH_US
 from folkmoot.node.simulation.trace import Trace
 from folkmoot.node.simulation.world import SimulatedNode, World
+from folkmoot.node.standing.records import read_own
+from folkmoot.protocol.bodies import make_uuid7
 from folkmoot.protocol.errors import TIMEOUT, WireError
+from folkmoot.protocol.identity import KeyPair
+from folkmoot.protocol.record import Record
+from folkmoot.protocol.standing import State
 from folkmoot.storage.transaction import Admission
 
 CROSSING_S = 1.0  # what was on its way has arrived by then
 STARTED_S = 60.0
 KNOWN_S = 60.0
+PROOF_WAIT_S = 10.0
 
 
 class Notes:
@@ -42,12 +53,26 @@ class Notes:
         return [what for noted_s, what in self.notes if noted_s >= at_s and what.startswith(words)]
 
 
+def state_of(node: SimulatedNode) -> State:
+    assert node.disk.commits is not None
+    own = read_own(node.disk.commits.store)
+    assert own is not None
+    return own.state
+
+
+def post() -> Record:
+    item = make_uuid7(EPOCH_US // 1000, 1)
+    return Record.sign(
+        KeyPair(bytes(31) + b"1"), kind="post", item=item, body={"text": "hello"}, stamp=EPOCH_US
+    )
+
+
 @asynccontextmanager
 async def cluster(count: int = 3) -> AsyncIterator[tuple[World, trio.Nursery]]:
     async with World.running("pauses", count) as world, trio.open_nursery() as nursery:
         await world.wait_serving(world.nodes, STARTED_S)
         yield world, nursery
-        assert world.errors == []
+        assert world.unexpected_errors() == ()
         nursery.cancel_scope.cancel()
 
 
@@ -144,6 +169,41 @@ async def test_a_frozen_node_may_be_crashed_and_boots_again(autojump_clock: trio
             await stopped.ended.wait()
         await world.restart(stopped)
         await world.wait_serving(world.nodes, STARTED_S)
+
+
+async def test_time_that_a_node_stood_still_does_not_prove_its_disk(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """It was cut off with an old one and frozen before it had waited long enough; then they can be asked."""
+    async with cluster() as (world, nursery):
+        node, *others = world.nodes
+        cluster_section = msgspec.structs.replace(node.member.config.cluster, proof_wait=PROOF_WAIT_S)
+        config = msgspec.structs.replace(node.member.config, cluster=cluster_section)
+        node.member = replace(node.member, config=config)
+        await trio.sleep(KNOWN_S)  # all have met it by then
+        old = node.disk.engine.copy()
+        caller = Caller(world, "writer", world.random("writer"), nursery)
+        link = await caller.open(others[0])
+        await link.call("record.put", {"records": [post().to_wire()], "level": "all"})
+        world.crash(node)
+        await node.ended.wait()
+        node.disk.put_back(old)
+        world.expected_errors.add(OLD_SEAT)
+        between = [pair for other in others for pair in ((node.host, other.host), (other.host, node.host))]
+        for pair in between:
+            world.network.links.between(*pair).set(Conditions(cut=True))
+        world.start(node)
+        await trio.sleep(PROOF_WAIT_S / 2)
+        assert state_of(node) is State.UNPROVEN
+        world.freeze(node, machine=True)
+        for pair in between:
+            world.network.links.between(*pair).set(Conditions())
+        await trio.sleep(PROOF_WAIT_S)
+        world.thaw(node)
+        with trio.fail_after(PROOF_WAIT_S):
+            while (state := state_of(node)) is State.UNPROVEN:  # noqa: ASYNC110 (only its disk tells)
+                await trio.sleep(0.01)
+        assert state is State.AMNESIAC
 
 
 async def test_nodes_are_frozen_as_long_as_their_episodes_last(
