@@ -117,7 +117,10 @@ class Registrar:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             task_status.started()
-            await trio.sleep_forever()
+            try:
+                await trio.sleep_forever()
+            finally:
+                self._nursery = None  # it takes no more tasks, though registers may still be asked for
 
     def statistics(self) -> RegistrarStatistics:
         return RegistrarStatistics(self._attempts, self._decided, self._led, self._reads)
@@ -300,8 +303,11 @@ class Registrar:
         return None
 
     def _start(self, send: Send, answers: trio.MemorySendChannel[tuple[Send, Answer | None]]) -> None:
-        assert self._nursery is not None, "registers were asked for before the registrar ran"
-        self._nursery.start_soon(self._ask_and_tell, send, answers)
+        """Have a task ask a seat; nobody is asked any more once the node ends."""
+        if self._nursery is None:
+            answers.close()
+        else:
+            self._nursery.start_soon(self._ask_and_tell, send, answers)
 
     async def _ask_and_tell(
         self, send: Send, answers: trio.MemorySendChannel[tuple[Send, Answer | None]]

@@ -15,7 +15,8 @@ there is one left, and the accepted one is never told to go.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
@@ -43,6 +44,7 @@ MEET_TIMEOUT_S: Final = 3.0
 FIRST_MEET_S: Final = 2.0
 PACE_S: Final = 0.25
 INTERVAL_S: Final = 10.0
+NEVER_S: Final = float("inf")
 
 
 class Rebuilding(Protocol):
@@ -130,7 +132,7 @@ class Standing:
         self._echoes: dict[bytes, Echo] = {}
         self._meeting: set[bytes] = set()
         self._greatest = NO_MARK
-        self._deadline = float("inf")
+        self._left_s = NEVER_S  # of the wait for the others
         self._counted = self._running = False
         self._why = "it has not asked the other replicas yet"
         self._woken = trio.Event()
@@ -207,13 +209,13 @@ class Standing:
 
     async def _begin(self, addresses: Iterable[Address]) -> None:
         await self._records.keep_own(self._own)
-        self._deadline = trio.current_time() + self._proof_wait_s
+        self._left_s = self._proof_wait_s
         if self._own.state is State.AMNESIAC:
             self._amnesiac.set()
         at = tuple(dict.fromkeys(addresses))
         for _ in range(2):  # to be proven, and to be heard as proven
             refusals: list[NodeCloned | NameTaken] = []
-            with trio.move_on_after(FIRST_MEET_S):
+            with self._waiting(FIRST_MEET_S):
                 async with trio.open_nursery() as nursery:
                     for address in at:
                         nursery.start_soon(self._meet_at, address, refusals)
@@ -235,11 +237,21 @@ class Standing:
                     self._meeting.add(node_id)
                     nursery.start_soon(self._meet, node_id)
                 await self._decide()
-                pause_s = PACE_S if due or self._meeting else INTERVAL_S
-                if not self._counted:
-                    pause_s = min(pause_s, max(PACE_S, self._deadline - trio.current_time()))
-                with trio.move_on_after(pause_s):
+                waits = not self._counted and 0 < self._left_s < NEVER_S
+                with self._waiting(PACE_S if due or self._meeting or waits else INTERVAL_S):
                     await self._woken.wait()
+
+    @contextmanager
+    def _waiting(self, most_s: float) -> Iterator[None]:
+        """Wait for so long at most.
+
+        A node that stood still for longer, stopped or suspended, could not ask anybody in that time: it has
+        waited for the others no longer than it meant to.
+        """
+        began = trio.current_time()
+        with trio.move_on_after(most_s):
+            yield
+        self._left_s -= min(trio.current_time() - began, most_s)
 
     def _due(self) -> list[bytes]:
         """Members that are to be met now: they have not heard what this node is, or not for a while."""
@@ -320,7 +332,7 @@ class Standing:
         """See whether enough is heard to be whole, and to count."""
         others, given_up = others_of(self._cluster.ranges(), self._node_id), self._cluster.given_up()
         async with self._deciding:
-            waited = trio.current_time() >= self._deadline
+            waited = self._left_s <= 0
             if self._own.state is State.UNPROVEN:
                 sound = {node for node in self._fits if not self._recollection.is_old(node)}
                 enough = heard_enough(others, self._heard(sound), given_up)
@@ -350,7 +362,7 @@ class Standing:
             async with self._deciding:
                 self._amnesiac = trio.Event()
                 greatest = max(self._greatest, self._own.claim, Mark(self._own.boot, self._records.commit))
-                self._deadline = float("inf")
+                self._left_s = NEVER_S
                 self._why = "not enough of the other replicas have heard that it was rebuilt"
                 await self._become(
                     replace(self._own, state=State.WHOLE, boot=greatest.boot + 1, claim=greatest)

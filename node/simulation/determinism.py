@@ -1,9 +1,9 @@
 """Running trio so that the same seed gives the same run: virtual time, and a scheduler that repeats itself.
 
 trio shuffles the tasks that are ready, on purpose. For Hypothesis it has a switch that makes the shuffle a
-function of a seed; the switch and the generator are private, as is how a clock jumps and how trio asks the
-kernel for events, and this is the only file that names them. A canary test holds them to what is said here,
-so that a new trio cannot silently take repeatability away.
+function of a seed; the switch and the generator are private, as is how a clock jumps, how trio asks the
+kernel for events and where it keeps the tasks that are ready, and this is the only file that names them. A
+canary test holds them to what is said here, so that a new trio cannot silently take repeatability away.
 
 When every task waits, virtual time jumps to what is due next: a deadline of trio's, or a call that somebody
 has asked for (see `VirtualClock.call_at`). Nothing that runs this way may use threads: while one works, the
@@ -11,6 +11,9 @@ clock would race ahead of it. So nothing ever comes from the kernel but an inter
 
 To sleep is to ask for such a call, too: trio's own way, a cancel scope that expires, means the same and costs
 five times as much, and nodes that wait for something to do sleep more than they do anything else.
+
+And a process may be frozen, as by SIGSTOP: its tasks become ready as ever, by what they waited for or by a
+deadline that passes, but none of them runs until it is thawed.
 """
 
 from __future__ import annotations
@@ -18,8 +21,10 @@ from __future__ import annotations
 import gc
 import heapq
 import math
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import count
 from typing import Any, Final, TypeVar
 
@@ -77,9 +82,10 @@ class VirtualClock(trio.abc.Clock):
             await self.sleep_until(self._now_s + seconds)
 
     def start_clock(self) -> None:
-        """See `trio.abc.Clock`; from now on trio asks for events through this clock."""
+        """See `trio.abc.Clock`; from now on trio asks for events and for ready tasks by what is said here."""
         runner: Any = trio_run.GLOBAL_RUN_CONTEXT.runner
         runner.io_manager = _Events(runner, self)
+        runner.runq = _Ready(runner.runq)
 
     def current_time(self) -> float:
         """Seconds since the beginning."""
@@ -126,6 +132,76 @@ class _Events:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._manager, name)
+
+
+class _Ready(deque[trio.lowlevel.Task]):
+    """The tasks that are ready. Once a turn trio makes a list of it and clears it: frozen ones are kept back.
+
+    Attributes:
+        frozen: how many processes are.
+    """
+
+    frozen = 0
+
+    def __iter__(self) -> Iterator[trio.lowlevel.Task]:
+        ready = super().__iter__()
+        return ready if not self.frozen else (task for task in ready if not _keeps_back(task))
+
+
+class Freezer:
+    """Freezes one process: the tasks that have it in their context, as `frozen_by`."""
+
+    def __init__(self) -> None:
+        self._kept: list[trio.lowlevel.Task] = []
+        self._thawed: trio.Event | None = None
+
+    @property
+    def frozen(self) -> bool:
+        """Whether none of its tasks runs."""
+        return self._thawed is not None
+
+    def freeze(self) -> None:
+        """Have none of its tasks run. Not to be called by one of them."""
+        assert self._thawed is None, "frozen twice"
+        self._thawed = trio.Event()
+        _ready().frozen += 1
+
+    def thaw(self) -> None:
+        """Have those run that became ready meanwhile, if it is frozen; for them no time has passed."""
+        if self._thawed is not None:
+            self._thawed.set()
+            self._thawed = None
+            _ready().frozen -= 1
+            kept, self._kept = self._kept, []
+            _ready().extend(kept)
+
+    async def wait_thawed(self) -> None:
+        """Wait until it is not frozen."""
+        while self._thawed is not None:
+            await self._thawed.wait()
+
+    def keep(self, task: trio.lowlevel.Task) -> None:
+        """Have a task of its own that is ready run when it is thawed."""
+        self._kept.append(task)
+
+
+frozen_by: Final[ContextVar[Freezer]] = ContextVar("freezer")
+"""Set in a process's first task, and so known of all of them."""
+
+
+def _ready() -> _Ready:
+    ready = trio_run.GLOBAL_RUN_CONTEXT.runner.runq
+    assert isinstance(ready, _Ready), "only what runs repeatably can be frozen"
+    return ready
+
+
+def _keeps_back(task: trio.lowlevel.Task) -> bool:
+    """Whether a task that is ready is one of a frozen process, which keeps it from now on."""
+    freezer = task.context.get(frozen_by)
+    if freezer is None or not freezer.frozen:
+        return False
+    freezer.keep(task)
+    return True
 
 
 def run_repeatably(main: Callable[[], Awaitable[T]], seed: int) -> T:

@@ -25,6 +25,7 @@ from folkmoot.node.simulation.schedule import (
     DOWN_FAULTS,
     LOST,
     MOVES,
+    PAUSE,
     UPGRADE,
     Episode,
 )
@@ -34,6 +35,7 @@ from folkmoot.protocol.messages import VERSIONS
 from folkmoot.storage.errors import StorageError, StoreCorrupt
 
 LIVE_COPY: Final = 0.5
+PROCESS_ALONE: Final = 0.55
 
 
 class Pulse(NamedTuple):
@@ -145,6 +147,8 @@ class FaultInjector:
         elif episode.fault == "eio":
             self._world.expected_errors |= SAID_OF_EIO
             self._fail(node.disk, episode.strength)
+        elif episode.fault == PAUSE and node.up:
+            self._world.freeze(node, machine=episode.strength > PROCESS_ALONE)
         elif episode.fault == "disk":
             node.disk.slowdown = 1 + DISK_SLOWDOWN * episode.strength
         elif episode.fault == MOVES and self._hands.steward is not None:
@@ -174,6 +178,8 @@ class FaultInjector:
             await self._hands.steward.end(episode)
         elif episode.fault in DISK_FAULTS:
             await self._disks.end(node)
+        elif episode.fault == PAUSE:
+            self._world.thaw(node)
         elif episode.fault == "disk":
             node.disk.slowdown = 1.0
 

@@ -2,7 +2,8 @@
 
 A link from A to B and the one from B to A are two, so that partitions may be one-way. A cut stalls the bytes
 of streams (they arrive after it heals, as TCP's do) and swallows datagrams. A clogged link holds up both, as
-a queue in a router does, and lets all of it go at once when it is clear again. Loss, duplication and
+a queue in a router does, and lets all of it go at once when it is clear again; so does one to a host that is
+frozen. Loss, duplication and
 reordering touch datagrams only; delay touches both, and never changes the order of a stream's bytes.
 """
 
@@ -50,10 +51,15 @@ class Link:
     Args:
         delay: of a crossing when nothing is wrong.
         random: the network's generator.
+
+    Attributes:
+        conditions: what is wrong with it.
+        frozen: whether the host that it leads to takes nothing in.
     """
 
     def __init__(self, delay: Delay, random: Random) -> None:
         self.conditions = Conditions()
+        self.frozen = False
         self._delay = delay
         self._random = random
         self._stalled: list[Callable[[], None]] = []
@@ -62,12 +68,12 @@ class Link:
     @property
     def stalls(self) -> bool:
         """Whether nothing that waits gets through now."""
-        return self.conditions.cut or self.conditions.clogged
+        return self.conditions.cut or self.clogged
 
     @property
     def clogged(self) -> bool:
         """Whether datagrams wait, too."""
-        return self.conditions.clogged
+        return self.conditions.clogged or self.frozen
 
     def crossing_s(self) -> float:
         """How long the next thing takes to cross, in seconds."""
@@ -99,6 +105,11 @@ class Link:
         self.conditions = conditions
         self._resume()
 
+    def freeze(self, *, frozen: bool) -> None:
+        """Hold up everything from now on, or let it go."""
+        self.frozen = frozen
+        self._resume()
+
     def _resume(self) -> None:
         if not self.stalls:
             stalled, self._stalled = self._stalled, []
@@ -119,13 +130,30 @@ class Links:
         self._delay_of = delay_of
         self._random = random
         self._links: dict[tuple[str, str], Link] = {}
+        self._frozen: set[str] = set()
 
     def between(self, source: str, target: str) -> Link:
         """The link from one host to another."""
         link = self._links.get((source, target))
         if link is None:
             link = self._links[source, target] = Link(self._delay_of(source, target), self._random)
+            link.frozen = target in self._frozen
         return link
+
+    def freeze(self, host: str) -> None:
+        """Have everything wait that is on its way to a host; what it has sent goes on."""
+        self._frozen.add(host)
+        self._tell(host)
+
+    def thaw(self, host: str) -> None:
+        """Have arrive what waits for a host, if anything does."""
+        self._frozen.discard(host)
+        self._tell(host)
+
+    def _tell(self, host: str) -> None:
+        for (_, target), link in self._links.items():
+            if target == host:
+                link.freeze(frozen=host in self._frozen)
 
     def mend_all(self) -> None:
         """Have nothing wrong anywhere."""

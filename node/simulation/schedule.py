@@ -19,11 +19,12 @@ UPGRADE: Final = "upgrade"
 DOWN_FAULTS: Final = ("crash", "torn", "restart", "eio", UPGRADE)
 LOST: Final = "lost"
 AWAY_FAULTS: Final = (*DOWN_FAULTS, LOST)
+PAUSE: Final = "pause"
 REFUSING_FAULTS: Final = ("busy", "refused")
 LOSING_FAULTS: Final = ("olddisk", "clone", LOST)
 FLIP: Final = "flip"
 DISK_FAULTS: Final = (*LOSING_FAULTS, FLIP)
-NODE_FAULTS: Final = (*DOWN_FAULTS, "disk", "clock", "drift", *REFUSING_FAULTS)
+NODE_FAULTS: Final = (*DOWN_FAULTS, PAUSE, "disk", "clock", "drift", *REFUSING_FAULTS)
 BACKUP: Final = "backup"
 """No fault either: a backup of a node is made, whatever else goes on."""
 MOVES: Final = "moves"
@@ -40,6 +41,8 @@ QUIET_FIRST_S: Final = 3.0
 REBUILD_S: Final = 20.0
 QUIET_LAST_S: Final = 0.5
 LENGTH_S: Final = (1.0, 45.0)
+PAUSED_SHARE: Final = 0.5
+"""Of the length of other episodes: long enough for a node to be held dead, and mostly shorter."""
 WHOLE_LINKS: Final = 0.5
 
 
@@ -100,8 +103,10 @@ def schedule(
     episodes: list[Episode] = []
     at_s = QUIET_FIRST_S
     while faults and (at_s := at_s + random.expovariate(1 / mean_gap_s)) < last_s:
-        end_s = min(at_s + random.uniform(*LENGTH_S), last_s)
-        episode = _episode(random, random.choice(faults), node_count, at_s, end_s)
+        length_s = random.uniform(*LENGTH_S)
+        fault = random.choice(faults)
+        end_s = min(at_s + length_s * (PAUSED_SHARE if fault == PAUSE else 1.0), last_s)
+        episode = _episode(random, fault, node_count, at_s, end_s)
         if not _too_many_down(episodes, episode, node_count) and not _two_disks(episodes, episode):
             episodes.append(episode)
     return episodes
@@ -123,15 +128,19 @@ def _episode(random: Random, fault: str, node_count: int, begin_s: float, end_s:
 
 
 def _too_many_down(episodes: Iterable[Episode], new: Episode, node_count: int) -> bool:
-    """Whether more than half of the nodes could be down at once, or one be crashed twice."""
-    if new.fault not in AWAY_FAULTS:
+    """Whether more than half of the nodes could be down or frozen at once, or one be crashed twice.
+
+    One that is frozen may be crashed, but not the other way round.
+    """
+    silent = (*AWAY_FAULTS, PAUSE)
+    if new.fault not in silent:
         return False
-    others = {
-        episode.node
-        for episode in episodes
-        if episode.fault in AWAY_FAULTS and episode.end_s + 1.0 >= new.begin_s
-    }
-    return new.node in others or len(others) >= max(1, node_count // 2)
+    before = [each for each in episodes if each.fault in silent and each.end_s + 1.0 >= new.begin_s]
+    same = {each.fault for each in before if each.node == new.node}
+    others = {each.node for each in before if each.node != new.node}
+    if new.fault != PAUSE:
+        same.discard(PAUSE)
+    return bool(same) or len(others) >= max(1, node_count // 2)
 
 
 def _two_disks(episodes: Iterable[Episode], new: Episode) -> bool:

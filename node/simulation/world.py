@@ -20,6 +20,7 @@ from folkmoot.node import daemon
 from folkmoot.node.configuration.values import read_address
 from folkmoot.node.environment import Environment
 from folkmoot.node.simulation.coverage import Coverage
+from folkmoot.node.simulation.determinism import Freezer, frozen_by
 from folkmoot.node.simulation.disk import SimulatedDisk
 from folkmoot.node.simulation.layout import Member, delay_between, elsewhere, lay_out, ranges_of, successor
 from folkmoot.node.simulation.links import Delay
@@ -55,6 +56,7 @@ class SimulatedNode:
         running: the daemon of the latest boot that served.
         versions: of the contract on the wire, those that it speaks from its next boot on.
         lost: whether it is gone for good, disk and all.
+        freezer: holds all tasks of its daemon, and of its disk, when it is frozen.
     """
 
     member: Member
@@ -67,6 +69,7 @@ class SimulatedNode:
     running: daemon.RunningNode | None = None
     versions: tuple[int, int] = VERSIONS
     lost: bool = False
+    freezer: Freezer = field(default_factory=Freezer)
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     ended: trio.Event = field(default_factory=trio.Event)
 
@@ -177,6 +180,30 @@ class World:
         self.network.crash(node.host)
         node.disk.crash()
         node.scope.cancel()
+        self.thaw(node)
+
+    def freeze(self, node: SimulatedNode, *, machine: bool) -> None:
+        """Stop a node as it is, until it is thawed: by SIGSTOP, by a pause of its virtual machine.
+
+        Then it goes on with what it was at, knows what it knew, and is late with everything; no timer waits
+        for it. A crash thaws it, too, for its tasks have to end.
+
+        Args:
+            node: one that is up and not frozen.
+            machine: whether its kernel stops as well, so that nothing reaches it. Else streams are accepted
+                and fill up, and datagrams wait for it, as far as there is room.
+        """
+        self.trace.note(f"freeze {node.name}")
+        node.freezer.freeze()
+        if machine:
+            self.network.links.freeze(node.host)
+
+    def thaw(self, node: SimulatedNode) -> None:
+        """Let a node go on, if it is frozen."""
+        if node.freezer.frozen:
+            self.trace.note(f"thaw {node.name}")
+            node.freezer.thaw()
+            self.network.links.thaw(node.host)
 
     def clone(self, node: SimulatedNode, copy: MemoryEngine) -> SimulatedNode:
         """Boot a second process of a node on a copy of its disk, on a host of its own."""
@@ -212,8 +239,12 @@ class World:
         return node
 
     async def stop(self, node: SimulatedNode) -> None:
-        """Stop a node in good order, as a signal does."""
+        """Stop a node in good order, as a signal does; one that is frozen notices it when it is thawed."""
         assert node.up and node.running is not None, f"{node.name} does not run"
+        boot = node.boots
+        await node.freezer.wait_thawed()
+        if not node.up or node.boots != boot:
+            return
         self.trace.note(f"stop {node.name}")
         node.clients = node.peers = None
         with trio.fail_after(DEATH_S_MAX):
@@ -259,6 +290,7 @@ class World:
 
     async def _run(self, node: SimulatedNode, network: HostNetwork) -> None:
         running_in.set(Process(node.name, lambda: node.up))
+        frozen_by.set(node.freezer)
         environment = Environment(
             wall=node.wall,
             random=self.random(f"{node.disk.node}/{node.boots}"),

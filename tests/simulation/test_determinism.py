@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import deque
 
 import pytest
 import trio
@@ -48,6 +49,7 @@ def test_the_private_names_are_there() -> None:
         runner = trio_run.GLOBAL_RUN_CONTEXT.runner
         assert runner.ki_pending is False
         assert callable(runner.io_manager.get_events)
+        assert type(runner.runq) is deque
 
     trio.run(look)
 

@@ -13,6 +13,7 @@ from folkmoot.node.simulation.run import Plan, simulate
 from folkmoot.node.simulation.schedule import (
     AWAY_FAULTS,
     FAULTS,
+    PAUSE,
     Episode,
     UnknownFault,
     parse_faults,
@@ -57,6 +58,20 @@ def test_never_more_than_half_of_the_nodes_are_down(
         down = [other for other in crashes if other.begin_s <= crash.begin_s <= other.end_s]
         assert len(down) <= max(1, nodes // 2)
         assert len({other.node for other in down}) == len(down)
+
+
+@given(SCHEDULES)
+def test_pauses_count_among_those_and_are_not_of_nodes_that_are_down(
+    made: tuple[int, float, list[str], list[Episode]],
+) -> None:
+    """A node may go down while it is frozen, though."""
+    nodes, _, _, episodes = made
+    silent = [episode for episode in episodes if episode.fault in (*AWAY_FAULTS, PAUSE)]
+    for new in silent:
+        before = [each for each in silent if each.begin_s < new.begin_s <= each.end_s]
+        assert len({each.node for each in (*before, new)}) <= max(1, nodes // 2)
+        same = {each.fault for each in before if each.node == new.node}
+        assert not same if new.fault == PAUSE else same <= {PAUSE}
 
 
 def test_the_same_generator_makes_the_same_schedule() -> None:
