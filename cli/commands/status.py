@@ -53,9 +53,19 @@ def command(operator: Path | None, target: Target, output: Output) -> int:
     return DEGRADED if reasons else OK
 
 
+def _what_is_with(node: dict[str, Any]) -> str:
+    """Of a node that is not alive: what it is, and what comes next for one that was given up."""
+    name = node["name"]
+    if node.get("roster") != "dead":
+        return f"{name} is {node['state']}"
+    if node["ranges"]:
+        return f"{name} was given up for dead, and {node['ranges']} of its ranges are still being replaced"
+    return f"{name} was given up for dead and is replaced: folkmoot node decommission {name} forgets it"
+
+
 def _reasons(status: dict[str, Any]) -> list[str]:
     reasons = [
-        f"{node['name']} is {node['state']}"
+        _what_is_with(node)
         for node in status["nodes"]
         if node["state"] != "alive" and (node["member"] or node["ranges"])
     ]

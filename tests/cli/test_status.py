@@ -59,6 +59,18 @@ def test_a_member_is_missed_and_others_are_not(state: str) -> None:
     assert _reasons(status(node("a"), node("b", state, member=False))) == []
 
 
+@pytest.mark.parametrize(
+    ("ranges", "reason"),
+    [
+        (3, "b was given up for dead, and 3 of its ranges are still being replaced"),
+        (0, "b was given up for dead and is replaced: folkmoot node decommission b forgets it"),
+    ],
+)
+def test_who_was_given_up_is_told_from_who_is_merely_dead(ranges: int, reason: str) -> None:
+    given_up = node("b", "dead", ranges=ranges) | {"roster": "dead"}
+    assert _reasons(status(node("a"), given_up)) == [reason]
+
+
 def test_who_holds_ranges_is_missed_whatever_the_roster_says() -> None:
     assert _reasons(status(node("a"), node("b", "dead", member=False, ranges=3))) == ["b is dead"]
 
