@@ -16,7 +16,8 @@ from folkmoot.protocol.errors import FolkmootError
 PULSING_FAULTS: Final = ("flapping", "clogging")
 LINK_FAULTS: Final = ("loss", "duplication", "reordering", "delay", "oneway", *PULSING_FAULTS)
 UPGRADE: Final = "upgrade"
-DOWN_FAULTS: Final = ("crash", "torn", "restart", "eio", UPGRADE)
+EIO: Final = "eio"
+DOWN_FAULTS: Final = ("crash", "torn", "restart", EIO, UPGRADE)
 LOST: Final = "lost"
 AWAY_FAULTS: Final = (*DOWN_FAULTS, LOST)
 PAUSE: Final = "pause"
@@ -144,16 +145,20 @@ def _too_many_down(episodes: Iterable[Episode], new: Episode, node_count: int) -
 
 
 def _two_disks(episodes: Iterable[Episode], new: Episode) -> bool:
-    """Whether a second disk could be lost before the first is rebuilt, or that node be down at the time."""
+    """Whether a second disk could be lost before the first is rebuilt, or that node be down at the time.
+
+    A seat whose disk answers EIO is given up, and no other may be lost with its machine meanwhile.
+    """
 
     def meet(one: Episode, other: Episode) -> bool:
-        rest_s = REBUILD_S if other.fault in DISK_FAULTS else 1.0
+        rest_s = REBUILD_S if other.fault in (*DISK_FAULTS, EIO) else 1.0
         return other.end_s + rest_s >= one.begin_s
 
     return any(
         meet(new, episode)
         for episode in episodes
         if (new.fault in DISK_FAULTS and episode.fault in DISK_FAULTS)
+        or {new.fault, episode.fault} == {EIO, LOST}
         or (
             new.node == episode.node
             and {new.fault, episode.fault} & set(LOSING_FAULTS)

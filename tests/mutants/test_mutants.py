@@ -46,6 +46,8 @@ SLOWER: Final = frozenset(
         "torn-group",
         "what-moves-up-is-not-compared",
         "whole-without-a-rebuild",
+        "counted-again",
+        "refutation-ignored",
     }
 )
 """Mutants that the first seed does not find in a minute, or that keep a run from ending for ten more."""
