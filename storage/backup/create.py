@@ -57,7 +57,7 @@ from folkmoot.storage.backup.under_way import (
 )
 from folkmoot.storage.boots import BOOTS_KEPT, Moment, present_moment, went_through
 from folkmoot.storage.directory import DIRECTORY_MODE, DirectoryLock, sync_folder
-from folkmoot.storage.errors import StorageError, StoreLocked
+from folkmoot.storage.errors import StorageError, StoreCorrupt, StoreLocked
 from folkmoot.storage.heads import erased_sequence, last_sequence
 from folkmoot.storage.interface import Engine, Table, Transaction
 from folkmoot.storage.room import free_bytes
@@ -314,6 +314,10 @@ class _Making:
     def _manifest(self, transaction: Transaction, now_us: int) -> Manifest:
         numbers = transaction.get(Table.META, _NUMBERS.encode())
         sums = [rows.row_block(key, row) for key, row in transaction.scan(Table.BLOCKS)]
+        cells_total = sum(count for count, _ in sums)
+        # Where one damaged cell of a block was mended the sums are without the others, which the base has whole.
+        if cells_total != (there := transaction.count(Table.CELLS)):
+            raise StoreCorrupt("the store", f"of {there} cells {cells_total} are in its block sums")
         incarnation, now = 0, present_moment(transaction)
         if numbers is not None:
             incarnation, _ = codec.unpack(rows.unseal(Table.META, _NUMBERS.encode(), numbers))
@@ -328,7 +332,7 @@ class _Making:
             base=self._at.base,
             began_us=self._at.began_us,
             taken_us=now_us,
-            cells_total=sum(count for count, _ in sums),
+            cells_total=cells_total,
             digest=f"{sum(total for _, total in sums) & rows.SUM_MASK:064x}",
             parts=(),
             anew=() if self._base is None else tuple(sorted(self._at.anew)),
