@@ -315,7 +315,7 @@ class _Making:
         numbers = transaction.get(Table.META, _NUMBERS.encode())
         sums = [rows.row_block(key, row) for key, row in transaction.scan(Table.BLOCKS)]
         cells_total = sum(count for count, _ in sums)
-        # Where one damaged cell of a block was mended the sums are without the others, which the base has whole.
+        # Where one damaged cell of a block was mended its sums are without the others, which the base has.
         if cells_total != (there := transaction.count(Table.CELLS)):
             raise StoreCorrupt("the store", f"of {there} cells {cells_total} are in its block sums")
         incarnation, now = 0, present_moment(transaction)

@@ -1,4 +1,4 @@
-"""Of a block of which one damaged cell is mended and another is not yet, no backup is made on top of another."""
+"""While one damaged cell of a block is mended and another is not, no backup is made on top of another."""
 
 from __future__ import annotations
 
