@@ -1,5 +1,8 @@
 """The rebuilder fills an amnesiac node from the other replicas: every range, from enough of them.
 
+Which ranges it has is among what it may have forgotten: some may have come to it since its disk was what it
+is now. So the topology is read from a majority of the seats before anything else.
+
 It is a repair pass that may not leave anything out: a range counts as passed with a replica only once the
 exchange of its cells ran to its end after this node had begun to rebuild. What is written meanwhile reaches
 this node as ever. Progress is counted in passes, of which each range needs a majority of its other replicas.
@@ -25,6 +28,9 @@ PAUSE_S: Final = 0.5
 Reconcile = Callable[[bytes, RangeDescriptor], Awaitable[bool]]
 """Exchanges with a node what one replica of a range has and the other has not."""
 
+Learn = Callable[[], Awaitable[None]]
+"""Adopts the topology that is decided; raises `WireError` when that cannot be known."""
+
 
 class Rebuilder:
     """See the module.
@@ -32,6 +38,7 @@ class Rebuilder:
     Args:
         node_id: this node's.
         ranges: the range map now; None while it is not known.
+        learn: see `Learn`.
         reconcile: see `Reconcile`.
         liveness: see `contracts`.
     """
@@ -40,11 +47,13 @@ class Rebuilder:
         self,
         node_id: bytes,
         ranges: Callable[[], RangeMap | None],
+        learn: Learn,
         reconcile: Reconcile,
         liveness: Liveness,
     ) -> None:
         self._node_id = node_id
         self._ranges = ranges
+        self._learn = learn
         self._reconcile = reconcile
         self._liveness = liveness
         self._passed: dict[int, set[bytes]] = {}
@@ -59,6 +68,7 @@ class Rebuilder:
         """
         self._passed = {}
         self._begun_at = trio.current_time()
+        await self._learn_patiently()
         while missing := self._missing(is_old):
             moved = False
             for owner in missing:
@@ -74,6 +84,14 @@ class Rebuilder:
             )
             if not moved:
                 await trio.sleep(PAUSE_S)
+
+    async def _learn_patiently(self) -> None:
+        while True:
+            try:
+                return await self._learn()
+            except (WireError, StorageError) as error:
+                log.info("which ranges this node has to be rebuilt is not known yet: %s", error)
+            await trio.sleep(PAUSE_S)
 
     def progress(self) -> dict[str, Any]:
         """Passes done and needed, seconds since the begin, seconds left, and who is waited for."""

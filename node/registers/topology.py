@@ -202,6 +202,21 @@ class TopologyRegisters:
         Raises:
             WireError: `no_quorum`.
         """
+        await self._adopt(await self._known_ranges())
+
+    async def read_all(self) -> None:
+        """`read_ranges`, and the roster with them: for a node that has forgotten what it knew.
+
+        Raises:
+            WireError: `no_quorum`; `bad_request`, when what was read does not fit, because a node has
+                left between the readings.
+        """
+        found = await self._known_ranges()
+        value = await self._registers.read(ROSTER, timeout_s=REGISTER_TIMEOUT_S)
+        await self._adopt(found, self._roster(value))
+
+    async def _known_ranges(self) -> list[RangeDescriptor]:
+        """Every range that is known here, as its register has it."""
         known = self._holder.current()
         ids = {range_register(descriptor.id): descriptor.id for descriptor in known.ranges.ranges}
         found: list[RangeDescriptor] = []
@@ -211,7 +226,7 @@ class TopologyRegisters:
             found.append(self._range(ids[name], value))
 
         await each_of(list(ids), read)
-        await self._adopt(found)
+        return found
 
     async def decided(self, known: Topology, news: News) -> News:
         """What registers say of the parts that a peer calls newer, and of what those link to.
@@ -243,11 +258,11 @@ class TopologyRegisters:
         await self._read_linked(found)
         return News(news.summary, roster, tuple(found.values()), news.more)
 
-    async def _adopt(self, decided: Iterable[RangeDescriptor]) -> None:
+    async def _adopt(self, decided: Iterable[RangeDescriptor], roster: Roster | None = None) -> None:
         """Adopt what was decided, with all that it links to."""
         found = {descriptor.id: descriptor for descriptor in decided}
         await self._read_linked(found)
-        await self._holder.adopt(News(self._holder.current().summary, None, tuple(found.values()), False))
+        await self._holder.adopt(News(self._holder.current().summary, roster, tuple(found.values()), False))
 
     async def _read_linked(self, found: dict[int, RangeDescriptor]) -> None:
         """Read the ranges without which those found cannot be used, and add them.

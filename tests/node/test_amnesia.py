@@ -12,15 +12,19 @@ import msgspec
 import pytest
 import trio
 from folkmoot.node.actors.rebuilder import Rebuilder
+from folkmoot.node.registers.topology import TopologyRegisters
 from folkmoot.node.standing.lives import NameTaken, NodeCloned
 from folkmoot.node.transport.faults import Fault
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol.errors import WireError
 
 from tests.node.harness import Client, Town, founded
+from tests.node.moving import ask, settled_plan
+from tests.node.moving import equal as equal_on_owners
 from tests.node.nodes import Node, address_of, lay_out
 from tests.node.people import Author
 from tests.node.test_healing import equal
+from tests.registers.seats import seated
 from tests.waiting import until
 
 WHOLE_S = 20.0
@@ -141,6 +145,47 @@ async def told_of_an_old_disk(town: Town, author: Author, lost: Any) -> None:
         assert nodes[old.id.hex()] == "amnesiac" and nodes[first.id.hex()] == "whole"
         read = await client.get(lost, "quorum")
         assert read is not None and len(read["records"]) == 1
+
+
+async def test_what_was_given_to_it_since_is_rebuilt_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its old topology it has no range at all, and those who could tell it of another are away."""
+    unknown: list[WireError] = []
+    read_all = TopologyRegisters.read_all
+
+    async def told(self: TopologyRegisters) -> None:
+        try:
+            await read_all(self)
+        except WireError as error:
+            unknown.append(error)
+            raise
+
+    monkeypatch.setattr(TopologyRegisters, "read_all", told)
+    async with founded(tmp_path / "town", nodes=4) as town:
+        seats = {seat.node for seat in (await seated(town, 3)).seats}
+        old = next(node for node in town.nodes if node.id not in seats)
+        one, *others = (node for node in town.nodes if node is not old)
+        await ask(town, one, "node.drain", node=old.id)
+        await settled_plan(town)
+        await copied(town, old, tmp_path / "copy")
+        await ask(town, one, "node.join", node=old.id)
+        await settled_plan(town)
+        async with town.client(one) as client:
+            posts = [post for number in range(40) for post in await put_all(client, Author(number), 1, "all")]
+        await old.stop()
+        put_back(tmp_path / "copy", old)
+        for other in others:
+            town.cut(old, other)
+        await town.nursery.start(old.run)
+        await until(lambda: unknown, what="it to ask for what it has", within_s=PATIENCE_S)
+        assert (standing(old)["state"], standing(old)["counted"]) == ("amnesiac", False)
+        town.heal()
+        await whole(old)
+        await equal_on_owners(town)
+        ranges = one.parts.topology.current().ranges
+        given = [post for post in posts if old.id in ranges.lookup(post.key).nodes()]
+        assert given and all(old.cell(post) is not None for post in given)
 
 
 async def test_amnesia_outlives_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
