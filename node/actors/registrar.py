@@ -231,7 +231,7 @@ class Registrar:
     def _propose(self, name: str, configuration: Configuration, change: Change) -> Proposal:
         """The next attempt. A lead is taken out before it is used: it is good for one."""
         lead = self._leads.pop(name, None)
-        self._counter += 1
+        self._counter = max(self._counter, configuration.ballot_floor) + 1
         self._attempts += 1
         self._led += lead is not None and lead.configuration == configuration.number
         return Proposal(name, configuration, Ballot(self._counter, self._node_id), change, lead)

@@ -108,6 +108,16 @@ class Configuration(Struct, frozen=True):
         return list(dict.fromkeys([*self.seats, *self.coming]))
 
     @property
+    def ballot_floor(self) -> int:
+        """The counter that ballots under this configuration are above.
+
+        Of two nodes that recover on two sides of a partition the one with the greater number so has the
+        greater ballots, too: when the sides meet, what the other decided about a register does not come back
+        over what this one did.
+        """
+        return min(self.number // limits.SEATS_RECOVERY_STEP, limits.BALLOT_STEP // 2)
+
+    @property
     def may_fail(self) -> int:
         """How many seats may be lost, whichever they are, while registers can still be changed."""
         return min((len(group) - 1) // 2 for group in self._groups)

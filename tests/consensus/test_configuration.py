@@ -9,6 +9,8 @@ import pytest
 from folkmoot.protocol import limits
 from folkmoot.protocol.consensus.configuration import Configuration, Seat, recovery_number
 from folkmoot.protocol.errors import WireError
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.consensus.world import seat
 
@@ -102,3 +104,14 @@ def test_nodes_that_recover_on_two_sides_make_numbers_apart() -> None:
     gaps = [after - before for before, after in pairwise(numbers)]
     assert min(gaps) >= limits.SEATS_RECOVERY_STEP, "room for changes after them"
     assert numbers[0] >= 7 + limits.SEATS_RECOVERY_STEP and numbers[-1] - 7 < limits.SEATS_STEP
+
+
+@given(st.integers(0, 2**40), st.binary(min_size=16, max_size=16), st.binary(min_size=16, max_size=16))
+def test_of_two_recoveries_the_later_number_has_the_later_ballots(
+    known: int, one: bytes, other: bytes
+) -> None:
+    first, second = (Configuration(recovery_number(known, node), [seat(1)]) for node in (one, other))
+    assert (first.number > second.number) <= (first.ballot_floor >= second.ballot_floor)
+    if known < 2**20 and first.number != second.number:
+        assert first.ballot_floor != second.ballot_floor
+    assert first.ballot_floor < limits.BALLOT_STEP, "a seat that never promised anything can still promise it"
