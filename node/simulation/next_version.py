@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 import trio
+from folkmoot.node.simulation.framing import Messages
 from folkmoot.node.simulation.network import Datagrams, HostNetwork, Listener
 from folkmoot.node.simulation.streams import SimulatedStream
 from folkmoot.node.transport.interface import Accepted, AcceptHandler, Address
@@ -31,9 +32,7 @@ class NextVersionStream(trio.abc.HalfCloseableStream):
     def __init__(self, stream: trio.abc.Stream) -> None:
         assert isinstance(stream, SimulatedStream), "a simulated node has simulated streams"
         self._stream = stream
-        self._framer = codec.message_framer()
-        self._unfinished = bytearray()
-        self._framed_bytes = 0
+        self._messages = Messages()
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send the messages that `data` completes, each with the new field."""
@@ -56,19 +55,8 @@ class NextVersionStream(trio.abc.HalfCloseableStream):
         await self._stream.aclose()
 
     def _translated(self, data: bytes) -> bytes:
-        self._framer.feed(data)
-        self._unfinished += data
-        out = bytearray()
-        while self._unfinished:
-            try:
-                self._framer.skip()
-            except codec.Unfinished:
-                break
-            size = self._framer.tell() - self._framed_bytes
-            self._framed_bytes += size
-            out += codec.pack(with_new_field(codec.unpack(bytes(self._unfinished[:size]))))
-            del self._unfinished[:size]
-        return bytes(out)
+        messages = self._messages.completed_by(data)
+        return b"".join(codec.pack(with_new_field(codec.unpack(message))) for message in messages)
 
 
 class NextVersionNetwork:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
 
+from folkmoot.node.simulation.framing import Messages
 from folkmoot.protocol import codec
 from folkmoot.protocol.connection import REQUEST, RESPONSE
 
@@ -63,14 +64,14 @@ class Tap:
     def __init__(self, disk: str, overhearing: Overhearing) -> None:
         self._disk = disk
         self._overhearing = overhearing
-        self._requests = _Messages()
-        self._responses = _Messages()
+        self._requests = Messages()
+        self._responses = Messages()
         self._open: dict[int, Question] = {}
 
     def arrived(self, data: bytes) -> None:
         """Bytes have reached the host that is asked."""
         for message in self._requests.completed_by(data):
-            if message[1] != REQUEST:
+            if not _is(message, REQUEST):
                 continue
             msgid, at = _msgid(message)
             if self._overhearing.is_of_interest(_short_string(message, at)):
@@ -81,7 +82,7 @@ class Tap:
     def left(self, data: bytes) -> None:
         """Bytes have left that host."""
         for message in self._responses.completed_by(data):
-            if message[1] != RESPONSE:
+            if not _is(message, RESPONSE):
                 continue
             msgid, at = _msgid(message)
             question = self._open.pop(msgid, None)
@@ -89,32 +90,8 @@ class Tap:
                 self._overhearing.answered(question, partial(_result_in, message))
 
 
-class _Messages:
-    """Cuts what comes in pieces into messages."""
-
-    def __init__(self) -> None:
-        self._framer = codec.message_framer()
-        self._framed_bytes = 0
-        self._unfinished = b""
-
-    def completed_by(self, piece: bytes) -> list[bytes]:
-        """The requests and responses that a piece brings to their end."""
-        self._framer.feed(piece)
-        data = self._unfinished + piece
-        messages = []
-        start = 0
-        while start < len(data):
-            try:
-                self._framer.skip()
-            except codec.Unfinished:
-                break
-            size = self._framer.tell() - self._framed_bytes
-            self._framed_bytes += size
-            if data[start] == _FOUR:
-                messages.append(data[start : start + size])
-            start += size
-        self._unfinished = data[start:]
-        return messages
+def _is(message: bytes, kind: int) -> bool:
+    return message[0] == _FOUR and message[1] == kind
 
 
 def _result_in(message: bytes) -> Any:

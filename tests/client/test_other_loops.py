@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,12 @@ PATIENCE_S = 30.0
 
 async def one_page(node: StubNode, link: Link, params: Params) -> Any:
     return {"items": [{"record": 1}], "cursor": None, "token": None}
+
+
+async def hang(asked: threading.Event, node: StubNode, link: Link, params: Params) -> Any:
+    """Answers nothing, and tells that it was asked."""
+    asked.set()
+    await trio.sleep_forever()
 
 
 def stub_of(directory: Path) -> StubNode:
@@ -118,12 +125,7 @@ async def test_what_asyncio_cancels_is_given_up_in_the_thread(tmp_path: Path) ->
 async def test_what_is_under_way_when_the_client_is_closed_fails(tmp_path: Path) -> None:
     node = StubNode(1, tmp_path)
     asked = threading.Event()
-
-    async def hang(node: StubNode, link: Link, params: Params) -> Any:
-        asked.set()
-        await trio.sleep_forever()
-
-    node.answers["ping"] = hang
+    node.answers["ping"] = partial(hang, asked)
 
     async def use() -> None:
         async with AsyncioClient(str(node.address), ca=tmp_path / "ca.crt") as client:
@@ -139,12 +141,7 @@ async def test_what_is_under_way_when_the_client_is_closed_fails(tmp_path: Path)
 async def test_a_client_that_is_given_up_while_it_connects_leaves_no_thread(tmp_path: Path) -> None:
     node = StubNode(1, tmp_path)
     asked = threading.Event()
-
-    async def hang(node: StubNode, link: Link, params: Params) -> Any:
-        asked.set()
-        await trio.sleep_forever()
-
-    node.answers["hello"] = hang
+    node.answers["hello"] = partial(hang, asked)
 
     async def use() -> None:
         opening = asyncio.create_task(
