@@ -1,8 +1,8 @@
 """The copier fills a slot of this node with what another node holds of its range.
 
 Whoever moves a slot asks the node that is to have it for a *pass*: a comparison of the whole range with a
-donor, block by block, in which everything that is lacking here is fetched and made durable. A pass is named
-by its session and its donor. Asking again tells how far it is, so that asking is all there is to do, in
+donor, a few blocks at a time, in which everything that is lacking here is fetched and made durable. A pass is
+named by its session and its donor. Asking again tells how far it is, so that asking is all there is to do, in
 whatever order and however often; after a restart of this node the same request begins the pass anew. Another
 session takes the place of the one before it, a newer epoch of all before it, and what is left of those has no
 effect.
@@ -13,7 +13,7 @@ range's descriptor names this node already, so it acknowledges writes itself. Wh
 it once acknowledged and cannot give; then the pass fails, for a slot that lacks a cell in silence is worse
 than one that refuses to answer for it.
 
-Blocks that are equal cost one comparison of sums, so a pass that follows upon another is cheap. The donor may
+Slices that are equal cost one comparison of sums, so a pass that follows upon another is cheap. The donor may
 be any node that knows the epoch, whether or not it has a slot of the range.
 """
 
@@ -109,6 +109,14 @@ class CopyStatistics(NamedTuple):
     failed: int
     cells: int
     cell_bytes: int
+
+
+class _Slice(NamedTuple):
+    """What one comparison is about: so many whole blocks, but for those that the range's bounds cut."""
+
+    start: bytes
+    end: bytes
+    blocks: int
 
 
 class _Failed(Exception):
@@ -265,7 +273,7 @@ class Copier:
         for one in passes[-1:]:
             self._end(one, "failed", "another session has taken its place")
         del passes[: -limits.COPY_SESSIONS_KEPT]
-        begun = _Pass(owner, session, donor, sum(1 for _ in block_slices(owner.start, owner.end)))
+        begun = _Pass(owner, session, donor, sum(part.blocks for part in _slices(owner)))
         passes.append(begun)
         self._nursery.start_soon(self._carry, begun)
         return begun
@@ -292,9 +300,9 @@ class Copier:
             self._end(one, "failed", "it was interrupted")
 
     async def _copy(self, one: _Pass) -> None:
-        slices = block_slices(one.owner.start, one.owner.end)
+        slices = _slices(one.owner)
         async with trio.open_nursery() as nursery:
-            for _ in range(limits.COPY_BLOCKS_AT_ONCE):
+            for _ in range(limits.COPY_SLICES_AT_ONCE):
                 nursery.start_soon(self._work, one, slices)
         try:
             await self._patiently(partial(self._check, one))
@@ -303,18 +311,17 @@ class Copier:
         else:
             self._end(one, "complete")
 
-    async def _work(self, one: _Pass, slices: Iterator[tuple[bytes, bytes]]) -> None:
-        """Compare the blocks that nobody has taken yet, one by one."""
-        for start, end in slices:
-            compare = partial(
-                self._exchange.compare, one.donor, one.owner, start, end, needs=partial(self._fetch, one)
-            )
+    async def _work(self, one: _Pass, slices: Iterator[_Slice]) -> None:
+        """Compare the slices that nobody has taken yet, one by one."""
+        needs = partial(self._fetch, one)
+        for start, end, blocks in slices:
+            compare = partial(self._exchange.compare, one.donor, one.owner, start, end, needs=needs)
             try:
                 await self._patiently(compare)
             except _Failed as error:
                 self._end(one, "failed", str(error))
                 return
-            one.blocks_done += 1
+            one.blocks_done += blocks
 
     async def _patiently(self, step: Callable[[], Awaitable[Any]]) -> None:
         """Do what may be done again, a few times if need be.
@@ -367,6 +374,15 @@ class Copier:
             raise _Failed(f"{told.damaged} cells or more are damaged on the donor, to be mended there first")
         if (epoch := self._epoch(one.owner.id)) != one.owner.epoch:
             raise _Failed(f"range {one.owner.id} is at epoch {epoch} now")
+
+
+def _slices(owner: RangeDescriptor) -> Iterator[_Slice]:
+    """A range, cut at bounds of blocks into the slices that are compared: few, because an equal one costs a
+    round trip, and more than one, because progress is told by them."""
+    blocks = list(block_slices(owner.start, owner.end))
+    step = -(-len(blocks) // limits.COPY_SLICES)
+    for some in (blocks[at : at + step] for at in range(0, len(blocks), step)):
+        yield _Slice(some[0][0], some[-1][1], len(some))
 
 
 def _is_passing(error: Exception) -> bool:
