@@ -174,6 +174,16 @@ SEATS_RECOVERY_BITS: Final = 16  # of the recovering node's id, which tell how m
 BALLOT_MAX: Final = 2**63 - 1
 BALLOT_STEP: Final = 2**24  # how far one request may raise a ballot above the one promised
 
+# Accounts (wire).
+ACCOUNT_OPERATIONS: Final = 256  # in the life of one account
+ACCOUNT_OPERATION_BYTES: Final = 896  # of a payload; room to recover sixteen keys, or for the longest reason
+KEY_NAME_CHARACTERS: Final = 64
+ACCOUNT_REASON_CHARACTERS: Final = 280  # at most 4 bytes each, beside everything else in the operation
+HANDLE_CHARACTERS_MIN: Final = 2
+HANDLE_CHARACTERS_MAX: Final = 30
+HANDLE_QUARANTINE_S: Final = 30 * 24 * 3600.0  # from a handle given up to its next account
+HANDLE_CLAIM_STALE_S: Final = 10 * 60.0  # how long a claim waits for the operation it was made for
+
 # Join tokens.
 JOIN_TOKEN_CHARACTERS: Final = 2_048
 JOIN_SECRET_BYTES: Final = 32
@@ -271,6 +281,9 @@ assert SEATS_STEP < CONFIGURATION_MAX // 2**32, "nobody reaches the last configu
 assert BALLOT_STEP < BALLOT_MAX // 2**32, "nobody uses up the ballots by steps"
 assert 2 * REGISTER_ASK_TIMEOUT_S < REGISTER_TIMEOUT_S < REQUEST_TIMEOUT_S
 assert REGISTER_BYTES + 64 * KIB < MESSAGE_BYTES
+assert ACCOUNT_OPERATIONS * (ACCOUNT_OPERATION_BYTES + SIGNATURE_BYTES + 6) + 3 <= REGISTER_BYTES - 8 * KIB
+assert CELL_DEVICES * (ACCOUNT_BYTES + 2) + 3 * (ACCOUNT_BYTES + 2) + 128 <= ACCOUNT_OPERATION_BYTES
+assert 2 * REQUEST_TIMEOUT_S < HANDLE_CLAIM_STALE_S < HANDLE_QUARANTINE_S
 assert TOPOLOGY_SPLIT_BYTES < TOPOLOGY_BYTES, "slots have room to move when nothing is split any more"
 assert TOPOLOGY_BYTES <= STORE_META_BYTES // 2, "what else a node keeps has room beside it"
 assert STORE_STEP_ROWS < STORE_SETTLE_ROWS <= STORE_GROUP_ROWS

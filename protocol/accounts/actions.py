@@ -203,16 +203,7 @@ class Restore:
 
 
 Action: TypeAlias = (
-    Create
-    | AddKey
-    | RevokeKey
-    | RotateKey
-    | Recover
-    | SetRecovery
-    | SetHandle
-    | Close
-    | Suspend
-    | Restore
+    Create | AddKey | RevokeKey | RotateKey | Recover | SetRecovery | SetHandle | Close | Suspend | Restore
 )
 
 BY_OPERATORS: Final = (Suspend, Restore)
