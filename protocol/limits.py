@@ -179,8 +179,10 @@ ACCOUNT_OPERATIONS: Final = 256  # in the life of one account
 ACCOUNT_OPERATION_BYTES: Final = 896  # of a payload; room to recover sixteen keys, or for the longest reason
 KEY_NAME_CHARACTERS: Final = 64
 ACCOUNT_REASON_CHARACTERS: Final = 280  # at most 4 bytes each, beside everything else in the operation
+HANDLE_TEXT_CHARACTERS: Final = 128  # of what is taken for a handle, before it is brought to its form
 HANDLE_CHARACTERS_MIN: Final = 2
 HANDLE_CHARACTERS_MAX: Final = 30
+HANDLE_MARKS: Final = 4  # accents or vowel signs on one letter
 HANDLE_QUARANTINE_S: Final = 30 * 24 * 3600.0  # from a handle given up to its next account
 HANDLE_CLAIM_STALE_S: Final = 10 * 60.0  # how long a claim waits for the operation it was made for
 

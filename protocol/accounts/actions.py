@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, TypeAlias
 
 from folkmoot.protocol import codec, limits
-from folkmoot.protocol.accounts.handle import check_handle
+from folkmoot.protocol.accounts.handle import read_handle
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
 from folkmoot.protocol.identity import is_account
 from msgspec import Meta, Struct
@@ -243,10 +243,13 @@ def _read(name: str, body: dict[str, Any]) -> Action:
             return SetRecovery(codec.shaped(body, _SetRecoveryBody, what).recovery)
         case SetHandle.name:
             handle = codec.shaped(body, _SetHandleBody, what).handle
-            return SetHandle(None if handle is None else check_handle(handle))
-        case Close.name | Suspend.name | Restore.name:
-            reason = codec.shaped(body, _ReasonBody, what).reason
-            return {Close.name: Close, Suspend.name: Suspend, Restore.name: Restore}[name](reason)
+            return SetHandle(None if handle is None else read_handle(handle))
+        case Close.name:
+            return Close(codec.shaped(body, _ReasonBody, what).reason)
+        case Suspend.name:
+            return Suspend(codec.shaped(body, _ReasonBody, what).reason)
+        case Restore.name:
+            return Restore(codec.shaped(body, _ReasonBody, what).reason)
     raise WireError(BAD_REQUEST, f"{name[:40]!r} is nothing that can be done to an account")
 
 

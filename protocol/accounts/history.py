@@ -166,12 +166,12 @@ class Account:
             case RotateKey(old, new, title):
                 left = replace(self, keys=self._without([old], number))
                 return replace(left, keys=left._with([(new, title)], number))
-            case Recover(keys, recovery):
-                self._check_recovery(recovery, keys)
+            case Recover(coming, recovery):
+                self._check_recovery(recovery, coming)
                 left = replace(self, keys=self._without(self.signing_keys(), number))
                 return replace(
                     left,
-                    keys=left._with([(key, "") for key in keys], number),
+                    keys=left._with([(key, "") for key in coming], number),
                     recovery=recovery or self.recovery,
                 )
             case SetRecovery(recovery):
@@ -184,8 +184,9 @@ class Account:
             case Restore():
                 return replace(self, suspended=False)
             case Close():
-                keys = self._without(self.signing_keys(), number)
-                return replace(self, keys=keys, handle=None, closed=True)
+                return replace(
+                    self, keys=self._without(self.signing_keys(), number), handle=None, closed=True
+                )
         raise AssertionError(f"an action that nothing is done for: {action}")
 
     def _with(self, added: Iterable[tuple[bytes, str]], number: int) -> dict[bytes, DeviceKey]:

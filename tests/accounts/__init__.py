@@ -1,0 +1,1 @@
+"""Accounts: operations, their fold, handles and claims."""
