@@ -176,15 +176,16 @@ BALLOT_STEP: Final = 2**24  # how far one request may raise a ballot above the o
 
 # Accounts (wire).
 ACCOUNT_OPERATIONS: Final = 256  # in the life of one account
-ACCOUNT_OPERATION_BYTES: Final = 896  # of a payload; room to recover sixteen keys, or for the longest reason
+ACCOUNT_OPERATION_BYTES: Final = 896  # of a payload: sixteen keys to recover with fit in
 KEY_NAME_CHARACTERS: Final = 64
-ACCOUNT_REASON_CHARACTERS: Final = 280  # at most 4 bytes each, beside everything else in the operation
+ACCOUNT_REASON_CHARACTERS: Final = 280  # if they are short: 600 bytes of them fit in an operation
 HANDLE_TEXT_CHARACTERS: Final = 128  # of what is taken for a handle, before it is brought to its form
 HANDLE_CHARACTERS_MIN: Final = 2
 HANDLE_CHARACTERS_MAX: Final = 30
 HANDLE_MARKS: Final = 4  # accents or vowel signs on one letter
 HANDLE_QUARANTINE_S: Final = 30 * 24 * 3600.0  # from a handle given up to its next account
-HANDLE_CLAIM_STALE_S: Final = 10 * 60.0  # how long a claim waits for the operation it was made for
+HANDLE_OPERATION_S: Final = 60.0  # from a claim to the operation it is for; then it must be claimed again
+HANDLE_CLAIM_STALE_S: Final = 10 * 60.0  # then others may have a claim whose operation never came
 
 # Join tokens.
 JOIN_TOKEN_CHARACTERS: Final = 2_048
@@ -285,7 +286,8 @@ assert 2 * REGISTER_ASK_TIMEOUT_S < REGISTER_TIMEOUT_S < REQUEST_TIMEOUT_S
 assert REGISTER_BYTES + 64 * KIB < MESSAGE_BYTES
 assert ACCOUNT_OPERATIONS * (ACCOUNT_OPERATION_BYTES + SIGNATURE_BYTES + 6) + 3 <= REGISTER_BYTES - 8 * KIB
 assert CELL_DEVICES * (ACCOUNT_BYTES + 2) + 3 * (ACCOUNT_BYTES + 2) + 128 <= ACCOUNT_OPERATION_BYTES
-assert 2 * REQUEST_TIMEOUT_S < HANDLE_CLAIM_STALE_S < HANDLE_QUARANTINE_S
+assert REGISTER_TIMEOUT_S < HANDLE_OPERATION_S < HANDLE_CLAIM_STALE_S < HANDLE_QUARANTINE_S
+assert HANDLE_OPERATION_S + STAMP_AHEAD_US / 1e6 < HANDLE_CLAIM_STALE_S, "clocks may differ by minutes"
 assert TOPOLOGY_SPLIT_BYTES < TOPOLOGY_BYTES, "slots have room to move when nothing is split any more"
 assert TOPOLOGY_BYTES <= STORE_META_BYTES // 2, "what else a node keeps has room beside it"
 assert STORE_STEP_ROWS < STORE_SETTLE_ROWS <= STORE_GROUP_ROWS

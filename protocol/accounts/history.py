@@ -32,8 +32,16 @@ from folkmoot.protocol.accounts.actions import (
 from folkmoot.protocol.accounts.operation import Operation
 from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, FORBIDDEN, REVOKED_KEY, WireError
 
-# So many of an account's operations are kept for those that end trouble: a thief cannot use them all up.
-RESERVED: Final = 16
+# How many operations must be left over after each kind, of those an account may have in its life. What a
+# thief of devices can do is at an end before what undoes it; whoever was suspended can be restored.
+_KEPT: Final[Mapping[type[Action], int]] = {
+    Close: 0,
+    Recover: 1,
+    Restore: 8,
+    Suspend: 9,
+    RevokeKey: 16,
+}
+RESERVED: Final = 32  # for all of these together
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,7 @@ class Account:
         head: its hash; None when there is none.
         recovery: the recovery key, if there is one.
         handle: what the account calls itself.
+        created: whether its own keys have begun the chain; operators may have, before them.
         suspended, closed: whether nobody may sign for it for now, or ever again.
     """
 
@@ -73,6 +82,7 @@ class Account:
     head: bytes | None = None
     recovery: bytes | None = None
     handle: str | None = None
+    created: bool = False
     suspended: bool = False
     closed: bool = False
 
@@ -119,9 +129,8 @@ class Account:
         return replace(done, number=operation.number, head=operation.hash)
 
     def _check_room(self, action: Action) -> None:
-        room = limits.ACCOUNT_OPERATIONS - self.number
-        ends_trouble = isinstance(action, Recover | RevokeKey | Close | Suspend | Restore)
-        if room <= (0 if ends_trouble else RESERVED):
+        left = limits.ACCOUNT_OPERATIONS - self.number - 1
+        if left < _KEPT.get(type(action), RESERVED):
             raise WireError(
                 CONFLICT,
                 f"the account has had {self.number} operations of {limits.ACCOUNT_OPERATIONS}; what is left "
@@ -132,7 +141,7 @@ class Account:
         if isinstance(action, BY_OPERATORS):
             return  # who is an operator is not in the chain: whoever decides the operation asks
         if isinstance(action, Create):
-            allowed = signer == self.id
+            allowed = signer == self.id and self.may_sign(signer)
         elif isinstance(action, Recover | SetRecovery):
             allowed = self.recovery is not None and signer == self.recovery
         elif isinstance(action, RevokeKey | Close) and self.recovery is not None and signer == self.recovery:
@@ -144,20 +153,22 @@ class Account:
         held = self.keys.get(signer)
         if held is not None and held.revoked is not None:
             raise WireError(REVOKED_KEY, f"the key that signed {action.name} was revoked")
-        if self.suspended:
-            raise WireError(FORBIDDEN, "the account is suspended; its recovery key can still recover it")
         if isinstance(action, Recover | SetRecovery) and self.recovery is None:
             raise WireError(FORBIDDEN, "the account has no recovery key, and can never be recovered")
+        if self.suspended and held is not None:
+            raise WireError(
+                FORBIDDEN, "the account is suspended: its keys can do nothing until it is restored"
+            )
         raise WireError(FORBIDDEN, f"the key that signed {action.name} may not do that")
 
     def _done(self, action: Action, number: int) -> Account:
         match action:
             case Create(recovery):
                 self._check_recovery(recovery, ())
-                if self.number:
+                if self.created:
                     raise WireError(CONFLICT, "the account was created already")
-                return replace(self, recovery=recovery)
-            case _ if not self.number and not isinstance(action, BY_OPERATORS):
+                return replace(self, recovery=recovery, created=True)
+            case _ if not self.created and not isinstance(action, BY_OPERATORS):
                 raise WireError(BAD_REQUEST, "an account's first operation is create")
             case AddKey(key, title):
                 return replace(self, keys=self._with([(key, title)], number))
@@ -179,10 +190,12 @@ class Account:
                 return replace(self, recovery=recovery)
             case SetHandle(handle):
                 return replace(self, handle=handle)
-            case Suspend():
-                return replace(self, suspended=True)
-            case Restore():
-                return replace(self, suspended=False)
+            case Suspend() | Restore():
+                suspended = isinstance(action, Suspend)
+                if suspended == self.suspended:
+                    state = "suspended already" if suspended else "not suspended"
+                    raise WireError(CONFLICT, f"the account is {state}")
+                return replace(self, suspended=suspended)
             case Close():
                 return replace(
                     self, keys=self._without(self.signing_keys(), number), handle=None, closed=True
