@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 import trio
-from folkmoot.node.accounts import AccountKeys
+from folkmoot.node.accounts.parts import AccountParts
 from folkmoot.node.actors.coordinator import Coordinator
 from folkmoot.node.actors.feed_reader import FeedReader
 from folkmoot.node.actors.gatekeeper import Gatekeeper
@@ -200,6 +200,7 @@ class _Parts:
         self.push_pulls.follow(self.membership)
         self.registers.follow(self.topology, self.membership)
         self.standing, self.recollection = standing_of(self)
+        self.accounts = AccountParts(self)
         region, gossip = config.node.region, self.membership
         self.router = Router(self.node_id, region, self.topology, gossip, self.standing.counts)
 
@@ -237,6 +238,7 @@ class _Parts:
             PUSH_PULL: self.push_pulls.answer,
             **self.topology.methods(),
             **self.registers.peer_methods(),
+            **self.accounts.peer_methods(),
             **self.repairer.methods(),
             **self.movement.peer_methods(),
             **self.recollection.methods(),
@@ -252,18 +254,9 @@ class _Parts:
 
     def _move_cells(self) -> None:
         """What brings ranges to where they are to be: see `movement.parts`."""
+        counts, is_founder = self.standing.counts, self.founded is not None
         self.movement: MovementParts = MovementParts(
-            self.config,
-            self.founded is not None,
-            self.environment,
-            self.commits,
-            self.topology,
-            self.registers,
-            self.membership,
-            self.links,
-            self.replica,
-            self.upkeep,
-            self.standing.counts,
+            self, self.replica, self.upkeep, is_founder=is_founder, counts=counts
         )
 
     def _mend_cells(self) -> None:
@@ -276,11 +269,12 @@ class _Parts:
     def _serve_clients(self) -> None:
         """Gate, coordination, reads and sessions: what clients see."""
         config, environment = self.config, self.environment
-        wall, executor, accounts = environment.wall, environment.executor, AccountKeys()
+        wall, executor, keys = environment.wall, environment.executor, self.accounts.keys
         self.gatekeeper = Gatekeeper(config.gate.policy, rates_of(config.gate), wall=wall, executor=executor)
         coordinator = Coordinator(self.router, self.topology, self.links, self.replica)
+        gate = self.accounts.key_gate(coordinator, config.gate.cut_off_hours)
         self.intake = Intake(
-            wall, executor, self.gatekeeper, coordinator, accounts, self.service, trio.current_time
+            wall, executor, self.gatekeeper, coordinator, gate, self.service, trio.current_time
         )
         reader = Reader(self.router, self.topology, self.links, self.replica)
         feeds = FeedReader(self.router, self.topology, self.links, self.replica, reader)
@@ -294,21 +288,24 @@ class _Parts:
         )
         told, seats, members = partial(figures, self), self.registers.acceptor, self.membership.members
         view = ClusterView(config.cluster, self.topology, seats, members, self.standing.state_of, told)
-        methods = Methods(self.identity, reader, feeds, accounts, self._now_ms, view)
+        methods = Methods(self.identity, reader, feeds, keys, self._now_ms, view)
         debug = DebugMethods(self.commits.store, lambda: self.topology.current().ranges)
         restoring = RestoreMethods(self.router, reader, self.topology, self.links, self.replica, executor)
         table: dict[str, Method] = {**methods.table(), **debug.table(), **restoring.table()}
         table |= {**self.registers.client_methods(), **self.movement.client_methods()}
+        table |= self.accounts.client_methods(feeds, self.gatekeeper)
         if config.faults.enabled:
             table |= FaultMethods(environment.faults).table()
         immediate, refusal = methods.immediate(), self.movement.refusal
         offer = Offer(methods.hello, immediate, table, self.intake, self._now_ms, refusal)
         self.sessions = Sessions(offer, partial(environment.random.randbytes, limits.CHALLENGE_BYTES))
+        keys.watch(self.sessions.forget_revoked)
 
     async def run(self, task_status: trio.TaskStatus[RunningNode]) -> None:
         """Start everything, in order; end when one part fails beyond repair."""
         await self.remembered.begin_boot(self.membership.boot)
         await self.gatekeeper.open()
+        await self.accounts.gate.open()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.commits.watch)
             await nursery.start(self.links.run)
@@ -329,6 +326,7 @@ class _Parts:
                 ("scrubber", self.scrubber.run),
                 ("gatekeeper", self.gatekeeper.run),
                 *self.movement.actors().items(),
+                *self.accounts.actors().items(),
             ):
                 nursery.start_soon(supervise, name, child)
             nursery.start_soon(self.client_listener.serve, self.sessions.serve)
@@ -386,6 +384,7 @@ class _Parts:
         self.standing.wake()
         self.repairer.has_returned(node_id)
         self.mender.has_returned(node_id)
+        self.accounts.follower.look_now()
 
     def _now_ms(self) -> int:
         return self.environment.wall.now_us() // 1000

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from folkmoot.node.accounts import AccountKeys
+from folkmoot.node.accounts.keys import AccountKeys
 from folkmoot.node.actors.session import Asker, Immediate, Method
 from folkmoot.node.contracts import FeedReading, Read, Reading
 from folkmoot.node.operators import OPERATOR
@@ -21,7 +21,6 @@ from folkmoot.protocol.errors import (
     BAD_REQUEST,
     BAD_SIGNATURE,
     FORBIDDEN,
-    REVOKED_KEY,
     UNAUTHENTICATED,
     UNSUPPORTED_VERSION,
     WireError,
@@ -105,7 +104,6 @@ class Methods:
             "ping": self.ping,
             "record.get": self.record_get,
             "feed.author": self.feed_author,
-            "account.get": self.account_get,
             "cluster.status": self.cluster_status,
             "cluster.where": self.cluster_where,
         }
@@ -146,14 +144,14 @@ class Methods:
         if not is_account(auth.account):
             raise WireError(BAD_REQUEST, "account is not an account id of 34 bytes")
         device = auth.signer or auth.account
-        if not self._accounts.may_write(auth.account, device):
-            raise WireError(REVOKED_KEY, "signer is not a valid key of the account")
+        if error := self._accounts.refusal(auth.account, device):
+            raise error
         message = AUTH_PREFIX + asker.challenge + self._identity.node_id.encode()
         if not verify(device, auth.signature, message):
             raise WireError(
                 BAD_SIGNATURE, "the signature is not over this connection's challenge and this node's id"
             )
-        asker.account = auth.account
+        asker.account, asker.device = auth.account, device
         asker.roles = frozenset({OPERATOR} if auth.account in self._identity.operators else ())
         asker.expires_ms = self._now_ms() + AUTH_LIFETIME_MS
         return {
@@ -198,20 +196,6 @@ class Methods:
             asked.account, before, asked.limit, parse_level(asked.level), token
         )
         return _packed(asked, page)
-
-    async def account_get(self, asker: Asker, params: Params) -> dict[str, Any]:
-        """An account's keys and profile."""
-        account = codec.shaped(params, messages.AccountGet, "account.get").account
-        if not is_account(account):
-            raise WireError(BAD_REQUEST, "account is not an account id of 34 bytes")
-        profile, complete = await self._feeds.profile(account)
-        told = {
-            "account": account,
-            "keys": self._accounts.keys_of(account),
-            "profile": profile,
-            "counts": {},
-        }
-        return told if complete else {**told, "profile_cut": True}
 
     async def cluster_status(self, asker: Asker, params: Params) -> dict[str, Any]:
         """The cluster as this node sees it; operators are told more of the node itself."""

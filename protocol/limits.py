@@ -179,6 +179,12 @@ ACCOUNT_OPERATIONS: Final = 256  # in the life of one account
 ACCOUNT_OPERATION_BYTES: Final = 896  # of a payload: sixteen keys to recover with fit in
 KEY_NAME_CHARACTERS: Final = 64
 ACCOUNT_REASON_CHARACTERS: Final = 280  # if they are short: 600 bytes of them fit in an operation
+ACCOUNTS_CACHED: Final = 16_384  # of those that were asked about, changed or not
+ACCOUNTS_TOLD: Final = 256  # in one answer about changed accounts
+ACCOUNTS_FOLLOW_S: Final = 15.0  # between two times that the seats' nodes are asked which accounts changed
+ACCOUNTS_CONFIRMED_S: Final = 45.0  # for so long keys count as confirmed by what a majority of them said
+ACCOUNT_TELL_TIMEOUT_S: Final = 2.0  # for one node to be told of a change
+UNCONFIRMED_RECORDS: Final = 65_536  # taken while keys could not be confirmed
 HANDLE_TEXT_CHARACTERS: Final = 128  # of what is taken for a handle, before it is brought to its form
 HANDLE_CHARACTERS_MIN: Final = 2
 HANDLE_CHARACTERS_MAX: Final = 30
@@ -284,7 +290,7 @@ assert SEATS_STEP < CONFIGURATION_MAX // 2**32, "nobody reaches the last configu
 assert BALLOT_STEP < BALLOT_MAX // 2**32, "nobody uses up the ballots by steps"
 assert 2 * REGISTER_ASK_TIMEOUT_S < REGISTER_TIMEOUT_S < REQUEST_TIMEOUT_S
 assert REGISTER_BYTES + 64 * KIB < MESSAGE_BYTES
-assert ACCOUNT_OPERATIONS * (ACCOUNT_OPERATION_BYTES + SIGNATURE_BYTES + 6) + 3 <= REGISTER_BYTES - 8 * KIB
+assert ACCOUNT_OPERATIONS * (ACCOUNT_OPERATION_BYTES + SIGNATURE_BYTES + 15) + 3 <= REGISTER_BYTES - 8 * KIB
 assert CELL_DEVICES * (ACCOUNT_BYTES + 2) + 3 * (ACCOUNT_BYTES + 2) + 128 <= ACCOUNT_OPERATION_BYTES
 assert REGISTER_TIMEOUT_S < HANDLE_OPERATION_S < HANDLE_CLAIM_STALE_S < HANDLE_QUARANTINE_S
 assert HANDLE_OPERATION_S + STAMP_AHEAD_US / 1e6 < HANDLE_CLAIM_STALE_S, "clocks may differ by minutes"

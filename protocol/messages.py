@@ -68,6 +68,27 @@ class FeedAuthor(Struct):
 
 
 class AccountGet(Struct):
-    """`account.get` and `cluster.where`: an account."""
+    """`account.get` and `cluster.where`: an account; with `current`, as its register holds it now."""
 
     account: Account
+    current: bool = False
+
+
+class AccountChange(Struct):
+    """`account.change`: one operation, as `[payload, signature]`."""
+
+    operation: Any
+
+
+class AccountHistory(Struct):
+    """`account.history`: the operations on an account after one; with `current`, as the register has them."""
+
+    account: Account
+    after: Annotated[int, Meta(ge=0, le=limits.ACCOUNT_OPERATIONS)] = 0
+    current: bool = False
+
+
+class HandleGet(Struct):
+    """`handle.get`: a handle, in any spelling of it."""
+
+    handle: Annotated[str, Meta(max_length=limits.HANDLE_TEXT_CHARACTERS)]

@@ -27,6 +27,10 @@ class Table(enum.IntEnum):
     HINT_NODES = 5  # node id → how many hints, and since when
     META = 6  # name → a small value
     REGISTERS = 7  # name → what this node's seat promised and accepted
+    REGISTER_LOG = 8  # change → name, and name → change, of registers that others follow
+    ACCOUNTS = 9  # account → its chain (see `accounts`)
+    HANDLES = 10  # register of a handle, account → nothing
+    UNCONFIRMED = 11  # change → a post whose key could not be confirmed when it was taken
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,25 @@
 
 A promise must outlive the process that made it, so these rows are written in the urgent lane, and to the last
 of the disk. There are few of them; past a bound a new register is refused, as a full disk would.
+
+Those of accounts are followed by every node, so for them there is a log: at which change of this store each
+was kept last.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import islice
+from typing import Final
 
 from folkmoot.protocol.limits import REGISTERS
 from folkmoot.storage.errors import DiskFull, StoreCorrupt
 from folkmoot.storage.interface import Table, Transaction
-from folkmoot.storage.rows import seal, unseal
+from folkmoot.storage.rows import SEQUENCE_BYTES, seal, unseal
+
+FOLLOWED: Final = "account/"
+_BY_CHANGE: Final = b"c"
+_BY_NAME: Final = b"n"
 
 
 def read(transaction: Transaction, name: str) -> bytes | None:
@@ -32,6 +40,20 @@ def names(transaction: Transaction, after: str, limit: int) -> list[str]:
     return [key.decode() for key, _ in islice(transaction.scan(Table.REGISTERS, start), limit)]
 
 
+def changed_since(transaction: Transaction, sequence: int, limit: int) -> list[tuple[int, str]]:
+    """The next followed registers that were kept after a change of this store: at which one, and their names.
+
+    Raises:
+        StoreCorrupt: a row is damaged.
+    """
+    start, stop = _BY_CHANGE + _number(sequence + 1), _BY_NAME
+    rows = transaction.scan(Table.REGISTER_LOG, start, stop)
+    return [
+        (int.from_bytes(at[1:], "big"), unseal(Table.REGISTER_LOG, at, row).decode())
+        for at, row in islice(rows, limit)
+    ]
+
+
 def damaged(transaction: Transaction) -> list[str]:
     """The names of those that cannot be read, in order."""
     found = []
@@ -49,13 +71,17 @@ class RegisterBook:
     Args:
         transaction: the engine's.
         room: raises `DiskFull` when there is none for so many bytes more.
+        advance: the number of the next change of the store.
     """
 
-    __slots__ = ("_room", "_transaction")
+    __slots__ = ("_advance", "_room", "_transaction")
 
-    def __init__(self, transaction: Transaction, room: Callable[[int], None]) -> None:
+    def __init__(
+        self, transaction: Transaction, room: Callable[[int], None], advance: Callable[[], int]
+    ) -> None:
         self._transaction = transaction
         self._room = room
+        self._advance = advance
 
     def get(self, name: str) -> bytes | None:
         """See `read`."""
@@ -74,10 +100,13 @@ class RegisterBook:
             raise DiskFull(f"this node keeps {REGISTERS} registers, and {name!r} is one more")
         self._room(len(row) - len(before or b""))
         self._transaction.put(Table.REGISTERS, key, row)
+        if name.startswith(FOLLOWED):
+            self._log(key)
 
     def drop(self, name: str) -> None:
         """Forget one of them, whether or not it can be read."""
         self._transaction.delete(Table.REGISTERS, name.encode())
+        self._unlog(name.encode())
 
     def drop_damaged(self) -> list[str]:
         """Forget those that cannot be read; their names."""
@@ -88,5 +117,36 @@ class RegisterBook:
 
     def clear(self) -> None:
         """Forget all of them: what was promised is no longer kept, so the seat is another from now on."""
-        for key in [key for key, _ in self._transaction.scan(Table.REGISTERS)]:
-            self._transaction.delete(Table.REGISTERS, key)
+        for table in (Table.REGISTERS, Table.REGISTER_LOG):
+            for key in [key for key, _ in self._transaction.scan(table)]:
+                self._transaction.delete(table, key)
+
+    def _log(self, key: bytes) -> None:
+        """Have a register be the one that was kept last."""
+        self._unlog(key)
+        number = _number(self._advance())
+        for at, value in ((_BY_CHANGE + number, key), (_BY_NAME + key, number)):
+            self._transaction.put(Table.REGISTER_LOG, at, seal(at, value))
+
+    def _unlog(self, key: bytes) -> None:
+        by_name = _BY_NAME + key
+        row = self._transaction.get(Table.REGISTER_LOG, by_name)
+        if row is not None:
+            number = unseal(Table.REGISTER_LOG, by_name, row)
+            self._transaction.delete(Table.REGISTER_LOG, _BY_CHANGE + number)
+            self._transaction.delete(Table.REGISTER_LOG, by_name)
+
+
+def logged(transaction: Transaction) -> tuple[set[tuple[bytes, bytes]], set[tuple[bytes, bytes]]]:
+    """The log read both ways, as (change, name) each: for `verify`, to which they must be the same.
+
+    Raises:
+        StoreCorrupt: a row is damaged.
+    """
+    rows = [(at, unseal(Table.REGISTER_LOG, at, row)) for at, row in transaction.scan(Table.REGISTER_LOG)]
+    by_change = {(at[1:], value) for at, value in rows if at.startswith(_BY_CHANGE)}
+    return by_change, {(value, at[1:]) for at, value in rows if at.startswith(_BY_NAME)}
+
+
+def _number(sequence: int) -> bytes:
+    return sequence.to_bytes(SEQUENCE_BYTES, "big")

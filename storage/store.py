@@ -11,7 +11,8 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from folkmoot.protocol.sync.fingerprint import Fingerprint, Leaf
-from folkmoot.storage import hints, pages, registers, rows
+from folkmoot.storage import accounts, hints, pages, registers, rows
+from folkmoot.storage.accounts import Unconfirmed
 from folkmoot.storage.damage import Damage
 from folkmoot.storage.errors import SchemaTooNew, StoreCorrupt, WrongStore
 from folkmoot.storage.heads import Heads
@@ -232,10 +233,35 @@ class Store:
         with self._engine.begin() as transaction:
             return registers.names(transaction, after, limit)
 
+    def registers_since(self, sequence: int, limit: int) -> list[tuple[int, str]]:
+        """See `registers.changed_since`."""
+        with self._engine.begin() as transaction:
+            return registers.changed_since(transaction, sequence, limit)
+
     def damaged_registers(self) -> list[str]:
         """See `registers.damaged`; all of them are read."""
         with self._engine.begin() as transaction:
             return registers.damaged(transaction)
+
+    def account(self, account: bytes) -> bytes | None:
+        """See `accounts.read`."""
+        with self._engine.begin() as transaction:
+            return accounts.read(transaction, account)
+
+    def knows_accounts(self) -> bool:
+        """Whether anything is known to have been done to any account."""
+        with self._engine.begin() as transaction:
+            return transaction.count(Table.ACCOUNTS) > 0
+
+    def handle_holders(self, register: str) -> list[bytes]:
+        """See `accounts.holders`."""
+        with self._engine.begin() as transaction:
+            return accounts.holders(transaction, register)
+
+    def unconfirmed(self, limit: int) -> list[tuple[bytes, Unconfirmed]]:
+        """See `accounts.unconfirmed`."""
+        with self._engine.begin() as transaction:
+            return accounts.unconfirmed(transaction, limit)
 
     def usage(self) -> Usage:
         """How full the store is."""

@@ -27,6 +27,7 @@ from folkmoot.protocol.limits import (
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.sync.fingerprint import Fingerprint, leaf_hash
 from folkmoot.storage import counts, rows
+from folkmoot.storage.accounts import AccountBook
 from folkmoot.storage.errors import DiskFull
 from folkmoot.storage.heads import SEQUENCE, Heads, erased_name
 from folkmoot.storage.hints import Hint, HintBook
@@ -146,7 +147,7 @@ class WriteTransaction:
         data = cell if isinstance(cell, bytes) else cell.encode()
         row = self._transaction.get(_CELLS, key)
         if row is None:
-            self._room(len(data), self._limit)
+            self._room(len(data))
             self._change(key, None, None, data, None if isinstance(cell, bytes) else cell)
             return JoinOutcome(True, data)
         before = row_cell(key, row)
@@ -172,7 +173,7 @@ class WriteTransaction:
         Raises:
             DiskFull: there is no room for it.
         """
-        self._room(len(cell), self._limit)
+        self._room(len(cell))
         self._change(key, None, None, cell, None)
         return JoinOutcome(True, cell)
 
@@ -190,9 +191,8 @@ class WriteTransaction:
 
     def erased(self, lane: int) -> None:
         """Have it known that cells of a lane (0–63) are gone, of which its log says nothing."""
-        self.sequence += 1
         name = erased_name(lane)
-        self._transaction.put(Table.META, name, seal(name, self.sequence.to_bytes(SEQUENCE_BYTES, "big")))
+        self._transaction.put(Table.META, name, seal(name, self._advance().to_bytes(SEQUENCE_BYTES, "big")))
 
     def forget_hints(self, start: bytes, end: bytes, most: int) -> bool:
         """Take back hints of cells with start ≤ key < end, at most so many; whether these were all."""
@@ -261,13 +261,18 @@ class WriteTransaction:
             if held + grown > STORE_META_BYTES:
                 raise DiskFull(f"{name!r} has {len(value)} bytes, and {held} of {STORE_META_BYTES} are taken")
             self._live_bytes += _PAGE_FILL * grown
-        self.sequence += 1
+        self._advance()
         self._transaction.put(Table.META, key, row)
 
     @property
     def registers(self) -> RegisterBook:
         """What this node's seat keeps of registers."""
-        return RegisterBook(self._transaction, lambda added_bytes: self._room(added_bytes, self._limit))
+        return RegisterBook(self._transaction, self._room, self._advance)
+
+    @property
+    def accounts(self) -> AccountBook:
+        """What this node knows of accounts."""
+        return AccountBook(self._transaction, self._room, self._advance)
 
     def commit(self) -> None:
         """Write what was gathered and make everything durable.
@@ -297,12 +302,16 @@ class WriteTransaction:
     ) -> None:
         self._transaction.abort()
 
+    def _advance(self) -> int:
+        self.sequence += 1
+        return self.sequence
+
     def _put_beside(self, record: Record, key: bytes, single: bytes) -> PutOutcome:
         """Join a record where something stands, or where room has to be asked for."""
         row = self._transaction.get(_CELLS, key)
         if row is None:
             # A deletion of nothing frees nothing, and anyone can make as many as they like.
-            self._room(len(single), self._limit)
+            self._room(len(single))
             self._change(key, None, None, single, Cell.of(record))
             return PutOutcome(PutStatus.STORED, single, key, True)
         before = row_cell(key, row)
@@ -350,8 +359,7 @@ class WriteTransaction:
 
     def _inserted(self, key: bytes, cell: bytes, row_bytes: int) -> None:
         """What goes with a new row of a cell: its place in the log and in its block's sum."""
-        self.sequence = sequence = self.sequence + 1
-        at = log_key_of(key, sequence)
+        at = log_key_of(key, self._advance())
         self._transaction.put(_LOG, at, seal(at, key))
         self._add_to_block(key, 1, int.from_bytes(leaf_hash(key, cell), "big"))
         self._live_bytes += _PAGE_FILL * (row_bytes + 2 * len(key))
@@ -375,8 +383,9 @@ class WriteTransaction:
             known = self._count_changes.setdefault(rows.counts_key(key), [0, 0])
             known[key[KIND_AT] == rows.REPOST] += change
 
-    def _room(self, added_bytes: int, limit: int) -> None:
-        """Refuse what would pass `limit`; what makes a cell smaller always has room."""
+    def _room(self, added_bytes: int, limit: int | None = None) -> None:
+        """Refuse what would pass `limit`, or that of the job; what makes a cell smaller always has room."""
+        limit = self._limit if limit is None else limit
         if added_bytes > 0 and self._live_bytes + _PAGE_FILL * added_bytes > limit:
             raise DiskFull(
                 f"{self._live_bytes} of {self._room_bytes} bytes, which is what the disk cap and the disk "

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
+from folkmoot.protocol.accounts.chain import Chain
+from folkmoot.protocol.accounts.handle import register_name
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.crdt.flag import is_on
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.key import HELD, PLACE_PREFIX_BYTES, block_of, held_key, parse_key
 from folkmoot.protocol.limits import BLOCKS
 from folkmoot.protocol.sync.fingerprint import leaf_hash
-from folkmoot.storage import counts, rows
+from folkmoot.storage import counts, registers, rows
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.heads import SEQUENCE
 from folkmoot.storage.interface import Engine, Table, Transaction
@@ -44,7 +47,7 @@ class VerifyReport:
     """What a check saw.
 
     Args:
-        cells, log, blocks, counts, hints, meta, registers: rows read, by table.
+        cells, log, blocks, counts, hints, meta, registers, accounts: rows read, by table.
         signatures: signatures checked.
         findings: what is wrong, at most `FINDINGS_MAX` of them.
         findings_left_off: how many more there were.
@@ -57,6 +60,7 @@ class VerifyReport:
     hints: int
     meta: int
     registers: int
+    accounts: int
     signatures: int
     findings: tuple[Finding, ...]
     findings_left_off: int
@@ -107,7 +111,16 @@ class _Check:
         self._counts: dict[bytes, Counts] = {}
 
     def run(self) -> VerifyReport:
-        for stage in (self._meta, self._registers, self._cells, self._log, self._blocks, self._hints):
+        stages = (
+            self._meta,
+            self._registers,
+            self._accounts,
+            self._cells,
+            self._log,
+            self._blocks,
+            self._hints,
+        )
+        for stage in stages:
             try:
                 stage()
             except StoreCorrupt as error:
@@ -120,6 +133,7 @@ class _Check:
             hints=self._rows[Table.HINTS],
             meta=self._rows[Table.META],
             registers=self._rows[Table.REGISTERS],
+            accounts=self._rows[Table.ACCOUNTS],
             signatures=self._signatures,
             findings=tuple(self._findings),
             findings_left_off=self._left_off,
@@ -155,7 +169,35 @@ class _Check:
                 self._sequence = int.from_bytes(value, "big")
 
     def _registers(self) -> None:
-        for _ in self._sound(Table.REGISTERS, lambda key, row: rows.unseal(Table.REGISTERS, key, row)):
+        followed = {
+            name
+            for name, _ in self._sound(
+                Table.REGISTERS, lambda key, row: rows.unseal(Table.REGISTERS, key, row)
+            )
+            if name.startswith(registers.FOLLOWED.encode())
+        }
+        by_change, by_name = registers.logged(self._transaction)
+        if by_change != by_name or not followed <= {name for _, name in by_change}:
+            self._find(Table.REGISTER_LOG, "", "it does not list the registers that are followed, each once")
+
+    def _accounts(self) -> None:
+        """Each chain follows from its operations, and its handle is in the index, as no other is."""
+        handles: set[bytes] = set()
+        for account, data in self._sound(Table.ACCOUNTS, partial(rows.unseal, Table.ACCOUNTS)):
+            try:
+                chain = Chain.decode(account, data)
+                if self._check_signatures:
+                    self._signatures += chain.number
+                    chain.verify()
+            except WireError as error:
+                self._find(Table.ACCOUNTS, account, error.message)
+                continue
+            if chain.state.handle is not None:
+                handles.add(register_name(chain.state.handle).encode() + account)
+        named = {key for key, _ in self._sound(Table.HANDLES, partial(rows.unseal, Table.HANDLES))}
+        for key in sorted(named ^ handles):
+            self._find(Table.HANDLES, key, "the account's chain says otherwise")
+        for _ in self._sound(Table.UNCONFIRMED, partial(rows.unseal, Table.UNCONFIRMED)):
             pass
 
     def _cells(self) -> None:

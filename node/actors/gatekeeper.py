@@ -133,6 +133,10 @@ class Gatekeeper:
             self._quota = Quota(rates)
         self.reload()
 
+    def admit_change(self, address: str, now: float) -> WireError | None:
+        """See `Quota.admit_change`."""
+        return self._quota.admit_change(address, now)
+
     def look_at_batch(
         self, records: Sequence[Record], account_exempt: bool, address: str, now: float
     ) -> list[WireError | None]:

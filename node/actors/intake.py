@@ -23,7 +23,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import trio
-from folkmoot.node.accounts import AccountKeys
 from folkmoot.node.contracts import Put, PutRequest, PutResult, Settle
 from folkmoot.node.environment import Executor, WallClock
 from folkmoot.node.passes import Passes, PassStatistics
@@ -33,7 +32,7 @@ from folkmoot.protocol import limits
 from folkmoot.protocol.bodies import post_time_ms
 from folkmoot.protocol.client.outbox import gathered
 from folkmoot.protocol.crdt.clock import Clock
-from folkmoot.protocol.errors import BAD_REQUEST, BAD_SIGNATURE, BUSY, REVOKED_KEY, WireError
+from folkmoot.protocol.errors import BAD_REQUEST, BAD_SIGNATURE, BUSY, WireError
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.moderation.label import KIND as LABEL
 from folkmoot.protocol.moderation.label import Label
@@ -65,6 +64,14 @@ class Gate(Protocol):
         address: str,
         now: float,
     ) -> None: ...
+
+
+class Keys(Protocol):
+    """Which keys may sign; see `accounts.key_gate`."""
+
+    def refusal(self, author: bytes, key: bytes) -> WireError | None: ...
+
+    async def take(self, records: Sequence[Record]) -> None: ...
 
 
 class Coordination(Protocol):
@@ -115,7 +122,7 @@ class Intake:
         executor: where signatures are verified.
         gate: quota and policy.
         coordination: where accepted records go.
-        accounts: which keys may write.
+        keys: which keys may sign.
         service: this node's key pair, which signs labels.
         now: monotonic seconds.
     """
@@ -126,7 +133,7 @@ class Intake:
         executor: Executor,
         gate: Gate,
         coordination: Coordination,
-        accounts: AccountKeys,
+        keys: Keys,
         service: KeyPair,
         now: Callable[[], float],
     ) -> None:
@@ -134,7 +141,7 @@ class Intake:
         self._executor = executor
         self._gate = gate
         self._coordination = coordination
-        self._accounts = accounts
+        self._keys = keys
         self._service = service
         self._now = now
         self._in_work = 0
@@ -195,6 +202,7 @@ class Intake:
                 work.puts = self._puts(work.entries)
                 work.results = [None] * len(work.puts)
                 work.unsettled = len(work.puts)
+            await self._keys.take([put.record for work in works for put in work.puts])
             finish([work for work in works if not work.puts])
             await self._put(list(waiting), finish)
         except Exception as error:
@@ -248,14 +256,9 @@ class Intake:
                 entries.append(_Entry(_id_of(value), error=error))
                 continue
             entry = _Entry(record.id, record)
-            entry.error = _ahead(record, latest_us) or self._wrong_key(record)
+            entry.error = _ahead(record, latest_us) or self._keys.refusal(record.author, record.device)
             entries.append(entry)
         return entries
-
-    def _wrong_key(self, record: Record) -> WireError | None:
-        if self._accounts.may_write(record.author, record.device):
-            return None
-        return WireError(REVOKED_KEY, "signer is not a valid key of the author's account")
 
     def _look_at(self, work: _InWork) -> None:
         """Turn away what is over the quota before it costs a signature."""
@@ -297,7 +300,7 @@ class Intake:
                 # A version that waits for review is erased as well, and none can come to wait later.
                 puts.append(Put(record, held=True))
             if verdict.labels and record.kind == "post" and verdict.action is not Action.HOLD:
-                puts.extend(Put(label) for label in self._labels(record, verdict))
+                puts += [Put(self._sign_label(record, label)) for label in self._wanted(record, verdict)]
         return puts
 
     def _settle(self, work: _InWork) -> None:
@@ -311,9 +314,6 @@ class Intake:
                 changed.append(result is not None and result.changed)
         origin = work.request.origin
         self._gate.settle_batch(records, changed, origin.exempt, origin.address, self._now())
-
-    def _labels(self, record: Record, verdict: Verdict) -> list[Record]:
-        return [self._sign_label(record, label) for label in self._wanted(record, verdict)]
 
     def _wanted(self, record: Record, verdict: Verdict) -> list[Label]:
         return [

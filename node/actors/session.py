@@ -7,7 +7,7 @@ answers `busy`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -42,7 +42,7 @@ class Asker:
         address: whose quota pays: an IPv4 address, or an IPv6 network of 64 bits.
         challenge: 32 random bytes of this connection.
         opened: whether `hello` has been answered.
-        account: proven by `auth`, or None.
+        account, device: proven by `auth`, and the key that did it; None.
         roles: of that account.
         expires_ms: when the proof ends, by this node's clock.
     """
@@ -51,6 +51,7 @@ class Asker:
     challenge: bytes
     opened: bool = False
     account: bytes | None = None
+    device: bytes | None = None
     roles: frozenset[str] = field(default_factory=frozenset)
     expires_ms: int = 0
 
@@ -140,6 +141,12 @@ class Sessions:
         for asker in self._links.values():
             if asker.account not in operators:
                 asker.roles = frozenset()
+
+    def forget_revoked(self, account: bytes, keys: Collection[bytes]) -> None:
+        """Let go those who proved an account by a key that is none of its `keys` any more."""
+        for asker in self._links.values():
+            if asker.account == account and asker.device not in keys:
+                asker.account, asker.device, asker.roles = None, None, frozenset()
 
     async def wait_empty(self) -> None:
         """Wait until no connection is being served."""

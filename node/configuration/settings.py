@@ -296,6 +296,35 @@ class GateSection(Section, frozen=True, kw_only=True):
             ge=1,
         ),
     ] = 6_000
+    change_rate: Annotated[
+        float,
+        setting(
+            "Changes of accounts (keys, handles) one address may make, on average.",
+            why="Every account with a change is kept by all seats, for ever.",
+            unit="changes a minute",
+            applies="reload",
+            gt=0,
+        ),
+    ] = 6.0
+    change_burst: Annotated[
+        int,
+        setting(
+            "Changes of accounts one address may make at once.",
+            why="A person who sets up a few devices.",
+            unit="changes",
+            applies="reload",
+            ge=1,
+        ),
+    ] = 60
+    cut_off_hours: Annotated[
+        float,
+        setting(
+            "For how long records are taken while most seats cannot be asked whether keys were revoked.",
+            why="A partition over a day is rare, and a stolen key must not serve for ever.",
+            unit="hours",
+            gt=0,
+        ),
+    ] = 24.0
 
 
 class FaultsSection(Section, frozen=True, kw_only=True):

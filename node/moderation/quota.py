@@ -46,16 +46,19 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class QuotaRates:
-    """The rates of accounts and of addresses."""
+    """The rates of accounts and of addresses, and at which an address may change accounts."""
 
     account: Rate
     address: Rate
+    change: Rate = Rate(0.1, 60)
 
 
 def rates_of(gate: GateSection) -> QuotaRates:
     """The rates that a configuration asks for; there they are per minute."""
     return QuotaRates(
-        Rate(gate.account_rate / 60, gate.account_burst), Rate(gate.address_rate / 60, gate.address_burst)
+        Rate(gate.account_rate / 60, gate.account_burst),
+        Rate(gate.address_rate / 60, gate.address_burst),
+        Rate(gate.change_rate / 60, gate.change_burst),
     )
 
 
@@ -98,6 +101,7 @@ class Quota:
     def __init__(self, rates: QuotaRates, buckets: int = QUOTA_BUCKETS) -> None:
         self._accounts = TokenBuckets(rates.account, buckets)
         self._addresses = TokenBuckets(rates.address, buckets)
+        self._changes = TokenBuckets(rates.change, buckets)
         self._set_aside: dict[tuple[bytes, str], int] = {}
 
     def look_at(self, account: bytes, address: str, now: float, before: int = 0) -> WireError | None:
@@ -155,16 +159,33 @@ class Quota:
         if changed:
             self._accounts.take(account, now)
 
+    def admit_change(self, address: str, now: float) -> WireError | None:
+        """Charge an address for one change of an account, or say why it has to wait.
+
+        Registers are kept for ever and by every seat, and anyone can make an account.
+
+        Args:
+            address, now: as for `look_at`.
+
+        Returns:
+            None, or the `rate_limited` error to answer with.
+        """
+        wait_s = self._changes.wait_s(address, now)
+        if wait_s > 0.0:
+            return _limited("address", wait_s, "changes of accounts")
+        self._changes.take(address, now)
+        return None
+
     def statistics(self) -> QuotaStatistics:
         """How many buckets are remembered now."""
         return QuotaStatistics(len(self._accounts), len(self._addresses))
 
 
-def _limited(whose: str, wait_s: float) -> WireError:
+def _limited(whose: str, wait_s: float, what: str = "records") -> WireError:
     wait_ms = ceil(1000 * wait_s)
     return WireError(
         RATE_LIMITED,
-        f"too many records from this {whose}; send it again in {wait_ms} ms",
+        f"too many {what} from this {whose}; send it again in {wait_ms} ms",
         retry_after_ms=wait_ms,
     )
 

@@ -8,14 +8,11 @@ from typing import Any
 from folkmoot.node.actors.copier import Copier
 from folkmoot.node.actors.evictor import Evictor
 from folkmoot.node.actors.leaver import Leaver
-from folkmoot.node.actors.membership import MembershipActor
 from folkmoot.node.actors.mover import Mover
 from folkmoot.node.actors.session import Method
 from folkmoot.node.actors.splitter import Splitter
-from folkmoot.node.actors.topology import TopologyHolder
-from folkmoot.node.commits import Commits
 from folkmoot.node.configuration.settings import NodeConfig
-from folkmoot.node.contracts import LocalReplica, Peers
+from folkmoot.node.contracts import LocalReplica
 from folkmoot.node.environment import Environment
 from folkmoot.node.exchange import Exchange
 from folkmoot.node.joining.introductions import Introductions
@@ -25,8 +22,8 @@ from folkmoot.node.movement.fences import Fences
 from folkmoot.node.movement.progress import Progresses
 from folkmoot.node.movement.ring_methods import RingMethods
 from folkmoot.node.movement.roster_methods import RosterMethods
-from folkmoot.node.registers.parts import RegisterParts
 from folkmoot.node.upkeep import Upkeep
+from folkmoot.node.wired import Wired
 from folkmoot.protocol.errors import SHUTTING_DOWN, WireError
 from folkmoot.protocol.ring.roster import RosterNode
 
@@ -40,28 +37,24 @@ class MovementParts:
         fences, copier, evictor, mover, splitter: see there.
 
     Args:
-        config: complete, the node id included.
-        is_founder: whether what it says of replicas is what the cluster was founded with.
-        environment, commits, topology, registers, membership, links, replica, upkeep: the node's.
+        wired, replica, upkeep: the node's.
+        is_founder: whether what its configuration says of replicas is what the cluster was founded with.
         counts: whether a node's disk is known to have all that it acknowledged.
     """
 
     def __init__(
         self,
-        config: NodeConfig,
-        is_founder: bool,
-        environment: Environment,
-        commits: Commits,
-        topology: TopologyHolder,
-        registers: RegisterParts,
-        membership: MembershipActor,
-        links: Peers,
+        wired: Wired,
         replica: LocalReplica,
         upkeep: Upkeep,
+        *,
+        is_founder: bool,
         counts: Callable[[bytes], bool],
     ) -> None:
-        assert config.node.id is not None, "the node id is filled in before a node starts"
-        node_id, executor, store = bytes.fromhex(config.node.id), environment.executor, commits.store
+        config, environment, registers = wired.config, wired.environment, wired.registers
+        topology, membership, links = wired.topology, wired.membership, wired.links
+        node_id, commits, executor = wired.node_id, wired.commits, environment.executor
+        store = commits.store
         decided, most = registers.topology, config.ring.split_bytes
         own = _as_member(config, environment)
         self._own, self._topology, self._acceptor = own, topology, registers.acceptor

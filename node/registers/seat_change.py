@@ -15,12 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import trio
 from folkmoot.protocol import limits
 from folkmoot.protocol.consensus.configuration import REGISTER, Configuration, Seat
 from folkmoot.protocol.consensus.value import Make, Value
+
+T = TypeVar("T")
 
 
 class Registers(Protocol):
@@ -78,7 +80,7 @@ async def _decide(
     return decided
 
 
-async def each_of(names: Sequence[str], do: Callable[[str], Awaitable[object]]) -> None:
+async def each_of(names: Sequence[T], do: Callable[[T], Awaitable[object]]) -> None:
     """Do something with each of many registers, a bounded number at a time.
 
     Raises:

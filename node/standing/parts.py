@@ -5,32 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
-from folkmoot.node.actors.membership import MembershipActor
-from folkmoot.node.actors.peer_links import PeerLinks
 from folkmoot.node.actors.rebuilder import Rebuilder
 from folkmoot.node.actors.recollection import Recollection
 from folkmoot.node.actors.repairer import Repairer
 from folkmoot.node.actors.standing import Cluster, Standing
-from folkmoot.node.actors.topology import TopologyHolder
-from folkmoot.node.commits import Commits
-from folkmoot.node.configuration.settings import NodeConfig
-from folkmoot.node.environment import Environment
-from folkmoot.node.registers.parts import RegisterParts
 from folkmoot.node.standing.records import StandingRecords
+from folkmoot.node.wired import Wired
 from folkmoot.protocol.ring.ranges import RangeDescriptor
 
 
-class Parts(Protocol):
+class Parts(Wired, Protocol):
     """The parts of a node that its standing rests on."""
-
-    node_id: bytes
-    config: NodeConfig
-    environment: Environment
-    commits: Commits
-    registers: RegisterParts
-    topology: TopologyHolder
-    membership: MembershipActor
-    links: PeerLinks
 
     @property
     def repairer(self) -> Repairer:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from folkmoot.node.accounts import AccountKeys
 from folkmoot.node.actors.gatekeeper import Gatekeeper
 from folkmoot.node.actors.intake import Intake
 from folkmoot.node.contracts import Coverage, Origin, Put, PutRequest, PutResult, Settle
@@ -18,7 +17,7 @@ from folkmoot.node.moderation.quota import QuotaRates, Rate
 from folkmoot.node.signatures import check_signatures
 from folkmoot.node.system import SystemWallClock
 from folkmoot.protocol import limits
-from folkmoot.protocol.errors import BUSY, WireError
+from folkmoot.protocol.errors import BUSY, REVOKED_KEY, WireError
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import Level
@@ -58,6 +57,16 @@ async def stores(puts: Sequence[Put], level: Level, settle: Settle) -> None:
     settle(dict.fromkeys(range(len(puts)), STORED))
 
 
+class AnyKey:
+    """Takes the first key of every account, and has nothing to note."""
+
+    def refusal(self, author: bytes, key: bytes) -> WireError | None:
+        return None if author == key else WireError(REVOKED_KEY, "another key")
+
+    async def take(self, records: Sequence[Record]) -> None:
+        return None
+
+
 class Desk:
     """An intake at work, and what its clients were told."""
 
@@ -67,9 +76,7 @@ class Desk:
         wall, executor = SystemWallClock(), InlineExecutor()
         rates = QuotaRates(Rate(0.001, BURST), Rate(0.001, address_burst))
         gate = Gatekeeper(None, rates, wall=wall, executor=executor)
-        self.intake = Intake(
-            wall, executor, gate, self.coordination, AccountKeys(), SERVICE, trio.current_time
-        )
+        self.intake = Intake(wall, executor, gate, self.coordination, AnyKey(), SERVICE, trio.current_time)
 
     def submit(
         self,

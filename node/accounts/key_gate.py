@@ -1,0 +1,207 @@
+"""What the gate makes of keys: who may sign, and what is done while nobody can tell this node.
+
+A node that a majority of the seats has not answered of late is *cut off*: a key it takes for good may have
+been revoked. It goes on taking records by what it knows, for a bounded time, and keeps a note of every post
+it takes so. Once it is connected again it looks at each of them. A post whose key could no longer sign when
+it was taken stays, since other nodes may have it by then, and is labelled by this node's service account.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+import trio
+from folkmoot.node.accounts.keys import AccountKeys
+from folkmoot.node.commits import Commits
+from folkmoot.node.contracts import Put, PutResult, Settle
+from folkmoot.node.environment import WallClock
+from folkmoot.protocol.errors import NO_QUORUM, WireError
+from folkmoot.protocol.identity import KeyPair
+from folkmoot.protocol.moderation.label import KIND as LABEL
+from folkmoot.protocol.moderation.label import Label
+from folkmoot.protocol.record import Record
+from folkmoot.protocol.ring.levels import Level
+from folkmoot.storage.accounts import Unconfirmed
+from folkmoot.storage.errors import StorageError
+from folkmoot.storage.transaction import Admission, WriteTransaction
+
+log = logging.getLogger(__name__)
+
+REVOKED_LABEL: Final = "revoked-key"
+REASON: Final = "a node that was cut off took this when its key had been revoked already"
+LEVEL: Final[Level] = "quorum"
+RETRY_MS: Final = 5_000
+PAGE: Final = 64
+PAUSE_S: Final = 5.0
+_CONFIRMED: Final = "accounts-confirmed"
+
+
+class Follower(Protocol):
+    """See `actors.account_follower`."""
+
+    @property
+    def confirmed(self) -> bool: ...
+
+    @property
+    def confirmed_at(self) -> float | None: ...
+
+    async def wait_confirmed(self) -> None: ...
+
+
+class Coordination(Protocol):
+    """Brings puts to their replicas."""
+
+    async def put(self, puts: Sequence[Put], level: Level, settle: Settle) -> None: ...
+
+
+class KeyGate:
+    """See the module. Once `open` has returned it can be asked; `run` must be running.
+
+    Args:
+        keys: what is known of accounts.
+        follower: whether that is all there is to know.
+        commits: where notes are kept.
+        coordination: where labels go.
+        service: this node's key pair, which signs them.
+        wall: says how long this node has been cut off, across restarts.
+        limit_s: for how long records are taken meanwhile.
+    """
+
+    def __init__(
+        self,
+        keys: AccountKeys,
+        follower: Follower,
+        commits: Commits,
+        coordination: Coordination,
+        service: KeyPair,
+        wall: WallClock,
+        limit_s: float,
+    ) -> None:
+        self._keys = keys
+        self._follower = follower
+        self._commits = commits
+        self._coordination = coordination
+        self._service = service
+        self._wall = wall
+        self._limit_s = limit_s
+        self._confirmed_us = wall.now_us()
+        self._kept_us = 0
+
+    async def open(self) -> None:
+        """Find out since when keys have not been confirmed; for a new store, since now."""
+        kept = self._commits.store.meta_get(_CONFIRMED)
+        if kept is None:
+            await self._keep()
+        else:
+            self._confirmed_us = self._kept_us = int.from_bytes(kept, "big")
+
+    @property
+    def unconfirmed_s(self) -> float:
+        """For how long this node has not been able to confirm keys; at most a few seconds while it can."""
+        at = self._follower.confirmed_at
+        if at is not None:
+            return max(0.0, trio.current_time() - at)
+        return max(0.0, (self._wall.now_us() - self._confirmed_us) / 1e6)
+
+    def refusal(self, author: bytes, key: bytes) -> WireError | None:
+        """Why nothing that `key` signs for an account can be taken now; None if it can."""
+        error = self._keys.refusal(author, key)
+        if error is None and self.unconfirmed_s > self._limit_s:
+            return WireError(
+                NO_QUORUM,
+                f"this node has been cut off from most seats for {self.unconfirmed_s / 3600:.1f} hours, and "
+                "takes nothing any more: it cannot know which keys have been revoked; try another node",
+                retry_after_ms=RETRY_MS,
+            )
+        return error
+
+    async def take(self, records: Sequence[Record]) -> None:
+        """Note what is about to be taken, if this node is cut off.
+
+        Raises:
+            StorageError: the notes cannot be kept, so the records must not be taken.
+        """
+        posts = [record for record in records if record.kind == "post" and not record.deleted]
+        if not posts or self._follower.confirmed:
+            return
+        now_us = self._wall.now_us()
+        notes = [
+            Unconfirmed(each.author, each.device, each.item, each.id, each.stamp, now_us) for each in posts
+        ]
+
+        def job(transaction: WriteTransaction) -> None:
+            transaction.accounts.note(notes)
+
+        await self._commits.run(job, Admission.CLIENT_PUT, rows=len(notes))
+
+    async def run(self) -> None:
+        """Look at what was noted whenever keys are confirmed, for ever."""
+        while True:
+            await self._follower.wait_confirmed()
+            self._confirmed_us = self._wall.now_us()
+            if self._confirmed_us - self._kept_us > self._limit_s * 1e6 / 100:
+                await self._keep()
+            try:
+                while await self._settle_some():
+                    pass
+            except (WireError, StorageError) as error:
+                log.warning("posts that were taken while cut off are not looked at yet: %s", error)
+                await trio.sleep(PAUSE_S)
+
+    async def _keep(self) -> None:
+        """Have a later start of this node know when keys were confirmed last, to a hundredth of the bound."""
+        confirmed_us = self._confirmed_us
+
+        def job(transaction: WriteTransaction) -> None:
+            transaction.meta_put(_CONFIRMED, confirmed_us.to_bytes(8, "big"))
+
+        await self._commits.run(job, Admission.ESSENTIAL)
+        self._kept_us = confirmed_us
+
+    async def _settle_some(self) -> bool:
+        """Look at the first notes; whether there may be more.
+
+        Raises:
+            WireError: a label could not be brought to its replicas; the notes stay.
+        """
+        found = self._commits.store.unconfirmed(PAGE)
+        labels = [self._label(note) for _, note in found if not self._could_sign(note)]
+        if labels:
+            await self._put(labels)
+            log.warning("%d posts that this node took while cut off had revoked keys: labelled", len(labels))
+        if found:
+
+            def job(transaction: WriteTransaction) -> None:
+                transaction.accounts.settle(at for at, _ in found)
+
+            await self._commits.run(job, Admission.ESSENTIAL)
+        return len(found) == PAGE
+
+    def _could_sign(self, note: Unconfirmed) -> bool:
+        return self._keys.chain(note.author).at(note.taken_us).may_sign(note.signer)
+
+    def _label(self, note: Unconfirmed) -> Record:
+        """The label on a post, under the post's own stamp: labelling it twice says the same twice."""
+        label = Label(note.item, REVOKED_LABEL, self._service.account, note.id, REASON)
+        return Record.sign(
+            self._service,
+            kind=LABEL,
+            item=label.item,
+            body=label.body(),
+            stamp=note.stamp,
+            place=note.author,
+        )
+
+    async def _put(self, labels: Sequence[Record]) -> None:
+        failed: list[str] = []
+
+        def settle(results: Mapping[int, PutResult]) -> None:
+            failed.extend(
+                each.status for each in results.values() if each.status not in ("stored", "duplicate")
+            )
+
+        await self._coordination.put([Put(label) for label in labels], LEVEL, settle)
+        if failed:
+            raise WireError(NO_QUORUM, f"{len(failed)} labels did not reach their replicas: {failed[0]}")

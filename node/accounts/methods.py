@@ -1,0 +1,143 @@
+"""`account.change`, `account.get`, `account.history` and `handle.get`: what clients ask about accounts.
+
+An operation proves itself, as a record does: whoever brings it needs no proof of their own, but for what only
+operators may do. It is verified, appended to the account's register, kept here and told to all other nodes;
+then it is answered. Bringing the same operation again does whatever is left of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from folkmoot.node.accounts.keys import AccountKeys, account_map
+from folkmoot.node.actors.session import Asker, Method
+from folkmoot.node.contracts import FeedReading
+from folkmoot.node.environment import Executor
+from folkmoot.node.operators import OPERATOR, operators_only
+from folkmoot.protocol import codec, limits, messages
+from folkmoot.protocol.accounts.actions import BY_OPERATORS
+from folkmoot.protocol.accounts.chain import Chain
+from folkmoot.protocol.accounts.handle import check_handle, register_name
+from folkmoot.protocol.accounts.operation import Operation
+from folkmoot.protocol.connection import Params
+from folkmoot.protocol.errors import BAD_REQUEST, FORBIDDEN, NOT_FOUND, WireError
+from folkmoot.protocol.identity import is_account
+
+
+class Registers(Protocol):
+    """See `registers.accounts`."""
+
+    async def read(self, account: bytes) -> Chain: ...
+
+    async def change(self, operation: Operation) -> Chain: ...
+
+
+class Follower(Protocol):
+    """See `actors.account_follower`."""
+
+    async def tell(self, chain: Chain) -> None: ...
+
+
+class ChangeQuota(Protocol):
+    """Says how many accounts an address may change."""
+
+    def admit_change(self, address: str, now: float) -> WireError | None: ...
+
+
+class AccountMethods:
+    """See the module.
+
+    Args:
+        keys: what this node knows of accounts.
+        registers: what is decided about them.
+        follower: has all nodes know.
+        feeds: reads profiles.
+        quota: see `ChangeQuota`.
+        executor: where signatures are verified.
+        now_us: the wall clock, microseconds since 1970.
+        now: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        keys: AccountKeys,
+        registers: Registers,
+        follower: Follower,
+        feeds: FeedReading,
+        quota: ChangeQuota,
+        executor: Executor,
+        now_us: Callable[[], int],
+        now: Callable[[], float],
+    ) -> None:
+        self._keys = keys
+        self._registers = registers
+        self._follower = follower
+        self._feeds = feeds
+        self._quota = quota
+        self._executor = executor
+        self._now_us = now_us
+        self._now = now
+
+    def table(self) -> Mapping[str, Method]:
+        """The methods by their names on the wire."""
+        return {
+            "account.change": self.change,
+            "account.get": self.get,
+            "account.history": self.history,
+            "handle.get": self.handle_get,
+        }
+
+    async def change(self, asker: Asker, params: Params) -> dict[str, Any]:
+        """Append an operation to an account's chain; what the account is then."""
+        operation = Operation.from_wire(
+            codec.shaped(params, messages.AccountChange, "account.change").operation
+        )
+        if operation.stamp > self._now_us() + limits.STAMP_AHEAD_US:
+            raise WireError(
+                BAD_REQUEST, "the operation's stamp is more than 5 minutes ahead: is the clock right?"
+            )
+        if isinstance(operation.action, BY_OPERATORS):
+            operators_only(asker, f"operations that {operation.action.name} an account")
+            if asker.account != operation.signer:
+                raise WireError(
+                    FORBIDDEN, "the operation is signed by another key than the one that proved itself"
+                )
+        if OPERATOR not in asker.roles and (error := self._quota.admit_change(asker.address, self._now())):
+            raise error
+        await self._executor.run(operation.verify)
+        chain = await self._registers.change(operation)
+        await self._follower.tell(chain)
+        return account_map(chain.state)
+
+    async def get(self, asker: Asker, params: Params) -> dict[str, Any]:
+        """What an account is: its keys, handle and profile."""
+        asked = codec.shaped(params, messages.AccountGet, "account.get")
+        state = (await self._chain(asked.account, current=asked.current)).state
+        profile, complete = await self._feeds.profile(asked.account)
+        told = {**account_map(state), "profile": profile, "counts": {}}
+        return told if complete else {**told, "profile_cut": True}
+
+    async def history(self, asker: Asker, params: Params) -> dict[str, Any]:
+        """The operations on an account, in order: all there can be fit a message."""
+        asked = codec.shaped(params, messages.AccountHistory, "account.history")
+        chain = await self._chain(asked.account, current=asked.current)
+        entries = chain.entries[asked.after :]
+        return {
+            "account": asked.account,
+            "number": chain.number,
+            "operations": [entry.to_wire() for entry in entries],
+        }
+
+    async def handle_get(self, asker: Asker, params: Params) -> dict[str, Any]:
+        """Who has a handle."""
+        handle = check_handle(codec.shaped(params, messages.HandleGet, "handle.get").handle)
+        account = self._keys.with_handle(register_name(handle), handle)
+        if account is None:
+            raise WireError(NOT_FOUND, f"no account has the handle {handle}")
+        return {"handle": handle, "account": account}
+
+    async def _chain(self, account: bytes, *, current: bool) -> Chain:
+        if not is_account(account):
+            raise WireError(BAD_REQUEST, "account is not an account id of 34 bytes")
+        return await self._registers.read(account) if current else self._keys.chain(account)

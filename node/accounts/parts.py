@@ -1,0 +1,85 @@
+"""What a node has for accounts, put together: the room of the wiring in `daemon` that concerns them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import trio
+from folkmoot.node.accounts.key_gate import Coordination, KeyGate
+from folkmoot.node.accounts.keys import AccountKeys
+from folkmoot.node.accounts.methods import AccountMethods, ChangeQuota
+from folkmoot.node.actors.account_follower import AccountFollower
+from folkmoot.node.actors.session import Method
+from folkmoot.node.contracts import FeedReading
+from folkmoot.node.registers.accounts import AccountRegisters
+from folkmoot.node.wired import Wired
+
+Handler = Callable[[bytes, Any], Awaitable[Any]]
+
+
+class AccountParts:
+    """See the module.
+
+    Attributes:
+        keys: what is known of accounts.
+        follower: how it comes to be known.
+        gate: what the gate makes of it.
+
+    Args:
+        wired: the node's.
+    """
+
+    def __init__(self, wired: Wired) -> None:
+        self._environment = environment = wired.environment
+        self._commits = wired.commits
+        self._registers = AccountRegisters(wired.registers.registrar, environment.wall.now_us)
+        self.keys = AccountKeys(wired.commits.store)
+        self.follower = AccountFollower(
+            wired.node_id,
+            self.keys,
+            wired.commits,
+            self._registers,
+            wired.registers.acceptor,
+            wired.topology,
+            wired.membership,
+            wired.links,
+            environment.executor,
+            environment.random,
+        )
+
+    def key_gate(self, coordination: Coordination, cut_off_hours: float) -> KeyGate:
+        """What the gate asks about keys."""
+        environment = self._environment
+        self.gate = KeyGate(
+            self.keys,
+            self.follower,
+            self._commits,
+            coordination,
+            environment.secrets.service(),
+            environment.wall,
+            cut_off_hours * 3600,
+        )
+        return self.gate
+
+    def peer_methods(self) -> Mapping[str, Handler]:
+        """What other nodes may ask, by name."""
+        return self.follower.methods()
+
+    def client_methods(self, feeds: FeedReading, quota: ChangeQuota) -> Mapping[str, Method]:
+        """What clients may ask, by name."""
+        environment = self._environment
+        return AccountMethods(
+            self.keys,
+            self._registers,
+            self.follower,
+            feeds,
+            quota,
+            environment.executor,
+            environment.wall.now_us,
+            trio.current_time,
+        ).table()
+
+    def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """What runs by itself, by name."""
+        return {"accounts": self.follower.run, "key gate": self.gate.run}

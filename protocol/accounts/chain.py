@@ -1,0 +1,132 @@
+"""The chain of an account as registers, nodes and archives hold it: every operation, and when it was decided.
+
+The signed operations prove themselves. The time is the word of the node that had the operation decided; it
+says from when on a key counts as revoked, which no signer could be trusted with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, NamedTuple, Self
+
+from folkmoot.protocol import codec, limits
+from folkmoot.protocol.accounts.history import Account
+from folkmoot.protocol.accounts.operation import Operation
+from folkmoot.protocol.errors import BAD_REQUEST, WireError
+
+
+class Entry(NamedTuple):
+    """One operation of a chain.
+
+    Args:
+        operation: signed.
+        decided_us: when it was decided, microseconds since 1970 by the clock of the node that had it decided.
+    """
+
+    operation: Operation
+    decided_us: int
+
+    @classmethod
+    def from_wire(cls, value: object) -> Entry:
+        """Read `[payload, signature, decided_us]`.
+
+        Raises:
+            WireError: saying which rule is broken.
+        """
+        match value:
+            case [payload, signature, int(decided_us)] if 0 <= decided_us <= limits.STAMP_MAX:
+                return cls(Operation.from_wire([payload, signature]), decided_us)
+        raise WireError(BAD_REQUEST, "an entry of a chain is [payload, signature, microseconds since 1970]")
+
+    def to_wire(self) -> list[Any]:
+        """`[payload, signature, decided_us]`."""
+        return [*self.operation.to_wire(), self.decided_us]
+
+
+class Chain:
+    """See the module. Immutable; empty for an account that nothing was ever done to.
+
+    Attributes:
+        account: whose (34 bytes).
+        entries: in order.
+
+    Args:
+        state: what they make of the account, where that is known.
+
+    Raises:
+        WireError: the operations do not follow one another, or one was not allowed. Signatures are not
+            looked at: see `verify`.
+    """
+
+    def __init__(
+        self, account: bytes, entries: Sequence[Entry] = (), *, state: Account | None = None
+    ) -> None:
+        self.account = account
+        self.entries = tuple(entries)
+        if state is None:
+            state = Account.plain(account)
+            for entry in self.entries:
+                state = state.after(entry.operation)
+        self.state = state
+
+    @classmethod
+    def decode(cls, account: bytes, data: bytes) -> Self:
+        """Read what `encode` made, or a node sent.
+
+        Raises:
+            WireError: it is no chain of this account.
+        """
+        match codec.unpack(data):
+            case list(values) if len(values) <= limits.ACCOUNT_OPERATIONS:
+                return cls(account, [Entry.from_wire(value) for value in values])
+        raise WireError(BAD_REQUEST, f"a chain is a list of at most {limits.ACCOUNT_OPERATIONS} entries")
+
+    def encode(self) -> bytes:
+        """As bytes, for registers, stores and nodes."""
+        return codec.pack([entry.to_wire() for entry in self.entries])
+
+    def verify(self) -> None:
+        """Check every signature: about 100 µs each.
+
+        Raises:
+            WireError: `bad_signature`.
+        """
+        for entry in self.entries:
+            entry.operation.verify()
+
+    @property
+    def number(self) -> int:
+        """Of the newest operation; 0 when there is none."""
+        return len(self.entries)
+
+    @cached_property
+    def hashes(self) -> tuple[bytes, ...]:
+        """Of the operations, in order."""
+        return tuple(entry.operation.hash for entry in self.entries)
+
+    def holds(self, operation: Operation) -> bool:
+        """Whether an operation is part of it."""
+        return operation.hash in self.hashes
+
+    def begins_with(self, other: Chain) -> bool:
+        """Whether it is `other`, or what followed upon it."""
+        return self.hashes[: other.number] == other.hashes
+
+    def followed_by(self, operation: Operation, decided_us: int) -> Chain:
+        """With one operation more, whose signature was verified.
+
+        Raises:
+            WireError: see `Account.after`.
+        """
+        state = self.state.after(operation)
+        return Chain(self.account, [*self.entries, Entry(operation, decided_us)], state=state)
+
+    def at(self, when_us: int) -> Account:
+        """What the account was at a time, microseconds since 1970."""
+        state = Account.plain(self.account)
+        for entry in self.entries:
+            if entry.decided_us > when_us:
+                break
+            state = state.after(entry.operation)
+        return state
