@@ -51,11 +51,18 @@ def read(transaction: Transaction, account: bytes) -> bytes | None:
 
 
 def holders(transaction: Transaction, register: str) -> list[bytes]:
-    """The accounts whose handles are in a register, as far as is known: one, but while it changes hands."""
+    """The accounts whose handles are in a register, as far as is known: one, but while it changes hands.
+
+    Raises:
+        StoreCorrupt: a row is damaged.
+    """
     key = register.encode()
     start = key + b"\0" * limits.ACCOUNT_BYTES
     stop = key + b"\xff" * (limits.ACCOUNT_BYTES + 1)
-    return [found[len(key) :] for found, _ in transaction.scan(Table.HANDLES, start, stop)]
+    found = list(transaction.scan(Table.HANDLES, start, stop))
+    for at, row in found:
+        unseal(Table.HANDLES, at, row)
+    return [at[len(key) :] for at, _ in found]
 
 
 def unconfirmed(transaction: Transaction, limit: int) -> list[tuple[bytes, Unconfirmed]]:

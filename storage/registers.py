@@ -9,7 +9,7 @@ was kept last.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Final
 
@@ -21,6 +21,8 @@ from folkmoot.storage.rows import SEQUENCE_BYTES, seal, unseal
 FOLLOWED: Final = "account/"
 _BY_CHANGE: Final = b"c"
 _BY_NAME: Final = b"n"
+
+Listed = set[tuple[bytes, bytes]]
 
 
 def read(transaction: Transaction, name: str) -> bytes | None:
@@ -137,15 +139,19 @@ class RegisterBook:
             self._transaction.delete(Table.REGISTER_LOG, by_name)
 
 
-def logged(transaction: Transaction) -> tuple[set[tuple[bytes, bytes]], set[tuple[bytes, bytes]]]:
-    """The log read both ways, as (change, name) each: for `verify`, to which they must be the same.
+def both_ways(rows: Iterable[tuple[bytes, bytes]]) -> tuple[Listed, Listed]:
+    """The log by change and by name, as (change, name) each: the same, unless the log is damaged.
 
-    Raises:
-        StoreCorrupt: a row is damaged.
+    Args:
+        rows: keys and values of `Table.REGISTER_LOG`.
     """
-    rows = [(at, unseal(Table.REGISTER_LOG, at, row)) for at, row in transaction.scan(Table.REGISTER_LOG)]
-    by_change = {(at[1:], value) for at, value in rows if at.startswith(_BY_CHANGE)}
-    return by_change, {(value, at[1:]) for at, value in rows if at.startswith(_BY_NAME)}
+    by_change, by_name = set(), set()
+    for at, value in rows:
+        if at.startswith(_BY_CHANGE):
+            by_change.add((at[1:], value))
+        else:
+            by_name.add((value, at[1:]))
+    return by_change, by_name
 
 
 def _number(sequence: int) -> bytes:

@@ -176,7 +176,8 @@ class _Check:
             )
             if name.startswith(registers.FOLLOWED.encode())
         }
-        by_change, by_name = registers.logged(self._transaction)
+        log = self._sound(Table.REGISTER_LOG, partial(rows.unseal, Table.REGISTER_LOG))
+        by_change, by_name = registers.both_ways(log)
         if by_change != by_name or not followed <= {name for _, name in by_change}:
             self._find(Table.REGISTER_LOG, "", "it does not list the registers that are followed, each once")
 

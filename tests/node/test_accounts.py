@@ -294,7 +294,8 @@ async def test_a_handle_is_one_account_s(tmp_path: Path) -> None:
                 await elsewhere.call("handle.get", handle="marit")
             assert error.value.kind is NOT_FOUND
             taken = await refused(elsewhere, other, SetHandle("marit"))
-            assert taken.kind is CONFLICT and taken.details["free_at_us"] > 0, "in quarantine"
+            assert taken.kind is CONFLICT and taken.details, "in quarantine"
+            assert taken.details["free_at_us"] > 0
             assert (await one.does(client, SetHandle("marit")))["handle"] == "marit", (
                 "its own it may have back"
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from folkmoot.protocol.accounts.handle import register_name
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.key import block_of, lane_of, place_prefix
 from folkmoot.protocol.record import Record
@@ -14,6 +15,7 @@ from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Engine, Table, Transaction
 from folkmoot.storage.store import Store
 
+from tests.storage.chains import named, noted
 from tests.storage.making import (
     ABSENT,
     NOW_US,
@@ -37,7 +39,14 @@ Damage = Callable[[Transaction], object]
 @pytest.fixture
 def filled(store: Store) -> Store:
     put(store, POST, LIKE, post(BEN, 1))
-    run(store, lambda tx: tx.hint(ABSENT, POST.key, NOW_US), lambda tx: tx.registers.put("roster", b"kept"))
+    run(
+        store,
+        lambda tx: tx.hint(ABSENT, POST.key, NOW_US),
+        lambda tx: tx.registers.put("roster", b"kept"),
+        lambda tx: tx.registers.put(f"account/{ANN.account.hex()}", b"kept"),
+        lambda tx: tx.accounts.put(named(ANN, "ann")),
+        lambda tx: tx.accounts.note([noted(POST)]),
+    )
     return store
 
 
@@ -67,7 +76,8 @@ def test_a_sound_store(filled: Store) -> None:
         filled.engine, signatures=True, progress=lambda done, total: progress.append((done, total))
     )
     assert report.ok and report.findings == ()
-    assert (report.cells, report.log, report.counts, report.hints, report.signatures) == (3, 3, 1, 1, 3)
+    assert (report.cells, report.log, report.counts, report.hints, report.accounts) == (3, 3, 1, 1, 1)
+    assert report.signatures == 3 + 2, "of the cells' records, and of the operations on the account"
     assert progress[-1] == (3, 3)
     assert report.to_json()["ok"] is True
 
@@ -187,6 +197,10 @@ def test_a_changed_byte_in_any_table_is_never_returned(
         Table.HINT_NODES: filled.hint_states,
         Table.META: lambda: filled.owner,
         Table.REGISTERS: lambda: filled.register("roster"),
+        Table.REGISTER_LOG: lambda: filled.registers_since(0, 10),
+        Table.ACCOUNTS: lambda: filled.account(ANN.account),
+        Table.HANDLES: lambda: filled.handle_holders(register_name("ann")),
+        Table.UNCONFIRMED: lambda: filled.unconfirmed(10),
     }
     readers[table]()
     damaged = []
