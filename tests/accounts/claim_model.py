@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from folkmoot.protocol import limits
 from folkmoot.protocol.accounts.actions import SetHandle
 from folkmoot.protocol.accounts.claim import Bearing, Claim, bearing, lapse, release, take
 from folkmoot.protocol.accounts.handle import register_name
 from folkmoot.protocol.accounts.history import Account
+from folkmoot.protocol.accounts.operation import Operation
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.identity import KeyPair
 
@@ -141,7 +142,8 @@ class World:
         state = replace(
             Account.plain(seen.account), handle=handles[-1] if handles else None, number=len(handles)
         )
-        return bearing(seen, state, [Named(SetHandle(each)) for each in handles], asked)  # type: ignore[list-item]
+        operations = cast("list[Operation]", [Named(SetHandle(each)) for each in handles])
+        return bearing(seen, state, operations, asked)
 
     def _append(self, account: bytes, handle: str | None) -> None:
         chain = self.chains[account]
