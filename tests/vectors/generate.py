@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.vectors.account_vectors import handle_vectors, operation_vectors
 from tests.vectors.record_vectors import record_vectors
 from tests.vectors.wire_vectors import auth_vectors, identity_vectors, message_vectors
 
@@ -22,6 +23,8 @@ def vectors() -> dict[str, dict[str, Any]]:
         "identities.json": identity_vectors(),
         "auth.json": auth_vectors(),
         "messages.json": message_vectors(),
+        "operations.json": operation_vectors(),
+        "handles.json": handle_vectors(),
     }
 
 

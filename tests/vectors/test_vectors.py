@@ -6,6 +6,11 @@ import json
 from typing import Any
 
 import pytest
+from folkmoot.protocol.accounts.claim import Claim
+from folkmoot.protocol.accounts.handle import check_handle, read_handle, register_name, skeleton
+from folkmoot.protocol.accounts.history import Account, fold
+from folkmoot.protocol.accounts.operation import SIGNED_PREFIX as OPERATION_PREFIX
+from folkmoot.protocol.accounts.operation import Operation
 from folkmoot.protocol.connection import Connection, Notification, Rejected, Request, Violation
 from folkmoot.protocol.errors import BY_NAME, WireError
 from folkmoot.protocol.identity import KeyPair, account_from_text, account_to_text, verify
@@ -24,8 +29,8 @@ def named(case: dict[str, Any]) -> str:
     return str(case.get("name", case.get("text")))
 
 
-RECORDS, IDENTITIES, AUTH, MESSAGES = (
-    load(name) for name in ("records.json", "identities.json", "auth.json", "messages.json")
+RECORDS, IDENTITIES, AUTH, MESSAGES, OPERATIONS, HANDLES = (
+    load(f"{name}.json") for name in ("records", "identities", "auth", "messages", "operations", "handles")
 )
 
 
@@ -58,7 +63,8 @@ def test_an_invalid_record_is_refused_for_its_reason(case: dict[str, Any]) -> No
 
 
 def test_every_error_in_the_vectors_has_a_row_in_the_table() -> None:
-    errors = {case["error"] for case in (*RECORDS["invalid"], *MESSAGES["messages"]) if "error" in case}
+    cases = (*RECORDS["invalid"], *MESSAGES["messages"], *OPERATIONS["invalid"], *OPERATIONS["cannot_follow"])
+    errors = {case["error"] for case in cases if "error" in case}
     assert errors <= set(BY_NAME)
 
 
@@ -101,3 +107,71 @@ def test_a_message_is_what_it_says_it_is(case: dict[str, Any], size: int) -> Non
         case _:
             assert isinstance(event, Violation)
             assert event.error.kind.name == case["error"]
+
+
+def operation_of(case: dict[str, Any]) -> Operation:
+    return Operation.from_wire([bytes.fromhex(case["payload"]), bytes.fromhex(case["signature"])])
+
+
+def account_after(steps: int) -> Account:
+    chain = [operation_of(case) for case in OPERATIONS["chain"][:steps]]
+    return fold(account_from_text(OPERATIONS["account"]), chain)
+
+
+@pytest.mark.parametrize("case", OPERATIONS["chain"], ids=named)
+def test_an_operation_is_read_as_it_was_meant_and_makes_that_of_the_account(case: dict[str, Any]) -> None:
+    operation = operation_of(case)
+    key = KeyPair(bytes.fromhex(case["seed"]))
+    assert key.account == operation.signer == account_from_text(case["signer"])
+    assert key.sign(OPERATION_PREFIX + operation.payload) == operation.signature
+    assert (operation.number, operation.action.name) == (case["number"], case["action"])
+    assert as_json(operation.action.to_body()) == case["body"]
+    assert operation.hash.hex() == case["hash"]
+    account = account_after(case["number"])
+    assert case["makes"] == {
+        "keys": [account_to_text(key) for key in account.signing_keys()],
+        "recovery": account.recovery and account_to_text(account.recovery),
+        "handle": account.handle,
+        "suspended": account.suspended,
+        "closed": account.closed,
+    }
+
+
+@pytest.mark.parametrize("case", OPERATIONS["cannot_follow"], ids=named)
+def test_an_operation_that_cannot_follow_is_refused_for_its_reason(case: dict[str, Any]) -> None:
+    operation = operation_of(case)
+    operation.verify()
+    with pytest.raises(WireError) as refusal:
+        account_after(case["after"]).after(operation)
+    assert refusal.value.kind.name == case["error"], refusal.value
+
+
+@pytest.mark.parametrize("case", OPERATIONS["invalid"], ids=named)
+def test_an_invalid_operation_is_refused_for_its_reason(case: dict[str, Any]) -> None:
+    with pytest.raises(WireError) as refusal:
+        operation_of(case).verify()
+    assert refusal.value.kind.name == case["error"], refusal.value
+
+
+@pytest.mark.parametrize("case", HANDLES["valid"], ids=lambda case: ascii(case["text"]))
+def test_a_handle_has_its_form_and_its_register(case: dict[str, str]) -> None:
+    assert check_handle(case["text"]) == case["handle"] == read_handle(case["handle"])
+    assert skeleton(case["handle"]) == case["skeleton"]
+    assert register_name(case["handle"]) == case["register"]
+
+
+@pytest.mark.parametrize("case", HANDLES["invalid"], ids=named)
+def test_other_texts_are_no_handle(case: dict[str, str]) -> None:
+    with pytest.raises(WireError) as refusal:
+        check_handle(case["text"])
+    assert refusal.value.kind.name == "bad_request"
+
+
+@pytest.mark.parametrize("case", HANDLES["claims"], ids=named)
+def test_a_claim_is_read_as_it_was_meant(case: dict[str, Any]) -> None:
+    claim = Claim.from_bytes(bytes.fromhex(case["bytes"]))
+    assert claim._asdict() == {
+        **{field: case[field] for field in claim._fields},
+        "account": account_from_text(case["account"]),
+    }
+    assert claim.to_bytes().hex() == case["bytes"]
