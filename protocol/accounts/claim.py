@@ -12,9 +12,10 @@ A handle is an account's when both say so. A register names one account, so at m
 may break off anywhere, and another account may want the handle at any time:
 
 - A claim that was not followed by its operation is *stale* once the chain has another operation of that
-  number, or long after it was timely. Whoever wants the handle notes the time, reads the chain by quorum, and
-  takes the handle over. Reading a register lets no attempt through that began before, and one that begins
-  later finds that its claim is not timely: so two chains never name one handle, as long as clocks differ by
+  number, or long after it was timely. Whoever wants the handle notes the time, has the chain's register
+  *rewritten* as it is, and takes the handle over. To rewrite it is an attempt with a ballot of its own, so no
+  earlier attempt comes through any more (which merely asking the seats does not see to), and one that begins
+  later finds that its claim is not timely. So two chains never name one handle, as long as clocks differ by
   less than nine minutes. If they differ by more, the chain that the handle's register does not name is not
   believed.
 - A stale claim whose handle the chain named once was in force, and was not released: its quarantine begins
@@ -125,8 +126,8 @@ def bearing(claim: Claim, state: Account, operations: Iterable[Operation], asked
 
     Args:
         claim: as the handle's register holds it, unreleased.
-        state, operations: the chain of the claim's account, read by quorum after the claim was, and what it
-            makes of the account.
+        state, operations: the chain of the claim's account, rewritten as it was, after the claim was read;
+            and what it makes of the account.
         asked_us: the time *before* the chain was read. By the time after it, an operation could have been
             appended in between that was still timely.
     """

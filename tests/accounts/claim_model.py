@@ -1,8 +1,8 @@
 """Accounts that want one handle, as steps between which anything may happen.
 
 A process does what a node does for `set_handle`; it stops after every step that others can see or that takes
-time, and may stop for ever. Registers are what CASPaxos makes of them: a change is atomic, a read lets no
-attempt through that began before it.
+time, and may stop for ever. Registers are what CASPaxos makes of them: a change is atomic, and rewriting one
+as it is lets no attempt through that began before.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Chain:
 
     Args:
         handles: what each operation set.
-        attempt: of the newest attempt or read; earlier ones are refused.
+        attempt: the number of the newest; earlier ones are refused.
     """
 
     handles: list[str | None] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Chain:
 class Rules:
     """What may be left out to see that it is missed."""
 
-    reads_by_quorum: bool = True
+    rewrites_the_chain: bool = True
     appends_timely: bool = True
     notes_time_before: bool = True
     compares_claims: bool = True
@@ -134,10 +134,10 @@ class World:
     def _look(self, account: bytes, seen: Claim) -> Generator[str, None, Bearing]:
         before = self.clock(account)
         chain = self.chains[seen.account]
-        if self.rules.reads_by_quorum:
+        if self.rules.rewrites_the_chain:
             chain.attempt += 1
         handles = list(chain.handles)
-        yield "read its chain"
+        yield "rewrote its chain"
         asked = before if self.rules.notes_time_before else self.clock(account)
         state = replace(
             Account.plain(seen.account), handle=handles[-1] if handles else None, number=len(handles)
