@@ -94,8 +94,8 @@ def operation_vectors() -> dict[str, Any]:
         states.append(states[-1].after(chain[-1]))
     return {
         "about": "Operations on an account. `payload` and `signature` are hex, as is every `hex` inside "
-        "`body`; `seed` is the Ed25519 seed of the signing key. `chain` is the life of one account: each step "
-        "must be accepted after those before it, and makes this of the account. `cannot_follow` are "
+        "`body`; `seed` is the Ed25519 seed of the signing key. `chain` is the life of one account: each "
+        "step must be accepted after those before it, and makes this of the account. `cannot_follow` are "
         "well-formed and rightly signed, and refused after the first `after` steps of that life. `invalid` "
         "are refused by themselves.",
         "account": account_to_text(FIRST.account),
@@ -300,8 +300,8 @@ def handle_vectors() -> dict[str, Any]:
     return {
         "about": "Handles. `text` is what a person types, `handle` its form, which is signed, stored and "
         "shown, `skeleton` what it has in common with what looks like it, and `register` names the register "
-        "that says whose it is. `invalid` texts are no handles, or kept for others: bad_request. `claims` are "
-        "what such a register holds, in hex.",
+        "that says whose it is. `invalid` texts are no handles, or kept for others: bad_request. `claims` "
+        "are what such a register holds, in hex.",
         "valid": [_handle(text) for text in HANDLES],
         "invalid": [{"name": name, "text": text} for name, text in NO_HANDLES.items()],
         "claims": [
