@@ -141,9 +141,9 @@ class KeyGate:
         while True:
             await self._follower.wait_confirmed()
             self._confirmed_us = self._wall.now_us()
-            if self._confirmed_us - self._kept_us > self._limit_s * 1e6 / 100:
-                await self._keep()
             try:
+                if self._confirmed_us - self._kept_us > self._limit_s * 1e6 / 100:
+                    await self._keep()
                 while await self._settle_some():
                     pass
             except (WireError, StorageError) as error:

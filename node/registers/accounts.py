@@ -4,25 +4,27 @@ A change is one more operation on the chain. Who may make it is decided by the c
 it, at the moment in which it is appended, so two devices cannot revoke each other. Its request id is the
 operation's hash: the same operation is appended once, however often it is asked for.
 
-A handle is reserved before the chain names it, and given up after the chain has ceased to. Whatever breaks
-off in between leaves a claim that no chain bears out, which whoever wants the handle finds stale.
+A handle is claimed before the chain names it, and released after the chain has ceased to; see
+`protocol.accounts.claim` for what that is safe from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol
 
 from folkmoot.protocol import limits
-from folkmoot.protocol.accounts import claim
 from folkmoot.protocol.accounts.actions import Close, SetHandle
 from folkmoot.protocol.accounts.chain import Chain
-from folkmoot.protocol.accounts.claim import Claim
+from folkmoot.protocol.accounts.claim import Bearing, Claim, bearing, lapse, release, take
 from folkmoot.protocol.accounts.handle import register_name
 from folkmoot.protocol.accounts.operation import Operation
 from folkmoot.protocol.consensus.value import Make, Value
+from folkmoot.protocol.errors import CONFLICT, NO_QUORUM, WireError
 
 ACCOUNT: Final = "account/"
+_CLAIMS_MAX: Final = 3
 
 
 class Registers(Protocol):
@@ -67,77 +69,105 @@ class AccountRegisters:
             WireError: see `Account.after`; `conflict`, when the handle is another's; `no_quorum`;
                 `uncertain`.
         """
-        account = operation.account
+        for _ in range(_CLAIMS_MAX):
+            try:
+                after = await self._append(operation, await self._prepare(operation))
+                break
+            except _TooLate:
+                continue
+        else:
+            raise WireError(NO_QUORUM, "handles are claimed too slowly now; ask again", retry_after_ms=1_000)
+        await self._release_former(operation, after)
+        return after
+
+    async def _prepare(self, operation: Operation) -> Claim | None:
+        """See that an operation could be appended, and claim what it needs; None when it needs nothing.
+
+        Raises:
+            WireError: see `change`.
+        """
+        account, action = operation.account, operation.action
         before = await self.read(account)
-        if not before.holds(operation):
-            before.state.after(operation)  # nothing is reserved for what could not be appended
-            if isinstance(operation.action, SetHandle) and operation.action.handle is not None:
-                await self._claim(operation.action.handle, account)
+        if before.holds(operation):
+            return None
+        before.state.after(operation)  # nothing is claimed for what could not be appended
+        if isinstance(action, SetHandle) and action.handle is not None:
+            return await self._claim(action.handle, account, operation.number)
+        return None
+
+    async def _append(self, operation: Operation, claimed: Claim | None) -> Chain:
+        """Have an operation be part of its account's chain; the chain as it is then.
+
+        Raises:
+            _TooLate: its claim has to be made again.
+            WireError: see `change`.
+        """
+        account = operation.account
 
         def make(value: Value | None) -> bytes | None:
             present = _chain_of(account, value)
             if present.holds(operation):
                 return None
-            return present.followed_by(operation, self._now_us()).encode()
+            now_us = self._now_us()
+            if claimed is not None and not claimed.is_timely(now_us):
+                raise _TooLate(CONFLICT, "the claim on the handle is too old")
+            return present.followed_by(operation, now_us).encode()
 
-        value = await self._registers.change(
-            account_register(account),
-            make,
-            operation.hash[: limits.REQUEST_ID_BYTES],
-            terminal=isinstance(operation.action, Close),
-        )
-        after = _chain_of(account, value)
-        await self._give_up_former(after)
-        return after
+        request = operation.hash[: limits.REQUEST_ID_BYTES]
+        ends = isinstance(operation.action, Close)
+        value = await self._registers.change(account_register(account), make, request, terminal=ends)
+        return _chain_of(account, value)
 
-    async def _claim(self, handle: str, account: bytes) -> None:
-        """Reserve a handle for an account.
+    async def _claim(self, handle: str, account: bytes, number: int) -> Claim:
+        """Claim a handle for an account's operation of a number.
 
         Raises:
             WireError: `conflict`, when it is taken or in quarantine; `no_quorum`; `uncertain`.
         """
         name = register_name(handle)
         held = _claim_of(await self._registers.read(name))
-        is_borne_out = held is not None and held.account != account and await self._bears_out(held)
+        found: Bearing | None = None
+        if held is not None and held.account != account and held.released_us is None:
+            asked_us = self._now_us()
+            chain = await self.read(held.account)
+            found = bearing(held, chain.state, [entry.operation for entry in chain.entries], asked_us)
+            await self._change_claim(name, partial(lapse, found=found, now_us=asked_us))
 
-        def make(value: Value | None) -> bytes | None:
-            present = _claim_of(value)
-            taken = claim.take(
-                present,
-                account,
-                handle,
-                self._now_us(),
-                # What was looked up is about `held`; whoever claimed it since has just done so.
-                borne_out=is_borne_out or present != held,
-            )
-            return None if taken == present else taken.encode()
+        def taken(present: Claim | None) -> Claim:
+            return take(present, account, handle, number, self._now_us(), found)
 
-        await self._registers.change(name, make)
+        claimed = await self._change_claim(name, taken)
+        assert claimed is not None, "what was claimed is there"
+        return claimed
 
-    async def _bears_out(self, held: Claim) -> bool:
-        """Whether the chain of who claimed a handle names it."""
-        named = (await self.read(held.account)).state.handle
-        return named is not None and register_name(named) == register_name(held.handle)
-
-    async def _give_up_former(self, chain: Chain) -> None:
-        """Begin the quarantine of the handle the account had before its newest operation.
+    async def _release_former(self, operation: Operation, chain: Chain) -> None:
+        """Begin the quarantine of the handle that an account had before an operation, if it gave it up.
 
         Raises:
             WireError: `no_quorum`, `uncertain`; asking for the operation again does the rest.
         """
-        former = Chain(chain.account, chain.entries[:-1]).state.handle
-        present = chain.state.handle
-        if former is None or (present is not None and register_name(present) == register_name(former)):
+        account, number = operation.account, operation.number
+        before, after = (Chain(account, chain.entries[:end]).state.handle for end in (number - 1, number))
+        if before is None or (after is not None and register_name(after) == register_name(before)):
             return
+        now_us = self._now_us()
+        await self._change_claim(
+            register_name(before), partial(release, account=account, number=number, now_us=now_us)
+        )
+
+    async def _change_claim(self, name: str, change: Callable[[Claim | None], Claim | None]) -> Claim | None:
+        """Change what the register of a handle holds; what it holds then."""
 
         def make(value: Value | None) -> bytes | None:
-            held = _claim_of(value)
-            if held is None or held.account != chain.account:
-                return None
-            released = claim.release(held, self._now_us())
-            return None if released == held else released.encode()
+            present = _claim_of(value)
+            following = change(present)
+            return None if following is None or following == present else following.to_bytes()
 
-        await self._registers.change(register_name(former), make)
+        return _claim_of(await self._registers.change(name, make))
+
+
+class _TooLate(WireError):
+    """The claim that an operation rests on has to be made again."""
 
 
 def _chain_of(account: bytes, value: Value | None) -> Chain:
@@ -145,4 +175,4 @@ def _chain_of(account: bytes, value: Value | None) -> Chain:
 
 
 def _claim_of(value: Value | None) -> Claim | None:
-    return None if value is None else Claim.decode(value.body)
+    return None if value is None else Claim.from_bytes(value.body)

@@ -34,6 +34,7 @@ from tests.storage.chains import followed
 
 ME, ONE, TWO = (bytes([number]) * 16 for number in (1, 2, 3))
 ANN = KeyPair(b"a" * 32)
+SOON_S = 1.0
 CREATED = followed(Chain(ANN.account), ANN, Create())
 PHONE, LAPTOP = (followed(CREATED, ANN, AddKey(KeyPair(seed * 32).account)) for seed in (b"p", b"l"))
 
@@ -104,7 +105,7 @@ class Place:
     async def looked(self) -> None:
         """Have it ask, and wait until it has."""
         self.follower.look_now()
-        await trio.testing.wait_all_tasks_blocked()
+        await trio.sleep(SOON_S)
 
     def known(self) -> tuple[bytes, ...]:
         return self.keys.chain(ANN.account).hashes
@@ -116,7 +117,7 @@ async def place(*, running: bool = True) -> AsyncIterator[Place]:
         made = Place(nursery)
         if running:
             nursery.start_soon(made.follower.run)
-            await trio.testing.wait_all_tasks_blocked()
+            await trio.sleep(SOON_S)
         yield made
         nursery.cancel_scope.cancel()
 
