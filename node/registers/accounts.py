@@ -36,6 +36,8 @@ class Registers(Protocol):
 
     async def read(self, name: str) -> Value | None: ...
 
+    async def rewrite(self, name: str) -> Value | None: ...
+
 
 def account_register(account: bytes) -> str:
     """The name of an account's register."""
@@ -129,7 +131,7 @@ class AccountRegisters:
         found: Bearing | None = None
         if held is not None and held.account != account and held.released_us is None:
             asked_us = self._now_us()
-            chain = await self.read(held.account)
+            chain = _chain_of(held.account, await self._registers.rewrite(account_register(held.account)))
             found = bearing(held, chain.state, [entry.operation for entry in chain.entries], asked_us)
             await self._change_claim(name, partial(lapse, found=found, now_us=asked_us))
 
