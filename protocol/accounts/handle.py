@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from functools import cache
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Final
 
 from folkmoot.protocol import limits
@@ -56,6 +56,7 @@ RESERVED: Final = (
     *("undefined", "unknown", "user", "webmaster"),
 )
 
+_SEPARATOR: Final = "."  # in skeletons
 _DOTTED_TWICE: Final = "i\u0307"  # what İ becomes in small letters
 
 
@@ -70,7 +71,7 @@ def check_handle(text: str) -> str:
     handle = text if _problem(text) is None else _normal(text)
     if problem := _problem(handle):
         raise _refusal(text, problem)
-    if skeleton(handle) in _reserved():
+    if skeleton(handle).replace(_SEPARATOR, "") in _reserved():
         raise _refusal(text, "names like it are kept for those who run a community; choose another")
     return handle
 
@@ -99,7 +100,9 @@ def skeleton(handle: str) -> str:
         handle: in its form. Of other texts the skeleton means nothing.
     """
     looks = unicodedata.normalize("NFD", handle).translate(alphabet().looks)
-    return unicodedata.normalize("NFD", looks)
+    # NFD may put a mark elsewhere among others than its look-alike; so the order of marks does not count.
+    runs = groupby(looks, lambda look: unicodedata.combining(look) > 0)
+    return "".join("".join(sorted(run) if marks else run) for marks, run in runs)
 
 
 def register_name(handle: str) -> str:
