@@ -185,6 +185,7 @@ ACCOUNTS_FOLLOW_S: Final = 15.0  # between two times that the seats' nodes are a
 ACCOUNTS_CONFIRMED_S: Final = 45.0  # for so long keys count as confirmed by what a majority of them said
 ACCOUNT_TELL_TIMEOUT_S: Final = 2.0  # for one node to be told of a change
 UNCONFIRMED_RECORDS: Final = 65_536  # taken while keys could not be confirmed
+UNCONFIRMED_RECENT: Final = 16_384  # taken while they could, of accounts with changes; the last ones
 HANDLE_TEXT_CHARACTERS: Final = 128  # of what is taken for a handle, before it is brought to its form
 HANDLE_CHARACTERS_MIN: Final = 2
 HANDLE_CHARACTERS_MAX: Final = 30

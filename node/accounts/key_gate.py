@@ -4,12 +4,16 @@ A node that a majority of the seats has not answered of late is *cut off*: a key
 been revoked. It goes on taking records by what it knows, for a bounded time, and keeps a note of every post
 it takes so. Once it is connected again it looks at each of them. A post whose key could no longer sign when
 it was taken stays, since other nodes may have it by then, and is labelled by this node's service account.
+
+A node that is not cut off may hear of a revocation late, too, when it was not reached at first. So the last
+posts of accounts that anything was ever done to are remembered, and looked at when their account changes.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 import trio
@@ -17,6 +21,7 @@ from folkmoot.node.accounts.keys import AccountKeys
 from folkmoot.node.commits import Commits
 from folkmoot.node.contracts import Put, PutResult, Settle
 from folkmoot.node.environment import WallClock
+from folkmoot.protocol import limits
 from folkmoot.protocol.errors import NO_QUORUM, WireError
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.moderation.label import KIND as LABEL
@@ -88,6 +93,10 @@ class KeyGate:
         self._limit_s = limit_s
         self._confirmed_us = wall.now_us()
         self._kept_us = 0
+        self._recent: deque[Unconfirmed] = deque(maxlen=limits.UNCONFIRMED_RECENT)
+        self._late: list[Unconfirmed] = []
+        self._is_late = trio.Event()
+        keys.watch(self._account_changed)
 
     async def open(self) -> None:
         """Find out since when keys have not been confirmed; for a new store, since now."""
@@ -124,20 +133,21 @@ class KeyGate:
             StorageError: the notes cannot be kept, so the records must not be taken.
         """
         posts = [record for record in records if record.kind == "post" and not record.deleted]
-        if not posts or self._follower.confirmed:
-            return
         now_us = self._wall.now_us()
-        notes = [
-            Unconfirmed(each.author, each.device, each.item, each.id, each.stamp, now_us) for each in posts
-        ]
-
-        def job(transaction: WriteTransaction) -> None:
-            transaction.accounts.note(notes)
-
-        await self._commits.run(job, Admission.CLIENT_PUT, rows=len(notes))
+        if not posts:
+            return
+        if self._follower.confirmed:
+            self._recent.extend(_note(each, now_us) for each in posts if self._keys.has_changes(each.author))
+        else:
+            await self._note([_note(each, now_us) for each in posts])
 
     async def run(self) -> None:
-        """Look at what was noted whenever keys are confirmed, for ever."""
+        """Look at what was noted whenever keys are confirmed, and when one turns out to have been revoked."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._look_when_confirmed)
+            nursery.start_soon(self._look_when_late)
+
+    async def _look_when_confirmed(self) -> None:
         while True:
             await self._follower.wait_confirmed()
             self._confirmed_us = self._wall.now_us()
@@ -149,6 +159,30 @@ class KeyGate:
             except (WireError, StorageError) as error:
                 log.warning("posts that were taken while cut off are not looked at yet: %s", error)
                 await trio.sleep(PAUSE_S)
+
+    async def _look_when_late(self) -> None:
+        while True:
+            await self._is_late.wait()
+            self._is_late = trio.Event()
+            late, self._late = self._late, []
+            try:
+                await self._note(late)
+                await self._settle_some()
+            except (WireError, StorageError) as error:
+                log.warning("posts that were taken too late are not looked at yet: %s", error)
+
+    def _account_changed(self, account: bytes, valid: Collection[bytes]) -> None:
+        """Have the posts looked at again that an account's revoked keys signed of late."""
+        late = [note for note in self._recent if note.author == account and note.signer not in valid]
+        if late:
+            self._late += late
+            self._is_late.set()
+
+    async def _note(self, notes: Sequence[Unconfirmed]) -> None:
+        def job(transaction: WriteTransaction) -> None:
+            transaction.accounts.note(notes)
+
+        await self._commits.run(job, Admission.CLIENT_PUT, rows=len(notes))
 
     async def _keep(self) -> None:
         """Have a later start of this node know when keys were confirmed last, to a hundredth of the bound."""
@@ -205,3 +239,7 @@ class KeyGate:
         await self._coordination.put([Put(label) for label in labels], LEVEL, settle)
         if failed:
             raise WireError(NO_QUORUM, f"{len(failed)} labels did not reach their replicas: {failed[0]}")
+
+
+def _note(post: Record, taken_us: int) -> Unconfirmed:
+    return Unconfirmed(post.author, post.device, post.item, post.id, post.stamp, taken_us)

@@ -68,6 +68,15 @@ class AccountKeys:
             known = self._known[account] = self.chain(account).state
         return known
 
+    def has_changes(self, account: bytes) -> bool:
+        """Whether anything is known to have been done to an account; or it cannot be read."""
+        if not self._any:
+            return False
+        try:
+            return self.state(account).number > 0
+        except WireError:
+            return True
+
     def is_newer(self, chain: Chain) -> bool:
         """Whether a chain goes on from what is known, or replaces what is damaged.
 

@@ -102,7 +102,7 @@ class Place:
             Random(1),
         )
 
-    async def looked(self) -> None:
+    async def looked(self, autojump_clock: trio.testing.MockClock) -> None:
         """Have it ask, and wait until it has."""
         self.follower.look_now()
         await trio.sleep(SOON_S)
@@ -112,22 +112,21 @@ class Place:
 
 
 @asynccontextmanager
-async def place(*, running: bool = True) -> AsyncIterator[Place]:
+async def place(autojump_clock: trio.testing.MockClock) -> AsyncIterator[Place]:
     async with trio.open_nursery() as nursery:
         made = Place(nursery)
-        if running:
-            nursery.start_soon(made.follower.run)
-            await trio.sleep(SOON_S)
+        nursery.start_soon(made.follower.run)
+        await trio.sleep(SOON_S)
         yield made
         nursery.cancel_scope.cancel()
 
 
 async def test_keys_are_confirmed_by_a_majority_of_the_seats(autojump_clock: trio.testing.MockClock) -> None:
-    async with place() as here:
+    async with place(autojump_clock) as here:
         assert here.follower.confirmed
         here.one.away = True
         await trio.sleep(limits.ACCOUNTS_CONFIRMED_S)
-        await here.looked()
+        await here.looked(autojump_clock)
         assert here.follower.confirmed, "two of three are a majority"
         here.two.away = True
         await trio.sleep(limits.ACCOUNTS_CONFIRMED_S - 1)
@@ -135,14 +134,14 @@ async def test_keys_are_confirmed_by_a_majority_of_the_seats(autojump_clock: tri
         await trio.sleep(2 + limits.ACCOUNTS_FOLLOW_S)
         assert not here.follower.confirmed
         here.one.away = False
-        await here.looked()
+        await here.looked(autojump_clock)
         assert here.follower.confirmed
 
 
 async def test_who_sees_that_most_seats_are_gone_does_not_wait(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    async with place() as here:
+    async with place(autojump_clock) as here:
         here.everybody.gone = frozenset({ONE, TWO})
         assert not here.follower.confirmed
         here.everybody.gone = frozenset({ONE})
@@ -152,26 +151,26 @@ async def test_who_sees_that_most_seats_are_gone_does_not_wait(
 async def test_what_seats_have_accepted_is_read_from_its_register(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    async with place() as here:
+    async with place(autojump_clock) as here:
         assert here.known() == () and here.registers.reads == 0
         here.registers.chains[ANN.account] = PHONE
         here.two.accepted = [CREATED]
-        await here.looked()
+        await here.looked(autojump_clock)
         assert here.known() == PHONE.hashes, "the register decides, not the seat"
         assert here.registers.reads == 1
         here.one.accepted = [PHONE, PHONE]
         here.two.accepted = [CREATED, Chain(ANN.account)]
-        await here.looked()
+        await here.looked(autojump_clock)
         assert here.registers.reads == 1, "what is known is not read again"
         here.one.log = b"another run     "
-        await here.looked()
+        await here.looked(autojump_clock)
         assert here.registers.reads == 1 and here.known() == PHONE.hashes
 
 
 async def test_of_two_chains_that_go_different_ways_the_register_decides(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    async with place() as here:
+    async with place(autojump_clock) as here:
         told = here.follower.methods()[TELL]
         await told(ONE, {"account": ANN.account, "chain": PHONE.encode()})
         assert here.known() == PHONE.hashes
@@ -183,7 +182,7 @@ async def test_of_two_chains_that_go_different_ways_the_register_decides(
 
 
 async def test_a_chain_is_believed_only_with_its_signatures(autojump_clock: trio.testing.MockClock) -> None:
-    async with place() as here:
+    async with place(autojump_clock) as here:
         told = here.follower.methods()[TELL]
         payload, signature, decided_us = PHONE.entries[1].to_wire()
         forged = bytes([signature[0] ^ 1]) + signature[1:]
@@ -195,7 +194,7 @@ async def test_a_chain_is_believed_only_with_its_signatures(autojump_clock: trio
 
 
 async def test_a_change_is_told_to_all_and_kept_first(autojump_clock: trio.testing.MockClock) -> None:
-    async with place() as here:
+    async with place(autojump_clock) as here:
         here.two.away = True
         await here.follower.tell(CREATED)
         assert here.known() == CREATED.hashes
@@ -207,7 +206,7 @@ def _keep(name: str, kept: bytes, transaction: WriteTransaction) -> None:
 
 
 async def test_a_node_tells_what_its_own_seat_has_accepted(autojump_clock: trio.testing.MockClock) -> None:
-    async with place() as here:
+    async with place(autojump_clock) as here:
         name = account_register(ANN.account)
         ballot = Ballot(1, ME)
         value = Value(1, PHONE.encode(), [bytes(16)])

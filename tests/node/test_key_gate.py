@@ -92,7 +92,7 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk() -> AsyncIterator[Desk]:
+async def desk(autojump_clock: trio.testing.MockClock) -> AsyncIterator[Desk]:
     async with trio.open_nursery() as nursery:
         made = Desk(Commits(b"n" * 16, nursery), Wall())
         await made.gate.open()
@@ -113,7 +113,7 @@ def revoked(author: Author, at_us: int) -> Chain:
 async def test_first_keys_are_good_where_nothing_was_ever_changed(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    async with desk() as here:
+    async with desk(autojump_clock) as here:
         author, other = Author(1), Author(2)
         assert here.gate.refusal(author.account, author.account) is None
         error = here.gate.refusal(author.account, other.account)
@@ -123,7 +123,7 @@ async def test_first_keys_are_good_where_nothing_was_ever_changed(
 async def test_nothing_is_taken_once_keys_were_unconfirmed_for_too_long(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    async with desk() as here:
+    async with desk(autojump_clock) as here:
         author = Author(1)
         here.follower.confirm()
         here.follower.confirmed = False
@@ -137,7 +137,7 @@ async def test_nothing_is_taken_once_keys_were_unconfirmed_for_too_long(
 
 
 async def test_a_restart_does_not_begin_the_time_anew(autojump_clock: trio.testing.MockClock) -> None:
-    async with desk() as here:
+    async with desk(autojump_clock) as here:
         author = Author(1)
         here.follower.confirm()
         await trio.sleep(SOON_S)
@@ -151,7 +151,7 @@ async def test_a_restart_does_not_begin_the_time_anew(autojump_clock: trio.testi
 async def test_what_was_taken_while_cut_off_is_looked_at_once_keys_are_confirmed(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    async with desk() as here:
+    async with desk(autojump_clock) as here:
         early, late, never, deleted = (Author(number) for number in range(1, 5))
         posts = [each.post() for each in (early, late, never)]
         like = never.record("like", late.item() + never.account, {"on": True}, place=late.account)
@@ -176,8 +176,28 @@ async def test_what_was_taken_while_cut_off_is_looked_at_once_keys_are_confirmed
         assert label.author == SERVICE.account and label.body["value"] == "revoked-key"
 
 
+async def test_who_hears_of_a_revocation_late_looks_at_what_was_taken_since(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with desk(autojump_clock) as here:
+        author, other = Author(1), Author(2)
+        gone = revoked(author, here.wall.us + 1_000_000)
+        await here.keep(Chain(author.account, gone.entries[:1]))
+        here.follower.confirm()
+        before = author.post()
+        await here.gate.take([before])
+        here.wall.us += 2_000_000
+        after = author.post()
+        await here.gate.take([after, other.post()])
+        assert here.commits.store.unconfirmed(10) == []
+        await here.keep(gone)
+        await trio.sleep(SOON_S)
+        assert here.labelled() == [after.id]
+        assert here.commits.store.unconfirmed(10) == []
+
+
 async def test_what_cannot_be_noted_is_not_taken(autojump_clock: trio.testing.MockClock) -> None:
-    async with desk() as here:
+    async with desk(autojump_clock) as here:
         post = Author(1).post()
         here.commits.refusals.append(DiskFull("full"))
         with pytest.raises(DiskFull):
