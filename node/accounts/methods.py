@@ -40,7 +40,7 @@ class Follower(Protocol):
 
 
 class ChangeQuota(Protocol):
-    """Says how many accounts an address may change."""
+    """Says how much an address may ask of the seats."""
 
     def admit_change(self, address: str, now: float) -> WireError | None: ...
 
@@ -103,8 +103,7 @@ class AccountMethods:
                 raise WireError(
                     FORBIDDEN, "the operation is signed by another key than the one that proved itself"
                 )
-        if OPERATOR not in asker.roles and (error := self._quota.admit_change(asker.address, self._now())):
-            raise error
+        self._pay(asker)
         await self._executor.run(operation.verify)
         chain = await self._registers.change(operation)
         await self._follower.tell(chain)
@@ -113,7 +112,7 @@ class AccountMethods:
     async def get(self, asker: Asker, params: Params) -> dict[str, Any]:
         """What an account is: its keys, handle and profile."""
         asked = codec.shaped(params, messages.AccountGet, "account.get")
-        state = (await self._chain(asked.account, current=asked.current)).state
+        state = (await self._chain(asker, asked.account, current=asked.current)).state
         profile, complete = await self._feeds.profile(asked.account)
         told = {**account_map(state), "profile": profile, "counts": {}}
         return told if complete else {**told, "profile_cut": True}
@@ -121,7 +120,7 @@ class AccountMethods:
     async def history(self, asker: Asker, params: Params) -> dict[str, Any]:
         """The operations on an account, in order: all there can be fit a message."""
         asked = codec.shaped(params, messages.AccountHistory, "account.history")
-        chain = await self._chain(asked.account, current=asked.current)
+        chain = await self._chain(asker, asked.account, current=asked.current)
         entries = chain.entries[asked.after :]
         return {
             "account": asked.account,
@@ -137,7 +136,19 @@ class AccountMethods:
             raise WireError(NOT_FOUND, f"no account has the handle {handle}")
         return {"handle": handle, "account": account}
 
-    async def _chain(self, account: bytes, *, current: bool) -> Chain:
+    async def _chain(self, asker: Asker, account: bytes, *, current: bool) -> Chain:
         if not is_account(account):
             raise WireError(BAD_REQUEST, "account is not an account id of 34 bytes")
-        return await self._registers.read(account) if current else self._keys.chain(account)
+        if not current:
+            return self._keys.chain(account)
+        self._pay(asker)
+        return await self._registers.read(account)
+
+    def _pay(self, asker: Asker) -> None:
+        """Charge an address for what costs all seats something.
+
+        Raises:
+            WireError: `rate_limited`.
+        """
+        if OPERATOR not in asker.roles and (error := self._quota.admit_change(asker.address, self._now())):
+            raise error

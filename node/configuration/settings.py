@@ -299,23 +299,23 @@ class GateSection(Section, frozen=True, kw_only=True):
     change_rate: Annotated[
         float,
         setting(
-            "Changes of accounts (keys, handles) one address may make, on average.",
+            "Changes of accounts (keys, handles), and questions to the seats about them, of one address.",
             why="Every account with a change is kept by all seats, for ever.",
-            unit="changes a minute",
+            unit="requests a minute",
             applies="reload",
             gt=0,
         ),
-    ] = 6.0
+    ] = 12.0
     change_burst: Annotated[
         int,
         setting(
-            "Changes of accounts one address may make at once.",
-            why="A person who sets up a few devices.",
-            unit="changes",
+            "The same, at once.",
+            why="A person who sets up a few devices; several people behind one address.",
+            unit="requests",
             applies="reload",
             ge=1,
         ),
-    ] = 60
+    ] = 120
     cut_off_hours: Annotated[
         float,
         setting(

@@ -50,7 +50,7 @@ class QuotaRates:
 
     account: Rate
     address: Rate
-    change: Rate = Rate(0.1, 60)
+    change: Rate = Rate(0.2, 120)
 
 
 def rates_of(gate: GateSection) -> QuotaRates:
@@ -160,7 +160,8 @@ class Quota:
             self._accounts.take(account, now)
 
     def admit_change(self, address: str, now: float) -> WireError | None:
-        """Charge an address for one change of an account, or say why it has to wait.
+        """Charge an address for one change of an account, or for having all seats asked about one; or say why
+        it has to wait.
 
         Registers are kept for ever and by every seat, and anyone can make an account.
 
@@ -172,7 +173,7 @@ class Quota:
         """
         wait_s = self._changes.wait_s(address, now)
         if wait_s > 0.0:
-            return _limited("address", wait_s, "changes of accounts")
+            return _limited("address", wait_s, "requests about accounts")
         self._changes.take(address, now)
         return None
 
