@@ -77,11 +77,15 @@ class AccountKeys:
         except WireError:
             return True
 
-    def is_newer(self, chain: Chain) -> bool:
-        """Whether a chain goes on from what is known, or replaces what is damaged.
+    def is_newer(self, chain: Chain, *, decided: bool = False) -> bool:
+        """Whether a chain goes on from what is known, or replaces what is damaged or was never decided.
+
+        Args:
+            chain: of any account.
+            decided: whether its register holds it, or did.
 
         Raises:
-            WireError: `conflict`: it goes another way.
+            WireError: `conflict`: it goes another way, and is not known to have been decided.
         """
         try:
             known = self.chain(chain.account)
@@ -89,7 +93,7 @@ class AccountKeys:
             return True
         if known.begins_with(chain):
             return False
-        if chain.begins_with(known):
+        if decided or chain.begins_with(known):
             return True
         raise WireError(CONFLICT, "two chains of one account go different ways")
 

@@ -167,7 +167,7 @@ class AccountFollower:
         Raises:
             StorageError: it could not be kept here.
         """
-        await self._keep(chain)
+        await self._keep(chain, decided=True)
         params = {"account": chain.account, "chain": chain.encode()}
 
         async def tell(node_id: bytes) -> None:
@@ -300,7 +300,7 @@ class AccountFollower:
         """
         chain = await self._registers.read(account)
         await self._executor.run(chain.verify)
-        await self._keep(chain)
+        await self._keep(chain, decided=True)
 
     def _lacks(self, account: bytes, newest: bytes) -> bool:
         """Whether a seat has accepted an operation that is not known here, or what is known is damaged."""
@@ -311,11 +311,19 @@ class AccountFollower:
         except WireError:
             return True
 
-    async def _keep(self, chain: Chain) -> None:
-        """Make a chain durable, unless a longer one came first; then go by it."""
+    async def _keep(self, chain: Chain, *, decided: bool = False) -> None:
+        """Make a chain durable, unless a longer one came first; then go by it.
+
+        Args:
+            chain: verified.
+            decided: whether it was read from the register, before which any other gives way.
+
+        Raises:
+            WireError: `conflict`: it goes another way than what came first.
+        """
 
         def job(transaction: WriteTransaction) -> None:
-            if self._keys.is_newer(chain):
+            if self._keys.is_newer(chain, decided=decided):
                 transaction.accounts.put(chain)
 
         await self._commits.run(job, Admission.ESSENTIAL, urgent=True)

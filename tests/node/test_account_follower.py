@@ -179,6 +179,9 @@ async def test_of_two_chains_that_go_different_ways_the_register_decides(
         here.registers.chains[ANN.account] = PHONE
         await told(ONE, {"account": ANN.account, "chain": LAPTOP.encode()})
         assert (here.known(), here.registers.reads) == (PHONE.hashes, 1)
+        here.registers.chains[ANN.account] = LAPTOP
+        await told(ONE, {"account": ANN.account, "chain": LAPTOP.encode()})
+        assert here.known() == LAPTOP.hashes, "what was told before was never decided"
 
 
 async def test_a_chain_is_believed_only_with_its_signatures(autojump_clock: trio.testing.MockClock) -> None:
