@@ -231,3 +231,4 @@ async def test_what_was_under_way_does_not_arrive_after_its_claim_was_taken_over
         nursery.cancel_scope.cancel()
     handles = [chain.state.handle for chain in chains]
     assert handles == (["lily", "li1y"] if registrar is ReadsLightly else [None, "li1y"])
+    assert bool(broken(chains)) == (registrar is ReadsLightly)
