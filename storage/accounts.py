@@ -95,6 +95,14 @@ class AccountBook:
         self._room = room
         self._advance = advance
 
+    def chain(self, account: bytes) -> Chain:
+        """What is known of an account; nothing, when it is damaged."""
+        try:
+            kept = read(self._transaction, account)
+            return Chain(account) if kept is None else Chain.decode(account, kept)
+        except (StoreCorrupt, WireError):
+            return Chain(account)
+
     def put(self, chain: Chain) -> None:
         """Keep this chain of an account in place of what was known of it.
 

@@ -14,7 +14,7 @@ from cachetools import LRUCache
 from folkmoot.protocol import limits
 from folkmoot.protocol.accounts.chain import Chain
 from folkmoot.protocol.accounts.history import Account
-from folkmoot.protocol.errors import BUSY, CONFLICT, FORBIDDEN, REVOKED_KEY, WireError
+from folkmoot.protocol.errors import BUSY, FORBIDDEN, REVOKED_KEY, WireError
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.store import Store
 
@@ -76,26 +76,6 @@ class AccountKeys:
             return self.state(account).number > 0
         except WireError:
             return True
-
-    def is_newer(self, chain: Chain, *, decided: bool = False) -> bool:
-        """Whether a chain goes on from what is known, or replaces what is damaged or was never decided.
-
-        Args:
-            chain: of any account.
-            decided: whether its register holds it, or did.
-
-        Raises:
-            WireError: `conflict`: it goes another way, and is not known to have been decided.
-        """
-        try:
-            known = self.chain(chain.account)
-        except WireError:
-            return True
-        if known.begins_with(chain):
-            return False
-        if decided or chain.begins_with(known):
-            return True
-        raise WireError(CONFLICT, "two chains of one account go different ways")
 
     def has_changed(self, account: bytes) -> None:
         """What is kept of an account is newer than what is remembered here."""

@@ -280,16 +280,15 @@ class AccountFollower:
         """
         chain = Chain.decode(account, data)
         try:
-            if not self._keys.is_newer(chain):
+            if not chain.supersedes(self._known(account)):
                 return
+            await self._executor.run(chain.verify)
+            await self._keep(chain)
         except WireError as error:
             if error.kind is not CONFLICT:
                 raise
             log.error("two chains of account %s go different ways; its register decides", account.hex())
             await self._read(account)
-            return
-        await self._executor.run(chain.verify)
-        await self._keep(chain)
 
     async def _read(self, account: bytes) -> None:
         """Have what is kept of an account be what its register holds.
@@ -306,10 +305,14 @@ class AccountFollower:
         """Whether a seat has accepted an operation that is not known here, or what is known is damaged."""
         if newest == NONE:
             return False  # it has promised; what was decided others have accepted
+        return newest not in self._known(account).hashes
+
+    def _known(self, account: bytes) -> Chain:
+        """What is kept of an account; nothing, when it is damaged."""
         try:
-            return newest not in self._keys.chain(account).hashes
+            return self._keys.chain(account)
         except WireError:
-            return True
+            return Chain(account)
 
     async def _keep(self, chain: Chain, *, decided: bool = False) -> None:
         """Make a chain durable, unless a longer one came first; then go by it.
@@ -323,8 +326,9 @@ class AccountFollower:
         """
 
         def job(transaction: WriteTransaction) -> None:
-            if self._keys.is_newer(chain, decided=decided):
-                transaction.accounts.put(chain)
+            accounts = transaction.accounts
+            if chain.supersedes(accounts.chain(chain.account), decided=decided):
+                accounts.put(chain)
 
         await self._commits.run(job, Admission.ESSENTIAL, urgent=True)
         self._keys.has_changed(chain.account)

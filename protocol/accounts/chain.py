@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.accounts.history import Account
 from folkmoot.protocol.accounts.operation import Operation
-from folkmoot.protocol.errors import BAD_REQUEST, WireError
+from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, WireError
 
 
 class Entry(NamedTuple):
@@ -112,6 +112,22 @@ class Chain:
     def begins_with(self, other: Chain) -> bool:
         """Whether it is `other`, or what followed upon it."""
         return self.hashes[: other.number] == other.hashes
+
+    def supersedes(self, known: Chain, *, decided: bool = False) -> bool:
+        """Whether it goes on from what is known, or replaces what was never decided.
+
+        Args:
+            known: of the same account.
+            decided: whether the account's register holds this chain, or did.
+
+        Raises:
+            WireError: `conflict`: it goes another way, and is not known to have been decided.
+        """
+        if known.begins_with(self):
+            return False
+        if decided or self.begins_with(known):
+            return True
+        raise WireError(CONFLICT, "two chains of one account go different ways")
 
     def followed_by(self, operation: Operation, decided_us: int) -> Chain:
         """With one operation more, whose signature was verified.

@@ -47,6 +47,18 @@ def test_the_index_of_handles_follows_the_chains(store: Store) -> None:
     assert verify.verify(store.engine, signatures=True).ok
 
 
+def test_of_two_chains_in_one_commit_the_longer_stays(store: Store) -> None:
+    short = named(ANN, "ann")
+    long = followed(short, ANN, SetHandle("anna"))
+
+    def put(chain: Chain, transaction: WriteTransaction) -> None:
+        if chain.supersedes(transaction.accounts.chain(chain.account)):
+            transaction.accounts.put(chain)
+
+    run(store, partial(put, long), partial(put, short))
+    assert store.account(ANN.account) == long.encode()
+
+
 def test_a_damaged_chain_is_told_and_can_be_replaced(store: Store) -> None:
     run(store, lambda tx: tx.accounts.put(named(ANN, "ann")))
     with store.engine.begin(write=True) as transaction:
