@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import trio
+from folkmoot.node.moderation.quota import QuotaRates, Rate
 from folkmoot.protocol import limits
 from folkmoot.protocol.accounts.actions import (
     Action,
@@ -326,8 +327,10 @@ async def test_a_damaged_account_is_learned_again(tmp_path: Path) -> None:
 async def test_an_address_cannot_make_accounts_without_end(tmp_path: Path) -> None:
     async with founded(tmp_path, nodes=1) as town, town.client(town[0]) as client:
         await seated(town, 1)
-        burst = town[0].config.gate.change_burst
-        for number in range(burst):
+        plenty = Rate(1_000.0, 1_000)
+        rates = QuotaRates(plenty, plenty, Rate(per_second=1e-6, burst=3))
+        town[0].parts.gatekeeper.reconfigure(None, rates)
+        for number in range(3):
             await Person(1000 + number).does(client, Create())
         error = await refused(client, Person(5000), Create())
         assert error.kind is RATE_LIMITED and error.retry_after_ms
