@@ -314,6 +314,7 @@ def look_at_running(status: dict[str, Any], clock_off_ms: float) -> Iterator[Fin
     yield Finding("clock", WATCH if far else WELL, off, "compare both with a time server" if far else "")
     yield _standing(own["name"], status)
     yield _seats(status)
+    yield from _keys(figures)
     for node in status["nodes"]:
         if node["id"] == figures["id"] or not node["member"]:
             continue
@@ -359,6 +360,24 @@ def _seats(status: dict[str, Any]) -> Finding:
     if crowded := seats_warnings(status):
         return Finding("seats", WATCH, crowded[0], "wait; should it stay so, folkmoot seats set NODE...")
     return Finding("seats", WELL, seats_line(status["seats"]).removeprefix("seats: "))
+
+
+def _keys(figures: dict[str, Any]) -> Iterator[Finding]:
+    """Whether a node can tell keys that were revoked; nothing of one whose version does not say."""
+    if (keys := figures.get("keys")) is None:
+        return
+    if keys["confirmed"]:
+        yield Finding("keys", WELL, "it knows of every key that was revoked")
+        return
+    hours, limit = keys["unconfirmed_s"] / 3600, keys["limit_s"] / 3600
+    over = hours > limit
+    yield Finding(
+        "keys",
+        WRONG if over else WATCH,
+        f"most seats have not answered for {hours:.1f} hours: it cannot tell keys revoked since, and "
+        + ("takes no records any more" if over else f"takes records until {limit:g} hours are over"),
+        "bring the nodes of the seats back: folkmoot seats show",
+    )
 
 
 def _standing(name: str, status: dict[str, Any]) -> Finding:

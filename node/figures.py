@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any, Protocol
 
+from folkmoot.node.accounts.parts import AccountParts
 from folkmoot.node.actors.copier import Copier
 from folkmoot.node.actors.gatekeeper import Gatekeeper
 from folkmoot.node.actors.intake import Intake
@@ -39,6 +40,7 @@ class Parts(Protocol):
     gatekeeper: Gatekeeper
     standing: Standing
     registers: RegisterParts
+    accounts: AccountParts
     push_pulls: PushPulls
 
 
@@ -54,6 +56,7 @@ def figures(parts: Parts, for_operator: bool) -> dict[str, Any]:
         "sessions": parts.sessions.open_count,
         "standing": parts.standing.status(),
         "seat": parts.registers.acceptor.status(),
+        "keys": parts.accounts.gate.status(),
         "store": _store(store),
         "intake": parts.intake.statistics()._asdict(),
         "replica": _replica(parts.replica),

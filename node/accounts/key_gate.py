@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import trio
 from folkmoot.node.accounts.keys import AccountKeys
@@ -113,6 +113,14 @@ class KeyGate:
         if at is not None:
             return max(0.0, trio.current_time() - at)
         return max(0.0, (self._wall.now_us() - self._confirmed_us) / 1e6)
+
+    def status(self) -> dict[str, Any]:
+        """Whether keys are confirmed, for how long they have not been, and for how long records are taken."""
+        return {
+            "confirmed": self._follower.confirmed,
+            "unconfirmed_s": round(self.unconfirmed_s, 1),
+            "limit_s": self._limit_s,
+        }
 
     def refusal(self, author: bytes, key: bytes) -> WireError | None:
         """Why nothing that `key` signs for an account can be taken now; None if it can."""

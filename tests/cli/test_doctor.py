@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import trio
-from folkmoot.cli.diagnosis import WATCH, WELL, look_at_running
+from folkmoot.cli.diagnosis import WATCH, WELL, WRONG, look_at_running
 from folkmoot.node.certificates import create_ca, create_node
 from folkmoot.node.commits import ThreadCommits
 from folkmoot.node.data_directory import DataDirectory
@@ -151,6 +151,22 @@ def status(**changes: Any) -> dict[str, Any]:
     ]
     seats = {"configuration": 1, "count": 1, "may_fail": 0, "changing": False, "holders": holders}
     return {"nodes": nodes, "node": figures, "seats": seats}
+
+
+@pytest.mark.parametrize(
+    ("confirmed", "hours", "state", "words"),
+    [
+        (True, 0.0, WELL, "knows of every key"),
+        (False, 3.0, WATCH, "takes records until 24 hours"),
+        (False, 25.0, WRONG, "takes no records any more"),
+    ],
+)
+def test_what_it_says_of_keys(*, confirmed: bool, hours: float, state: str, words: str) -> None:
+    told = status()
+    told["node"]["keys"] = {"confirmed": confirmed, "unconfirmed_s": hours * 3600, "limit_s": 24 * 3600.0}
+    [finding] = [each for each in look_at_running(told, 0.0) if each.check == "keys"]
+    assert finding.state == state and words in finding.sentence
+    assert (finding.next == "") == confirmed
 
 
 def test_what_a_running_node_says() -> None:
