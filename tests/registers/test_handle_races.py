@@ -23,6 +23,7 @@ from folkmoot.protocol.consensus.proposer import Send
 from folkmoot.protocol.consensus.value import Value
 from folkmoot.protocol.errors import CONFLICT, WireError
 from folkmoot.protocol.identity import KeyPair
+from trio.testing import MockClock
 
 from tests.consensus.world import SeatOnDisk, seat
 
@@ -37,11 +38,17 @@ def now_us(skew_us: int = 0) -> int:
     return BEGAN_US + skew_us + int(trio.current_time() * 1e6)
 
 
+async def elapse(seconds: float, mock_clock: MockClock) -> None:
+    """Let virtual time pass."""
+    await trio.sleep(seconds)
+
+
 class Network:
     """Three seats, and how badly they are reached."""
 
-    def __init__(self, random: Random, nursery: trio.Nursery) -> None:
+    def __init__(self, random: Random, nursery: trio.Nursery, clock: MockClock) -> None:
         self.random = random
+        self.clock = clock
         self.nursery = nursery
         self.disks = {each.id: SeatOnDisk(each) for each in map(seat, (1, 2, 3))}
         self.configuration: Configuration | None = Configuration(
@@ -72,20 +79,20 @@ class Line:
                 self._held_until = trio.current_time() + random.uniform(300, 1_200)
             if (held_s := self._held_until - trio.current_time()) > 0:
                 self._network.nursery.start_soon(self._deliver, held_s, send)
-                await trio.sleep(limits.REGISTER_ASK_TIMEOUT_S)
+                await elapse(limits.REGISTER_ASK_TIMEOUT_S, self._network.clock)
                 return None
             if random.random() < 0.03:
                 return None
-        await trio.sleep(random.uniform(0.001, 0.1))
+        await elapse(random.uniform(0.001, 0.1), self._network.clock)
         answer = disk.answer(send.ask)
-        await trio.sleep(random.uniform(0.001, 0.1))
+        await elapse(random.uniform(0.001, 0.1), self._network.clock)
         return None if self._network.is_bad and random.random() < 0.03 else answer
 
     async def names_of(self, seat: Seat, configuration: Configuration) -> set[str] | None:
         return None
 
     async def _deliver(self, after_s: float, send: Send) -> None:
-        await trio.sleep(after_s)
+        await elapse(after_s, self._network.clock)
         self._network.disks[send.seat.id].answer(send.ask)
 
 
@@ -141,18 +148,18 @@ class Person:
             except WireError as error:
                 self.met.append(error.kind.name)
 
-    async def live(self, random: Random) -> None:
+    async def live(self, random: Random, clock: MockClock) -> None:
         """Want one handle, and another, for two hours."""
         for _ in range(30):
             await self.do(SetHandle(random.choice(HANDLES)), random, random.choice([0.3, 1.0, 60.0]))
-            await trio.sleep(random.choice([1, 20, 120, 700]))
+            await elapse(random.choice([1, 20, 120, 700]), clock)
 
 
-async def race(seed: int) -> tuple[list[Chain], list[Person]]:
+async def race(seed: int, clock: MockClock) -> tuple[list[Chain], list[Person]]:
     """Three months, in each of which three accounts want two handles; the chains that come of it."""
     random = Random(seed)
     async with trio.open_nursery() as nursery:
-        network = Network(random, nursery)
+        network = Network(random, nursery, clock)
         nodes = await stand(network, Registrar, [Line(network) for _ in range(4)])
         people = [Person(KeyPair(bytes([number]) * 32), random.sample(nodes, 2)) for number in (1, 2, 3)]
         for person in people:
@@ -162,8 +169,8 @@ async def race(seed: int) -> tuple[list[Chain], list[Person]]:
         for _ in range(3):
             async with trio.open_nursery() as month:
                 for person in people:
-                    month.start_soon(person.live, random)
-            await trio.sleep(MONTH_S)
+                    month.start_soon(person.live, random, clock)
+            await elapse(MONTH_S, clock)
         network.is_bad = False
         chains = [await nodes[0].read(person.key.account) for person in people]
         nursery.cancel_scope.cancel()
@@ -200,8 +207,8 @@ def broken(chains: list[Chain]) -> list[str]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_no_two_accounts_have_one_handle_whatever_is_late(seed: int, autojump_clock: object) -> None:
-    chains, people = await race(seed)
+async def test_no_two_accounts_have_one_handle_whatever_is_late(seed: int, autojump_clock: MockClock) -> None:
+    chains, people = await race(seed, autojump_clock)
     assert broken(chains) == []
     assert CONFLICT.name in {kind for person in people for kind in person.met}, "nobody raced"
     assert sum(len(terms(chain)) for chain in chains) > 3
@@ -209,10 +216,10 @@ async def test_no_two_accounts_have_one_handle_whatever_is_late(seed: int, autoj
 
 @pytest.mark.parametrize("registrar", [Registrar, ReadsLightly])
 async def test_what_was_under_way_does_not_arrive_after_its_claim_was_taken_over(
-    registrar: type[Registrar], autojump_clock: object
+    registrar: type[Registrar], autojump_clock: MockClock
 ) -> None:
     async with trio.open_nursery() as nursery:
-        network = Network(Random(1), nursery)
+        network = Network(Random(1), nursery, autojump_clock)
         slow, prompt = Line(network), Line(network)
         theirs, ours = await stand(network, registrar, [slow, prompt])
         alice, bob = (Person(KeyPair(bytes([number]) * 32), []) for number in (1, 2))
