@@ -28,23 +28,30 @@ class KeyPair:
 
     Args:
         seed: 32 secret bytes (RFC 8032); drawn by the environment's generator, never by this module.
+        owner: the account it is a key of (34 bytes); None when it is that account's first.
+
+    Attributes:
+        public: 32 bytes.
+        account: the public key in account id form (34 bytes): the account that has it as its first key.
     """
 
-    __slots__ = ("_secret", "account", "public", "seed")
+    __slots__ = ("_secret", "account", "owner", "public", "seed")
 
-    def __init__(self, seed: bytes) -> None:
+    def __init__(self, seed: bytes, owner: bytes | None = None) -> None:
         if len(seed) != SEED_BYTES:
             raise ValueError(f"an Ed25519 seed is {SEED_BYTES} bytes, not {len(seed)}")
         self.seed = seed
         self.public, self._secret = nacl.bindings.crypto_sign_seed_keypair(seed)
         self.account = MULTICODEC_ED25519 + self.public
+        self.owner = owner or self.account
 
     def sign(self, message: bytes) -> bytes:
         """The 64-byte signature of `message`."""
         return nacl.bindings.crypto_sign(message, self._secret)[:SIGNATURE_BYTES]
 
     def __repr__(self) -> str:
-        return f"KeyPair({account_to_text(self.account)})"
+        of = "" if self.owner == self.account else f" of {account_to_text(self.owner)}"
+        return f"KeyPair({account_to_text(self.account)}{of})"
 
 
 def verify(account: bytes, signature: bytes, message: bytes) -> bool:

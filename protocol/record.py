@@ -139,14 +139,14 @@ class Record:
             device: the key that signs.
             kind, item, body: see the contract's table.
             stamp: microseconds since 1970, greater than any this device used before.
-            author: the account, when `device` is not its first key.
+            author: the account; the device's owner if not given.
             place: the subject's author, for kinds that live there.
             seen: device (34 bytes) → greatest stamp seen at this key; the own device is left out.
 
         Raises:
             WireError: when the result would not be a valid record.
         """
-        author = author or device.account
+        author = author or device.owner
         fields: dict[str, Any] = {
             "author": author,
             "body": dict(body),

@@ -10,6 +10,7 @@ async with connect("127.0.0.1:7400", ca="ca.crt") as client:
 
 from __future__ import annotations
 
+from folkmoot.protocol.client.accounts import AccountInfo, Device, HandleHolder, History
 from folkmoot.protocol.client.asyncio_client import AsyncioClient
 from folkmoot.protocol.client.blocking import BlockingClient
 from folkmoot.protocol.client.client import Client, ClientSettings, connect
@@ -19,11 +20,15 @@ from folkmoot.protocol.client.link_terms import LinkBroken
 from folkmoot.protocol.client.puts import PutResult
 
 __all__ = [
+    "AccountInfo",
     "AsyncioClient",
     "BlockingClient",
     "Client",
     "ClientError",
     "ClientSettings",
+    "Device",
+    "HandleHolder",
+    "History",
     "LinkBroken",
     "Page",
     "PutResult",

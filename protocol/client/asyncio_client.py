@@ -12,6 +12,8 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from folkmoot.protocol import limits
+from folkmoot.protocol.accounts.operation import Operation
+from folkmoot.protocol.client.accounts import AccountInfo, HandleHolder, History
 from folkmoot.protocol.client.background import Background
 from folkmoot.protocol.client.client import Client
 from folkmoot.protocol.client.feeds import Page
@@ -70,9 +72,21 @@ class AsyncioClient:
         while (page := await self._ask(lambda _: anext(pages, None))) is not None:
             yield page
 
-    async def account(self, account: bytes) -> dict[str, Any]:
+    async def account(self, account: bytes, *, current: bool = False) -> AccountInfo:
         """See `Client.account`."""
-        return await self._ask(lambda client: client.account(account))
+        return await self._ask(lambda client: client.account(account, current=current))
+
+    async def account_history(self, account: bytes, *, after: int = 0, current: bool = False) -> History:
+        """See `Client.account_history`."""
+        return await self._ask(lambda client: client.account_history(account, after=after, current=current))
+
+    async def account_change(self, operation: Operation) -> AccountInfo:
+        """See `Client.account_change`."""
+        return await self._ask(lambda client: client.account_change(operation))
+
+    async def handle(self, handle: str) -> HandleHolder:
+        """See `Client.handle`."""
+        return await self._ask(lambda client: client.handle(handle))
 
     async def status(self) -> dict[str, Any]:
         """See `Client.status`."""

@@ -7,6 +7,8 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from folkmoot.protocol import limits
+from folkmoot.protocol.accounts.operation import Operation
+from folkmoot.protocol.client.accounts import AccountInfo, HandleHolder, History
 from folkmoot.protocol.client.background import Background
 from folkmoot.protocol.client.client import Client
 from folkmoot.protocol.client.feeds import Page
@@ -52,9 +54,21 @@ class BlockingClient:
         while (page := self._wait(lambda _: anext(pages, None))) is not None:
             yield page
 
-    def account(self, account: bytes) -> dict[str, Any]:
+    def account(self, account: bytes, *, current: bool = False) -> AccountInfo:
         """See `Client.account`."""
-        return self._wait(lambda client: client.account(account))
+        return self._wait(lambda client: client.account(account, current=current))
+
+    def account_history(self, account: bytes, *, after: int = 0, current: bool = False) -> History:
+        """See `Client.account_history`."""
+        return self._wait(lambda client: client.account_history(account, after=after, current=current))
+
+    def account_change(self, operation: Operation) -> AccountInfo:
+        """See `Client.account_change`."""
+        return self._wait(lambda client: client.account_change(operation))
+
+    def handle(self, handle: str) -> HandleHolder:
+        """See `Client.handle`."""
+        return self._wait(lambda client: client.handle(handle))
 
     def status(self) -> dict[str, Any]:
         """See `Client.status`."""

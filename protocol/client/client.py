@@ -16,6 +16,15 @@ from typing import Any, Final
 
 import trio
 from folkmoot.protocol import limits
+from folkmoot.protocol.accounts.operation import Operation
+from folkmoot.protocol.client.accounts import (
+    AccountInfo,
+    HandleHolder,
+    History,
+    account_info,
+    handle_holder,
+    history_of,
+)
 from folkmoot.protocol.client.backoff import backoff_s
 from folkmoot.protocol.client.dialing import Dialler, Endpoint
 from folkmoot.protocol.client.errors import ClientError, Unreachable
@@ -39,7 +48,9 @@ from folkmoot.protocol.token import Token
 
 IDEMPOTENT: Final = frozenset(
     {
-        *("ping", "record.put", "record.get", "account.get", "cluster.status", "cluster.where"),
+        *("ping", "record.put", "record.get", "cluster.status", "cluster.where"),
+        *("account.get", "account.history", "handle.get"),
+        "account.change",  # an operation is appended once, however often it comes
         *("feed.author", "feed.home", "feed.thread"),
         *("join.authority", "join.admit"),  # which knows who asks by the key of the request
     }
@@ -225,10 +236,48 @@ class Client:
         """
         return AuthorFeed(self._call_with_token, {"account": account, "limit": limit, "level": level})
 
-    async def account(self, account: bytes) -> dict[str, Any]:
-        """What is known of an account."""
-        result: dict[str, Any] = await self.call("account.get", {"account": account})
-        return result
+    async def account(self, account: bytes, *, current: bool = False) -> AccountInfo:
+        """What is known of an account.
+
+        Args:
+            account: 34 bytes.
+            current: ask most seats, so that no change is missed, instead of what the node knows.
+
+        Raises:
+            WireError: `no_quorum`, with `current`.
+        """
+        return account_info(await self.call("account.get", _asked(account, current)))
+
+    async def account_history(self, account: bytes, *, after: int = 0, current: bool = False) -> History:
+        """The operations on an account.
+
+        Args:
+            account: 34 bytes.
+            after: leave out so many, the oldest.
+            current: as in `account`.
+
+        Raises:
+            WireError: `no_quorum`, with `current`.
+        """
+        params = _asked(account, current) | ({"after": after} if after else {})
+        return history_of(await self.call("account.history", params), account)
+
+    async def account_change(self, operation: Operation) -> AccountInfo:
+        """Append an operation to an account's chain; what the account is then. Asking again changes nothing.
+
+        Raises:
+            WireError: `conflict`: it does not follow the newest one, or its handle is taken; `revoked_key` or
+                `forbidden`: its signer may not do that; `no_quorum`; `uncertain`: it may yet be appended.
+        """
+        return account_info(await self.call("account.change", {"operation": operation.to_wire()}))
+
+    async def handle(self, handle: str) -> HandleHolder:
+        """Who has a handle, however it is spelled.
+
+        Raises:
+            WireError: `not_found`; `bad_request` for what can be no handle.
+        """
+        return handle_holder(await self.call("handle.get", {"handle": handle}))
 
     async def status(self) -> dict[str, Any]:
         """How the cluster is, as the connected node sees it."""
@@ -245,13 +294,13 @@ class Client:
 
         Args:
             keypair: one of the account's keys.
-            account: 34 bytes; the key pair's own if not given.
+            account: 34 bytes; the key pair's owner if not given.
 
         Raises:
             WireError: the node does not believe it; the client goes on without.
         """
         deadline = trio.current_time() + self.settings.deadline_s
-        return await self._failover.authenticate(keypair, account or keypair.account, deadline)
+        return await self._failover.authenticate(keypair, account or keypair.owner, deadline)
 
     async def ready(self) -> Welcome:
         """Connect if need be; what the connected node said of itself.
@@ -290,6 +339,10 @@ class Client:
         if isinstance(received, bytes) and self.settings.carry_token:
             self.token = received if self.token == sent else _join(self.token, received)
         return result
+
+
+def _asked(account: bytes, current: bool) -> Params:
+    return {"account": account} | ({"current": True} if current else {})
 
 
 def _join(held: bytes | None, received: bytes) -> bytes:
