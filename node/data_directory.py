@@ -20,12 +20,14 @@ from random import Random
 from typing import Final
 
 import msgspec
-from folkmoot.protocol.errors import FolkmootError
-from folkmoot.protocol.identity import SEED_BYTES, KeyPair
+from folkmoot.protocol.errors import FolkmootError, WireError
+from folkmoot.protocol.identity import SEED_BYTES, KeyPair, account_from_text, account_to_text
 
 GOSSIP_KEY_BYTES: Final = 32
 NODE_ID_BYTES: Final = 16
 _KEY_TAG: Final = "ed25519-seed:"
+_OWNER_TAG: Final = "account:"
+_RECOVERY_LINE: Final = "use:recovery"
 _HEX_KEY: Final = re.compile(r"[0-9a-f]{64}")
 _COPY_RING: Final = "copy keys/gossip.ring from another node of the cluster"
 
@@ -165,27 +167,100 @@ class DataDirectory:
             ) from error
 
 
-def write_key(file: Path, seed: bytes) -> None:
+@dataclass(frozen=True, slots=True)
+class KeyFile:
+    """What a key file says: `ed25519-seed:…`, and on further lines what the key is if not a first key.
+
+    Args:
+        pair: the key, with its owner: the account on a line `account:did:key:…`.
+        recovers: whether it is its account's recovery key, by a line `use:recovery`.
+    """
+
+    pair: KeyPair
+    recovers: bool = False
+
+    def text(self) -> str:
+        """The file's text; that of an account's first key is one line."""
+        lines = [_KEY_TAG + self.pair.seed.hex()]
+        if self.pair.owner != self.pair.account:
+            lines.append(_OWNER_TAG + account_to_text(self.pair.owner))
+        if self.recovers:
+            lines.append(_RECOVERY_LINE)
+        return "".join(f"{line}\n" for line in lines)
+
+    @classmethod
+    def parse(cls, text: str) -> KeyFile:
+        """Read what `text` made; spaces around lines and empty ones do not count, since people retype it.
+
+        Raises:
+            DataDirectoryError: saying what is expected; nothing of the text, which may be a secret, is in it.
+        """
+        match [stripped for line in text.splitlines() if (stripped := line.strip())]:
+            case [seed] if (key := _seed_in(seed)) is not None:
+                return cls(KeyPair(key))
+            case [seed, owner] if (key := _seed_in(seed)) is not None:
+                return cls(KeyPair(key, _owner_in(owner)))
+            case [seed, owner, last] if (key := _seed_in(seed)) is not None and last == _RECOVERY_LINE:
+                return cls(KeyPair(key, _owner_in(owner)), recovers=True)
+        raise DataDirectoryError(
+            f"expected a line {_KEY_TAG}<64 hexadecimal digits>; for any but an account's first key also "
+            f"{_OWNER_TAG}did:key:z6Mk…, and for a recovery key {_RECOVERY_LINE}"
+        )
+
+
+def _seed_in(line: str) -> bytes | None:
+    digits = line.removeprefix(_KEY_TAG)
+    return bytes.fromhex(digits) if line.startswith(_KEY_TAG) and _HEX_KEY.fullmatch(digits) else None
+
+
+def _owner_in(line: str) -> bytes:
+    try:
+        return account_from_text(line.removeprefix(_OWNER_TAG) if line.startswith(_OWNER_TAG) else "")
+    except WireError as error:
+        raise DataDirectoryError(f"the second line is not {_OWNER_TAG}did:key:z6Mk…") from error
+
+
+def write_key(file: Path, seed: bytes, *, owner: bytes | None = None, recovers: bool = False) -> None:
     """Write a key file; never overwrites one.
+
+    Args:
+        file: which.
+        seed: the key's 32 secret bytes.
+        owner: the account (34 bytes), unless the key is an account's first.
+        recovers: whether it is that account's recovery key.
 
     Raises:
         FileExistsError: there is one already.
     """
-    write_private(file, f"{_KEY_TAG}{seed.hex()}\n")
+    write_private(file, KeyFile(KeyPair(seed, owner), recovers).text())
 
 
 def read_key(file: Path) -> KeyPair:
-    """The key pair in a file that `write_key` wrote.
+    """The key pair in a file that `write_key` wrote, to sign with.
+
+    Raises:
+        DataDirectoryError: it is missing, readable by others, not a key, or a recovery key.
+    """
+    read = read_key_file(file)
+    if read.recovers:
+        raise DataDirectoryError(
+            f"{file} is the recovery key of {account_to_text(read.pair.owner)}: it signs no posts; it is for "
+            "`folkmoot user recover`, `user keys revoke` and `user close`"
+        )
+    return read.pair
+
+
+def read_key_file(file: Path) -> KeyFile:
+    """All that a key file says.
 
     Raises:
         DataDirectoryError: it is missing, readable by others, or not a key.
     """
-    text = _read_secret(file, "make one with `folkmoot keys new`").strip()
-    if not text.startswith(_KEY_TAG) or not _HEX_KEY.fullmatch(text.removeprefix(_KEY_TAG)):
-        raise DataDirectoryError(
-            f"{file} is not a key file: expected one line {_KEY_TAG}<64 hexadecimal digits>"
-        )
-    return KeyPair(bytes.fromhex(text.removeprefix(_KEY_TAG)))
+    text = _read_secret(file, "make one with `folkmoot keys new`")
+    try:
+        return KeyFile.parse(text)
+    except DataDirectoryError as error:
+        raise DataDirectoryError(f"{file} is not a key file: {error}") from error
 
 
 def write_gossip_ring(file: Path, keys: tuple[bytes, ...]) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-from folkmoot.cli.accounts import AccountType
 from folkmoot.cli.connection import Target, converse, target_options
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.examples import examples
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.post_names import post_name
+from folkmoot.cli.users.who import Who, WhoType
 from folkmoot.protocol.identity import account_to_text
 from folkmoot.protocol.limits import PAGE_ITEMS
 from folkmoot.protocol.record import Record
@@ -25,25 +26,27 @@ LIMIT_MAX: Final = 10_000
 @click.command(
     epilog=examples(
         "folkmoot feed did:key:z6Mk…",
+        "folkmoot feed @marit",
         "folkmoot feed did:key:z6Mk… --limit 500 --json",
         "folkmoot feed did:key:z6Mk… --cursor 8201…   (the cursor of the previous page)",
     )
 )
-@click.argument("account", type=AccountType())
+@click.argument("who", type=WhoType())
 @click.option(
     "--limit", type=click.IntRange(1, LIMIT_MAX), default=20, show_default=True, help="Posts at most."
 )
 @click.option("--cursor", help="Where the previous page ended.")
 @target_options
 @json_option
-def command(account: bytes, limit: int, cursor: str | None, target: Target, output: Output) -> None:
+def command(who: Who, limit: int, cursor: str | None, target: Target, output: Output) -> None:
     """Read an account's posts.
 
-    The newest come first. Signatures are checked here, so that the node need not be trusted.
+    WHO is an account (did:key:z6Mk…), a handle, or a key file. The newest come first. Signatures are checked
+    here, and whether the keys that made them are the account's, so that the node need not be trusted.
     """
     start = _read_cursor(cursor)
-    items, position = converse(target, lambda client: _pages(client, account, limit, start))
-    posts = [_post(item, account) for item in items]
+    account, items, position = converse(target, lambda client: _pages(client, who, limit, start))
+    posts = [_post(item) for item in items]
     value = {
         "account": account_to_text(account),
         "items": posts,
@@ -53,9 +56,10 @@ def command(account: bytes, limit: int, cursor: str | None, target: Target, outp
 
 
 async def _pages(
-    client: Client, author: bytes, limit: int, position: bytes | None
-) -> tuple[list[dict[str, Any]], bytes | None]:
-    """At most `limit` items after `position`, and where they end (None at the end of all)."""
+    client: Client, who: Who, limit: int, position: bytes | None
+) -> tuple[bytes, list[dict[str, Any]], bytes | None]:
+    """Whose posts; at most `limit` items after `position`; and where they end (None at the end of all)."""
+    author = await who.found(client)
     items: list[dict[str, Any]] = []
     while len(items) < limit:
         wanted: dict[str, Any] = {"account": author, "limit": min(limit - len(items), PAGE_ITEMS)}
@@ -64,7 +68,26 @@ async def _pages(
         position = page["cursor"]
         if position is None:
             break
-    return items, position
+    await _check(client, author, [Record.from_wire(item["record"]) for item in items])
+    return author, items, position
+
+
+async def _check(client: Client, author: bytes, records: Sequence[Record]) -> None:
+    """Refuse what is not signed by a key that is, or once was, the author's."""
+    devices = {record.device for record in records}
+    keys = {author}
+    for current in (False, True):  # what the node has heard may be behind what it keeps
+        if not devices <= keys:
+            keys = set((await client.account_history(author, current=current)).chain().state.keys)
+    for record in records:
+        record.verify()
+        if record.author != author:
+            raise OperatorError(f"the node sent a post of {account_to_text(record.author)} instead")
+        if record.device not in keys:
+            raise OperatorError(
+                f"the node sent a post that a key signed which was never the account's: {record.id.hex()}",
+                hint="folkmoot user keys list, or ask another node",
+            )
 
 
 def _read_cursor(text: str | None) -> bytes | None:
@@ -74,11 +97,8 @@ def _read_cursor(text: str | None) -> bytes | None:
         raise click.UsageError("--cursor is not one that `feed --json` printed") from error
 
 
-def _post(item: dict[str, Any], author: bytes) -> dict[str, Any]:
+def _post(item: dict[str, Any]) -> dict[str, Any]:
     record = Record.from_wire(item["record"])
-    record.verify()
-    if record.author != author:
-        raise OperatorError(f"the node sent a post of {account_to_text(record.author)} instead")
     when = datetime.fromtimestamp(record.stamp / 1e6, UTC)
     return {
         "post": post_name(record.author, record.item),

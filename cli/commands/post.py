@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.post_names import parse_post_name, post_name
 from folkmoot.node.data_directory import read_key, write_key
 from folkmoot.protocol.bodies import make_uuid7
+from folkmoot.protocol.errors import FORBIDDEN, REVOKED_KEY
 from folkmoot.protocol.identity import SEED_BYTES, KeyPair, account_to_text
 from folkmoot.protocol.record import Record
 
@@ -118,9 +120,18 @@ def _report(record: Record, result: PutResult, output: Output) -> int:
     code = EXIT_CODES.get(result.status, FAILED)
     if code == FAILED:
         reason = error["message"] if error else "no reason given"
-        raise OperatorError(f"{result.status}: {reason}", details={"result": value})
+        raise OperatorError(
+            f"{result.status}: {reason}", hint=_hint(record, error), details={"result": value}
+        )
     told = [f"{result.status}: {value['post']}"]
     if error:
         told.append(error["message"])
     output.result(value, told)
     return code
+
+
+def _hint(record: Record, error: Mapping[str, Any] | None) -> str | None:
+    """What to look at when it is the account that is refused."""
+    if error is None or error["name"] not in (REVOKED_KEY.name, FORBIDDEN.name):
+        return None
+    return f"folkmoot user show {account_to_text(record.author)}"

@@ -1,0 +1,1 @@
+"""What people do with their accounts: the rooms behind `folkmoot user`."""
