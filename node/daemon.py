@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import trio
+from folkmoot.node.account_records import AccountRecords
 from folkmoot.node.accounts.parts import AccountParts
 from folkmoot.node.actors.coordinator import Coordinator
 from folkmoot.node.actors.feed_reader import FeedReader
@@ -234,6 +235,8 @@ class _Parts:
             limits.REPAIR_INTERVAL_S,
         )
         self._move_cells()
+        own, executor, store = self.replica, environment.executor, self.commits.store
+        self.records = AccountRecords(self.router, self.topology, self.links, own, store)
         others = {
             PUSH_PULL: self.push_pulls.answer,
             **self.topology.methods(),
@@ -242,8 +245,8 @@ class _Parts:
             **self.repairer.methods(),
             **self.movement.peer_methods(),
             **self.recollection.methods(),
+            **self.records.peer_methods(),
         }
-        own, executor = self.replica, environment.executor
         self.peer_service = PeerService(own, own, self.topology, executor, self.standing, others)
         self.watcher = Watcher(
             self.membership,
@@ -294,6 +297,7 @@ class _Parts:
         table: dict[str, Method] = {**methods.table(), **debug.table(), **restoring.table()}
         table |= {**self.registers.client_methods(), **self.movement.client_methods()}
         table |= self.accounts.client_methods(feeds, self.gatekeeper)
+        table |= self.records.client_methods(reader)
         if config.faults.enabled:
             table |= FaultMethods(environment.faults).table()
         immediate, refusal = methods.immediate(), self.movement.refusal
@@ -318,16 +322,13 @@ class _Parts:
             await nursery.start(self.membership.run)
             nursery.start_soon(supervise, "topology", partial(self.topology.follow, self.membership))
             await self.joining.wait(self.topology.wait_learned)
-            for name, child in (
-                ("watcher", self.watcher.run),
-                ("hinter", self.hinter.run),
-                ("repairer", self.repairer.run),
-                ("mender", self.mender.run),
-                ("scrubber", self.scrubber.run),
-                ("gatekeeper", self.gatekeeper.run),
-                *self.movement.actors().items(),
-                *self.accounts.actors().items(),
-            ):
+            own = {"watcher": self.watcher.run, "hinter": self.hinter.run, "repairer": self.repairer.run}
+            own |= {
+                "mender": self.mender.run,
+                "scrubber": self.scrubber.run,
+                "gatekeeper": self.gatekeeper.run,
+            }
+            for name, child in {**own, **self.movement.actors(), **self.accounts.actors()}.items():
                 nursery.start_soon(supervise, name, child)
             nursery.start_soon(self.client_listener.serve, self.sessions.serve)
             task_status.started(RunningNode(self._ready(), self))

@@ -88,6 +88,15 @@ class AccountHistory(Struct):
     current: bool = False
 
 
+class AccountRecords(Struct):
+    """`account.records`: a page of what an account wrote under its own name, after a key."""
+
+    account: Account
+    after: Annotated[bytes, Meta(max_length=limits.STORE_KEY_BYTES)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=limits.KEYS_PER_GET)] = limits.KEYS_PER_GET
+    level: Level = "quorum"
+
+
 class HandleGet(Struct):
     """`handle.get`: a handle, in any spelling of it."""
 
