@@ -176,6 +176,8 @@ BALLOT_STEP: Final = 2**24  # how far one request may raise a ballot above the o
 
 # Accounts (wire).
 ACCOUNT_OPERATIONS: Final = 256  # in the life of one account
+ACCOUNT_KEYS: Final = ACCOUNT_OPERATIONS * CELL_DEVICES  # that ever could sign: sixteen an operation
+ARCHIVE_FRAME_BYTES: Final = 1 * MIB  # of one frame of an account's archive; the longest is a chain
 ACCOUNT_OPERATION_BYTES: Final = 896  # of a payload: sixteen keys to recover with fit in
 KEY_NAME_CHARACTERS: Final = 64
 ACCOUNT_REASON_CHARACTERS: Final = 280  # if they are short: 600 bytes of them fit in an operation
@@ -291,6 +293,7 @@ assert SEATS_STEP < CONFIGURATION_MAX // 2**32, "nobody reaches the last configu
 assert BALLOT_STEP < BALLOT_MAX // 2**32, "nobody uses up the ballots by steps"
 assert 2 * REGISTER_ASK_TIMEOUT_S < REGISTER_TIMEOUT_S < REQUEST_TIMEOUT_S
 assert REGISTER_BYTES + 64 * KIB < MESSAGE_BYTES
+assert REGISTER_BYTES + 64 * KIB < ARCHIVE_FRAME_BYTES > ACCOUNT_KEYS * (2 * ACCOUNT_BYTES + 12) + KIB
 assert ACCOUNT_OPERATIONS * (ACCOUNT_OPERATION_BYTES + SIGNATURE_BYTES + 15) + 3 <= REGISTER_BYTES - 8 * KIB
 assert CELL_DEVICES * (ACCOUNT_BYTES + 2) + 3 * (ACCOUNT_BYTES + 2) + 128 <= ACCOUNT_OPERATION_BYTES
 assert REGISTER_TIMEOUT_S < HANDLE_OPERATION_S < HANDLE_CLAIM_STALE_S < HANDLE_QUARANTINE_S

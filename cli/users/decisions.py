@@ -26,7 +26,7 @@ from folkmoot.protocol.identity import account_from_text, account_to_text
 
 def creation(state: Account, recovery: bytes | None) -> Action | None:
     """Begin the chain with this recovery key, or with none."""
-    if not state.number:
+    if not state.created:
         return Create(recovery)
     if state.recovery == recovery:
         return None
@@ -148,7 +148,7 @@ def key_called(state: Account, named: str) -> bytes:
 
 
 def _require_created(state: Account) -> None:
-    if not state.number:
+    if not state.created:
         raise OperatorError(
             "the account has its first key only, and was not created in this cluster yet",
             hint="folkmoot user create KEYFILE --recovery RECOVERYFILE",

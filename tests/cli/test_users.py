@@ -68,6 +68,7 @@ RECOVERED: Step = (RESCUE, Recover((TABLET.account,), OTHER.account))
         ([], lambda it: decisions.creation(it, RESCUE.account), Create(RESCUE.account)),
         ([], lambda it: decisions.creation(it, None), Create(None)),
         ([CREATED], lambda it: decisions.creation(it, RESCUE.account), None),
+        ([(OPERATOR, Suspend())], lambda it: decisions.creation(it, None), Create(None)),
         ([CREATED], lambda it: decisions.addition(it, PHONE.account, "phone"), ADDED[1]),
         ([CREATED, ADDED], lambda it: decisions.addition(it, PHONE.account, "phone"), None),
         ([CREATED, ADDED], lambda it: decisions.revocation(it, PHONE.account, "lost"), REVOKED[1]),
