@@ -37,7 +37,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "join-token": "Make, list and revoke join tokens, with which machines become nodes.",
         "ring": "Show which nodes keep what, and what has still to move.",
         "seats": "Show and change which nodes decide what the cluster is.",
-        "user": "Create, show, protect and close accounts.",
+        "user": "Create, show, protect, move and close accounts.",
         "post": "Publish a post.",
         "feed": "Read an account's posts.",
         "import": "Bring a file of posts into a cluster.",

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-OnProgress = Callable[[int, int], None]
+OnProgress = Callable[[int, int | None], None]
 
 
 @contextmanager
@@ -18,7 +18,8 @@ def progress_bar(what: str, *, quiet: bool) -> Iterator[OnProgress]:
         quiet: whether nothing is to be drawn in any case.
 
     Yields:
-        A function to be called with how much is done, and how much there is in all.
+        A function to be called with how much is done, and how much there is in all
+        (None where nobody knows).
     """
     if quiet or not sys.stderr.isatty():
         yield lambda done, total: None

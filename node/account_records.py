@@ -112,7 +112,7 @@ class AccountRecords:
         records: list[list[bytes]] = []
         size = 0
         for index, data in enumerate(cells):
-            own = _records_of(data, asked.account)
+            own = _records_of(wanted[index], data, asked.account)
             size += sum(len(each.payload) + limits.SIGNATURE_BYTES + _FRAME_BYTES for each in own)
             if size > limits.PAGE_BYTES and records:
                 last = wanted[index - 1]
@@ -176,9 +176,14 @@ def _may_read(asker: Asker, account: bytes, key: bytes) -> bool:
     return kind not in KINDS_PRIVATE or asker.account == account
 
 
-def _records_of(data: bytes | None, author: bytes) -> list[Record]:
-    """What an author wrote of a cell, the oldest first: put in this order, they make the same cell again."""
+def _records_of(key: bytes, data: bytes | None, author: bytes) -> list[Record]:
+    """What an author wrote of a cell, the oldest first: put in this order, they make the same cell again.
+
+    A deletion of what waited for review stands in its own cell, too, and is told from there.
+    """
     if data is None:
         return []
     cell = Cell.decode(data)
+    if cell.deleted and key != cell.key:
+        return []
     return [each for each in (*cell.history[::-1], *cell.survivors[::-1]) if each.author == author]

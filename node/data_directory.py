@@ -315,7 +315,7 @@ def write_new(file: Path, data: bytes, mode: int = 0o600) -> None:
             opened.write(data)
             opened.flush()
             os.fsync(opened.fileno())
-        _name(temporary, file)
+        give_name(temporary, file)
     except OSError as error:
         error.filename = str(file)  # nobody knows the other name
         raise
@@ -324,8 +324,12 @@ def write_new(file: Path, data: bytes, mode: int = 0o600) -> None:
     sync_directory(file.parent)
 
 
-def _name(temporary: Path, file: Path) -> None:
-    """Give a file its name, unless something has it: a rename would replace that, a link does not."""
+def give_name(temporary: Path, file: Path) -> None:
+    """Give a file its name, unless something has it: a rename would replace that, a link does not.
+
+    Raises:
+        FileExistsError: something has it; both files stand as they were.
+    """
     try:
         file.hardlink_to(temporary)
     except FileExistsError:

@@ -14,6 +14,7 @@ from folkmoot.cli.examples import examples
 from folkmoot.cli.members import operator_option
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.users import decisions
+from folkmoot.cli.users.archives import export_command, import_command, verify_command
 from folkmoot.cli.users.conduct import KEY_PATH, conduct, reason_option, say, title_option
 from folkmoot.cli.users.handles import handle_group
 from folkmoot.cli.users.key_files import device_key, first_key, read_recovery_key, recovery_key
@@ -35,7 +36,7 @@ KEEP_APART = (
 
 @click.group()
 def command() -> None:
-    """Create, show, protect and close accounts.
+    """Create, show, protect, move and close accounts.
 
     An account is known by its first key (did:key:z6Mk…), whatever keys it has later. What is done to it is
     signed by its keys and decided by the cluster, so that a revoked key is refused by every node that has
@@ -43,8 +44,8 @@ def command() -> None:
     """
 
 
-command.add_command(keys_group)
-command.add_command(handle_group)
+for added in (keys_group, handle_group, export_command, import_command, verify_command):
+    command.add_command(added)
 
 
 @command.command(

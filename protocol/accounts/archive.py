@@ -5,7 +5,7 @@
 
 A body is canonical MessagePack, a list that begins with what it is:
 
-    ["account", account, cluster, made_us]                       first, once
+    ["account", account, cluster, made_us, private]              first, once
     ["record", payload, signature]                               as it was signed
     ["page", key]                                                where an export that breaks off goes on
     ["chain", [[payload, signature, decided_us], …]]             once, after all records
@@ -82,11 +82,13 @@ class Header:
         account: 34 bytes.
         cluster: where it was made.
         made_us: when, microseconds since 1970 by the clock of who made it.
+        private: whether what only the account itself may read (bookmarks, mutes) is in it.
     """
 
     account: bytes
     cluster: str
     made_us: int
+    private: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +154,21 @@ class ArchiveWriter:
         writer._tally = reader.tally
         return writer
 
+    @property
+    def records(self) -> int:
+        """How many records it has by now."""
+        return self._tally.records
+
+    @property
+    def devices(self) -> frozenset[bytes]:
+        """The keys that signed them."""
+        return frozenset(self._tally.devices)
+
     def begin(self) -> bytes:
         """The magic and the header."""
         header = self.header
-        return MAGIC + self._frame(["account", header.account, header.cluster, header.made_us])
+        fields = [header.account, header.cluster, header.made_us, header.private]
+        return MAGIC + self._frame(["account", *fields])
 
     def record(self, record: Record) -> bytes:
         """One record, as it was signed."""
@@ -299,8 +312,10 @@ class ArchiveReader:
     def _understood(self, value: Any) -> Item:
         if self.header is None:
             match value:
-                case ["account", bytes(account), str(cluster), int(made_us)] if is_account(account):
-                    self.header = Header(account, cluster, made_us)
+                case ["account", bytes(account), str(cluster), int(made_us), bool(private)] if is_account(
+                    account
+                ):
+                    self.header = Header(account, cluster, made_us, private)
                     return self.header
             raise self._damaged("the first frame does not say whose archive it is")
         match value:

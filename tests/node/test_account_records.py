@@ -63,6 +63,7 @@ async def test_everything_that_an_account_wrote_and_nothing_else(tmp_path: Path)
         await client.auth(person)
         found, pages = await all_records(client, person)
         assert {record.id for record in found} == public | {written[11].id} and pages == 1
+        assert len(found) == len(public) + 1, "each once, also the deletion, which stands at two keys"
         await client.auth(friend)
         found, _ = await all_records(client, person)
         assert {record.id for record in found} == public

@@ -1,0 +1,193 @@
+"""An account's export: page after page into a file that can be gone on with, then chain and manifest."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from folkmoot.cli.errors import OperatorError
+from folkmoot.cli.progress import OnProgress
+from folkmoot.cli.users.archive_files import begun
+from folkmoot.node.data_directory import give_name, sync_directory
+from folkmoot.protocol.accounts.archive import ArchiveWriter, Header
+from folkmoot.protocol.accounts.chain import Chain
+from folkmoot.protocol.identity import KeyPair, account_to_text
+from folkmoot.protocol.record import Record
+
+if TYPE_CHECKING:
+    from folkmoot.protocol.client import Client
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an export has made.
+
+    Args:
+        header: whose it is.
+        records: how many.
+        resumed: how many of them an earlier attempt had brought.
+        chain: the account's.
+    """
+
+    header: Header
+    records: int
+    resumed: int
+    chain: Chain
+
+
+async def export(
+    client: Client, account: bytes, file: Path, key: KeyPair | None, level: str, progress: OnProgress
+) -> Exported:
+    """Write an account's archive.
+
+    Args:
+        client: of the cluster.
+        account: whose (34 bytes).
+        file: where it goes when it is whole; until then it has another name.
+        key: proves the account, so that what is private is told, and signs the manifest; None for neither.
+        level: what reads ask.
+        progress: told of records.
+
+    Raises:
+        OperatorError: the file is there, or what was begun is another export's.
+        WireError: the node cannot answer; the same again goes on from there.
+    """
+    if key is not None:
+        await client.auth(key)
+    cluster = (await client.ready()).cluster
+    begun = _begin(file, Header(account, cluster, time.time_ns() // 1000, private=key is not None), progress)
+    writer, after, resumed = begun.writer, begun.after, begun.writer.records
+    with begun.opened as opened:
+        while True:
+            page = await _page(client, account, after, level)
+            for record in page.records:
+                opened.write(writer.record(record))
+            progress(writer.records, None)
+            if page.after is None:
+                break
+            after = page.after
+            opened.write(writer.page(after))
+        chain = (await client.account_history(account, current=True)).chain()
+        _check(writer, chain, key)
+        opened.write(writer.chain(chain) + writer.manifest(key))
+        opened.flush()
+        os.fsync(opened.fileno())
+    _finish(file)
+    return Exported(writer.header, writer.records, resumed, chain)
+
+
+def part_of(file: Path) -> Path:
+    """What an archive is called while it is not whole."""
+    return file.with_name(f"{file.name}.part")
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """An archive that is open, and what is in it already."""
+
+    writer: ArchiveWriter
+    after: bytes | None
+    opened: BinaryIO
+
+
+def _begin(file: Path, header: Header, progress: OnProgress) -> _Begun:
+    """Begin an archive, or go on with one.
+
+    Raises:
+        OperatorError: the file is there, or what was begun is another export's.
+    """
+    if file.exists():
+        raise _exists(file)
+    part = part_of(file)
+    earlier = begun(part, progress) if part.exists() else None
+    if earlier is not None:
+        writer = ArchiveWriter.resumed(earlier.reader)
+        _require_same(part, writer.header, header)
+        return _Begun(writer, earlier.after, part.open("ab"))
+    writer = ArchiveWriter(header)
+    opened = os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+    opened.write(writer.begin())
+    return _Begun(writer, None, opened)
+
+
+def _finish(file: Path) -> None:
+    """Give a whole archive its name.
+
+    Raises:
+        OperatorError: something has it by now.
+    """
+    part = part_of(file)
+    try:
+        give_name(part, file)
+    except FileExistsError as error:
+        raise _exists(file) from error
+    part.unlink(missing_ok=True)
+    sync_directory(file.absolute().parent)
+
+
+def _exists(file: Path) -> OperatorError:
+    return OperatorError(
+        f"{file} exists; an archive is never overwritten", hint=f"folkmoot user verify {file}"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    records: list[Record]
+    after: bytes | None
+
+
+async def _page(client: Client, account: bytes, after: bytes | None, level: str) -> _Page:
+    """A page of what the account wrote, checked.
+
+    Raises:
+        OperatorError: the node sent something else.
+    """
+    asked = {"account": account, "level": level} | ({} if after is None else {"after": after})
+    told = await client.call("account.records", asked)
+    records = [Record.from_wire(frame) for frame in told["records"]]
+    for record in records:
+        record.verify()
+        if record.author != account:
+            raise OperatorError(f"the node sent a record of {account_to_text(record.author)} instead")
+    following = told.get("next")
+    if following is not None and (type(following) is not bytes or following <= (after or b"")):
+        raise OperatorError("the node's pages do not go on: ask another node")
+    return _Page(records, following)
+
+
+def _require_same(part: Path, begun: Header, wanted: Header) -> None:
+    """Refuse to go on with an export of something else.
+
+    Raises:
+        OperatorError: it is.
+    """
+    same = ("account", "cluster", "private")
+    if any(getattr(begun, name) != getattr(wanted, name) for name in same):
+        whose = "with" if begun.private else "without"
+        raise OperatorError(
+            f"{part} is an export that was begun, of {account_to_text(begun.account)} in cluster "
+            f"{begun.cluster}, {whose} a key",
+            hint=f"finish that one, or delete {part}",
+        )
+
+
+def _check(writer: ArchiveWriter, chain: Chain, key: KeyPair | None) -> None:
+    """See that what was written is an archive that holds.
+
+    Raises:
+        OperatorError: it would not.
+    """
+    strangers = writer.devices - chain.state.keys.keys()
+    if strangers:
+        raise OperatorError(
+            f"the node sent records that a key signed which was never the account's: {min(strangers).hex()}",
+            hint="ask another node",
+        )
+    if key is not None and key.account not in chain.state.signing_keys():
+        raise OperatorError(
+            "the key is none of the account's, or was revoked", hint="folkmoot user keys list"
+        )
