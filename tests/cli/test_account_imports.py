@@ -1,8 +1,7 @@
-"""Accounts on the move: what is brought when, exports that break off, imports that go on where they were."""
+"""Accounts that arrive: what is brought when, and imports that go on where they were."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -11,22 +10,17 @@ import pytest
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.exit_codes import DEGRADED
 from folkmoot.cli.users import bringing
-from folkmoot.cli.users.archive_files import Contents, Damaged, check
+from folkmoot.cli.users.archive_files import Contents
 from folkmoot.cli.users.bringing import Brought, Importer
-from folkmoot.cli.users.exporting import export, part_of
 from folkmoot.cli.users.schedule import steps
 from folkmoot.protocol.accounts.actions import (
     Action,
     AddKey,
     Close,
-    Create,
     Recover,
-    RevokeKey,
-    RotateKey,
     SetHandle,
     Suspend,
 )
-from folkmoot.protocol.accounts.archive import ArchiveWriter, Header
 from folkmoot.protocol.accounts.chain import Chain
 from folkmoot.protocol.accounts.operation import Operation
 from folkmoot.protocol.client import Client, History, PutResult
@@ -40,52 +34,22 @@ from folkmoot.protocol.errors import (
     WireError,
 )
 from folkmoot.protocol.identity import KeyPair
-from folkmoot.protocol.key import place_prefix
 from folkmoot.protocol.record import Record
 
-ADA, PHONE, LOST, RESCUE, OPERATOR, NEW = (KeyPair(bytes([number]) * 32) for number in range(1, 7))
-Step = tuple[KeyPair, Action]
-_stamps = itertools.count(1)
-
-
-def chain(*what: Step) -> Chain:
-    made = Chain(ADA.account)
-    for by, action in what:
-        previous = made.entries[-1].operation if made.entries else None
-        operation = Operation.sign(by, ADA.account, action, previous=previous, stamp=made.number)
-        made = made.followed_by(operation, made.number)
-    return made
-
-
-CREATED: Step = (ADA, Create(RESCUE.account))
-LIFE: tuple[Step, ...] = (
+from tests.cli.travel import (
+    ADA,
     CREATED,
-    (ADA, AddKey(PHONE.account)),
-    (ADA, AddKey(LOST.account)),
-    (ADA, RevokeKey(LOST.account)),
-    (PHONE, RotateKey(PHONE.account, NEW.account)),
+    LIFE,
+    LOST,
+    NEW,
+    OPERATOR,
+    PHONE,
+    RECORDS,
+    RESCUE,
+    Step,
+    archive,
+    chain,
 )
-
-
-def post(number: int, key: KeyPair = ADA, text: str = "hello") -> Record:
-    item = bytes(6) + b"\x70\0\x80" + bytes(6) + bytes([number])
-    return Record.sign(
-        key, author=ADA.account, kind="post", item=item, body={"text": text}, stamp=next(_stamps)
-    )
-
-
-RECORDS = [
-    *(post(number, key) for number, key in enumerate([ADA, PHONE, LOST, LOST, NEW])),
-    *(post(9, ADA, text) for text in ("first", "second", "third")),
-]
-
-
-def archive(file: Path, records: Sequence[Record] = RECORDS, of: Chain | None = None) -> Contents:
-    """An archive in a file, checked."""
-    writer = ArchiveWriter(Header(ADA.account, "elsewhere", 1))
-    whole = writer.begin() + b"".join(writer.record(record) for record in records)
-    file.write_bytes(whole + writer.chain(of or chain(*LIFE)) + writer.manifest(None))
-    return check(file, lambda done, total: None)
 
 
 class TestSchedule:
@@ -319,119 +283,3 @@ async def test_an_account_that_has_gone_another_way_is_not_touched(tmp_path: Pat
     with pytest.raises(OperatorError, match="another way"):
         await town.takes(file, archive(file))
     assert not town.records and town.chain.number == 2
-
-
-class Pages:
-    """A client that tells an account's records page by page, and is gone after some.
-
-    Attributes:
-        left: how many pages it tells.
-    """
-
-    def __init__(self, records: Sequence[Record], left: int = 1_000) -> None:
-        self.records = list(records)
-        self.left = left
-        self.cluster = "town"
-
-    async def ready(self) -> Pages:
-        return self
-
-    async def auth(self, key: KeyPair) -> None:
-        pass
-
-    async def call(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        assert method == "account.records"
-        if not self.left:
-            raise WireError(BUSY, "gone for today")
-        self.left -= 1
-        start = int.from_bytes(params["after"][-1:], "big") if "after" in params else 0
-        told: dict[str, Any] = {"records": [each.to_wire() for each in self.records[start : start + 2]]}
-        if start + 2 < len(self.records):
-            told["next"] = place_prefix(ADA.account) + bytes([1, start + 2])
-        return told
-
-    async def account_history(self, account: bytes, *, current: bool = False) -> History:
-        assert current
-        whole = chain(*LIFE)
-        return History(account, whole.number, whole.entries)
-
-    async def gives(self, file: Path, key: KeyPair | None = None) -> Any:
-        return await export(cast("Client", self), ADA.account, file, key, "quorum", lambda done, total: None)
-
-
-def ids(file: Path) -> int:
-    return check(file, lambda done, total: None).seal.manifest.records
-
-
-async def test_an_export_that_breaks_off_is_gone_on_with(tmp_path: Path) -> None:
-    file = tmp_path / "ada"
-    assert (await Pages(RECORDS).gives(tmp_path / "whole")).resumed == 0
-    for broken in range(4):
-        with pytest.raises(WireError, match="gone for today"):
-            await Pages(RECORDS, broken).gives(file)
-        assert not file.exists() and part_of(file).stat().st_mode & 0o777 == 0o600
-        with part_of(file).open("ab") as torn:
-            torn.write(b"\0\0\1\0torn")
-        made = await Pages(RECORDS).gives(file)
-        assert (made.records, made.resumed) == (len(RECORDS), 2 * broken)
-        assert ids(file) == len(RECORDS) and not part_of(file).exists()
-        file.unlink()
-
-
-async def test_an_export_of_something_else_is_not_gone_on_with(tmp_path: Path) -> None:
-    file = tmp_path / "ada"
-    with pytest.raises(WireError):
-        await Pages(RECORDS, 1).gives(file)
-    with pytest.raises(OperatorError, match="an export that was begun"):
-        await Pages(RECORDS).gives(file, ADA)
-    moved = Pages(RECORDS)
-    moved.cluster = "elsewhere"
-    with pytest.raises(OperatorError, match="in cluster town, without a key"):
-        await moved.gives(file)
-    assert (await Pages(RECORDS).gives(file)).resumed == 2
-
-
-async def test_an_archive_is_never_overwritten(tmp_path: Path) -> None:
-    file = tmp_path / "ada"
-    await Pages(RECORDS).gives(file, ADA)
-    before = file.read_bytes()
-    with pytest.raises(OperatorError, match="never overwritten"):
-        await Pages(RECORDS).gives(file, ADA)
-    assert file.read_bytes() == before and not part_of(file).exists()
-
-
-@pytest.mark.parametrize(
-    ("records", "key", "complaint"),
-    [
-        ([post(1, OPERATOR)], None, "was never the account's"),
-        ([Record.sign(NEW, kind="post", item=RECORDS[0].item, body={"text": "x"}, stamp=1)], None, "instead"),
-        (RECORDS, LOST, "or was revoked"),
-    ],
-)
-async def test_what_would_not_hold_is_not_finished(
-    tmp_path: Path, records: list[Record], key: KeyPair | None, complaint: str
-) -> None:
-    with pytest.raises(OperatorError, match=complaint):
-        await Pages(records).gives(tmp_path / "ada", key)
-    assert not (tmp_path / "ada").exists()
-
-
-def test_a_damaged_file_is_named_with_the_place(folkmoot: Any, tmp_path: Path) -> None:
-    file = tmp_path / "ada"
-    archive(file)
-    damaged = bytearray(file.read_bytes())
-    damaged[200] ^= 1
-    file.write_bytes(damaged)
-    with pytest.raises(Damaged, match="frame 2 at byte"):
-        check(file, lambda done, total: None)
-    ran = folkmoot("user", "verify", "ada", "--json")
-    assert ran.code == 1 and ran.json["error"]["name"] == "damaged" and ran.json["error"]["frame"] == 2
-    assert folkmoot("user", "import", "ada", "--node", "127.0.0.1:1", "--tls", "off").code == 1
-
-
-def test_an_archive_is_verified_without_a_cluster(folkmoot: Any, tmp_path: Path) -> None:
-    archive(tmp_path / "ada")
-    told = folkmoot("user", "verify", "ada", "--json").json
-    assert told["records"] == len(RECORDS) and told["number"] == 5 and told["signer"] is None
-    assert "some may be missing" in folkmoot("user", "verify", "ada").out
-    assert folkmoot("user", "verify", "absent").code == 2
