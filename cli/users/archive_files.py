@@ -25,6 +25,8 @@ from folkmoot.protocol.accounts.chain import Chain
 from folkmoot.protocol.record import Record
 
 PIECE_BYTES: Final = 256 * 1024
+NAMES: Final = 16
+OTHERS: Final = "others"
 
 
 class Damaged(OperatorError):
@@ -96,7 +98,7 @@ def check(file: Path, progress: OnProgress) -> Contents:
             case Record():
                 kinds[item.kind] += 1
             case Unknown(name):
-                unknown[name] += 1
+                count(unknown, name)
     try:
         seal = reader.finish()
     except ArchiveDamaged as error:
@@ -104,6 +106,11 @@ def check(file: Path, progress: OnProgress) -> Contents:
     assert reader.header is not None and reader.chain is not None, "a whole archive has them"
     devices = Counter(reader.tally.devices)
     return Contents(reader.header, reader.chain, seal, kinds, devices, unknown)
+
+
+def count(counted: Counter[str], name: str) -> None:
+    """Count something that strangers have named: of many names the later ones are counted together."""
+    counted[name if name in counted or len(counted) < NAMES else OTHERS] += 1
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ import trio
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.exit_codes import DEGRADED
 from folkmoot.cli.progress import OnProgress
-from folkmoot.cli.users.archive_files import Contents, items_of
+from folkmoot.cli.users.archive_files import Contents, count, items_of
 from folkmoot.cli.users.changing import explained
 from folkmoot.cli.users.schedule import Step, steps
 from folkmoot.node.data_directory import replace_file
@@ -225,7 +225,7 @@ class Importer:
                 again.append(record)
             else:
                 self._settle("refused")
-                self.brought.reasons[str(error.get("message", "no reason given"))] += 1
+                count(self.brought.reasons, str(error.get("message", "no reason given")))
         return again
 
     async def _present(self, records: Sequence[Record]) -> set[bytes]:

@@ -49,7 +49,7 @@ from folkmoot.protocol.token import Token
 IDEMPOTENT: Final = frozenset(
     {
         *("ping", "record.put", "record.get", "cluster.status", "cluster.where"),
-        *("account.get", "account.history", "handle.get"),
+        *("account.get", "account.history", "account.records", "handle.get"),
         "account.change",  # an operation is appended once, however often it comes
         *("feed.author", "feed.home", "feed.thread"),
         *("join.authority", "join.admit"),  # which knows who asks by the key of the request

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from folkmoot.cli.errors import OperatorError
-from folkmoot.cli.users.archive_files import Damaged, check
+from folkmoot.cli.users.archive_files import NAMES, Damaged, check, count
 from folkmoot.cli.users.exporting import export, part_of
 from folkmoot.protocol.client import Client, History
 from folkmoot.protocol.errors import (
@@ -146,3 +147,10 @@ def test_an_archive_is_verified_without_a_cluster(folkmoot: Any, tmp_path: Path)
     assert told["records"] == len(RECORDS) and told["number"] == 5 and told["signer"] is None
     assert "some may be missing" in folkmoot("user", "verify", "ada").out
     assert folkmoot("user", "verify", "absent").code == 2
+
+
+def test_names_that_strangers_give_are_counted_in_bounded_room() -> None:
+    counted: Counter[str] = Counter()
+    for number in range(1000):
+        count(counted, f"name {number % 500}")
+    assert len(counted) == NAMES + 1 and counted.total() == 1000
