@@ -29,8 +29,12 @@ REQUESTS: Final = (
     "doubt",
     "register_read",
     "register_set",
+    "account_change",
+    "handle_change",
+    "device_post",
+    "thief_post",
 )
-"""What people, strangers and clerks do in every run."""
+"""What people, householders, strangers and clerks do in every run."""
 
 Counts = Mapping[tuple[str, str], int]
 
