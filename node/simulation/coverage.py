@@ -24,6 +24,7 @@ REQUESTS: Final = (
     "settle_one",
     "replay_record",
     "replay_cell",
+    "replay_chain",
     "forge",
     "forge_cell",
     "doubt",

@@ -59,7 +59,8 @@ class Everybody:
             wall = SimulatedWallClock(random.randint(-SKEW_US_MAX, SKEW_US_MAX))
             caller = Caller(world, name, random, nursery)
             thief = Caller(world, f"{name}-thief", random, nursery)
-            return Householder(town, random, wall, caller, thief, pause_s, world.wall_clocks)
+            clocks, gullible = world.wall_clocks, world.witness.keys.gullible
+            return Householder(town, random, wall, caller, thief, pause_s, clocks, gullible)
 
         self._householders = [
             householder(f"householder-{number + 1}") for number in range(HOUSEHOLDERS if people else 0)

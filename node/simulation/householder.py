@@ -5,13 +5,13 @@ revoke each other at once, recovers, and wants handles that another householder 
 looks like it. A change that was not answered is asked for again, as the same operation, at whatever node; now
 and then it is given up, and the next one begins from what the register holds.
 
-All devices post, those that were revoked as well: the thief who has them tries one gate after another, and
-above all right after the revocation.
+All devices post, those that were revoked as well: the thief who has them tries one gate after another, above
+all right after the revocation, and has the luck to find those that do not know of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from random import Random
 from typing import Any, Final
 
@@ -50,7 +50,8 @@ NEW_RECOVERY: Final = 0.3
 NO_HANDLE: Final = 0.2
 HANDLES: Final = ("paula.{}", "pau1a.{}", "paula-{}", "anna{}")  # the first two look alike
 HANDLE_EVERY_S: Final = 30.0  # one that was given up is kept from others, so new ones are wanted now and then
-THEFTS: Final = 4
+THEFTS: Final = 3
+LUCK: Final = 0.6  # of a thief, to find a gate that does not know yet
 THIEF_LEVELS: Final = ("one", "one", *WRITE_LEVELS)
 RECENTLY_REVOKED: Final = 3
 
@@ -66,6 +67,7 @@ class Householder:
         thief: whom those ask who have its revoked devices.
         pause_s: mean time between two things it does.
         clocks: what the wall clock of each node says now, by the node's name.
+        gullible: the nodes that do not know of the revocation of an account's key.
     """
 
     def __init__(
@@ -77,13 +79,14 @@ class Householder:
         thief: Caller,
         pause_s: float,
         clocks: Callable[[], Mapping[str, int]],
+        gullible: Callable[[bytes, bytes], Collection[str]],
     ) -> None:
         self._town, self._history = town, town.history
         self._random = random
         self._wall = wall
         self._caller, self._thief = caller, thief
         self._pause_s = pause_s
-        self._clocks = clocks
+        self._clocks, self._gullible = clocks, gullible
         self._keys: dict[bytes, KeyPair] = {}
         self._account = self._new_key()
         self._recovery: KeyPair | None = None
@@ -243,8 +246,10 @@ class Householder:
             await self._steal(key)
 
     async def _steal(self, key: bytes) -> None:
-        await self._post(self._keys[key], self._random.choice(THIEF_LEVELS), self._thief)
+        lucky = self._random.random() < LUCK
+        self._thief.preferred = self._gullible(self._account, key) if lucky else ()
         self._thief.leave()
+        await self._post(self._keys[key], self._random.choice(THIEF_LEVELS), self._thief)
 
     async def _post(self, key: KeyPair, level: str, caller: Asker) -> None:
         """Sign a post and send it, and the same bytes again if the answer is not certain."""

@@ -30,10 +30,14 @@ class KeyWatch:
 
     Args:
         now: virtual seconds.
+
+    Attributes:
+        chains: of each account the longest that any store ever had.
     """
 
     def __init__(self, now: Callable[[], float] = trio.current_time) -> None:
         self._now = now
+        self.chains: dict[bytes, Chain] = {}
         self._known: dict[tuple[str, bytes], list[Known]] = defaultdict(list)
         self._boots: dict[str, list[float]] = defaultdict(list)
         self._exchanged: dict[str, list[float]] = defaultdict(list)
@@ -68,6 +72,8 @@ class KeyWatch:
 
     def _learn(self, node: str, chain: Chain) -> None:
         self._known[node, chain.account].append((self._now(), chain.state))
+        if chain.number > self.chains.get(chain.account, Chain(chain.account)).number:
+            self.chains[chain.account] = chain
 
     # What is asked.
 
@@ -80,6 +86,12 @@ class KeyWatch:
             if since_s > until_s:
                 break
             yield state
+
+    def gullible(self, account: bytes, key: bytes) -> list[str]:
+        """The nodes that have heard of an account, and by whose stores a key may sign for it now."""
+        return [
+            node for (node, of), known in self._known.items() if of == account and known[-1][1].may_sign(key)
+        ]
 
     def learned_s(self, node: str, account: bytes, key: bytes, after_s: float) -> float | None:
         """When, since a time, a node first knew that a key may not sign; None for never."""

@@ -20,6 +20,7 @@ from folkmoot.node.simulation.history import History
 from folkmoot.node.simulation.key_history import Answer, DevicePost
 from folkmoot.node.simulation.key_watch import KeyWatch, chains_on
 from folkmoot.node.simulation.ownership import registers_held
+from folkmoot.protocol.accounts.actions import SetHandle
 from folkmoot.protocol.accounts.chain import Chain, Entry
 from folkmoot.protocol.accounts.handle import register_name
 from folkmoot.protocol.crdt.cell import Cell
@@ -133,15 +134,18 @@ def _compare_stores(inquiry: Inquiry, evidence: Evidence, chains: Chains) -> Non
 
 
 def _compare_handles(inquiry: Inquiry, chains: Chains) -> None:
-    """A handle, with all that looks like it, is one account's."""
-    holders: dict[str, list[bytes]] = {}
+    """A handle, with all that looks like it, was one account's in a run: no run is as long as the time that a
+    handle which was given up is kept from others."""
+    holders: dict[str, dict[bytes, str]] = {}
     for account, chain in chains.items():
-        if chain.state.handle is not None:
-            holders.setdefault(register_name(chain.state.handle), []).append(account)
+        for entry in chain.entries:
+            action = entry.operation.action
+            if isinstance(action, SetHandle) and action.handle is not None:
+                holders.setdefault(register_name(action.handle), {})[account] = action.handle
     for accounts in holders.values():
         if inquiry.fails(len(accounts) == 1):
-            named = " and ".join(f"{each.hex()} {chains[each].state.handle!r}" for each in accounts)
-            inquiry.complain(f"accounts have handles that are the same, or look it: {named}")
+            named = " and ".join(f"{account.hex()} {handle!r}" for account, handle in accounts.items())
+            inquiry.complain(f"accounts had handles that are the same, or look it: {named}")
 
 
 def _compare_answer(inquiry: Inquiry, watch: KeyWatch, post: DevicePost) -> None:
