@@ -6,7 +6,8 @@ it takes so. Once it is connected again it looks at each of them. A post whose k
 it was taken stays, since other nodes may have it by then, and is labelled by this node's service account.
 
 A node that is not cut off may hear of a revocation late, too, when it was not reached at first. So the last
-posts of accounts that anything was ever done to are remembered, and looked at when their account changes.
+posts are remembered, those of accounts that anything is known to have been done to apart from the others, and
+looked at when their account changes.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final, Protocol
 
 import trio
@@ -93,7 +95,11 @@ class KeyGate:
         self._limit_s = limit_s
         self._confirmed_us = wall.now_us()
         self._kept_us = 0
-        self._recent: deque[Unconfirmed] = deque(maxlen=limits.UNCONFIRMED_RECENT)
+        # By whether anything is known to have been done to the account: the others cannot crowd these out.
+        self._recent = {
+            changed: deque[Unconfirmed](maxlen=limits.UNCONFIRMED_RECENT) for changed in (False, True)
+        }
+        self._taken_at: dict[bytes, float] = {}  # of what was noted since this node was started, by id
         self._late: list[Unconfirmed] = []
         self._is_late = trio.Event()
         keys.watch(self._account_changed)
@@ -141,13 +147,18 @@ class KeyGate:
             StorageError: the notes cannot be kept, so the records must not be taken.
         """
         posts = [record for record in records if record.kind == "post" and not record.deleted]
-        now_us = self._wall.now_us()
         if not posts:
             return
-        if self._follower.confirmed:
-            self._recent.extend(_note(each, now_us) for each in posts if self._keys.has_changes(each.author))
-        else:
-            await self._note([_note(each, now_us) for each in posts])
+        now, now_us = trio.current_time(), self._wall.now_us()
+        notes = [_note(each, now_us) for each in posts]
+        if not self._follower.confirmed:
+            await self._note(notes)
+            self._taken_at |= dict.fromkeys((note.id for note in notes), now)
+            return
+        for note in notes:
+            self._recent[self._keys.has_changes(note.author)].append(note)
+        # Some may have waited for their turn while their keys were revoked.
+        self._look_again([note for note in notes if self._keys.refusal(note.author, note.signer)])
 
     async def run(self) -> None:
         """Look at what was noted whenever keys are confirmed, and when one turns out to have been revoked."""
@@ -172,19 +183,31 @@ class KeyGate:
         while True:
             await self._is_late.wait()
             self._is_late = trio.Event()
-            late, self._late = self._late, []
+            late = list(self._late)
             try:
                 await self._note(late)
+                del self._late[: len(late)]
                 await self._settle_some()
             except (WireError, StorageError) as error:
                 log.warning("posts that were taken too late are not looked at yet: %s", error)
+                await trio.sleep(PAUSE_S)
+                self._is_late.set()
 
     def _account_changed(self, account: bytes, valid: Collection[bytes]) -> None:
         """Have the posts looked at again that an account's revoked keys signed of late."""
-        late = [note for note in self._recent if note.author == account and note.signer not in valid]
-        if late:
-            self._late += late
-            self._is_late.set()
+        recent = chain.from_iterable(self._recent.values())
+        self._look_again([note for note in recent if note.author == account and note.signer not in valid])
+
+    def _look_again(self, notes: Sequence[Unconfirmed]) -> None:
+        """Have posts looked at that were remembered, by what is known now."""
+        if not notes:
+            return
+        self._late += notes
+        self._is_late.set()
+        ids = {note.id for note in notes}
+        for changed, recent in self._recent.items():
+            left = (note for note in recent if note.id not in ids)
+            self._recent[changed] = deque(left, maxlen=recent.maxlen)
 
     async def _note(self, notes: Sequence[Unconfirmed]) -> None:
         def job(transaction: WriteTransaction) -> None:
@@ -209,20 +232,28 @@ class KeyGate:
             WireError: a label could not be brought to its replicas; the notes stay.
         """
         found = self._commits.store.unconfirmed(PAGE)
-        labels = [self._label(note) for _, note in found if not self._could_sign(note)]
-        if labels:
-            await self._put(labels)
-            log.warning("%d posts that this node took while cut off had revoked keys: labelled", len(labels))
-        if found:
+        lost = [note for _, note in found if self._had_lost(note)]
+        if lost:
+            await self._put([self._label(note) for note in lost])
+            log.warning("%d posts that this node took while cut off had revoked keys: labelled", len(lost))
+        settled = [(at, note.id) for at, note in found if note in lost or self._is_judged(note)]
+        if settled:
 
             def job(transaction: WriteTransaction) -> None:
-                transaction.accounts.settle(at for at, _ in found)
+                transaction.accounts.settle(at for at, _ in settled)
 
             await self._commits.run(job, Admission.ESSENTIAL)
-        return len(found) == PAGE
+            for _, post in settled:
+                self._taken_at.pop(post, None)
+        return len(settled) == PAGE
 
-    def _could_sign(self, note: Unconfirmed) -> bool:
-        return self._keys.chain(note.author).at(note.taken_us).may_sign(note.signer)
+    def _had_lost(self, note: Unconfirmed) -> bool:
+        return self._keys.chain(note.author).had_lost(note.signer, note.taken_us)
+
+    def _is_judged(self, note: Unconfirmed) -> bool:
+        """Whether all that had been acknowledged when a post was taken is known by now."""
+        confirmed_at = self._follower.confirmed_at
+        return confirmed_at is not None and self._taken_at.get(note.id, confirmed_at) <= confirmed_at
 
     def _label(self, note: Unconfirmed) -> Record:
         """The label on a post, under the post's own stamp: labelling it twice says the same twice."""

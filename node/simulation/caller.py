@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from random import Random
 from typing import Any
 
@@ -37,6 +37,7 @@ class Caller:
 
     Attributes:
         node: the name of the node that was asked last.
+        preferred: the names of nodes that are dialled, if one of them serves.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Caller:
         self._account = account
         self._link: Link | None = None
         self.node = ""
+        self.preferred: Collection[str] = ()
 
     async def call(self, method: str, params: Mapping[str, Any]) -> Any:
         """Ask a node, and wait for the result.
@@ -83,7 +85,8 @@ class Caller:
         serving = [node for node in self._world.nodes if node.clients is not None]
         if not serving:
             raise NoNode("no node serves")
-        chosen = self._random.choice(serving)
+        preferred = [node for node in serving if node.name in self.preferred]
+        chosen = self._random.choice(preferred or serving)
         self.node = chosen.name
         return await self.open(chosen)
 

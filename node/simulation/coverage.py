@@ -24,13 +24,18 @@ REQUESTS: Final = (
     "settle_one",
     "replay_record",
     "replay_cell",
+    "replay_chain",
     "forge",
     "forge_cell",
     "doubt",
     "register_read",
     "register_set",
+    "account_change",
+    "handle_change",
+    "device_post",
+    "thief_post",
 )
-"""What people, strangers and clerks do in every run."""
+"""What people, householders, strangers and clerks do in every run."""
 
 Counts = Mapping[tuple[str, str], int]
 

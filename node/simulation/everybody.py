@@ -1,4 +1,7 @@
-"""Everybody in a simulated town: people, a stranger, a skeptic and clerks; they live at once, then settle."""
+"""Everybody in a simulated town: people, householders, a stranger, a skeptic and clerks.
+
+They live at once, then settle.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import trio
 from folkmoot.node.simulation.caller import Caller
 from folkmoot.node.simulation.clerks import Clerk
 from folkmoot.node.simulation.history import History
+from folkmoot.node.simulation.householder import Householder
 from folkmoot.node.simulation.layout import OPERATOR
 from folkmoot.node.simulation.skeptic import Skeptic
 from folkmoot.node.simulation.stranger import Stranger
@@ -18,6 +22,7 @@ from folkmoot.node.simulation.world import World
 from folkmoot.protocol.identity import SEED_BYTES, KeyPair
 
 CLERKS: Final = 3
+HOUSEHOLDERS: Final = 2  # who want the same handles
 
 
 class Everybody:
@@ -26,7 +31,7 @@ class Everybody:
     Args:
         world: whose nodes are asked.
         history: where everything answered goes.
-        people: how many.
+        people: how many write and read; without any there are no householders either.
         pause_s: mean time between two things one of them does.
         nursery: where their links run.
     """
@@ -48,6 +53,18 @@ class Everybody:
             return Person(town, key, random, wall, caller, pause_s, hoards=hoards)
 
         self._people = [person(f"person-{number + 1}", hoards=number == 0) for number in range(people)]
+
+        def householder(name: str) -> Householder:
+            random = world.random(f"householder/{name}")
+            wall = SimulatedWallClock(random.randint(-SKEW_US_MAX, SKEW_US_MAX))
+            caller = Caller(world, name, random, nursery)
+            thief = Caller(world, f"{name}-thief", random, nursery)
+            clocks, gullible = world.wall_clocks, world.witness.keys.gullible
+            return Householder(town, random, wall, caller, thief, pause_s, clocks, gullible)
+
+        self._householders = [
+            householder(f"householder-{number + 1}") for number in range(HOUSEHOLDERS if people else 0)
+        ]
         self._stranger = Stranger(world, town, nursery, pause_s)
         self._skeptic = Skeptic(world, town, "skeptic", nursery, pause_s)
 
@@ -67,6 +84,10 @@ class Everybody:
             nursery.start_soon(self._skeptic.live, until_s)
             for clerk in self._clerks:
                 nursery.start_soon(clerk.live, lambda: trio.current_time() >= until_s)
+            for householder in self._householders:
+                nursery.start_soon(householder.live, lambda: trio.current_time() >= until_s)
         async with trio.open_nursery() as nursery:
             for person in self._people:
                 nursery.start_soon(person.settle)
+            for householder in self._householders:
+                nursery.start_soon(householder.settle)

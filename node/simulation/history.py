@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from folkmoot.node.simulation.client_history import Exchange
+from folkmoot.node.simulation.key_history import DevicePost, KeyChange
 from folkmoot.protocol.crdt.clock import Clock
 from folkmoot.protocol.key import cell_key
 from folkmoot.protocol.record import Record
@@ -134,6 +135,7 @@ class History:
         registers: what was asked of each register, and answered.
         exchanges: what each session did, see `client_history`.
         kept_back: records that the policy refused or holds for review.
+        key_changes, device_posts: what was answered to householders, see `key_history`.
         counts: outcomes, for the report.
     """
 
@@ -144,6 +146,8 @@ class History:
     registers: dict[str, list[Operation]] = field(default_factory=dict)
     exchanges: list[Exchange] = field(default_factory=list)
     kept_back: list[Record] = field(default_factory=list)
+    key_changes: list[KeyChange] = field(default_factory=list)
+    device_posts: list[DevicePost] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     _events: int = 0
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from folkmoot.protocol.consensus.wire import SeatRecord, decode_record
+from folkmoot.protocol.consensus.ballot import ZERO, Ballot
+from folkmoot.protocol.consensus.configuration import Configuration
+from folkmoot.protocol.consensus.wire import SeatRecord, decode_record, decode_state
 from folkmoot.protocol.ring.ranges import RangeMap
 from folkmoot.protocol.ring.topology import Topology
 from folkmoot.storage import rows
@@ -52,15 +54,46 @@ def seats_are_whole(engines: Mapping[bytes, MemoryEngine]) -> bool:
     Args:
         engines: by node id (16 bytes).
     """
-    records = {node: record for node, engine in engines.items() if (record := _seat_in(engine)) is not None}
-    known = [record.configuration for record in records.values() if record.configuration is not None]
-    newest = max(known, key=lambda configuration: configuration.number, default=None)
+    records = _seats_in(engines)
+    newest = _newest(records)
     return (
         newest is not None
         and not newest.joint
         and newest.may_fail >= min(1, (len(engines) - 1) // 2)
         and all(seat.node in records and records[seat.node].id == seat.id for seat in newest.seats)
     )
+
+
+def registers_held(engines: Mapping[bytes, MemoryEngine], prefix: str) -> dict[str, bytes]:
+    """The bodies of the registers whose names begin so, as the seats of the newest configuration hold them.
+
+    Args:
+        engines: by node id (16 bytes).
+        prefix: of the names.
+    """
+    records = _seats_in(engines)
+    newest = _newest(records)
+    held: dict[str, bytes] = {}
+    ballots: dict[str, Ballot] = {}
+    for seat in [] if newest is None else newest.all_seats:
+        if seat.node not in records or records[seat.node].id != seat.id:
+            continue
+        with engines[seat.node].begin() as transaction:
+            kept = list(transaction.scan(Table.REGISTERS, prefix.encode(), prefix.encode() + b"\xff"))
+        for name, row in kept:
+            state = decode_state(rows.unseal(Table.REGISTERS, name, row))
+            if state.value is not None and state.accepted > ballots.get(name.decode(), ZERO):
+                held[name.decode()], ballots[name.decode()] = state.value.body, state.accepted
+    return held
+
+
+def _seats_in(engines: Mapping[bytes, MemoryEngine]) -> dict[bytes, SeatRecord]:
+    return {node: record for node, engine in engines.items() if (record := _seat_in(engine)) is not None}
+
+
+def _newest(records: Mapping[bytes, SeatRecord]) -> Configuration | None:
+    known = [record.configuration for record in records.values() if record.configuration is not None]
+    return max(known, key=lambda configuration: configuration.number, default=None)
 
 
 def _seat_in(engine: MemoryEngine) -> SeatRecord | None:

@@ -14,7 +14,7 @@ import trio
 from folkmoot.node.simulation.backups import Backups
 from folkmoot.node.simulation.bit_flips import BitFlips, whole_cells
 from folkmoot.node.simulation.caller import UNANSWERED, Caller
-from folkmoot.node.simulation.checkers import CHECKERS
+from folkmoot.node.simulation.checkers import CHECKERS, keys
 from folkmoot.node.simulation.checkers.convergence import equal_replicas
 from folkmoot.node.simulation.checkers.verdict import Evidence, HeldCells, Quiet, Verdict
 from folkmoot.node.simulation.coverage import Counts
@@ -145,7 +145,7 @@ async def _simulate(plan: Plan, on_progress: OnProgress) -> Report:
                 BitFlips(world, background) if FLIP in plan.faults else None,
                 Backups(world, history, folder) if folder is not None else None,
             )
-            quiet = await _break_and_recover(plan, world, everybody, hands, background)
+            quiet = await _break_and_recover(plan, world, history, everybody, hands, background)
             background.cancel_scope.cancel()
         simulated_s = trio.current_time()
         trace, events, coverage = world.trace.digest, world.trace.events, world.coverage.counts
@@ -159,6 +159,7 @@ async def _simulate(plan: Plan, on_progress: OnProgress) -> Report:
         peaks=gauges.peaks(),
         samples=gauges.samples,
         errors=world.unexpected_errors(),
+        services=world.services(),
     )
     verdicts = tuple(check(evidence) for check in CHECKERS)
     if hands.backups is not None:
@@ -179,13 +180,19 @@ async def _folder_for(plan: Plan) -> AsyncIterator[Path | None]:
 
 
 async def _break_and_recover(
-    plan: Plan, world: World, everybody: Everybody, hands: Hands, links: trio.Nursery
+    plan: Plan, world: World, history: History, everybody: Everybody, hands: Hands, links: trio.Nursery
 ) -> Quiet:
     """Let people live while things break, mend everything, and wait for membership, then for repair."""
     observer = Caller(world, "observer", world.random("observer"), links)
 
     async def agreed() -> bool:
         return await _all_alive(world, observer)
+
+    async def known() -> bool:
+        held = [_held(node) for node in world.nodes]
+        return keys.known_everywhere(held) and not keys.unlabelled(
+            history, world.witness.keys, held, world.ranges, world.services()
+        )
 
     async def equal() -> bool:
         if hands.flips is not None:
@@ -204,8 +211,10 @@ async def _break_and_recover(
         nursery.start_soon(decide, hands)
         agreed_s = await _seconds_until(agreed)
     await come_to_rest(world, hands)
+    known_s = await _seconds_until(known)
     equal_s = await _seconds_until(equal)
-    return Quiet(equal_s, agreed_s, await _notice(world, observer), await _seconds_until_lasting(agreed))
+    noticed_s = await _notice(world, observer)
+    return Quiet(equal_s, agreed_s, noticed_s, await _seconds_until_lasting(agreed), known_s)
 
 
 async def _notice(world: World, observer: Caller) -> float | None:

@@ -16,6 +16,7 @@ from folkmoot.node.simulation.town import WRITE_LEVELS, Town
 from folkmoot.node.simulation.world import World
 from folkmoot.node.transport.errors import TransportError
 from folkmoot.node.transport.interface import Address
+from folkmoot.protocol.accounts.chain import Chain
 from folkmoot.protocol.client.link import Link
 from folkmoot.protocol.client.link_terms import PATIENT, LinkBroken
 from folkmoot.protocol.codec import encode_canonical
@@ -51,7 +52,10 @@ class Stranger:
             if self._town.history.submitted:
                 record = self._random.choice(self._town.history.submitted)
                 doing = self._random.choice(
-                    (self.replay_record, self.replay_record, self.replay_cell, self.forge, self.forge_cell)
+                    (
+                        *(self.replay_record, self.replay_record, self.replay_cell, self.forge),
+                        *(self.forge_cell, self.replay_chain),
+                    )
                 )
                 with self._town.watched(doing.__name__):
                     await doing(record)
@@ -102,6 +106,22 @@ class Stranger:
         if states:
             await self._give_replica("old", record.key, self._random.choice(states))
 
+    async def replay_chain(self, record: Record) -> None:
+        """Tell a node what was done to some account, and not the newest of it, as a delayed message would."""
+        chains = self._world.witness.keys.chains
+        node = self._random.choice(self._world.nodes)
+        if not chains or node.peers is None:
+            return
+        chain = self._random.choice(list(chains.values()))
+        end = self._random.randint(0, chain.number)
+        told = {"account": chain.account, "chain": Chain(chain.account, chain.entries[:end]).encode()}
+        try:
+            await self._call_node(node.peers, node.node_id, "account.tell", told)
+        except (TransportError, LinkBroken, WireError):
+            self._town.history.count("old chains unanswered")
+        else:
+            self._town.history.count("old chains told")
+
     async def _give_replica(self, what: str, key: bytes, cell: bytes) -> None:
         world = self._world
         replica = self._random.choice(world.replicas_of(key))
@@ -111,17 +131,17 @@ class Stranger:
         cells = [(key, cell)]
         params = {"ranges": [(owner.id, owner.epoch)], "cells": cells}
         try:
-            await self._call_replica(replica.peers, replica.node_id, params)
+            await self._call_node(replica.peers, replica.node_id, "replica.join", params)
         except (TransportError, LinkBroken, WireError):
             self._town.history.count(f"{what} cells unanswered")
         else:
             self._town.history.count(f"{what} cells joined")
 
-    async def _call_replica(self, address: Address, node_id: bytes, params: dict[str, Any]) -> None:
+    async def _call_node(self, address: Address, node_id: bytes, method: str, params: dict[str, Any]) -> None:
         stream, _ = await self._rogue.dial_peer(address, node_id)
         link = Link(stream, settings=PATIENT)
         self._nursery.start_soon(link.run)
         try:
-            await link.call("replica.join", params)
+            await link.call(method, params)
         finally:
             link.close()

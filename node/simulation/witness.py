@@ -16,6 +16,7 @@ from typing import Any
 import trio
 from folkmoot.node.simulation.claim_watch import ABOUT_RANGES, TELLING, ClaimWatch
 from folkmoot.node.simulation.epoch_watch import EpochWatch
+from folkmoot.node.simulation.key_watch import KeyWatch
 from folkmoot.node.simulation.promise_watch import COUNTING, PromiseWatch
 from folkmoot.node.simulation.wiretap import Question
 from folkmoot.protocol.crdt import clock as clocks
@@ -40,12 +41,14 @@ class Witness:
         epochs: which quorums could be formed.
         claims: under which epochs nodes acted.
         promises: what nodes acknowledged to each other.
+        keys: what each store knew of accounts, and when.
     """
 
     def __init__(self, now: Callable[[], float] = trio.current_time) -> None:
         self.epochs = EpochWatch()
         self.claims = ClaimWatch(self.epochs.ranges_on)
         self.promises = PromiseWatch(self.epochs.owns, self._read, now)
+        self.keys = KeyWatch(now)
         self.states: dict[bytes, dict[bytes, Cell]] = {}
         self.transitions = 0
         self.complaints: list[str] = []
@@ -61,6 +64,7 @@ class Witness:
         """
         self.claims.booted(node)
         self.promises.booted(node, node_id, engine)
+        self.keys.booted(node, engine)
 
     def committed(
         self, node: str, node_id: bytes, changes: Sequence[Change], owns: Callable[[bytes], bool]
@@ -75,6 +79,7 @@ class Witness:
         """
         self.claims.committed(node, changes)
         self.epochs.committed(node, node_id, changes)
+        self.keys.committed(node, changes)
         of_cells = [change for change in changes if change.table is Table.CELLS]
         last = {change.key: change.value for change in of_cells}
         for change in of_cells:
@@ -98,6 +103,7 @@ class Witness:
         """A node's disk is another one from now on."""
         self.epochs.forget(node)
         self.promises.exchanged(node)
+        self.keys.exchanged(node)
         self._held = {at: cell for at, cell in self._held.items() if at[0] != node}
 
     def forget_cell(self, node: str, key: bytes) -> None:

@@ -158,6 +158,14 @@ class World:
             error for error in self.errors if not any(said in error for said in self.expected_errors)
         )
 
+    def wall_clocks(self) -> dict[str, int]:
+        """What each node's wall clock says now, microseconds since 1970, by the node's name."""
+        return {node.name: node.wall.now_us() for node in self.nodes}
+
+    def services(self) -> dict[str, bytes]:
+        """The account that each node signs labels with, by the node's name; of lost ones, too."""
+        return {node.name: node.member.secrets.key.account for node in (*self.nodes, *self.gone)}
+
     def random(self, tag: str) -> Random:
         """A generator of its own for whatever `tag` names."""
         return Random(f"{self.seed}/{tag}")  # noqa: S311 - repeatable on purpose

@@ -138,11 +138,20 @@ class Chain:
         state = self.state.after(operation)
         return Chain(self.account, [*self.entries, Entry(operation, decided_us)], state=state)
 
-    def at(self, when_us: int) -> Account:
-        """What the account was at a time, microseconds since 1970."""
-        state = Account.plain(self.account)
+    def had_lost(self, key: bytes, when_us: int) -> bool:
+        """Whether a key that could once sign could not any more at a time.
+
+        Only the entries that took that from it, or gave it back, are looked at: times are by different
+        clocks, and an entry may seem older than the one before.
+
+        Args:
+            key: in account id form.
+            when_us: microseconds since 1970.
+        """
+        state, lost = Account.plain(self.account), False
         for entry in self.entries:
-            if entry.decided_us > when_us:
-                break
-            state = state.after(entry.operation)
-        return state
+            following = state.after(entry.operation)
+            if following.may_sign(key) != state.may_sign(key) and entry.decided_us <= when_us:
+                lost = not following.may_sign(key)
+            state = following
+        return lost

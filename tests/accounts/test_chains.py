@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 from folkmoot.protocol import codec, limits
-from folkmoot.protocol.accounts.actions import AddKey, Close, Create, RevokeKey, SetHandle
+from folkmoot.protocol.accounts.actions import AddKey, Close, Create, Restore, RevokeKey, SetHandle, Suspend
 from folkmoot.protocol.accounts.chain import Chain, Entry
 from folkmoot.protocol.accounts.history import fold
 from folkmoot.protocol.errors import BAD_SIGNATURE, CONFLICT, WireError
+from folkmoot.protocol.identity import KeyPair
 
 from tests.accounts.story import FIRST, RECOVERY, SECOND, STRANGER, Story
 
@@ -51,12 +52,30 @@ def test_a_chain_grows_by_what_may_follow() -> None:
     assert refusal.value.kind == CONFLICT
 
 
-def test_what_an_account_was_at_a_time_is_what_had_been_decided_then() -> None:
-    chain = life()
-    assert chain.at(NOW - 1).number == 0
-    assert [chain.at(NOW + second * SECOND_US).number for second in range(6)] == [1, 2, 3, 4, 5, 5]
-    assert chain.at(NOW + 2 * SECOND_US).may_sign(FIRST.account)
-    assert not chain.at(NOW + 3 * SECOND_US).may_sign(FIRST.account)
+def lost(chain: Chain, key: KeyPair) -> list[bool]:
+    """Whether a key had lost its right to sign, second by second."""
+    return [chain.had_lost(key.account, NOW + second * SECOND_US) for second in range(-1, 6)]
+
+
+def test_since_when_a_key_cannot_sign_any_more() -> None:
+    assert lost(life(), FIRST) == [False] * 4 + [True] * 3
+    assert lost(life(), SECOND) == [False] * 5 + [True] * 2, "which it could not before it was added, either"
+    assert lost(life(), STRANGER) == [False] * 7
+
+
+def test_clocks_that_differ_take_nothing_from_a_key_that_was_added_late() -> None:
+    told = Story(
+        (FIRST, Create(RECOVERY.account)),
+        (FIRST, SetHandle("alice")),
+        (FIRST, AddKey(SECOND.account)),
+        (STRANGER, Suspend("spam")),
+        (STRANGER, Restore()),
+        (SECOND, RevokeKey(FIRST.account)),
+    )
+    times = (NOW + second * SECOND_US for second in (0, 9, 2, 3, 1, 2))
+    chain = Chain(FIRST.account, [Entry(*each) for each in zip(told.operations, times, strict=True)])
+    assert lost(chain, SECOND) == [False] * 7, "it was restored, by a clock, before it was suspended"
+    assert lost(chain, FIRST) == [False] * 3 + [True] * 4
 
 
 def test_a_chain_cut_short_or_with_a_tail_is_not_read() -> None:

@@ -11,10 +11,11 @@ import trio.testing
 from folkmoot.node.accounts.key_gate import KeyGate
 from folkmoot.node.accounts.keys import AccountKeys
 from folkmoot.node.contracts import Put, PutResult, Settle
-from folkmoot.protocol.accounts.actions import Create, RevokeKey
+from folkmoot.protocol.accounts.actions import AddKey, Create, RevokeKey
 from folkmoot.protocol.accounts.chain import Chain
 from folkmoot.protocol.errors import NO_QUORUM, REVOKED_KEY
 from folkmoot.protocol.identity import KeyPair
+from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.storage.errors import DiskFull
 from folkmoot.storage.transaction import Admission
@@ -46,8 +47,8 @@ class Follower:
         self.confirmed_at: float | None = None
         self._confirming = trio.Event()
 
-    def confirm(self) -> None:
-        self.confirmed, self.confirmed_at = True, trio.current_time()
+    def confirm(self, asked_at: float | None = None) -> None:
+        self.confirmed, self.confirmed_at = True, trio.current_time() if asked_at is None else asked_at
         self._confirming.set()
         self._confirming = trio.Event()
 
@@ -194,6 +195,88 @@ async def test_who_hears_of_a_revocation_late_looks_at_what_was_taken_since(
         await trio.sleep(SOON_S)
         assert here.labelled() == [after.id]
         assert here.commits.store.unconfirmed(10) == []
+
+
+async def test_a_post_that_waited_while_its_key_was_revoked_is_looked_at(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with desk(autojump_clock) as here:
+        author = Author(1)
+        here.follower.confirm()
+        await here.keep(revoked(author, here.wall.us - 1))
+        post = author.post()
+        await here.gate.take([post])
+        await trio.sleep(SOON_S)
+        assert here.labelled() == [post.id]
+
+
+async def test_an_account_that_was_not_known_to_have_changed_is_looked_at_all_the_same(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with desk(autojump_clock) as here:
+        author, post = Author(1), Author(1).post()
+        here.follower.confirm()
+        await here.gate.take([post])
+        await here.keep(revoked(author, here.wall.us - 1))
+        await trio.sleep(SOON_S)
+        assert here.labelled() == [post.id]
+
+
+async def test_what_came_after_the_seats_were_asked_waits_until_they_are_asked_again(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """What they said does not tell of what was revoked since."""
+    async with desk(autojump_clock) as here:
+        author, asked_at = Author(1), trio.current_time()
+        await trio.sleep(SOON_S)
+        post = author.post()
+        await here.gate.take([post])
+        here.follower.confirm(asked_at)
+        await trio.sleep(SOON_S)
+        assert len(here.commits.store.unconfirmed(10)) == 1
+        await here.keep(revoked(author, here.wall.us - 1))
+        here.follower.confirm()
+        await trio.sleep(SOON_S)
+        assert here.labelled() == [post.id] and here.commits.store.unconfirmed(10) == []
+
+
+async def test_what_cannot_be_looked_at_yet_is_not_forgotten(autojump_clock: trio.testing.MockClock) -> None:
+    async with desk(autojump_clock) as here:
+        author = Author(1)
+        here.follower.confirm()
+        await trio.sleep(SOON_S)
+        post = author.post()
+        await here.gate.take([post])
+        await here.keep(revoked(author, here.wall.us - 1))
+        here.commits.refusals.append(DiskFull("full"))
+        await trio.sleep(SOON_S)
+        assert not here.commits.refusals and not here.labelled()
+        await trio.sleep(10)
+        assert here.labelled() == [post.id]
+
+
+async def test_nobody_s_clock_has_a_post_labelled_whose_key_was_never_revoked(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """The node that had the key added was ahead of this one."""
+    async with desk(autojump_clock) as here:
+        author, device = Author(1), KeyPair(b"d" * 32)
+        added = followed(Chain(author.account), author.device, Create(RESCUE.account))
+        added = followed(added, author.device, AddKey(device.account))
+        await here.keep(
+            Chain(
+                author.account,
+                [each._replace(decided_us=here.wall.us + 60_000_000) for each in added.entries],
+            )
+        )
+        item, body = author.item(), {"text": "from another device"}
+        post = Record.sign(
+            device, author=author.account, kind="post", item=item, body=body, stamp=here.wall.us
+        )
+        await here.gate.take([post])
+        here.follower.confirm()
+        await trio.sleep(SOON_S)
+        assert here.labelled() == [] and here.commits.store.unconfirmed(10) == []
 
 
 async def test_what_cannot_be_noted_is_not_taken(autojump_clock: trio.testing.MockClock) -> None:

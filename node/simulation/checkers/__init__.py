@@ -14,6 +14,7 @@ from folkmoot.node.simulation.checkers import (
     gate,
     join_laws,
     keeping,
+    keys,
     no_return,
     quorum,
     recomputation,
@@ -37,5 +38,6 @@ CHECKERS: Final[tuple[Callable[[Evidence], Verdict], ...]] = (
     recovery.check,
     bounds.check,
     gate.check,
+    keys.check,
     errors.check,
 )

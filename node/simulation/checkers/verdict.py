@@ -114,12 +114,15 @@ class Quiet:
         agreed_s: from the heal until every node held every other alive.
         noticed_s: from a crash in the quiet until every other node knew of it.
         returned_s: from that node's next start until every node held every other alive, and went on to.
+        known_s: from the last client's last request until every node knew every account as its register has
+            it, and every post was labelled that was to be.
     """
 
     equal_s: float | None
     agreed_s: float | None
     noticed_s: float | None
     returned_s: float | None
+    known_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,7 @@ class Evidence:
         peaks: the greatest each bounded thing ever was, with its bound.
         samples: how often the nodes were asked for those.
         errors: what living nodes logged as errors, or ended with.
+        services: the account that each node signs labels with, by the node's name.
     """
 
     seed: str
@@ -147,6 +151,7 @@ class Evidence:
     peaks: Mapping[str, tuple[int, int]]
     samples: int
     errors: tuple[str, ...] = ()
+    services: Mapping[str, bytes] = field(default_factory=dict)
 
     def replicas_of(self, key: bytes) -> list[HeldCells]:
         """The nodes that should hold the cell at `key`."""
