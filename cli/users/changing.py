@@ -11,10 +11,19 @@ from folkmoot.cli.exit_codes import DEGRADED, FAILED
 from folkmoot.protocol.accounts.actions import Action
 from folkmoot.protocol.accounts.history import Account
 from folkmoot.protocol.accounts.operation import Operation
-from folkmoot.protocol.errors import CONFLICT, FORBIDDEN, NO_QUORUM, REVOKED_KEY, UNCERTAIN, WireError
+from folkmoot.protocol.errors import (
+    CONFLICT,
+    FORBIDDEN,
+    NO_QUORUM,
+    REVOKED_KEY,
+    TIMEOUT,
+    UNCERTAIN,
+    WireError,
+)
 from folkmoot.protocol.identity import KeyPair, account_to_text
 
 if TYPE_CHECKING:
+    from folkmoot.protocol.accounts.chain import Chain
     from folkmoot.protocol.client import Client
 
 ATTEMPTS: Final = 2
@@ -54,7 +63,7 @@ async def change(client: Client, account: bytes, signer: KeyPair, decide: Decide
         WireError: from the node.
     """
     for attempt in range(ATTEMPTS):
-        chain = (await client.account_history(account, current=True)).chain()
+        chain = await _present(client, account)
         action = decide(chain.state)
         if action is None:
             return Done(chain.state, None)
@@ -72,6 +81,21 @@ async def change(client: Client, account: bytes, signer: KeyPair, decide: Decide
     raise AssertionError("the last attempt returns or raises")
 
 
+async def _present(client: Client, account: bytes) -> Chain:
+    """The chain of an account as it is now.
+
+    Raises:
+        NotDone: too few nodes answer that know.
+        WireError: from the node.
+    """
+    try:
+        return (await client.account_history(account, current=True)).chain()
+    except WireError as error:
+        if error.kind is TIMEOUT:  # of the last attempt; those before were told that most seats are silent
+            error = WireError(NO_QUORUM, error.message)
+        raise explained(error, account) from error
+
+
 def _was_overtaken(error: WireError) -> bool:
     """Whether another operation came in between, after which this one may still be done."""
     return error.kind is CONFLICT and "number" in (error.details or {})
@@ -81,7 +105,7 @@ def explained(error: WireError, account: bytes) -> WireError | NotDone:
     """The error with what to do about it, where that is known."""
     show = f"folkmoot user show {account_to_text(account)}"
     details = {"kind": error.kind.name, **({"details": error.details} if error.details else {})}
-    if error.kind is UNCERTAIN:
+    if error.kind in (UNCERTAIN, TIMEOUT):
         return NotDone(
             f"it is not known yet whether the account was changed: {error.message}",
             hint="the same command again, which is safe: what is done already is not done twice",

@@ -36,7 +36,9 @@ from folkmoot.protocol.errors import (
     INTERNAL,
     NO_QUORUM,
     REVOKED_KEY,
+    TIMEOUT,
     UNCERTAIN,
+    ErrorKind,
     WireError,
 )
 from folkmoot.protocol.identity import KeyPair, account_to_text
@@ -179,16 +181,20 @@ class Cluster:
         chain: what was decided.
         meanwhile: what others do, each before the next change comes.
         failures: raised for the next changes.
+        silence: raised for every reading.
     """
 
     def __init__(self, *steps: Step) -> None:
         self.chain = chain(*steps)
         self.meanwhile: list[Step] = []
         self.failures: list[WireError] = []
+        self.silence: WireError | None = None
         self.sent = 0
 
     async def account_history(self, account: bytes, *, current: bool = False) -> History:
         assert current, "what is signed must follow what is decided"
+        if self.silence is not None:
+            raise self.silence
         return History(account, self.chain.number, tuple(self.chain.entries))
 
     async def account_change(self, operation: Operation) -> None:
@@ -253,6 +259,7 @@ async def test_who_is_overtaken_time_and_again_is_told() -> None:
     ("failure", "message", "hint", "code"),
     [
         (WireError(UNCERTAIN, "lost"), "not known yet", "the same command again, which is safe", DEGRADED),
+        (WireError(TIMEOUT, "silence"), "not known yet", "the same command again, which is safe", DEGRADED),
         (WireError(NO_QUORUM, "1 of 3"), "nothing was changed", "folkmoot status", DEGRADED),
         (WireError(FORBIDDEN, "suspended"), "suspended", "folkmoot user show", FAILED),
         (
@@ -269,6 +276,16 @@ async def test_a_refusal_says_what_to_do(failure: WireError, message: str, hint:
     with pytest.raises(NotDone, match=message) as error:
         await cluster.does(adding())
     assert hint in (error.value.hint or "") and error.value.exit_code == code and cluster.sent == 1
+
+
+@pytest.mark.parametrize("kind", [NO_QUORUM, TIMEOUT])
+async def test_nothing_is_signed_while_the_account_cannot_be_read(kind: ErrorKind) -> None:
+    cluster = Cluster(CREATED)
+    cluster.silence = WireError(kind, "1 of 3")
+    with pytest.raises(NotDone, match="nothing was changed") as error:
+        await cluster.does(adding())
+    assert "folkmoot status" in (error.value.hint or "") and error.value.exit_code == DEGRADED
+    assert cluster.sent == 0
 
 
 async def test_other_errors_stay_what_they_are() -> None:
