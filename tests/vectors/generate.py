@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.vectors.account_vectors import handle_vectors, operation_vectors
+from tests.vectors.archive_vectors import archive_vectors
 from tests.vectors.record_vectors import record_vectors
 from tests.vectors.wire_vectors import auth_vectors, identity_vectors, message_vectors
 
@@ -25,6 +26,7 @@ def vectors() -> dict[str, dict[str, Any]]:
         "messages.json": message_vectors(),
         "operations.json": operation_vectors(),
         "handles.json": handle_vectors(),
+        "archives.json": archive_vectors(),
     }
 
 

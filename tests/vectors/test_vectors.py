@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from folkmoot.protocol.accounts.archive import ArchiveReader
+from folkmoot.protocol.accounts.chain import Chain
 from folkmoot.protocol.accounts.claim import Claim
 from folkmoot.protocol.accounts.handle import check_handle, read_handle, register_name, skeleton
 from folkmoot.protocol.accounts.history import Account, fold
@@ -16,6 +18,7 @@ from folkmoot.protocol.errors import BY_NAME, WireError
 from folkmoot.protocol.identity import KeyPair, account_from_text, account_to_text, verify
 from folkmoot.protocol.record import SIGNED_PREFIX, Record
 
+from tests.vectors.archive_vectors import stops_at
 from tests.vectors.generate import FOLDER, text_of, vectors
 from tests.vectors.record_vectors import as_json
 from tests.vectors.wire_vectors import AUTH_PREFIX
@@ -29,8 +32,9 @@ def named(case: dict[str, Any]) -> str:
     return str(case.get("name", case.get("text")))
 
 
-RECORDS, IDENTITIES, AUTH, MESSAGES, OPERATIONS, HANDLES = (
-    load(f"{name}.json") for name in ("records", "identities", "auth", "messages", "operations", "handles")
+RECORDS, IDENTITIES, AUTH, MESSAGES, OPERATIONS, HANDLES, ARCHIVES = (
+    load(f"{name}.json")
+    for name in ("records", "identities", "auth", "messages", "operations", "handles", "archives")
 )
 
 
@@ -175,3 +179,20 @@ def test_a_claim_is_read_as_it_was_meant(case: dict[str, Any]) -> None:
         "account": account_from_text(case["account"]),
     }
     assert claim.to_bytes().hex() == case["bytes"]
+
+
+@pytest.mark.parametrize("case", ARCHIVES["valid"], ids=named)
+def test_an_archive_is_read_as_it_was_meant(case: dict[str, Any]) -> None:
+    reader = ArchiveReader()
+    items = list(reader.feed(bytes.fromhex(case["archive"])))
+    assert [item.id.hex() for item in items if isinstance(item, Record)] == case["records"]
+    [chain] = [item for item in items if isinstance(item, Chain)]
+    assert [hashed.hex() for hashed in chain.hashes] == case["operations"]
+    signer = reader.finish().signer
+    assert case["account"] == account_to_text(chain.account)
+    assert (None if signer is None else account_to_text(signer)) == case["signer"]
+
+
+@pytest.mark.parametrize("case", ARCHIVES["invalid"], ids=named)
+def test_an_invalid_archive_is_refused_at_its_frame(case: dict[str, Any]) -> None:
+    assert case["frame"] is not None and stops_at(bytes.fromhex(case["archive"])) == case["frame"]
