@@ -55,10 +55,19 @@ def test_of_a_link_of_no_cluster_at_all(folkmoot: Any, words: tuple[str, ...]) -
     assert folkmoot("cluster", *words).code == exit_codes.USAGE
 
 
-@pytest.mark.parametrize("words", [("feed",), ("ring", "where")])
-@pytest.mark.parametrize("account", ["notadid", "did:key:z6Mk0", ""])
-def test_of_an_account(folkmoot: Any, words: tuple[str, ...], account: str) -> None:
-    ran = folkmoot(*words, account)
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("ring", "where", account) for account in ("notadid", "did:key:z6Mk0", "")),
+        *(
+            (*command, who)
+            for command in (("feed",), ("user", "show"))
+            for who in ("no handle", "did:key:z6Mk0", "")
+        ),
+    ],
+)
+def test_of_an_account(folkmoot: Any, words: tuple[str, ...]) -> None:
+    ran = folkmoot(*words)
     assert (ran.code, ran.out) == (exit_codes.USAGE, "")
 
 
