@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 WINDOW_RECORDS: Final = 1024
 WINDOW_BYTES: Final = 8 * 1024 * 1024
+BREATH_ITEMS: Final = 4096
 PATIENCE_S: Final = 60.0
 PAUSE_S: Final = 0.5
 _OF_KEYS: Final = frozenset({REVOKED_KEY.name, FORBIDDEN.name})
@@ -162,6 +163,9 @@ class Importer:
         skipped = self._checkpoint.records
         self._settle("settled", skipped)
         for window in _windows(self._records(wanted, skipped)):
+            if not window:
+                await trio.lowlevel.checkpoint()  # so that the link lives on over a long way to the next one
+                continue
             for wave in _waves(window):
                 await self._put(wave)
             self._checkpoint.records += len(window)
@@ -170,14 +174,17 @@ class Importer:
         self._checkpoint.devices, self._checkpoint.records = [], 0
         self._write_checkpoint()
 
-    def _records(self, devices: set[bytes], skipped: int) -> Iterator[Record]:
+    def _records(self, devices: set[bytes], skipped: int) -> Iterator[Record | None]:
+        """The records of some keys but for the first ones; None now and then, on the way to the next."""
         reader = ArchiveReader(trusting=True)
-        for item in items_of(self.file, reader, lambda done, total: None):
+        for number, item in enumerate(items_of(self.file, reader, lambda done, total: None), 1):
             if isinstance(item, Record) and item.device in devices:
-                if skipped:
-                    skipped -= 1
-                else:
+                if not skipped:
                     yield item
+                    continue
+                skipped -= 1
+            if number % BREATH_ITEMS == 0:
+                yield None
 
     async def _put(self, records: Sequence[Record]) -> None:
         """Put records until each is settled.
@@ -282,11 +289,14 @@ def checkpoint_name(contents: Contents, level: str) -> str:
     return f"archive-{contents.seal.manifest.hash.hex()[:16]}-{level}.json"
 
 
-def _windows(records: Iterator[Record]) -> Iterator[list[Record]]:
-    """Records in portions that fit into memory, however many there are."""
+def _windows(records: Iterator[Record | None]) -> Iterator[list[Record]]:
+    """Records in portions that fit into memory, however many there are; an empty one where None came."""
     window: list[Record] = []
     size = 0
     for record in records:
+        if record is None:
+            yield []
+            continue
         window.append(record)
         size += len(record.payload)
         if len(window) >= WINDOW_RECORDS or size >= WINDOW_BYTES:

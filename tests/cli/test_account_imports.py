@@ -200,6 +200,7 @@ async def test_an_import_that_breaks_off_goes_on_where_it_was(
     tmp_path: Path, autojump_clock: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bringing, "WINDOW_RECORDS", 2)
+    monkeypatch.setattr(bringing, "BREATH_ITEMS", 3)
     file, checkpoint = tmp_path / "ada", tmp_path / "state" / "checkpoint"
     contents = archive(file)
     whole = Town()
