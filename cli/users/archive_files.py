@@ -13,6 +13,7 @@ from typing import Final
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.progress import OnProgress
 from folkmoot.protocol.accounts.archive import (
+    MAGIC,
     ArchiveDamaged,
     ArchiveReader,
     Header,
@@ -133,8 +134,15 @@ def begun(file: Path, progress: OnProgress) -> Begun | None:
         What is left; None when that is nothing, and the file is gone.
 
     Raises:
+        OperatorError: it is something else, and stands as it was.
         OSError: the file cannot be read or written.
     """
+    with file.open("rb") as opened:
+        first = opened.read(len(MAGIC))
+    if not MAGIC.startswith(first):
+        raise OperatorError(
+            f"{file} is in the way, and is no export that was begun", hint="another file name"
+        )
     whole, after = 0, None
     reader = ArchiveReader()
     with suppress(Damaged):  # the end is torn where the machine went down

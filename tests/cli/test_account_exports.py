@@ -103,6 +103,13 @@ async def test_an_export_of_something_else_is_not_gone_on_with(tmp_path: Path) -
     assert (await Pages(RECORDS).gives(file)).resumed == 2
 
 
+async def test_another_file_in_the_way_is_left_alone(tmp_path: Path) -> None:
+    part_of(tmp_path / "ada").write_text("my letters")
+    with pytest.raises(OperatorError, match="in the way"):
+        await Pages(RECORDS).gives(tmp_path / "ada")
+    assert part_of(tmp_path / "ada").read_text() == "my letters"
+
+
 async def test_an_archive_is_never_overwritten(tmp_path: Path) -> None:
     file = tmp_path / "ada"
     await Pages(RECORDS).gives(file, ADA)
