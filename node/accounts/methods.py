@@ -99,7 +99,7 @@ class AccountMethods:
             )
         if isinstance(operation.action, BY_OPERATORS):
             operators_only(asker, f"operations that {operation.action.name} an account")
-            if asker.account != operation.signer:
+            if asker.device != operation.signer:
                 raise WireError(
                     FORBIDDEN, "the operation is signed by another key than the one that proved itself"
                 )

@@ -20,8 +20,9 @@ from folkmoot.node.configuration.values import to_plain
 from folkmoot.protocol.errors import KINDS
 from folkmoot.protocol.limits import announced
 
-from tests.house.tree import ROOT, read
+from tests.house.tree import ROOT, python_files, read
 
+METHOD_TABLES = {"table", "client_methods", "immediate"}  # functions that return methods by their names
 METHOD_NAME = re.compile(r"auth|ping|(?:record|feed|account|cluster)\.[a-z]+")
 FOLDER = ROOT / "docs" / "reference"
 WRITTEN_BY = "<!-- Written by `make docs`; change the code it comes from instead. -->\n"
@@ -141,11 +142,20 @@ def limits_page() -> str:
 def wire_methods() -> set[str]:
     """The names of the methods that clients may call, as the node's own sources register them."""
     names = {"hello"}
-    for path in ("node/methods.py", "node/actors/session.py", "node/actors/intake.py"):
-        for node in ast.walk(ast.parse(read(path))):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                names |= {node.value} if METHOD_NAME.fullmatch(node.value) else set()
+    for path in ("node/actors/session.py", "node/actors/intake.py"):
+        names |= {text for text in _texts(ast.parse(read(path))) if METHOD_NAME.fullmatch(text)}
+    for path in (path for path in python_files() if path.startswith("node/")):
+        for function in ast.walk(ast.parse(read(path))):
+            if isinstance(function, ast.FunctionDef) and function.name in METHOD_TABLES:
+                keys = [key for each in ast.walk(function) if isinstance(each, ast.Dict) for key in each.keys]
+                names |= {text for key in keys if isinstance(key, ast.Constant) for text in _texts(key)}
     return names
+
+
+def _texts(tree: ast.AST) -> set[str]:
+    """Every text in a piece of source."""
+    constants = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return {value for value in constants if isinstance(value, str)}
 
 
 def _cell(text: str) -> str:
