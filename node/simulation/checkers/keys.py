@@ -57,7 +57,7 @@ def check(evidence: Evidence) -> Verdict:
     history, watch = evidence.history, evidence.witness.keys
     chains = decided(evidence.held)
     _compare_changes(inquiry, history, chains)
-    if history.key_changes:
+    if history.key_changes or chains:
         _compare_stores(inquiry, evidence, chains)
     _compare_handles(inquiry, chains)
     for post in history.device_posts:
