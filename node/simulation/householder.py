@@ -108,14 +108,13 @@ class Householder:
                 await doing()
 
     async def settle(self) -> None:
-        """Have an answer to the last change, for a minute at most; then revoke a device once more."""
+        """Have an answer to the last change, for a minute at most; then say something more."""
         until_s = trio.current_time() + SETTLE_S
         while (self._open is not None or self._is_behind) and trio.current_time() < until_s:
             await self._catch_up()
             await trio.sleep(RETRY_S)
-        if not self._is_behind and self._chain.number:
-            await self._do(Recover((self._new_key(),)), self._recovery)
-            await self.device_post()
+        await self.device_post()
+        await self.thief_post()
 
     # Changes.
 

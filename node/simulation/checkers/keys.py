@@ -57,7 +57,7 @@ def check(evidence: Evidence) -> Verdict:
     history, watch = evidence.history, evidence.witness.keys
     chains = decided(evidence.held)
     _compare_changes(inquiry, history, chains)
-    if history.key_changes:
+    if history.key_changes or chains:
         _compare_stores(inquiry, evidence, chains)
     _compare_handles(inquiry, chains)
     for post in history.device_posts:
@@ -107,7 +107,7 @@ def _compare_changes(inquiry: Inquiry, history: History, chains: Chains) -> None
     for change in history.key_changes:
         operation = change.operation
         chain = chains.get(operation.account)
-        if inquiry.fails(chain is not None and chain.holds(operation)):
+        if inquiry.fails(chain is not None and operation.hash in chain.hashes):
             inquiry.complain(
                 f"{operation} on {operation.account.hex()} was acknowledged at {change.at_s:.3f} s and is "
                 "not in the account's register"
