@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.mutants import (
+    of_backups,
     of_gate,
     of_membership,
     of_moving,
@@ -17,6 +18,7 @@ from tests.mutants.mutant import MUTANTS
 
 __all__ = [
     "MUTANTS",
+    "of_backups",
     "of_gate",
     "of_membership",
     "of_moving",
