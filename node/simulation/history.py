@@ -135,6 +135,7 @@ class History:
         exchanges: what each session did, see `client_history`.
         kept_back: records that the policy refused or holds for review.
         counts: outcomes, for the report.
+        ran_twice: whether a node did, see `without_weak_acks`.
     """
 
     submitted: list[Record] = field(default_factory=list)
@@ -145,6 +146,7 @@ class History:
     exchanges: list[Exchange] = field(default_factory=list)
     kept_back: list[Record] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    ran_twice: bool = False
     _events: int = 0
 
     def next_event(self) -> int:
@@ -160,7 +162,8 @@ class History:
                 whoever can ask only the other need not be told of it; so it counts as at `each_quorum`.
         """
         acks = [ack for ack in self.acks if ack.level in QUORUM_LEVELS]
-        return replace(self, acks=[_below_all(ack) for ack in acks] if ran_twice else acks)
+        acks = [_below_all(ack) for ack in acks] if ran_twice else acks
+        return replace(self, acks=acks, ran_twice=ran_twice)
 
     def count(self, outcome: str) -> None:
         """One more of these."""
