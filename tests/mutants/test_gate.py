@@ -13,6 +13,12 @@ from tests.mutants.mutant import Hunt, Mutant
 NAME = "a-restored-disk-is-counted"
 
 
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No checker finds anything without the bug."""
+    monkeypatch.setattr(gate, "false_alarms", lambda chosen, seed: frozenset())
+
+
 def test_who_had_nothing_to_compare_under_any_seed_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,3 +68,15 @@ def test_each_of_those_who_are_to_find_it_is_waited_for(
     assert state.settled(NAME)
     assert state.found[NAME]["checkers"] == {"I5": 2, "I1": 4, "I8": 7, "I6": 9}
     assert gate.tell(NAME, state).split()[1:] == ["I1,", "I5,", "I6,", "I8", "9"]
+
+
+def test_who_finds_something_without_the_bug_too_has_found_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def false_alarms(chosen: Mutant, seed: int) -> frozenset[str]:
+        return frozenset({"I5", "I6"} if seed == 2 else ())
+
+    def hunt(chosen: Mutant, seed: int) -> Hunt:
+        return Hunt(seed, {2: ("I5",), 3: ("I1", "I5")}.get(seed, ()), "")
+
+    monkeypatch.setattr(gate, "hunt", hunt)
+    monkeypatch.setattr(gate, "false_alarms", false_alarms)
+    assert gate.look_for((NAME, 1, 9, frozenset()))[1]["checkers"] == {"I1": 3, "I5": 3}
