@@ -2,7 +2,8 @@
 
 Each takes a while, in which its node writes on, and may lose its power or its disk; then it goes on where it
 was, as the same command does for an operator. What was finished is read again at once and held to what the
-node had when it was begun, to what clients had been told by then, and to the digest of its own moment.
+node had when it was begun, to what clients had been told by then, and to the digest of its own moment; and
+nothing stands in it that was deleted by then.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from folkmoot.storage.backup.check import check
 from folkmoot.storage.backup.create import create
 from folkmoot.storage.backup.errors import BackupForeign, BackupOutrun
 from folkmoot.storage.backup.manifest import Backup, chain_of, load, superseded
-from folkmoot.storage.backup.parts import read_part
+from folkmoot.storage.backup.parts import is_deletion, read_part
 from folkmoot.storage.errors import StoreClosed, StoreCorrupt
 from folkmoot.storage.store import Store
 
@@ -170,6 +171,11 @@ class Backups:
                 clock = Cell.decode(cells[key]).clock if key in cells else {}
                 if inquiry.fails(clocks.covers(clock, device, stamp)):
                     inquiry.complain(f"the backup {made.folder.name} lacks stamp {stamp} of {key.hex()}")
+        for part in made.manifest.parts:
+            for key, cell in read_part(made.folder, part):
+                gone = key in cells and is_deletion(cells[key])
+                if gone and inquiry.fails(is_deletion(cell)):
+                    inquiry.complain(f"the backup {made.folder.name} holds what was deleted at {key.hex()}")
         check(chain_of(load(made.folder)))
 
 

@@ -137,6 +137,7 @@ class History:
         kept_back: records that the policy refused or holds for review.
         key_changes, device_posts: what was answered to householders, see `key_history`.
         counts: outcomes, for the report.
+        ran_twice: whether a node did, see `without_weak_acks`.
     """
 
     submitted: list[Record] = field(default_factory=list)
@@ -149,6 +150,7 @@ class History:
     key_changes: list[KeyChange] = field(default_factory=list)
     device_posts: list[DevicePost] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    ran_twice: bool = False
     _events: int = 0
 
     def next_event(self) -> int:
@@ -164,7 +166,8 @@ class History:
                 whoever can ask only the other need not be told of it; so it counts as at `each_quorum`.
         """
         acks = [ack for ack in self.acks if ack.level in QUORUM_LEVELS]
-        return replace(self, acks=[_below_all(ack) for ack in acks] if ran_twice else acks)
+        acks = [_below_all(ack) for ack in acks] if ran_twice else acks
+        return replace(self, acks=acks, ran_twice=ran_twice)
 
     def count(self, outcome: str) -> None:
         """One more of these."""

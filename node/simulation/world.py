@@ -41,6 +41,8 @@ from folkmoot.storage.errors import StorageError
 from folkmoot.storage.memory_engine import MemoryEngine
 
 DEATH_S_MAX: Final = 60.0
+NOTICED_S: Final = 1.0
+"""Until an operator sees that a process has ended by itself."""
 
 
 @dataclass(slots=True, eq=False)
@@ -117,6 +119,7 @@ class World:
         self.disks_lost = False
         self.copies: list[SimulatedNode] = []
         self.gone: list[SimulatedNode] = []
+        self._over = False
         self.network = SimulatedNetwork(self.random("network"), self.trace, self._delay_of, self._tap_at)
         self._nursery = nursery
         self._serving = trio.lowlevel.ParkingLot()
@@ -285,7 +288,8 @@ class World:
         return [node for node in self.nodes if node.node_id in wanted]
 
     def _cut_power(self) -> None:
-        """Crash what is up."""
+        """Crash what is up, for good."""
+        self._over = True
         for node in (*self.nodes, *self.copies):
             if node.up:
                 self.crash(node)
@@ -324,6 +328,8 @@ class World:
             if not scope.cancel_called:
                 if self.copies and is_all(error, NodeCloned):
                     self.trace.note(f"refused {node.disk.node}")
+                    if node not in self.copies:
+                        self._nursery.start_soon(self._start_again, node)
                 elif node.disk.has_failed and is_all(error, StorageError):
                     self.trace.note(f"stopped {node.disk.node}")
                 else:
@@ -331,6 +337,16 @@ class World:
                 self.crash(node)
         finally:
             ended.set()
+
+    async def _start_again(self, node: SimulatedNode) -> None:
+        """Boot the process that ended because a copy was accepted, once an operator has seen that.
+
+        While the copy runs that would be in vain: who ends that one boots the node as well.
+        """
+        await trio.sleep(NOTICED_S)
+        copied = any(copy.up and copy.node_id == node.node_id for copy in self.copies)
+        if not (copied or node.up or node.lost or self._over):
+            self.start(node)
 
     def _tap_at(self, host: str) -> Tap:
         """Listens in on what other nodes ask the process on a host."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.mutants import (
     of_accounts,
+    of_backups,
     of_gate,
     of_membership,
     of_moving,
@@ -19,6 +20,7 @@ from tests.mutants.mutant import MUTANTS
 __all__ = [
     "MUTANTS",
     "of_accounts",
+    "of_backups",
     "of_gate",
     "of_membership",
     "of_moving",

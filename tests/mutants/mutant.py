@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import pytest
@@ -102,6 +103,13 @@ def hunt(chosen: Mutant, seed: int, minutes: float = MINUTES) -> Hunt:
     awake = {verdict.invariant for verdict in report.verdicts if not verdict.skipped}
     idle = chosen.caught_by - awake - {ENDED}
     return Hunt(seed, tuple(verdict.invariant for verdict in wanted), complaint, idle)
+
+
+@cache
+def false_alarms(chosen: Mutant, seed: int) -> frozenset[str]:
+    """Who finds something under a seed although no bug is in place: what they say of one proves nothing."""
+    report = simulate(plan_of(seed, faults=chosen.faults))
+    return frozenset(verdict.invariant for verdict in report.verdicts if not verdict.ok)
 
 
 def plant_everywhere(plant: Plant, original: Any, changed: Any) -> None:

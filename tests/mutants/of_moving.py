@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import trio
+from folkmoot.node.actors import copier
 from folkmoot.node.actors.evictor import Evictor
 from folkmoot.node.actors.mover import Mover
 from folkmoot.node.actors.replica import Replica
@@ -13,6 +14,7 @@ from folkmoot.node.actors.topology import TopologyHolder
 from folkmoot.node.contracts import CellBatch, Joined
 from folkmoot.node.movement.fences import Fences
 from folkmoot.node.simulation.schedule import MOVES
+from folkmoot.protocol.key import block_slices
 from folkmoot.protocol.ring.ranges import RangeDescriptor
 from folkmoot.protocol.ring.topology import News
 from folkmoot.storage.transaction import WriteTransaction
@@ -38,6 +40,24 @@ def moved_without_a_copy(plant: Plant) -> None:
         work.facts.copied.update(donors)
 
     plant.setattr(Mover, "_copy", copy)
+    _give_nothing_away(plant)
+
+
+@mutant(
+    "a-slice-ends-early",
+    "of each slice of a range that is copied only the first block is compared",
+    "I5",
+    faults=MOVING,
+)
+def a_slice_ends_early(plant: Plant) -> None:
+    real = copier._slices
+
+    def slices(owner: RangeDescriptor) -> Iterator[Any]:
+        for part in real(owner):
+            [first, *_] = block_slices(part.start, part.end)
+            yield part._replace(end=first[1])
+
+    plant.setattr(copier, "_slices", slices)
     _give_nothing_away(plant)
 
 

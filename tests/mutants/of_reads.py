@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import trio
 from folkmoot.node import methods
@@ -22,6 +22,12 @@ from folkmoot.storage import pages
 
 from tests.mutants.mutant import Plant, mutant
 
+SLOW: Final = ("disk",)
+"""So that a write is for a while on one replica alone, and they all answer reads meanwhile."""
+
+HOLES: Final = ("busy",)
+"""So that each replica lacks something here and there, and is told of it later."""
+
 
 @mutant("the-first-answer-is-taken", "a read at quorum does not look at what the others have", "I5")
 def the_first_answer_is_taken(plant: Plant) -> None:
@@ -34,7 +40,7 @@ def the_first_answer_is_taken(plant: Plant) -> None:
     plant.setattr(Reader, "_settle", settle)
 
 
-@mutant("nothing-is-written-back", "a quorum read tells a join that it gives to nobody", "I5")
+@mutant("nothing-is-written-back", "a quorum read tells a join that it gives to nobody", "I5", faults=SLOW)
 def nothing_is_written_back(plant: Plant) -> None:
     async def write_back(self: Reader, node_id: bytes, pairs: object) -> None:
         await trio.lowlevel.checkpoint()
@@ -90,21 +96,26 @@ def pages_are_not_compared(plant: Plant) -> None:
 
 
 @mutant(
-    "what-moves-up-is-not-compared", "after differing pages are settled, the first is sent as it was", "I5"
+    "what-moves-up-is-not-compared",
+    "after differing pages are settled, the first is sent as it was",
+    "I5",
+    "I6",
+    faults=HOLES,
 )
 def what_moves_up_is_not_compared(plant: Plant) -> None:
     """What takes the place of a post that was deleted may be old, or may be missing altogether."""
     real = feed_reader._differing
     settled = FeedReader._settle
-    just_settled: set[int] = set()
+    just_settled: set[trio.lowlevel.Task] = set()
 
     async def settle(self: FeedReader, keys: Sequence[bytes], level: Level) -> Any:
-        just_settled.add(1)
+        just_settled.add(trio.lowlevel.current_task())
         return await settled(self, keys, level)
 
     def differing(shown: Any) -> list[bytes]:
-        if just_settled:
-            just_settled.clear()
+        reading = trio.lowlevel.current_task()
+        if reading in just_settled:
+            just_settled.remove(reading)
             return []
         return real(shown)
 
@@ -125,7 +136,12 @@ def a_cursor_skips(plant: Plant) -> None:
     plant.setattr(pages, "_posts", posts)
 
 
-@mutant("a-full-token-forgets", "a token that overflows drops pairs and flags no lane for it", "I9")
+@mutant(
+    "a-full-token-forgets",
+    "a token that overflows drops pairs and flags no lane for it",
+    "I9",
+    faults=("partition", *HOLES, *HOLES),  # so that pairs cannot leave it, and somebody lacks what they name
+)
 def a_full_token_forgets(plant: Plant) -> None:
     real = tokens._bounded
 

@@ -12,10 +12,13 @@ from folkmoot.node.simulation.schedule import FAULTS, LOST, MOVES
 from tests.mutants.mutant import Plant, mutant
 from tests.simulation.blindness import blind_to_old_disks
 
+WENT_BACK: Final = ("olddisk", "olddisk", "partition", "oneway")
 STAYING: Final = tuple(fault for fault in FAULTS if fault not in (LOST, MOVES))
 
 
-@mutant("a-restored-disk-is-counted", "a disk that went back counts", "I1", "I5", "I6", "I8", faults=STAYING)
+@mutant(
+    "a-restored-disk-is-counted", "a disk that went back counts", "I1", "I5", "I6", "I8", faults=WENT_BACK
+)
 def a_restored_disk_is_counted(plant: Plant) -> None:
     blind_to_old_disks(plant)
 
@@ -35,7 +38,9 @@ def an_unproven_disk_counts_itself(plant: Plant) -> None:
     plant.setattr(Standing, "counted", property(lambda self: True))
 
 
-@mutant("whole-without-a-rebuild", "who was found out calls itself whole at once", "I1", "I5", faults=STAYING)
+@mutant(
+    "whole-without-a-rebuild", "who was found out calls itself whole at once", "I1", "I5", faults=WENT_BACK
+)
 def whole_without_a_rebuild(plant: Plant) -> None:
     async def rebuild(self: Rebuilder, is_old: Callable[[bytes], bool]) -> None:
         return

@@ -6,6 +6,7 @@ from typing import Any
 
 from folkmoot.node.simulation.disk import SimulatedDisk
 from folkmoot.protocol.crdt import cell as cells
+from folkmoot.protocol.crdt import clock as clocks
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.record import Record
 from folkmoot.storage import outcomes, rows
@@ -97,8 +98,10 @@ def the_later_arrival_wins(plant: Plant) -> None:
     real = cells.join
 
     def join(one: Cell, other: Cell) -> Cell:
-        joined = real(one, other)
-        return joined if one is other or joined.deleted else Cell(other.survivors, joined.clock)
+        # Of states that come of this a true join may leave nothing, so it is asked about deletions alone.
+        if one is other or one.deleted or other.deleted:
+            return real(one, other)
+        return Cell(other.survivors, clocks.join(one.clock, other.clock))
 
     plant_everywhere(plant, real, join)
 

@@ -13,6 +13,7 @@ from tests.mutants.mutant import hunt, plan_of
 MINUTES: Final = 1.0
 SLOWER: Final = frozenset(
     {
+        "a-backup-on-what-was-lost",
         "a-cursor-skips",
         "a-duplicate-is-not-brought-on",
         "a-full-token-forgets",
@@ -26,6 +27,7 @@ SLOWER: Final = frozenset(
         "a-read-adds-nothing-to-the-token",
         "a-reservation-is-taken-over",
         "a-restored-disk-is-counted",
+        "a-slice-ends-early",
         "acknowledged-before-fsync",
         "an-epoch-before-it-is-kept",
         "an-unproven-disk-counts-itself",

@@ -6,6 +6,7 @@ import pytest
 from folkmoot.node.simulation import run
 from folkmoot.node.simulation.run import Plan, Report, simulate
 from folkmoot.node.simulation.schedule import Episode
+from folkmoot.node.simulation.trace import Trace
 
 from tests.simulation.blindness import blind_to_old_disks
 from tests.simulation.test_planted_bugs import Plant, complaints_of
@@ -16,6 +17,13 @@ UNLUCKY = (
     Episode("olddisk", 7.0, 20.0, node=0),
     Episode("partition", 8.0, 21.0, pairs=((0, 1), (1, 0), (1, 2), (2, 1))),
     Episode("partition", 19.0, 48.0, pairs=((0, 2), (1, 2), (2, 0), (2, 1))),
+)
+
+# The second process of a node is accepted and ends while the first is cut off, and the first hears of it when
+# all is mended.
+LEFT_BEHIND = (
+    Episode("partition", 8.0, 42.3, pairs=((0, 2), (1, 2), (2, 0), (2, 1))),
+    Episode("clone", 10.0, 30.0, node=2),
 )
 
 
@@ -38,6 +46,23 @@ def test_nothing_is_lost_with_one_disk(faults: tuple[str, ...]) -> None:
 def test_nothing_is_lost_when_who_knows_is_away(monkeypatch: Plant) -> None:
     report = unlucky(monkeypatch)
     assert report.ok, [verdict for verdict in report.verdicts if not verdict.ok]
+
+
+def test_a_process_that_ends_for_a_copy_which_is_gone_is_started_again(monkeypatch: Plant) -> None:
+    """Also when it hears of the copy after everything was mended, and the copy's episode is long over."""
+    notes: list[str] = []
+    real = Trace.note
+
+    def note(self: Trace, what: str, data: bytes = b"") -> None:
+        notes.append(what)
+        real(self, what, data)
+
+    monkeypatch.setattr(Trace, "note", note)
+    monkeypatch.setattr(run, "schedule", lambda *args, **more: list(LEFT_BEHIND))
+    report = simulate(plan(1, "clone"))
+    assert report.ok, [verdict for verdict in report.verdicts if not verdict.ok]
+    assert notes.index("refused n3") > notes.index("fault partition ends")
+    assert notes.index("boot n3 2") > notes.index("refused n3")
 
 
 def test_a_restored_disk_that_is_counted(monkeypatch: Plant) -> None:

@@ -110,6 +110,15 @@ def test_where_a_token_has_overflowed_only_what_was_at_quorum_is_promised(level:
     assert broken(*history) == ({RYW} if promised else set())
 
 
+@pytest.mark.parametrize("written_at, read_at", [("all", "one"), ("all", "quorum"), ("quorum", "one")])
+def test_where_a_node_ran_twice_one_of_the_two_lacks_what_is_at_all(written_at: str, read_at: str) -> None:
+    history = begins("a", level=written_at, wrote=wrote(2)), did("a", level=read_at, saw=saw(1))
+    excused = (written_at, read_at) == ("all", "one")
+    assert broken(*history) == {RYW}
+    for guarantee, inquiry in judge(history, ran_twice=True).items():
+        assert bool(inquiry.complaints) == (guarantee is RYW and not excused)
+
+
 def test_a_page_shows_what_its_session_wrote_as_far_as_it_reaches() -> None:
     written = begins("a", wrote=wrote(2))
 

@@ -10,6 +10,9 @@ Each of the four has a check of its own, over what clients did (see `client_hist
 
 The first two hold for reads that carry the token their session was given last. A token that overflows only
 says "read this lane at quorum" for some cells, and so stands there for what was written or seen at a quorum.
+Where a node ran twice, what is at `all` has reached one of its processes, and is in no token: who asks the
+other, which nobody else reaches, need not be told of it below a quorum.
+
 The last two hold for everybody's reads, because they are kept by the records themselves; where several
 devices write, as far as a record names what its device had seen.
 
@@ -43,7 +46,7 @@ class Guarantee(enum.Enum):
 
 def check(evidence: Evidence) -> Verdict:
     """Hold a run to all four; one that nothing was compared for has failed."""
-    inquiries = judge(evidence.history.exchanges)
+    inquiries = judge(evidence.history.exchanges, ran_twice=evidence.history.ran_twice)
     whole = Inquiry("I9")
     for guarantee, inquiry in inquiries.items():
         whole.compared += inquiry.compared
@@ -53,11 +56,12 @@ def check(evidence: Evidence) -> Verdict:
     )
 
 
-def judge(exchanges: Iterable[Exchange]) -> dict[Guarantee, Inquiry]:
+def judge(exchanges: Iterable[Exchange], *, ran_twice: bool = False) -> dict[Guarantee, Inquiry]:
     """Judge a history, guarantee by guarantee.
 
     Args:
         exchanges: of all sessions; those of one session in the order in which it did them.
+        ran_twice: whether a node did.
     """
     inquiries = {guarantee: Inquiry(guarantee.value) for guarantee in Guarantee}
     sessions: dict[int | str, list[Exchange]] = defaultdict(list)
@@ -69,45 +73,58 @@ def judge(exchanges: Iterable[Exchange]) -> dict[Guarantee, Inquiry]:
             read_at[saw.key].append((exchange, saw))
         gone |= {wrote.key for wrote in exchange.wrote if wrote.gone}
     for done in sessions.values():
-        _judge_reads(inquiries, done, gone)
+        _judge_reads(inquiries, done, gone, ran_twice)
         for write in _writes(done):
             _judge_write(inquiries, write, read_at[write.key])
     return inquiries
 
 
 class _Floor:
-    """What a session's token stands for, cell by cell."""
+    """What a session's token stands for, cell by cell.
 
-    def __init__(self) -> None:
+    Args:
+        ran_twice: whether what is at `all` is promised to who reads at a quorum alone.
+    """
+
+    def __init__(self, ran_twice: bool) -> None:
+        self._ran_twice = ran_twice
         self._seen: dict[bytes, Clock] = {}
         self._seen_at_quorum: dict[bytes, Clock] = {}
+        self._seen_at_all: dict[bytes, Clock] = {}
 
     def add(self, key: bytes, clock: Clock, level: str) -> None:
-        self._seen[key] = clocks.join(self._seen.get(key, {}), clock)
-        if level in QUORUM_LEVELS:
-            self._seen_at_quorum[key] = clocks.join(self._seen_at_quorum.get(key, {}), clock)
+        if self._ran_twice and level == "all":
+            floors = [self._seen_at_all]
+        elif level in QUORUM_LEVELS:
+            floors = [self._seen, self._seen_at_quorum]
+        else:
+            floors = [self._seen]
+        for floor in floors:
+            floor[key] = clocks.join(floor.get(key, {}), clock)
 
-    def at(self, key: bytes, token: Token) -> Clock:
-        return (self._seen_at_quorum if token.at_quorum(key) else self._seen).get(key, {})
+    def at(self, key: bytes, token: Token, level: str) -> Clock:
+        floor = (self._seen_at_quorum if token.at_quorum(key) else self._seen).get(key, {})
+        return clocks.join(floor, self._seen_at_all.get(key, {})) if level in QUORUM_LEVELS else floor
 
     @property
     def keys(self) -> Iterable[bytes]:
-        return self._seen.keys()
+        return self._seen.keys() | self._seen_at_all.keys()
 
 
 def _judge_reads(
-    inquiries: Mapping[Guarantee, Inquiry], session: Sequence[Exchange], gone: set[bytes]
+    inquiries: Mapping[Guarantee, Inquiry], session: Sequence[Exchange], gone: set[bytes], ran_twice: bool
 ) -> None:
     """Hold each read of a session against what its token stands for.
 
     Args:
         gone: the keys of posts that somebody tried to delete: pages need not show those.
+        ran_twice: see `_Floor`.
     """
     given: bytes | None = None
-    written, read = _Floor(), _Floor()
+    written, read = _Floor(ran_twice), _Floor(ran_twice)
     for exchange in session:
         if exchange.carried is None:
-            written, read = _Floor(), _Floor()
+            written, read = _Floor(ran_twice), _Floor(ran_twice)
         elif exchange.carried != given:
             inquiries[Guarantee.READ_YOUR_WRITES].complain(
                 f"{_who(exchange)} carried a token that it was not given last, so its reads cannot be judged"
@@ -118,7 +135,7 @@ def _judge_reads(
             (Guarantee.MONOTONIC_READS, read),
         ):
             for saw in exchange.saw:
-                _compare_cell(inquiries[guarantee], exchange, saw, floor.at(saw.key, token))
+                _compare_cell(inquiries[guarantee], exchange, saw, floor.at(saw.key, token, exchange.level))
             if exchange.paged is not None:
                 _compare_page(inquiries[guarantee], exchange, exchange.paged, floor, token, gone)
         if exchange.given is not None:
@@ -143,7 +160,7 @@ def _compare_page(
         item = key[len(prefix) :]
         if key in gone or not key.startswith(prefix) or not page.reaches(item):
             continue
-        for stamp in floor.at(key, token).values():
+        for stamp in floor.at(key, token, exchange.level).values():
             if inquiry.fails(page.shown.get(item, -1) >= stamp):
                 inquiry.complain(
                     f"{_who(exchange)} was shown a page that lacks stamp {stamp} of post {item.hex()}, "
