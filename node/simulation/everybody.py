@@ -91,3 +91,4 @@ class Everybody:
                 nursery.start_soon(person.settle)
             for householder in self._householders:
                 nursery.start_soon(householder.settle)
+        await self._stranger.conclude()

@@ -13,9 +13,10 @@ import trio
 from folkmoot.node.simulation.caller import UNANSWERED, Caller
 from folkmoot.node.simulation.history import KEPT, Ack
 from folkmoot.node.simulation.town import WRITE_LEVELS, Town
-from folkmoot.node.simulation.world import World
+from folkmoot.node.simulation.world import SimulatedNode, World
 from folkmoot.node.transport.errors import TransportError
 from folkmoot.node.transport.interface import Address
+from folkmoot.protocol import limits
 from folkmoot.protocol.accounts.chain import Chain
 from folkmoot.protocol.client.link import Link
 from folkmoot.protocol.client.link_terms import PATIENT, LinkBroken
@@ -108,12 +109,22 @@ class Stranger:
 
     async def replay_chain(self, record: Record) -> None:
         """Tell a node what was done to some account, and not the newest of it, as a delayed message would."""
-        chains = self._world.witness.keys.chains
-        node = self._random.choice(self._world.nodes)
-        if not chains or node.peers is None:
+        if chains := list(self._world.witness.keys.chains.values()):
+            chain = self._random.choice(chains)
+            node = self._random.choice(self._world.nodes)
+            await self._tell_chain(node, chain, self._random.randint(0, chain.number))
+
+    async def conclude(self) -> None:
+        """Tell every node all that was done to every account but the last of it, when all have asked for the
+        last time what changed."""
+        await trio.sleep(limits.ACCOUNTS_FOLLOW_S)
+        for chain in self._world.witness.keys.chains.values():
+            for node in self._world.nodes:
+                await self._tell_chain(node, chain, chain.number - 1)
+
+    async def _tell_chain(self, node: SimulatedNode, chain: Chain, end: int) -> None:
+        if node.peers is None:
             return
-        chain = self._random.choice(list(chains.values()))
-        end = self._random.randint(0, chain.number)
         told = {"account": chain.account, "chain": Chain(chain.account, chain.entries[:end]).encode()}
         try:
             await self._call_node(node.peers, node.node_id, "account.tell", told)
