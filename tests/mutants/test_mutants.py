@@ -48,7 +48,9 @@ SLOWER: Final = frozenset(
         "torn-group",
         "what-moves-up-is-not-compared",
         "whole-without-a-rebuild",
+        "confirmed-by-nobody",
         "counted-again",
+        "nobody-asks-the-seats",
         "refutation-ignored",
     }
 )
