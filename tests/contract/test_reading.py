@@ -259,6 +259,11 @@ async def test_an_account_has_its_first_key_and_its_profile(
         assert await connection.call("account.get", {"account": ann.account}) == {
             "account": ann.account,
             "keys": [ann.account],
+            "number": 0,
+            "devices": [{"key": ann.account, "added": 0}],
+            "recoverable": False,
+            "suspended": False,
+            "closed": False,
             "profile": {},
             "counts": {},
         }
