@@ -65,16 +65,16 @@ def holders(transaction: Transaction, register: str) -> list[bytes]:
     return [at[len(key) :] for at, _ in found]
 
 
-def unconfirmed(transaction: Transaction, limit: int) -> list[tuple[bytes, Unconfirmed]]:
-    """The first unconfirmed records, each with the key of its row.
+def unconfirmed(transaction: Transaction, limit: int) -> list[tuple[bytes, Unconfirmed | None]]:
+    """The first unconfirmed records, each with the key of its row; None in place of one that is damaged."""
+    return [(at, _noted(at, row)) for at, row in islice(transaction.scan(Table.UNCONFIRMED), limit)]
 
-    Raises:
-        StoreCorrupt: a row is damaged.
-    """
-    return [
-        (at, codec.shaped(codec.unpack(unseal(Table.UNCONFIRMED, at, row)), Unconfirmed, "a row"))
-        for at, row in islice(transaction.scan(Table.UNCONFIRMED), limit)
-    ]
+
+def _noted(at: bytes, row: bytes) -> Unconfirmed | None:
+    try:
+        return codec.shaped(codec.unpack(unseal(Table.UNCONFIRMED, at, row)), Unconfirmed, "a row")
+    except StoreCorrupt:
+        return None
 
 
 class AccountBook:

@@ -131,12 +131,18 @@ class RegisterBook:
             self._transaction.put(Table.REGISTER_LOG, at, seal(at, value))
 
     def _unlog(self, key: bytes) -> None:
+        """Take a register out of the log; where its row there is damaged, whatever points to it."""
         by_name = _BY_NAME + key
         row = self._transaction.get(Table.REGISTER_LOG, by_name)
-        if row is not None:
-            number = unseal(Table.REGISTER_LOG, by_name, row)
-            self._transaction.delete(Table.REGISTER_LOG, _BY_CHANGE + number)
-            self._transaction.delete(Table.REGISTER_LOG, by_name)
+        if row is None:
+            return
+        try:
+            stale = [_BY_CHANGE + unseal(Table.REGISTER_LOG, by_name, row)]
+        except StoreCorrupt:
+            listed = self._transaction.scan(Table.REGISTER_LOG, _BY_CHANGE, _BY_NAME)
+            stale = [at for at, value in listed if value.startswith(key)]
+        for at in (*stale, by_name):
+            self._transaction.delete(Table.REGISTER_LOG, at)
 
 
 def both_ways(rows: Iterable[tuple[bytes, bytes]]) -> tuple[Listed, Listed]:

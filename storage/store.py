@@ -258,7 +258,7 @@ class Store:
         with self._engine.begin() as transaction:
             return accounts.holders(transaction, register)
 
-    def unconfirmed(self, limit: int) -> list[tuple[bytes, Unconfirmed]]:
+    def unconfirmed(self, limit: int) -> list[tuple[bytes, Unconfirmed | None]]:
         """See `accounts.unconfirmed`."""
         with self._engine.begin() as transaction:
             return accounts.unconfirmed(transaction, limit)

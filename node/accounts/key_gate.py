@@ -31,7 +31,7 @@ from folkmoot.protocol.moderation.label import Label
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.storage.accounts import Unconfirmed
-from folkmoot.storage.errors import StorageError
+from folkmoot.storage.errors import StorageError, StoreCorrupt
 from folkmoot.storage.transaction import Admission, WriteTransaction
 
 log = logging.getLogger(__name__)
@@ -106,7 +106,11 @@ class KeyGate:
 
     async def open(self) -> None:
         """Find out since when keys have not been confirmed; for a new store, since now."""
-        kept = self._commits.store.meta_get(_CONFIRMED)
+        try:
+            kept = self._commits.store.meta_get(_CONFIRMED)
+        except StoreCorrupt as error:
+            log.error("since when keys have not been confirmed is not known any more: %s", error)
+            kept = None
         if kept is None:
             await self._keep()
         else:
@@ -195,6 +199,8 @@ class KeyGate:
 
     def _account_changed(self, account: bytes, valid: Collection[bytes]) -> None:
         """Have the posts looked at again that an account's revoked keys signed of late."""
+        if len(valid) == len(self._keys.state(account).keys):
+            return  # no key has ever lost anything, as after most changes
         recent = chain.from_iterable(self._recent.values())
         self._look_again([note for note in recent if note.author == account and note.signer not in valid])
 
@@ -232,19 +238,23 @@ class KeyGate:
             WireError: a label could not be brought to its replicas; the notes stay.
         """
         found = self._commits.store.unconfirmed(PAGE)
-        lost = [note for _, note in found if self._had_lost(note)]
+        notes = [note for _, note in found if note is not None]
+        if damaged := len(found) - len(notes):
+            log.error("%d notes of posts taken while cut off are damaged: these are not labelled", damaged)
+        lost = [note for note in notes if self._had_lost(note)]
         if lost:
             await self._put([self._label(note) for note in lost])
             log.warning("%d posts that this node took while cut off had revoked keys: labelled", len(lost))
-        settled = [(at, note.id) for at, note in found if note in lost or self._is_judged(note)]
+        settled = [(at, note) for at, note in found if note is None or note in lost or self._is_judged(note)]
         if settled:
 
             def job(transaction: WriteTransaction) -> None:
                 transaction.accounts.settle(at for at, _ in settled)
 
             await self._commits.run(job, Admission.ESSENTIAL)
-            for _, post in settled:
-                self._taken_at.pop(post, None)
+            for _, note in settled:
+                if note is not None:
+                    self._taken_at.pop(note.id, None)
         return len(settled) == PAGE
 
     def _had_lost(self, note: Unconfirmed) -> bool:

@@ -90,6 +90,17 @@ def test_registers_of_accounts_are_listed_by_when_they_were_kept(store: Store) -
     assert verify.verify(store.engine).ok
 
 
+def test_a_damaged_log_of_registers_keeps_nobody_from_writing_them(store: Store) -> None:
+    run(store, partial(_keep, HERS), partial(_keep, HIS))
+    with store.engine.begin(write=True) as transaction:
+        for key, row in list(transaction.scan(Table.REGISTER_LOG, b"n")):
+            transaction.put(Table.REGISTER_LOG, key, row[:-1] + bytes([row[-1] ^ 1]))
+        transaction.commit()
+    run(store, partial(_keep, HERS), lambda tx: tx.registers.drop(HIS))
+    assert [name for _, name in store.registers_since(0, 10)] == [HERS]
+    assert verify.verify(store.engine).ok
+
+
 def test_posts_that_wait_for_their_keys_are_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "UNCONFIRMED_RECORDS", 2)
     notes = [noted(post(ANN, number)) for number in (1, 2, 3)]

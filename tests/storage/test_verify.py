@@ -219,6 +219,9 @@ def test_a_changed_byte_in_any_table_is_never_returned(
         named = table in (Table.META, Table.REGISTERS)
         names = {key.decode() if named else key.hex() for key in damaged}
         assert {where for name, where in found if name == table.name.lower()} >= names
+    if table is Table.UNCONFIRMED:  # whoever reads them goes on to the next
+        assert [note for _, note in filled.unconfirmed(10)] == [None]
+        return
     with pytest.raises(StoreCorrupt, match=f"table {table.name.lower()} is damaged"):
         readers[table]()
 
