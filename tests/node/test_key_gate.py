@@ -18,6 +18,7 @@ from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.storage.errors import DiskFull
+from folkmoot.storage.interface import Table
 from folkmoot.storage.transaction import Admission
 
 from tests.node.alone import Commits
@@ -277,6 +278,37 @@ async def test_nobody_s_clock_has_a_post_labelled_whose_key_was_never_revoked(
         here.follower.confirm()
         await trio.sleep(SOON_S)
         assert here.labelled() == [] and here.commits.store.unconfirmed(10) == []
+
+
+async def test_a_damaged_note_keeps_no_other_from_being_looked_at(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with desk(autojump_clock) as here:
+        author, other = Author(1), Author(2)
+        await here.gate.take([other.post()])
+        [(at, _)] = here.commits.store.unconfirmed(1)
+        with here.commits.store.engine.begin(write=True) as transaction:
+            transaction.put(Table.UNCONFIRMED, at, b"damaged")
+            transaction.commit()
+        stolen = author.post()
+        await here.gate.take([stolen])
+        await here.keep(revoked(author, here.wall.us - 1))
+        here.follower.confirm()
+        await trio.sleep(SOON_S)
+        assert here.labelled() == [stolen.id]
+        assert here.commits.store.unconfirmed(10) == []
+
+
+async def test_a_time_that_is_damaged_keeps_no_node_from_starting(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with desk(autojump_clock) as here:
+        with here.commits.store.engine.begin(write=True) as transaction:
+            transaction.put(Table.META, b"accounts-confirmed", b"damaged")
+            transaction.commit()
+        again = Desk(here.commits, here.wall)
+        await again.gate.open()
+        assert again.gate.unconfirmed_s < SOON_S
 
 
 async def test_what_cannot_be_noted_is_not_taken(autojump_clock: trio.testing.MockClock) -> None:
