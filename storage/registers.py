@@ -46,14 +46,22 @@ def changed_since(transaction: Transaction, sequence: int, limit: int) -> list[t
     """The next followed registers that were kept after a change of this store: at which one, and their names.
 
     Raises:
-        StoreCorrupt: a row is damaged.
+        StoreCorrupt: a row is damaged, and what it said is not to be had from the others.
     """
     start, stop = _BY_CHANGE + _number(sequence + 1), _BY_NAME
-    rows = transaction.scan(Table.REGISTER_LOG, start, stop)
-    return [
-        (int.from_bytes(at[1:], "big"), unseal(Table.REGISTER_LOG, at, row).decode())
-        for at, row in islice(rows, limit)
-    ]
+    rows = list(islice(transaction.scan(Table.REGISTER_LOG, start, stop), limit))
+    return [(int.from_bytes(at[1:], "big"), _name_at(transaction, at, row)) for at, row in rows]
+
+
+def _name_at(transaction: Transaction, at: bytes, row: bytes) -> str:
+    """What a row by change says; of a damaged one, what the rows by name say of it."""
+    try:
+        return unseal(Table.REGISTER_LOG, at, row).decode()
+    except StoreCorrupt:
+        for by_name, number in transaction.scan(Table.REGISTER_LOG, _BY_NAME):
+            if unseal(Table.REGISTER_LOG, by_name, number) == at[1:]:
+                return by_name[1:].decode()
+        raise
 
 
 def damaged(transaction: Transaction) -> list[str]:

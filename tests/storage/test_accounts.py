@@ -101,6 +101,15 @@ def test_a_damaged_log_of_registers_keeps_nobody_from_writing_them(store: Store)
     assert verify.verify(store.engine).ok
 
 
+def test_what_a_damaged_row_of_the_log_said_is_found_by_the_other(store: Store) -> None:
+    run(store, partial(_keep, HERS), partial(_keep, HIS))
+    with store.engine.begin(write=True) as transaction:
+        for key, _ in list(transaction.scan(Table.REGISTER_LOG, b"c", b"n")):
+            transaction.put(Table.REGISTER_LOG, key, b"damaged")
+        transaction.commit()
+    assert [name for _, name in store.registers_since(0, 10)] == [HERS, HIS]
+
+
 def test_posts_that_wait_for_their_keys_are_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "UNCONFIRMED_RECORDS", 2)
     notes = [noted(post(ANN, number)) for number in (1, 2, 3)]
