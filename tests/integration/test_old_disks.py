@@ -44,12 +44,17 @@ async def status(process: Process) -> dict[str, Any]:
 
 
 async def counted(*processes: Process) -> None:
-    """Wait until by the word of each of these all three nodes are whole and alive."""
+    """Wait until by the word of each of these all three nodes are whole and alive, and one seat may fail.
+
+    While a lone seat is all there is, its disk must not be lost: no other remembers what it decided,
+    and a node that is to be rebuilt asks the seats for its ranges.
+    """
 
     async def all_whole() -> bool:
         told = [await status(process) for process in processes]
         return all(
             len(each["nodes"]) == 3
+            and each["seats"]["may_fail"] >= 1
             and all(one["standing"] == "whole" and one["state"] == "alive" for one in each["nodes"])
             for each in told
         )
