@@ -11,8 +11,9 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from folkmoot.protocol.sync.fingerprint import Fingerprint, Leaf
-from folkmoot.storage import accounts, hints, pages, registers, rows
+from folkmoot.storage import accounts, changes, hints, pages, registers, rows
 from folkmoot.storage.accounts import Unconfirmed
+from folkmoot.storage.changes import Changes
 from folkmoot.storage.damage import Damage
 from folkmoot.storage.errors import SchemaTooNew, StoreCorrupt, WrongStore
 from folkmoot.storage.heads import Heads
@@ -194,6 +195,13 @@ class Store:
                     break
                 cells.append((key, row_cell(key, row)))
         return cells
+
+    def changes(
+        self, lane: int, after_sequence: int, limit: int, start: bytes = b"", end: bytes = b""
+    ) -> Changes:
+        """See `changes.changes`; of the whole lane if no bounds are given."""
+        with self._engine.begin() as transaction:
+            return changes.changes(transaction, lane, after_sequence, limit, start, end)
 
     def hints_for(self, node: bytes, limit: int, after: bytes = b"") -> list[Hint]:
         """The next hints of `node` (16 bytes) in key order, after the cell key `after`.
