@@ -86,6 +86,17 @@ CURSOR_BYTES: Final = 256
 
 PROFILE_FIELDS: Final = 256  # are told of one account
 
+# Projections.
+FOLLOWS_REFILLED: Final = 5_000  # followed accounts whose posts are put into an inbox anew
+BACKFILLS_AT_ONCE: Final = 32
+PROJECTED_CHANGES: Final = 256  # read of one lane at a time
+PROJECTION_ERASED_ROWS: Final = 2_048  # in one transaction
+PROJECTED_LATEST: Final = 2_000  # posts of an account, and as many reposts, for a new follower's inbox
+PROJECTION_WRITES: Final = 2_000  # rows in one transaction, after which no further change is applied
+PROJECTION_PAUSE_S: Final = 0.05  # while something changes; each pause costs at most one commit
+PROJECTION_IDLE_S: Final = 0.5
+PROJECTION_RETRY_S: Final = 5.0  # after a replica was not to be reached, or the disk was full
+
 # Tokens.
 TOKEN_PAIRS: Final = 128
 TOKEN_BYTES: Final = 48 * KIB
@@ -275,6 +286,7 @@ assert (CELL_SURVIVORS + CELL_HISTORY) * (RECORD_BYTES + _FRAME_OVERHEAD_BYTES) 
 assert REPLICATION_BATCH_BYTES + CELL_BYTES > MESSAGE_BYTES > REPLICATION_BATCH_BYTES
 assert MESSAGE_BYTES <= OUTPUT_HIGH_WATER_BYTES < OUTPUT_CLIENT_BYTES <= OUTPUT_BYTES
 assert OUTPUT_BYTES <= OUTPUT_CLIENTS_BYTES // 8, "a client that is alone may pipeline as peers do"
+assert 2 * PROJECTED_LATEST <= MESSAGE_COLLECTION_ITEMS
 assert KEYS_PER_GET <= MESSAGE_COLLECTION_ITEMS and RECORDS_PER_PUT <= MESSAGE_COLLECTION_ITEMS
 assert PAGE_ITEMS * 4 <= MESSAGE_COLLECTION_ITEMS
 assert 3 * REPLICA_READ_TIMEOUT_S < REQUEST_TIMEOUT_S

@@ -147,7 +147,7 @@ class WriteTransaction:
         data = cell if isinstance(cell, bytes) else cell.encode()
         row = self._transaction.get(_CELLS, key)
         if row is None:
-            self._room(len(data))
+            self.make_room(len(data))
             self._change(key, None, None, data, None if isinstance(cell, bytes) else cell)
             return JoinOutcome(True, data)
         before = row_cell(key, row)
@@ -158,7 +158,7 @@ class WriteTransaction:
         after = joined.encode()
         if after == before:
             return JoinOutcome(False, before)
-        self._room(len(after) - len(before), self._delete_limit if joined.deleted else self._limit)
+        self.make_room(len(after) - len(before), self._delete_limit if joined.deleted else self._limit)
         self._change(key, row, known, after, joined)
         return JoinOutcome(True, after)
 
@@ -173,7 +173,7 @@ class WriteTransaction:
         Raises:
             DiskFull: there is no room for it.
         """
-        self._room(len(cell))
+        self.make_room(len(cell))
         self._change(key, None, None, cell, None)
         return JoinOutcome(True, cell)
 
@@ -267,12 +267,12 @@ class WriteTransaction:
     @property
     def registers(self) -> RegisterBook:
         """What this node's seat keeps of registers."""
-        return RegisterBook(self._transaction, self._room, self._advance)
+        return RegisterBook(self._transaction, self.make_room, self._advance)
 
     @property
     def accounts(self) -> AccountBook:
         """What this node knows of accounts."""
-        return AccountBook(self._transaction, self._room, self._advance)
+        return AccountBook(self._transaction, self.make_room, self._advance)
 
     def commit(self) -> None:
         """Write what was gathered and make everything durable.
@@ -311,7 +311,7 @@ class WriteTransaction:
         row = self._transaction.get(_CELLS, key)
         if row is None:
             # A deletion of nothing frees nothing, and anyone can make as many as they like.
-            self._room(len(single))
+            self.make_room(len(single))
             self._change(key, None, None, single, Cell.of(record))
             return PutOutcome(PutStatus.STORED, single, key, True)
         before = row_cell(key, row)
@@ -331,7 +331,7 @@ class WriteTransaction:
                 return PutOutcome(PutStatus.DUPLICATE, before, key, False)
         after = joined.encode()
         if after != before:
-            self._room(len(after) - len(before), self._delete_limit if record.deleted else self._limit)
+            self.make_room(len(after) - len(before), self._delete_limit if record.deleted else self._limit)
             self._change(key, row, known, after, joined)
         if covered or (known.deleted and record.deleted):
             status = PutStatus.DUPLICATE
@@ -383,7 +383,7 @@ class WriteTransaction:
             known = self._count_changes.setdefault(rows.counts_key(key), [0, 0])
             known[key[KIND_AT] == rows.REPOST] += change
 
-    def _room(self, added_bytes: int, limit: int | None = None) -> None:
+    def make_room(self, added_bytes: int, limit: int | None = None) -> None:
         """Refuse what would pass `limit`, or that of the job; what makes a cell smaller always has room."""
         limit = self._limit if limit is None else limit
         if added_bytes > 0 and self._live_bytes + _PAGE_FILL * added_bytes > limit:

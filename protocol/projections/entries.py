@@ -9,7 +9,7 @@ or in any order, and be made anew from nothing.
 |---|---|---|---|
 | followers | who is followed | who follows | |
 | replies | the post that is answered | item and author of the reply | |
-| thread | the post that the thread begins with | item and author of the reply | author and item of what it answers |
+| thread | the post that began it | item and author of the reply | author and item of what it answers |
 | tagged | the tag | item and author of the post | |
 | reposted | who reposted | when, item and author of the post | |
 | bookmarked | whose bookmark | when, author and item of the post | |
@@ -84,7 +84,7 @@ COUNTED: Final = frozenset({Index.FOLLOWERS, Index.REPLIES})
 class Entry(NamedTuple):
     """One entry of an index; see the module."""
 
-    index: Index
+    into: Index
     group: bytes
     member: bytes
     value: bytes = b""
@@ -95,7 +95,7 @@ class Entry(NamedTuple):
         Args:
             source: the key of the cell it is made of.
         """
-        if self.index is Index.FOLLOWERS:  # home feeds are filled where those are who follow
+        if self.into is Index.FOLLOWERS:  # home feeds are filled where those are who follow
             return block_of(self.group), block_of(source)
         return (block_of(self.group),)
 

@@ -1,0 +1,346 @@
+"""The projector: keeps what is derived from cells up with them.
+
+It follows the log of every range of the cluster, this node's own where it has a slot, and keeps of what comes
+out of them the part that belongs to places it has slots for (docs/decisions/0033). Every replica of a place
+does so for itself: nobody has to be elected for it, and when one is lost the others have it all. Cursors are
+committed together with what they stand for, and everything may be applied twice, so a crash, another log and
+two nodes at the same work do no harm.
+
+A run reads what has changed and applies a bounded part of it in one commit; a rebuild is a run of its own
+that begins at the beginning, into rows that nobody reads before it has come to where the others are.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol, TypeVar
+
+import trio
+from folkmoot.node.commits import Commits
+from folkmoot.node.projections.generations import Generations
+from folkmoot.node.projections.logs import Read
+from folkmoot.node.projections.stretches import KeptBlocks, Stretch, stretches_of
+from folkmoot.protocol import limits
+from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.key import place_prefix
+from folkmoot.protocol.projections.entries import Projection
+from folkmoot.protocol.ring.ranges import RangeMap
+from folkmoot.storage import inboxes, projections
+from folkmoot.storage.errors import DiskFull
+from folkmoot.storage.inboxes import Bounds, Inboxes, Shown
+from folkmoot.storage.projecting import Application, Batch, Target
+from folkmoot.storage.projections import MAIN, ProjectionBook
+from folkmoot.storage.transaction import Admission, WriteTransaction
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# A commit of derived rows never holds up the loop: it is always the writer's.
+_ROWS = limits.STORE_GROUP_ROWS
+
+
+class ReadsLogs(Protocol):
+    """See `projections.logs`."""
+
+    def is_own(self, stretch: Stretch) -> bool: ...
+
+    async def read_own(self, wanted: Sequence[tuple[Stretch, int]]) -> list[Batch]: ...
+
+    async def read_other(self, stretch: Stretch, positions: Mapping[bytes, int]) -> Read | None: ...
+
+    async def latest(self, account: bytes, owner: Stretch, limit: int) -> list[Shown] | None: ...
+
+
+@dataclass(slots=True)
+class _Run:
+    """One way through the logs.
+
+    Args:
+        number: under which its cursors are kept.
+        positions: of each stretch, how far logs were read, by their ids.
+        current_at: of each stretch, when its log was last read to its end (trio's clock).
+        ends: of each stretch, the log that it is followed in.
+    """
+
+    number: int
+    positions: dict[tuple[int, int], dict[bytes, int]] = field(default_factory=dict)
+    current_at: dict[tuple[int, int], float] = field(default_factory=dict)
+    ends: dict[tuple[int, int], bytes] = field(default_factory=dict)
+
+
+class _Step(NamedTuple):
+    """What is to be applied of one stretch."""
+
+    stretch: Stretch
+    read: Read
+
+
+class Projector:
+    """See the module.
+
+    Args:
+        node_id: this node's (16 bytes).
+        commits: this node's store.
+        logs: what is followed.
+        generations: which rows are read, and which are built.
+        ranges: the range map now.
+        bounds: of inboxes.
+    """
+
+    def __init__(
+        self,
+        node_id: bytes,
+        commits: Commits,
+        logs: ReadsLogs,
+        generations: Generations,
+        ranges: Callable[[], RangeMap],
+        bounds: Bounds,
+    ) -> None:
+        self._node_id = node_id
+        self._commits = commits
+        self._logs = logs
+        self._generations = generations
+        self._ranges = ranges
+        self._bounds = bounds
+        self._kept = KeptBlocks()
+        self._main = _Run(MAIN)
+        self._rebuilding: dict[Projection, _Run] = {}
+        self._wanted: dict[Projection, trio.Event] = {}
+        self._stale = True
+        self._applied = 0
+
+    @property
+    def applied(self) -> int:
+        """How many changes have been applied since the node started."""
+        return self._applied
+
+    def lag_s(self) -> float | None:
+        """For how long, at the most, something may have changed that is not seen in projections yet, seconds;
+        None before all logs have been read once."""
+        times = [self._main.current_at.get(each.name) for each in stretches_of(self._ranges())]
+        known = [at for at in times if at is not None]
+        return max(0.0, trio.current_time() - min(known)) if len(known) == len(times) else None
+
+    async def run(self) -> None:
+        """Follow the logs until cancelled."""
+        self._kept = KeptBlocks(self._covered())
+        while True:
+            try:
+                moved = await self._turn()
+            except (DiskFull, WireError) as error:
+                log.warning("projections wait: %s", error)
+                await trio.sleep(limits.PROJECTION_RETRY_S)
+                continue
+            await trio.sleep(limits.PROJECTION_PAUSE_S if moved else limits.PROJECTION_IDLE_S)
+
+    async def _turn(self) -> bool:
+        """Do a bounded part of what there is to do; whether there was something."""
+        await self._cover_what_is_kept()
+        await self._begin_rebuilds()
+        moved = await self._advance(self._main, self._generations.live_targets())
+        moved |= await self._backfill(self._generations.live(Projection.HOME))
+        for projection in self._generations.building():
+            moved |= await self._rebuild(projection)
+        if self._stale:
+            self._stale = not await self._commit(self._erase_stale)
+        return moved
+
+    def _covered(self) -> bytes:
+        with self._commits.store.engine.begin() as transaction:
+            return projections.covered(transaction)
+
+    async def _cover_what_is_kept(self) -> None:
+        """Begin anew when this node has come to keep more than was looked for so far."""
+        kept = KeptBlocks.of(self._ranges(), self._node_id)
+        if kept <= self._kept:
+            return
+        wider = kept.joined(self._kept)
+        await self._commit(lambda book: book.cover(wider.to_bytes()))
+        self._kept, self._main = wider, _Run(MAIN)
+
+    async def _advance(self, run: _Run, targets: Iterable[Target], behind: _Run | None = None) -> bool:
+        """Read on in all logs and apply what is new, as much as one transaction is to do.
+
+        Args:
+            behind: a run that is not overtaken.
+        """
+        began = trio.current_time()
+        steps: list[_Step] = []
+        waiting = 0
+        for stretch, read in await self._read(run):
+            if behind is not None:
+                read = _until(read, behind.positions.get(stretch.name, {}).get(read.log_id, 0))
+            if read.batch.changed:
+                steps.append(_Step(stretch, read))
+                waiting += len(read.batch.changed)
+            else:
+                self._done(run, stretch, read, len(read.batch.changed), began)
+            if waiting >= limits.PROJECTION_WRITES:
+                break
+        if steps:
+            await self._apply(run, steps, list(targets), began)
+        return bool(steps)
+
+    async def _read(self, run: _Run) -> list[tuple[Stretch, Read]]:
+        """What is new in all logs that may have something new."""
+        store = self._commits.store
+        own: list[tuple[Stretch, int]] = []
+        others: list[tuple[Stretch, Read]] = []
+        for stretch in stretches_of(self._ranges()):
+            positions = run.positions.get(stretch.name)
+            if positions is None:
+                positions = run.positions[stretch.name] = self._kept_positions(run, stretch)
+            if not self._logs.is_own(stretch):
+                read = await self._logs.read_other(stretch, positions)
+                if read is not None:
+                    others.append((stretch, read))
+            elif (after := positions.get(store.log_id, 0)) < store.sequence:
+                own.append((stretch, after))
+            else:
+                run.ends[stretch.name] = store.log_id
+                run.current_at[stretch.name] = trio.current_time()
+        if not own:
+            return others
+        batches = await self._logs.read_own(own)
+        found = [(each[0], Read(store.log_id, batch)) for each, batch in zip(own, batches, strict=True)]
+        return found + others
+
+    def _done(self, run: _Run, stretch: Stretch, read: Read, count: int, began: float) -> None:
+        """So many of the changes that were read of a stretch are applied."""
+        batch = read.batch
+        run.positions[stretch.name][read.log_id] = _position_after(batch, count)
+        run.ends[stretch.name] = read.log_id
+        if count == len(batch.changed) and batch.reached >= batch.head:
+            run.current_at[stretch.name] = began
+
+    def _kept_positions(self, run: _Run, stretch: Stretch) -> dict[bytes, int]:
+        with self._commits.store.engine.begin() as transaction:
+            return projections.cursors_at(transaction, run.number, *stretch.name)
+
+    async def _apply(self, run: _Run, steps: list[_Step], targets: list[Target], began: float) -> None:
+        application = Application(
+            targets, self._generations.live(Projection.FOLLOWERS), self._kept.__contains__, self._bounds
+        )
+
+        def job(book: ProjectionBook) -> list[int]:
+            """How many changes of each step were applied, before it was enough for one transaction."""
+            done: list[int] = []
+            for stretch, (log_id, batch) in steps:
+                count = 0
+                for change in batch.changed:
+                    if book.written >= limits.PROJECTION_WRITES:
+                        break
+                    application.apply(book, change)
+                    count += 1
+                done.append(count)
+                if count:
+                    book.set_cursor(run.number, *stretch.name, log_id, _position_after(batch, count))
+            return done
+
+        for (stretch, read), count in zip(steps, await self._commit(job), strict=True):
+            if count:
+                self._applied += count
+                self._done(run, stretch, read, count, began)
+
+    async def _backfill(self, generation: int) -> bool:
+        """Put the latest posts of some who were followed of late into their followers' inboxes."""
+        store = self._commits.store
+        with store.engine.begin() as transaction:
+            waiting = inboxes.waiting(transaction, generation, limits.BACKFILLS_AT_ONCE)
+        if not waiting:
+            return False
+        fetched: dict[bytes, list[Shown] | None] = {}
+        unreached = False
+        for _, account in waiting:
+            owner = self._ranges().lookup(place_prefix(account))
+            stretch = Stretch(owner, 0)
+            if account in fetched or self._logs.is_own(stretch):
+                continue
+            fetched[account] = await self._logs.latest(account, stretch, self._bounds.rows_max)
+            unreached |= fetched[account] is None
+        followers, reposted = (
+            self._generations.live(Projection.FOLLOWERS),
+            self._generations.live(Projection.REPOSTS),
+        )
+
+        def job(book: ProjectionBook) -> int:
+            filling = Inboxes(book, generation, followers, self._kept.__contains__, self._bounds)
+            done = 0
+            for follower, account in waiting:
+                if book.written >= limits.PROJECTION_WRITES:
+                    break
+                latest = fetched.get(account)
+                if account not in fetched:
+                    latest = inboxes.latest_of(book.rows, reposted, account, self._bounds.rows_max)
+                if latest is not None:
+                    filling.fill(follower, account, latest)
+                    done += 1
+            return done
+
+        done = await self._commit(job)
+        if unreached and not done:
+            await trio.sleep(limits.PROJECTION_IDLE_S)
+        return done > 0
+
+    async def _rebuild(self, projection: Projection) -> bool:
+        """Go on with building a projection anew; whether there was something to do."""
+        generation = self._generations.of(projection)
+        assert generation.building is not None, "only what is being built is gone on with"
+        run = self._rebuilding.setdefault(projection, _Run(projection))
+        moved = await self._advance(run, [Target(projection, generation.building)], behind=self._main)
+        if projection is Projection.HOME:
+            moved |= await self._backfill(generation.building)
+        if moved or not self._has_caught_up(run):
+            return moved
+        await self._generations.finish(projection)
+        del self._rebuilding[projection]
+        self._stale = True
+        log.info("projection %s has been rebuilt", projection.word)
+        return True
+
+    def _has_caught_up(self, run: _Run) -> bool:
+        """Whether a run has come to where the main one is, in the logs that this one follows."""
+        for stretch in stretches_of(self._ranges()):
+            log_id = self._main.ends.get(stretch.name)
+            if log_id is None:
+                continue
+            ahead = self._main.positions.get(stretch.name, {}).get(log_id, 0)
+            if run.positions.get(stretch.name, {}).get(log_id, 0) < ahead:
+                return False
+        return True
+
+    async def rebuild(self, projection: Projection) -> None:
+        """Have a projection be built anew, from the beginning, and wait until that has begun."""
+        await self._wanted.setdefault(projection, trio.Event()).wait()
+
+    async def _begin_rebuilds(self) -> None:
+        for projection in list(self._wanted):
+            await self._generations.begin(projection)
+            self._rebuilding.pop(projection, None)
+            self._stale = True
+            self._wanted.pop(projection).set()
+
+    def _erase_stale(self, book: ProjectionBook) -> bool:
+        return book.erase_stale(self._generations.all(), limits.PROJECTION_ERASED_ROWS)
+
+    async def _commit(self, job: Callable[[ProjectionBook], T]) -> T:
+        def run(transaction: WriteTransaction) -> T:
+            return job(ProjectionBook(transaction))
+
+        return await self._commits.run(run, Admission.PEER_JOIN, rows=_ROWS)
+
+
+def _position_after(batch: Batch, count: int) -> int:
+    """Up to where a log is done with once so many of the changes read are applied."""
+    return batch.reached if count == len(batch.changed) else batch.changed[count - 1].position
+
+
+def _until(read: Read, position: int) -> Read:
+    """What was read of a log, up to a position."""
+    batch = read.batch
+    changed = [change for change in batch.changed if change.position <= position]
+    reached, head = min(batch.reached, position), min(batch.head, position)
+    return Read(read.log_id, batch._replace(changed=changed, reached=reached, head=head))

@@ -1,0 +1,252 @@
+"""The logs that projections follow: this node's own, and other nodes' for ranges that it has no slot for.
+
+What is read of a range is read at one replica, the nearest, for as long as it is there. Each replica has its
+own log with its own positions, so who turns to another one goes on from where it had last come to in *that*
+log: what it has seen through the first is seen twice, and applying it twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Annotated, Any, Final, NamedTuple, Protocol
+
+from folkmoot.node.contracts import Peers, PeerUnreachable
+from folkmoot.node.environment import Executor
+from folkmoot.node.projections.stretches import Stretch
+from folkmoot.node.routing import Router
+from folkmoot.protocol import codec, limits, messages
+from folkmoot.protocol.connection import Params
+from folkmoot.protocol.errors import BUSY, STALE_TOPOLOGY, WireError
+from folkmoot.protocol.key import parse_key, place_prefix
+from folkmoot.protocol.projections.entries import Projection
+from folkmoot.protocol.projections.facts import Facts, is_projected
+from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeMap
+from folkmoot.storage.inboxes import Shown, latest_of
+from folkmoot.storage.projecting import Batch, Changed, read_batch
+from folkmoot.storage.projections import generation_of
+from folkmoot.storage.store import LOG_ID_BYTES, Store
+from msgspec import Meta, Struct
+
+CHANGES: Final = "projection.changes"
+LATEST: Final = "projection.latest"
+
+_LogId = Annotated[bytes, Meta(min_length=LOG_ID_BYTES, max_length=LOG_ID_BYTES)]
+_Position = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+_Key = Annotated[bytes, Meta(max_length=limits.STORE_KEY_BYTES)]
+_Bound = Annotated[bytes, Meta(max_length=limits.STORE_KEY_BYTES)]
+
+
+class _Changes(Struct):
+    """`projection.changes`: what changed of a range in one lane of the answering node's log.
+
+    `positions` are where the asker has come to in logs, by their ids; in others it begins at the beginning.
+    """
+
+    range: int
+    epoch: int
+    lane: Annotated[int, Meta(ge=0, lt=limits.LANES)]
+    positions: Annotated[dict[_LogId, _Position], Meta(max_length=limits.SLOTS_PER_RANGE)]
+    limit: Annotated[int, Meta(ge=1, le=limits.PROJECTED_CHANGES)]
+
+
+class _Changed(Struct):
+    """The answer: what is to be known of each cell, and how far the log was read."""
+
+    log: _LogId
+    changed: Annotated[list[tuple[_Position, _Key, Facts]], Meta(max_length=limits.PROJECTED_CHANGES)]
+    reached: _Position
+    head: _Position
+
+
+class _Latest(Struct):
+    """`projection.latest`: the latest posts and reposts of an account."""
+
+    range: int
+    epoch: int
+    account: messages.Account
+    limit: Annotated[int, Meta(ge=1, le=limits.PROJECTED_LATEST)]
+
+
+_At = Annotated[bytes, Meta(min_length=48, max_length=48)]
+_Item = Annotated[bytes, Meta(min_length=limits.POST_ITEM_BYTES, max_length=limits.POST_ITEM_BYTES)]
+
+
+class _LatestTold(Struct):
+    shown: Annotated[
+        list[tuple[_At, messages.Account, _Item, messages.Account | None]],
+        Meta(max_length=2 * limits.PROJECTED_LATEST),
+    ]
+
+
+class Read(NamedTuple):
+    """What was read of a stretch.
+
+    Args:
+        log_id: of which log.
+        batch: what it said.
+    """
+
+    log_id: bytes
+    batch: Batch
+
+
+class EpochCheck(Protocol):
+    """Refuses what was asked under other epochs than ours."""
+
+    def check_epochs(self, ranges: Mapping[int, int], keys: Sequence[bytes]) -> None: ...
+
+
+class Logs:
+    """See the module.
+
+    Args:
+        store: this node's.
+        router: orders replicas by distance.
+        peers: how to reach the others.
+        epochs: checks claims of other nodes.
+        ranges: the range map now.
+        executor: where logs are read.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        router: Router,
+        peers: Peers,
+        epochs: EpochCheck,
+        ranges: Callable[[], RangeMap],
+        executor: Executor,
+    ) -> None:
+        self._ranges = ranges
+        self._store = store
+        self._router = router
+        self._peers = peers
+        self._epochs = epochs
+        self._executor = executor
+        self._followed: dict[int, bytes] = {}
+
+    def is_own(self, stretch: Stretch) -> bool:
+        """Whether this node's own log is read for it."""
+        readers = {slot.reader for slot in stretch.owner.slots}
+        return self._router.node_id in readers and self._router.counts_itself
+
+    async def read_own(self, wanted: Sequence[tuple[Stretch, int]]) -> list[Batch]:
+        """The next changes of stretches that this node's own log is read for, each after a position."""
+
+        def read() -> list[Batch]:
+            return [self._read(stretch, after, private=True) for stretch, after in wanted]
+
+        return await self._executor.run(read)
+
+    async def read_other(self, stretch: Stretch, positions: Mapping[bytes, int]) -> Read | None:
+        """The next changes of a stretch of which this node has no slot.
+
+        Args:
+            positions: how far logs have been read, by their ids.
+
+        Returns:
+            None when no replica can be reached.
+        """
+        for node_id in self._replicas(stretch):
+            try:
+                read = await self._ask(node_id, stretch, positions)
+            except (WireError, PeerUnreachable):
+                continue
+            self._followed[stretch.owner.id] = node_id
+            return read
+        self._followed.pop(stretch.owner.id, None)
+        return None
+
+    def _replicas(self, stretch: Stretch) -> list[bytes]:
+        """Whom to ask: the one that was asked last, if it is still there; then the nearest."""
+        there = [
+            node for node in self._router.candidates(stretch.owner.slots) if node != self._router.node_id
+        ]
+        last = self._followed.get(stretch.owner.id)
+        return sorted(there, key=lambda node: node != last)
+
+    def _read(self, stretch: Stretch, after: int, *, private: bool) -> Batch:
+        owner, most = stretch.owner, limits.PROJECTED_CHANGES
+        engine = self._store.engine
+        return read_batch(engine, stretch.lane, after, most, owner.start, owner.end, private=private)
+
+    async def _ask(self, node_id: bytes, stretch: Stretch, positions: Mapping[bytes, int]) -> Read:
+        params = {
+            "range": stretch.owner.id,
+            "epoch": stretch.owner.epoch,
+            "lane": stretch.lane,
+            "positions": dict(positions),
+            "limit": limits.PROJECTED_CHANGES,
+        }
+        answer = await self._peers.call(node_id, CHANGES, params, limits.REPLICA_READ_TIMEOUT_S)
+        told = codec.shaped(answer, _Changed, "changes of a range")
+        changed = [
+            Changed(position, key, facts)
+            for position, key, facts in told.changed
+            if stretch.owner.covers(key) and parse_key(key) and is_projected(key)
+        ]
+        return Read(told.log, Batch(changed, told.reached, told.head))
+
+    async def latest(self, account: bytes, owner: Stretch, limit: int) -> list[Shown] | None:
+        """The latest posts and reposts of an account that another node keeps; None when none can be asked."""
+        for node_id in self._replicas(owner):
+            params = {
+                "range": owner.owner.id,
+                "epoch": owner.owner.epoch,
+                "account": account,
+                "limit": limit,
+            }
+            try:
+                answer = await self._peers.call(node_id, LATEST, params, limits.REPLICA_READ_TIMEOUT_S)
+                told = codec.shaped(answer, _LatestTold, "the latest of an account")
+            except (WireError, PeerUnreachable):
+                continue
+            return [Shown(*shown) for shown in told.shown]
+        return None
+
+    def peer_methods(self) -> Mapping[str, Callable[[bytes, Params], Awaitable[Any]]]:
+        """What other nodes may ask, by name."""
+        return {CHANGES: self._answer_changes, LATEST: self._answer_latest}
+
+    async def _answer_changes(self, node_id: bytes, params: Params) -> dict[str, Any]:
+        asked = codec.shaped(params, _Changes, CHANGES)
+        owner = self._own_range(asked.range, asked.epoch)
+        after = asked.positions.get(self._store.log_id, 0)
+        stretch = Stretch(owner, asked.lane)
+        batch = await self._executor.run(partial(self._read, stretch, after, private=False))
+        return {
+            "log": self._store.log_id,
+            "changed": [tuple(change) for change in batch.changed],
+            "reached": batch.reached,
+            "head": batch.head,
+        }
+
+    async def _answer_latest(self, node_id: bytes, params: Params) -> dict[str, Any]:
+        asked = codec.shaped(params, _Latest, LATEST)
+        self._epochs.check_epochs({asked.range: asked.epoch}, [place_prefix(asked.account)])
+        self._check_counts()
+        shown = await self._executor.run(partial(self._own_latest, asked.account, asked.limit))
+        return {"shown": [tuple(each) for each in shown]}
+
+    def _own_range(self, range_id: int, epoch: int) -> RangeDescriptor:
+        """A range this node has a slot of, when the asker knows it as it is.
+
+        Raises:
+            WireError: `stale_topology`, or `busy` while this node does not know all it acknowledged.
+        """
+        owner = self._ranges().get(range_id)
+        if owner is None:
+            raise WireError(STALE_TOPOLOGY, f"range {range_id} is not known here", retry_after_ms=250)
+        self._epochs.check_epochs({range_id: epoch}, [owner.start])
+        self._check_counts()
+        return owner
+
+    def _check_counts(self) -> None:
+        if not self._router.counts_itself:
+            raise WireError(BUSY, "this replica does not know all it acknowledged", retry_after_ms=250)
+
+    def _own_latest(self, account: bytes, limit: int) -> list[Shown]:
+        with self._store.engine.begin() as transaction:
+            reposted = generation_of(transaction, Projection.REPOSTS).live
+            return latest_of(transaction, reposted, account, limit)

@@ -1,0 +1,299 @@
+"""Home feeds ready before they are asked for: what is posted goes into the inboxes of those who follow.
+
+An *inbox* has an entry for each post and repost of those whom its account follows. A node fills the inboxes
+of the accounts it keeps. What is put into one is found by looking at two cells, a follow and a post, which
+become known in any order:
+
+- a post goes into the inboxes of all who are known to follow its author (*fan-out*);
+- a new follow asks for a *backfill*: the latest posts of the followed go into that one inbox;
+- an unfollow takes them out again.
+
+So whichever is known second does it, and doing it twice changes nothing.
+
+Two bounds keep the cost of both in hand. Of authors with more than `followers_max` followers nothing is put
+into inboxes: they are *merged* when a page is built, until they have a fifth less. And an inbox keeps its
+newest `rows_max` entries: below its *floor* nothing is put into it any more. It is looked at now and then, so
+there may be some more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Final, NamedTuple
+
+from folkmoot.protocol import limits
+from folkmoot.protocol.key import block_of, kind_prefix, place_prefix, prefix_end
+from folkmoot.protocol.projections.entries import (
+    PUBLIC_BYTES,
+    TIME_BYTES,
+    Entry,
+    Index,
+    Projection,
+    account_of,
+    public_of,
+)
+from folkmoot.storage.interface import Table, Transaction
+from folkmoot.storage.projections import ProjectionBook, entry_key, has, members, newest, tally, value_at
+from folkmoot.storage.rows import row_frames
+
+SORT_BYTES: Final = limits.POST_ITEM_BYTES
+_MS_BYTES: Final = 6
+_TRIM_MASK: Final = 63  # an inbox is looked at once for so many entries, on average
+_FEWER: Final = 0.8
+
+
+class Bounds(NamedTuple):
+    """What fan-out may cost.
+
+    Args:
+        followers_max: authors with more of them are merged when pages are built.
+        rows_max: of one inbox.
+    """
+
+    followers_max: int
+    rows_max: int
+
+
+class Shown(NamedTuple):
+    """What is to be shown in a home feed.
+
+    Args:
+        at: its place in the feed (48 bytes): what is greater is newer.
+        author, item: the post (34 and 16 bytes).
+        reposter: who reposted it (34 bytes); None for the post itself.
+    """
+
+    at: bytes
+    author: bytes
+    item: bytes
+    reposter: bytes | None = None
+
+    @property
+    def entry(self) -> tuple[bytes, bytes]:
+        """Member and value of its entry in an inbox."""
+        value = b"" if self.reposter is None else self.item + public_of(self.reposter)
+        return self.at, value
+
+    @property
+    def by(self) -> bytes:
+        """Who brought it into the feed."""
+        return self.reposter or self.author
+
+
+def of_post(author: bytes, item: bytes) -> Shown:
+    """A post in a feed; its place there is that of its item."""
+    return Shown(item + public_of(author), author, item)
+
+
+def of_repost(reposter: bytes, stamp: int, author: bytes, item: bytes) -> Shown:
+    """A repost in a feed; its place there is when it was made (microseconds since 1970)."""
+    unique = hashlib.sha256(reposter + author + item).digest()[: SORT_BYTES - _MS_BYTES]
+    sort = (stamp // 1000).to_bytes(_MS_BYTES, "big") + unique
+    return Shown(sort + public_of(author), author, item, reposter)
+
+
+def of_entry(member: bytes, value: bytes) -> Shown:
+    """What an entry of an inbox says."""
+    author = account_of(member[SORT_BYTES:])
+    if not value:
+        return Shown(member, author, member[:SORT_BYTES])
+    return Shown(member, author, value[:SORT_BYTES], account_of(value[SORT_BYTES:]))
+
+
+class Inboxes:
+    """The inboxes that a node fills, in one write transaction.
+
+    Args:
+        book: what they are kept in.
+        generation: of home feeds.
+        followers: the generation of followers that is read.
+        keeps: whether this node keeps a block (0–4095).
+        bounds: see `Bounds`.
+    """
+
+    def __init__(
+        self,
+        book: ProjectionBook,
+        generation: int,
+        followers: int,
+        keeps: Callable[[int], bool],
+        bounds: Bounds,
+    ) -> None:
+        self._book = book
+        self._rows = book.rows
+        self._generation = generation
+        self._followers = followers
+        self._keeps = keeps
+        self._bounds = bounds
+
+    def posted(self, author: bytes, item: bytes, *, stands: bool) -> None:
+        """A post was made, or deleted."""
+        self._fan_out(of_post(author, item), stands)
+
+    def reposted(
+        self, source: bytes, reposter: bytes, stamp: int, post: tuple[bytes, bytes], *, on: bool
+    ) -> None:
+        """A repost was made, taken back, or made again.
+
+        Args:
+            source: the key of its cell.
+            stamp: when, microseconds since 1970.
+            post: its author and item.
+        """
+        known = self._book.source(Projection.HOME, self._generation, source)
+        wanted = [Entry(Index.INBOX, b"", of_repost(reposter, stamp, *post).at)] if on else []
+        if [entry.member for entry in known] == [entry.member for entry in wanted]:
+            return
+        for entry in known:
+            self._fan_out(Shown(entry.member, post[0], post[1], reposter), False)
+        if on:
+            self._fan_out(of_repost(reposter, stamp, *post), True)
+        self._book.remember(Projection.HOME, self._generation, source, wanted)
+
+    def _fan_out(self, shown: Shown, stands: bool) -> None:
+        """Put something into all inboxes it belongs into, or take it out of them."""
+        if self.is_merged(shown.by):
+            return
+        member, value = shown.entry
+        for group in self._kept_followers(shown.by):
+            if stands:
+                self._put(group, member, value)
+            else:
+                self._book.drop(Index.INBOX, self._generation, group, member)
+
+    def _kept_followers(self, account: bytes) -> Iterator[bytes]:
+        """The groups of the inboxes of those who follow an account and are kept here."""
+        most = self._bounds.followers_max + 1
+        found = members(self._rows, Index.FOLLOWERS, self._followers, place_prefix(account), limit=most)
+        for follower in found:
+            group = place_prefix(account_of(follower.member))
+            if self._keeps(block_of(group)):
+                yield group
+
+    def followed(self, follower: bytes, account: bytes, *, on: bool) -> None:
+        """A follow was switched on or off; the index of followers has it already."""
+        self._weigh(account)
+        group = place_prefix(follower)
+        if not self._keeps(block_of(group)) or follower == account:
+            return
+        if not on:
+            self._take_out(group, account)
+        elif not self.is_merged(account):
+            self._ask(group, account)
+
+    def _ask(self, group: bytes, account: bytes) -> None:
+        self._book.put(self._generation, Entry(Index.BACKFILL, group, public_of(account)))
+
+    def _weigh(self, account: bytes) -> None:
+        """Have an account be merged, or not any more, by how many follow it."""
+        place = place_prefix(account)
+        count = tally(self._rows, Index.FOLLOWERS, self._followers, place)
+        merged = self.is_merged(account)
+        if not merged and count > self._bounds.followers_max:
+            self._book.put(self._generation, Entry(Index.MERGED, place, b""))
+        elif merged and count <= _FEWER * self._bounds.followers_max:
+            self._book.drop(Index.MERGED, self._generation, place, b"")
+            found = members(self._rows, Index.FOLLOWERS, self._followers, place, limit=count)
+            for group in (place_prefix(account_of(each.member)) for each in found):
+                if self._keeps(block_of(group)):
+                    self._ask(group, account)
+
+    def is_merged(self, account: bytes) -> bool:
+        """Whether what an account posts is not put into inboxes."""
+        return has(self._rows, Index.MERGED, self._generation, place_prefix(account), b"")
+
+    def fill(self, follower: bytes, account: bytes, latest: Iterable[Shown]) -> None:
+        """Put the latest posts and reposts of an account into the inbox of a new follower, who may have
+        changed their mind since."""
+        group = place_prefix(follower)
+        self._book.drop(Index.BACKFILL, self._generation, group, public_of(account))
+        if not has(self._rows, Index.FOLLOWERS, self._followers, place_prefix(account), public_of(follower)):
+            return
+        for shown in latest:
+            self._put(group, *shown.entry, trim=False)
+        self._trim(group)
+
+    def _put(self, group: bytes, member: bytes, value: bytes, *, trim: bool = True) -> None:
+        floor = value_at(self._rows, Table.ENTRIES, entry_key(Index.FLOOR, self._generation, group))
+        if floor is not None and member < floor:
+            return
+        self._book.put(self._generation, Entry(Index.INBOX, group, member, value))
+        if trim and (member[SORT_BYTES - 1] + group[0]) & _TRIM_MASK == 0:
+            self._trim(group)
+
+    def _trim(self, group: bytes) -> None:
+        """Have an inbox keep its newest entries."""
+        prefix = entry_key(Index.INBOX, self._generation, group)
+        keys = [key for key, _ in self._rows.scan(Table.ENTRIES, prefix, prefix_end(prefix))]
+        spare = len(keys) - self._bounds.rows_max
+        if spare <= 0:
+            return
+        for key in keys[:spare]:
+            self._rows.delete(Table.ENTRIES, key)
+        self._book.put(self._generation, Entry(Index.FLOOR, group, b"", keys[spare][len(prefix) :]))
+
+    def _take_out(self, group: bytes, account: bytes) -> None:
+        """Take out of an inbox what an account has brought into it. What has come to be missing below is
+        asked for again when much is."""
+        self._book.drop(Index.BACKFILL, self._generation, group, public_of(account))
+        entries = members(self._rows, Index.INBOX, self._generation, group, limit=2 * self._bounds.rows_max)
+        gone = [entry for entry in entries if of_entry(*entry).by == account]
+        for entry in gone:
+            self._book.drop(Index.INBOX, self._generation, group, entry.member)
+        floor = entry_key(Index.FLOOR, self._generation, group)
+        if value_at(self._rows, Table.ENTRIES, floor) is None:
+            return
+        if 2 * (len(entries) - len(gone)) < self._bounds.rows_max:
+            self._rows.delete(Table.ENTRIES, floor)
+            self._refill(group)
+
+    def _refill(self, group: bytes) -> None:
+        """Ask for the latest posts of all whom the account of an inbox follows."""
+        follower = account_of(group[-PUBLIC_BYTES:])
+        prefix = kind_prefix(follower, "follow")
+        follows = islice(self._rows.scan(Table.CELLS, prefix, prefix_end(prefix)), limits.FOLLOWS_REFILLED)
+        accounts = [key[len(prefix) :] for key, _ in follows]
+        for account in accounts:
+            known = has(
+                self._rows, Index.FOLLOWERS, self._followers, place_prefix(account), public_of(follower)
+            )
+            if known and not self.is_merged(account):
+                self._ask(group, account)
+
+
+def latest_of(transaction: Transaction, reposted: int, account: bytes, limit: int) -> list[Shown]:
+    """The latest posts and reposts of an account whose place this node keeps: at most so many of each.
+
+    Args:
+        reposted: the generation of reposts that is read.
+
+    Raises:
+        StoreCorrupt: a cell is damaged.
+    """
+    prefix = kind_prefix(account, "post")
+    rows = transaction.last(Table.CELLS, prefix, prefix_end(prefix), limit)
+    cut = row_frames(rows) if rows else None
+    shown = []
+    if cut is not None:
+        standing = zip(cut.keys, cut.frames, strict=True)
+        shown = [of_post(account, key[len(prefix) :]) for key, frame in standing if frame is not None]
+    found = newest(transaction, Index.REPOSTED, reposted, place_prefix(account), limit=limit)
+    return shown + [reposted_at(account, entry.member) for entry in found]
+
+
+def reposted_at(reposter: bytes, member: bytes) -> Shown:
+    """What an entry of the index of reposts says, as it is shown in a feed."""
+    stamp, post = member[:TIME_BYTES], member[TIME_BYTES:]
+    item, author = post[: limits.POST_ITEM_BYTES], account_of(post[limits.POST_ITEM_BYTES :])
+    return of_repost(reposter, int.from_bytes(stamp, "big"), author, item)
+
+
+def waiting(transaction: Transaction, generation: int, limit: int) -> list[tuple[bytes, bytes]]:
+    """The first backfills that were asked for: who is to have whose posts in their inbox."""
+    head = bytes((Index.BACKFILL, generation))
+    rows = islice(transaction.scan(Table.ENTRIES, head, prefix_end(head)), limit)
+    return [
+        (value_at(transaction, Table.ENTRIES, key) or b"", account_of(key[-PUBLIC_BYTES:])) for key, _ in rows
+    ]
