@@ -47,6 +47,7 @@ from folkmoot.node.joining.seeds import Joining
 from folkmoot.node.methods import Identity, Methods
 from folkmoot.node.moderation.quota import rates_of
 from folkmoot.node.movement.parts import MovementParts
+from folkmoot.node.projections.parts import ProjectionParts
 from folkmoot.node.push_pulls import PUSH_PULL, PushPulls
 from folkmoot.node.registers.parts import RegisterParts
 from folkmoot.node.remembered import Remembered
@@ -237,6 +238,7 @@ class _Parts:
         self._move_cells()
         own, executor, store = self.replica, environment.executor, self.commits.store
         self.records = AccountRecords(self.router, self.topology, self.links, own, store)
+        self.projections = ProjectionParts(self)
         others = {
             PUSH_PULL: self.push_pulls.answer,
             **self.topology.methods(),
@@ -246,6 +248,7 @@ class _Parts:
             **self.movement.peer_methods(),
             **self.recollection.methods(),
             **self.records.peer_methods(),
+            **self.projections.peer_methods(),
         }
         self.peer_service = PeerService(own, own, self.topology, executor, self.standing, others)
         self.watcher = Watcher(
@@ -297,7 +300,7 @@ class _Parts:
         table: dict[str, Method] = {**methods.table(), **debug.table(), **restoring.table()}
         table |= {**self.registers.client_methods(), **self.movement.client_methods()}
         table |= self.accounts.client_methods(feeds, self.gatekeeper)
-        table |= self.records.client_methods(reader)
+        table |= {**self.records.client_methods(reader), **self.projections.client_methods(reader)}
         if config.faults.enabled:
             table |= FaultMethods(environment.faults).table()
         immediate, refusal = methods.immediate(), self.movement.refusal
@@ -328,7 +331,9 @@ class _Parts:
                 "scrubber": self.scrubber.run,
                 "gatekeeper": self.gatekeeper.run,
             }
-            for name, child in {**own, **self.movement.actors(), **self.accounts.actors()}.items():
+            parts = (self.movement, self.accounts, self.projections)
+            others = {name: child for each in parts for name, child in each.actors().items()}
+            for name, child in {**own, **others}.items():
                 nursery.start_soon(supervise, name, child)
             nursery.start_soon(self.client_listener.serve, self.sessions.serve)
             task_status.started(RunningNode(self._ready(), self))

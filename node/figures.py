@@ -18,6 +18,7 @@ from folkmoot.node.actors.session import Sessions
 from folkmoot.node.actors.standing import Standing
 from folkmoot.node.commits import Commits
 from folkmoot.node.movement.parts import MovementParts
+from folkmoot.node.projections.parts import ProjectionParts
 from folkmoot.node.push_pulls import PushPulls
 from folkmoot.node.registers.parts import RegisterParts
 from folkmoot.storage.backup.restore import mark_of
@@ -41,6 +42,7 @@ class Parts(Protocol):
     standing: Standing
     registers: RegisterParts
     accounts: AccountParts
+    projections: ProjectionParts
     push_pulls: PushPulls
 
 
@@ -56,6 +58,7 @@ def figures(parts: Parts, for_operator: bool) -> dict[str, Any]:
         "sessions": parts.sessions.open_count,
         "standing": parts.standing.status(),
         "seat": parts.registers.acceptor.status(),
+        "projections": parts.projections.status(),
         "keys": parts.accounts.gate.status(),
         "store": _store(store),
         "intake": parts.intake.statistics()._asdict(),

@@ -87,6 +87,7 @@ CURSOR_BYTES: Final = 256
 PROFILE_FIELDS: Final = 256  # are told of one account
 
 # Projections.
+TAG_FORM_BYTES: Final = 8 * KIB  # more than any tag comes to, composed and without case
 FOLLOWS_REFILLED: Final = 5_000  # followed accounts whose posts are put into an inbox anew
 BACKFILLS_AT_ONCE: Final = 32
 PROJECTED_CHANGES: Final = 256  # read of one lane at a time

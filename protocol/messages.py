@@ -67,6 +67,35 @@ class FeedAuthor(Struct):
     level: Level = "one"
 
 
+class FeedHome(FeedAuthor):
+    """`feed.home`: a page of what those whom an account follows posted and reposted, newest first."""
+
+
+class FeedBookmarks(FeedAuthor):
+    """`feed.bookmarks`: a page of the posts an account has bookmarked, the latest first; its own alone."""
+
+
+class FeedThread(Struct):
+    """`feed.thread`: a page of the thread a post is in, in the order of its posts' making."""
+
+    author: Account
+    item: Annotated[bytes, Meta(min_length=limits.POST_ITEM_BYTES, max_length=limits.POST_ITEM_BYTES)]
+    limit: Annotated[int, Meta(ge=1, le=limits.PAGE_ITEMS)] = limits.PAGE_ITEMS
+    cursor: CursorBytes | None = None
+    token: TokenBytes | None = None
+    level: Level = "one"
+
+
+class FeedTag(Struct):
+    """`feed.tag`: a page of the posts with a tag, newest first."""
+
+    tag: Annotated[str, Meta(min_length=1, max_length=limits.POST_TAG_CODE_POINTS + 1)]
+    limit: Annotated[int, Meta(ge=1, le=limits.PAGE_ITEMS)] = limits.PAGE_ITEMS_DEFAULT
+    cursor: CursorBytes | None = None
+    token: TokenBytes | None = None
+    level: Level = "one"
+
+
 class AccountGet(Struct):
     """`account.get` and `cluster.where`: an account; with `current`, as its register holds it now."""
 

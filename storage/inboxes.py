@@ -33,10 +33,11 @@ from folkmoot.protocol.projections.entries import (
     Projection,
     account_of,
     public_of,
+    time_bytes,
 )
 from folkmoot.storage.interface import Table, Transaction
 from folkmoot.storage.projections import ProjectionBook, entry_key, has, members, newest, tally, value_at
-from folkmoot.storage.rows import row_frames
+from folkmoot.storage.rows import Frames, row_frames
 
 SORT_BYTES: Final = limits.POST_ITEM_BYTES
 _MS_BYTES: Final = 6
@@ -263,8 +264,11 @@ class Inboxes:
                 self._ask(group, account)
 
 
-def latest_of(transaction: Transaction, reposted: int, account: bytes, limit: int) -> list[Shown]:
-    """The latest posts and reposts of an account whose place this node keeps: at most so many of each.
+def latest_of(
+    transaction: Transaction, reposted: int, account: bytes, limit: int, before: bytes | None = None
+) -> list[Shown]:
+    """The latest posts and reposts of an account whose place this node keeps, before a place in a feed: at
+    most so many of each, the newest first.
 
     Args:
         reposted: the generation of reposts that is read.
@@ -273,14 +277,16 @@ def latest_of(transaction: Transaction, reposted: int, account: bytes, limit: in
         StoreCorrupt: a cell is damaged.
     """
     prefix = kind_prefix(account, "post")
-    rows = transaction.last(Table.CELLS, prefix, prefix_end(prefix), limit)
-    cut = row_frames(rows) if rows else None
-    shown = []
-    if cut is not None:
-        standing = zip(cut.keys, cut.frames, strict=True)
-        shown = [of_post(account, key[len(prefix) :]) for key, frame in standing if frame is not None]
-    found = newest(transaction, Index.REPOSTED, reposted, place_prefix(account), limit=limit)
-    return shown + [reposted_at(account, entry.member) for entry in found]
+    stop = prefix_end(prefix) if before is None else prefix + before[:SORT_BYTES] + b"\0"
+    rows = transaction.last(Table.CELLS, prefix, stop, limit)
+    cut = row_frames(rows) if rows else Frames([], [], 0)
+    standing = zip(cut.keys, cut.frames, strict=True)
+    shown = [of_post(account, key[len(prefix) :]) for key, frame in standing if frame is not None]
+    until = None if before is None else time_bytes(1000 * (int.from_bytes(before[:_MS_BYTES], "big") + 1))
+    found = newest(transaction, Index.REPOSTED, reposted, place_prefix(account), before=until, limit=limit)
+    shown += [reposted_at(account, entry.member) for entry in found]
+    earlier = (each for each in shown if before is None or each.at < before)
+    return sorted(earlier, key=lambda each: each.at, reverse=True)
 
 
 def reposted_at(reposter: bytes, member: bytes) -> Shown:
@@ -288,6 +294,24 @@ def reposted_at(reposter: bytes, member: bytes) -> Shown:
     stamp, post = member[:TIME_BYTES], member[TIME_BYTES:]
     item, author = post[: limits.POST_ITEM_BYTES], account_of(post[limits.POST_ITEM_BYTES :])
     return of_repost(reposter, int.from_bytes(stamp, "big"), author, item)
+
+
+def merged_followed(
+    transaction: Transaction, generation: int, followers: int, follower: bytes
+) -> list[bytes]:
+    """The accounts whom an account follows whose posts are in no inbox.
+
+    Args:
+        generation, followers: of home feeds and of followers, as they are read.
+    """
+    head = bytes((Index.MERGED, generation))
+    groups = [key[len(head) :] for key, _ in transaction.scan(Table.ENTRIES, head, prefix_end(head))]
+    public = public_of(follower)
+    return [
+        account_of(group[-PUBLIC_BYTES:])
+        for group in groups
+        if has(transaction, Index.FOLLOWERS, followers, group, public)
+    ]
 
 
 def waiting(transaction: Transaction, generation: int, limit: int) -> list[tuple[bytes, bytes]]:

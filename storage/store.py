@@ -6,10 +6,11 @@ in a `WriteTransaction`, one group at a time (see `group` and `writer`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
+from folkmoot.protocol.projections.entries import Projection
 from folkmoot.protocol.sync.fingerprint import Fingerprint, Leaf
 from folkmoot.storage import accounts, changes, hints, pages, registers, rows
 from folkmoot.storage.accounts import Unconfirmed
@@ -19,7 +20,8 @@ from folkmoot.storage.errors import SchemaTooNew, StoreCorrupt, WrongStore
 from folkmoot.storage.heads import Heads
 from folkmoot.storage.hints import Hint
 from folkmoot.storage.interface import Engine, Table, Transaction, Usage
-from folkmoot.storage.pages import AuthorPage, TrustedLabellers
+from folkmoot.storage.pages import AuthorPage, Post, TrustedLabellers
+from folkmoot.storage.projections import generation_of
 from folkmoot.storage.rows import HintState, row_cell
 from folkmoot.storage.transaction import WriteTransaction
 from folkmoot.storage.view import HeavyBlocks, block_view
@@ -47,6 +49,7 @@ class Store:
         view: its cells as reconciliation reads them.
         heavy: what `view` remembers of blocks with many cells.
         damage: the cells found damaged.
+        live: of each projection, the generation that is read.
 
     Args:
         engine: holds the tables; closed by `close`.
@@ -72,6 +75,7 @@ class Store:
             _check(transaction, owner)
             self.log_id = _meta(transaction, _LOG_ID)
             self._heads = Heads(transaction)
+            self.live = {each: generation_of(transaction, each).live for each in Projection}
 
     def _found(self, owner: Owner | None, fresh_log_id: bytes | None) -> None:
         """Write what a store says of itself, into an empty one."""
@@ -156,8 +160,19 @@ class Store:
         """See `pages.author_page`; nobody is trusted if nobody is named."""
         with self._engine.begin() as transaction:
             return pages.author_page(
-                transaction, place, before_item, limit=limit, bytes_max=bytes_max, trusted=trusted
+                transaction,
+                place,
+                before_item,
+                limit=limit,
+                bytes_max=bytes_max,
+                trusted=trusted,
+                threads=self.live[Projection.THREADS],
             )
+
+    def posts(self, keys: Sequence[bytes], trusted: TrustedLabellers) -> list[Post | None]:
+        """See `pages.posts_at`."""
+        with self._engine.begin() as transaction:
+            return pages.posts_at(transaction, keys, trusted, self.live[Projection.THREADS])
 
     def labels_of(self, key: bytes, trusted: TrustedLabellers = frozenset) -> list[bytes]:
         """See `pages.labels_of`; nobody is trusted if nobody is named."""

@@ -24,7 +24,6 @@ from folkmoot.node.projections.logs import Read
 from folkmoot.node.projections.stretches import KeptBlocks, Stretch, stretches_of
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import WireError
-from folkmoot.protocol.key import place_prefix
 from folkmoot.protocol.projections.entries import Projection
 from folkmoot.protocol.ring.ranges import RangeMap
 from folkmoot.storage import inboxes, projections
@@ -51,7 +50,9 @@ class ReadsLogs(Protocol):
 
     async def read_other(self, stretch: Stretch, positions: Mapping[bytes, int]) -> Read | None: ...
 
-    async def latest(self, account: bytes, owner: Stretch, limit: int) -> list[Shown] | None: ...
+    def keeps(self, account: bytes) -> bool: ...
+
+    async def latest_elsewhere(self, account: bytes, limit: int) -> list[Shown] | None: ...
 
 
 @dataclass(slots=True)
@@ -253,14 +254,9 @@ class Projector:
         if not waiting:
             return False
         fetched: dict[bytes, list[Shown] | None] = {}
-        unreached = False
         for _, account in waiting:
-            owner = self._ranges().lookup(place_prefix(account))
-            stretch = Stretch(owner, 0)
-            if account in fetched or self._logs.is_own(stretch):
-                continue
-            fetched[account] = await self._logs.latest(account, stretch, self._bounds.rows_max)
-            unreached |= fetched[account] is None
+            if account not in fetched and not self._logs.keeps(account):
+                fetched[account] = await self._logs.latest_elsewhere(account, self._bounds.rows_max)
         followers, reposted = (
             self._generations.live(Projection.FOLLOWERS),
             self._generations.live(Projection.REPOSTS),
@@ -280,10 +276,7 @@ class Projector:
                     done += 1
             return done
 
-        done = await self._commit(job)
-        if unreached and not done:
-            await trio.sleep(limits.PROJECTION_IDLE_S)
-        return done > 0
+        return await self._commit(job) > 0
 
     async def _rebuild(self, projection: Projection) -> bool:
         """Go on with building a projection anew; whether there was something to do."""
@@ -311,6 +304,15 @@ class Projector:
             if run.positions.get(stretch.name, {}).get(log_id, 0) < ahead:
                 return False
         return True
+
+    def progress(self, projection: Projection) -> float:
+        """How far a projection that is built anew has come, from 0 to 1, by what has been read of logs."""
+        run = self._rebuilding.get(projection)
+        whole = read = 0
+        for name, log_id in self._main.ends.items():
+            whole += (ahead := self._main.positions.get(name, {}).get(log_id, 0))
+            read += min(ahead, 0 if run is None else run.positions.get(name, {}).get(log_id, 0))
+        return read / whole if whole else 0.0
 
     async def rebuild(self, projection: Projection) -> None:
         """Have a projection be built anew, from the beginning, and wait until that has begun."""

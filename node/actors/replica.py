@@ -287,12 +287,12 @@ class Replica:
         found = self._commits.store.author_page(
             place, before, limit=limit, bytes_max=limits.PAGE_BYTES, trusted=self._trusted_labellers
         )
-        labels, counts = found.labels, found.counts
-        if not labels and not counts:
+        labels, counts, replies = found.labels, found.counts, found.replies
+        if not labels and not counts and not replies:
             return pack_plain_page(found.frames, found.resume)
         return pack_page(
             (
-                pack_item(frame, labels.get(item, ()), *counts.get(item, (0, 0)))
+                pack_item(frame, labels.get(item, ()), *counts.get(item, (0, 0)), replies.get(item, 0))
                 for item, frame in zip(found.items, found.frames, strict=True)
             ),
             found.resume,

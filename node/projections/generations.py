@@ -62,3 +62,4 @@ class Generations:
 
         await self._commits.run(job, Admission.PEER_JOIN)
         self._known[projection] = generation
+        self._commits.store.live[projection] = generation.live

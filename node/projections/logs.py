@@ -188,15 +188,15 @@ class Logs:
         ]
         return Read(told.log, Batch(changed, told.reached, told.head))
 
-    async def latest(self, account: bytes, owner: Stretch, limit: int) -> list[Shown] | None:
-        """The latest posts and reposts of an account that another node keeps; None when none can be asked."""
-        for node_id in self._replicas(owner):
-            params = {
-                "range": owner.owner.id,
-                "epoch": owner.owner.epoch,
-                "account": account,
-                "limit": limit,
-            }
+    def keeps(self, account: bytes) -> bool:
+        """Whether what an account writes is read in this node's own store."""
+        return self.is_own(Stretch(self._ranges().lookup(place_prefix(account)), 0))
+
+    async def latest_elsewhere(self, account: bytes, limit: int) -> list[Shown] | None:
+        """The latest posts and reposts of an account that other nodes keep; None when none can be asked."""
+        owner = self._ranges().lookup(place_prefix(account))
+        for node_id in self._replicas(Stretch(owner, 0)):
+            params = {"range": owner.id, "epoch": owner.epoch, "account": account, "limit": limit}
             try:
                 answer = await self._peers.call(node_id, LATEST, params, limits.REPLICA_READ_TIMEOUT_S)
                 told = codec.shaped(answer, _LatestTold, "the latest of an account")

@@ -1,0 +1,295 @@
+"""Feeds that are projections: `feed.home`, `feed.thread`, `feed.tag` and `feed.bookmarks`.
+
+A page is built by a node that keeps the group the feed is about: this one, if it does, or the nearest replica
+(`feed.page`). A node builds none before it has read all logs once: what it has then is as old as it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any, Final, NamedTuple, Protocol
+
+from folkmoot.node.actors.session import Asker, Method
+from folkmoot.node.contracts import Peers, PeerUnreachable, Reading
+from folkmoot.node.projections import listings
+from folkmoot.node.projections.building import Builder
+from folkmoot.node.projections.listings import Homes, Thread
+from folkmoot.node.projections.posts import Posts, Ref
+from folkmoot.node.routing import Router
+from folkmoot.node.rpc import Packed
+from folkmoot.protocol import codec, limits, messages
+from folkmoot.protocol.connection import Params
+from folkmoot.protocol.crdt.cell import Cell
+from folkmoot.protocol.errors import BAD_REQUEST, BUSY, FORBIDDEN, UNAUTHENTICATED, WireError
+from folkmoot.protocol.feed import cursor as cursors
+from folkmoot.protocol.feed.cursor import CursorKind
+from folkmoot.protocol.feed.pages import PackedPage, array_header, pack_result
+from folkmoot.protocol.identity import is_account
+from folkmoot.protocol.key import place_prefix
+from folkmoot.protocol.projections.entries import post_group, tag_form, tag_group
+from folkmoot.protocol.projections.facts import facts_of
+from folkmoot.protocol.ring.levels import parse_level
+from folkmoot.protocol.ring.ranges import RangeDescriptor
+from folkmoot.protocol.token import Token
+from folkmoot.storage.store import Store
+from msgspec import Meta, Struct
+
+PAGE: Final = "feed.page"
+_NO_TOKEN: Final = Token().encode()
+_RETRY_MS: Final = 500
+
+_Asked = messages.FeedAuthor | messages.FeedThread | messages.FeedTag
+_Subject = Annotated[bytes, Meta(max_length=limits.TAG_FORM_BYTES)]
+_Place = Annotated[bytes, Meta(max_length=limits.CURSOR_BYTES)]
+
+
+class _Page(Struct):
+    """`feed.page`: a page of a feed that the asked node keeps the group of."""
+
+    range: int
+    epoch: int
+    feed: CursorKind
+    subject: _Subject
+    limit: Annotated[int, Meta(ge=1, le=limits.PAGE_ITEMS)]
+    after: _Place | None = None
+
+
+class _Built(Struct):
+    """The answer."""
+
+    count: Annotated[int, Meta(ge=0, le=2 * limits.PAGE_ITEMS)]
+    items: bytes
+    lag_ms: Annotated[int, Meta(ge=0)]
+    resume: _Place | None = None
+
+
+class Feed(NamedTuple):
+    """Which feed a page is of.
+
+    Args:
+        kind: what sort of feed.
+        subject: whose; see `cursor.encode`.
+        group: where it is kept.
+    """
+
+    kind: CursorKind
+    subject: bytes
+    group: bytes
+
+
+class BuiltPage(NamedTuple):
+    """A page, and how far behind it may be, in milliseconds."""
+
+    page: PackedPage
+    lag_ms: int
+
+
+class EpochCheck(Protocol):
+    """Refuses what was asked under other epochs than ours."""
+
+    def check_epochs(self, ranges: Mapping[int, int], keys: list[bytes]) -> None: ...
+
+
+class Lagging(Protocol):
+    """How far behind projections are; see `projector`."""
+
+    def lag_s(self) -> float | None: ...
+
+
+class Feeds:
+    """See the module.
+
+    Args:
+        store: this node's.
+        router: orders replicas by distance.
+        where: the range that holds a key.
+        peers: how to reach the others.
+        epochs: checks claims of other nodes.
+        posts: reads posts from wherever they are kept.
+        homes: home feeds of this node's accounts.
+        lagging: how far behind projections are.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        router: Router,
+        where: Callable[[bytes], RangeDescriptor],
+        peers: Peers,
+        epochs: EpochCheck,
+        posts: Posts,
+        homes: Homes,
+        lagging: Lagging,
+    ) -> None:
+        self._store = store
+        self._router = router
+        self._where = where
+        self._peers = peers
+        self._epochs = epochs
+        self._posts = posts
+        self._homes = homes
+        self._lagging = lagging
+        self._builder = Builder(posts)
+
+    def client_methods(self, reading: Reading) -> Mapping[str, Method]:
+        """What clients may ask, by name.
+
+        Args:
+            reading: finds out what a post answers.
+        """
+
+        async def thread(asker: Asker, params: Params) -> Packed:
+            asked = codec.shaped(params, messages.FeedThread, "feed.thread")
+            _check_account(asked.author)
+            root = await _root_of(reading, Ref(asked.author, asked.item), asked)
+            feed = Feed(CursorKind.THREAD, root.author + root.item, post_group(*root))
+            return await self._answer(feed, asked)
+
+        return {
+            "feed.home": self._home,
+            "feed.tag": self._tag,
+            "feed.bookmarks": self._bookmarks,
+            "feed.thread": thread,
+        }
+
+    async def _home(self, asker: Asker, params: Params) -> Packed:
+        asked = codec.shaped(params, messages.FeedHome, "feed.home")
+        _check_account(asked.account)
+        return await self._answer(Feed(CursorKind.HOME, asked.account, place_prefix(asked.account)), asked)
+
+    async def _tag(self, asker: Asker, params: Params) -> Packed:
+        asked = codec.shaped(params, messages.FeedTag, "feed.tag")
+        form = tag_form(asked.tag)
+        if not form:
+            raise WireError(BAD_REQUEST, "the tag has no characters besides its sign")
+        return await self._answer(Feed(CursorKind.TAG, form.encode(), tag_group(form)), asked)
+
+    async def _bookmarks(self, asker: Asker, params: Params) -> Packed:
+        asked = codec.shaped(params, messages.FeedBookmarks, "feed.bookmarks")
+        _check_account(asked.account)
+        if asker.account is None:
+            raise WireError(UNAUTHENTICATED, "bookmarks are private: send auth first")
+        if asker.account != asked.account:
+            raise WireError(FORBIDDEN, "these bookmarks belong to another account")
+        feed = Feed(CursorKind.BOOKMARKS, asked.account, place_prefix(asked.account))
+        return await self._answer(feed, asked)
+
+    async def _answer(
+        self, feed: Feed, asked: messages.FeedAuthor | messages.FeedThread | messages.FeedTag
+    ) -> Packed:
+        parse_level(asked.level)
+        subject = feed.subject[: limits.CURSOR_BYTES // 2]
+        after = None if asked.cursor is None else cursors.decode(feed.kind, subject, asked.cursor)
+        built = await self._page(feed, after, asked.limit)
+        resume = built.page.resume
+        cursor = None if resume is None else cursors.encode(feed.kind, feed.subject, resume)
+        return Packed(pack_result(built.page, cursor, asked.token or _NO_TOKEN, built.lag_ms))
+
+    async def _page(self, feed: Feed, after: bytes | None, limit: int) -> BuiltPage:
+        """A page from this node, or from the nearest one that keeps the feed.
+
+        Raises:
+            WireError: `level_unreachable`; `busy` when all that can be reached have yet to read the logs.
+        """
+        owner = self._where(feed.group)
+        failed: set[bytes] = set()
+        busy: WireError | None = None
+        for node_id in self._router.candidates(owner.slots):
+            try:
+                if node_id == self._router.node_id:
+                    return await self.build(feed, after, limit)
+                return await self._ask(node_id, owner, feed, after, limit)
+            except (WireError, PeerUnreachable) as error:
+                failed.add(node_id)
+                if isinstance(error, WireError):
+                    if error.kind is BAD_REQUEST:
+                        raise
+                    busy = error if error.kind is BUSY else busy
+        raise busy or self._router.unreachable(owner.slots, "one", failed)
+
+    async def _ask(
+        self, node_id: bytes, owner: RangeDescriptor, feed: Feed, after: bytes | None, limit: int
+    ) -> BuiltPage:
+        params = {
+            "range": owner.id,
+            "epoch": owner.epoch,
+            "feed": feed.kind,
+            "subject": feed.subject,
+            "limit": limit,
+            "after": after,
+        }
+        answer = await self._peers.call(node_id, PAGE, params, limits.REPLICA_READ_TIMEOUT_S)
+        built = codec.shaped(answer, _Built, "a page")
+        codec.unpack(array_header(built.count) + built.items)
+        return BuiltPage(PackedPage(built.count, built.items, built.resume), built.lag_ms)
+
+    async def build(self, feed: Feed, after: bytes | None, limit: int) -> BuiltPage:
+        """A page of a feed whose group this node keeps.
+
+        Raises:
+            WireError: `busy`, as long as not all logs have been read once.
+        """
+        lag_s = self._lagging.lag_s()
+        if lag_s is None:
+            raise WireError(BUSY, "projections have yet to read all ranges", retry_after_ms=_RETRY_MS)
+        subject, store = feed.subject, self._store
+        match feed.kind:
+            case CursorKind.HOME:
+                page = await self._builder.page(self._homes.of(subject), after, limit)
+            case CursorKind.TAG:
+                page = await self._builder.page(listings.tagged(store, subject.decode()), after, limit)
+            case CursorKind.BOOKMARKS:
+                page = await self._builder.page(listings.bookmarked(store, subject), after, limit)
+            case CursorKind.THREAD:
+                account, item = subject[: limits.ACCOUNT_BYTES], subject[limits.ACCOUNT_BYTES :]
+                page = await self._builder.thread(Thread(store, Ref(account, item)), after, limit)
+            case _:
+                raise WireError(BAD_REQUEST, f"feed {feed.kind} is no projection")
+        return BuiltPage(page, int(lag_s * 1000))
+
+    def peer_methods(self) -> Mapping[str, Callable[[bytes, Params], Awaitable[Any]]]:
+        """What other nodes may ask, by name."""
+        return {PAGE: self._answer_peer}
+
+    async def _answer_peer(self, node_id: bytes, params: Params) -> dict[str, Any]:
+        asked = codec.shaped(params, _Page, PAGE)
+        feed = Feed(asked.feed, asked.subject, _group_of(asked.feed, asked.subject))
+        self._epochs.check_epochs({asked.range: asked.epoch}, [feed.group])
+        if not self._router.counts_itself:
+            raise WireError(BUSY, "this replica does not know all it acknowledged", retry_after_ms=_RETRY_MS)
+        built = await self.build(feed, asked.after, asked.limit)
+        return {**built.page.to_wire(), "lag_ms": built.lag_ms}
+
+
+def _group_of(kind: CursorKind, subject: bytes) -> bytes:
+    """Where a feed is kept.
+
+    Raises:
+        WireError: `bad_request`, when the subject is none of such a feed.
+    """
+    if kind is CursorKind.TAG:
+        try:
+            return tag_group(subject.decode())
+        except UnicodeDecodeError:
+            raise WireError(BAD_REQUEST, "a tag that is not UTF-8") from None
+    account, item = subject[: limits.ACCOUNT_BYTES], subject[limits.ACCOUNT_BYTES :]
+    _check_account(account)
+    if kind is CursorKind.THREAD and len(item) == limits.POST_ITEM_BYTES:
+        return post_group(account, item)
+    if item:
+        raise WireError(BAD_REQUEST, "the subject of a feed is longer than it should be")
+    return place_prefix(account)
+
+
+async def _root_of(reading: Reading, ref: Ref, asked: messages.FeedThread) -> Ref:
+    """What the thread of a post begins with: itself, when it is not known or answers nothing."""
+    read = await reading.get([ref.key], parse_level(asked.level), Token())
+    if read.cells[0] is None:
+        return ref
+    facts = facts_of(Cell.decode(read.cells[0]))
+    return ref if facts.root is None else Ref(*facts.root)
+
+
+def _check_account(account: bytes) -> None:
+    if not is_account(account):
+        raise WireError(BAD_REQUEST, "account is not an account id of 34 bytes")

@@ -1,0 +1,248 @@
+"""What a page of each feed is made of: places in the feed, and the posts that stand there.
+
+A listing is read where its group is kept, in short transactions, some places at a time; which of the posts
+are shown, and how, is decided afterwards (see `building`).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Awaitable, Callable, Iterable
+from itertools import islice
+from typing import Final, NamedTuple, Protocol
+
+from cachetools import TTLCache
+from folkmoot.node.projections.posts import Ref
+from folkmoot.protocol import limits
+from folkmoot.protocol.identity import is_account
+from folkmoot.protocol.key import place_prefix
+from folkmoot.protocol.projections.entries import (
+    PUBLIC_BYTES,
+    TIME_BYTES,
+    Index,
+    Projection,
+    account_of,
+    post_group,
+    public_of,
+    tag_group,
+)
+from folkmoot.storage import inboxes, projections
+from folkmoot.storage.inboxes import Shown
+from folkmoot.storage.store import Store
+
+_FIRST: Final = b"\0"  # the place of what a thread begins with, before all members
+_LATEST_CACHED: Final = 256
+_LATEST_S: Final = 5.0
+
+
+class Place(NamedTuple):
+    """A place in a feed.
+
+    Args:
+        at: where; the cursor after it.
+        ref: the post that stands there.
+        reposter: who reposted it there (34 bytes).
+        answers: what it answers, in a thread.
+    """
+
+    at: bytes
+    ref: Ref
+    reposter: bytes | None = None
+    answers: Ref | None = None
+
+
+class Listing(Protocol):
+    """The places of one feed."""
+
+    async def places(self, after: bytes | None, limit: int) -> list[Place]:
+        """The next places after one, in the order of the feed; fewer than `limit` at its end."""
+        ...
+
+
+class Entries:
+    """The entries of one index, as this node has them.
+
+    Args:
+        store: this node's.
+        index, projection, group: whose.
+        place: what an entry's member says.
+        forwards: in the order of members, or against it.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        index: Index,
+        projection: Projection,
+        group: bytes,
+        place: Callable[[bytes, bytes], Place],
+        *,
+        forwards: bool = False,
+    ) -> None:
+        self._store = store
+        self._index = index
+        self._projection = projection
+        self._group = group
+        self._place = place
+        self._forwards = forwards
+
+    async def places(self, after: bytes | None, limit: int) -> list[Place]:
+        """See `Listing`."""
+        generation = self._store.live[self._projection]
+        with self._store.engine.begin() as transaction:
+            if self._forwards:
+                found = projections.members(
+                    transaction, self._index, generation, self._group, after=after or b"", limit=limit
+                )
+            else:
+                found = projections.newest(
+                    transaction, self._index, generation, self._group, before=after, limit=limit
+                )
+        return [self._place(*entry) for entry in found]
+
+    def has(self, ref: Ref) -> bool:
+        """Whether there is an entry of a post, whose members are items and authors."""
+        generation = self._store.live[self._projection]
+        with self._store.engine.begin() as transaction:
+            member = ref.item + public_of(ref.author)
+            return projections.has(transaction, self._index, generation, self._group, member)
+
+
+class Thread:
+    """A thread: the post it begins with, and then all that answer it or each other, as they were made.
+
+    Args:
+        store: this node's.
+        root: the post it begins with.
+    """
+
+    def __init__(self, store: Store, root: Ref) -> None:
+        self.root = root
+        group = post_group(*root)
+        self._replies = Entries(store, Index.THREAD, Projection.THREADS, group, _in_thread, forwards=True)
+
+    async def places(self, after: bytes | None, limit: int) -> list[Place]:
+        """See `Listing`."""
+        if after is None:
+            return [Place(_FIRST, self.root), *await self._replies.places(None, limit - 1)][:limit]
+        return await self._replies.places(None if after == _FIRST else after, limit)
+
+    def has(self, ref: Ref) -> bool:
+        """Whether a post is in it."""
+        return ref == self.root or self._replies.has(ref)
+
+
+def tagged(store: Store, form: str) -> Entries:
+    """The posts with a tag, in its form."""
+    return Entries(store, Index.TAGGED, Projection.TAGS, tag_group(form), _by_item)
+
+
+def bookmarked(store: Store, account: bytes) -> Entries:
+    """The posts an account has bookmarked."""
+    group = place_prefix(account)
+    return Entries(store, Index.BOOKMARKED, Projection.BOOKMARKS, group, _bookmark)
+
+
+def _by_item(member: bytes, value: bytes) -> Place:
+    item, author = member[: limits.POST_ITEM_BYTES], account_of(member[limits.POST_ITEM_BYTES :])
+    return Place(member, Ref(author, item))
+
+
+def _in_thread(member: bytes, value: bytes) -> Place:
+    answers = Ref(account_of(value[:PUBLIC_BYTES]), value[PUBLIC_BYTES:])
+    return _by_item(member, value)._replace(answers=answers)
+
+
+def _bookmark(member: bytes, value: bytes) -> Place:
+    post = member[TIME_BYTES:]
+    return Place(member, Ref(account_of(post[:PUBLIC_BYTES]), post[PUBLIC_BYTES:]))
+
+
+class Latest(Protocol):
+    """Asks other nodes for the latest posts of an account; see `logs`."""
+
+    async def latest_elsewhere(self, account: bytes, limit: int) -> list[Shown] | None:
+        """Its latest posts and reposts; None when this node keeps them, or nobody can be asked."""
+        ...
+
+    def keeps(self, account: bytes) -> bool:
+        """Whether this node keeps what an account writes."""
+        ...
+
+
+class Homes:
+    """Home feeds: what is in an inbox, and what is merged into it when it is read.
+
+    Args:
+        store: this node's.
+        latest: see `Latest`.
+        now: the clock by which what others told is remembered for a few seconds.
+    """
+
+    def __init__(self, store: Store, latest: Latest, now: Callable[[], float]) -> None:
+        self._store = store
+        self._latest = latest
+        self._told: TTLCache[bytes, list[Shown]] = TTLCache(_LATEST_CACHED, _LATEST_S, now)
+
+    def of(self, account: bytes) -> Listing:
+        """The home feed of an account that this node keeps."""
+        return _Home(account, self._store, self._merged_elsewhere, self._latest.keeps)
+
+    async def _merged_elsewhere(self, account: bytes) -> list[Shown]:
+        told = self._told.get(account)
+        if told is None:
+            told = await self._latest.latest_elsewhere(account, limits.PAGE_ITEMS) or []
+            self._told[account] = told
+        return told
+
+
+class _Home:
+    def __init__(
+        self,
+        account: bytes,
+        store: Store,
+        elsewhere: Callable[[bytes], Awaitable[list[Shown]]],
+        keeps: Callable[[bytes], bool],
+    ) -> None:
+        self._account = account
+        self._store = store
+        self._elsewhere = elsewhere
+        self._keeps = keeps
+
+    async def places(self, after: bytes | None, limit: int) -> list[Place]:
+        """See `Listing`."""
+        store, live = self._store, self._store.live
+        with store.engine.begin() as transaction:
+            found = projections.newest(
+                transaction,
+                Index.INBOX,
+                live[Projection.HOME],
+                place_prefix(self._account),
+                before=after,
+                limit=limit,
+            )
+            merged = inboxes.merged_followed(
+                transaction, live[Projection.HOME], live[Projection.FOLLOWERS], self._account
+            )
+            shown: list[Iterable[Shown]] = [[inboxes.of_entry(*entry) for entry in found]]
+            reposted = live[Projection.REPOSTS]
+            shown += [
+                inboxes.latest_of(transaction, reposted, account, limit, after)
+                for account in merged
+                if self._keeps(account)
+            ]
+        for account in merged:
+            if not self._keeps(account):
+                told = await self._elsewhere(account)
+                shown.append([each for each in told if after is None or each.at < after])
+        ordered = heapq.merge(*shown, key=lambda each: each.at, reverse=True)
+        return list(islice(_once(ordered), limit))
+
+
+def _once(ordered: Iterable[Shown]) -> Iterable[Place]:
+    """Places in order, each once: a merged author's posts may be in an inbox from before they were merged."""
+    last = b""
+    for shown in ordered:
+        if shown.at != last and is_account(shown.author):
+            yield Place(shown.at, Ref(shown.author, shown.item), shown.reposter)
+        last = shown.at

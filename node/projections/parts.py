@@ -1,0 +1,81 @@
+"""What a node has for projections, put together: the room of the wiring in `daemon` that concerns them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+import trio
+from folkmoot.node.actors.projector import Projector
+from folkmoot.node.actors.replica import Replica
+from folkmoot.node.actors.session import Method
+from folkmoot.node.contracts import Reading
+from folkmoot.node.projections.feeds import Feeds
+from folkmoot.node.projections.generations import Generations
+from folkmoot.node.projections.listings import Homes
+from folkmoot.node.projections.logs import Logs
+from folkmoot.node.projections.methods import ProjectionMethods
+from folkmoot.node.projections.posts import Posts
+from folkmoot.node.routing import Router
+from folkmoot.node.wired import Wired
+from folkmoot.protocol.ring.ranges import RangeMap
+from folkmoot.storage.inboxes import Bounds
+
+Handler = Callable[[bytes, Any], Awaitable[Any]]
+
+
+class Keeping(Wired, Protocol):
+    """What projections rest on besides: see `daemon`."""
+
+    router: Router
+    replica: Replica
+
+
+class ProjectionParts:
+    """See the module.
+
+    Attributes:
+        projector: see there.
+        generations: which rows are read, and which are built.
+
+    Args:
+        wired: the node's.
+    """
+
+    def __init__(self, wired: Keeping) -> None:
+        environment, commits, topology = wired.environment, wired.commits, wired.topology
+        router, epochs, links, feeds = wired.router, wired.replica, wired.links, wired.config.feeds
+
+        def ranges() -> RangeMap:
+            return topology.current().ranges
+
+        self._logs = Logs(commits.store, router, links, epochs, ranges, environment.executor)
+        self.generations = Generations(commits)
+        bounds = Bounds(feeds.followers_max, feeds.inbox_rows)
+        self.projector = Projector(wired.node_id, commits, self._logs, self.generations, ranges, bounds)
+        self._posts = Posts(commits.store, router, topology.where, links, epochs, topology.service_accounts)
+        homes = Homes(commits.store, self._logs, trio.current_time)
+        self._feeds = Feeds(
+            commits.store, router, topology.where, links, epochs, self._posts, homes, self.projector
+        )
+        self._methods = ProjectionMethods(self.projector, self.generations)
+
+    def peer_methods(self) -> Mapping[str, Handler]:
+        """What other nodes may ask, by name."""
+        return {**self._logs.peer_methods(), **self._posts.peer_methods(), **self._feeds.peer_methods()}
+
+    def client_methods(self, reading: Reading) -> Mapping[str, Method]:
+        """What clients may ask, by name.
+
+        Args:
+            reading: reads cells at a level.
+        """
+        return {**self._feeds.client_methods(reading), **self._methods.table()}
+
+    def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """What runs by itself, by name."""
+        return {"projector": self.projector.run}
+
+    def status(self) -> dict[str, Any]:
+        """How far projections have come on this node."""
+        return self._methods.status()
