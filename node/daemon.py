@@ -239,17 +239,10 @@ class _Parts:
         own, executor, store = self.replica, environment.executor, self.commits.store
         self.records = AccountRecords(self.router, self.topology, self.links, own, store)
         self.projections = ProjectionParts(self)
-        others = {
-            PUSH_PULL: self.push_pulls.answer,
-            **self.topology.methods(),
-            **self.registers.peer_methods(),
-            **self.accounts.peer_methods(),
-            **self.repairer.methods(),
-            **self.movement.peer_methods(),
-            **self.recollection.methods(),
-            **self.records.peer_methods(),
-            **self.projections.peer_methods(),
-        }
+        others = {PUSH_PULL: self.push_pulls.answer, **self.topology.methods(), **self.repairer.methods()}
+        others |= {**self.registers.peer_methods(), **self.accounts.peer_methods()}
+        others |= {**self.movement.peer_methods(), **self.recollection.methods()}
+        others |= {**self.records.peer_methods(), **self.projections.peer_methods()}
         self.peer_service = PeerService(own, own, self.topology, executor, self.standing, others)
         self.watcher = Watcher(
             self.membership,
