@@ -318,6 +318,5 @@ def waiting(transaction: Transaction, generation: int, limit: int) -> list[tuple
     """The first backfills that were asked for: who is to have whose posts in their inbox."""
     head = bytes((Index.BACKFILL, generation))
     rows = islice(transaction.scan(Table.ENTRIES, head, prefix_end(head)), limit)
-    return [
-        (value_at(transaction, Table.ENTRIES, key) or b"", account_of(key[-PUBLIC_BYTES:])) for key, _ in rows
-    ]
+    both = [key[-2 * PUBLIC_BYTES :] for key, _ in rows]
+    return [(account_of(each[:PUBLIC_BYTES]), account_of(each[PUBLIC_BYTES:])) for each in both]

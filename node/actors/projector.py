@@ -111,6 +111,7 @@ class Projector:
         self._rebuilding: dict[Projection, _Run] = {}
         self._wanted: dict[Projection, trio.Event] = {}
         self._stale = True
+        self._began = 0.0
         self._applied = 0
 
     @property
@@ -119,14 +120,23 @@ class Projector:
         return self._applied
 
     def lag_s(self) -> float | None:
-        """For how long, at the most, something may have changed that is not seen in projections yet, seconds;
-        None before all logs have been read once."""
-        times = [self._main.current_at.get(each.name) for each in stretches_of(self._ranges())]
-        known = [at for at in times if at is not None]
-        return max(0.0, trio.current_time() - min(known)) if len(known) == len(times) else None
+        """For how long, at the most, something may have changed that is not seen in projections yet, seconds.
+
+        What was read before the node started counts as old as that. None before each log was read at all.
+        """
+        oldest = trio.current_time()
+        for stretch in stretches_of(self._ranges()):
+            if stretch.name in self._main.current_at:
+                oldest = min(oldest, self._main.current_at[stretch.name])
+            elif self._main.positions.get(stretch.name):
+                oldest = min(oldest, self._began)
+            else:
+                return None
+        return trio.current_time() - oldest
 
     async def run(self) -> None:
         """Follow the logs until cancelled."""
+        self._began = trio.current_time()
         self._kept = KeptBlocks(self._covered())
         while True:
             try:
@@ -174,11 +184,11 @@ class Projector:
         for stretch, read in await self._read(run):
             if behind is not None:
                 read = _until(read, behind.positions.get(stretch.name, {}).get(read.log_id, 0))
-            if read.batch.changed:
+            if read.batch.changed or not run.positions[stretch.name]:
                 steps.append(_Step(stretch, read))
                 waiting += len(read.batch.changed)
             else:
-                self._done(run, stretch, read, len(read.batch.changed), began)
+                self._done(run, stretch, read, 0, began)
             if waiting >= limits.PROJECTION_WRITES:
                 break
         if steps:
@@ -237,13 +247,13 @@ class Projector:
                     application.apply(book, change)
                     count += 1
                 done.append(count)
-                if count:
+                if count or not batch.changed:
                     book.set_cursor(run.number, *stretch.name, log_id, _position_after(batch, count))
             return done
 
         for (stretch, read), count in zip(steps, await self._commit(job), strict=True):
-            if count:
-                self._applied += count
+            self._applied += count
+            if count or not read.batch.changed:
                 self._done(run, stretch, read, count, began)
 
     async def _backfill(self, generation: int) -> bool:

@@ -213,7 +213,7 @@ class Feeds:
         params = {
             "range": owner.id,
             "epoch": owner.epoch,
-            "feed": feed.kind,
+            "feed": int(feed.kind),
             "subject": feed.subject,
             "limit": limit,
             "after": after,

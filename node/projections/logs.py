@@ -217,7 +217,7 @@ class Logs:
         batch = await self._executor.run(partial(self._read, stretch, after, private=False))
         return {
             "log": self._store.log_id,
-            "changed": [tuple(change) for change in batch.changed],
+            "changed": [(each.position, each.key, each.facts.to_wire()) for each in batch.changed],
             "reached": batch.reached,
             "head": batch.head,
         }

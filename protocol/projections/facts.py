@@ -42,6 +42,10 @@ class Facts(Struct, frozen=True, array_like=True):
     root: Ref | None = None
     tags: Annotated[list[_Tag], Meta(max_length=limits.POST_TAGS)] = []
 
+    def to_wire(self) -> list[Any]:
+        """As nodes tell each other."""
+        return [self.on, self.stamp, self.reply_to, self.root, self.tags]
+
 
 def is_projected(key: bytes) -> bool:
     """Whether any projection looks at the cell at `key`."""
