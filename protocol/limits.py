@@ -86,18 +86,6 @@ CURSOR_BYTES: Final = 256
 
 PROFILE_FIELDS: Final = 256  # are told of one account
 
-# Projections.
-TAG_FORM_BYTES: Final = 8 * KIB  # more than any tag comes to, composed and without case
-FOLLOWS_REFILLED: Final = 5_000  # followed accounts whose posts are put into an inbox anew
-BACKFILLS_AT_ONCE: Final = 32
-PROJECTED_CHANGES: Final = 256  # read of one lane at a time
-PROJECTION_ERASED_ROWS: Final = 2_048  # in one transaction
-PROJECTED_LATEST: Final = 2_000  # posts of an account, and as many reposts, for a new follower's inbox
-PROJECTION_WRITES: Final = 2_000  # rows in one transaction, after which no further change is applied
-PROJECTION_PAUSE_S: Final = 0.05  # while something changes; each pause costs at most one commit
-PROJECTION_IDLE_S: Final = 0.5
-PROJECTION_RETRY_S: Final = 5.0  # after a replica was not to be reached, or the disk was full
-
 # Tokens.
 TOKEN_PAIRS: Final = 128
 TOKEN_BYTES: Final = 48 * KIB
@@ -164,6 +152,20 @@ COPY_SLICES_AT_ONCE: Final = 4  # of one range
 COPY_SESSIONS_KEPT: Final = 8  # of one range, whose ends are remembered
 ERASE_CELLS: Final = 512  # in one transaction
 WEIGHINGS_AT_ONCE: Final = 2  # of ranges that a node was asked to weigh; above it the answer is `busy`
+
+# Projections.
+TAG_FORM_BYTES: Final = 8 * KIB  # more than any tag comes to, composed and without case
+FOLLOWS_REFILLED: Final = 5_000  # followed accounts whose posts are put into an inbox anew
+BACKFILLS_AT_ONCE: Final = 32
+BACKFILLS_WAITING: Final = 4_096  # that are looked at for those that are due
+PROJECTION_SETTLED_S: Final = 2 * REPAIR_INTERVAL_S  # then all replicas have what any had, if they are there
+PROJECTED_CHANGES: Final = 256  # read of one lane at a time
+PROJECTION_ERASED_ROWS: Final = 2_048  # in one transaction
+PROJECTED_LATEST: Final = 2_000  # posts of an account, and as many reposts, for a new follower's inbox
+PROJECTION_WRITES: Final = 2_000  # rows in one transaction, after which no further change is applied
+PROJECTION_PAUSE_S: Final = 0.05  # while something changes; each pause costs at most one commit
+PROJECTION_IDLE_S: Final = 0.5
+PROJECTION_RETRY_S: Final = 5.0  # after a replica was not to be reached, or the disk was full
 
 # Registers.
 SEAT_ID_BYTES: Final = 16

@@ -112,6 +112,7 @@ class Inboxes:
         followers: the generation of followers that is read.
         keeps: whether this node keeps a block (0–4095).
         bounds: see `Bounds`.
+        now_us: wall time, microseconds since 1970.
     """
 
     def __init__(
@@ -121,7 +122,9 @@ class Inboxes:
         followers: int,
         keeps: Callable[[int], bool],
         bounds: Bounds,
+        now_us: int,
     ) -> None:
+        self._now_us = now_us
         self._book = book
         self._rows = book.rows
         self._generation = generation
@@ -185,7 +188,8 @@ class Inboxes:
             self._ask(group, account)
 
     def _ask(self, group: bytes, account: bytes) -> None:
-        self._book.put(self._generation, Entry(Index.BACKFILL, group, public_of(account)))
+        asked = Entry(Index.BACKFILL, group, public_of(account), time_bytes(self._now_us))
+        self._book.put(self._generation, asked)
 
     def _weigh(self, account: bytes) -> None:
         """Have an account be merged, or not any more, by how many follow it."""
@@ -205,12 +209,22 @@ class Inboxes:
         """Whether what an account posts is not put into inboxes."""
         return has(self._rows, Index.MERGED, self._generation, place_prefix(account), b"")
 
-    def fill(self, follower: bytes, account: bytes, latest: Iterable[Shown]) -> None:
+    def fill(
+        self, follower: bytes, account: bytes, latest: Iterable[Shown], *, complete: bool = True
+    ) -> None:
         """Put the latest posts and reposts of an account into the inbox of a new follower, who may have
-        changed their mind since."""
+        changed their mind since.
+
+        Args:
+            complete: whether all is among them that was there before the follow was known here.
+        """
         group = place_prefix(follower)
-        self._book.drop(Index.BACKFILL, self._generation, group, public_of(account))
-        if not has(self._rows, Index.FOLLOWERS, self._followers, place_prefix(account), public_of(follower)):
+        follows = has(
+            self._rows, Index.FOLLOWERS, self._followers, place_prefix(account), public_of(follower)
+        )
+        if complete or not follows:
+            self._book.drop(Index.BACKFILL, self._generation, group, public_of(account))
+        if not follows:
             return
         for shown in latest:
             self._put(group, *shown.entry, trim=False)
@@ -314,9 +328,27 @@ def merged_followed(
     ]
 
 
-def waiting(transaction: Transaction, generation: int, limit: int) -> list[tuple[bytes, bytes]]:
-    """The first backfills that were asked for: who is to have whose posts in their inbox."""
+class Backfill(NamedTuple):
+    """An inbox that is to be filled.
+
+    Args:
+        follower: whose (34 bytes).
+        account: with whose latest posts (34 bytes).
+        asked_us: since when, wall time, microseconds since 1970.
+    """
+
+    follower: bytes
+    account: bytes
+    asked_us: int
+
+
+def waiting(transaction: Transaction, generation: int, limit: int) -> list[Backfill]:
+    """The first backfills that were asked for."""
     head = bytes((Index.BACKFILL, generation))
     rows = islice(transaction.scan(Table.ENTRIES, head, prefix_end(head)), limit)
-    both = [key[-2 * PUBLIC_BYTES :] for key, _ in rows]
-    return [(account_of(each[:PUBLIC_BYTES]), account_of(each[PUBLIC_BYTES:])) for each in both]
+    found = []
+    for key, _ in rows:
+        both = key[-2 * PUBLIC_BYTES :]
+        asked = int.from_bytes(value_at(transaction, Table.ENTRIES, key) or b"", "big")
+        found.append(Backfill(account_of(both[:PUBLIC_BYTES]), account_of(both[PUBLIC_BYTES:]), asked))
+    return found

@@ -92,11 +92,18 @@ class Application:
         followers: the generation of followers that is read.
         keeps: whether this node keeps a block (0–4095).
         bounds: of inboxes.
+        now_us: wall time, microseconds since 1970.
     """
 
     def __init__(
-        self, targets: Iterable[Target], followers: int, keeps: Callable[[int], bool], bounds: Bounds
+        self,
+        targets: Iterable[Target],
+        followers: int,
+        keeps: Callable[[int], bool],
+        bounds: Bounds,
+        now_us: int,
     ) -> None:
+        self._now_us = now_us
         # Home feeds come last: they are filled from what is known of followers.
         self._targets = sorted(targets)
         self._followers = followers
@@ -124,7 +131,7 @@ class Application:
         book.replace(target.projection, target.generation, change.key, entries)
 
     def _fill_inboxes(self, book: ProjectionBook, generation: int, change: Changed) -> None:
-        inboxes = Inboxes(book, generation, self._followers, self._keeps, self._bounds)
+        inboxes = Inboxes(book, generation, self._followers, self._keeps, self._bounds, self._now_us)
         place, kind, item = parse_key(change.key)
         on = change.facts.on
         match kind:

@@ -10,7 +10,8 @@ kept: below which floor an inbox has nothing, and which authors are merged when 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 from folkmoot.protocol import limits
@@ -25,9 +26,10 @@ from folkmoot.protocol.projections.entries import (
     entries_of,
 )
 from folkmoot.protocol.projections.facts import Facts
+from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.inboxes import Shown, of_entry, of_post, of_repost
 from folkmoot.storage.interface import Table, Transaction
-from folkmoot.storage.projections import entry_key
+from folkmoot.storage.projections import entry_key, value_at
 from folkmoot.storage.rows import unseal
 
 _MEMBER_BYTES = limits.POST_ITEM_BYTES + PUBLIC_BYTES
@@ -62,25 +64,20 @@ class Derived(NamedTuple):
 
 
 def kept(transaction: Transaction, live: Mapping[Projection, int]) -> Derived:
-    """What a store has in its live generations; posts of merged authors are left out of inboxes.
-
-    Raises:
-        StoreCorrupt: a row is damaged.
-    """
+    """What a store has in its live generations, but for damaged rows and merged authors' posts in inboxes."""
     generations = _generations(live)
     merged = _merged(transaction, live[Projection.HOME])
     entries: dict[bytes, bytes] = {}
-    for key, row in transaction.scan(Table.ENTRIES):
+    for key, value in _whole(transaction, Table.ENTRIES):
         index = Index(key[0])
         if index in _UNORDERED or generations[index] != key[1]:
             continue
-        value = unseal(Table.ENTRIES, key, row)
         if index is Index.INBOX and of_entry(key[-_MEMBER_BYTES:], value).by in merged:
             continue
         entries[key] = value
     tallies = {
-        key: int.from_bytes(unseal(Table.TALLIES, key, row), "big")
-        for key, row in transaction.scan(Table.TALLIES)
+        key: int.from_bytes(value, "big")
+        for key, value in _whole(transaction, Table.TALLIES)
         if generations[Index(key[0])] == key[1]
     }
     return Derived(entries, tallies)
@@ -140,7 +137,7 @@ def _inboxes(
     inboxes: dict[bytes, bytes] = {}
     for follower, account in follows:
         group = place_prefix(follower)
-        floor = _value(transaction, entry_key(Index.FLOOR, generation, group)) or b""
+        floor = value_at(transaction, Table.ENTRIES, entry_key(Index.FLOOR, generation, group)) or b""
         if account not in merged:
             for each in shown.get(account, ()):
                 if each.at >= floor:
@@ -153,9 +150,10 @@ def _merged(transaction: Transaction, generation: int) -> set[bytes]:
     return {account_of(key[-PUBLIC_BYTES:]) for key, _ in transaction.scan(Table.ENTRIES, start, stop)}
 
 
-def _value(transaction: Transaction, key: bytes) -> bytes | None:
-    row = transaction.get(Table.ENTRIES, key)
-    return None if row is None else unseal(Table.ENTRIES, key, row)
+def _whole(transaction: Transaction, table: Table) -> Iterator[tuple[bytes, bytes]]:
+    for key, row in transaction.scan(table):
+        with suppress(StoreCorrupt):
+            yield key, unseal(table, key, row)
 
 
 def _generations(live: Mapping[Projection, int]) -> dict[Index, int]:

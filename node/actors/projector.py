@@ -18,9 +18,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeVar
 
 import trio
+from cachetools import TTLCache
 from folkmoot.node.commits import Commits
+from folkmoot.node.environment import WallClock
 from folkmoot.node.projections.generations import Generations
-from folkmoot.node.projections.logs import Read
+from folkmoot.node.projections.logs import Latest, Read
 from folkmoot.node.projections.stretches import KeptBlocks, Stretch, stretches_of
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import WireError
@@ -28,7 +30,7 @@ from folkmoot.protocol.projections.entries import Projection
 from folkmoot.protocol.ring.ranges import RangeMap
 from folkmoot.storage import inboxes, projections
 from folkmoot.storage.errors import DiskFull
-from folkmoot.storage.inboxes import Bounds, Inboxes, Shown
+from folkmoot.storage.inboxes import Backfill, Bounds, Inboxes
 from folkmoot.storage.projecting import Application, Batch, Target
 from folkmoot.storage.projections import MAIN, ProjectionBook
 from folkmoot.storage.transaction import Admission, WriteTransaction
@@ -39,6 +41,9 @@ T = TypeVar("T")
 
 # A commit of derived rows never holds up the loop: it is always the writer's.
 _ROWS = limits.STORE_GROUP_ROWS
+
+_MOMENT_US = 1_000_000
+_SETTLED_US = int(limits.PROJECTION_SETTLED_S * 1e6)
 
 
 class ReadsLogs(Protocol):
@@ -52,7 +57,7 @@ class ReadsLogs(Protocol):
 
     def keeps(self, account: bytes) -> bool: ...
 
-    async def latest_elsewhere(self, account: bytes, limit: int) -> list[Shown] | None: ...
+    async def latest_elsewhere(self, account: bytes, limit: int) -> Latest | None: ...
 
 
 @dataclass(slots=True)
@@ -89,6 +94,7 @@ class Projector:
         generations: which rows are read, and which are built.
         ranges: the range map now.
         bounds: of inboxes.
+        wall: dates what was asked of other nodes.
     """
 
     def __init__(
@@ -99,7 +105,9 @@ class Projector:
         generations: Generations,
         ranges: Callable[[], RangeMap],
         bounds: Bounds,
+        wall: WallClock,
     ) -> None:
+        self._wall = wall
         self._node_id = node_id
         self._commits = commits
         self._logs = logs
@@ -109,6 +117,9 @@ class Projector:
         self._kept = KeptBlocks()
         self._main = _Run(MAIN)
         self._rebuilding: dict[Projection, _Run] = {}
+        self._retry_us: TTLCache[Backfill, int] = TTLCache(
+            limits.BACKFILLS_WAITING, 2 * limits.PROJECTION_SETTLED_S, trio.current_time
+        )
         self._wanted: dict[Projection, trio.Event] = {}
         self._stale = True
         self._began = 0.0
@@ -232,9 +243,8 @@ class Projector:
             return projections.cursors_at(transaction, run.number, *stretch.name)
 
     async def _apply(self, run: _Run, steps: list[_Step], targets: list[Target], began: float) -> None:
-        application = Application(
-            targets, self._generations.live(Projection.FOLLOWERS), self._kept.__contains__, self._bounds
-        )
+        followers, keeps = self._generations.live(Projection.FOLLOWERS), self._kept.__contains__
+        application = Application(targets, followers, keeps, self._bounds, self._wall.now_us())
 
         def job(book: ProjectionBook) -> list[int]:
             """How many changes of each step were applied, before it was enough for one transaction."""
@@ -257,36 +267,44 @@ class Projector:
                 self._done(run, stretch, read, count, began)
 
     async def _backfill(self, generation: int) -> bool:
-        """Put the latest posts of some who were followed of late into their followers' inboxes."""
-        store = self._commits.store
-        with store.engine.begin() as transaction:
-            waiting = inboxes.waiting(transaction, generation, limits.BACKFILLS_AT_ONCE)
-        if not waiting:
+        """Put the latest posts of some who were followed of late into their followers' inboxes.
+
+        What other nodes tell may be older than the follow. So they are asked again, after a moment and after
+        a while, until what they say is sure to be all.
+        """
+        now_us = self._wall.now_us()
+        with self._commits.store.engine.begin() as transaction:
+            found = inboxes.waiting(transaction, generation, limits.BACKFILLS_WAITING)
+        due = [each for each in found if self._retry_us.get(each, 0) <= now_us][: limits.BACKFILLS_AT_ONCE]
+        if not due:
             return False
-        fetched: dict[bytes, list[Shown] | None] = {}
-        for _, account in waiting:
-            if account not in fetched and not self._logs.keeps(account):
-                fetched[account] = await self._logs.latest_elsewhere(account, self._bounds.rows_max)
-        followers, reposted = (
-            self._generations.live(Projection.FOLLOWERS),
-            self._generations.live(Projection.REPOSTS),
-        )
+        told: dict[bytes, Latest | None] = {}
+        for account in dict.fromkeys(each.account for each in due):
+            if not self._logs.keeps(account):
+                told[account] = await self._logs.latest_elsewhere(account, self._bounds.rows_max)
+        live = self._generations.live
+        followers, reposted = live(Projection.FOLLOWERS), live(Projection.REPOSTS)
+        keeps, bounds = self._kept.__contains__, self._bounds
 
         def job(book: ProjectionBook) -> int:
-            filling = Inboxes(book, generation, followers, self._kept.__contains__, self._bounds)
-            done = 0
-            for follower, account in waiting:
+            filling = Inboxes(book, generation, followers, keeps, bounds, now_us)
+            for done, each in enumerate(due):
                 if book.written >= limits.PROJECTION_WRITES:
-                    break
-                latest = fetched.get(account)
-                if account not in fetched:
-                    latest = inboxes.latest_of(book.rows, reposted, account, self._bounds.rows_max)
-                if latest is not None:
-                    filling.fill(follower, account, latest)
-                    done += 1
-            return done
+                    return done
+                answer = told.get(each.account)
+                if each.account not in told:
+                    latest = inboxes.latest_of(book.rows, reposted, each.account, bounds.rows_max)
+                    filling.fill(each.follower, each.account, latest)
+                elif answer is not None:
+                    complete = answer.as_of_us >= each.asked_us + _SETTLED_US
+                    filling.fill(each.follower, each.account, answer.shown, complete=complete)
+            return len(due)
 
-        return await self._commit(job) > 0
+        for each in due[: await self._commit(job)]:
+            answer = told.get(each.account)
+            fresh = answer is not None and answer.as_of_us >= each.asked_us + _MOMENT_US
+            self._retry_us[each] = each.asked_us + _SETTLED_US + _MOMENT_US if fresh else now_us + _MOMENT_US
+        return True
 
     async def _rebuild(self, projection: Projection) -> bool:
         """Go on with building a projection anew; whether there was something to do."""

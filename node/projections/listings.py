@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Final, NamedTuple, Protocol
 
 from cachetools import TTLCache
+from folkmoot.node.projections.logs import Latest
 from folkmoot.node.projections.posts import Ref
 from folkmoot.protocol import limits
 from folkmoot.protocol.identity import is_account
@@ -158,10 +159,10 @@ def _bookmark(member: bytes, value: bytes) -> Place:
     return Place(member, Ref(account_of(post[:PUBLIC_BYTES]), post[PUBLIC_BYTES:]))
 
 
-class Latest(Protocol):
+class AsksLatest(Protocol):
     """Asks other nodes for the latest posts of an account; see `logs`."""
 
-    async def latest_elsewhere(self, account: bytes, limit: int) -> list[Shown] | None:
+    async def latest_elsewhere(self, account: bytes, limit: int) -> Latest | None:
         """Its latest posts and reposts; None when this node keeps them, or nobody can be asked."""
         ...
 
@@ -175,11 +176,11 @@ class Homes:
 
     Args:
         store: this node's.
-        latest: see `Latest`.
+        latest: see `AsksLatest`.
         now: the clock by which what others told is remembered for a few seconds.
     """
 
-    def __init__(self, store: Store, latest: Latest, now: Callable[[], float]) -> None:
+    def __init__(self, store: Store, latest: AsksLatest, now: Callable[[], float]) -> None:
         self._store = store
         self._latest = latest
         self._told: TTLCache[bytes, list[Shown]] = TTLCache(_LATEST_CACHED, _LATEST_S, now)
@@ -191,8 +192,8 @@ class Homes:
     async def _merged_elsewhere(self, account: bytes) -> list[Shown]:
         told = self._told.get(account)
         if told is None:
-            told = await self._latest.latest_elsewhere(account, limits.PAGE_ITEMS) or []
-            self._told[account] = told
+            answer = await self._latest.latest_elsewhere(account, limits.PAGE_ITEMS)
+            told = self._told[account] = [] if answer is None else answer.shown
         return told
 
 

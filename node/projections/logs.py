@@ -73,6 +73,9 @@ _Item = Annotated[bytes, Meta(min_length=limits.POST_ITEM_BYTES, max_length=limi
 
 
 class _LatestTold(Struct):
+    """The answer, and as of when it is all there was (wall time, microseconds since 1970)."""
+
+    as_of_us: Annotated[int, Meta(ge=0, le=limits.STAMP_MAX)]
     shown: Annotated[
         list[tuple[_At, messages.Account, _Item, messages.Account | None]],
         Meta(max_length=2 * limits.PROJECTED_LATEST),
@@ -91,6 +94,18 @@ class Read(NamedTuple):
     batch: Batch
 
 
+class Latest(NamedTuple):
+    """The latest posts and reposts of an account.
+
+    Args:
+        shown: as they are shown in feeds.
+        as_of_us: everything is among them that was there then (wall time, microseconds since 1970).
+    """
+
+    shown: list[Shown]
+    as_of_us: int
+
+
 class EpochCheck(Protocol):
     """Refuses what was asked under other epochs than ours."""
 
@@ -107,6 +122,7 @@ class Logs:
         epochs: checks claims of other nodes.
         ranges: the range map now.
         executor: where logs are read.
+        as_of_us: the wall time as of which this node's projections are complete.
     """
 
     def __init__(
@@ -117,7 +133,9 @@ class Logs:
         epochs: EpochCheck,
         ranges: Callable[[], RangeMap],
         executor: Executor,
+        as_of_us: Callable[[], int],
     ) -> None:
+        self._as_of_us = as_of_us
         self._ranges = ranges
         self._store = store
         self._router = router
@@ -192,7 +210,7 @@ class Logs:
         """Whether what an account writes is read in this node's own store."""
         return self.is_own(Stretch(self._ranges().lookup(place_prefix(account)), 0))
 
-    async def latest_elsewhere(self, account: bytes, limit: int) -> list[Shown] | None:
+    async def latest_elsewhere(self, account: bytes, limit: int) -> Latest | None:
         """The latest posts and reposts of an account that other nodes keep; None when none can be asked."""
         owner = self._ranges().lookup(place_prefix(account))
         for node_id in self._replicas(Stretch(owner, 0)):
@@ -202,7 +220,7 @@ class Logs:
                 told = codec.shaped(answer, _LatestTold, "the latest of an account")
             except (WireError, PeerUnreachable):
                 continue
-            return [Shown(*shown) for shown in told.shown]
+            return Latest([Shown(*shown) for shown in told.shown], told.as_of_us)
         return None
 
     def peer_methods(self) -> Mapping[str, Callable[[bytes, Params], Awaitable[Any]]]:
@@ -226,8 +244,9 @@ class Logs:
         asked = codec.shaped(params, _Latest, LATEST)
         self._epochs.check_epochs({asked.range: asked.epoch}, [place_prefix(asked.account)])
         self._check_counts()
+        as_of_us = self._as_of_us()
         shown = await self._executor.run(partial(self._own_latest, asked.account, asked.limit))
-        return {"shown": [tuple(each) for each in shown]}
+        return {"shown": [tuple(each) for each in shown], "as_of_us": as_of_us}
 
     def _own_range(self, range_id: int, epoch: int) -> RangeDescriptor:
         """A range this node has a slot of, when the asker knows it as it is.

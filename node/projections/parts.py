@@ -49,10 +49,16 @@ class ProjectionParts:
         def ranges() -> RangeMap:
             return topology.current().ranges
 
-        self._logs = Logs(commits.store, router, links, epochs, ranges, environment.executor)
+        def as_of_us() -> int:
+            lag_s = self.projector.lag_s()
+            return 0 if lag_s is None else environment.wall.now_us() - int(lag_s * 1e6)
+
+        self._logs = Logs(commits.store, router, links, epochs, ranges, environment.executor, as_of_us)
         self.generations = Generations(commits)
         bounds = Bounds(feeds.followers_max, feeds.inbox_rows)
-        self.projector = Projector(wired.node_id, commits, self._logs, self.generations, ranges, bounds)
+        self.projector = Projector(
+            wired.node_id, commits, self._logs, self.generations, ranges, bounds, environment.wall
+        )
         self._posts = Posts(commits.store, router, topology.where, links, epochs, topology.service_accounts)
         homes = Homes(commits.store, self._logs, trio.current_time)
         self._feeds = Feeds(

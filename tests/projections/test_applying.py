@@ -14,7 +14,7 @@ from folkmoot.protocol.projections.entries import Index, Projection
 from folkmoot.protocol.projections.facts import facts_of
 from folkmoot.protocol.record import Record
 from folkmoot.storage import inboxes
-from folkmoot.storage.inboxes import Bounds, Inboxes
+from folkmoot.storage.inboxes import Bounds, Inboxes, Shown
 from folkmoot.storage.interface import Table
 from folkmoot.storage.memory_engine import MemoryEngine
 from folkmoot.storage.projecting import Application, Changed, Target
@@ -86,7 +86,7 @@ class Town:
         owner = Owner(bytes(16), "town")
         self.store = Store(MemoryEngine(cap_bytes=1 << 26), owner=owner, fresh_log_id=bytes(16))
         self.keeps = (lambda block: True) if keeps is None else keeps.__contains__
-        self.application = Application(TARGETS, 0, self.keeps, BOUNDS)
+        self.application = Application(TARGETS, 0, self.keeps, BOUNDS, BASE_US)
 
     def put(self, record: Record) -> Changed:
         """Join a record into its cell; the change that has to be applied."""
@@ -106,11 +106,22 @@ class Town:
         """Fill the inboxes that wait for it."""
         with self.store.write() as transaction:
             book = ProjectionBook(transaction)
-            filling = Inboxes(book, 0, 0, self.keeps, BOUNDS)
+            filling = Inboxes(book, 0, 0, self.keeps, BOUNDS, BASE_US)
             while waiting := inboxes.waiting(book.rows, 0, 100):
-                for follower, account in waiting:
-                    filling.fill(follower, account, inboxes.latest_of(book.rows, 0, account, BOUNDS.rows_max))
+                for follower, account, _ in waiting:
+                    filling.fill(follower, account, self.latest(book, account))
             transaction.commit()
+
+    def latest(self, book: ProjectionBook, account: bytes) -> list[Shown]:
+        """The latest of an account: by its place's index, or as another node that keeps it would tell."""
+        if self.keeps(block_of(place_prefix(account))):
+            return inboxes.latest_of(book.rows, 0, account, BOUNDS.rows_max)
+        other = Town(None)
+        other.apply([Changed(0, key, facts_of(Cell.decode(cell))) for key, cell in self.cells()])
+        with self.store.engine.begin() as cells, other.store.engine.begin() as entries:
+            posts = inboxes.latest_of(cells, 0, account, BOUNDS.rows_max)
+            reposts = inboxes.latest_of(entries, 0, account, BOUNDS.rows_max)
+        return posts + reposts
 
     def differences(self) -> list[str]:
         with self.store.engine.begin() as transaction:
