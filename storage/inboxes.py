@@ -24,7 +24,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from folkmoot.protocol import limits
-from folkmoot.protocol.key import block_of, kind_prefix, place_prefix, prefix_end
+from folkmoot.protocol.key import kind_prefix, place_prefix, prefix_end
 from folkmoot.protocol.projections.entries import (
     PUBLIC_BYTES,
     TIME_BYTES,
@@ -43,6 +43,10 @@ SORT_BYTES: Final = limits.POST_ITEM_BYTES
 _MS_BYTES: Final = 6
 _TRIM_MASK: Final = 63  # an inbox is looked at once for so many entries, on average
 _FEWER: Final = 0.8
+
+
+Keeps = Callable[[bytes], bool]
+"""Whether a node keeps what is at a key, or at those that begin with it."""
 
 
 class Bounds(NamedTuple):
@@ -110,7 +114,7 @@ class Inboxes:
         book: what they are kept in.
         generation: of home feeds.
         followers: the generation of followers that is read.
-        keeps: whether this node keeps a block (0–4095).
+        keeps: see `Keeps`.
         bounds: see `Bounds`.
         now_us: wall time, microseconds since 1970.
     """
@@ -120,7 +124,7 @@ class Inboxes:
         book: ProjectionBook,
         generation: int,
         followers: int,
-        keeps: Callable[[int], bool],
+        keeps: Keeps,
         bounds: Bounds,
         now_us: int,
     ) -> None:
@@ -173,14 +177,14 @@ class Inboxes:
         found = members(self._rows, Index.FOLLOWERS, self._followers, place_prefix(account), limit=most)
         for follower in found:
             group = place_prefix(account_of(follower.member))
-            if self._keeps(block_of(group)):
+            if self._keeps(group):
                 yield group
 
     def followed(self, follower: bytes, account: bytes, *, on: bool) -> None:
         """A follow was switched on or off; the index of followers has it already."""
         self._weigh(account)
         group = place_prefix(follower)
-        if not self._keeps(block_of(group)) or follower == account:
+        if not self._keeps(group) or follower == account:
             return
         if not on:
             self._take_out(group, account)
@@ -202,7 +206,7 @@ class Inboxes:
             self._book.drop(Index.MERGED, self._generation, place, b"")
             found = members(self._rows, Index.FOLLOWERS, self._followers, place, limit=count)
             for group in (place_prefix(account_of(each.member)) for each in found):
-                if self._keeps(block_of(group)):
+                if self._keeps(group):
                     self._ask(group, account)
 
     def is_merged(self, account: bytes) -> bool:

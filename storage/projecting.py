@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from folkmoot.protocol import limits
@@ -13,7 +13,7 @@ from folkmoot.protocol.projections.entries import Projection, entries_of
 from folkmoot.protocol.projections.facts import Facts, facts_of, is_projected
 from folkmoot.storage.changes import changes
 from folkmoot.storage.errors import StoreCorrupt
-from folkmoot.storage.inboxes import Bounds, Inboxes
+from folkmoot.storage.inboxes import Bounds, Inboxes, Keeps
 from folkmoot.storage.interface import Engine, Table
 from folkmoot.storage.projections import ProjectionBook
 from folkmoot.storage.rows import row_cell
@@ -90,7 +90,7 @@ class Application:
     Args:
         targets: what is projected.
         followers: the generation of followers that is read.
-        keeps: whether this node keeps a block (0–4095).
+        keeps: see `Keeps`.
         bounds: of inboxes.
         now_us: wall time, microseconds since 1970.
     """
@@ -99,7 +99,7 @@ class Application:
         self,
         targets: Iterable[Target],
         followers: int,
-        keeps: Callable[[int], bool],
+        keeps: Keeps,
         bounds: Bounds,
         now_us: int,
     ) -> None:
@@ -126,7 +126,7 @@ class Application:
         entries = [
             entry
             for entry in entries_of(target.projection, parse_key(change.key), change.facts)
-            if any(map(self._keeps, entry.blocks(change.key)))
+            if any(map(self._keeps, entry.places(change.key)))
         ]
         book.replace(target.projection, target.generation, change.key, entries)
 

@@ -10,12 +10,12 @@ kept: below which floor an inbox has nothing, and which authors are merged when 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
 from folkmoot.protocol import limits
-from folkmoot.protocol.key import block_of, parse_key, place_prefix
+from folkmoot.protocol.key import parse_key, place_prefix
 from folkmoot.protocol.projections.entries import (
     COUNTED,
     INDEXES,
@@ -27,9 +27,9 @@ from folkmoot.protocol.projections.entries import (
 )
 from folkmoot.protocol.projections.facts import Facts
 from folkmoot.storage.errors import StoreCorrupt
-from folkmoot.storage.inboxes import Shown, of_entry, of_post, of_repost
+from folkmoot.storage.inboxes import Keeps, Shown, of_entry, of_post, of_repost
 from folkmoot.storage.interface import Table, Transaction
-from folkmoot.storage.projections import entry_key, value_at
+from folkmoot.storage.projections import HEAD_BYTES, entry_key, value_at
 from folkmoot.storage.rows import unseal
 
 _MEMBER_BYTES = limits.POST_ITEM_BYTES + PUBLIC_BYTES
@@ -63,14 +63,17 @@ class Derived(NamedTuple):
         return found
 
 
-def kept(transaction: Transaction, live: Mapping[Projection, int]) -> Derived:
-    """What a store has in its live generations, but for damaged rows and merged authors' posts in inboxes."""
+def kept(transaction: Transaction, live: Mapping[Projection, int], keeps: Keeps) -> Derived:
+    """What a store has in its live generations of blocks that its node keeps.
+
+    Damaged rows are left out, and merged authors' posts in inboxes.
+    """
     generations = _generations(live)
     merged = _merged(transaction, live[Projection.HOME])
     entries: dict[bytes, bytes] = {}
     for key, value in _whole(transaction, Table.ENTRIES):
         index = Index(key[0])
-        if index in _UNORDERED or generations[index] != key[1]:
+        if index in _UNORDERED or generations[index] != key[1] or not _is_kept(key, keeps):
             continue
         if index is Index.INBOX and of_entry(key[-_MEMBER_BYTES:], value).by in merged:
             continue
@@ -78,7 +81,7 @@ def kept(transaction: Transaction, live: Mapping[Projection, int]) -> Derived:
     tallies = {
         key: int.from_bytes(value, "big")
         for key, value in _whole(transaction, Table.TALLIES)
-        if generations[Index(key[0])] == key[1]
+        if generations[Index(key[0])] == key[1] and keeps(key[HEAD_BYTES:])
     }
     return Derived(entries, tallies)
 
@@ -87,30 +90,37 @@ def rederived(
     transaction: Transaction,
     live: Mapping[Projection, int],
     cells: Iterable[tuple[bytes, Facts]],
-    keeps: Callable[[int], bool],
+    keeps: Keeps,
 ) -> Derived:
     """What a store should have in its live generations.
 
     Args:
         transaction: sees the store, for its floors and merged authors.
         cells: every cell of the cluster that projections look at.
-        keeps: whether the node keeps a block (0–4095).
+        keeps: see `Keeps`.
     """
     known = list(cells)
     entries: dict[bytes, bytes] = {}
     for projection in Projection:
         for key, facts in known:
             for entry in entries_of(projection, parse_key(key), facts):
-                if any(map(keeps, entry.blocks(key))):
+                if any(map(keeps, entry.places(key))):
                     at = entry_key(entry.into, live[projection], entry.group, entry.member)
                     entries[at] = entry.value
     entries |= _inboxes(transaction, live[Projection.HOME], known, keeps)
     tallies: dict[bytes, int] = {}
     for at in entries:
-        if at[0] in COUNTED:
+        if at[0] in COUNTED and keeps(at[HEAD_BYTES:]):
             group = at[: -_member_bytes(Index(at[0]))]
             tallies[group] = tallies.get(group, 0) + 1
     return Derived(entries, tallies)
+
+
+def _is_kept(key: bytes, keeps: Keeps) -> bool:
+    """Whether an entry belongs to what a node keeps."""
+    if keeps(key[HEAD_BYTES:]):
+        return True
+    return key[0] == Index.FOLLOWERS and keeps(place_prefix(account_of(key[-PUBLIC_BYTES:])))
 
 
 def _member_bytes(index: Index) -> int:
@@ -118,7 +128,7 @@ def _member_bytes(index: Index) -> int:
 
 
 def _inboxes(
-    transaction: Transaction, generation: int, cells: list[tuple[bytes, Facts]], keeps: Callable[[int], bool]
+    transaction: Transaction, generation: int, cells: list[tuple[bytes, Facts]], keeps: Keeps
 ) -> dict[bytes, bytes]:
     merged = _merged(transaction, generation)
     shown: dict[bytes, list[Shown]] = {}
@@ -132,7 +142,7 @@ def _inboxes(
         elif kind == "repost":
             post, reposter = item[: limits.POST_ITEM_BYTES], item[limits.POST_ITEM_BYTES :]
             shown.setdefault(reposter, []).append(of_repost(reposter, facts.stamp, place, post))
-        elif kind == "follow" and item != place and keeps(block_of(place_prefix(place))):
+        elif kind == "follow" and item != place and keeps(place_prefix(place)):
             follows.append((place, item))
     inboxes: dict[bytes, bytes] = {}
     for follower, account in follows:

@@ -66,8 +66,9 @@ class KeptBlocks:
             kept._bits |= ((1 << (last - first + 1)) - 1) << first
         return kept
 
-    def __contains__(self, block: int) -> bool:
-        return bool(self._bits >> block & 1)
+    def __contains__(self, key: bytes) -> bool:
+        """Whether the block of a key is kept."""
+        return bool(self._bits >> block_of(key) & 1)
 
     def __le__(self, other: KeptBlocks) -> bool:
         return self._bits & ~other._bits == 0

@@ -51,6 +51,7 @@ RECENT_PLACES: Final = 60
 JUDGED_PHRASES: Final = ("cheap followers", "make money fast", "send me your private key")
 PHRASES: Final = ("good morning",) * 12 + JUDGED_PHRASES
 TOUCHED_PLACES: Final = 6
+TAGS: Final = ("tea", "Tea", "coffee")
 
 
 class Person:
@@ -112,7 +113,9 @@ class Person:
             (self.edit_deleted, 1),
             (self.like, 3),
             (self.unlike, 2),
-            (self.follow, 1),
+            (self.follow, 2),
+            (self.answer, 2),
+            (self.bookmark, 1),
             (self.read, 7),
             (self.read_page, 2),
             (self.settle_one, 3),
@@ -199,6 +202,21 @@ class Person:
         if self._town.posts:
             author, _ = self._random.choice(self._town.posts)
             await self._switch((self._key.account, "follow", author), on=True)
+
+    async def answer(self) -> None:
+        """Answer something, with a tag."""
+        if self._town.posts:
+            author, item = self._random.choice(self._town.posts[-RECENT_POSTS:])
+            body = {"reply_to": {"author": author, "item": item}, "tags": [self._random.choice(TAGS)]}
+            own = self._new_item()
+            await self._put(((self._key.account, "post", own), {**self._body(), **body}))
+            self._town.posts.append((self._key.account, own))
+
+    async def bookmark(self) -> None:
+        """Keep something for later."""
+        if self._town.posts:
+            author, item = self._random.choice(self._town.posts[-RECENT_POSTS:])
+            await self._switch((self._key.account, "bookmark", author + item), on=True)
 
     async def settle_one(self) -> None:
         """Send a record again, the same bytes, whose answer was not certain; by now it may be an old one."""

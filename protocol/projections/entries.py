@@ -28,7 +28,7 @@ from typing import Final, NamedTuple
 
 from folkmoot.protocol import limits
 from folkmoot.protocol.identity import MULTICODEC_ED25519
-from folkmoot.protocol.key import PLACE_PREFIX_BYTES, KeyParts, block_of, place_prefix
+from folkmoot.protocol.key import PLACE_PREFIX_BYTES, KeyParts, place_prefix
 from folkmoot.protocol.projections.facts import Facts
 
 PUBLIC_BYTES: Final = 32
@@ -89,15 +89,15 @@ class Entry(NamedTuple):
     member: bytes
     value: bytes = b""
 
-    def blocks(self, source: bytes) -> tuple[int, ...]:
-        """Of which blocks (0–4095) a node must keep one to keep this entry.
+    def places(self, source: bytes) -> tuple[bytes, ...]:
+        """Where in the key space a node must keep something to keep this entry; one of them is enough.
 
         Args:
             source: the key of the cell it is made of.
         """
         if self.into is Index.FOLLOWERS:  # home feeds are filled where those are who follow
-            return block_of(self.group), block_of(source)
-        return (block_of(self.group),)
+            return self.group, source
+        return (self.group,)
 
 
 def public_of(account: bytes) -> bytes:

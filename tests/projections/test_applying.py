@@ -14,7 +14,7 @@ from folkmoot.protocol.projections.entries import Index, Projection
 from folkmoot.protocol.projections.facts import facts_of
 from folkmoot.protocol.record import Record
 from folkmoot.storage import inboxes
-from folkmoot.storage.inboxes import Bounds, Inboxes, Shown
+from folkmoot.storage.inboxes import Bounds, Inboxes, Keeps, Shown
 from folkmoot.storage.interface import Table
 from folkmoot.storage.memory_engine import MemoryEngine
 from folkmoot.storage.projecting import Application, Changed, Target
@@ -85,7 +85,7 @@ class Town:
     def __init__(self, keeps: frozenset[int] | None) -> None:
         owner = Owner(bytes(16), "town")
         self.store = Store(MemoryEngine(cap_bytes=1 << 26), owner=owner, fresh_log_id=bytes(16))
-        self.keeps = (lambda block: True) if keeps is None else keeps.__contains__
+        self.keeps: Keeps = lambda key: keeps is None or block_of(key) in keeps
         self.application = Application(TARGETS, 0, self.keeps, BOUNDS, BASE_US)
 
     def put(self, record: Record) -> Changed:
@@ -114,7 +114,7 @@ class Town:
 
     def latest(self, book: ProjectionBook, account: bytes) -> list[Shown]:
         """The latest of an account: by its place's index, or as another node that keeps it would tell."""
-        if self.keeps(block_of(place_prefix(account))):
+        if self.keeps(place_prefix(account)):
             return inboxes.latest_of(book.rows, 0, account, BOUNDS.rows_max)
         other = Town(None)
         other.apply([Changed(0, key, facts_of(Cell.decode(cell))) for key, cell in self.cells()])
@@ -126,7 +126,9 @@ class Town:
     def differences(self) -> list[str]:
         with self.store.engine.begin() as transaction:
             cells = [(key, facts_of(Cell.decode(cell))) for key, cell in self.cells()]
-            return rederived(transaction, LIVE, cells, self.keeps).differences(kept(transaction, LIVE))
+            return rederived(transaction, LIVE, cells, self.keeps).differences(
+                kept(transaction, LIVE, self.keeps)
+            )
 
     def cells(self) -> list[tuple[bytes, bytes]]:
         return self.store.cells_between(b"", b"", limit=10_000, bytes_max=1 << 26)

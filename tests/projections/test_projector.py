@@ -43,7 +43,7 @@ def differences(town: Town, node: Node) -> list[str]:
     keeps = KeptBlocks.of(node.parts.topology.current().ranges, node.id)
     with store.engine.begin() as transaction:
         should = rederived(transaction, store.live, facts.items(), keeps.__contains__)
-        return should.differences(kept(transaction, store.live))
+        return should.differences(kept(transaction, store.live, keeps.__contains__))
 
 
 async def equal_their_recomputation(town: Town) -> None:
