@@ -198,7 +198,8 @@ class Person:
         """Follow somebody."""
         if self._town.posts:
             author, _ = self._random.choice(self._town.posts)
-            await self._switch((self._key.account, "follow", author), on=True)
+            if author != self._key.account:
+                await self._switch((self._key.account, "follow", author), on=True)
 
     async def settle_one(self) -> None:
         """Send a record again, the same bytes, whose answer was not certain; by now it may be an old one."""
