@@ -11,8 +11,10 @@ from typing import Any, Final
 
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BAD_REQUEST, TOO_LARGE, WireError
+from folkmoot.protocol.feed.controls import check_controls
+from folkmoot.protocol.feed.mute import parse_mute
 from folkmoot.protocol.identity import is_account
-from folkmoot.protocol.moderation.label import parse_label
+from folkmoot.protocol.moderation.label import check_label_value, parse_label
 
 Body = Mapping[str, Any]
 
@@ -68,6 +70,10 @@ def _check_post(item: bytes, body: Body) -> None:
     media = body.get("media")
     if media is not None:
         _check_media(media)
+    labels = body.get("labels")
+    if labels is not None:
+        _check_self_labels(labels)
+    check_controls(body)
 
 
 def _check_lang(lang: object) -> None:
@@ -88,6 +94,15 @@ def _check_tags(tags: object) -> None:
             raise WireError(
                 BAD_REQUEST, f"a tag is a string of 1 to {limits.POST_TAG_CODE_POINTS} characters"
             )
+
+
+def _check_self_labels(labels: object) -> None:
+    if not isinstance(labels, list) or len(labels) > limits.POST_LABELS:
+        raise WireError(BAD_REQUEST, f"labels is a list of at most {limits.POST_LABELS} label values")
+    for value in labels:
+        if type(value) is not str:
+            raise WireError(BAD_REQUEST, "a label value is a string")
+        check_label_value(value)
 
 
 def _check_media(media: object) -> None:
@@ -149,6 +164,32 @@ def _check_edge(item: bytes, body: Body) -> None:
     _check_flag(item, body)
 
 
+def _check_mute(item: bytes, body: Body) -> None:
+    parse_mute(item, body)
+    _check_flag(item, body)
+
+
+def _check_list(item: bytes, body: Body) -> None:
+    if len(item) != limits.POST_ITEM_BYTES:
+        raise WireError(BAD_REQUEST, f"the item of a list is {limits.POST_ITEM_BYTES} bytes")
+    if "deleted" in body:
+        if body["deleted"] is not True or len(body) != 1:
+            raise WireError(BAD_REQUEST, "the body of a list that is no more is exactly {deleted: true}")
+        return
+    _check_text(body, "name", limits.LIST_NAME_CODE_POINTS, required=True)
+    if not body["name"]:
+        raise WireError(BAD_REQUEST, "a list has a name")
+    _check_text(body, "about", limits.LIST_ABOUT_CODE_POINTS)
+
+
+def _check_listed(item: bytes, body: Body) -> None:
+    if len(item) != limits.POST_ITEM_BYTES + limits.ACCOUNT_BYTES or not is_account(
+        item[limits.POST_ITEM_BYTES :]
+    ):
+        raise WireError(BAD_REQUEST, "the item is the list's 16 bytes followed by the member's 34")
+    _check_flag(item, body)
+
+
 def _check_bookmark(item: bytes, body: Body) -> None:
     if len(item) <= limits.ACCOUNT_BYTES or not is_account(item[: limits.ACCOUNT_BYTES]):
         raise WireError(
@@ -179,7 +220,7 @@ _CHECKS: Final[dict[str, Callable[[bytes, Body], None]]] = {
     "post": _check_post,
     "profile": _check_profile,
     "follow": _check_edge,
-    "mute": _check_edge,
+    "mute": _check_mute,
     "block": _check_edge,
     "bookmark": _check_bookmark,
     "like": _check_reaction,
@@ -189,4 +230,6 @@ _CHECKS: Final[dict[str, Callable[[bytes, Body], None]]] = {
     "vote": _check_statement,
     "decision": _check_statement,
     "appeal": _check_statement,
+    "list": _check_list,
+    "listed": _check_listed,
 }

@@ -59,6 +59,11 @@ POST_MEDIA: Final = 8
 POST_MIME_CODE_POINTS: Final = 127
 POST_ALT_CODE_POINTS: Final = 1_500
 POST_LANG_CODE_POINTS: Final = 35
+POST_LABELS: Final = 16  # that an author puts on a post
+POST_MENTIONS: Final = 64
+LIST_NAME_CODE_POINTS: Final = 64
+LIST_ABOUT_CODE_POINTS: Final = 500
+MUTED_WORD_CODE_POINTS: Final = 100
 STAMP_AHEAD_US: Final = 5 * 60 * 1_000_000
 STAMP_MAX: Final = 2**63 - 1
 RECORDS_IN_INTAKE: Final = 64 * KIB
@@ -83,6 +88,8 @@ PAGE_BYTES: Final = MESSAGE_BYTES - 64 * KIB
 PAGE_ROWS_SCANNED: Final = 4_000
 PAGE_LABELS_PER_POST: Final = 16
 CURSOR_BYTES: Final = 256
+VIEWER_EDGES: Final = 10_000  # of each sort: followed, blocked, muted accounts and threads; the newest
+VIEWER_WORDS: Final = 1_000  # muted, the newest
 
 PROFILE_FIELDS: Final = 256  # are told of one account
 

@@ -18,7 +18,7 @@ from folkmoot.protocol.bodies import check_body
 from folkmoot.protocol.decoder_words import malformed, misshapen
 from folkmoot.protocol.errors import BAD_REQUEST, BAD_SIGNATURE, NOT_CANONICAL, TOO_LARGE, WireError
 from folkmoot.protocol.identity import KeyPair, is_account, verify
-from folkmoot.protocol.key import KINDS_UNDER_SUBJECT, cell_key
+from folkmoot.protocol.key import KINDS_OF_TWO, KINDS_UNDER_SUBJECT, cell_key
 from folkmoot.protocol.limits import (
     CELL_DEVICES,
     MESSAGE_DEPTH,
@@ -275,7 +275,12 @@ def _device_from_hex(text: str) -> bytes | None:
 
 
 def _check_authorship(record: Record, fields: _Payload) -> None:
-    """One author a cell: who writes under another's place ends the item with their own account."""
+    """One author a cell: who writes under another's place ends the item with their own account.
+
+    And nobody follows, mutes or blocks themselves.
+    """
+    if record.kind in KINDS_OF_TWO and record.item == record.author:
+        raise WireError(BAD_REQUEST, f"a {record.kind} of oneself: the item is another account's 34 bytes")
     if record.kind in KINDS_UNDER_SUBJECT:
         if not record.item.endswith(record.author):
             raise WireError(BAD_REQUEST, f"the item of a {record.kind} ends with its author's 34 bytes")

@@ -201,7 +201,8 @@ class Person:
         """Follow somebody."""
         if self._town.posts:
             author, _ = self._random.choice(self._town.posts)
-            await self._switch((self._key.account, "follow", author), on=True)
+            if author != self._key.account:
+                await self._switch((self._key.account, "follow", author), on=True)
 
     async def answer(self) -> None:
         """Answer something, with a tag."""
