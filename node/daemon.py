@@ -238,7 +238,8 @@ class _Parts:
         self._move_cells()
         own, executor, store = self.replica, environment.executor, self.commits.store
         self.records = AccountRecords(self.router, self.topology, self.links, own, store)
-        self.projections = ProjectionParts(self)
+        self.reader = Reader(self.router, self.topology, self.links, own)
+        self.projections = ProjectionParts(self, self.reader)
         others = {PUSH_PULL: self.push_pulls.answer, **self.topology.methods(), **self.repairer.methods()}
         others |= {**self.registers.peer_methods(), **self.accounts.peer_methods()}
         others |= {**self.movement.peer_methods(), **self.recollection.methods()}
@@ -275,7 +276,7 @@ class _Parts:
         self.intake = Intake(
             wall, executor, self.gatekeeper, coordinator, gate, self.service, trio.current_time
         )
-        reader = Reader(self.router, self.topology, self.links, self.replica)
+        reader = self.reader
         feeds = FeedReader(self.router, self.topology, self.links, self.replica, reader)
         self.identity = Identity(
             self.node_id.hex(),
@@ -293,7 +294,7 @@ class _Parts:
         table: dict[str, Method] = {**methods.table(), **debug.table(), **restoring.table()}
         table |= {**self.registers.client_methods(), **self.movement.client_methods()}
         table |= self.accounts.client_methods(feeds, self.gatekeeper)
-        table |= {**self.records.client_methods(reader), **self.projections.client_methods(reader)}
+        table |= {**self.records.client_methods(reader), **self.projections.client_methods()}
         if config.faults.enabled:
             table |= FaultMethods(environment.faults).table()
         immediate, refusal = methods.immediate(), self.movement.refusal

@@ -61,6 +61,7 @@ POST_ALT_CODE_POINTS: Final = 1_500
 POST_LANG_CODE_POINTS: Final = 35
 POST_LABELS: Final = 16  # that an author puts on a post
 POST_MENTIONS: Final = 64
+LIST_ITEM_BYTES: Final = 16
 LIST_NAME_CODE_POINTS: Final = 64
 LIST_ABOUT_CODE_POINTS: Final = 500
 MUTED_WORD_CODE_POINTS: Final = 100
@@ -88,6 +89,7 @@ PAGE_BYTES: Final = MESSAGE_BYTES - 64 * KIB
 PAGE_ROWS_SCANNED: Final = 4_000
 PAGE_LABELS_PER_POST: Final = 16
 CURSOR_BYTES: Final = 256
+LIST_MEMBERS: Final = 500  # of one list are looked at for its feed
 VIEWER_EDGES: Final = 10_000  # of each sort: followed, blocked, muted accounts and threads; the newest
 VIEWER_WORDS: Final = 1_000  # muted, the newest
 

@@ -86,6 +86,12 @@ class FeedThread(Struct):
     level: Level = "one"
 
 
+class FeedList(FeedAuthor, kw_only=True):
+    """`feed.list`: a page of what the members of an account's list posted, newest first."""
+
+    item: Annotated[bytes, Meta(min_length=limits.LIST_ITEM_BYTES, max_length=limits.LIST_ITEM_BYTES)]
+
+
 class FeedTag(Struct):
     """`feed.tag`: a page of the posts with a tag, newest first."""
 

@@ -150,15 +150,20 @@ class Inboxes:
             stamp: when, microseconds since 1970.
             post: its author and item.
         """
-        known = self._book.source(Projection.HOME, self._generation, source)
-        wanted = [Entry(Index.INBOX, b"", of_repost(reposter, stamp, *post).at)] if on else []
-        if [entry.member for entry in known] == [entry.member for entry in wanted]:
-            return
-        for entry in known:
-            self._fan_out(Shown(entry.member, post[0], post[1], reposter), False)
+        before, now = self._reposted_at(source), of_repost(reposter, stamp, *post)
+        if before and (not on or before != now.at):
+            self._fan_out(Shown(before, *post, reposter), False)
         if on:
-            self._fan_out(of_repost(reposter, stamp, *post), True)
-        self._book.remember(Projection.HOME, self._generation, source, wanted)
+            self._fan_out(now, True)
+        self._remember(source, now.at if on else b"")
+
+    def _reposted_at(self, source: bytes) -> bytes | None:
+        """Where a repost stands in feeds; empty when it was taken back, None when nothing is known of it."""
+        known = self._book.source(Projection.HOME, self._generation, source)
+        return known[0].member if known else None
+
+    def _remember(self, source: bytes, at: bytes) -> None:
+        self._book.remember(Projection.HOME, self._generation, source, [Entry(Index.INBOX, b"", at)])
 
     def _fan_out(self, shown: Shown, stands: bool) -> None:
         """Put something into all inboxes it belongs into, or take it out of them."""
@@ -231,8 +236,21 @@ class Inboxes:
         if not follows:
             return
         for shown in latest:
-            self._put(group, *shown.entry, trim=False)
+            if shown.reposter is None or self._is_news(shown):
+                self._put(group, *shown.entry, trim=False)
         self._trim(group)
+
+    def _is_news(self, shown: Shown) -> bool:
+        """Whether a repost that another node tells of is as it is known here, or not known yet.
+
+        Where those stand is remembered: they may be taken back before their cell is read.
+        """
+        assert shown.reposter is not None, "only what was reposted has a cell of its own"
+        source = kind_prefix(shown.author, "repost") + shown.item + shown.reposter
+        known = self._reposted_at(source)
+        if known is None:
+            self._remember(source, shown.at)
+        return known is None or known == shown.at
 
     def _put(self, group: bytes, member: bytes, value: bytes, *, trim: bool = True) -> None:
         floor = value_at(self._rows, Table.ENTRIES, entry_key(Index.FLOOR, self._generation, group))

@@ -7,21 +7,21 @@ than it was asked for, even none, and only a page without a cursor is the last.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from folkmoot.node.projections.listings import Listing, Place, Thread
 from folkmoot.node.projections.posts import UNREACHED, Posts, Ref, Unreached
+from folkmoot.node.projections.selecting import Found, Selected, Selection
 from folkmoot.protocol import limits
-from folkmoot.protocol.feed.pages import ITEM_HEAD, PackedPage, pack_gap, pack_item, pack_page, reposted_head
+from folkmoot.protocol.feed.audience import Hide, PageKind
+from folkmoot.protocol.feed.pages import ITEM_HEAD, PackedPage, item_head, pack_gap, pack_item, pack_page
+from folkmoot.protocol.feed.viewer import Viewer
 from folkmoot.storage.pages import Post
 
 UNKNOWN: Final = "unknown"
 DELETED: Final = "deleted"
 UNREACHABLE: Final = "unreachable"
-
-Found = Post | Unreached | None
-Item = Callable[[Place, Found], list[bytes]]
 
 
 class Builder:
@@ -29,16 +29,22 @@ class Builder:
 
     Args:
         posts: reads posts from wherever they are kept.
+        selection: which of them a viewer sees.
     """
 
-    def __init__(self, posts: Posts) -> None:
+    def __init__(self, posts: Posts, selection: Selection) -> None:
         self._posts = posts
+        self._selection = selection
 
-    async def page(self, listing: Listing, after: bytes | None, limit: int) -> PackedPage:
-        """A page of a feed whose posts simply are missing once they are deleted.
+    async def page(
+        self, kind: PageKind, listing: Listing, viewer: Viewer, after: bytes | None, limit: int
+    ) -> PackedPage:
+        """A page of a feed in which what is deleted or hidden simply is missing.
 
         Args:
+            kind: of the page.
             listing: the feed.
+            viewer: who looks.
             after: the place after which the page begins; None for the first.
             limit: at most so many items.
         """
@@ -46,22 +52,28 @@ class Builder:
         while not page.full:
             places = await listing.places(page.at, page.wanted + 1)
             some = places[: page.wanted]
-            for place, post in zip(some, await self._read(some), strict=True):
-                if not page.add(place, _item(place, post)):
+            found = await self._read(some)
+            selected = await self._selection.select(viewer, kind, some, found)
+            for place, post, each in zip(some, found, selected, strict=True):
+                if not page.add(place, _items(place, post, each)):
                     return page.packed()
             if len(places) == len(some):
                 return page.packed(last=True)
         return page.packed()
 
-    async def thread(self, thread: Thread, after: bytes | None, limit: int) -> PackedPage:
-        """A page of a thread; where something is missing that others answer, it says so."""
+    async def thread(self, thread: Thread, viewer: Viewer, after: bytes | None, limit: int) -> PackedPage:
+        """A page of a thread; where something is missing or hidden, it says so."""
         page = _Page(after, limit)
         places = await thread.places(after, limit + 1)
         some = places[:limit]
+        found = await self._read(some)
+        selected = await self._selection.select(viewer, PageKind.THREAD, some, found)
         gaps = await self._gaps(thread, some)
-        for place, post in zip(some, await self._read(some), strict=True):
+        for place, post, each in zip(some, found, selected, strict=True):
             missing = gaps.pop(place.answers, None) if place.answers is not None else None
-            if not page.add(place, [*([missing] if missing else []), _said(place.ref, post, place)]):
+            reason = _reason(post, each)
+            said = [pack_gap(*place.ref, reason)] if reason else _items(place, post, each)
+            if not page.add(place, said if missing is None else [missing, *said]):
                 return page.packed()
         return page.packed(last=len(places) == len(some))
 
@@ -111,24 +123,27 @@ class _Page:
         return pack_page(self._items, None if last else self.at)
 
 
-def _item(place: Place, post: Found) -> list[bytes]:
-    """What a page shows of a post that may be gone: nothing then, and the gap when nobody could be asked."""
-    if isinstance(post, Post) and post.frame is not None:
-        head = ITEM_HEAD if place.reposter is None else reposted_head(place.reposter)
-        return [pack_item(post.frame, post.labels, *post.counts, post.replies, head=head)]
-    return [pack_gap(*place.ref, UNREACHABLE)] if post is UNREACHED else []
+def _items(place: Place, post: Found, selected: Selected) -> list[bytes]:
+    """What a page shows of a post: nothing when it is gone or hidden, a gap when nobody could be asked."""
+    if not isinstance(post, Post):
+        return [pack_gap(*place.ref, UNREACHABLE)] if post is UNREACHED else []
+    if post.frame is None or isinstance(selected.decision, Hide):
+        return []
+    more = selected.more
+    if place.reposter is not None:
+        more["reposter"] = place.reposter
+    head = item_head(more) if more else ITEM_HEAD
+    return [pack_item(post.frame, post.labels, *post.counts, post.replies, head=head)]
 
 
-def _said(ref: Ref, post: Found, place: Place) -> bytes:
-    """What a thread shows of a post: itself, or why it is missing."""
-    reason = _reason(post)
-    return pack_gap(*ref, reason) if reason else _item(place, post)[0]
-
-
-def _reason(post: Found) -> str | None:
+def _reason(post: Found, selected: Selected | None = None) -> str | None:
     """Why a post is not shown; None when it is."""
     if isinstance(post, Unreached):
         return UNREACHABLE
     if post is None:
         return UNKNOWN
-    return DELETED if post.frame is None else None
+    if post.frame is None:
+        return DELETED
+    if selected is not None and isinstance(selected.decision, Hide):
+        return selected.decision.reason.value
+    return None

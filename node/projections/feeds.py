@@ -13,8 +13,9 @@ from folkmoot.node.actors.session import Asker, Method
 from folkmoot.node.contracts import Peers, PeerUnreachable, Reading
 from folkmoot.node.projections import listings
 from folkmoot.node.projections.building import Builder
-from folkmoot.node.projections.listings import Homes, Thread
-from folkmoot.node.projections.posts import Posts, Ref
+from folkmoot.node.projections.listings import Merging, Thread
+from folkmoot.node.projections.posts import Ref
+from folkmoot.node.projections.viewers import Viewers
 from folkmoot.node.routing import Router
 from folkmoot.node.rpc import Packed
 from folkmoot.protocol import codec, limits, messages
@@ -22,6 +23,7 @@ from folkmoot.protocol.connection import Params
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.errors import BAD_REQUEST, BUSY, FORBIDDEN, UNAUTHENTICATED, WireError
 from folkmoot.protocol.feed import cursor as cursors
+from folkmoot.protocol.feed.audience import PageKind
 from folkmoot.protocol.feed.cursor import CursorKind
 from folkmoot.protocol.feed.pages import PackedPage, array_header, pack_result
 from folkmoot.protocol.identity import is_account
@@ -52,6 +54,7 @@ class _Page(Struct):
     subject: _Subject
     limit: Annotated[int, Meta(ge=1, le=limits.PAGE_ITEMS)]
     after: _Place | None = None
+    viewer: messages.Account | None = None
 
 
 class _Built(Struct):
@@ -70,11 +73,13 @@ class Feed(NamedTuple):
         kind: what sort of feed.
         subject: whose; see `cursor.encode`.
         group: where it is kept.
+        viewer: who looks (34 bytes); None for nobody in particular.
     """
 
     kind: CursorKind
     subject: bytes
     group: bytes
+    viewer: bytes | None
 
 
 class BuiltPage(NamedTuple):
@@ -105,8 +110,10 @@ class Feeds:
         where: the range that holds a key.
         peers: how to reach the others.
         epochs: checks claims of other nodes.
-        posts: reads posts from wherever they are kept.
-        homes: home feeds of this node's accounts.
+        reading: finds out what a post answers.
+        builder: puts pages together.
+        viewers: what those who look block and mute.
+        merging: feeds that are merged when they are read.
         lagging: how far behind projections are.
     """
 
@@ -117,8 +124,10 @@ class Feeds:
         where: Callable[[bytes], RangeDescriptor],
         peers: Peers,
         epochs: EpochCheck,
-        posts: Posts,
-        homes: Homes,
+        reading: Reading,
+        builder: Builder,
+        viewers: Viewers,
+        merging: Merging,
         lagging: Lagging,
     ) -> None:
         self._store = store
@@ -126,43 +135,57 @@ class Feeds:
         self._where = where
         self._peers = peers
         self._epochs = epochs
-        self._posts = posts
-        self._homes = homes
+        self._reading = reading
+        self._builder = builder
+        self._viewers = viewers
+        self._merging = merging
         self._lagging = lagging
-        self._builder = Builder(posts)
 
-    def client_methods(self, reading: Reading) -> Mapping[str, Method]:
-        """What clients may ask, by name.
-
-        Args:
-            reading: finds out what a post answers.
-        """
-
-        async def thread(asker: Asker, params: Params) -> Packed:
-            asked = codec.shaped(params, messages.FeedThread, "feed.thread")
-            _check_account(asked.author)
-            root = await _root_of(reading, Ref(asked.author, asked.item), asked)
-            feed = Feed(CursorKind.THREAD, root.author + root.item, post_group(*root))
-            return await self._answer(feed, asked)
-
+    def client_methods(self) -> Mapping[str, Method]:
+        """What clients may ask, by name."""
         return {
             "feed.home": self._home,
+            "feed.thread": self._thread,
             "feed.tag": self._tag,
+            "feed.list": self._list,
             "feed.bookmarks": self._bookmarks,
-            "feed.thread": thread,
         }
+
+    async def _thread(self, asker: Asker, params: Params) -> Packed:
+        asked = codec.shaped(params, messages.FeedThread, "feed.thread")
+        _check_account(asked.author)
+        root = await self._root_of(Ref(asked.author, asked.item), asked)
+        feed = Feed(CursorKind.THREAD, root.author + root.item, post_group(*root), asker.account)
+        return await self._answer(feed, asked)
+
+    async def _root_of(self, ref: Ref, asked: messages.FeedThread) -> Ref:
+        """What the thread of a post begins with: itself, when it is not known or answers nothing."""
+        read = await self._reading.get([ref.key], parse_level(asked.level), Token())
+        if read.cells[0] is None:
+            return ref
+        facts = facts_of(Cell.decode(read.cells[0]))
+        return ref if facts.root is None else Ref(*facts.root)
 
     async def _home(self, asker: Asker, params: Params) -> Packed:
         asked = codec.shaped(params, messages.FeedHome, "feed.home")
         _check_account(asked.account)
-        return await self._answer(Feed(CursorKind.HOME, asked.account, place_prefix(asked.account)), asked)
+        feed = Feed(CursorKind.HOME, asked.account, place_prefix(asked.account), asker.account)
+        return await self._answer(feed, asked)
 
     async def _tag(self, asker: Asker, params: Params) -> Packed:
         asked = codec.shaped(params, messages.FeedTag, "feed.tag")
         form = tag_form(asked.tag)
         if not form:
             raise WireError(BAD_REQUEST, "the tag has no characters besides its sign")
-        return await self._answer(Feed(CursorKind.TAG, form.encode(), tag_group(form)), asked)
+        feed = Feed(CursorKind.TAG, form.encode(), tag_group(form), asker.account)
+        return await self._answer(feed, asked)
+
+    async def _list(self, asker: Asker, params: Params) -> Packed:
+        asked = codec.shaped(params, messages.FeedList, "feed.list")
+        _check_account(asked.account)
+        subject = asked.account + asked.item
+        feed = Feed(CursorKind.LIST, subject, place_prefix(asked.account), asker.account)
+        return await self._answer(feed, asked)
 
     async def _bookmarks(self, asker: Asker, params: Params) -> Packed:
         asked = codec.shaped(params, messages.FeedBookmarks, "feed.bookmarks")
@@ -171,12 +194,10 @@ class Feeds:
             raise WireError(UNAUTHENTICATED, "bookmarks are private: send auth first")
         if asker.account != asked.account:
             raise WireError(FORBIDDEN, "these bookmarks belong to another account")
-        feed = Feed(CursorKind.BOOKMARKS, asked.account, place_prefix(asked.account))
+        feed = Feed(CursorKind.BOOKMARKS, asked.account, place_prefix(asked.account), asker.account)
         return await self._answer(feed, asked)
 
-    async def _answer(
-        self, feed: Feed, asked: messages.FeedAuthor | messages.FeedThread | messages.FeedTag
-    ) -> Packed:
+    async def _answer(self, feed: Feed, asked: _Asked) -> Packed:
         parse_level(asked.level)
         subject = feed.subject[: limits.CURSOR_BYTES // 2]
         after = None if asked.cursor is None else cursors.decode(feed.kind, subject, asked.cursor)
@@ -217,6 +238,7 @@ class Feeds:
             "subject": feed.subject,
             "limit": limit,
             "after": after,
+            "viewer": feed.viewer,
         }
         answer = await self._peers.call(node_id, PAGE, params, limits.REPLICA_READ_TIMEOUT_S)
         built = codec.shaped(answer, _Built, "a page")
@@ -233,16 +255,23 @@ class Feeds:
         if lag_s is None:
             raise WireError(BUSY, "projections have yet to read all ranges", retry_after_ms=_RETRY_MS)
         subject, store = feed.subject, self._store
+        viewer, build = await self._viewers.of(feed.viewer), self._builder.page
         match feed.kind:
             case CursorKind.HOME:
-                page = await self._builder.page(self._homes.of(subject), after, limit)
+                page = await build(PageKind.HOME, self._merging.home(subject), viewer, after, limit)
             case CursorKind.TAG:
-                page = await self._builder.page(listings.tagged(store, subject.decode()), after, limit)
+                page = await build(
+                    PageKind.TAG, listings.tagged(store, subject.decode()), viewer, after, limit
+                )
             case CursorKind.BOOKMARKS:
-                page = await self._builder.page(listings.bookmarked(store, subject), after, limit)
+                page = await build(PageKind.LIST, listings.bookmarked(store, subject), viewer, after, limit)
+            case CursorKind.LIST:
+                page = await build(
+                    PageKind.LIST, self._merging.members(*_parts(subject)), viewer, after, limit
+                )
             case CursorKind.THREAD:
-                account, item = subject[: limits.ACCOUNT_BYTES], subject[limits.ACCOUNT_BYTES :]
-                page = await self._builder.thread(Thread(store, Ref(account, item)), after, limit)
+                thread = Thread(store, Ref(*_parts(subject)))
+                page = await self._builder.thread(thread, viewer, after, limit)
             case _:
                 raise WireError(BAD_REQUEST, f"feed {feed.kind} is no projection")
         return BuiltPage(page, int(lag_s * 1000))
@@ -253,7 +282,7 @@ class Feeds:
 
     async def _answer_peer(self, node_id: bytes, params: Params) -> dict[str, Any]:
         asked = codec.shaped(params, _Page, PAGE)
-        feed = Feed(asked.feed, asked.subject, _group_of(asked.feed, asked.subject))
+        feed = Feed(asked.feed, asked.subject, _group_of(asked.feed, asked.subject), asked.viewer)
         self._epochs.check_epochs({asked.range: asked.epoch}, [feed.group])
         if not self._router.counts_itself:
             raise WireError(BUSY, "this replica does not know all it acknowledged", retry_after_ms=_RETRY_MS)
@@ -272,8 +301,10 @@ def _group_of(kind: CursorKind, subject: bytes) -> bytes:
             return tag_group(subject.decode())
         except UnicodeDecodeError:
             raise WireError(BAD_REQUEST, "a tag that is not UTF-8") from None
-    account, item = subject[: limits.ACCOUNT_BYTES], subject[limits.ACCOUNT_BYTES :]
+    account, item = _parts(subject)
     _check_account(account)
+    if kind is CursorKind.LIST and len(item) == limits.LIST_ITEM_BYTES:
+        return place_prefix(account)
     if kind is CursorKind.THREAD and len(item) == limits.POST_ITEM_BYTES:
         return post_group(account, item)
     if item:
@@ -281,13 +312,9 @@ def _group_of(kind: CursorKind, subject: bytes) -> bytes:
     return place_prefix(account)
 
 
-async def _root_of(reading: Reading, ref: Ref, asked: messages.FeedThread) -> Ref:
-    """What the thread of a post begins with: itself, when it is not known or answers nothing."""
-    read = await reading.get([ref.key], parse_level(asked.level), Token())
-    if read.cells[0] is None:
-        return ref
-    facts = facts_of(Cell.decode(read.cells[0]))
-    return ref if facts.root is None else Ref(*facts.root)
+def _parts(subject: bytes) -> tuple[bytes, bytes]:
+    """An account, and what follows it."""
+    return subject[: limits.ACCOUNT_BYTES], subject[limits.ACCOUNT_BYTES :]
 
 
 def _check_account(account: bytes) -> None:

@@ -7,16 +7,19 @@ are shown, and how, is decided afterwards (see `building`).
 from __future__ import annotations
 
 import heapq
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Final, NamedTuple, Protocol
 
+import trio
 from cachetools import TTLCache
 from folkmoot.node.projections.logs import Latest
 from folkmoot.node.projections.posts import Ref
 from folkmoot.protocol import limits
+from folkmoot.protocol.crdt.cell import Cell
+from folkmoot.protocol.crdt.flag import is_on
 from folkmoot.protocol.identity import is_account
-from folkmoot.protocol.key import place_prefix
+from folkmoot.protocol.key import kind_prefix, place_prefix, prefix_end
 from folkmoot.protocol.projections.entries import (
     PUBLIC_BYTES,
     TIME_BYTES,
@@ -171,8 +174,8 @@ class AsksLatest(Protocol):
         ...
 
 
-class Homes:
-    """Home feeds: what is in an inbox, and what is merged into it when it is read.
+class Merging:
+    """Feeds that are merged from what accounts posted when they are read: wholly, or home feeds in part.
 
     Args:
         store: this node's.
@@ -185,59 +188,81 @@ class Homes:
         self._latest = latest
         self._told: TTLCache[bytes, list[Shown]] = TTLCache(_LATEST_CACHED, _LATEST_S, now)
 
-    def of(self, account: bytes) -> Listing:
-        """The home feed of an account that this node keeps."""
-        return _Home(account, self._store, self._merged_elsewhere, self._latest.keeps)
+    def home(self, account: bytes) -> Listing:
+        """The home feed of an account that this node keeps: what is in its inbox, and the posts of those with
+        too many followers for inboxes."""
+        return _Home(account, self._store, self)
 
-    async def _merged_elsewhere(self, account: bytes) -> list[Shown]:
-        told = self._told.get(account)
-        if told is None:
-            answer = await self._latest.latest_elsewhere(account, limits.PAGE_ITEMS)
-            told = self._told[account] = [] if answer is None else answer.shown
-        return told
+    def members(self, account: bytes, item: bytes) -> Listing:
+        """The feed of a list (its owner, whom this node keeps, and its item of 16 bytes)."""
+        return _List(account, item, self._store, self)
+
+    async def merged(
+        self, accounts: Iterable[bytes], after: bytes | None, limit: int, *, reposts: bool
+    ) -> list[list[Shown]]:
+        """The latest of each of some accounts after a place, the newest first."""
+        shown: list[list[Shown]] = []
+        elsewhere: list[bytes] = []
+        reposted = self._store.live[Projection.REPOSTS]
+        with self._store.engine.begin() as transaction:
+            for account in accounts:
+                if self._latest.keeps(account):
+                    found = inboxes.latest_of(transaction, reposted, account, limit, after)
+                    shown.append([each for each in found if reposts or each.reposter is None])
+                else:
+                    elsewhere.append(account)
+        async with trio.open_nursery() as nursery:
+            for account in elsewhere:
+                if account not in self._told:
+                    nursery.start_soon(self._ask, account)
+        for account in elsewhere:
+            told = self._told.get(account, ())
+            later = (each for each in told if after is None or each.at < after)
+            shown.append([each for each in later if reposts or each.reposter is None])
+        return shown
+
+    async def _ask(self, account: bytes) -> None:
+        answer = await self._latest.latest_elsewhere(account, limits.PAGE_ITEMS)
+        self._told[account] = [] if answer is None else answer.shown
 
 
 class _Home:
-    def __init__(
-        self,
-        account: bytes,
-        store: Store,
-        elsewhere: Callable[[bytes], Awaitable[list[Shown]]],
-        keeps: Callable[[bytes], bool],
-    ) -> None:
+    def __init__(self, account: bytes, store: Store, merging: Merging) -> None:
         self._account = account
         self._store = store
-        self._elsewhere = elsewhere
-        self._keeps = keeps
+        self._merging = merging
 
     async def places(self, after: bytes | None, limit: int) -> list[Place]:
         """See `Listing`."""
-        store, live = self._store, self._store.live
-        with store.engine.begin() as transaction:
-            found = projections.newest(
-                transaction,
-                Index.INBOX,
-                live[Projection.HOME],
-                place_prefix(self._account),
-                before=after,
-                limit=limit,
-            )
-            merged = inboxes.merged_followed(
-                transaction, live[Projection.HOME], live[Projection.FOLLOWERS], self._account
-            )
-            shown: list[Iterable[Shown]] = [[inboxes.of_entry(*entry) for entry in found]]
-            reposted = live[Projection.REPOSTS]
-            shown += [
-                inboxes.latest_of(transaction, reposted, account, limit, after)
-                for account in merged
-                if self._keeps(account)
-            ]
-        for account in merged:
-            if not self._keeps(account):
-                told = await self._elsewhere(account)
-                shown.append([each for each in told if after is None or each.at < after])
-        ordered = heapq.merge(*shown, key=lambda each: each.at, reverse=True)
-        return list(islice(_once(ordered), limit))
+        live = self._store.live
+        home, group = live[Projection.HOME], place_prefix(self._account)
+        with self._store.engine.begin() as transaction:
+            found = projections.newest(transaction, Index.INBOX, home, group, before=after, limit=limit)
+            merged = inboxes.merged_followed(transaction, home, live[Projection.FOLLOWERS], self._account)
+        shown = [[inboxes.of_entry(*entry) for entry in found]]
+        if merged:
+            shown += await self._merging.merged(merged, after, limit, reposts=True)
+        return _merge(shown, limit)
+
+
+class _List:
+    def __init__(self, account: bytes, item: bytes, store: Store, merging: Merging) -> None:
+        self._prefix = kind_prefix(account, "listed") + item
+        self._store = store
+        self._merging = merging
+
+    async def places(self, after: bytes | None, limit: int) -> list[Place]:
+        """See `Listing`."""
+        cells = self._store.cells_between(
+            self._prefix, prefix_end(self._prefix), limit=limits.LIST_MEMBERS, bytes_max=limits.MESSAGE_BYTES
+        )
+        members = [key[len(self._prefix) :] for key, cell in cells if is_on(Cell.decode(cell))]
+        return _merge(await self._merging.merged(members, after, limit, reposts=False), limit)
+
+
+def _merge(shown: Iterable[Iterable[Shown]], limit: int) -> list[Place]:
+    ordered = heapq.merge(*shown, key=lambda each: each.at, reverse=True)
+    return list(islice(_once(ordered), limit))
 
 
 def _once(ordered: Iterable[Shown]) -> Iterable[Place]:

@@ -10,12 +10,15 @@ from folkmoot.node.actors.projector import Projector
 from folkmoot.node.actors.replica import Replica
 from folkmoot.node.actors.session import Method
 from folkmoot.node.contracts import Reading
+from folkmoot.node.projections.building import Builder
 from folkmoot.node.projections.feeds import Feeds
 from folkmoot.node.projections.generations import Generations
-from folkmoot.node.projections.listings import Homes
+from folkmoot.node.projections.listings import Merging
 from folkmoot.node.projections.logs import Logs
 from folkmoot.node.projections.methods import ProjectionMethods
 from folkmoot.node.projections.posts import Posts
+from folkmoot.node.projections.selecting import Selection
+from folkmoot.node.projections.viewers import Viewers
 from folkmoot.node.routing import Router
 from folkmoot.node.wired import Wired
 from folkmoot.protocol.ring.ranges import RangeMap
@@ -40,10 +43,17 @@ class ProjectionParts:
 
     Args:
         wired: the node's.
+        reading: reads cells wherever they are kept.
     """
 
-    def __init__(self, wired: Keeping) -> None:
+    def __init__(self, wired: Keeping, reading: Reading) -> None:
         environment, commits, topology = wired.environment, wired.commits, wired.topology
+        store, where, wall, trusted = (
+            commits.store,
+            topology.where,
+            environment.wall,
+            topology.service_accounts,
+        )
         router, epochs, links, feeds = wired.router, wired.replica, wired.links, wired.config.feeds
 
         def ranges() -> RangeMap:
@@ -51,32 +61,31 @@ class ProjectionParts:
 
         def as_of_us() -> int:
             lag_s = self.projector.lag_s()
-            return 0 if lag_s is None else environment.wall.now_us() - int(lag_s * 1e6)
+            return 0 if lag_s is None else wall.now_us() - int(lag_s * 1e6)
 
-        self._logs = Logs(commits.store, router, links, epochs, ranges, environment.executor, as_of_us)
+        logs = Logs(store, router, links, epochs, ranges, environment.executor, as_of_us)
         self.generations = Generations(commits)
         bounds = Bounds(feeds.followers_max, feeds.inbox_rows)
-        self.projector = Projector(
-            wired.node_id, commits, self._logs, self.generations, ranges, bounds, environment.wall
-        )
-        self._posts = Posts(commits.store, router, topology.where, links, epochs, topology.service_accounts)
-        homes = Homes(commits.store, self._logs, trio.current_time)
+        self.projector = Projector(wired.node_id, commits, logs, self.generations, ranges, bounds, wall)
+        posts = Posts(store, router, where, links, epochs, trusted)
+        viewers = Viewers(store, router, where, links, epochs, wall.now_us, trio.current_time)
+        builder = Builder(posts, Selection(posts, reading, trusted, wall.now_us))
+        merging = Merging(store, logs, trio.current_time)
         self._feeds = Feeds(
-            commits.store, router, topology.where, links, epochs, self._posts, homes, self.projector
+            store, router, where, links, epochs, reading, builder, viewers, merging, self.projector
         )
+        self._asked_by_peers = (logs, posts, viewers, self._feeds)
         self._methods = ProjectionMethods(self.projector, self.generations)
 
     def peer_methods(self) -> Mapping[str, Handler]:
         """What other nodes may ask, by name."""
-        return {**self._logs.peer_methods(), **self._posts.peer_methods(), **self._feeds.peer_methods()}
+        return {
+            name: handler for each in self._asked_by_peers for name, handler in each.peer_methods().items()
+        }
 
-    def client_methods(self, reading: Reading) -> Mapping[str, Method]:
-        """What clients may ask, by name.
-
-        Args:
-            reading: reads cells at a level.
-        """
-        return {**self._feeds.client_methods(reading), **self._methods.table()}
+    def client_methods(self) -> Mapping[str, Method]:
+        """What clients may ask, by name."""
+        return {**self._feeds.client_methods(), **self._methods.table()}
 
     def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """What runs by itself, by name."""

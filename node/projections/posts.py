@@ -14,6 +14,7 @@ from folkmoot.protocol.errors import BUSY, WireError
 from folkmoot.protocol.key import kind_prefix
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.ranges import RangeDescriptor
+from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.pages import Post
 from folkmoot.storage.rows import Counts
 from folkmoot.storage.store import Store
@@ -109,6 +110,19 @@ class Posts:
         """Whether this node may answer for a range by itself."""
         readers = {slot.reader for slot in owner.slots}
         return self._router.node_id in readers and self._router.counts_itself
+
+    def divided(self, keys: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
+        """Those keys that this node may answer for by itself, and the others."""
+        own = [key for key in keys if self.is_own(self._where(key))]
+        return own, [key for key in keys if key not in own]
+
+    def own_cells(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """This node's cells at some keys; None also where one is damaged."""
+        try:
+            return self._store.get_cells(keys)
+        except StoreCorrupt as error:
+            self._store.damage.note(error)
+            return [None] * len(keys)
 
     async def read(self, refs: Sequence[Ref]) -> list[Post | Unreached | None]:
         """Posts, in the order asked for; None where nothing is known."""

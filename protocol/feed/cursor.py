@@ -32,6 +32,7 @@ class CursorKind(IntEnum):
     THREAD = 11
     TAG = 12
     BOOKMARKS = 13
+    LIST = 14
 
 
 def encode(kind: CursorKind, subject: bytes, position: bytes) -> bytes:
@@ -40,7 +41,7 @@ def encode(kind: CursorKind, subject: bytes, position: bytes) -> bytes:
     Args:
         kind: the feed's kind.
         subject: whose feed it is: the account id (34 bytes) of an author, a home feed or bookmarks; what a
-            thread begins with, its author and item (50); the form of a tag, in UTF-8.
+            thread begins with, or a list, author and item (50); the form of a tag, in UTF-8.
         position: the last item shown: for `AUTHOR` a post's item (16 bytes), else the member of its entry
             (see `projections.entries`).
     """

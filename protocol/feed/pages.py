@@ -7,7 +7,7 @@ nothing is decoded and nothing packed twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -56,7 +56,7 @@ def pack_item(
         frame: the record's `[payload, signature]` bytes.
         labels: the label records' frames.
         likes, reposts, replies: the counts now.
-        head: what the item begins with; see `reposted_head`.
+        head: what the item begins with; see `item_head`.
     """
     if not labels and not likes and not reposts and not replies:
         return head + frame + _NO_LABELS_NO_COUNTS
@@ -77,9 +77,14 @@ def pack_item(
     )
 
 
-def reposted_head(reposter: bytes) -> bytes:
-    """What an item begins with that a home feed shows because an account (34 bytes) reposted it."""
-    return b"\x84" + codec.pack("reposter") + codec.pack(reposter) + codec.pack("record")
+def item_head(more: Mapping[str, Any]) -> bytes:
+    """What an item begins with that says more than record, labels and counts.
+
+    Args:
+        more: at most 12 further keys; see the contract.
+    """
+    pairs = b"".join(codec.pack(part) for pair in sorted(more.items()) for part in pair)
+    return bytes((0x80 | (3 + len(more)),)) + pairs + codec.pack("record")
 
 
 def pack_gap(author: bytes, item: bytes, reason: str) -> bytes:
