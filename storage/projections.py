@@ -16,7 +16,8 @@ from typing import Final, NamedTuple
 
 from folkmoot.protocol import codec
 from folkmoot.protocol.key import prefix_end
-from folkmoot.protocol.projections.entries import COUNTED, INDEXES, Entry, Index, Projection
+from folkmoot.protocol.limits import POST_ITEM_BYTES
+from folkmoot.protocol.projections.entries import COUNTED, INDEXES, PUBLIC_BYTES, Entry, Index, Projection
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Table, Transaction
 from folkmoot.storage.rows import SEQUENCE_BYTES, seal, unseal
@@ -59,6 +60,13 @@ class Member(NamedTuple):
 def entry_key(index: Index, generation: int, group: bytes, member: bytes = b"") -> bytes:
     """Where an entry is kept; without a member, what those of a group begin with."""
     return bytes((index, generation)) + group + member
+
+
+def tallied(key: bytes) -> bytes | None:
+    """Where it is counted that there is an entry at a key; None when it is not counted."""
+    if key[0] not in COUNTED:
+        return None
+    return key[:-PUBLIC_BYTES] if key[0] == Index.FOLLOWERS else key[: -POST_ITEM_BYTES - PUBLIC_BYTES]
 
 
 def value_at(transaction: Transaction, table: Table, key: bytes) -> bytes | None:

@@ -17,7 +17,6 @@ from typing import NamedTuple
 from folkmoot.protocol import limits
 from folkmoot.protocol.key import parse_key, place_prefix
 from folkmoot.protocol.projections.entries import (
-    COUNTED,
     INDEXES,
     PUBLIC_BYTES,
     Index,
@@ -29,7 +28,7 @@ from folkmoot.protocol.projections.facts import Facts
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.inboxes import Keeps, Shown, of_entry, of_post, of_repost
 from folkmoot.storage.interface import Table, Transaction
-from folkmoot.storage.projections import HEAD_BYTES, entry_key, value_at
+from folkmoot.storage.projections import HEAD_BYTES, entry_key, tallied, value_at
 from folkmoot.storage.rows import unseal
 
 _MEMBER_BYTES = limits.POST_ITEM_BYTES + PUBLIC_BYTES
@@ -110,8 +109,7 @@ def rederived(
     entries |= _inboxes(transaction, live[Projection.HOME], known, keeps)
     tallies: dict[bytes, int] = {}
     for at in entries:
-        if at[0] in COUNTED and keeps(at[HEAD_BYTES:]):
-            group = at[: -_member_bytes(Index(at[0]))]
+        if (group := tallied(at)) is not None and keeps(at[HEAD_BYTES:]):
             tallies[group] = tallies.get(group, 0) + 1
     return Derived(entries, tallies)
 
@@ -121,10 +119,6 @@ def _is_kept(key: bytes, keeps: Keeps) -> bool:
     if keeps(key[HEAD_BYTES:]):
         return True
     return key[0] == Index.FOLLOWERS and keeps(place_prefix(account_of(key[-PUBLIC_BYTES:])))
-
-
-def _member_bytes(index: Index) -> int:
-    return PUBLIC_BYTES if index is Index.FOLLOWERS else _MEMBER_BYTES
 
 
 def _inboxes(

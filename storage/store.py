@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
-from folkmoot.protocol.projections.entries import Projection
+from folkmoot.protocol.key import place_prefix
+from folkmoot.protocol.projections.entries import Index, Projection
 from folkmoot.protocol.sync.fingerprint import Fingerprint, Leaf
 from folkmoot.storage import accounts, changes, hints, pages, registers, rows
 from folkmoot.storage.accounts import Unconfirmed
@@ -21,7 +22,7 @@ from folkmoot.storage.heads import Heads
 from folkmoot.storage.hints import Hint
 from folkmoot.storage.interface import Engine, Table, Transaction, Usage
 from folkmoot.storage.pages import AuthorPage, Post, TrustedLabellers
-from folkmoot.storage.projections import generation_of
+from folkmoot.storage.projections import generation_of, tally
 from folkmoot.storage.rows import HintState, row_cell
 from folkmoot.storage.transaction import WriteTransaction
 from folkmoot.storage.view import HeavyBlocks, block_view
@@ -178,6 +179,12 @@ class Store:
         """See `pages.labels_of`; nobody is trusted if nobody is named."""
         with self._engine.begin() as transaction:
             return pages.labels_of(transaction, key, trusted)
+
+    def followers(self, account: bytes) -> int:
+        """How many follow an account (34 bytes) whose place this node keeps, as far as is known by now."""
+        with self._engine.begin() as transaction:
+            generation = self.live[Projection.FOLLOWERS]
+            return tally(transaction, Index.FOLLOWERS, generation, place_prefix(account))
 
     def fingerprint(self, start: bytes, stop: bytes) -> Fingerprint:
         """Of the cells with start ≤ key < stop; see `view`."""

@@ -303,6 +303,7 @@ class Replica:
         """An account's profile fields: as many as there may be, and as a message has room for."""
         frames: list[bytes] = []
         start = prefix = kind_prefix(account, "profile")
+        followers = self._commits.store.followers(account)
         size = 0
         while found := self._commits.store.cells_between(
             start, prefix_end(prefix), limit=limits.PROFILE_FIELDS, bytes_max=limits.PAGE_BYTES
@@ -311,10 +312,10 @@ class Replica:
                 frame = winner_frame(cell)
                 size += len(frame)
                 if size > limits.PAGE_BYTES or len(frames) == limits.PROFILE_FIELDS:
-                    return Profile(frames, complete=False)
+                    return Profile(frames, False, followers)
                 frames.append(frame)
             start = found[-1][0] + b"\0"
-        return Profile(frames, complete=True)
+        return Profile(frames, True, followers)
 
     @_told_in_the_contract
     def labels(self, key: bytes) -> list[bytes]:

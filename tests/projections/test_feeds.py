@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from folkmoot.protocol.errors import BAD_REQUEST, FORBIDDEN, UNAUTHENTICATED, WireError
 
-from tests.node.harness import founded
+from tests.node.harness import Client, founded
 from tests.node.people import Author
-from tests.projections.people import SEEN_S, bookmark, reply, sees, tagged
+from tests.projections.people import SEEN_S, bookmark, follow, reply, sees, tagged
 from tests.projections.test_home import SHAPES, Shape
 from tests.waiting import until
 
@@ -63,6 +63,22 @@ async def test_replies_are_counted_where_the_post_is_shown(tmp_path: Path, shape
             return bool(await counts() == {"likes": 0, "reposts": 0, "replies": 2})
 
         await until(counted, what="the replies to be counted", within_s=SEEN_S)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_followers_are_counted_wherever_one_asks(tmp_path: Path, shape: Shape) -> None:
+    ann, fans = Author(1), [Author(10 + n) for n in range(4)]
+    async with founded(tmp_path, **shape) as town, town.client(town[0]) as client:
+        await client.put(*(follow(fan, ann) for fan in fans), level="all")
+        await client.put(follow(fans[0], ann, on=False), level="all")
+        for node in town.nodes:
+            async with town.client(node) as asking:
+
+                async def counted(asking: Client = asking) -> bool:
+                    told = await asking.call("account.get", account=ann.account)
+                    return bool(told["counts"] == {"followers": 3})
+
+                await until(counted, what="the followers to be counted", within_s=SEEN_S)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
