@@ -17,7 +17,15 @@ from typing import Final, NamedTuple, cast
 
 from folkmoot.protocol import codec
 from folkmoot.protocol.crdt.cell import winner_frame
-from folkmoot.protocol.key import ITEM_AT, kind_prefix, parse_key, place_prefix, prefix_end
+from folkmoot.protocol.key import (
+    ITEM_AT,
+    KIND_AT,
+    KIND_BYTE,
+    kind_prefix,
+    parse_key,
+    place_prefix,
+    prefix_end,
+)
 from folkmoot.protocol.limits import (
     ACCOUNT_BYTES,
     PAGE_LABELS_PER_POST,
@@ -28,7 +36,9 @@ from folkmoot.protocol.moderation.label import VALUE_AT, labeller_prefix
 from folkmoot.protocol.record import Record
 from folkmoot.storage import counts
 from folkmoot.storage.interface import Table, Transaction
-from folkmoot.storage.rows import Counts, Frames, row_cell, row_frames
+from folkmoot.storage.rows import NO_COUNTS, Counts, Frames, counts_key, row_cell, row_frames
+
+_POST: Final = KIND_BYTE["post"]
 
 # Fewer rows than this are not worth a step of their own.
 _ROWS_AT_ONCE: Final = 32
@@ -149,6 +159,35 @@ def labels_of(transaction: Transaction, key: bytes, trusted: TrustedLabellers) -
     """
     place, _, item = parse_key(key)
     return _labels(transaction, place, item, item, 0, trusted).get(item, [])
+
+
+class Shown(NamedTuple):
+    """One cell, as it is told to those who follow.
+
+    Attributes:
+        frame: the display winner's `[payload, signature]`, be it a deletion.
+        labels: as on a page; none on what is no post.
+        counts: likes and reposts of a post.
+    """
+
+    frame: bytes
+    labels: list[bytes]
+    counts: Counts
+
+
+def shown(transaction: Transaction, key: bytes, trusted: TrustedLabellers) -> Shown | None:
+    """What stands at `key`; None when nothing does.
+
+    Raises:
+        StoreCorrupt: a cell is damaged.
+    """
+    row = transaction.get(Table.CELLS, key)
+    if row is None:
+        return None
+    frame = winner_frame(row_cell(key, row))
+    if key[KIND_AT] != _POST:
+        return Shown(frame, [], NO_COUNTS)
+    return Shown(frame, labels_of(transaction, key, trusted), counts.read(transaction, counts_key(key)))
 
 
 def _labels(

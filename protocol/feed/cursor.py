@@ -28,6 +28,8 @@ class CursorKind(IntEnum):
     """Which feed a cursor belongs to; numbers are never reused."""
 
     AUTHOR = 1
+    FOLLOW_AUTHOR = 16  # live streams; see `places`
+    FOLLOW_RANGE = 17
 
 
 def encode(kind: CursorKind, subject: bytes, position: bytes) -> bytes:
@@ -35,8 +37,9 @@ def encode(kind: CursorKind, subject: bytes, position: bytes) -> bytes:
 
     Args:
         kind: the feed's kind.
-        subject: whose feed it is; for `AUTHOR` the account id.
-        position: the last item shown; for `AUTHOR` a post's item (16 bytes).
+        subject: whose feed it is; for `AUTHOR` and `FOLLOW_AUTHOR` the account id, for `FOLLOW_RANGE` the
+            range's number (8 bytes).
+        position: the last item shown; for `AUTHOR` a post's item (16 bytes), for live streams a place.
     """
     cursor = bytes((VERSION, kind)) + _check(kind, subject, position) + position
     assert len(cursor) <= CURSOR_BYTES, "positions are items, and items are short"
