@@ -269,7 +269,6 @@ class Client:
             cursor=cursor,
             since_ms=since_ms,
             deadline_s=self.settings.deadline_s,
-            attempts=self.settings.attempts,
             silence_s=silence_s,
             random=self._random,
         )

@@ -129,8 +129,8 @@ class Follow:
         credit: how many items may be on their way.
         cursor: after which to begin; None for now.
         since_ms: without a cursor: with what came at this time or later.
-        deadline_s: for a node to be found, each time.
-        attempts: how often in a row it is tried when nodes end the stream at once.
+        deadline_s: for a node to be found, each time; and for one that tells something, when those that are
+            found cannot.
         silence_s: after which a silent connection is dropped; None for what the node's heartbeats allow.
         random: draws the jitter of pauses.
 
@@ -148,7 +148,6 @@ class Follow:
         cursor: bytes | None,
         since_ms: int | None,
         deadline_s: float,
-        attempts: int,
         silence_s: float | None,
         random: Random,
     ) -> None:
@@ -159,7 +158,6 @@ class Follow:
         self._window = min(max(credit, 1), limits.FOLLOW_CREDIT)
         self._since_ms = since_ms
         self._deadline_s = deadline_s
-        self._attempts = attempts
         self._silence_s = silence_s
         self._random = random
         self._seen = Seen()
@@ -167,6 +165,7 @@ class Follow:
         self._received = cursor  # what the next stream begins after
         self._owed = 0  # items that were given out since credit was granted last
         self._failures = 0
+        self._failing_since = 0.0
         self._session: Session | None = None
         self._subscription: int | None = None
         self._ended: WireError | None = None
@@ -180,7 +179,7 @@ class Follow:
 
         Raises:
             Unreachable: no node answered in time.
-            WireError: this cannot be followed; or nodes end the stream time and again.
+            WireError: this cannot be followed; or no node that was found could tell anything.
         """
         while True:
             while self._queue:
@@ -302,9 +301,7 @@ class Follow:
         if self._ended is not None:
             self._failed(session, self._ended)
         elif silent or not session.alive:
-            self._forget()
-            self._failures += 1
-            self._sessions.abandon(session)
+            self._give_up(session)
 
     def _patience_s(self, session: Session) -> float:
         if self._silence_s is not None:
@@ -320,13 +317,19 @@ class Follow:
         Raises:
             WireError, LinkBroken: it is of no use.
         """
-        self._forget()
-        self._failures += 1
         passing = isinstance(error, LinkBroken) or error.kind.retryable or error.kind is INTERNAL
-        if not passing or self._failures >= self._attempts:
+        self._give_up(session)
+        if not passing or trio.current_time() >= self._failing_since + self._deadline_s:
             self._failures = 0
             raise error
+
+    def _give_up(self, session: Session) -> None:
+        """Be without a stream, and prefer another node for the next one."""
+        self._forget()
         self._sessions.abandon(session)
+        if not self._failures:
+            self._failing_since = trio.current_time()
+        self._failures += 1
 
     def _forget(self) -> None:
         """Be without a stream."""

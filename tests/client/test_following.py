@@ -29,7 +29,7 @@ ANN = KeyPair(b"a" * 32)
 PHONE = KeyPair(b"p" * 32)
 NOW_US = 1_790_000_000_000_000
 WHAT = {"author": ANN.account}
-QUICK = ClientSettings(deadline_s=5.0, attempts=4)
+QUICK = ClientSettings(deadline_s=5.0)
 
 
 def post(number: int, text: str = "hello", *, stamp: int = 1, device: KeyPair = ANN, **more: Any) -> Record:
@@ -225,10 +225,10 @@ async def test_what_passes_is_tried_again_and_what_does_not_is_raised(error: Wir
 async def test_streams_that_end_at_once_time_and_again_are_given_up() -> None:
     node = StubNode()
     streams = Streams(node, lambda tell, link: tell(error=WireError(BUSY, "not now").to_wire()))
-    async with stub_nodes(node), client_of(node) as client:
+    async with stub_nodes(node), client_of(node, settings=ClientSettings(deadline_s=0.5)) as client:
         with pytest.raises(WireError, match="not now"):
             await anext(client.follow(WHAT))
-        assert len(streams.asked) == QUICK.attempts
+        assert len(streams.asked) > 1
 
 
 async def test_a_stream_that_found_nobody_goes_on_when_it_is_asked_again() -> None:
