@@ -64,7 +64,7 @@ class LiveParts:
             counts,
         )
         self.ranges = RangeLog(router, topology, wired.links, service)
-        self.tails = Tails(wired.node_id, self.ranges)
+        self.tails = Tails(wired.node_id, self.ranges, wired.topology)
         return {CHANGES: service.answer_peer}
 
     def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:

@@ -1,7 +1,8 @@
 """The change log of a range, wherever its replicas are: the one that was followed before, else the nearest.
 
 To go on in the same log is exact, so the node whose log it is is asked first, even from afar. Only when it
-cannot be reached, or does not keep the range any more, another replica is asked.
+cannot be reached, or does not keep the range any more, the others are asked, the nearest first; and one that
+would have to leave something out only when none of them can prove that it need not.
 """
 
 from __future__ import annotations
@@ -80,14 +81,20 @@ class RangeLog:
                 items=items,
             )
             failed: dict[bytes, WireError] = {}
+            incomplete: ChangesTold | None = None
             for node_id in self._candidates(owner, place, only):
                 try:
-                    return await self._ask(node_id, asked)
+                    told = await self._ask(node_id, asked)
+                    if told.how != "lost":
+                        return told
+                    incomplete = incomplete or told
                 except WireError as error:
                     failed[node_id] = error
                 except PeerUnreachable as error:
                     failed[node_id] = self._router.unreachable(owner.slots, "one", [node_id])
                     failed[node_id].__cause__ = error
+            if incomplete is not None:
+                return incomplete
             behind = [node_id for node_id, error in failed.items() if error.kind is STALE_TOPOLOGY]
             for node_id in behind:
                 await self._refresh(node_id)
@@ -98,15 +105,13 @@ class RangeLog:
         raise self._router.unreachable(owner.slots, "one", failed)
 
     def _candidates(self, owner: RangeDescriptor, place: bytes | None, only: bytes | None) -> list[bytes]:
-        """Whom to ask, in order: those who answer reads of the range."""
-        readers = {slot.reader for slot in owner.slots}
-        nearest = [node_id for node_id in self._router.candidates(owner.slots) if node_id in readers]
+        """Whom to ask, in order: who was followed, if it keeps the range, and those who answer its reads."""
+        nearest = self._router.candidates(owner.slots)
         if only is not None:
             return [node_id for node_id in nearest if node_id == only]
-        if place is None:
-            return nearest
-        followed = LogPlace.decode(place).node
-        return sorted(nearest, key=lambda node_id: node_id != followed)
+        followed = None if place is None else LogPlace.decode(place).node
+        asked = {followed, *(slot.reader for slot in owner.slots)}
+        return sorted((each for each in nearest if each in asked), key=lambda each: each != followed)
 
     async def _ask(self, node_id: bytes, asked: ChangesAsked) -> ChangesTold:
         if node_id == self._router.node_id:

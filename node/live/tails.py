@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import trio
 from folkmoot.node.contracts import PeerUnreachable
 from folkmoot.node.live.range_log import RangeLog
+from folkmoot.node.movement.contracts import Holder
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BUSY, WireError
 from folkmoot.protocol.feed.places import LogPlace
@@ -120,11 +121,13 @@ class Tails:
     Args:
         node_id: this node's.
         ranges: reads logs.
+        holder: who owns what; when that changes, all are woken to see whom to follow now.
     """
 
-    def __init__(self, node_id: bytes, ranges: RangeLog) -> None:
+    def __init__(self, node_id: bytes, ranges: RangeLog, holder: Holder) -> None:
         self._node_id = node_id
         self._ranges = ranges
+        self._holder = holder
         self._tails: dict[_Log, _Tail] = {}
         self._nursery: trio.Nursery | None = None
 
@@ -140,7 +143,10 @@ class Tails:
                 self._nursery = nursery
                 for key in self._tails:
                     nursery.start_soon(self._follow, key)
-                await trio.sleep_forever()
+                while True:
+                    await self._holder.wait_changed()
+                    for tail in self._tails.values():
+                        tail.wake_all()
         finally:
             self._nursery = None
 

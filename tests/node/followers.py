@@ -85,3 +85,40 @@ async def follower(address: str, dialler: Dialler | None = None) -> AsyncIterato
         made.events = events
         yield made
         nursery.cancel_scope.cancel()
+
+
+class Gate:
+    """A stream whose reading can be stopped: what a client does that is slow, or stuck.
+
+    Args:
+        stream: connected.
+    """
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+        self.open = trio.Event()
+        self.open.set()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        await self.open.wait()
+        return await self._stream.receive_some(max_bytes)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+class GatedDialler:
+    """Dials as the client does, and keeps the gate of what it dialled last."""
+
+    gate: Gate
+
+    async def dial(self, endpoint: Endpoint) -> tuple[Any, None]:
+        stream, _ = await Dialler(None).dial(endpoint)
+        self.gate = Gate(stream)
+        return self.gate, None

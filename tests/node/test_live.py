@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import pytest
+import trio
+from folkmoot.protocol.client.dialing import Dialler
 from folkmoot.protocol.errors import BAD_REQUEST, NOT_FOUND, UNKNOWN_METHOD, WireError
 from folkmoot.protocol.feed.cursor import CursorKind, encode
-from folkmoot.protocol.key import kind_prefix
-from folkmoot.protocol.limits import FOLLOW_CREDIT, FOLLOW_SUBSCRIPTIONS
+from folkmoot.protocol.key import kind_prefix, place_prefix
+from folkmoot.protocol.limits import (
+    FOLLOW_CREDIT,
+    FOLLOW_EVENT_BYTES,
+    FOLLOW_SUBSCRIPTIONS,
+    OUTPUT_HIGH_WATER_BYTES,
+)
 from folkmoot.protocol.record import Record
 
-from tests.node.followers import follower
+from tests.node.followers import GatedDialler, follower
 from tests.node.harness import Town, founded
 from tests.node.people import OPERATOR, Author
+from tests.node.test_fences import ONE_A_REGION, joint
+from tests.node.test_moving import adopt, copied, held_by
+from tests.node.test_splitting import neighbours, owner_of, split
+from tests.registers.seats import seated
 from tests.waiting import until
 
 ANN, BEN, CAT = Author(1), Author(2), Author(3)
@@ -343,3 +355,92 @@ async def test_ten_thousand_posts_are_told_once_each(tmp_path: Path) -> None:
                 assert {result["status"] for result in results} == {"stored"}
         await until(lambda: len(one.ids) >= len(posts), what="all posts to be told", within_s=60)
         assert one.ids == [post.id for post in posts]
+
+
+async def test_who_does_not_read_is_left_behind_in_the_log_and_not_in_memory(tmp_path: Path) -> None:
+    """Thousands of posts wait for a follower that has stopped reading; the node holds about a megabyte."""
+    async with founded(tmp_path, nodes=1, replicas=1) as town:
+        dialler = GatedDialler()
+        async with follower(town[0].address, cast(Dialler, dialler)) as one, town.client(town[0]) as writer:
+            await writer.auth(OPERATOR)
+            streams = 4
+            for _ in range(streams):
+                await one.follow(author=ANN.account, credit=FOLLOW_CREDIT)
+            sessions = town[0].parts.sessions
+            [link] = [each for each, asker in sessions._links.items() if asker.account is None]
+            dialler.gate.open = trio.Event()
+            posts = [ANN.post("x" * 2_900) for _ in range(2_500)]
+            held = 0
+            for start in range(0, len(posts), 100):
+                await writer.put(*posts[start : start + 100])
+                held = max(held, link.statistics().buffered_bytes)
+            assert (
+                OUTPUT_HIGH_WATER_BYTES // 2 < held <= OUTPUT_HIGH_WATER_BYTES + streams * FOLLOW_EVENT_BYTES
+            )
+            dialler.gate.open.set()
+            await until(
+                lambda: len(one.ids) == streams * len(posts), what="all to be told in the end", within_s=60
+            )
+            for number in range(1, streams + 1):
+                events = [event for event in one.events if event["subscription"] == number]
+                told = [Record.from_wire(item["record"]).id for event in events for item in event["items"]]
+                assert told == [post.id for post in posts]
+
+
+async def test_a_moved_range_is_followed_at_who_keeps_it_now(tmp_path: Path) -> None:
+    """The log that was followed is another node's by then; those who stay have proven what it had."""
+    async with founded(tmp_path, nodes=4, replicas=ONE_A_REGION) as town:
+        moving, donor, recipient = joint(town, ANN)
+        stays = next(node for node in town.nodes if node not in (donor, recipient))
+        async with follower(donor.address) as one, follower(stays.address) as writer:
+            await one.follow(author=ANN.account)
+            first = ANN.post("first")
+            await writer.put(first, level="all")
+            await one.told(first)
+            await adopt(town, moving)
+            assert (await copied(stays, recipient, moving, donor)).state == "complete"
+            second = ANN.post("second")
+            await writer.put(second, level="all")
+            await one.told(second)
+            await stays.parts.repairer.repair(donor.id)
+            proofs, wall = stays.parts.live.proofs, stays.environment.wall
+            await until(
+                lambda: proofs.proven(donor.id, moving.id, wall.now_us()) is not None,
+                what="the proof to be older than clocks may differ",
+            )
+            third = ANN.post("third")
+            await writer.put(third, level="all")
+            await one.told(third)
+            reading = held_by(moving, recipient.id, donor.id)
+            await adopt(town, reading)
+            await adopt(town, held_by(reading, recipient.id))
+            last = ANN.post("last")
+            await writer.put(last, level="all")
+            await one.told(last)
+            assert one.gaps == []
+
+
+async def test_a_range_that_is_split_is_told_and_its_authors_are_followed_on(tmp_path: Path) -> None:
+    async with founded(tmp_path, nodes=1, replicas=1) as town, follower(town[0].address) as one:
+        shorten_heartbeats(town, 0.5)
+        await seated(town, 1)
+        left, right = neighbours()
+        whole = owner_of(town[0], left)
+        await one.follow(range=whole.id)
+        await one.follow(author=right.account)
+        before = right.post("before")
+        await one.put(before)
+        await until(lambda: len(one.ids) == 2, what="both streams to be told")
+        _, part = await split(town[0], whole, place_prefix(right.account))
+        await until(lambda: one.gaps, what="the split to be told")
+        [gap] = one.gaps
+        assert (gap["reason"], gap["range"]) == ("split", part.id)
+        after = [left.post("left"), right.post("right")]
+        await one.put(*after)
+        await until(lambda: len(one.ids) == 4, what="each stream to be told of its own")
+        told = {number: [] for number in (1, 2)}  # type: dict[int, list[bytes]]
+        for event in one.events:
+            told[event["subscription"]] += [
+                Record.from_wire(item["record"]).id for item in event.get("items", ())
+            ]
+        assert told == {1: [before.id, after[0].id], 2: [before.id, after[1].id]}
