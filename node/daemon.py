@@ -237,20 +237,19 @@ class _Parts:
             self.live.proofs,
         )
         self._move_cells()
-        own, executor, store = self.replica, environment.executor, self.commits.store
-        self.records = AccountRecords(self.router, self.topology, self.links, own, store)
+        own, executor, topology = self.replica, environment.executor, self.topology
+        self.records = AccountRecords(self.router, topology, self.links, own, self.commits.store)
         others = {
             PUSH_PULL: self.push_pulls.answer,
-            **self.topology.methods(),
+            **topology.methods(),
             **self.registers.peer_methods(),
             **self.accounts.peer_methods(),
             **self.repairer.methods(),
             **self.movement.peer_methods(),
             **self.recollection.methods(),
-            **self.records.peer_methods(),
-            **self.live.begin(self.router, self.topology),
+            **{**self.records.peer_methods(), **self.live.begin(self.router, topology)},
         }
-        self.peer_service = PeerService(own, own, self.topology, executor, self.standing, others)
+        self.peer_service = PeerService(own, own, topology, executor, self.standing, others)
         self.watcher = Watcher(
             self.membership,
             on_roster=self._on_roster,

@@ -7,6 +7,7 @@ would have to leave something out only when none of them can prove that it need 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -14,7 +15,7 @@ from folkmoot.node.contracts import Peers, PeerUnreachable, Topology
 from folkmoot.node.live.messages import CHANGES, ChangesAsked, ChangesTold
 from folkmoot.node.routing import Router
 from folkmoot.protocol import codec, limits
-from folkmoot.protocol.errors import BAD_REQUEST, STALE_TOPOLOGY, WireError
+from folkmoot.protocol.errors import BAD_REQUEST, LEVEL_UNREACHABLE, STALE_TOPOLOGY, WireError
 from folkmoot.protocol.feed.places import LogPlace
 from folkmoot.protocol.ring.ranges import RangeDescriptor
 
@@ -66,39 +67,23 @@ class RangeLog:
         Raises:
             WireError: `level_unreachable`: no replica could tell; or why `only` could not.
         """
-        for _ in range(ROUNDS_MAX):
-            owner = self._topology.where(start)
+
+        def asked_of(owner: RangeDescriptor) -> ChangesAsked:
             within = end if not owner.end or (end and end <= owner.end) else owner.end
-            asked = ChangesAsked(
-                [(owner.id, owner.epoch)],
-                start,
-                within,
-                most,
-                place,
-                since_us,
-                int(wait_s * 1000),
-                public=public,
-                items=items,
+            claim, wait_ms = [(owner.id, owner.epoch)], int(wait_s * 1000)
+            return ChangesAsked(
+                claim, start, within, most, place, since_us, wait_ms, public=public, items=items
             )
-            failed: dict[bytes, WireError] = {}
-            incomplete: ChangesTold | None = None
-            for node_id in self._candidates(owner, place, only):
-                try:
-                    told = await self._ask(node_id, asked)
-                    if told.how != "lost":
-                        return told
-                    incomplete = incomplete or told
-                except WireError as error:
-                    failed[node_id] = error
-                except PeerUnreachable as error:
-                    failed[node_id] = self._router.unreachable(owner.slots, "one", [node_id])
-                    failed[node_id].__cause__ = error
-            if incomplete is not None:
-                return incomplete
-            behind = [node_id for node_id, error in failed.items() if error.kind is STALE_TOPOLOGY]
-            for node_id in behind:
-                await self._refresh(node_id)
-            if not behind or self._topology.where(start) == owner:
+
+        failed: dict[bytes, WireError] = {}
+        for _ in range(ROUNDS_MAX):
+            failed.clear()
+            owner = self._topology.where(start)
+            told = await self._ask_in_turn(self._candidates(owner, place, only), asked_of(owner), failed)
+            if told is not None:
+                return told
+            await self._catch_up(failed)
+            if self._topology.where(start) == owner:
                 break
         if only in failed:
             raise failed[only]
@@ -113,6 +98,25 @@ class RangeLog:
         asked = {followed, *(slot.reader for slot in owner.slots)}
         return sorted((each for each in nearest if each in asked), key=lambda each: each != followed)
 
+    async def _ask_in_turn(
+        self, nodes: Iterable[bytes], asked: ChangesAsked, failed: dict[bytes, WireError]
+    ) -> ChangesTold | None:
+        """The first answer that leaves nothing out, else the first one; None when nobody could tell."""
+        incomplete: ChangesTold | None = None
+        for node_id in nodes:
+            try:
+                told = await self._ask(node_id, asked)
+            except WireError as error:
+                failed[node_id] = error
+            except PeerUnreachable as error:
+                failed[node_id] = WireError(LEVEL_UNREACHABLE, "a replica went away before it answered")
+                failed[node_id].__cause__ = error
+            else:
+                if told.how != "lost":
+                    return told
+                incomplete = incomplete or told
+        return incomplete
+
     async def _ask(self, node_id: bytes, asked: ChangesAsked) -> ChangesTold:
         if node_id == self._router.node_id:
             return await self._local.answer(asked)
@@ -126,6 +130,8 @@ class RangeLog:
             raise WireError(BAD_REQUEST, "a replica told a place in another one's log")
         return told
 
-    async def _refresh(self, node_id: bytes) -> None:
-        if node_id != self._router.node_id:
-            await self._topology.refresh(node_id)
+    async def _catch_up(self, failed: Mapping[bytes, WireError]) -> None:
+        """Learn of newer epochs from those who know of some."""
+        for node_id, error in failed.items():
+            if error.kind is STALE_TOPOLOGY and node_id != self._router.node_id:
+                await self._topology.refresh(node_id)

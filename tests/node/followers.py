@@ -13,7 +13,7 @@ from folkmoot.protocol.client.session import open_session
 from folkmoot.protocol.connection import Notification
 from folkmoot.protocol.record import Record
 
-from tests.node.harness import Client
+from tests.node.harness import Client, Town
 from tests.waiting import until
 
 
@@ -122,3 +122,9 @@ class GatedDialler:
         stream, _ = await Dialler(None).dial(endpoint)
         self.gate = Gate(stream)
         return self.gate, None
+
+
+def shorten_heartbeats(town: Town, seconds: float = 0.1) -> None:
+    """Have the streams that are begun from now on be idle for no longer."""
+    for node in town.running():
+        node.parts.live.subscriptions.heartbeat_s = seconds
