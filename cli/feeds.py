@@ -25,6 +25,9 @@ async def check_signers(client: Client, author: bytes, records: Sequence[Record]
         OperatorError: a record is somebody else's, or no key of the account has signed it.
         WireError: a signature does not hold.
     """
+    for record in records:
+        if record.author != author:
+            raise OperatorError(f"the node sent a post of {account_to_text(record.author)} instead")
     devices = {record.device for record in records}
     keys = {author}
     for current in (False, True):  # what the node has heard may be behind what it keeps
@@ -32,8 +35,6 @@ async def check_signers(client: Client, author: bytes, records: Sequence[Record]
             keys = set((await client.account_history(author, current=current)).chain().state.keys)
     for record in records:
         record.verify()
-        if record.author != author:
-            raise OperatorError(f"the node sent a post of {account_to_text(record.author)} instead")
         if record.device not in keys:
             raise OperatorError(
                 f"the node sent a post that a key signed which was never the account's: {record.id.hex()}",

@@ -23,8 +23,6 @@ from folkmoot.protocol.feed import cursor as cursors
 from folkmoot.protocol.feed.following import EVENT, Batch, Following, Told, pack_end, pack_event
 
 FOLLOW: Final = "feed.follow"
-CREDIT: Final = "feed.credit"
-UNFOLLOW: Final = "feed.unfollow"
 
 PAUSE_S: Final = 0.2
 
@@ -44,7 +42,7 @@ class Subscriptions:
 
     def open(self, link: Link, nursery: trio.Nursery) -> Mapping[str, Method]:
         """See `actors.session.Streams`."""
-        return _OfSession(self, link, nursery).methods()
+        return _OfSession(self, link, nursery).client_methods()
 
 
 class _OfSession:
@@ -58,8 +56,8 @@ class _OfSession:
         self._opening = 0
         self._last = 0
 
-    def methods(self) -> Mapping[str, Method]:
-        return {FOLLOW: self._follow, CREDIT: self._credit, UNFOLLOW: self._unfollow}
+    def client_methods(self) -> Mapping[str, Method]:
+        return {"feed.follow": self._follow, "feed.credit": self._credit, "feed.unfollow": self._unfollow}
 
     async def _follow(self, asker: Asker, params: Params) -> dict[str, Any]:
         asked = codec.shaped(params, messages.FeedFollow, FOLLOW)
@@ -82,13 +80,13 @@ class _OfSession:
         return {"subscription": stream.number, "cursor": stream.cursor(place)}
 
     async def _credit(self, asker: Asker, params: Params) -> dict[str, Any]:
-        asked = codec.shaped(params, messages.FeedCredit, CREDIT)
+        asked = codec.shaped(params, messages.FeedCredit, "feed.credit")
         stream = self._stream(asked.subscription)
         stream.grant(asked.credit)
         return {"credit": stream.core.credit}
 
     async def _unfollow(self, asker: Asker, params: Params) -> dict[str, Any]:
-        asked = codec.shaped(params, messages.FeedUnfollow, UNFOLLOW)
+        asked = codec.shaped(params, messages.FeedUnfollow, "feed.unfollow")
         self._stream(asked.subscription).scope.cancel()
         return {}
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trio
 from folkmoot.protocol.bodies import make_uuid7
-from folkmoot.protocol.client import BlockingClient, Client, Event, Unreachable, connect
+from folkmoot.protocol.client import AsyncioClient, BlockingClient, Client, Event, Unreachable, connect
 from folkmoot.protocol.client.client import ClientSettings
 from folkmoot.protocol.client.link import Link
 from folkmoot.protocol.client.seen import Seen
@@ -23,6 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.client.stub import StubNode, stub_nodes
+from tests.client.test_other_loops import within_asyncio
 from tests.waiting import until
 
 ANN = KeyPair(b"a" * 32)
@@ -292,6 +293,23 @@ async def test_the_blocking_client_follows_too() -> None:
 
     async with stub_nodes(node):
         assert await trio.to_thread.run_sync(read) == [post(1).id]
+        await until(lambda: node.answered("feed.unfollow"), what="the stream to be ended")
+
+
+async def test_the_asyncio_client_follows_too() -> None:
+    node = StubNode()
+    Streams(node, told(b"one", post(1)))
+    read: list[bytes] = []
+
+    async def use() -> None:
+        async with AsyncioClient(str(node.address), tls=False) as client:
+            stream = client.follow(WHAT)
+            read.extend(records(await anext(stream)))
+            await stream.aclose()
+
+    async with stub_nodes(node):
+        await within_asyncio(use)
+        assert read == [post(1).id]
         await until(lambda: node.answered("feed.unfollow"), what="the stream to be ended")
 
 
