@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from folkmoot.node.actors.session import Asker
 from folkmoot.node.contracts import Topology
@@ -25,6 +25,18 @@ from folkmoot.protocol.identity import is_account
 _RANGE_BYTES = 8
 
 Handler = Callable[[bytes, Any], Awaitable[Any]]
+
+
+class LiveStatistics(NamedTuple):
+    """What is followed now.
+
+    Attributes:
+        subscriptions: of clients.
+        logs: of ranges, here and at other nodes, that have somebody waiting at their end.
+    """
+
+    subscriptions: int
+    logs: int
 
 
 class LiveParts:
@@ -66,6 +78,9 @@ class LiveParts:
         self.ranges = RangeLog(router, topology, wired.links, service)
         self.tails = Tails(wired.node_id, self.ranges, wired.topology)
         return {CHANGES: service.answer_peer}
+
+    def statistics(self) -> LiveStatistics:
+        return LiveStatistics(self.subscriptions.count, self.tails.followed)
 
     def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """What is to be run, by name."""
