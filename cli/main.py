@@ -45,6 +45,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "user": "Create, show, protect, move and close accounts.",
         "post": "Publish a post.",
         "feed": "Read an account's posts.",
+        "follow-feed": "Watch an account's posts, or a range, as they change.",
         "follow": "Follow an account, so that its posts are in your home feed.",
         "unfollow": "Follow an account no more.",
         "mute": "Mute an account, a word or a thread.",

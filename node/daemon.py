@@ -44,6 +44,7 @@ from folkmoot.node.fault_methods import FaultMethods
 from folkmoot.node.figures import figures
 from folkmoot.node.founding import found
 from folkmoot.node.joining.seeds import Joining
+from folkmoot.node.live.parts import LiveParts
 from folkmoot.node.methods import Identity, Methods
 from folkmoot.node.moderation.quota import rates_of
 from folkmoot.node.movement.parts import MovementParts
@@ -221,7 +222,7 @@ class _Parts:
             wall,
             self.topology.service_accounts,
         )
-        self.upkeep = Upkeep(self.commits, environment.executor)
+        self.upkeep, self.live = Upkeep(self.commits, environment.executor), LiveParts(self)
         self.repairer = Repairer(
             self.node_id,
             lambda: self.topology.current().ranges,
@@ -234,17 +235,19 @@ class _Parts:
             environment.executor,
             environment.random,
             limits.REPAIR_INTERVAL_S,
+            self.live.proofs,
         )
         self._move_cells()
-        own, executor, store = self.replica, environment.executor, self.commits.store
-        self.records = AccountRecords(self.router, self.topology, self.links, own, store)
-        self.reader = Reader(self.router, self.topology, self.links, own)
+        own, executor, topology = self.replica, environment.executor, self.topology
+        self.records = AccountRecords(self.router, topology, self.links, own, self.commits.store)
+        self.reader = Reader(self.router, topology, self.links, own)
         self.projections = ProjectionParts(self, self.reader)
-        others = {PUSH_PULL: self.push_pulls.answer, **self.topology.methods(), **self.repairer.methods()}
+        others = {PUSH_PULL: self.push_pulls.answer, **topology.methods(), **self.repairer.methods()}
         others |= {**self.registers.peer_methods(), **self.accounts.peer_methods()}
         others |= {**self.movement.peer_methods(), **self.recollection.methods()}
         others |= {**self.records.peer_methods(), **self.projections.peer_methods()}
-        self.peer_service = PeerService(own, own, self.topology, executor, self.standing, others)
+        others |= self.live.begin(self.router, topology)
+        self.peer_service = PeerService(own, own, topology, executor, self.standing, others)
         self.watcher = Watcher(
             self.membership,
             on_roster=self._on_roster,
@@ -255,9 +258,8 @@ class _Parts:
     def _move_cells(self) -> None:
         """What brings ranges to where they are to be: see `movement.parts`."""
         counts, is_founder = self.standing.counts, self.founded is not None
-        self.movement: MovementParts = MovementParts(
-            self, self.replica, self.upkeep, is_founder=is_founder, counts=counts
-        )
+        kept = self.replica, self.upkeep
+        self.movement: MovementParts = MovementParts(self, *kept, is_founder=is_founder, counts=counts)
 
     def _mend_cells(self) -> None:
         """What finds and puts right what this node's disk has lost."""
@@ -297,8 +299,8 @@ class _Parts:
         table |= {**self.records.client_methods(reader), **self.projections.client_methods()}
         if config.faults.enabled:
             table |= FaultMethods(environment.faults).table()
-        immediate, refusal = methods.immediate(), self.movement.refusal
-        offer = Offer(methods.hello, immediate, table, self.intake, self._now_ms, refusal)
+        immediate, refusal, streams = methods.immediate(), self.movement.refusal, self.live.subscriptions
+        offer = Offer(methods.hello, immediate, table, self.intake, self._now_ms, refusal, streams)
         self.sessions = Sessions(offer, partial(environment.random.randbytes, limits.CHALLENGE_BYTES))
         keys.watch(self.sessions.forget_revoked)
 
@@ -319,15 +321,12 @@ class _Parts:
             await nursery.start(self.membership.run)
             nursery.start_soon(supervise, "topology", partial(self.topology.follow, self.membership))
             await self.joining.wait(self.topology.wait_learned)
-            own = {"watcher": self.watcher.run, "hinter": self.hinter.run, "repairer": self.repairer.run}
-            own |= {
-                "mender": self.mender.run,
-                "scrubber": self.scrubber.run,
-                "gatekeeper": self.gatekeeper.run,
-            }
-            parts = (self.movement, self.accounts, self.projections)
-            others = {name: child for each in parts for name, child in each.actors().items()}
-            for name, child in {**own, **others}.items():
+            own: dict[str, Any] = {"watcher": self.watcher.run, "hinter": self.hinter.run}
+            own |= {"repairer": self.repairer.run, "mender": self.mender.run, "scrubber": self.scrubber.run}
+            own |= {"gatekeeper": self.gatekeeper.run}
+            for parts in (self.movement, self.accounts, self.projections, self.live):
+                own |= parts.actors()
+            for name, child in own.items():
                 nursery.start_soon(supervise, name, child)
             nursery.start_soon(self.client_listener.serve, self.sessions.serve)
             task_status.started(RunningNode(self._ready(), self))

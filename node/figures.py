@@ -17,6 +17,7 @@ from folkmoot.node.actors.scrubber import Scrubber
 from folkmoot.node.actors.session import Sessions
 from folkmoot.node.actors.standing import Standing
 from folkmoot.node.commits import Commits
+from folkmoot.node.live.parts import LiveParts
 from folkmoot.node.movement.parts import MovementParts
 from folkmoot.node.projections.parts import ProjectionParts
 from folkmoot.node.push_pulls import PushPulls
@@ -44,6 +45,7 @@ class Parts(Protocol):
     accounts: AccountParts
     projections: ProjectionParts
     push_pulls: PushPulls
+    live: LiveParts
 
 
 def figures(parts: Parts, for_operator: bool) -> dict[str, Any]:
@@ -56,6 +58,7 @@ def figures(parts: Parts, for_operator: bool) -> dict[str, Any]:
     return {
         "id": parts.node_id.hex(),
         "sessions": parts.sessions.open_count,
+        "live": parts.live.statistics()._asdict(),
         "standing": parts.standing.status(),
         "seat": parts.registers.acceptor.status(),
         "projections": parts.projections.status(),

@@ -93,6 +93,23 @@ LIST_MEMBERS: Final = 500  # of one list are looked at for its feed
 VIEWER_EDGES: Final = 10_000  # of each sort: followed, blocked, muted accounts and threads; the newest
 VIEWER_WORDS: Final = 1_000  # muted, the newest
 
+# Live streams.
+FOLLOW_SUBSCRIPTIONS: Final = 64  # of one connection
+FOLLOW_SUBSCRIPTIONS_OF_ALL: Final = 4_096  # of one node's clients together
+FOLLOW_CREDIT: Final = 65_536  # items that one subscription may be owed
+FOLLOW_EVENT_ITEMS: Final = 64
+FOLLOW_EVENT_BYTES: Final = 128 * KIB  # but for one item
+FOLLOW_LOG_ROWS: Final = 1_024  # looked at in one transaction
+FOLLOW_HEARTBEAT_S: Final = 15.0  # of nothing to tell, after which a stream says that it is alive
+FOLLOW_WAIT_S: Final = 5.0  # for which one node waits at another for something to change
+FOLLOW_WAITS: Final = 1_024  # of other nodes at one; more of them are answered at once
+FOLLOW_MOMENT_S: Final = 0.02  # of commits that are told together
+FOLLOW_RANGES_AWAY: Final = 128  # that are followed at other nodes
+FOLLOW_UNREACHABLE_S: Final = 10.0  # without any replica to read from, after which a stream ends
+FOLLOW_CLOCKS_S: Final = 2.0  # by which the clocks of two nodes are taken to differ at most
+FOLLOW_PASSES: Final = 256  # of repair with one node, that are remembered
+FOLLOW_MOMENTS: Final = 4_096  # at which it is remembered how far the log was
+
 PROFILE_FIELDS: Final = 256  # are told of one account
 
 # Tokens.
@@ -276,6 +293,9 @@ def announced() -> dict[str, int]:
         "cursor_bytes": CURSOR_BYTES,
         "depth": MESSAGE_DEPTH,
         "devices": CELL_DEVICES,
+        "follow_credit": FOLLOW_CREDIT,
+        "follow_heartbeat_ms": int(FOLLOW_HEARTBEAT_S * 1000),
+        "follow_subscriptions": FOLLOW_SUBSCRIPTIONS,
         "history": CELL_HISTORY,
         "inflight": INFLIGHT_PER_CONNECTION,
         "item_bytes": ITEM_BYTES,
@@ -302,6 +322,10 @@ assert 2 * PROJECTED_LATEST <= MESSAGE_COLLECTION_ITEMS
 assert KEYS_PER_GET <= MESSAGE_COLLECTION_ITEMS and RECORDS_PER_PUT <= MESSAGE_COLLECTION_ITEMS
 assert PAGE_ITEMS * 4 <= MESSAGE_COLLECTION_ITEMS
 assert 3 * REPLICA_READ_TIMEOUT_S < REQUEST_TIMEOUT_S
+assert FOLLOW_WAIT_S + REPLICA_READ_TIMEOUT_S < REQUEST_TIMEOUT_S
+assert FOLLOW_UNREACHABLE_S < FOLLOW_HEARTBEAT_S, "no heartbeat of a stream that has nothing to read from"
+assert FOLLOW_RANGES_AWAY < INFLIGHT_PER_CONNECTION, "other requests have room beside what waits"
+assert PAGE_LABELS_PER_POST * (RECORD_BYTES + _FRAME_OVERHEAD_BYTES) + FOLLOW_EVENT_BYTES < MESSAGE_BYTES
 assert 3 * PUT_HEDGE_S < REQUEST_TIMEOUT_S / 2, "the third replica has time to reach the level, too"
 assert DISK_WARN < DISK_FULL_CLIENT_PUT < DISK_FULL_PEER_JOIN < DISK_FULL_DELETE < 1.0
 assert ROSTER_NODES + GOSSIP_STRANGERS < GOSSIP_MEMBERS, "nobody can take a roster member's place"

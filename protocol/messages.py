@@ -102,6 +102,38 @@ class FeedTag(Struct):
     level: Level = "one"
 
 
+class What(Struct):
+    """What a subscription is to: one of these."""
+
+    author: Account | None = None
+    home: Account | None = None
+    tag: Annotated[str, Meta(max_length=limits.POST_TAG_CODE_POINTS)] | None = None
+    range: Annotated[int, Meta(ge=0, le=limits.EPOCH_MAX)] | None = None
+    notifications: Account | None = None
+
+
+class FeedFollow(Struct):
+    """`feed.follow`: be told what happens, after a cursor, since a time, or from now on."""
+
+    what: What
+    credit: Annotated[int, Meta(ge=0, le=limits.FOLLOW_CREDIT)]
+    cursor: CursorBytes | None = None
+    since_ms: Annotated[int, Meta(ge=0, le=limits.STAMP_MAX // 1000)] | None = None
+
+
+class FeedCredit(Struct):
+    """`feed.credit`: so many items more may be told."""
+
+    subscription: Annotated[int, Meta(ge=0)]
+    credit: Annotated[int, Meta(ge=0, le=limits.FOLLOW_CREDIT)]
+
+
+class FeedUnfollow(Struct):
+    """`feed.unfollow`: nothing more is to be told."""
+
+    subscription: Annotated[int, Meta(ge=0)]
+
+
 class AccountGet(Struct):
     """`account.get` and `cluster.where`: an account; with `current`, as its register holds it now."""
 

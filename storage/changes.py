@@ -8,10 +8,11 @@ whole store, so those of one lane have holes.
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Container
 from typing import Final, NamedTuple
 
-from folkmoot.protocol.limits import LANES
+from folkmoot.protocol.key import KIND_AT, block_start, lane_of
+from folkmoot.protocol.limits import BLOCKS_PER_LANE, LANES
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.heads import last_sequence
 from folkmoot.storage.interface import Table, Transaction
@@ -45,7 +46,15 @@ class Changes(NamedTuple):
 
 
 def changes(
-    transaction: Transaction, lane: int, after_sequence: int, limit: int, start: bytes, end: bytes
+    transaction: Transaction,
+    lane: int,
+    after_sequence: int,
+    limit: int,
+    start: bytes,
+    end: bytes,
+    *,
+    most: int | None = None,
+    without: Container[int] = (),
 ) -> Changes:
     """Read a lane's log on from a position.
 
@@ -54,6 +63,8 @@ def changes(
         after_sequence: the position read last; 0 for the beginning.
         limit: at most so many rows of the log are looked at, whether they were asked for or not.
         start, end: of the cells with start ≤ key < end (an empty `end` is the end).
+        most: stop when so many were found.
+        without: kinds, as bytes of keys, that are passed over.
 
     Raises:
         StoreCorrupt: the number of the last change is damaged. Damaged rows of the log are told instead.
@@ -62,19 +73,59 @@ def changes(
     head = last_sequence(transaction)
     found: list[Change] = []
     damaged: list[int] = []
-    at = log_key(lane, after_sequence)
-    seen = 0
     rows = transaction.scan(Table.LOG, log_key(lane, after_sequence + 1), bytes((lane + 1,)))
-    for at, row in islice(rows, limit):
-        seen += 1
+    for seen, (at, row) in enumerate(rows, start=1):
         try:
             key = unseal(Table.LOG, at, row)
         except StoreCorrupt:
             damaged.append(_position(at))
-            continue
-        if start <= key and (not end or key < end):
-            found.append(Change(_position(at), key))
-    return Changes(found, damaged, _position(at) if seen == limit else head, head)
+        else:
+            if start <= key and (not end or key < end) and key[KIND_AT] not in without:
+                found.append(Change(_position(at), key))
+        if seen == limit or len(found) == most:
+            return Changes(found, damaged, _position(at), head)
+    return Changes(found, damaged, head, head)
+
+
+def changes_between(
+    transaction: Transaction,
+    after_sequence: int,
+    limit: int,
+    start: bytes,
+    end: bytes,
+    *,
+    most: int,
+    without: Container[int] = (),
+) -> Changes:
+    """`changes` of a slice of the keys that may lie in several lanes: positions are those of the whole store.
+
+    Args:
+        limit: rows that are looked at, at most, if there are not more lanes.
+        most: at most so many are found.
+        after_sequence, start, end, without: as for `changes`.
+
+    Raises:
+        StoreCorrupt: as `changes`.
+    """
+    first = lane_of(start or b"\0")
+    lanes = range(first, LANES if not end else max(first + 1, lane_of(end) + (end > _lane_start(end))))
+    each = max(1, limit // len(lanes))
+    read = [
+        changes(transaction, lane, after_sequence, each, start, end, most=most, without=without)
+        for lane in lanes
+    ]
+    reached = min(one.reached for one in read)
+    found = sorted(row for one in read for row in one.rows if row.sequence <= reached)
+    if len(found) > most:
+        found = found[:most]
+        reached = found[-1].sequence
+    damaged = sorted(at for one in read for at in one.damaged if at <= reached)
+    return Changes(found, damaged, reached, read[0].head)
+
+
+def _lane_start(key: bytes) -> bytes:
+    """The least key prefix of the lane that a key is in."""
+    return block_start(lane_of(key) * BLOCKS_PER_LANE)
 
 
 def _position(at: bytes) -> int:

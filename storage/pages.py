@@ -19,6 +19,7 @@ from folkmoot.protocol import codec
 from folkmoot.protocol.crdt.cell import winner_frame
 from folkmoot.protocol.key import (
     ITEM_AT,
+    KIND_AT,
     KIND_BYTE,
     PLACE_PREFIX_BYTES,
     kind_prefix,
@@ -39,8 +40,9 @@ from folkmoot.storage import counts
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Table, Transaction
 from folkmoot.storage.projections import tallies, tally
-from folkmoot.storage.rows import NO_COUNTS, Counts, Frames, row_cell, row_frames
+from folkmoot.storage.rows import NO_COUNTS, Counts, Frames, counts_key, row_cell, row_frames
 
+_POST: Final = KIND_BYTE["post"]
 _LABEL: Final = bytes((KIND_BYTE["label"],))
 
 # Fewer rows than this are not worth a step of their own.
@@ -216,6 +218,39 @@ def labels_of(transaction: Transaction, key: bytes, trusted: TrustedLabellers) -
     """
     place, _, item = parse_key(key)
     return _labels(transaction, place, item, item, 0, trusted).get(item, [])
+
+
+class Shown(NamedTuple):
+    """One cell, as it is told to those who follow.
+
+    Attributes:
+        frame: the display winner's `[payload, signature]`, be it a deletion.
+        labels: as on a page; none on what is no post.
+        counts: likes and reposts of a post.
+        replies: how many it has.
+    """
+
+    frame: bytes
+    labels: list[bytes]
+    counts: Counts
+    replies: int
+
+
+def shown(transaction: Transaction, key: bytes, trusted: TrustedLabellers, threads: int) -> Shown | None:
+    """What stands at `key`; None when nothing does.
+
+    Raises:
+        StoreCorrupt: a cell is damaged.
+    """
+    row = transaction.get(Table.CELLS, key)
+    if row is None:
+        return None
+    frame = winner_frame(row_cell(key, row))
+    if key[KIND_AT] != _POST:
+        return Shown(frame, [], NO_COUNTS, 0)
+    at = counts_key(key)
+    replies = tally(transaction, Index.REPLIES, threads, at)
+    return Shown(frame, labels_of(transaction, key, trusted), counts.read(transaction, at), replies)
 
 
 def _labels(

@@ -13,14 +13,16 @@ from typing import Final, NamedTuple
 from folkmoot.protocol.key import place_prefix
 from folkmoot.protocol.projections.entries import Index, Projection
 from folkmoot.protocol.sync.fingerprint import Fingerprint, Leaf
-from folkmoot.storage import accounts, changes, hints, pages, registers, rows
+from folkmoot.storage import accounts, boots, changes, hints, log_pages, pages, registers, rows
 from folkmoot.storage.accounts import Unconfirmed
+from folkmoot.storage.boots import Moment
 from folkmoot.storage.changes import Changes
 from folkmoot.storage.damage import Damage
 from folkmoot.storage.errors import SchemaTooNew, StoreCorrupt, WrongStore
 from folkmoot.storage.heads import Heads
 from folkmoot.storage.hints import Hint
 from folkmoot.storage.interface import Engine, Table, Transaction, Usage
+from folkmoot.storage.log_pages import LogAsked, LogPage
 from folkmoot.storage.pages import AuthorPage, Post, TrustedLabellers
 from folkmoot.storage.projections import generation_of, tally
 from folkmoot.storage.rows import HintState, row_cell
@@ -224,6 +226,16 @@ class Store:
         """See `changes.changes`; of the whole lane if no bounds are given."""
         with self._engine.begin() as transaction:
             return changes.changes(transaction, lane, after_sequence, limit, start, end)
+
+    def boots(self) -> list[Moment]:
+        """See `boots.begun`."""
+        with self._engine.begin() as transaction:
+            return boots.begun(transaction)
+
+    def page_of_log(self, asked: LogAsked, trusted: TrustedLabellers = frozenset) -> LogPage:
+        """See `log_pages.page`; nobody is trusted if nobody is named."""
+        with self._engine.begin() as transaction:
+            return log_pages.page(transaction, self.log_id, asked, trusted, self.damage.note)
 
     def hints_for(self, node: bytes, limit: int, after: bytes = b"") -> list[Hint]:
         """The next hints of `node` (16 bytes) in key order, after the cell key `after`.

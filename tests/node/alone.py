@@ -54,6 +54,9 @@ class Commits:
             raise self.refusals.popleft()
         return await self._commits.run(job, admission, rows=rows, urgent=urgent)
 
+    async def wait_past(self, sequence: int) -> None:
+        await self._commits.wait_past(sequence)
+
     async def watch(self) -> None:
         await self._commits.watch()
 

@@ -15,6 +15,9 @@ from folkmoot.protocol.accounts.operation import SIGNED_PREFIX as OPERATION_PREF
 from folkmoot.protocol.accounts.operation import Operation
 from folkmoot.protocol.connection import Connection, Notification, Rejected, Request, Violation
 from folkmoot.protocol.errors import BY_NAME, WireError
+from folkmoot.protocol.feed import cursor as cursors
+from folkmoot.protocol.feed.cursor import CursorKind
+from folkmoot.protocol.feed.places import LogPlace
 from folkmoot.protocol.identity import KeyPair, account_from_text, account_to_text, verify
 from folkmoot.protocol.record import SIGNED_PREFIX, Record
 
@@ -32,9 +35,9 @@ def named(case: dict[str, Any]) -> str:
     return str(case.get("name", case.get("text")))
 
 
-RECORDS, IDENTITIES, AUTH, MESSAGES, OPERATIONS, HANDLES, ARCHIVES = (
+RECORDS, IDENTITIES, AUTH, MESSAGES, OPERATIONS, HANDLES, ARCHIVES, CURSORS = (
     load(f"{name}.json")
-    for name in ("records", "identities", "auth", "messages", "operations", "handles", "archives")
+    for name in ("records", "identities", "auth", "messages", "operations", "handles", "archives", "cursors")
 )
 
 
@@ -196,3 +199,23 @@ def test_an_archive_is_read_as_it_was_meant(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", ARCHIVES["invalid"], ids=named)
 def test_an_invalid_archive_is_refused_at_its_frame(case: dict[str, Any]) -> None:
     assert case["frame"] is not None and stops_at(bytes.fromhex(case["archive"])) == case["frame"]
+
+
+@pytest.mark.parametrize("case", CURSORS["valid"], ids=named)
+def test_a_cursor_names_its_position(case: dict[str, Any]) -> None:
+    kind, subject = CursorKind(case["kind"]), bytes.fromhex(case["subject"])
+    position = bytes.fromhex(case["position"])
+    assert cursors.encode(kind, subject, position).hex() == case["cursor"]
+    assert cursors.decode(kind, subject, bytes.fromhex(case["cursor"])) == position
+    if "place" in case:
+        place = LogPlace.decode(position)._asdict()
+        told = {name: value.hex() if isinstance(value, bytes) else value for name, value in place.items()}
+        assert told == case["place"]
+
+
+@pytest.mark.parametrize("case", CURSORS["invalid"], ids=named)
+def test_any_other_cursor_is_refused(case: dict[str, Any]) -> None:
+    kind, cursor = CursorKind(case["kind"]), bytes.fromhex(case["cursor"])
+    with pytest.raises(WireError) as refusal:
+        LogPlace.decode(cursors.decode(kind, bytes.fromhex(case["subject"]), cursor))
+    assert refusal.value.kind.name == "bad_request"
