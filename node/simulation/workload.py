@@ -24,6 +24,7 @@ from folkmoot.node.simulation.history import (
     ShownPost,
     key_of,
 )
+from folkmoot.node.simulation.phrases import JUDGED_PHRASES, PHRASES, TAGS
 from folkmoot.node.simulation.town import WRITE_LEVELS, Asker, Place, Town
 from folkmoot.protocol.bodies import make_uuid7
 from folkmoot.protocol.errors import REFUSED_BY_POLICY, WireError
@@ -47,11 +48,7 @@ HOARDED_KEYS: Final = 24
 MANY_POSTS: Final = 6
 HOARDED_POSTS: Final = 120
 RECENT_PLACES: Final = 60
-# What the policy has something to say to: it labels the first, holds the second and refuses the third.
-JUDGED_PHRASES: Final = ("cheap followers", "make money fast", "send me your private key")
-PHRASES: Final = ("good morning",) * 12 + JUDGED_PHRASES
 TOUCHED_PLACES: Final = 6
-TAGS: Final = ("tea", "Tea", "coffee")
 
 
 class Person:
