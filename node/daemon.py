@@ -299,7 +299,8 @@ class _Parts:
         table |= {**self.records.client_methods(reader), **self.projections.client_methods()}
         if config.faults.enabled:
             table |= FaultMethods(environment.faults).table()
-        immediate, refusal, streams = methods.immediate(), self.movement.refusal, self.live.subscriptions
+        immediate = {**methods.immediate(), **self.projections.immediate()}
+        refusal, streams = self.movement.refusal, self.live.subscriptions
         offer = Offer(methods.hello, immediate, table, self.intake, self._now_ms, refusal, streams)
         self.sessions = Sessions(offer, partial(environment.random.randbytes, limits.CHALLENGE_BYTES))
         keys.watch(self.sessions.forget_revoked)

@@ -6,6 +6,7 @@ from typing import Final
 
 from folkmoot.storage.blocks import BlockSums
 from folkmoot.storage.interface import Table, Transaction
+from folkmoot.storage.post_cache import PostCache
 from folkmoot.storage.rows import unseal
 
 SEQUENCE: Final = b"sequence"
@@ -34,14 +35,16 @@ class Heads:
         blocks: the block aggregates.
         sequence: the greatest change sequence given out.
         hints_dropped: hints that were not kept, since the store was opened.
+        posts: those that are remembered, until they change.
     """
 
-    __slots__ = ("blocks", "hints_dropped", "sequence")
+    __slots__ = ("blocks", "hints_dropped", "posts", "sequence")
 
     def __init__(self, transaction: Transaction) -> None:
         self.blocks = BlockSums(transaction)
         self.sequence = last_sequence(transaction)
         self.hints_dropped = 0
+        self.posts = PostCache()
 
 
 def last_sequence(transaction: Transaction) -> int:

@@ -12,7 +12,7 @@ many labels others put there, each is passed over without being read.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, cast
 
 from folkmoot.protocol import codec
@@ -39,6 +39,7 @@ from folkmoot.protocol.record import Record
 from folkmoot.storage import counts
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Table, Transaction
+from folkmoot.storage.post_cache import GONE, Post
 from folkmoot.storage.projections import tallies, tally
 from folkmoot.storage.rows import NO_COUNTS, Counts, Frames, counts_key, row_cell, row_frames
 
@@ -119,24 +120,8 @@ def author_page(
     return AuthorPage(keys, frames, counted, replies, labels, resume)
 
 
-class Post(NamedTuple):
-    """A post as a feed shows it.
-
-    Args:
-        frame: the display winner's `[payload, signature]`, encoded as it was signed; None when it is deleted.
-        labels: the labels' frames, as in `AuthorPage`.
-        counts: likes and reposts.
-        replies: how many.
-    """
-
-    frame: bytes | None
-    labels: list[bytes]
-    counts: Counts
-    replies: int
-
-
 def posts_at(
-    transaction: Transaction, keys: Sequence[bytes], trusted: TrustedLabellers, threads: int
+    transaction: Transaction, keys: Iterable[bytes], trusted: TrustedLabellers, threads: int
 ) -> list[Post | None]:
     """The posts at some keys; None where nothing is known, or only what is damaged.
 
@@ -157,14 +142,14 @@ def posts_at(
 def _post(transaction: Transaction, key: bytes, row: bytes, trusted: TrustedLabellers, threads: int) -> Post:
     frame = row_frames([(key, row)]).frames[0]
     if frame is None:
-        return Post(None, [], NO_COUNTS, 0)
+        return GONE
     place, item = key[:PLACE_PREFIX_BYTES], key[ITEM_AT:]
     labels_at = place + _LABEL + item
     labels: list[bytes] = []
     if transaction.holds(Table.CELLS, labels_at, prefix_end(labels_at)):
         labels = _labels_on(transaction, labels_at, _Trusted.of(trusted()))
     replies = tally(transaction, Index.REPLIES, threads, place + item)
-    return Post(frame, labels, counts.read(transaction, place + item), replies)
+    return Post.of(frame, labels, counts.read(transaction, place + item), replies)
 
 
 def _posts(

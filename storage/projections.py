@@ -11,16 +11,17 @@ back: nobody else remembers which tag an edit has removed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from typing import Final, NamedTuple
+from zlib import crc32
 
 from folkmoot.protocol import codec
-from folkmoot.protocol.key import prefix_end
+from folkmoot.protocol.key import KIND_AT, KIND_BYTE, prefix_end
 from folkmoot.protocol.limits import POST_ITEM_BYTES
 from folkmoot.protocol.projections.entries import COUNTED, INDEXES, PUBLIC_BYTES, Entry, Index, Projection
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Table, Transaction
-from folkmoot.storage.rows import SEQUENCE_BYTES, seal, unseal
+from folkmoot.storage.rows import CRC_BYTES, SEQUENCE_BYTES, seal, unseal
 from folkmoot.storage.transaction import WriteTransaction
 
 HEAD_BYTES: Final = 2  # index and generation, before the group
@@ -28,6 +29,7 @@ GENERATIONS: Final = 256
 TALLY_BYTES: Final = 8
 MAIN: Final = 0  # the run of all projections together; a rebuilding one's is its number
 
+_POST: Final = bytes((KIND_BYTE["post"],))
 _GENERATION: Final = b"g"
 _CURSOR: Final = b"c"
 _COVERED: Final = b"b"
@@ -112,7 +114,11 @@ def newest(
 
 
 def _members(rows: Iterable[tuple[bytes, bytes]], head: int) -> Iterator[Member]:
-    for key, row in rows:
+    found = list(rows)
+    if not crc32(b"".join(chain.from_iterable(found))):  # all are whole: see `rows`
+        yield from [Member(key[head:], row[:-CRC_BYTES]) for key, row in found]
+        return
+    for key, row in found:
         try:
             yield Member(key[head:], unseal(Table.ENTRIES, key, row))
         except StoreCorrupt:
@@ -264,6 +270,8 @@ class ProjectionBook:
 
     def _count(self, index: Index, generation: int, group: bytes, change: int) -> None:
         key = entry_key(index, generation, group)
+        if index is Index.REPLIES:
+            self._transaction.touched.append(group[:KIND_AT] + _POST + group[KIND_AT:])
         count = tally(self._rows, index, generation, group) + change
         if count > 0:
             self._put(Table.TALLIES, key, count.to_bytes(TALLY_BYTES, "big"))

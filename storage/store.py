@@ -23,7 +23,8 @@ from folkmoot.storage.heads import Heads
 from folkmoot.storage.hints import Hint
 from folkmoot.storage.interface import Engine, Table, Transaction, Usage
 from folkmoot.storage.log_pages import LogAsked, LogPage
-from folkmoot.storage.pages import AuthorPage, Post, TrustedLabellers
+from folkmoot.storage.pages import AuthorPage, TrustedLabellers
+from folkmoot.storage.post_cache import Post, PostCache
 from folkmoot.storage.projections import generation_of, tally
 from folkmoot.storage.rows import HintState, row_cell
 from folkmoot.storage.transaction import WriteTransaction
@@ -173,9 +174,25 @@ class Store:
             )
 
     def posts(self, keys: Sequence[bytes], trusted: TrustedLabellers) -> list[Post | None]:
-        """See `pages.posts_at`."""
+        """See `pages.posts_at`; what was read before, and has not changed, is remembered."""
+        cache = self._heads.posts
+        found, version = cache.get(keys), cache.version
+        missed = [number for number, post in enumerate(found) if post is None]
+        if not missed:
+            return found
         with self._engine.begin() as transaction:
-            return pages.posts_at(transaction, keys, trusted, self.live[Projection.THREADS])
+            threads = self.live[Projection.THREADS]
+            read = pages.posts_at(transaction, (keys[number] for number in missed), trusted, threads)
+        for number, post in zip(missed, read, strict=True):
+            found[number] = post
+        known = [(keys[number], post) for number in missed if (post := found[number]) is not None]
+        cache.keep(known, version)
+        return found
+
+    @property
+    def post_cache(self) -> PostCache:
+        """The posts that are remembered."""
+        return self._heads.posts
 
     def labels_of(self, key: bytes, trusted: TrustedLabellers = frozenset) -> list[bytes]:
         """See `pages.labels_of`; nobody is trusted if nobody is named."""

@@ -122,7 +122,9 @@ class Projector:
         )
         self._wanted: dict[Projection, trio.Event] = {}
         self._stale = True
+        self._much = False
         self._began = 0.0
+        self._oldest: float | None = None
         self._applied = 0
 
     @property
@@ -135,6 +137,10 @@ class Projector:
 
         What was read before the node started counts as old as that. None before each log was read at all.
         """
+        return None if self._oldest is None else max(0.0, trio.current_time() - self._oldest)
+
+    def _oldest_of_all(self) -> float | None:
+        """When the log that was read to its end longest ago was."""
         oldest = trio.current_time()
         for stretch in stretches_of(self._ranges()):
             if stretch.name in self._main.current_at:
@@ -143,7 +149,7 @@ class Projector:
                 oldest = min(oldest, self._began)
             else:
                 return None
-        return trio.current_time() - oldest
+        return oldest
 
     async def run(self) -> None:
         """Follow the logs until cancelled."""
@@ -152,14 +158,19 @@ class Projector:
         while True:
             try:
                 moved = await self._turn()
+                self._oldest = self._oldest_of_all()
             except (DiskFull, WireError) as error:
                 log.warning("projections wait: %s", error)
                 await trio.sleep(limits.PROJECTION_RETRY_S)
                 continue
-            await trio.sleep(limits.PROJECTION_PAUSE_S if moved else limits.PROJECTION_IDLE_S)
+            if self._much:
+                await trio.lowlevel.checkpoint()
+            else:
+                await trio.sleep(limits.PROJECTION_PAUSE_S if moved else limits.PROJECTION_IDLE_S)
 
     async def _turn(self) -> bool:
         """Do a bounded part of what there is to do; whether there was something."""
+        self._much = False
         await self._cover_what_is_kept()
         await self._begin_rebuilds()
         moved = await self._advance(self._main, self._generations.live_targets())
@@ -263,6 +274,7 @@ class Projector:
 
         for (stretch, read), count in zip(steps, await self._commit(job), strict=True):
             self._applied += count
+            self._much |= count < len(read.batch.changed) or read.batch.reached < read.batch.head
             if count or not read.batch.changed:
                 self._done(run, stretch, read, count, began)
 
@@ -300,7 +312,9 @@ class Projector:
                     filling.fill(each.follower, each.account, answer.shown, complete=complete)
             return len(due)
 
-        for each in due[: await self._commit(job)]:
+        filled = await self._commit(job)
+        self._much |= filled < len(due)
+        for each in due[:filled]:
             answer = told.get(each.account)
             fresh = answer is not None and answer.as_of_us >= each.asked_us + _MOMENT_US
             self._retry_us[each] = each.asked_us + _SETTLED_US + _MOMENT_US if fresh else now_us + _MOMENT_US

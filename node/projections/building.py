@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from folkmoot.node.projections.listings import Listing, Place, Thread
+from folkmoot.node.projections.listings import Home, Listing, Place, Thread
 from folkmoot.node.projections.posts import UNREACHED, Posts, Ref, Unreached
 from folkmoot.node.projections.selecting import Found, Selected, Selection
 from folkmoot.protocol import limits
 from folkmoot.protocol.feed.audience import Hide, PageKind
-from folkmoot.protocol.feed.pages import ITEM_HEAD, PackedPage, item_head, pack_gap, pack_item, pack_page
-from folkmoot.protocol.feed.viewer import Viewer
-from folkmoot.storage.pages import Post
+from folkmoot.protocol.feed.pages import PackedPage, item_head, pack_gap, pack_item, pack_page
+from folkmoot.protocol.feed.viewer import PUBLIC, Viewer
+from folkmoot.storage.post_cache import Post
 
 UNKNOWN: Final = "unknown"
 DELETED: Final = "deleted"
@@ -53,6 +53,11 @@ class Builder:
             places = await listing.places(page.at, page.wanted + 1)
             some = places[: page.wanted]
             found = await self._read(some)
+            plain = self._selection.plain(some, found) if viewer is PUBLIC else None
+            if plain is not None and page.add_all(some, plain):
+                if len(places) == len(some):
+                    return page.packed(last=True)
+                continue
             selected = await self._selection.select(viewer, kind, some, found)
             for place, post, each in zip(some, found, selected, strict=True):
                 if not page.add(place, _items(place, post, each)):
@@ -60,6 +65,18 @@ class Builder:
             if len(places) == len(some):
                 return page.packed(last=True)
         return page.packed()
+
+    def page_now(self, home: Home, after: bytes | None, limit: int) -> PackedPage | None:
+        """`page` for nobody in particular, when it can be built without waiting: None when it cannot."""
+        places = home.places_now(after, limit + 1) if self._posts.keeps_all() else None
+        if places is None:
+            return None
+        some = places[:limit]
+        items = self._selection.plain(some, self._posts.own([place.ref.key for place in some]))
+        page = _Page(after, limit)
+        if items is None or not page.add_all(some, items) or page.wanted:
+            return None
+        return page.packed(last=len(places) == len(some))
 
     async def thread(self, thread: Thread, viewer: Viewer, after: bytes | None, limit: int) -> PackedPage:
         """A page of a thread; where something is missing or hidden, it says so."""
@@ -119,6 +136,17 @@ class _Page:
         self.at = place.at
         return True
 
+    def add_all(self, places: Sequence[Place], items: Sequence[bytes]) -> bool:
+        """Take what stands at the next places, all of it or nothing; an item that is empty is not shown."""
+        size = sum(map(len, items))
+        if self._size + size > limits.PAGE_BYTES or not places:
+            return False
+        self._looked_at += len(places)
+        self._size += size
+        self._items += filter(None, items)
+        self.at = places[-1].at
+        return True
+
     def packed(self, *, last: bool = False) -> PackedPage:
         return pack_page(self._items, None if last else self.at)
 
@@ -132,8 +160,9 @@ def _items(place: Place, post: Found, selected: Selected) -> list[bytes]:
     more = selected.more
     if place.reposter is not None:
         more["reposter"] = place.reposter
-    head = item_head(more) if more else ITEM_HEAD
-    return [pack_item(post.frame, post.labels, *post.counts, post.replies, head=head)]
+    if not more:
+        return [post.item]
+    return [pack_item(post.frame, post.labels, *post.counts, post.replies, head=item_head(more))]
 
 
 def _reason(post: Found, selected: Selected | None = None) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Final, NamedTuple, Protocol
 
-from folkmoot.node.actors.session import Asker, Method
+from folkmoot.node.actors.session import Asker, Immediate, Method
 from folkmoot.node.contracts import Peers, PeerUnreachable, Reading
 from folkmoot.node.projections import listings
 from folkmoot.node.projections.building import Builder
@@ -151,6 +151,21 @@ class Feeds:
             "feed.bookmarks": self._bookmarks,
         }
 
+    def immediate(self) -> Mapping[str, Immediate]:
+        """Methods that can often be answered at once, by their names on the wire."""
+        return {"feed.home": self._home_now}
+
+    def _home_now(self, asker: Asker, params: Params) -> Packed | None:
+        """`feed.home` as anybody sees it, when this node can answer it at once."""
+        lag_s = self._lagging.lag_s()
+        if asker.account is not None or lag_s is None:
+            return None
+        asked = codec.shaped(params, messages.FeedHome, "feed.home")
+        _check_account(asked.account)
+        feed = Feed(CursorKind.HOME, asked.account, place_prefix(asked.account), None)
+        page = self._builder.page_now(self._merging.home(asked.account), _after(feed, asked), asked.limit)
+        return None if page is None else _packed(feed, asked, BuiltPage(page, int(lag_s * 1000)))
+
     async def _thread(self, asker: Asker, params: Params) -> Packed:
         asked = codec.shaped(params, messages.FeedThread, "feed.thread")
         _check_account(asked.author)
@@ -198,13 +213,7 @@ class Feeds:
         return await self._answer(feed, asked)
 
     async def _answer(self, feed: Feed, asked: _Asked) -> Packed:
-        parse_level(asked.level)
-        subject = feed.subject[: limits.CURSOR_BYTES // 2]
-        after = None if asked.cursor is None else cursors.decode(feed.kind, subject, asked.cursor)
-        built = await self._page(feed, after, asked.limit)
-        resume = built.page.resume
-        cursor = None if resume is None else cursors.encode(feed.kind, feed.subject, resume)
-        return Packed(pack_result(built.page, cursor, asked.token or _NO_TOKEN, built.lag_ms))
+        return _packed(feed, asked, await self._page(feed, _after(feed, asked), asked.limit))
 
     async def _page(self, feed: Feed, after: bytes | None, limit: int) -> BuiltPage:
         """A page from this node, or from the nearest one that keeps the feed.
@@ -288,6 +297,22 @@ class Feeds:
             raise WireError(BUSY, "this replica does not know all it acknowledged", retry_after_ms=_RETRY_MS)
         built = await self.build(feed, asked.after, asked.limit)
         return {**built.page.to_wire(), "lag_ms": built.lag_ms}
+
+
+def _after(feed: Feed, asked: _Asked) -> bytes | None:
+    """The place after which a page begins that was asked for.
+
+    Raises:
+        WireError: `bad_request`, for a level there is not, or a cursor of another feed.
+    """
+    parse_level(asked.level)
+    return None if asked.cursor is None else cursors.decode(feed.kind, feed.subject, asked.cursor)
+
+
+def _packed(feed: Feed, asked: _Asked, built: BuiltPage) -> Packed:
+    resume = built.page.resume
+    cursor = None if resume is None else cursors.encode(feed.kind, feed.subject, resume)
+    return Packed(pack_result(built.page, cursor, asked.token or _NO_TOKEN, built.lag_ms))
 
 
 def _group_of(kind: CursorKind, subject: bytes) -> bytes:

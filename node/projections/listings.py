@@ -18,7 +18,6 @@ from folkmoot.node.projections.posts import Ref
 from folkmoot.protocol import limits
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.crdt.flag import is_on
-from folkmoot.protocol.identity import is_account
 from folkmoot.protocol.key import kind_prefix, place_prefix, prefix_end
 from folkmoot.protocol.projections.entries import (
     PUBLIC_BYTES,
@@ -188,10 +187,10 @@ class Merging:
         self._latest = latest
         self._told: TTLCache[bytes, list[Shown]] = TTLCache(_LATEST_CACHED, _LATEST_S, now)
 
-    def home(self, account: bytes) -> Listing:
+    def home(self, account: bytes) -> Home:
         """The home feed of an account that this node keeps: what is in its inbox, and the posts of those with
         too many followers for inboxes."""
-        return _Home(account, self._store, self)
+        return Home(account, self._store, self)
 
     def members(self, account: bytes, item: bytes) -> Listing:
         """The feed of a list (its owner, whom this node keeps, and its item of 16 bytes)."""
@@ -226,7 +225,9 @@ class Merging:
         self._told[account] = [] if answer is None else answer.shown
 
 
-class _Home:
+class Home:
+    """One home feed; made by `Merging.home`."""
+
     def __init__(self, account: bytes, store: Store, merging: Merging) -> None:
         self._account = account
         self._store = store
@@ -234,15 +235,24 @@ class _Home:
 
     async def places(self, after: bytes | None, limit: int) -> list[Place]:
         """See `Listing`."""
+        own, merged = self._read(after, limit)
+        if not merged:
+            return list(map(_place, own))
+        return _merge([own, *await self._merging.merged(merged, after, limit, reposts=True)], limit)
+
+    def places_now(self, after: bytes | None, limit: int) -> list[Place] | None:
+        """`places`, when nothing has to be merged; else None."""
+        own, merged = self._read(after, limit)
+        return None if merged else list(map(_place, own))
+
+    def _read(self, after: bytes | None, limit: int) -> tuple[list[Shown], list[bytes]]:
+        """What is in the inbox, and whose posts are to be merged with it."""
         live = self._store.live
         home, group = live[Projection.HOME], place_prefix(self._account)
         with self._store.engine.begin() as transaction:
             found = projections.newest(transaction, Index.INBOX, home, group, before=after, limit=limit)
             merged = inboxes.merged_followed(transaction, home, live[Projection.FOLLOWERS], self._account)
-        shown = [[inboxes.of_entry(*entry) for entry in found]]
-        if merged:
-            shown += await self._merging.merged(merged, after, limit, reposts=True)
-        return _merge(shown, limit)
+        return [inboxes.of_entry(*entry) for entry in found], merged
 
 
 class _List:
@@ -260,6 +270,10 @@ class _List:
         return _merge(await self._merging.merged(members, after, limit, reposts=False), limit)
 
 
+def _place(shown: Shown) -> Place:
+    return Place(shown.at, Ref(shown.author, shown.item), shown.reposter)
+
+
 def _merge(shown: Iterable[Iterable[Shown]], limit: int) -> list[Place]:
     ordered = heapq.merge(*shown, key=lambda each: each.at, reverse=True)
     return list(islice(_once(ordered), limit))
@@ -269,6 +283,6 @@ def _once(ordered: Iterable[Shown]) -> Iterable[Place]:
     """Places in order, each once: a merged author's posts may be in an inbox from before they were merged."""
     last = b""
     for shown in ordered:
-        if shown.at != last and is_account(shown.author):
-            yield Place(shown.at, Ref(shown.author, shown.item), shown.reposter)
+        if shown.at != last:
+            yield _place(shown)
         last = shown.at

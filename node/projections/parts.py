@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import trio
 from folkmoot.node.actors.projector import Projector
 from folkmoot.node.actors.replica import Replica
-from folkmoot.node.actors.session import Method
+from folkmoot.node.actors.session import Immediate, Method
 from folkmoot.node.contracts import Reading
 from folkmoot.node.projections.building import Builder
 from folkmoot.node.projections.feeds import Feeds
@@ -67,7 +67,7 @@ class ProjectionParts:
         self.generations = Generations(commits)
         bounds = Bounds(feeds.followers_max, feeds.inbox_rows)
         self.projector = Projector(wired.node_id, commits, logs, self.generations, ranges, bounds, wall)
-        posts = Posts(store, router, where, links, epochs, trusted)
+        posts = Posts(store, router, ranges, links, epochs, trusted)
         viewers = Viewers(store, router, where, links, epochs, wall.now_us, trio.current_time)
         builder = Builder(posts, Selection(posts, reading, trusted, wall.now_us))
         merging = Merging(store, logs, trio.current_time)
@@ -86,6 +86,10 @@ class ProjectionParts:
     def client_methods(self) -> Mapping[str, Method]:
         """What clients may ask, by name."""
         return {**self._feeds.client_methods(), **self._methods.table()}
+
+    def immediate(self) -> Mapping[str, Immediate]:
+        """Methods that can often be answered at once, by name."""
+        return self._feeds.immediate()
 
     def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """What runs by itself, by name."""

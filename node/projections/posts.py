@@ -13,9 +13,9 @@ from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import BUSY, WireError
 from folkmoot.protocol.key import kind_prefix
 from folkmoot.protocol.record import Record
-from folkmoot.protocol.ring.ranges import RangeDescriptor
+from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeMap
 from folkmoot.storage.errors import StoreCorrupt
-from folkmoot.storage.pages import Post
+from folkmoot.storage.post_cache import GONE, Post
 from folkmoot.storage.rows import Counts
 from folkmoot.storage.store import Store
 from msgspec import Meta, Struct
@@ -84,7 +84,7 @@ class Posts:
     Args:
         store: this node's.
         router: orders replicas by distance.
-        where: the range that holds a key.
+        ranges: the range map now.
         peers: how to reach the others.
         epochs: checks claims of other nodes.
         trusted: whose labels come first.
@@ -94,22 +94,39 @@ class Posts:
         self,
         store: Store,
         router: Router,
-        where: Callable[[bytes], RangeDescriptor],
+        ranges: Callable[[], RangeMap],
         peers: Peers,
         epochs: EpochCheck,
         trusted: Callable[[], frozenset[bytes]],
     ) -> None:
         self._store = store
         self._router = router
-        self._where = where
+        self._ranges = ranges
+        self._judged: tuple[RangeMap, bool] | None = None
         self._peers = peers
         self._epochs = epochs
         self._trusted = trusted
+
+    def _where(self, key: bytes) -> RangeDescriptor:
+        return self._ranges().lookup(key)
 
     def is_own(self, owner: RangeDescriptor) -> bool:
         """Whether this node may answer for a range by itself."""
         readers = {slot.reader for slot in owner.slots}
         return self._router.node_id in readers and self._router.counts_itself
+
+    def keeps_all(self) -> bool:
+        """Whether this node may answer for every range by itself; worked out once for each range map."""
+        ranges = self._ranges()
+        if self._judged is None or self._judged[0] is not ranges:
+            own = self._router.node_id
+            keeps = all(own in {slot.reader for slot in owner.slots} for owner in ranges.ranges)
+            self._judged = ranges, keeps
+        return self._judged[1] and self._router.counts_itself
+
+    def own(self, keys: Sequence[bytes]) -> list[Post | None]:
+        """Posts that this node keeps, by their keys."""
+        return self._store.posts(keys, self._trusted)
 
     def divided(self, keys: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
         """Those keys that this node may answer for by itself, and the others."""
@@ -127,9 +144,9 @@ class Posts:
     async def read(self, refs: Sequence[Ref]) -> list[Post | Unreached | None]:
         """Posts, in the order asked for; None where nothing is known."""
         keys = [ref.key for ref in refs]
+        if self.keeps_all():
+            return list(self.own(keys))
         owners = [self._where(key) for key in keys]
-        if all(self.is_own(owner) for owner in dict.fromkeys(owners)):
-            return list(self._store.posts(keys, self._trusted))
         found: dict[bytes, Post | Unreached | None] = {}
         groups: dict[int, tuple[RangeDescriptor, list[bytes]]] = {}
         for key, owner in zip(keys, owners, strict=True):
@@ -196,4 +213,4 @@ def _post(told: _Told | None) -> Post | None:
     frame, labels, likes, reposts, replies = told
     for each in (*([frame] if frame is not None else []), *labels):
         Record.from_wire(codec.unpack(each))
-    return Post(frame, labels, Counts(likes, reposts), replies)
+    return GONE if frame is None else Post.of(frame, labels, Counts(likes, reposts), replies)

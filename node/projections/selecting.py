@@ -15,7 +15,7 @@ from folkmoot.node.contracts import Reading
 from folkmoot.node.projections.listings import Place
 from folkmoot.node.projections.posts import Posts, Ref, Unreached
 from folkmoot.protocol import codec, limits
-from folkmoot.protocol.bodies import post_time_ms
+from folkmoot.protocol.bodies import make_uuid7, post_time_ms
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.crdt.flag import is_on
 from folkmoot.protocol.errors import WireError
@@ -27,12 +27,10 @@ from folkmoot.protocol.key import cell_key
 from folkmoot.protocol.moderation.label import Label, parse_label
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.token import Token
-from folkmoot.storage.pages import Post
+from folkmoot.storage.post_cache import Post
 
 Found = Post | Unreached | None
 
-# Without any of these words a post has nothing that matters to those who are nobody in particular.
-_TELLING: Final = (b"reply_to", b"quote", b"warning", b"labels")
 _SHOW: Final = Show()
 _CLOCK: Final = Hide(Reason.CLOCK)
 
@@ -80,6 +78,22 @@ class Selection:
         self._trusted = trusted
         self._now_us = now_us
 
+    def plain(self, places: Sequence[Place], found: Sequence[Found]) -> list[bytes] | None:
+        """The items of posts that are shown to nobody in particular as they are; None when one is not so
+        simple."""
+        latest = make_uuid7((self._now_us() + limits.STAMP_AHEAD_US) // 1000 + 1, 0)
+        items: list[bytes] = []
+        for place, post in zip(places, found, strict=True):
+            if (
+                not isinstance(post, Post)
+                or post.telling
+                or place.reposter is not None
+                or place.ref.item >= latest
+            ):
+                return None
+            items.append(post.item)
+        return items
+
     async def select(
         self, viewer: Viewer, kind: PageKind, places: Sequence[Place], found: Sequence[Found]
     ) -> list[Selected]:
@@ -97,7 +111,7 @@ class Selection:
         for number, (place, post) in enumerate(zip(places, found, strict=True)):
             if not isinstance(post, Post) or post.frame is None:
                 decided[number] = _SHOW
-            elif viewer is PUBLIC and not any(word in post.frame for word in _TELLING):
+            elif viewer is PUBLIC and not post.telling:
                 decided[number] = _CLOCK if post_time_ms(place.ref.item) > latest_ms else _SHOW
             else:
                 waiting[number] = (place, post, record_of(post.frame))
