@@ -88,7 +88,7 @@ async def run_mix(
         missing = await _missing(clients[0], plan.mix, people.key(0).account)
         output.note(f"{people.graph.accounts:,} accounts with {len(people.graph):,} follows")
         with progress_bar("follows", quiet=output.as_json) as progress:
-            written, there = await people.meet(clients[0], plan.level, progress)
+            written, there = await people.meet(clients, plan.level, progress)
         readers = await _readers(stack, plan, people, _turned(target, 1), key, output, len(deeds))
         requests = await _requests(clients[0], plan, people, deeds, missing, random, output)
         file = (journals or journals_of(target, cluster)) / f"bench-{time.time_ns() // 10**6}{SUFFIX}"
@@ -201,7 +201,7 @@ async def _requests(
     about = None
     if plan.mix == "viral":
         about = people.post(0, time.time_ns() // 1000, random)
-        await put_all(client, [about], plan.level)
+        await put_all([client], [about], plan.level)
     writes = sum(deed.action in WRITES for deed in deeds)
     output.note(f"signing {writes:,} records")
     return list(_signed(plan, people, deeds, about, random))

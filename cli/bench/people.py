@@ -14,6 +14,7 @@ from functools import lru_cache
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
+import trio
 from folkmoot.cli.bench.graph import FollowGraph
 from folkmoot.cli.bench.mixes import Action, Deed
 from folkmoot.cli.bench.posts import RANDOM_BITS, TEXT_BYTES
@@ -25,7 +26,7 @@ from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.record import Record
 
 if TYPE_CHECKING:
-    from folkmoot.protocol.client import Client
+    from folkmoot.protocol.client import Client, PutResult
 
 FOLLOWS_A_STEP: Final = 8_192
 FOLLOWED_US: Final = (
@@ -93,11 +94,11 @@ class People:
             key, kind=str(deed.action), item=item, body={"on": True}, stamp=stamp, place=about.author
         )
 
-    async def meet(self, client: Client, level: str, progress: OnProgress) -> tuple[int, int]:
+    async def meet(self, clients: Sequence[Client], level: str, progress: OnProgress) -> tuple[int, int]:
         """Write the follows that the cluster does not have yet; how many were written, and were there.
 
         Args:
-            client: connected.
+            clients: connected; writes are dealt out to them.
             level: what each write waits for.
             progress: told how many there are, and of how many.
 
@@ -105,13 +106,13 @@ class People:
             OperatorError: a follow was refused, or not kept as widely as asked.
         """
         total = len(self.graph)
-        there = await self._noted(client)
+        there = await self._noted(clients[0])
         progress(there, total)
         for start in range(there, total, FOLLOWS_A_STEP):
             stop = min(start + FOLLOWS_A_STEP, total)
             edges = enumerate(self.graph.edges(start, stop), start)
-            await put_all(client, [self.follow(number, *edge) for number, edge in edges], level)
-            await put_all(client, [self._note(stop)], level)
+            await put_all(clients, [self.follow(number, *edge) for number, edge in edges], level)
+            await put_all(clients[:1], [self._note(stop)], level)
             progress(stop, total)
         return total - there, there
 
@@ -131,17 +132,36 @@ class People:
         return Record.sign(self.key(0), kind="profile", item=self._field, body={"value": count}, stamp=stamp)
 
 
-async def put_all(client: Client, records: Sequence[Record], level: str) -> None:
-    """Write records, all of them or none of what follows.
+async def put_all(clients: Sequence[Client], records: Sequence[Record], level: str) -> None:
+    """Write records, through all clients at once; all are kept, or nothing goes on.
 
     Raises:
         OperatorError: one was refused, or not kept as widely as asked.
+        WireError: a whole request was refused.
+        Unreachable: no node answered in time.
     """
-    frames = [(record.payload, record.signature) for record in records]
-    for record, result in zip(records, await client.put_records(frames, level), strict=True):
-        if result.status not in ACKNOWLEDGED:
-            reason = (result.error or {}).get("message", "no reason given")
-            raise OperatorError(
-                f"a {record.kind} that the run needs was {result.status}: {reason}",
-                hint="folkmoot status; with an operator's key (--operator) there are no quotas",
-            )
+    failures: list[Exception] = []
+
+    async def put(client: Client, part: Sequence[Record]) -> None:
+        try:
+            frames = [(record.payload, record.signature) for record in part]
+            for record, result in zip(part, await client.put_records(frames, level), strict=True):
+                _check_kept(record, result)
+        except Exception as error:
+            failures.append(error)
+            nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        for index, client in enumerate(clients):
+            nursery.start_soon(put, client, records[index :: len(clients)])
+    if failures:
+        raise failures[0]
+
+
+def _check_kept(record: Record, result: PutResult) -> None:
+    if result.status not in ACKNOWLEDGED:
+        reason = (result.error or {}).get("message", "no reason given")
+        raise OperatorError(
+            f"a {record.kind} that the run needs was {result.status}: {reason}",
+            hint="folkmoot status; with an operator's key (--operator) there are no quotas",
+        )

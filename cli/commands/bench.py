@@ -111,7 +111,9 @@ def command() -> None:
     help="What people wrote when, whose shape writes take. [default: random times]",
 )
 @click.option(
-    "--accounts", type=click.IntRange(2, ACCOUNTS_MAX), help="How many people. [default: all; 1,000]"
+    "--accounts",
+    type=click.IntRange(2, ACCOUNTS_MAX),
+    help="How many people, the most followed. [default: all of --graph; 1,000]",
 )
 @click.option("--seed", type=click.IntRange(0, 2**63), default=1, show_default=True, help="Makes the people.")
 @click.option("--posts", type=click.IntRange(min=1), help="Posts to sign beforehand. [default: enough]")

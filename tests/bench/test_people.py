@@ -65,7 +65,7 @@ def follows(node: Node) -> set[tuple[bytes, bytes]]:
 
 async def test_everybody_follows_and_says_it_once() -> None:
     node, told = Node(), []
-    assert await People(7, GRAPH).meet(node.client(), "quorum", lambda *done: told.append(done)) == (
+    assert await People(7, GRAPH).meet([node.client()] * 2, "quorum", lambda *done: told.append(done)) == (
         len(GRAPH),
         0,
     )
@@ -75,20 +75,20 @@ async def test_everybody_follows_and_says_it_once() -> None:
     }
     assert follows(node) == expected and told[-1] == (len(GRAPH), len(GRAPH))
     room = node.room
-    assert await people.meet(node.client(), "quorum", lambda *done: None) == (0, len(GRAPH))
+    assert await people.meet([node.client()] * 2, "quorum", lambda *done: None) == (0, len(GRAPH))
     assert node.room == room, "nothing was sent"
-    assert await People(8, GRAPH).meet(node.client(), "quorum", lambda *done: None) == (len(GRAPH), 0)
+    assert await People(8, GRAPH).meet([node.client()] * 2, "quorum", lambda *done: None) == (len(GRAPH), 0)
     assert len(follows(node)) == 2 * len(GRAPH), "another seed makes other people"
 
 
 async def test_what_broke_off_goes_on_and_is_the_same_to_the_byte(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FOLLOWS_A_STEP", 100)
     whole, broken = Node(), Node(room=250)
-    await People(7, GRAPH).meet(whole.client(), "quorum", lambda *done: None)
+    await People(7, GRAPH).meet([whole.client()] * 2, "quorum", lambda *done: None)
     with pytest.raises(OperatorError, match="a follow that the run needs was refused: full"):
-        await People(7, GRAPH).meet(broken.client(), "quorum", lambda *done: None)
+        await People(7, GRAPH).meet([broken.client()] * 2, "quorum", lambda *done: None)
     broken.room = 10**9
-    assert await People(7, GRAPH).meet(broken.client(), "quorum", lambda *done: None) == (
+    assert await People(7, GRAPH).meet([broken.client()] * 2, "quorum", lambda *done: None) == (
         len(GRAPH) - 200,
         200,
     )
@@ -102,13 +102,13 @@ def test_a_note_that_makes_no_sense_is_no_note() -> None:
 
     async def there(value: object) -> int:
         node, people = Node(), People(7, GRAPH)
-        await people.meet(node.client(), "quorum", lambda *done: None)
+        await people.meet([node.client()] * 2, "quorum", lambda *done: None)
         key = people.key(0)
         (field,) = [item for _, kind, item in node.cells if kind == "profile"]
         node.cells[key.account, "profile", field] = Record.sign(
             key, kind="profile", item=field, body={"value": value}, stamp=NOW_US
         )
-        return (await people.meet(node.client(), "quorum", lambda *done: None))[1]
+        return (await people.meet([node.client()] * 2, "quorum", lambda *done: None))[1]
 
     import trio
 
