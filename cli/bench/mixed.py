@@ -89,7 +89,7 @@ async def run_mix(
         output.note(f"{people.graph.accounts:,} accounts with {len(people.graph):,} follows")
         with progress_bar("follows", quiet=output.as_json) as progress:
             written, there = await people.meet(clients, plan.level, progress)
-        readers = await _readers(stack, plan, people, _turned(target, 1), key, output, len(deeds))
+        readers = await _readers(stack, plan, people, _turned(target, 1), key, missing, output)
         requests = await _requests(clients[0], plan, people, deeds, missing, random, output)
         file = (journals or journals_of(target, cluster)) / f"bench-{time.time_ns() // 10**6}{SUFFIX}"
         with ExitStack() as files:
@@ -169,8 +169,8 @@ async def _readers(
     people: People,
     target: Target,
     key: KeyPair | None,
+    missing: set[str],
     output: Output,
-    credit: int,
 ) -> Readers | None:
     """Readers of a firehose, on a connection of their own; None where there are none."""
     if plan.mix != "firehose":
@@ -179,8 +179,9 @@ async def _readers(
     settings = ClientSettings(name=NAME, carry_token=False)
     client = await stack.enter_async_context(open_client(target, key, settings, readers.heard))
     authors = [people.key(rank).account for rank in range(min(FOLLOWED, people.graph.accounts))]
-    if await readers.follow(client, authors, credit):
+    if await readers.follow(client, authors, DEEDS_MAX):
         return readers
+    missing.add("feed.follow")
     output.note("this node does not know feed.follow: the run is without readers")
     return None
 

@@ -72,6 +72,7 @@ def test_people_follow_each_other_once_and_then_act(tmp_path: Path) -> None:
         assert "thread" in viral["actions"] or viral["left_out"] == ["feed.thread"]
         code, firehose = folkmoot(*run, "--mix", "firehose")
         assert code == OK, firehose
+        assert (firehose["readers"] is None) == (firehose["left_out"] == ["feed.follow"])
         assert firehose["follows"] == {"written": 0, "there": viral["follows"]["written"]}
         assert firehose["actions"]["post"]["count"] == firehose["statuses"]["stored"] == 120
         code, timeline = folkmoot(*run, "--mix", "timeline")
