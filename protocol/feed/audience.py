@@ -32,10 +32,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from folkmoot.protocol.bodies import post_time_ms
 from folkmoot.protocol.feed.controls import QUOTE_FROM, REPLY_FROM, Edge, allows, edges_asked
 from folkmoot.protocol.feed.viewer import Viewer
-from folkmoot.protocol.limits import STAMP_AHEAD_US
+from folkmoot.protocol.limits import POST_ITEM_BYTES, STAMP_AHEAD_US
 from folkmoot.protocol.moderation.label import Label
 from folkmoot.protocol.record import Record
 
@@ -151,7 +150,10 @@ class Audience:
         self._viewer = viewer
         self._me = viewer.account
         self._now_us = now_us
-        self._latest_ms = (now_us + STAMP_AHEAD_US) // 1000
+        # Greater than every item of a post that is not too far ahead: a UUIDv7 begins with its time.
+        self._latest = ((now_us + STAMP_AHEAD_US) // 1000).to_bytes(6, "big") + b"\xff" * (
+            POST_ITEM_BYTES - 6
+        )
         self._threads = {} if page is PageKind.THREAD else viewer.threads
 
     def edges_asked(self, candidates: Iterable[Candidate]) -> set[Edge]:
@@ -197,7 +199,7 @@ class Audience:
         if "deleted" in body:
             return Reason.DELETED
         foreign = author != self._me
-        if foreign and post_time_ms(record.item) > self._latest_ms:
+        if foreign and record.item > self._latest:
             return Reason.CLOCK
         if reposter is not None:
             reason = self._against_repost(reposter, candidate.reposted_us, edges)
@@ -208,7 +210,8 @@ class Audience:
         viewer = self._viewer
         if self._me is not None and self._blocked(author, edges):
             return Reason.BLOCK
-        if not _may_answer(candidate, edges):
+        parent, root = candidate.parent, candidate.root
+        if not (_may_answer(parent, author, edges) and (root is parent or _may_answer(root, author, edges))):
             return Reason.REPLY_CONTROL
         if viewer.accounts and self._muted(author):
             return Reason.MUTED_ACCOUNT
@@ -275,12 +278,8 @@ def cautions(record: Record, labels: Sequence[Label] = ()) -> tuple[Caution, ...
     return tuple(said)
 
 
-def _may_answer(candidate: Candidate, edges: Set[Edge]) -> bool:
-    author = candidate.record.author
-    for post in (candidate.parent, candidate.root):
-        if post is not None and not allows(REPLY_FROM, post.body, post.author, author, edges):
-            return False
-    return True
+def _may_answer(post: Record | None, author: bytes, edges: Set[Edge]) -> bool:
+    return post is None or allows(REPLY_FROM, post.body, post.author, author, edges)
 
 
 def _thread(candidate: Candidate) -> bytes:

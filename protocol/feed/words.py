@@ -18,12 +18,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import ahocorasick
-
-# Default-ignorable code points (Unicode 3.13, D144 leaves them out) that text is disguised with.
-_INVISIBLE: Final = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
-    "\u3164\ufe00-\ufe0f\ufeff\uffa0\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
-)
+from folkmoot.protocol.invisible import INVISIBLE
 
 # Scripts without spaces between words: Thai and Lao, Tibetan, Myanmar, Khmer, Tai Le and New Tai Lue, Tai
 # Tham, Balinese and Javanese, Tai Viet, Han, kana, Bopomofo, Yi; and Hangul, see above.
@@ -42,7 +37,7 @@ def normal_form(text: str) -> str:
     """The form in which words and texts are compared."""
     if text.isascii():
         return text.lower()
-    visible = _INVISIBLE.sub("", text)
+    visible = INVISIBLE.sub("", text)
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", visible).casefold())
 
 
