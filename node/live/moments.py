@@ -40,8 +40,8 @@ class Moments:
 
     def _committed(self) -> None:
         now_us = self._wall.now_us()
-        if len(self._times) > 1 and self._times[-1] - self._times[-2] < NOTE_US and now_us > self._times[-1]:
-            del self._times[-1], self._sequences[-1]  # so soon after the one before that it need not be kept
+        if len(self._times) > 1 and self._times[-1] < now_us < self._times[-2] + NOTE_US:
+            del self._times[-1], self._sequences[-1]  # the second's last one is kept
         self._note(now_us, self._store.sequence)
 
     def _note(self, time_us: int, sequence: int) -> None:
