@@ -56,6 +56,10 @@ class Commits(Protocol):
         """Wait until a change after the one with this number is durable; a group wakes who waits once."""
         ...
 
+    def notice(self, call: Callable[[], None]) -> None:
+        """Have something called after each group that was committed; it must be quick, and not wait."""
+        ...
+
     async def watch(self) -> None:
         """Wait for ever; raise `CommitFailed` once a commit failed, because then the node must not go on."""
         ...
@@ -80,6 +84,7 @@ class ThreadCommits:
         self._failure: CommitFailed | None = None
         self._failed = trio.Event()
         self._committed = trio.lowlevel.ParkingLot()
+        self._notices: list[Callable[[], None]] = []
 
     async def run(
         self,
@@ -137,6 +142,10 @@ class ThreadCommits:
         while self.store.sequence <= sequence:
             await self._committed.park()
 
+    def notice(self, call: Callable[[], None]) -> None:
+        """See `Commits`."""
+        self._notices.append(call)
+
     async def watch(self) -> None:
         """See `Commits`."""
         await self._failed.wait()
@@ -169,3 +178,5 @@ class ThreadCommits:
                 self._failed.set()
             completion.tell()
         self._committed.unpark_all()
+        for call in self._notices:
+            call()

@@ -107,8 +107,7 @@ def changes_between(
     Raises:
         StoreCorrupt: as `changes`.
     """
-    first = lane_of(start or b"\0")
-    lanes = range(first, LANES if not end else max(first + 1, lane_of(end) + (end > _lane_start(end))))
+    lanes = lanes_of(start, end)
     each = max(1, limit // len(lanes))
     read = [
         changes(transaction, lane, after_sequence, each, start, end, most=most, without=without)
@@ -121,6 +120,12 @@ def changes_between(
         reached = found[-1].sequence
     damaged = sorted(at for one in read for at in one.damaged if at <= reached)
     return Changes(found, damaged, reached, read[0].head)
+
+
+def lanes_of(start: bytes, end: bytes) -> range:
+    """The lanes with keys from `start` to before `end`; an empty `end` is the end."""
+    first = lane_of(start or b"\0")
+    return range(first, LANES if not end else max(first + 1, lane_of(end) + (end > _lane_start(end))))
 
 
 def _lane_start(key: bytes) -> bytes:

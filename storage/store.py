@@ -16,7 +16,7 @@ from folkmoot.protocol.sync.fingerprint import Fingerprint, Leaf
 from folkmoot.storage import accounts, boots, changes, hints, log_pages, pages, registers, rows
 from folkmoot.storage.accounts import Unconfirmed
 from folkmoot.storage.boots import Moment
-from folkmoot.storage.changes import Changes
+from folkmoot.storage.changes import Changes, lanes_of
 from folkmoot.storage.damage import Damage
 from folkmoot.storage.errors import SchemaTooNew, StoreCorrupt, WrongStore
 from folkmoot.storage.heads import Heads
@@ -115,6 +115,10 @@ class Store:
     def sequence(self) -> int:
         """The number of the latest durable change, to a cell or a named value; what a node's mark counts."""
         return self._heads.sequence
+
+    def may_have_changed(self, start: bytes, end: bytes, after_sequence: int) -> bool:
+        """Whether a cell with start ≤ key < end may have changed after a sequence; asked of memory."""
+        return any(self._heads.lanes[lane] > after_sequence for lane in lanes_of(start, end))
 
     @property
     def hints_dropped(self) -> int:

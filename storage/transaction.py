@@ -294,8 +294,7 @@ class WriteTransaction:
             value = self.sequence.to_bytes(SEQUENCE_BYTES, "big")
             self._transaction.put(Table.META, SEQUENCE, seal(SEQUENCE, value))
         self._transaction.commit()
-        heads.blocks.committed(self._block_changes)
-        heads.sequence = self.sequence
+        heads.committed(self._block_changes, self.sequence)
         heads.hints_dropped += self._hints_dropped
         heads.posts.forget(self.touched)
 

@@ -94,7 +94,7 @@ class LogService:
             told = self._told(how, page, before_us)
             if page.rows or told.more or page.damaged or how != "exact":
                 return told
-            if not await self._changes_before(ends, page.head):
+            if not await self._changes_before(ends, asked, page):
                 return told
             self._owner(asked)
             page_of = page_of._replace(after=Moment(page.boot, page.reached))
@@ -148,15 +148,24 @@ class LogService:
         )
         return ChangesTold(how, place.encode(), page.head, more, list(page.rows), page.items, page.damaged)
 
-    async def _changes_before(self, ends: float, head: int) -> bool:
-        """Wait for a commit until `ends`, and a moment for what others bring; whether there was one."""
+    async def _changes_before(self, ends: float, asked: ChangesAsked, page: LogPage) -> bool:
+        """Wait until `ends` for a commit that may concern the slice, and a moment for what others bring.
+
+        Returns:
+            Whether there was one.
+        """
         if self._waiting >= limits.FOLLOW_WAITS or trio.current_time() >= ends:
             return False
+        store, seen = self._commits.store, page.head
         self._waiting += 1
         try:
             with trio.move_on_at(ends):
-                await self._commits.wait_past(head)
-                await trio.sleep(limits.FOLLOW_MOMENT_S)
+                while True:
+                    await self._commits.wait_past(seen)
+                    await trio.sleep(limits.FOLLOW_MOMENT_S)
+                    seen = store.sequence
+                    if store.may_have_changed(asked.start, asked.end, page.reached):
+                        return True
         finally:
             self._waiting -= 1
-        return self._commits.store.sequence > head
+        return False

@@ -1,25 +1,27 @@
 """How far the log was at which time.
 
-The log has no times in it. So now and then it is noted how far it has come; before the first note there are
-the boots, of which the store keeps where they began, and whose numbers are times (see `storage.boots`).
+The log has no times in it. So it is noted with commits how far it has come, of each second's the last one;
+before the first note there are the boots, of which the store keeps where they began, and whose numbers are
+times (see `storage.boots`).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from contextlib import suppress
 from typing import Final
 
-import trio
 from folkmoot.node.commits import Commits
 from folkmoot.node.environment import WallClock
 from folkmoot.protocol.limits import FOLLOW_MOMENTS
+from folkmoot.storage.errors import StorageError
 
-NOTE_S: Final = 1.0
+NOTE_US: Final = 1_000_000
 _US_PER_BOOT: Final = 1_000  # boots are numbered by milliseconds
 
 
 class Moments:
-    """See the module. `run` takes the notes.
+    """See the module.
 
     Args:
         commits: the store.
@@ -27,20 +29,20 @@ class Moments:
     """
 
     def __init__(self, commits: Commits, wall: WallClock) -> None:
-        self._commits = commits
+        self._store = commits.store
         self._wall = wall
         self._times: list[int] = []
         self._sequences: list[int] = []
+        with suppress(StorageError):  # then there are notes only
+            for moment in self._store.boots():
+                self._note(moment.boot * _US_PER_BOOT, moment.sequence)
+        commits.notice(self._committed)
 
-    async def run(self) -> None:
-        """Note how far the log is whenever it has moved on, at most once a second."""
-        for moment in self._commits.store.boots():
-            self._note(moment.boot * _US_PER_BOOT, moment.sequence)
-        while True:
-            sequence = self._commits.store.sequence
-            self._note(self._wall.now_us(), sequence)
-            await self._commits.wait_past(sequence)
-            await trio.sleep(NOTE_S)
+    def _committed(self) -> None:
+        now_us = self._wall.now_us()
+        if len(self._times) > 1 and self._times[-1] < now_us < self._times[-2] + NOTE_US:
+            del self._times[-1], self._sequences[-1]  # the second's last one is kept
+        self._note(now_us, self._store.sequence)
 
     def _note(self, time_us: int, sequence: int) -> None:
         """Note one moment; those that a clock which was set back would put out of order are left out."""

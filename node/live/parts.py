@@ -84,7 +84,7 @@ class LiveParts:
 
     def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """What is to be run, by name."""
-        return {"moments": self._moments.run, "tails": self.tails.run}
+        return {"tails": self.tails.run}
 
     async def _author(self, asker: Asker, account: object) -> Subject:
         if not is_account(account):

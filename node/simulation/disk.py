@@ -185,6 +185,7 @@ class SimulatedCommits:
         self._failure: CommitFailed | None = None
         self._failed = trio.Event()
         self._committed = trio.lowlevel.ParkingLot()
+        self._notices: list[Callable[[], None]] = []
         self._scope = trio.CancelScope()
 
     async def run(
@@ -229,6 +230,10 @@ class SimulatedCommits:
         while self.store.sequence <= sequence:
             await self._committed.park()
 
+    def notice(self, call: Callable[[], None]) -> None:
+        """See `node.commits.Commits`."""
+        self._notices.append(call)
+
     async def watch(self) -> None:
         """See `node.commits.Commits`."""
         await self._failed.wait()
@@ -256,6 +261,8 @@ class SimulatedCommits:
                 for completion in completions:
                     completion.tell()
                 self._committed.unpark_all()
+                for call in self._notices:
+                    call()
             self._idle.set()
 
     async def _carry(self, group: list[Job]) -> list[Completion]:

@@ -50,6 +50,7 @@ SLOWER: Final = frozenset(
         "whole-without-a-rebuild",
         "confirmed-by-nobody",
         "counted-again",
+        "late-posts-are-not-labelled",
         "nobody-asks-the-seats",
         "refutation-ignored",
     }

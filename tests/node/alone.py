@@ -57,6 +57,9 @@ class Commits:
     async def wait_past(self, sequence: int) -> None:
         await self._commits.wait_past(sequence)
 
+    def notice(self, call: Callable[[], None]) -> None:
+        self._commits.notice(call)
+
     async def watch(self) -> None:
         await self._commits.watch()
 

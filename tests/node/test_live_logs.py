@@ -80,10 +80,8 @@ def test_the_latest_pass_that_ended_in_time_counts_and_only_so_many_are_kept() -
 
 @asynccontextmanager
 async def replica(nodes: tuple[bytes, ...] = (HERE,)) -> AsyncIterator[Replica]:
-    async with disks_first() as (disks, actors):
-        made = Replica(Commits(HERE, disks), Ranges(nodes))
-        actors.start_soon(made.moments.run)
-        yield made
+    async with disks_first() as (disks, _):
+        yield Replica(Commits(HERE, disks), Ranges(nodes))
 
 
 class Replica:
@@ -291,14 +289,12 @@ async def test_times_are_noted_and_their_number_is_bounded(autojump_clock: trio.
 
 
 async def test_boots_are_times_too(autojump_clock: trio.testing.MockClock) -> None:
-    async with disks_first() as (disks, actors):
-        commits = Commits(HERE, disks)
-        one = Replica(commits, Ranges((HERE,)))
-        await one.begin_boot(500_000_000)
+    async with replica() as one:
+        await one.begin_boot(500_000)
         await one.write(3)
-        await one.begin_boot(900_000_000)
+        await one.begin_boot(900_000)
         await one.write(3)
-        actors.start_soon(one.moments.run)
-        await trio.testing.wait_all_tasks_blocked()
-        assert one.moments.sequence_at(499_999_999_999) == 0
-        assert one.moments.sequence_at(900_000_000_000) == 4
+        moments = Moments(one.commits, one.wall)
+        assert moments.sequence_at(499_999_999) == 0
+        assert moments.sequence_at(899_999_999) == 0
+        assert moments.sequence_at(900_000_000) == 4

@@ -20,6 +20,7 @@ from folkmoot.storage.store import Store
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.storage.conftest import Engines
 from tests.storage.making import deletion, open_store, person, post, put, reaction, run
 
 ANN, BEN = person(1), person(2)
@@ -148,3 +149,19 @@ def test_damaged_rows_are_told_and_stop_nothing(store: Store, number: int) -> No
         transaction.commit()
     whole = [Change(each, records[each - 1].key) for each in (1, 2, 3) if each != number]
     assert store.changes(LANE, 0, 10) == Changes(whole, [number], 3, 3)
+
+
+def test_lanes_that_did_not_change_are_known_without_reading(engines: Engines) -> None:
+    engine = engines.make()
+    store = open_store(engine)
+    other = next(each for each in map(person, range(2, 99)) if lane_of(place_prefix(each.account)) != LANE)
+    put(store, post(ANN, 1), post(other, 1))
+    bounds = [(place_prefix(each.account), prefix_end(place_prefix(each.account))) for each in (ANN, other)]
+    put(store, post(ANN, 2))
+    assert [store.may_have_changed(*each, 2) for each in bounds] == [True, False]
+    run(store, lambda transaction: transaction.meta_put("name", b"value"))
+    assert [store.may_have_changed(*each, 3) for each in bounds] == [False, False]
+    assert store.may_have_changed(b"", b"", 2) and not store.may_have_changed(b"", b"", 3)
+    again = open_store(engines.reopen(engine))
+    assert [again.may_have_changed(*each, 3) for each in bounds] == [True, True], "it is not known any more"
+    assert [again.may_have_changed(*each, 4) for each in bounds] == [False, False]
