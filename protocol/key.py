@@ -48,6 +48,8 @@ KIND_NAME: Final[dict[int, str]] = {number: name for name, number in KIND_BYTE.i
 KINDS_UNDER_SUBJECT: Final = frozenset({"like", "repost", "report", "label", "vote", "decision", "appeal"})
 KINDS_PRIVATE: Final = frozenset({"mute", "bookmark", "report", "vote", HELD})
 KINDS_FLAG: Final = frozenset({"like", "repost", "follow", "mute", "block", "bookmark"})
+# Of these a record can say that nothing older is to be kept; of a post the deletion says so.
+KINDS_ERASING: Final = KINDS_FLAG | {"profile"}
 
 _LANE_SHIFT: Final = 16 - (LANES.bit_length() - 1)
 _BLOCK_SHIFT: Final = _LANE_SHIFT - (BLOCKS_PER_LANE.bit_length() - 1)
