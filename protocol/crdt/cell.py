@@ -87,6 +87,11 @@ class Cell:
         return self.survivors[0].deleted
 
     @property
+    def taken_back(self) -> bool:
+        """Whether all that is known here says only that what was here is gone."""
+        return all(record.takes_back for record in self.records())
+
+    @property
     def conflict(self) -> bool:
         """Whether several devices' records survive beside each other."""
         return len(self.survivors) > 1

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from folkmoot.cli.exit_codes import FAILED, OK, UNREACHABLE
+from folkmoot.cli.exit_codes import FAILED, OK, UNREACHABLE, USAGE
 from folkmoot.node.data_directory import write_key
 
 from tests.checking.local import Home, Ran
@@ -158,6 +158,35 @@ def test_operators_suspend_and_restore(town: Town) -> None:
     assert town.user("restore", account)["state"] == "active"
     assert not town.user("restore", account)["changed"]
     assert town.posts("gus")
+
+
+def test_what_an_account_wrote_is_taken_back(town: Town) -> None:
+    town.create("ivy")
+    for _ in range(3):
+        assert town.posts("ivy")
+    assert "the same with --yes" in town.refused("purge", "ivy.key").err
+    found = town.user("purge", "ivy.key", "--dry-run")
+    assert found["left"] == {"post": 3} and found["gone"] == 0
+    told = town.user("purge", "ivy.key", "--yes")
+    assert told["complete"] and told["taken_back"] == {"post": 3} and told["gone"] == 3 and not told["left"]
+    assert not town.run("feed", "ivy.key", "--json").json["items"]
+    again = town.run("user", "purge", "ivy.key")
+    assert again.code == OK and "nothing was left to be taken back; 3 gone in all" in again.out
+    assert town.posts("ivy"), "the account lives on"
+
+
+def test_an_account_is_closed_once_all_it_wrote_is_gone(town: Town) -> None:
+    town.create("jan")
+    town.user("keys", "add", "jan.key", "jan-phone.key", "--name", "phone")
+    assert town.posts("jan") and town.posts("jan-phone")
+    recovery = town.run("user", "close", "jan.recovery", "--purge", "--yes")
+    assert recovery.code == USAGE and "user recover" in recovery.err
+    told = town.user("close", "jan-phone.key", "--purge", "--yes", "--reason", "moved")
+    assert told["state"] == "closed" and told["purged"]["taken_back"] == {"post": 2}
+    assert [each["revoked"] for each in told["devices"]] == [3, 4], "the other device first"
+    assert not town.run("feed", "jan.key", "--json").json["items"]
+    again = town.user("close", "jan-phone.key", "--purge", "--yes")
+    assert not again["changed"] and "purged" not in again
 
 
 def test_a_closed_account_is_closed(town: Town) -> None:
