@@ -241,7 +241,7 @@ class _Parts:
             PUSH_PULL: self.push_pulls.answer,
             **self.topology.methods(),
             **self.registers.peer_methods(),
-            **self.accounts.peer_methods(),
+            **self.accounts.peer_methods(self.router, self.standing),
             **self.repairer.methods(),
             **self.movement.peer_methods(),
             **self.recollection.methods(),

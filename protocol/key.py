@@ -50,6 +50,8 @@ KINDS_PRIVATE: Final = frozenset({"mute", "bookmark", "report", "vote", HELD})
 KINDS_FLAG: Final = frozenset({"like", "repost", "follow", "mute", "block", "bookmark"})
 # Of these a record can say that nothing older is to be kept; of a post the deletion says so.
 KINDS_ERASING: Final = KINDS_FLAG | {"profile"}
+# What an account can take back; all else are statements in others' cases, which are never superseded.
+KINDS_TAKEN_BACK: Final = KINDS_ERASING | {"post"}
 
 _LANE_SHIFT: Final = 16 - (LANES.bit_length() - 1)
 _BLOCK_SHIFT: Final = _LANE_SHIFT - (BLOCKS_PER_LANE.bit_length() - 1)

@@ -97,6 +97,14 @@ class AccountRecords(Struct):
     level: Level = "quorum"
 
 
+class AccountAttest(Struct):
+    """`account.attest`: what a node says of a slice of an account, after a key."""
+
+    account: Account
+    node: Annotated[bytes, Meta(min_length=limits.NODE_ID_BYTES, max_length=limits.NODE_ID_BYTES)]
+    after: Annotated[bytes, Meta(max_length=limits.STORE_KEY_BYTES)] | None = None
+
+
 class HandleGet(Struct):
     """`handle.get`: a handle, in any spelling of it."""
 

@@ -19,6 +19,7 @@ from folkmoot.cli.users.ending import close_command, purge_command
 from folkmoot.cli.users.handles import handle_group
 from folkmoot.cli.users.key_files import device_key, first_key, read_recovery_key, recovery_key
 from folkmoot.cli.users.keys import keys_group
+from folkmoot.cli.users.proving import attest_command
 from folkmoot.cli.users.showing import account_lines, described, history, history_lines
 from folkmoot.cli.users.who import Who, WhoType
 from folkmoot.node.data_directory import read_key, read_key_file
@@ -47,7 +48,7 @@ def command() -> None:
 for added in (
     *(keys_group, handle_group),
     *(export_command, import_command, verify_command),
-    *(purge_command, close_command),
+    *(purge_command, attest_command, close_command),
 ):
     command.add_command(added)
 

@@ -18,10 +18,12 @@ from folkmoot.cli.exit_codes import DEGRADED
 from folkmoot.cli.progress import OnProgress
 from folkmoot.cli.users.taking_back import Taker, cells_of, is_left
 from folkmoot.cli.users.written import WrittenPage, written_page
+from folkmoot.protocol.accounts.attestation import marks_of
 from folkmoot.protocol.errors import FORBIDDEN, LEVEL_UNREACHABLE, REVOKED_KEY, WireError
 from folkmoot.protocol.identity import KeyPair, account_to_text
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import LEVELS, Level
+from folkmoot.protocol.sync.fingerprint import EMPTY, Fingerprint
 
 if TYPE_CHECKING:
     from folkmoot.protocol.client import Client, PutResult
@@ -42,11 +44,13 @@ class Survey:
         left: how many cells of each kind are to be taken back.
         gone: how many were, before.
         staying: how many of each kind cannot be.
+        marks: the fingerprint of the records that took something back.
     """
 
     left: Counter[str] = field(default_factory=Counter)
     gone: int = 0
     staying: Counter[str] = field(default_factory=Counter)
+    marks: Fingerprint = EMPTY
 
     def add(self, cell: Sequence[Record]) -> None:
         """Count a cell."""
@@ -54,6 +58,7 @@ class Survey:
             self.left[cell[0].kind] += 1
         elif all(record.takes_back for record in cell):
             self.gone += 1
+            self.marks = self.marks.combine(marks_of(cell))
         else:
             self.staying[cell[0].kind] += 1
 

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import Any, Final
+from typing import Any
 
 from folkmoot.protocol.identity import KeyPair
-from folkmoot.protocol.key import KINDS_ERASING, KINDS_FLAG
+from folkmoot.protocol.key import KINDS_FLAG, KINDS_TAKEN_BACK
 from folkmoot.protocol.record import Record
-
-TAKEN_BACK: Final = KINDS_ERASING | {"post"}
 
 
 def cells_of(records: Iterable[Record]) -> Iterator[list[Record]]:
@@ -27,7 +25,7 @@ def cells_of(records: Iterable[Record]) -> Iterator[list[Record]]:
 
 def is_left(cell: Sequence[Record]) -> bool:
     """Whether there is something in a cell that can be taken back, and was not."""
-    return cell[0].kind in TAKEN_BACK and not all(record.takes_back for record in cell)
+    return cell[0].kind in KINDS_TAKEN_BACK and not all(record.takes_back for record in cell)
 
 
 class Taker:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import trio
+from folkmoot.node.accounts.attesting import Attesting, Standing
 from folkmoot.node.accounts.key_gate import Coordination, KeyGate
 from folkmoot.node.accounts.keys import AccountKeys
 from folkmoot.node.accounts.methods import AccountMethods, ChangeQuota
@@ -13,6 +14,7 @@ from folkmoot.node.actors.account_follower import AccountFollower
 from folkmoot.node.actors.session import Method
 from folkmoot.node.contracts import FeedReading
 from folkmoot.node.registers.accounts import AccountRegisters
+from folkmoot.node.routing import Router
 from folkmoot.node.wired import Wired
 
 Handler = Callable[[bytes, Any], Awaitable[Any]]
@@ -24,13 +26,14 @@ class AccountParts:
     Attributes:
         keys: what is known of accounts.
         follower: how it comes to be known.
-        gate: what the gate makes of it.
+        gate: what the gate makes of it; made by `key_gate`.
 
     Args:
         wired: the node's.
     """
 
     def __init__(self, wired: Wired) -> None:
+        self._wired = wired
         self._environment = environment = wired.environment
         self._commits = wired.commits
         self._registers = AccountRegisters(wired.registers.registrar, environment.wall.now_us)
@@ -62,14 +65,27 @@ class AccountParts:
         )
         return self.gate
 
-    def peer_methods(self) -> Mapping[str, Handler]:
-        """What other nodes may ask, by name."""
-        return self.follower.methods()
+    def peer_methods(self, router: Router, standing: Standing) -> Mapping[str, Handler]:
+        """What other nodes may ask, by name; `client_methods` comes after."""
+        wired, environment = self._wired, self._environment
+        self._attesting = Attesting(
+            router,
+            wired.topology,
+            wired.links,
+            wired.commits.store,
+            standing,
+            self.keys,
+            environment.executor,
+            environment.secrets.service(),
+            wired.config.cluster.id,
+            environment.wall.now_us,
+        )
+        return {**self.follower.methods(), **self._attesting.peer_methods()}
 
     def client_methods(self, feeds: FeedReading, quota: ChangeQuota) -> Mapping[str, Method]:
         """What clients may ask, by name."""
         environment = self._environment
-        return AccountMethods(
+        methods = AccountMethods(
             self.keys,
             self._registers,
             self.follower,
@@ -78,7 +94,8 @@ class AccountParts:
             environment.executor,
             environment.wall.now_us,
             trio.current_time,
-        ).table()
+        )
+        return {**methods.table(), **self._attesting.client_methods()}
 
     def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """What runs by itself, by name."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from folkmoot.cli.exit_codes import FAILED, OK, UNREACHABLE, USAGE
+from folkmoot.cli.exit_codes import DEGRADED, FAILED, OK, UNREACHABLE, USAGE
 from folkmoot.node.data_directory import write_key
 
 from tests.checking.local import Home, Ran
@@ -173,6 +173,31 @@ def test_what_an_account_wrote_is_taken_back(town: Town) -> None:
     again = town.run("user", "purge", "ivy.key")
     assert again.code == OK and "nothing was left to be taken back; 3 gone in all" in again.out
     assert town.posts("ivy"), "the account lives on"
+
+
+def test_what_is_gone_is_attested_and_checked_later(town: Town) -> None:
+    account = town.create("kai")
+    assert town.posts("kai")
+    before = town.run("user", "attest", "kai.key", "--key", "kai.key", "--json")
+    assert before.code == DEGRADED and before.json["nodes"][0]["left"] == 1
+    assert town.run("user", "purge", "kai.key", "--yes", "--out", "kai.evidence").code == USAGE
+    told = town.user("purge", "kai.key", "--yes", "--attest", "--out", "kai.evidence")["attestation"]
+    assert told["attested"] and told["taken_back"] == 1 and told["signer"] == account
+    [node] = told["nodes"]
+    assert (node["gone"], node["left"], node["free_pages_clean"]) == (1, 0, False)
+    assert "never overwritten" in town.refused("purge", "kai.key", "--attest", "--out", "kai.evidence").err
+    checked = town.user("verify", "kai.evidence")
+    assert {name: checked[name] for name in told} == told
+    words = town.run("user", "verify", "kai.evidence")
+    assert words.code == OK and "attested by all 1 replicas" in words.out and "store compact" in words.out
+    data = bytearray((town.path / "kai.evidence").read_bytes())
+    data[300] ^= 1
+    (town.path / "kai.damaged").write_bytes(data)
+    assert "another copy of the file" in town.refused("verify", "kai.damaged").err
+    operators = town.user("attest", account)
+    assert operators["attested"] and operators["taken_back"] is None
+    closed = town.user("close", "kai.key", "--purge", "--attest", "--yes", "--out", "kai.last")
+    assert closed["attestation"]["attested"] and closed["state"] == "closed"
 
 
 def test_an_account_is_closed_once_all_it_wrote_is_gone(town: Town) -> None:
