@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 from folkmoot.cli.connection import Target, converse, target_options
-from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.examples import examples
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.post_names import post_name
+from folkmoot.cli.posts import check_signers
 from folkmoot.cli.users.who import Who, WhoType
 from folkmoot.protocol.identity import account_to_text
 from folkmoot.protocol.limits import PAGE_ITEMS
@@ -68,26 +67,8 @@ async def _pages(
         position = page["cursor"]
         if position is None:
             break
-    await _check(client, author, [Record.from_wire(item["record"]) for item in items])
+    await check_signers(client, author, [Record.from_wire(item["record"]) for item in items])
     return author, items, position
-
-
-async def _check(client: Client, author: bytes, records: Sequence[Record]) -> None:
-    """Refuse what is not signed by a key that is, or once was, the author's."""
-    devices = {record.device for record in records}
-    keys = {author}
-    for current in (False, True):  # what the node has heard may be behind what it keeps
-        if not devices <= keys:
-            keys = set((await client.account_history(author, current=current)).chain().state.keys)
-    for record in records:
-        record.verify()
-        if record.author != author:
-            raise OperatorError(f"the node sent a post of {account_to_text(record.author)} instead")
-        if record.device not in keys:
-            raise OperatorError(
-                f"the node sent a post that a key signed which was never the account's: {record.id.hex()}",
-                hint="folkmoot user keys list, or ask another node",
-            )
 
 
 def _read_cursor(text: str | None) -> bytes | None:

@@ -37,7 +37,7 @@ KEEP_APART = (
 
 @click.group()
 def command() -> None:
-    """Create, show, protect, move and close accounts.
+    """Create, show, protect, move, purge and close accounts.
 
     An account is known by its first key (did:key:z6Mk…), whatever keys it has later. What is done to it is
     signed by its keys and decided by the cluster, so that a revoked key is refused by every node that has

@@ -348,9 +348,15 @@ def digest_of(cell: bytes | None) -> bytes:
 
 
 def summary(cell: Cell, *, history: bool = False) -> dict[str, Any]:
-    """What `record.get` tells of a cell: records display winner first, clock by hex device, flags."""
+    """What `record.get` tells of a cell: records display winner first, clock by hex device, flags.
+
+    Args:
+        cell: the cell.
+        history: whether superseded records follow, and how many `earlier` ones these are.
+    """
     records = cell.records() if history else cell.survivors
-    return {
+    told = {"earlier": len(cell.history)} if history else {}
+    return told | {
         "records": [record.to_wire() for record in records],
         "clock": {device.hex(): stamp for device, stamp in sorted(cell.clock.items())},
         "deleted": cell.deleted,

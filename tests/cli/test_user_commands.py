@@ -160,6 +160,35 @@ def test_operators_suspend_and_restore(town: Town) -> None:
     assert town.posts("gus")
 
 
+def test_an_edit_can_be_seen_until_the_post_is_deleted(town: Town) -> None:
+    town.create("ed")
+    town.user("keys", "add", "ed.key", "ed-phone.key", "--name", "phone")
+    post = town.run("post", "first", "--key", "ed.key", "--tag", "moot", "--json").json["post"]
+    assert town.run("history", post).out.endswith("it was never edited\n")
+    assert town.run("edit", post, "second", "--key", "ed-phone.key", "--json").json["status"] == "stored"
+    assert town.run("edit", post, "third", "--key", "ed.key", "--json").json["status"] == "stored"
+    told = town.run("history", post, "--json").json
+    assert [each["body"]["text"] for each in told["versions"]] == ["third", "second", "first"]
+    assert [each["state"] for each in told["versions"]] == ["shown", "earlier", "earlier"]
+    assert told["versions"][0]["body"]["tags"] == ["moot"], "what else it says stays"
+    assert not told["conflict"] and not told["older_dropped"] and not told["deleted"]
+    for number in range(16):
+        assert town.run("edit", post, f"again {number}", "--key", "ed.key").code == OK
+    words = town.run("history", post)
+    assert words.code == OK and "only the 16 newest earlier versions are kept" in words.out
+    assert "first" not in words.out and "third" in words.out
+    stranger = town.run("edit", post, "mine", "--key", "first.key")
+    assert stranger.code == FAILED and "the key signs for" in stranger.err
+    assert town.run("delete", post, "--key", "first.key").code == FAILED
+    assert town.run("delete", post, "--key", "ed.key", "--json").json["status"] == "stored"
+    assert town.run("delete", post, "--key", "ed.key", "--json").json["status"] == "duplicate"
+    gone = town.run("history", post, "--json").json
+    assert gone["deleted"] and [each["body"] for each in gone["versions"]] == [{"deleted": True}]
+    assert "a deletion is final" in town.run("edit", post, "back", "--key", "ed.key").err
+    missing = town.run("history", post[:-2] + "00")
+    assert missing.code == FAILED and "there is no post" in missing.err
+
+
 def test_what_an_account_wrote_is_taken_back(town: Town) -> None:
     town.create("ivy")
     for _ in range(3):
