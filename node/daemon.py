@@ -241,7 +241,7 @@ class _Parts:
             PUSH_PULL: self.push_pulls.answer,
             **self.topology.methods(),
             **self.registers.peer_methods(),
-            **self.accounts.peer_methods(self.router, self.standing),
+            **self.accounts.peer_methods(self.router, self.standing, own),
             **self.repairer.methods(),
             **self.movement.peer_methods(),
             **self.recollection.methods(),
@@ -296,7 +296,7 @@ class _Parts:
         restoring = RestoreMethods(self.router, reader, self.topology, self.links, self.replica, executor)
         table: dict[str, Method] = {**methods.table(), **debug.table(), **restoring.table()}
         table |= {**self.registers.client_methods(), **self.movement.client_methods()}
-        table |= self.accounts.client_methods(feeds, self.gatekeeper)
+        table |= self.accounts.client_methods(reader, feeds, self.gatekeeper)
         table |= self.records.client_methods(reader)
         if config.faults.enabled:
             table |= FaultMethods(environment.faults).table()

@@ -191,6 +191,7 @@ UNCONFIRMED_RECENT: Final = 16_384  # taken while they could, of accounts with c
 ATTEST_CELLS: Final = 4_096  # that one statement on what was taken back is about, at most
 ATTEST_BYTES: Final = 4 * MIB  # of their rows
 ATTEST_TIMEOUT_S: Final = 8.0  # for one node to make one
+REACTIONS_STEP_ROWS: Final = 16_384  # that are looked at for one page of an account's reactions
 STATEMENT_BYTES: Final = 1_024  # of its payload: two keys, three ids and twenty numbers fit in
 EVIDENCE_STATEMENTS: Final = 4_096  # in one file
 EVIDENCE_BYTES: Final = 8 * MIB

@@ -19,6 +19,7 @@ from folkmoot.protocol.accounts.attestation import marks_of
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.key import (
+    HELD,
     KIND_AT,
     KIND_BYTE,
     KINDS_TAKEN_BACK,
@@ -117,7 +118,7 @@ def _slice(transaction: Transaction, start: bytes, end: bytes) -> tuple[list[tup
 def _look_at(examined: Examined, account: bytes, key: bytes, row: bytes) -> Sequence[Record]:
     """Count a cell; the records in it that say that something was taken back, if that is all it says."""
     data = row_cell(key, row)
-    if key[KIND_AT] in _SUBJECT_KINDS and not key.endswith(account):
+    if _is_anothers(key, account):
         examined.others += 1
         return ()
     try:
@@ -137,6 +138,12 @@ def _look_at(examined: Examined, account: bytes, key: bytes, row: bytes) -> Sequ
     if examined.compacted is not None and row_sequence(row) <= examined.compacted:
         examined.proven += len(cell.records())
     return cell.records()
+
+
+def _is_anothers(key: bytes, account: bytes) -> bool:
+    """Whether a cell under an account's place is another account's, as its key tells."""
+    kind = key[KIND_AT + 1] if key[KIND_AT] == KIND_BYTE[HELD] else key[KIND_AT]
+    return kind in _SUBJECT_KINDS and not key.endswith(account)
 
 
 def _check_log(transaction: Transaction, key: bytes, row: bytes) -> None:

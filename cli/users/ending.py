@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 from folkmoot.cli.connection import Target, converse, target_options
@@ -15,23 +12,35 @@ from folkmoot.cli.errors import OperatorError, Usage
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
 from folkmoot.cli.output import Output, json_option
-from folkmoot.cli.progress import progress_bar
 from folkmoot.cli.users import decisions
 from folkmoot.cli.users.changing import PATIENCE_S, change
 from folkmoot.cli.users.conduct import KEY_PATH, conduct, reason_option, say
+from folkmoot.cli.users.erasing import (
+    NO_WAY_BACK,
+    Erasing,
+    confirm,
+    in_words,
+    purged_lines,
+    purged_value,
+    survey_lines,
+    survey_value,
+)
 from folkmoot.cli.users.proving import collected, out_option, require_absent, told, write
 from folkmoot.node.data_directory import read_key, read_key_file
 from folkmoot.protocol.accounts.actions import Action
 from folkmoot.protocol.accounts.history import Account
-from folkmoot.protocol.identity import KeyPair, account_to_text
+from folkmoot.protocol.identity import account_to_text
 
 if TYPE_CHECKING:
-    from folkmoot.cli.users.purging import Purged, Survey
+    from folkmoot.cli.users.purging import Purged
     from folkmoot.protocol.accounts.evidence import Evidence
     from folkmoot.protocol.client import Client
 
-NO_WAY_BACK: Final = "what is taken back is gone from every replica and cannot be had again"
-STAYS: Final = "likes and reposts of others' posts lie with those, and are not found"
+operator_option = click.option(
+    "--operator",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="An operator's key file: quotas do not slow operators. [default: a local cluster's own]",
+)
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 attest_option = click.option(
     "--attest", is_flag=True, help="Then have every replica attest that it is gone; see `user attest`."
@@ -50,37 +59,52 @@ attest_option = click.option(
 @click.option("--dry-run", is_flag=True, help="Say what would be taken back, and change nothing.")
 @attest_option
 @out_option
+@operator_option
 @yes_option
 @target_options
 @json_option
 def purge_command(
-    keyfile: Path, dry_run: bool, attest: bool, out: Path | None, yes: bool, target: Target, output: Output
+    keyfile: Path,
+    dry_run: bool,
+    attest: bool,
+    out: Path | None,
+    operator: Path | None,
+    yes: bool,
+    target: Target,
+    output: Output,
 ) -> int:
-    """Take back everything that the account of KEYFILE wrote under its own name.
+    """Take back everything that the account of KEYFILE wrote.
 
-    Every post is deleted, every profile field emptied; follows, mutes, blocks and bookmarks are switched off.
-    Nothing older stays on any replica but the name of each and when it was taken back. The account lives on.
-    What is interrupted is gone on with by the same command, and one that is done changes nothing.
+    Every post is deleted, every profile field emptied; follows, mutes, blocks, bookmarks, likes and reposts
+    are switched off. Nothing older stays on any replica but the name of each and when it was taken back. The
+    account lives on. What is interrupted is gone on with by the same command, and one that is done changes
+    nothing.
 
     Every replica is waited for; where one cannot be reached a majority is, and the others hear of it later.
     Exit code 3 says that something is left, or that a replica does not attest that nothing is.
     """
+    from folkmoot.cli.clients import operator_of
+
     _check_out(out, wanted=attest and not dry_run)
     key = read_key(keyfile)
-    surveyed = converse(target, lambda client: _survey(client, key, output), patience_s=PATIENCE_S)
+    erasing = Erasing(target, key, operator_of(target, operator), output)
+    surveyed = converse(target, erasing.survey, patience_s=PATIENCE_S)
     if dry_run:
-        output.result(_found(key, surveyed), _found_lines(key, surveyed))
+        output.result(survey_value(key, surveyed), survey_lines(key, surveyed))
         return OK
     if surveyed.left and not yes:
-        _confirm(f"Take back {_told(surveyed.left)} of {account_to_text(key.owner)}? {NO_WAY_BACK}.", output)
+        confirm(
+            f"Take back {in_words(surveyed.left)} of {account_to_text(key.owner)}? {NO_WAY_BACK}.", output
+        )
     total = surveyed.left.total()
 
     async def talk(client: Client) -> tuple[Purged, Evidence | None]:
-        purged = await _purge(client, key, total, output)
+        purged = await erasing.run(client, total)
         return purged, await collected(client, key.owner, purged.found, key, output) if attest else None
 
     purged, evidence = converse(target, talk, patience_s=PATIENCE_S)
-    value, lines, code = _value(key, purged), _lines(key, purged), OK if purged.complete else DEGRADED
+    value, lines = purged_value(key, purged), purged_lines(key, purged)
+    code = OK if purged.complete else DEGRADED
     if evidence is not None:
         attestation, more, attested = told(evidence)
         write(out, evidence, key, output)
@@ -101,6 +125,7 @@ def purge_command(
 @click.option("--purge", is_flag=True, help="Take back everything that it wrote first; see `user purge`.")
 @attest_option
 @out_option
+@operator_option
 @reason_option
 @yes_option
 @target_options
@@ -110,6 +135,7 @@ def close_command(
     purge: bool,
     attest: bool,
     out: Path | None,
+    operator: Path | None,
     reason: str,
     yes: bool,
     target: Target,
@@ -125,6 +151,8 @@ def close_command(
     back; then the account is closed. If something is left, or with --attest a replica does not attest that
     nothing is, it is not closed. The same command goes on where it was interrupted.
     """
+    from folkmoot.cli.clients import operator_of
+
     if attest and not purge:
         raise Usage("--attest is about what --purge has taken back", hint="folkmoot user attest")
     _check_out(out, wanted=attest)
@@ -142,29 +170,14 @@ def close_command(
             if purge
             else ("What it wrote stays and can never be taken back; --purge does that first")
         )
-        _confirm(f"Close {name} for ever? {left}.", output)
+        confirm(f"Close {name} for ever? {left}.", output)
     more: dict[str, Any] = {}
     if purge:
-        plan = _Plan(signer, reason, attest, out, output)
+        erasing = Erasing(target, signer, operator_of(target, operator), output)
+        plan = _Plan(erasing, reason, attest, out)
         more = converse(target, plan.run, patience_s=PATIENCE_S)
     done = conduct(target, signer.owner, signer, lambda state: decisions.closing(state, reason))
     say(output, done, "the account is closed; nothing follows", "the account was closed already", **more)
-
-
-async def _survey(client: Client, key: KeyPair, output: Output) -> Survey:
-    from folkmoot.cli.users.purging import Purge
-
-    await client.auth(key)
-    with progress_bar("cells listed", quiet=output.as_json) as progress:
-        return await Purge(client, key, output.note).survey(progress)
-
-
-async def _purge(client: Client, key: KeyPair, total: int, output: Output) -> Purged:
-    from folkmoot.cli.users.purging import Purge
-
-    await client.auth(key)
-    with progress_bar("taken back", quiet=output.as_json) as progress:
-        return await Purge(client, key, output.note).run(total, progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,17 +185,15 @@ class _Plan:
     """What comes before an account is closed with `--purge`.
 
     Args:
-        key: of the device that does it.
-        reason: for revoking the others.
+        erasing: takes everything back.
+        reason: for revoking the other devices.
         attest, out: as the options.
-        output: where it is told.
     """
 
-    key: KeyPair
+    erasing: Erasing
     reason: str
     attest: bool
     out: Path | None
-    output: Output
 
     async def run(self, client: Client) -> dict[str, Any]:
         """Leave the account with one device and nothing written; what became of that, for programs.
@@ -192,7 +203,7 @@ class _Plan:
         Raises:
             OperatorError: something is left, or the account cannot be closed.
         """
-        key, output = self.key, self.output
+        key, output = self.erasing.key, self.erasing.output
         while True:
             done = await change(client, key.owner, key, lambda state: _alone(state, key.account, self.reason))
             if done.action is None:
@@ -200,23 +211,24 @@ class _Plan:
             output.note("another device of the account is revoked, so that it writes nothing meanwhile")
         if done.account.closed:
             return {}
-        surveyed = await _survey(client, key, output)
-        purged = await _purge(client, key, surveyed.left.total(), output)
-        value = {"purged": _value(key, purged)}
+        surveyed = await self.erasing.survey(client)
+        purged = await self.erasing.run(client, surveyed.left.total())
+        value = {"purged": purged_value(key, purged)}
         if not purged.complete:
-            raise _not_closed(f"{_told(purged.found.left)} could not be taken back yet", value)
-        for line in _lines(key, purged):
+            raise _not_closed(f"{in_words(purged.found.left)} could not be taken back yet", value)
+        for line in purged_lines(key, purged):
             output.note(line)
         return value | (await self._attested(client, purged) if self.attest else {})
 
     async def _attested(self, client: Client, purged: Purged) -> dict[str, Any]:
-        evidence = await collected(client, self.key.owner, purged.found, self.key, self.output)
+        key, output = self.erasing.key, self.erasing.output
+        evidence = await collected(client, key.owner, purged.found, key, output)
         attestation, lines, code = told(evidence)
         for line in lines:
-            self.output.note(line)
+            output.note(line)
         if code != OK:
             raise _not_closed("not every replica attests that nothing is left", {"attestation": attestation})
-        write(self.out, evidence, self.key, self.output)
+        write(self.out, evidence, key, output)
         return {"attestation": attestation}
 
 
@@ -255,80 +267,3 @@ def _alone(state: Account, key: bytes, reason: str) -> Action | None:
         )
     others = [other for other in state.signing_keys() if other != key]
     return decisions.revocation(state, others[0], reason) if others else None
-
-
-def _told(counts: Counter[str]) -> str:
-    """`12 posts and 3 follows`."""
-    words = [f"{count:,} {kind if count == 1 else PLURALS[kind]}" for kind, count in counts.most_common()]
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words) or "nothing"
-
-
-PLURALS: Final[Mapping[str, str]] = {
-    "post": "posts",
-    "profile": "profile fields",
-    "follow": "follows",
-    "mute": "mutes",
-    "block": "blocks",
-    "bookmark": "bookmarks",
-    "like": "likes",
-    "repost": "reposts",
-    "report": "reports",
-    "label": "labels",
-    "vote": "votes",
-    "decision": "decisions",
-    "appeal": "appeals",
-}
-
-
-def _found(key: KeyPair, survey: Survey) -> dict[str, Any]:
-    return {
-        "account": account_to_text(key.owner),
-        "left": dict(survey.left),
-        "gone": survey.gone,
-        "staying": dict(survey.staying),
-    }
-
-
-def _found_lines(key: KeyPair, survey: Survey) -> list[str]:
-    name = account_to_text(key.owner)
-    lines = [f"{name}: {_told(survey.left)} to be taken back; {survey.gone:,} were before"]
-    if survey.staying:
-        lines.append(f"{_told(survey.staying)} stay: they are statements in others' cases")
-    return [*lines, STAYS]
-
-
-def _value(key: KeyPair, purged: Purged) -> dict[str, Any]:
-    return {
-        **_found(key, purged.found),
-        "taken_back": dict(purged.taken_back),
-        "at_quorum": purged.at_quorum,
-        "reasons": dict(purged.reasons),
-        "complete": purged.complete,
-    }
-
-
-def _lines(key: KeyPair, purged: Purged) -> list[str]:
-    done = _told(purged.taken_back) if purged.taken_back else "nothing was left to be"
-    lines = [f"{account_to_text(key.owner)}: {done} taken back; {purged.found.gone:,} gone in all"]
-    if purged.at_quorum:
-        lines.append(f"not every replica has acknowledged {purged.at_quorum:,} of them; the others will hear")
-    if purged.found.left:
-        lines.append(f"LEFT: {_told(purged.found.left)}; the same again goes on from here")
-    lines += [f"refused ({count:,}): {reason}" for reason, count in purged.reasons.most_common()]
-    if purged.found.staying:
-        lines.append(f"{_told(purged.found.staying)} stay: they are statements in others' cases")
-    return [*lines, STAYS]
-
-
-def _confirm(question: str, output: Output) -> None:
-    """Ask a person, if there is one.
-
-    Raises:
-        OperatorError: there is none, or the answer is no.
-    """
-    if output.as_json or not sys.stdin.isatty():
-        raise OperatorError(
-            "this cannot be undone, and nobody is here to be asked", hint="the same with --yes"
-        )
-    if not click.confirm(question, default=False, err=True):
-        raise OperatorError("nothing was done")

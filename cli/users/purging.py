@@ -1,4 +1,4 @@
-"""A purge: all that an account wrote under its own name is listed, taken back, and listed again.
+"""A purge: all that an account wrote is listed, taken back, and listed again.
 
 It keeps no state: what is left to do is what the cluster still has. So it may be stopped at any point, and
 the same command goes on.
@@ -17,9 +17,9 @@ from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.exit_codes import DEGRADED
 from folkmoot.cli.progress import OnProgress
 from folkmoot.cli.users.taking_back import Taker, cells_of, is_left
-from folkmoot.cli.users.written import WrittenPage, written_page
+from folkmoot.cli.users.written import AT_LEAST, EVERYWHERE, Listing
 from folkmoot.protocol.accounts.attestation import marks_of
-from folkmoot.protocol.errors import FORBIDDEN, LEVEL_UNREACHABLE, REVOKED_KEY, WireError
+from folkmoot.protocol.errors import FORBIDDEN, RATE_LIMITED, REVOKED_KEY
 from folkmoot.protocol.identity import KeyPair, account_to_text
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import LEVELS, Level
@@ -28,8 +28,6 @@ from folkmoot.protocol.sync.fingerprint import EMPTY, Fingerprint
 if TYPE_CHECKING:
     from folkmoot.protocol.client import Client, PutResult
 
-EVERYWHERE: Final[Level] = "all"
-AT_LEAST: Final[Level] = "quorum"
 PASSES: Final = 3
 PATIENCE_S: Final = 60.0
 PAUSE_S: Final = 0.5
@@ -44,7 +42,7 @@ class Survey:
         left: how many cells of each kind are to be taken back.
         gone: how many were, before.
         staying: how many of each kind cannot be.
-        marks: the fingerprint of the records that took something back.
+        marks: the fingerprint of the records that took back what was under the account's own name.
     """
 
     left: Counter[str] = field(default_factory=Counter)
@@ -58,7 +56,8 @@ class Survey:
             self.left[cell[0].kind] += 1
         elif all(record.takes_back for record in cell):
             self.gone += 1
-            self.marks = self.marks.combine(marks_of(cell))
+            if cell[0].place == cell[0].author:
+                self.marks = self.marks.combine(marks_of(cell))
         else:
             self.staying[cell[0].kind] += 1
 
@@ -92,16 +91,21 @@ class Purge:
         client: of the cluster; it has proved to be the account.
         key: a device's, of the account.
         note: told what takes long, or is less than was asked for.
+        writer: puts records, if that is another client: an operator's, whom quotas do not slow.
     """
 
-    def __init__(self, client: Client, key: KeyPair, note: Callable[[str], None]) -> None:
+    def __init__(
+        self, client: Client, key: KeyPair, note: Callable[[str], None], writer: Client | None = None
+    ) -> None:
         self._client = client
+        self._writer = writer or client
         self._key = key
         self._note = note
         self._taker = Taker(key)
         self._reads: Level = EVERYWHERE
         self._writes: Level = EVERYWHERE
         self._purged = Purged()
+        self._was_limited = False
 
     async def survey(self, progress: OnProgress) -> Survey:
         """Look, and change nothing.
@@ -110,15 +114,13 @@ class Purge:
             OperatorError, WireError: the account cannot be listed.
         """
         found = Survey()
-        after: bytes | None = None
-        while True:
-            page = await self._page(after)
-            for cell in cells_of(page.records):
+        listing = self._listing()
+        while (records := await listing.next()) is not None:
+            for cell in cells_of(records):
                 found.add(cell)
             progress(found.gone + found.left.total() + found.staying.total(), None)
-            if page.after is None:
-                return found
-            after = page.after
+        self._reads = listing.level
+        return found
 
     async def run(self, total: int, progress: OnProgress) -> Purged:
         """Take everything back, until a look finds nothing left or nothing more can be done.
@@ -133,30 +135,18 @@ class Purge:
         """
         for _ in range(PASSES):
             self._purged.reasons.clear()
-            after: bytes | None = None
-            while True:
-                page = await self._page(after)
-                await self._take_back(
-                    [each for each in cells_of(page.records) if is_left(each)], total, progress
-                )
-                if page.after is None:
-                    break
-                after = page.after
+            listing = self._listing()
+            while (records := await listing.next()) is not None:
+                left = [cell for cell in cells_of(records) if is_left(cell)]
+                await self._take_back(left, total, progress)
+            self._reads = listing.level
             self._purged.found = await self.survey(lambda done, total: None)
             if self._purged.complete:
                 break
         return self._purged
 
-    async def _page(self, after: bytes | None) -> WrittenPage:
-        """A page from every replica, or from most where some cannot answer."""
-        try:
-            return await written_page(self._client, self._key.owner, after, self._reads)
-        except WireError as error:
-            if error.kind is not LEVEL_UNREACHABLE or self._reads == AT_LEAST:
-                raise
-        self._reads = AT_LEAST
-        self._note("not every replica can be asked what it has: a majority is")
-        return await written_page(self._client, self._key.owner, after, self._reads)
+    def _listing(self) -> Listing:
+        return Listing(self._client, self._key.owner, self._reads, self._note)
 
     async def _take_back(self, cells: Sequence[Sequence[Record]], total: int, progress: OnProgress) -> None:
         """Put what takes cells back until each is settled.
@@ -168,7 +158,7 @@ class Purge:
         deadline = trio.current_time() + PATIENCE_S
         while left:
             frames = [(each.payload, each.signature) for each in left]
-            results = await self._client.put_records(frames, self._writes)
+            results = await self._writer.put_records(frames, self._writes)
             again = [pair for pair in zip(left, results, strict=True) if not self._settle(*pair)]
             progress(self._purged.taken_back.total(), max(total, self._purged.taken_back.total()))
             if len(again) < len(left):
@@ -201,6 +191,9 @@ class Purge:
                 str(error.get("message")), hint=f"folkmoot user show {account_to_text(record.author)}"
             )
         if not result.done:
+            if error.get("name") == RATE_LIMITED.name and not self._was_limited:
+                self._was_limited = True
+                self._note("the cluster takes so many records a minute of an account, and more takes longer")
             return False
         waits = "it waits for review" if result.status == "held" else "no reason given"
         self._purged.reasons[str(error.get("message", waits))] += 1

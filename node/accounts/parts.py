@@ -10,9 +10,10 @@ from folkmoot.node.accounts.attesting import Attesting, Standing
 from folkmoot.node.accounts.key_gate import Coordination, KeyGate
 from folkmoot.node.accounts.keys import AccountKeys
 from folkmoot.node.accounts.methods import AccountMethods, ChangeQuota
+from folkmoot.node.accounts.reactions import AccountReactions, EpochCheck
 from folkmoot.node.actors.account_follower import AccountFollower
 from folkmoot.node.actors.session import Method
-from folkmoot.node.contracts import FeedReading
+from folkmoot.node.contracts import FeedReading, Reading
 from folkmoot.node.registers.accounts import AccountRegisters
 from folkmoot.node.routing import Router
 from folkmoot.node.wired import Wired
@@ -65,7 +66,7 @@ class AccountParts:
         )
         return self.gate
 
-    def peer_methods(self, router: Router, standing: Standing) -> Mapping[str, Handler]:
+    def peer_methods(self, router: Router, standing: Standing, epochs: EpochCheck) -> Mapping[str, Handler]:
         """What other nodes may ask, by name; `client_methods` comes after."""
         wired, environment = self._wired, self._environment
         self._attesting = Attesting(
@@ -80,9 +81,14 @@ class AccountParts:
             wired.config.cluster.id,
             environment.wall.now_us,
         )
-        return {**self.follower.methods(), **self._attesting.peer_methods()}
+        store = wired.commits.store
+        self._reactions = AccountReactions(router, wired.topology, wired.links, store, environment.executor)
+        found = self._reactions.peer_methods(epochs)
+        return {**self.follower.methods(), **self._attesting.peer_methods(), **found}
 
-    def client_methods(self, feeds: FeedReading, quota: ChangeQuota) -> Mapping[str, Method]:
+    def client_methods(
+        self, reading: Reading, feeds: FeedReading, quota: ChangeQuota
+    ) -> Mapping[str, Method]:
         """What clients may ask, by name."""
         environment = self._environment
         methods = AccountMethods(
@@ -95,7 +101,8 @@ class AccountParts:
             environment.wall.now_us,
             trio.current_time,
         )
-        return {**methods.table(), **self._attesting.client_methods()}
+        found = self._reactions.client_methods(reading)
+        return {**methods.table(), **self._attesting.client_methods(), **found}
 
     def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """What runs by itself, by name."""
