@@ -34,7 +34,9 @@ FREE_PAGES: Final = (
     "what is gone may still be in free pages of these nodes' files, where no node reads it: folkmoot store "
     "compact, with the node stopped, leaves nothing, and folkmoot store scrub proves it"
 )
-BEYOND: Final = "likes of others' posts, backups made before and what others have copied are beyond this"
+BEYOND: Final = (
+    "likes and reposts of others' posts, backups made before and what others have copied are beyond this"
+)
 
 out_option = click.option(
     "--out",

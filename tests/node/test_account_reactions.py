@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from folkmoot.cli.users.purging import Purge
+from folkmoot.protocol.accounts.evidence import judge
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.errors import BAD_REQUEST, FORBIDDEN, LEVEL_UNREACHABLE, UNAUTHENTICATED, WireError
 from folkmoot.protocol.record import Record
@@ -14,7 +15,7 @@ from folkmoot.storage import reactions
 
 from tests.node.harness import Client, founded
 from tests.node.people import Author
-from tests.node.test_attesting import talking
+from tests.node.test_attesting import purge_and_collect, talking
 from tests.waiting import until
 
 
@@ -70,10 +71,6 @@ async def test_what_only_one_replica_has_is_found_and_taken_back(tmp_path: Path)
 
 async def test_a_friends_account_is_attested_all_the_same(tmp_path: Path) -> None:
     """What others took back under an account's place is theirs, and no damage."""
-    from folkmoot.protocol.accounts.evidence import judge
-
-    from tests.node.test_attesting import purge_and_collect
-
     async with founded(tmp_path, nodes=1) as town, town.client(town[0]) as client:
         person, friend = Author(1), Author(2)
         post = friend.post()
