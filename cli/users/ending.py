@@ -210,6 +210,7 @@ class _Plan:
                 break
             output.note("another device of the account is revoked, so that it writes nothing meanwhile")
         if done.account.closed:
+            output.note("it was closed before: nobody can take back any more what was not taken back by then")
             return {}
         surveyed = await self.erasing.survey(client)
         purged = await self.erasing.run(client, surveyed.left.total())

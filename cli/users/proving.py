@@ -226,6 +226,7 @@ def _lines(evidence: Evidence, judged: Sequence[Judged], *, attested: bool) -> l
 
 
 def _free_pages(judged: Judged) -> str | None:
-    if judged.mark is None or not (judged.gone or judged.asked.replica):
+    """What its statements say of them; a node that gave its copy away has kept nothing, but perhaps bytes."""
+    if judged.mark is None:
         return None
     return CLEAN if judged.proven else UNCLEAN

@@ -89,6 +89,7 @@ class Person:
         self._own: list[bytes] = []
         self._deleted: list[bytes] = []
         self._switched_on: dict[Place, None] = {}
+        self._erases = False
         self._unsettled: deque[tuple[Record, str]] = deque()
         self._touched: deque[Place] = deque(maxlen=TOUCHED_PLACES)
         self._token: bytes | None = None
@@ -190,8 +191,9 @@ class Person:
             await self._switch((author, kind, item + self._key.account), on=True)
 
     async def unlike(self) -> None:
-        """Take back a like, a repost or a follow."""
+        """Take back a like, a repost or a follow, and every other time for good: nothing older is kept."""
         if self._switched_on:
+            self._erases = not self._erases
             await self._switch(self._random.choice(list(self._switched_on)), on=False)
 
     async def follow(self) -> None:
@@ -211,7 +213,7 @@ class Person:
             self._switched_on[place] = None
         else:
             del self._switched_on[place]
-        await self._put((place, {"on": on}))
+        await self._put((place, {"on": on} | ({"erase": True} if self._erases and not on else {})))
 
     async def _put(self, *writes: tuple[Place, dict[str, Any]]) -> None:
         """Sign these and send them together, and then again what has no certain answer."""

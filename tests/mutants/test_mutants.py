@@ -50,6 +50,7 @@ SLOWER: Final = frozenset(
         "whole-without-a-rebuild",
         "confirmed-by-nobody",
         "counted-again",
+        "deleted-and-backed-up",
         "nobody-asks-the-seats",
         "refutation-ignored",
     }

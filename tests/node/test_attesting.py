@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from folkmoot.node.accounts import attesting
 from folkmoot.protocol import client as clients
 from folkmoot.protocol.accounts.attestation import Statement
 from folkmoot.protocol.accounts.evidence import Evidence, Judged, judge
+from folkmoot.protocol.accounts.history import Account
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.errors import BAD_REQUEST, FORBIDDEN, UNAUTHENTICATED, WireError
 from folkmoot.protocol.key import cell_key
@@ -164,6 +166,17 @@ async def test_who_may_ask(tmp_path: Path) -> None:
             with pytest.raises(WireError) as refused:
                 await client.call("account.attest", **asked | wrong)
             assert refused.value.kind == BAD_REQUEST
+
+
+async def test_everybody_may_ask_about_a_closed_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with founded(tmp_path, nodes=1) as town, town.client(town[0]) as client:
+        person = Author(1)
+        state = dataclasses.replace(Account.plain(person.account), closed=True)
+        monkeypatch.setattr(town[0].parts.accounts.keys, "state", lambda account: state)
+        told = await client.call("account.attest", account=person.account, node=town[0].id)
+        assert Statement.from_wire(told["statement"]).found.others == 0
 
 
 async def test_a_replica_that_does_not_know_what_it_had_says_nothing(
