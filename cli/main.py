@@ -43,8 +43,11 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "bench": "Measure what a cluster can do.",
     },
     "People": {
-        "user": "Create, show, protect, move and close accounts.",
+        "user": "Create, show, protect, move, purge and close accounts.",
         "post": "Publish a post.",
+        "edit": "Put another text in the place of a post's.",
+        "delete": "Delete a post and all its versions, for ever.",
+        "history": "Show a post and its earlier versions, the newest first.",
         "feed": "Read an account's posts.",
         "timeline": "Read home feeds, threads, tags, lists and bookmarks.",
         "follow-feed": "Watch an account's posts, or a range, as they change.",

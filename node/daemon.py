@@ -243,10 +243,10 @@ class _Parts:
         self.reader = Reader(self.router, topology, self.links, own)
         self.projections = ProjectionParts(self, self.reader)
         others = {PUSH_PULL: self.push_pulls.answer, **topology.methods(), **self.repairer.methods()}
-        others |= {**self.registers.peer_methods(), **self.accounts.peer_methods()}
+        others |= self.accounts.peer_methods(self.router, self.standing, own)
         others |= {**self.movement.peer_methods(), **self.recollection.methods()}
         others |= {**self.records.peer_methods(), **self.projections.peer_methods()}
-        others |= self.live.begin(self.router, topology)
+        others |= {**self.registers.peer_methods(), **self.live.begin(self.router, topology)}
         self.peer_service = PeerService(own, own, topology, executor, self.standing, others)
         self.watcher = Watcher(
             self.membership,
@@ -295,7 +295,7 @@ class _Parts:
         restoring = RestoreMethods(self.router, reader, self.topology, self.links, self.replica, executor)
         table: dict[str, Method] = {**methods.table(), **debug.table(), **restoring.table()}
         table |= {**self.registers.client_methods(), **self.movement.client_methods()}
-        table |= self.accounts.client_methods(feeds, self.gatekeeper)
+        table |= self.accounts.client_methods(reader, feeds, self.gatekeeper)
         table |= {**self.records.client_methods(reader), **self.projections.client_methods()}
         if config.faults.enabled:
             table |= FaultMethods(environment.faults).table()

@@ -150,12 +150,19 @@ def _check_profile(item: bytes, body: Body) -> None:
     except UnicodeDecodeError:
         raise WireError(BAD_REQUEST, "the item of a profile field is the field's name in UTF-8") from None
     if "value" not in body:
-        raise WireError(BAD_REQUEST, "a profile field's body is {value}")
+        raise WireError(BAD_REQUEST, "a profile field's body is {value, erase?}")
+    _check_erase(body)
 
 
 def _check_flag(item: bytes, body: Body) -> None:
     if type(body.get("on")) is not bool:
-        raise WireError(BAD_REQUEST, "the body is {on: bool}")
+        raise WireError(BAD_REQUEST, "the body is {on: bool, erase?}")
+    _check_erase(body)
+
+
+def _check_erase(body: Body) -> None:
+    if body.get("erase", True) is not True:
+        raise WireError(BAD_REQUEST, "erase is true, or absent")
 
 
 def _check_edge(item: bytes, body: Body) -> None:

@@ -229,6 +229,13 @@ ACCOUNTS_CONFIRMED_S: Final = 45.0  # for so long keys count as confirmed by wha
 ACCOUNT_TELL_TIMEOUT_S: Final = 2.0  # for one node to be told of a change
 UNCONFIRMED_RECORDS: Final = 65_536  # taken while keys could not be confirmed
 UNCONFIRMED_RECENT: Final = 16_384  # taken while they could, of accounts with changes; the last ones
+ATTEST_CELLS: Final = 4_096  # that one statement on what was taken back is about, at most
+ATTEST_BYTES: Final = 4 * MIB  # of their rows
+ATTEST_TIMEOUT_S: Final = 8.0  # for one node to make one
+REACTIONS_STEP_ROWS: Final = 16_384  # that are looked at for one page of an account's reactions
+STATEMENT_BYTES: Final = 1_024  # of its payload: two keys, three ids and twenty numbers fit in
+EVIDENCE_STATEMENTS: Final = 4_096  # in one file
+EVIDENCE_BYTES: Final = 8 * MIB
 HANDLE_TEXT_CHARACTERS: Final = 128  # of what is taken for a handle, before it is brought to its form
 HANDLE_CHARACTERS_MIN: Final = 2
 HANDLE_CHARACTERS_MAX: Final = 30
@@ -345,6 +352,8 @@ assert REGISTER_BYTES + 64 * KIB < MESSAGE_BYTES
 assert REGISTER_BYTES + 64 * KIB < ARCHIVE_FRAME_BYTES > ACCOUNT_KEYS * (2 * ACCOUNT_BYTES + 12) + KIB
 assert ACCOUNT_OPERATIONS * (ACCOUNT_OPERATION_BYTES + SIGNATURE_BYTES + 15) + 3 <= REGISTER_BYTES - 8 * KIB
 assert CELL_DEVICES * (ACCOUNT_BYTES + 2) + 3 * (ACCOUNT_BYTES + 2) + 128 <= ACCOUNT_OPERATION_BYTES
+assert EVIDENCE_STATEMENTS * (STATEMENT_BYTES + SIGNATURE_BYTES + 8) + REGISTER_BYTES < EVIDENCE_BYTES
+assert ATTEST_TIMEOUT_S < REQUEST_TIMEOUT_S and ATTEST_BYTES >= CELL_BYTES
 assert REGISTER_TIMEOUT_S < HANDLE_OPERATION_S < HANDLE_CLAIM_STALE_S < HANDLE_QUARANTINE_S
 assert HANDLE_OPERATION_S + STAMP_AHEAD_US / 1e6 < HANDLE_CLAIM_STALE_S, "clocks may differ by minutes"
 assert TOPOLOGY_SPLIT_BYTES < TOPOLOGY_BYTES, "slots have room to move when nothing is split any more"

@@ -164,6 +164,22 @@ class AccountRecords(Struct):
     level: Level = "quorum"
 
 
+class AccountReactions(Struct):
+    """`account.reactions`: a page of the account's likes and reposts of others' posts, from a key on."""
+
+    account: Account
+    start: Annotated[bytes, Meta(max_length=limits.STORE_KEY_BYTES)] = b""
+    level: Level = "quorum"
+
+
+class AccountAttest(Struct):
+    """`account.attest`: what a node says of a slice of an account, after a key."""
+
+    account: Account
+    node: Annotated[bytes, Meta(min_length=limits.NODE_ID_BYTES, max_length=limits.NODE_ID_BYTES)]
+    after: Annotated[bytes, Meta(max_length=limits.STORE_KEY_BYTES)] | None = None
+
+
 class HandleGet(Struct):
     """`handle.get`: a handle, in any spelling of it."""
 

@@ -162,7 +162,8 @@ class WriteTransaction:
         after = joined.encode()
         if after == before:
             return JoinOutcome(False, before)
-        self.make_room(len(after) - len(before), self._delete_limit if joined.deleted else self._limit)
+        limit = self._delete_limit if joined.winner.takes_back else self._limit
+        self.make_room(len(after) - len(before), limit)
         self._change(key, row, known, after, joined)
         return JoinOutcome(True, after)
 
@@ -335,7 +336,7 @@ class WriteTransaction:
                 return PutOutcome(PutStatus.DUPLICATE, before, key, False)
         after = joined.encode()
         if after != before:
-            self.make_room(len(after) - len(before), self._delete_limit if record.deleted else self._limit)
+            self.make_room(len(after) - len(before), self._delete_limit if record.takes_back else self._limit)
             self._change(key, row, known, after, joined)
         if covered or (known.deleted and record.deleted):
             status = PutStatus.DUPLICATE

@@ -12,10 +12,11 @@ import click
 from folkmoot.cli.connection import Target, converse, target_options
 from folkmoot.cli.examples import examples
 from folkmoot.cli.output import Output, json_option
-from folkmoot.cli.post_names import parse_post_name, post_name
+from folkmoot.cli.post_names import parse_post_name
+from folkmoot.cli.posts import report_post
 from folkmoot.cli.social.own_key import key_option, own_key
 from folkmoot.cli.social.post_options import PostTerms, post_terms
-from folkmoot.cli.social.writing import level_option, report
+from folkmoot.cli.social.writing import level_option
 from folkmoot.protocol.bodies import make_uuid7
 from folkmoot.protocol.record import Record
 
@@ -66,8 +67,7 @@ def command(
         return record, result
 
     record, result = converse(target, talk)
-    name = post_name(record.author, record.item)
-    return report(output, {"post": name}, record, result, lambda status: f"{status}: {name}")
+    return report_post(output, record, result)
 
 
 def _body(text: str, reply_to: str | None, root: str | None) -> dict[str, Any]:

@@ -49,6 +49,7 @@ MANY_POSTS: Final = 6
 HOARDED_POSTS: Final = 120
 RECENT_PLACES: Final = 60
 TOUCHED_PLACES: Final = 6
+NOTHING_MORE: Final[Mapping[str, Any]] = {}
 
 
 class Person:
@@ -87,6 +88,7 @@ class Person:
         self._own: list[bytes] = []
         self._deleted: list[bytes] = []
         self._switched_on: dict[Place, None] = {}
+        self._erases = False
         self._unsettled: deque[tuple[Record, str]] = deque()
         self._touched: deque[Place] = deque(maxlen=TOUCHED_PLACES)
         self._token: bytes | None = None
@@ -146,10 +148,10 @@ class Person:
 
     # Writing.
 
-    async def post(self, phrase: str | None = None) -> None:
+    async def post(self, phrase: str | None = None, more: Mapping[str, Any] = NOTHING_MORE) -> None:
         """Say something new."""
         item = self._new_item()
-        await self._put(((self._key.account, "post", item), self._body(phrase)))
+        await self._put(((self._key.account, "post", item), {**self._body(phrase), **more}))
         self._town.posts.append((self._key.account, item))
 
     async def post_many(self, count: int = MANY_POSTS) -> None:
@@ -190,8 +192,9 @@ class Person:
             await self._switch((author, kind, item + self._key.account), on=True)
 
     async def unlike(self) -> None:
-        """Take back a like, a repost or a follow."""
+        """Take back a like, a repost or a follow, and every other time for good: nothing older is kept."""
         if self._switched_on:
+            self._erases = not self._erases
             await self._switch(self._random.choice(list(self._switched_on)), on=False)
 
     async def follow(self) -> None:
@@ -206,9 +209,7 @@ class Person:
         if self._town.posts:
             author, item = self._random.choice(self._town.posts[-RECENT_POSTS:])
             body = {"reply_to": {"author": author, "item": item}, "tags": [self._random.choice(TAGS)]}
-            own = self._new_item()
-            await self._put(((self._key.account, "post", own), {**self._body(), **body}))
-            self._town.posts.append((self._key.account, own))
+            await self.post(more=body)
 
     async def bookmark(self) -> None:
         """Keep something for later."""
@@ -227,7 +228,7 @@ class Person:
             self._switched_on[place] = None
         else:
             del self._switched_on[place]
-        await self._put((place, {"on": on}))
+        await self._put((place, {"on": on} | ({"erase": True} if self._erases and not on else {})))
 
     async def _put(self, *writes: tuple[Place, dict[str, Any]]) -> None:
         """Sign these and send them together, and then again what has no certain answer."""

@@ -51,6 +51,7 @@ IDEMPOTENT: Final = frozenset(
     {
         *("ping", "record.put", "record.get", "cluster.status", "cluster.where"),
         *("account.get", "account.history", "account.records", "handle.get"),
+        *("account.attest", "account.reactions"),
         "account.change",  # an operation is appended once, however often it comes
         *("feed.author", "feed.home", "feed.thread"),
         *("join.authority", "join.admit"),  # which knows who asks by the key of the request

@@ -51,6 +51,7 @@ SLOWER: Final = frozenset(
         "confirmed-by-nobody",
         "counted-again",
         "late-posts-are-not-labelled",
+        "deleted-and-backed-up",
         "nobody-asks-the-seats",
         "refutation-ignored",
     }

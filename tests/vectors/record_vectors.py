@@ -45,7 +45,7 @@ def record_vectors() -> dict[str, Any]:
             {"name": name, "payload": payload.hex(), "signature": signature.hex(), "error": error}
             for error, cases in (
                 ("not_canonical", _signed(_not_canonical())),
-                ("bad_request", {**_signed(_bad_request() | _bad_edges()), **_bad_frames()}),
+                ("bad_request", {**_signed(_bad_request() | _bad_edges() | _bad_erasing()), **_bad_frames()}),
                 ("too_large", _signed(_too_large())),
                 ("bad_signature", _bad_signatures()),
             )
@@ -131,7 +131,25 @@ def _valid_records() -> dict[str, tuple[Record, bytes]]:
     deepest = _with(body=spell_map([(spell("deep"), nested(14)), (spell("text"), spell("x"))]))
     made["a payload nested sixteen deep"] = (Record(deepest, _sign(ALICE, deepest)), ALICE.seed)
     make("the largest payload", ALICE, "profile", b"name", {"value": _filling(0)})
-    return made
+    return made | _erasing_records()
+
+
+def _erasing_records() -> dict[str, tuple[Record, bytes]]:
+    emptied, off = {"erase": True, "value": ""}, {"erase": True, "on": False}
+    newest: dict[str, Any] = {"author": ALICE.account, "seen": {ALICE.account: STAMP - 1}}
+    made = {
+        "a profile field emptied, and its history erased": Record.sign(
+            ALICE, kind="profile", item=b"name", body=emptied, stamp=STAMP
+        ),
+        "an unfollow that erases what two devices said": Record.sign(
+            ALICE_LAPTOP, kind="follow", item=BOB.account, body=off, stamp=STAMP, **newest
+        ),
+        "a post with a key that means nothing in it": Record.sign(
+            ALICE, kind="post", item=POST, body={"erase": True, "text": "x"}, stamp=STAMP
+        ),
+    }
+    seeds = {ALICE.account: ALICE.seed, ALICE_LAPTOP.account: ALICE_LAPTOP.seed}
+    return {name: (record, seeds[record.device]) for name, record in made.items()}
 
 
 def _valid_social() -> dict[str, tuple[Record, bytes]]:
@@ -278,6 +296,24 @@ def _bad_request() -> dict[str, bytes]:
         "seen by text id": _with(seen=spell({account_to_text(ALICE_LAPTOP.account): 1})),
         "seen with a negative stamp": _with(seen=spell({laptop: -1})),
         "seen with a stamp of 64 bits": _with(seen=spell({laptop: 2**63})),
+    }
+
+
+def _bad_erasing() -> dict[str, bytes]:
+    laptop = ALICE_LAPTOP.account.hex()
+    return {
+        "a record that erases what is as new as itself": _with(
+            kind=spell("profile"),
+            item=bin8(b"name"),
+            body=spell({"erase": True, "value": ""}),
+            seen=spell({laptop: STAMP}),
+        ),
+        "erase that is not true": _with(
+            kind=spell("profile"), item=bin8(b"name"), body=spell({"erase": False, "value": ""})
+        ),
+        "erase as a number": _with(
+            kind=spell("follow"), item=bin8(BOB.account), body=spell({"erase": 1, "on": False})
+        ),
     }
 
 
