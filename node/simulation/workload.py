@@ -49,7 +49,7 @@ MANY_POSTS: Final = 6
 HOARDED_POSTS: Final = 120
 RECENT_PLACES: Final = 60
 TOUCHED_PLACES: Final = 6
-NOTHING_MORE: Final[Mapping[str, Any]] = {}
+NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class Person:
@@ -148,7 +148,7 @@ class Person:
 
     # Writing.
 
-    async def post(self, phrase: str | None = None, more: Mapping[str, Any] = NOTHING_MORE) -> None:
+    async def post(self, phrase: str | None = None, more: Mapping[str, Any] = NOTHING) -> None:
         """Say something new."""
         item = self._new_item()
         await self._put(((self._key.account, "post", item), {**self._body(phrase), **more}))
@@ -206,16 +206,14 @@ class Person:
 
     async def answer(self) -> None:
         """Answer something, with a tag."""
-        if self._town.posts:
-            author, item = self._random.choice(self._town.posts[-RECENT_POSTS:])
-            body = {"reply_to": {"author": author, "item": item}, "tags": [self._random.choice(TAGS)]}
-            await self.post(more=body)
+        author, item = self._random.choice(self._town.posts[-RECENT_POSTS:])
+        ref = {"author": author, "item": item}
+        await self.post(more={"reply_to": ref, "tags": [self._random.choice(TAGS)]})
 
     async def bookmark(self) -> None:
         """Keep something for later."""
-        if self._town.posts:
-            author, item = self._random.choice(self._town.posts[-RECENT_POSTS:])
-            await self._switch((self._key.account, "bookmark", author + item), on=True)
+        author, item = self._random.choice(self._town.posts[-RECENT_POSTS:])
+        await self._switch((self._key.account, "bookmark", author + item), on=True)
 
     async def settle_one(self) -> None:
         """Send a record again, the same bytes, whose answer was not certain; by now it may be an old one."""

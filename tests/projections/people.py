@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from typing import Any
 
@@ -15,7 +14,13 @@ from tests.waiting import until
 
 SEEN_S = 15.0
 
-_later = itertools.count(time.time_ns() // 1000 + 60_000_000)
+_stamps: list[int] = [0]
+
+
+def _later() -> int:
+    """A stamp after everything that was posted so far, and after the last of these."""
+    _stamps.append(max(_stamps[-1] + 1, time.time_ns() // 1000 + 1_000_000))
+    return _stamps[-1]
 
 
 def follow(who: Author, whom: Author, *, on: bool = True) -> Record:
@@ -30,7 +35,7 @@ def repost(who: Author, post: Record, *, on: bool = True) -> Record:
         item=post.item + who.account,
         body={"on": on},
         place=post.author,
-        stamp=next(_later),
+        stamp=_later(),
     )
 
 

@@ -14,7 +14,7 @@ from tests.accounts.archives import ADA
 from tests.accounts.testimony import KEYS, SERVICES, TAKEN, evidence, said, slices, whole
 
 ABOUT = (
-    "Statements of replicas and evidence, section 15 of the contract; all bytes are hex. records are "
+    "Statements of replicas and evidence, section 17 of the contract; all bytes are hex. records are "
     "what the account signed to take things back, each with its key and its id: gone and marks of the "
     "statements come to some of them. valid statements must be accepted, with this found; seed is that "
     "of the service account. invalid ones must be refused with this error. evidence: the whole file, "
