@@ -40,7 +40,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "user": "Create, show, protect, move and close accounts.",
         "post": "Publish a post.",
         "feed": "Read an account's posts.",
-        "follow-feed": "Watch an account's posts, or a range, as they change.",
+        "follow-feed": "Watch posts as they are written, edited and deleted.",
         "import": "Bring a file of posts into a cluster.",
         "check": "Compare what a cluster acknowledged with what it has.",
         "bench": "Measure what a cluster can do.",
