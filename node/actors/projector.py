@@ -156,6 +156,7 @@ class Projector:
         self._began = trio.current_time()
         self._kept = KeptBlocks(self._covered())
         while True:
+            looked_at = self._commits.store.sequence
             try:
                 moved = await self._turn()
                 self._oldest = self._oldest_of_all()
@@ -165,8 +166,11 @@ class Projector:
                 continue
             if self._much:
                 await trio.lowlevel.checkpoint()
-            else:
-                await trio.sleep(limits.PROJECTION_PAUSE_S if moved else limits.PROJECTION_IDLE_S)
+                continue
+            await trio.sleep(limits.PROJECTION_PAUSE_S)
+            if not moved:
+                with trio.move_on_after(limits.PROJECTION_IDLE_S):
+                    await self._commits.wait_past(looked_at)
 
     async def _turn(self) -> bool:
         """Do a bounded part of what there is to do; whether there was something."""

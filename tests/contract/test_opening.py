@@ -147,7 +147,7 @@ async def test_auth_fits_this_connection_this_node_and_this_key(
         assert (await connection.authenticate(ann, challenge, node.node_id))["account"] == ann.account
 
 
-METHODS_LATER = ("feed.home", "feed.thread", "feed.follow", "feed.credit")
+METHODS_LATER = ("feed.home", "feed.thread")
 
 
 @pytest.mark.parametrize(
