@@ -242,6 +242,7 @@ class _Parts:
         self.records = AccountRecords(self.router, topology, self.links, own, self.commits.store)
         self.reader = Reader(self.router, topology, self.links, own)
         self.projections = ProjectionParts(self, self.reader)
+        self.live.opens.update(self.projections.opens())
         others = {PUSH_PULL: self.push_pulls.answer, **topology.methods(), **self.repairer.methods()}
         others |= self.accounts.peer_methods(self.router, self.standing, own)
         others |= {**self.movement.peer_methods(), **self.recollection.methods()}

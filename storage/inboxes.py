@@ -168,6 +168,8 @@ class Inboxes:
     def _fan_out(self, shown: Shown, stands: bool) -> None:
         """Put something into all inboxes it belongs into, or take it out of them."""
         if self.is_merged(shown.by):
+            if stands:
+                self._book.tell(Index.MERGED, place_prefix(shown.by))
             return
         member, value = shown.entry
         for group in self._kept_followers(shown.by):

@@ -46,6 +46,15 @@ class Batch(NamedTuple):
     reached: int
     head: int
 
+    def position_after(self, count: int) -> int:
+        """Up to where the log is done with once so many of the changes are applied."""
+        return self.reached if count == len(self.changed) else self.changed[count - 1].position
+
+    def until(self, position: int) -> Batch:
+        """What of it was up to a position."""
+        changed = [change for change in self.changed if change.position <= position]
+        return Batch(changed, min(self.reached, position), min(self.head, position))
+
 
 def read_batch(
     engine: Engine, lane: int, after: int, limit: int, start: bytes, end: bytes, *, private: bool

@@ -10,7 +10,7 @@ back: nobody else remembers which tag an edit has removed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Final, NamedTuple
 from zlib import crc32
@@ -189,15 +189,19 @@ class ProjectionBook:
 
     Attributes:
         written: how many rows were written or taken out.
+        news: of what is watched, that in which there is something new.
 
     Args:
         transaction: the group's; rows that are written are weighed by its admission.
+        watched: indexes (one byte) and groups that somebody waits for.
     """
 
-    __slots__ = ("_rows", "_transaction", "written")
+    __slots__ = ("_rows", "_transaction", "_watched", "news", "written")
 
-    def __init__(self, transaction: WriteTransaction) -> None:
+    def __init__(self, transaction: WriteTransaction, watched: Container[bytes] = ()) -> None:
         self.written = 0
+        self.news: set[bytes] = set()
+        self._watched = watched
         self._transaction = transaction
         self._rows = transaction.rows
 
@@ -259,6 +263,12 @@ class ProjectionBook:
         if entry.into in COUNTED and value_at(self._rows, Table.ENTRIES, key) is None:
             self._count(entry.into, generation, entry.group, 1)
         self._put(Table.ENTRIES, key, entry.value)
+        self.tell(entry.into, entry.group)
+
+    def tell(self, index: Index, group: bytes) -> None:
+        """There is something new in a group, for those who wait for it."""
+        if self._watched and (mark := bytes((index,)) + group) in self._watched:
+            self.news.add(mark)
 
     def drop(self, index: Index, generation: int, group: bytes, member: bytes) -> bool:
         """Forget an entry; whether there was one."""

@@ -32,6 +32,8 @@ SINCE_MAX_S: Final = 100 * 365 * 86_400.0
     epilog=examples(
         "folkmoot follow-feed did:key:z6Mk…",
         "folkmoot follow-feed @marit --since 1h",
+        "folkmoot follow-feed marit.key --home",
+        "folkmoot follow-feed --tag tea",
         "folkmoot follow-feed --range 17 --json",
         "folkmoot follow-feed @marit --cursor 0110…   (the cursor of an earlier line of --json)",
     )
@@ -40,6 +42,8 @@ SINCE_MAX_S: Final = 100 * 365 * 86_400.0
 @click.option(
     "--range", "range_id", type=click.IntRange(0, EPOCH_MAX), help="Watch a whole range instead, by number."
 )
+@click.option("--tag", help="Watch the posts with a tag instead.")
+@click.option("--home", is_flag=True, help="Watch WHO's home feed: what those whom they follow post.")
 @click.option(
     "--since", "since_s", type=Duration(0, SINCE_MAX_S), help="Begin with what came so long ago, such as 1h."
 )
@@ -50,6 +54,8 @@ SINCE_MAX_S: Final = 100 * 365 * 86_400.0
 def command(
     who: Who | None,
     range_id: int | None,
+    tag: str | None,
+    home: bool,
     since_s: float | None,
     cursor: str | None,
     limit: int | None,
@@ -62,28 +68,33 @@ def command(
     with --json. When a node goes, the next one goes on; where something may be missing, that is said. Ctrl-C
     ends it.
     """
-    if (who is None) == (range_id is None):
-        raise click.UsageError("name an account, or a range with --range N; not both")
+    if sum(each is not None for each in (who, range_id, tag)) != 1:
+        raise click.UsageError("name an account, a range with --range N, or a tag with --tag; one of them")
+    if home and who is None:
+        raise click.UsageError("--home needs an account: whose home feed is it?")
     if since_s is not None and cursor is not None:
         raise click.UsageError("--since and --cursor each say where to begin; give one of them")
     since_ms = None if since_s is None else max(0, int((time.time() - since_s) * 1000))
     begin = {"cursor": _read_cursor(cursor), "since_ms": since_ms}
-    converse(target, lambda client: _watch(client, who, range_id, begin, limit, output))
+    other = {"range": range_id} if tag is None else {"tag": tag}
+    converse(target, lambda client: _watch(client, who, home, other, begin, limit, output))
     return OK
 
 
 async def _watch(
     client: Client,
     who: Who | None,
-    range_id: int | None,
+    home: bool,
+    other: Mapping[str, Any],
     begin: Mapping[str, Any],
     limit: int | None,
     output: Output,
 ) -> None:
     import trio
 
-    author = None if who is None else await who.found(client)
-    what = {"range": range_id} if author is None else {"author": author}
+    account = None if who is None else await who.found(client)
+    author = None if home else account
+    what = other if account is None else {"home" if home else "author": account}
     stream = client.follow(what, **begin)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_end_at_signal, nursery.cancel_scope)
@@ -133,6 +144,9 @@ async def _told(client: Client, author: bytes | None, event: Event) -> list[tupl
     records = [Record.from_wire(item["record"]) for item in event.items]
     if author is not None:
         await check_signers(client, author, records)
+    else:
+        for each in dict.fromkeys(record.author for record in records):
+            await check_signers(client, each, [record for record in records if record.author == each])
     told = []
     for record, item in zip(records, event.items, strict=True):
         record.verify()

@@ -24,6 +24,7 @@ from folkmoot.node.environment import WallClock
 from folkmoot.node.projections.generations import Generations
 from folkmoot.node.projections.logs import Latest, Read
 from folkmoot.node.projections.stretches import KeptBlocks, Stretch, stretches_of
+from folkmoot.node.projections.watchers import Watchers
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.projections.entries import Projection
@@ -95,6 +96,7 @@ class Projector:
         ranges: the range map now.
         bounds: of inboxes.
         wall: dates what was asked of other nodes.
+        watchers: told of what is new.
     """
 
     def __init__(
@@ -106,7 +108,9 @@ class Projector:
         ranges: Callable[[], RangeMap],
         bounds: Bounds,
         wall: WallClock,
+        watchers: Watchers,
     ) -> None:
+        self._watchers = watchers
         self._wall = wall
         self._node_id = node_id
         self._commits = commits
@@ -209,7 +213,8 @@ class Projector:
         waiting = 0
         for stretch, read in await self._read(run):
             if behind is not None:
-                read = _until(read, behind.positions.get(stretch.name, {}).get(read.log_id, 0))
+                position = behind.positions.get(stretch.name, {}).get(read.log_id, 0)
+                read = read._replace(batch=read.batch.until(position))
             if read.batch.changed or not run.positions[stretch.name]:
                 steps.append(_Step(stretch, read))
                 waiting += len(read.batch.changed)
@@ -248,7 +253,7 @@ class Projector:
     def _done(self, run: _Run, stretch: Stretch, read: Read, count: int, began: float) -> None:
         """So many of the changes that were read of a stretch are applied."""
         batch = read.batch
-        run.positions[stretch.name][read.log_id] = _position_after(batch, count)
+        run.positions[stretch.name][read.log_id] = batch.position_after(count)
         run.ends[stretch.name] = read.log_id
         if count == len(batch.changed) and batch.reached >= batch.head:
             run.current_at[stretch.name] = began
@@ -273,7 +278,7 @@ class Projector:
                     count += 1
                 done.append(count)
                 if count or not batch.changed:
-                    book.set_cursor(run.number, *stretch.name, log_id, _position_after(batch, count))
+                    book.set_cursor(run.number, *stretch.name, log_id, batch.position_after(count))
             return done
 
         for (stretch, read), count in zip(steps, await self._commit(job), strict=True):
@@ -375,20 +380,12 @@ class Projector:
         return book.erase_stale(self._generations.all(), limits.PROJECTION_ERASED_ROWS)
 
     async def _commit(self, job: Callable[[ProjectionBook], T]) -> T:
+        books: list[ProjectionBook] = []
+
         def run(transaction: WriteTransaction) -> T:
-            return job(ProjectionBook(transaction))
+            books.append(ProjectionBook(transaction, self._watchers.marks))
+            return job(books[-1])
 
-        return await self._commits.run(run, Admission.PEER_JOIN, rows=_ROWS)
-
-
-def _position_after(batch: Batch, count: int) -> int:
-    """Up to where a log is done with once so many of the changes read are applied."""
-    return batch.reached if count == len(batch.changed) else batch.changed[count - 1].position
-
-
-def _until(read: Read, position: int) -> Read:
-    """What was read of a log, up to a position."""
-    batch = read.batch
-    changed = [change for change in batch.changed if change.position <= position]
-    reached, head = min(batch.reached, position), min(batch.head, position)
-    return Read(read.log_id, batch._replace(changed=changed, reached=reached, head=head))
+        done = await self._commits.run(run, Admission.PEER_JOIN, rows=_ROWS)
+        self._watchers.wake(books[-1].news)
+        return done

@@ -66,6 +66,13 @@ class Builder:
                 return page.packed(last=True)
         return page.packed()
 
+    async def items(self, kind: PageKind, viewer: Viewer, places: Sequence[Place]) -> list[bytes]:
+        """The items of the posts at some places, without those that are deleted or hidden."""
+        found = await self._read(places)
+        selected = await self._selection.select(viewer, kind, places, found)
+        shown = zip(places, found, selected, strict=True)
+        return [item for each in shown for item in _items(*each)]
+
     def page_now(self, home: Home, after: bytes | None, limit: int) -> PackedPage | None:
         """`page` for nobody in particular, when it can be built without waiting: None when it cannot."""
         places = home.places_now(after, limit + 1) if self._posts.keeps_all() else None

@@ -240,6 +240,13 @@ class Home:
             return list(map(_place, own))
         return _merge([own, *await self._merging.merged(merged, after, limit, reposts=True)], limit)
 
+    def merged(self) -> list[bytes]:
+        """The accounts whose posts are merged into it now."""
+        live = self._store.live
+        with self._store.engine.begin() as transaction:
+            home, followers = live[Projection.HOME], live[Projection.FOLLOWERS]
+            return inboxes.merged_followed(transaction, home, followers, self._account)
+
     def places_now(self, after: bytes | None, limit: int) -> list[Place] | None:
         """`places`, when nothing has to be merged; else None."""
         own, merged = self._read(after, limit)

@@ -10,6 +10,7 @@ from folkmoot.node.actors.projector import Projector
 from folkmoot.node.actors.replica import Replica
 from folkmoot.node.actors.session import Immediate, Method
 from folkmoot.node.contracts import Reading
+from folkmoot.node.live.contracts import Open
 from folkmoot.node.projections.building import Builder
 from folkmoot.node.projections.feeds import Feeds
 from folkmoot.node.projections.generations import Generations
@@ -18,7 +19,9 @@ from folkmoot.node.projections.logs import Logs
 from folkmoot.node.projections.methods import ProjectionMethods
 from folkmoot.node.projections.posts import Posts
 from folkmoot.node.projections.selecting import Selection
+from folkmoot.node.projections.streams import FeedStreams
 from folkmoot.node.projections.viewers import Viewers
+from folkmoot.node.projections.watchers import Watchers
 from folkmoot.node.routing import Router
 from folkmoot.node.wired import Wired
 from folkmoot.protocol.ring.ranges import RangeMap
@@ -66,7 +69,10 @@ class ProjectionParts:
         logs = Logs(store, router, links, epochs, ranges, environment.executor, as_of_us)
         self.generations = Generations(commits)
         bounds = Bounds(feeds.followers_max, feeds.inbox_rows)
-        self.projector = Projector(wired.node_id, commits, logs, self.generations, ranges, bounds, wall)
+        watchers = Watchers()
+        self.projector = Projector(
+            wired.node_id, commits, logs, self.generations, ranges, bounds, wall, watchers
+        )
         posts = Posts(store, router, ranges, links, epochs, trusted)
         viewers = Viewers(store, router, where, links, epochs, wall.now_us, trio.current_time)
         builder = Builder(posts, Selection(posts, reading, trusted, wall.now_us))
@@ -74,6 +80,7 @@ class ProjectionParts:
         self._feeds = Feeds(
             store, router, where, links, epochs, reading, builder, viewers, merging, self.projector
         )
+        self._streams = FeedStreams(store, posts, merging, viewers, builder, watchers, self.projector, wall)
         self._asked_by_peers = (logs, posts, viewers, self._feeds)
         self._methods = ProjectionMethods(self.projector, self.generations)
 
@@ -90,6 +97,10 @@ class ProjectionParts:
     def immediate(self) -> Mapping[str, Immediate]:
         """Methods that can often be answered at once, by name."""
         return self._feeds.immediate()
+
+    def opens(self) -> Mapping[str, Open]:
+        """What clients can follow, by the key in `what`."""
+        return self._streams.opens()
 
     def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """What runs by itself, by name."""

@@ -128,6 +128,10 @@ class Posts:
         """Posts that this node keeps, by their keys."""
         return self._store.posts(keys, self._trusted)
 
+    def keeps(self, key: bytes) -> bool:
+        """Whether this node may answer by itself for what is at a key."""
+        return self.is_own(self._where(key))
+
     def divided(self, keys: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
         """Those keys that this node may answer for by itself, and the others."""
         own = [key for key in keys if self.is_own(self._where(key))]

@@ -255,7 +255,7 @@ class Client:
         may be missing are told as events with a `gap`.
 
         Args:
-            what: `{"author": account}` or `{"range": number}`.
+            what: `{"author": account}`, `{"home": account}`, `{"tag": text}` or `{"range": number}`.
             credit: how many items may be on their way.
             cursor: of an earlier event, after which to begin; now if not given.
             since_ms: without a cursor: begin with what came at this time or later, milliseconds since 1970; 0

@@ -35,6 +35,8 @@ class CursorKind(IntEnum):
     LIST = 14
     FOLLOW_AUTHOR = 16  # live streams; see `places`
     FOLLOW_RANGE = 17
+    FOLLOW_HOME = 18
+    FOLLOW_TAG = 19
 
 
 def encode(kind: CursorKind, subject: bytes, position: bytes) -> bytes:

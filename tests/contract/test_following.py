@@ -85,5 +85,5 @@ async def test_what_there_is_not(node: Place, ann: Device) -> None:
         for method in ("feed.credit", "feed.unfollow"):
             assert await connection.refusal(method, {"subscription": 1, "credit": 1}) == "not_found"
         later: dict[str, Any]
-        for later in ({"home": ann.account}, {"tag": "cats"}, {"notifications": ann.account}):
-            assert await connection.refusal("feed.follow", {"what": later, "credit": 1}) == "unknown_method"
+        later = {"notifications": ann.account}
+        assert await connection.refusal("feed.follow", {"what": later, "credit": 1}) == "unknown_method"
