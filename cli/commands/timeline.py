@@ -48,7 +48,7 @@ viewer_option = click.option(
 
 @click.group()
 def command() -> None:
-    """Read feeds that bring many authors together.
+    """Read home feeds, threads, tags, lists and bookmarks.
 
     Signatures are checked here, and whether the keys that made them are the authors', so that the node need
     not be trusted. It says how far behind it may be: what was posted a moment ago may not be there yet.
