@@ -189,11 +189,13 @@ PROJECTION_SETTLED_S: Final = 2 * REPAIR_INTERVAL_S  # then all replicas have wh
 PROJECTED_CHANGES: Final = 256  # read of one lane at a time
 PROJECTION_ERASED_ROWS: Final = 2_048  # in one transaction
 PROJECTED_LATEST: Final = 2_000  # posts of an account, and as many reposts, for a new follower's inbox
+PROJECTION_LOGS: Final = 16  # of one range, in which an asker says how far it has come
 PROJECTION_WRITES: Final = 2_000  # rows in one transaction, after which no further change is applied
 FOLLOW_FEED_ROWS: Final = PROJECTED_LATEST  # the newest of a feed, which a live stream of it looks at
 FOLLOW_FEED_LATE_S: Final = 3_600.0  # what came so late while nobody listened is told to who comes back
 PROJECTION_PAUSE_S: Final = 0.05  # while something changes; each pause costs at most one commit
 PROJECTION_IDLE_S: Final = 0.5
+PROJECTION_ASK_S: Final = 1.0  # between two times that another node is asked about a range that is quiet
 PROJECTION_RETRY_S: Final = 5.0  # after a replica was not to be reached, or the disk was full
 
 # Registers.

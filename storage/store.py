@@ -151,6 +151,10 @@ class Store:
             found = [(key, transaction.get(Table.CELLS, key)) for key in keys]
         return [None if row is None else row_cell(key, row) for key, row in found]
 
+    def lane_changed(self, lane: int, after_sequence: int) -> bool:
+        """Whether a cell of a lane (0–63) may have changed after a position; answered from memory."""
+        return self._heads.lanes[lane] > after_sequence
+
     def holds(self, start: bytes, end: bytes) -> bool:
         """Whether there is a cell with start ≤ key < end (an empty `end` is the end), whole or not."""
         with self._engine.begin() as transaction:

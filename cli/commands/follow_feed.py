@@ -69,9 +69,7 @@ def command(
     ends it.
     """
     if sum(each is not None for each in (who, range_id, tag)) != 1:
-        raise click.UsageError(
-            "name an account, or a range (--range N) or a tag (--tag TAG); not both"
-        )
+        raise click.UsageError("name an account, or a range (--range N) or a tag (--tag TAG); not both")
     if home and who is None:
         raise click.UsageError("--home needs an account: whose home feed is it?")
     if since_s is not None and cursor is not None:

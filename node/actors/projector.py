@@ -54,7 +54,9 @@ class ReadsLogs(Protocol):
 
     async def read_own(self, wanted: Sequence[tuple[Stretch, int]]) -> list[Batch]: ...
 
-    async def read_other(self, stretch: Stretch, positions: Mapping[bytes, int]) -> Read | None: ...
+    async def read_others(
+        self, wanted: Sequence[tuple[Stretch, Mapping[bytes, int]]]
+    ) -> list[tuple[Stretch, Read]]: ...
 
     def keeps(self, account: bytes) -> bool: ...
 
@@ -68,12 +70,14 @@ class _Run:
     Args:
         number: under which its cursors are kept.
         positions: of each stretch, how far logs were read, by their ids.
+        ask_at: of each stretch of others, when they are next asked (trio's clock).
         current_at: of each stretch, when its log was last read to its end (trio's clock).
         ends: of each stretch, the log that it is followed in.
     """
 
     number: int
     positions: dict[tuple[int, int], dict[bytes, int]] = field(default_factory=dict)
+    ask_at: dict[tuple[int, int], float] = field(default_factory=dict)
     current_at: dict[tuple[int, int], float] = field(default_factory=dict)
     ends: dict[tuple[int, int], bytes] = field(default_factory=dict)
 
@@ -230,20 +234,25 @@ class Projector:
         """What is new in all logs that may have something new."""
         store = self._commits.store
         own: list[tuple[Stretch, int]] = []
-        others: list[tuple[Stretch, Read]] = []
+        wanted: list[tuple[Stretch, Mapping[bytes, int]]] = []
         for stretch in stretches_of(self._ranges()):
             positions = run.positions.get(stretch.name)
             if positions is None:
                 positions = run.positions[stretch.name] = self._kept_positions(run, stretch)
             if not self._logs.is_own(stretch):
-                read = await self._logs.read_other(stretch, positions)
-                if read is not None:
-                    others.append((stretch, read))
-            elif (after := positions.get(store.log_id, 0)) < store.sequence:
+                if run.ask_at.get(stretch.name, 0.0) > trio.current_time():
+                    continue
+                wanted.append((stretch, positions))
+            elif store.lane_changed(stretch.lane, after := positions.get(store.log_id, 0)) or not positions:
                 own.append((stretch, after))
             else:
                 run.ends[stretch.name] = store.log_id
                 run.current_at[stretch.name] = trio.current_time()
+        others = await self._logs.read_others(wanted) if wanted else []
+        busy = {stretch.name for stretch, read in others if read.batch.changed}
+        for stretch, _ in wanted:
+            if stretch.name not in busy:
+                run.ask_at[stretch.name] = trio.current_time() + limits.PROJECTION_ASK_S
         if not own:
             return others
         batches = await self._logs.read_own(own)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Final, NamedTuple, Protocol
 
+import trio
 from folkmoot.node.contracts import Peers, PeerUnreachable
 from folkmoot.node.environment import Executor
 from folkmoot.node.projections.stretches import Stretch
@@ -37,26 +38,35 @@ _Key = Annotated[bytes, Meta(max_length=limits.STORE_KEY_BYTES)]
 _Bound = Annotated[bytes, Meta(max_length=limits.STORE_KEY_BYTES)]
 
 
-class _Changes(Struct):
-    """`projection.changes`: what changed of a range in one lane of the answering node's log.
-
-    `positions` are where the asker has come to in logs, by their ids; in others it begins at the beginning.
-    """
+class _Wanted(Struct, array_like=True):
+    """One lane of a range. `positions` are where the asker has come to in logs, by their ids; in others it
+    begins at the beginning."""
 
     range: int
     epoch: int
     lane: Annotated[int, Meta(ge=0, lt=limits.LANES)]
-    positions: Annotated[dict[_LogId, _Position], Meta(max_length=limits.SLOTS_PER_RANGE)]
-    limit: Annotated[int, Meta(ge=1, le=limits.PROJECTED_CHANGES)]
+    positions: Annotated[dict[_LogId, _Position], Meta(max_length=limits.PROJECTION_LOGS)]
 
 
-class _Changed(Struct):
-    """The answer: what is to be known of each cell, and how far the log was read."""
+class _Changes(Struct):
+    """`projection.changes`: what changed of some ranges in the answering node's log."""
 
-    log: _LogId
+    wanted: Annotated[list[_Wanted], Meta(max_length=limits.PROJECTED_CHANGES)]
+
+
+class _Told(Struct, array_like=True):
+    """What is to be known of each cell that has changed, and how far the log was read."""
+
     changed: Annotated[list[tuple[_Position, _Key, Facts]], Meta(max_length=limits.PROJECTED_CHANGES)]
     reached: _Position
     head: _Position
+
+
+class _Changed(Struct):
+    """The answer: for each lane of a range what was told, or nil where nothing can be told now."""
+
+    log: _LogId
+    told: Annotated[list[_Told | None], Meta(max_length=limits.PROJECTED_CHANGES)]
 
 
 class _Latest(Struct):
@@ -143,6 +153,7 @@ class Logs:
         self._epochs = epochs
         self._executor = executor
         self._followed: dict[int, bytes] = {}
+        self._failed: dict[int, bytes] = {}
 
     def is_own(self, stretch: Stretch) -> bool:
         """Whether this node's own log is read for it."""
@@ -157,54 +168,70 @@ class Logs:
 
         return await self._executor.run(read)
 
-    async def read_other(self, stretch: Stretch, positions: Mapping[bytes, int]) -> Read | None:
-        """The next changes of a stretch of which this node has no slot.
+    async def read_others(
+        self, wanted: Sequence[tuple[Stretch, Mapping[bytes, int]]]
+    ) -> list[tuple[Stretch, Read]]:
+        """The next changes of stretches of which this node has no slot, as far as replicas can be reached.
 
         Args:
-            positions: how far logs have been read, by their ids.
-
-        Returns:
-            None when no replica can be reached.
+            wanted: each with how far logs have been read, by their ids.
         """
-        for node_id in self._replicas(stretch):
+        by_node: dict[bytes, list[tuple[Stretch, Mapping[bytes, int]]]] = {}
+        for each in wanted:
+            replicas = self._replicas(each[0])
+            if replicas:
+                by_node.setdefault(replicas[0], []).append(each)
+        found: list[tuple[Stretch, Read]] = []
+
+        async def ask(node_id: bytes, some: Sequence[tuple[Stretch, Mapping[bytes, int]]]) -> None:
             try:
-                read = await self._ask(node_id, stretch, positions)
+                found.extend(await self._ask(node_id, some))
             except (WireError, PeerUnreachable):
-                continue
-            self._followed[stretch.owner.id] = node_id
-            return read
-        self._followed.pop(stretch.owner.id, None)
-        return None
+                for stretch, _ in some:  # the next one is asked next time
+                    self._followed.pop(stretch.owner.id, None)
+                    self._failed[stretch.owner.id] = node_id
+
+        async with trio.open_nursery() as nursery:
+            for node_id, some in by_node.items():
+                for start in range(0, len(some), limits.PROJECTED_CHANGES):
+                    nursery.start_soon(ask, node_id, some[start : start + limits.PROJECTED_CHANGES])
+        return found
 
     def _replicas(self, stretch: Stretch) -> list[bytes]:
-        """Whom to ask: the one that was asked last, if it is still there; then the nearest."""
-        there = [
-            node for node in self._router.candidates(stretch.owner.slots) if node != self._router.node_id
-        ]
-        last = self._followed.get(stretch.owner.id)
-        return sorted(there, key=lambda node: node != last)
+        """Whom to ask: the one that was asked last, if it is still there; then the nearest; last the one that
+        did not answer."""
+        own, owner = self._router.node_id, stretch.owner
+        last, failed = self._followed.get(owner.id), self._failed.get(owner.id)
+        there = self._router.candidates(owner.slots, {own})
+        return sorted(there, key=lambda node: (node == failed, node != last))
 
     def _read(self, stretch: Stretch, after: int, *, private: bool) -> Batch:
         owner, most = stretch.owner, limits.PROJECTED_CHANGES
         engine = self._store.engine
         return read_batch(engine, stretch.lane, after, most, owner.start, owner.end, private=private)
 
-    async def _ask(self, node_id: bytes, stretch: Stretch, positions: Mapping[bytes, int]) -> Read:
-        params = {
-            "range": stretch.owner.id,
-            "epoch": stretch.owner.epoch,
-            "lane": stretch.lane,
-            "positions": dict(positions),
-            "limit": limits.PROJECTED_CHANGES,
-        }
-        answer = await self._peers.call(node_id, CHANGES, params, limits.REPLICA_READ_TIMEOUT_S)
-        told = codec.shaped(answer, _Changed, "changes of a range")
-        changed = [
-            Changed(position, key, facts)
-            for position, key, facts in told.changed
-            if stretch.owner.covers(key) and parse_key(key) and is_projected(key)
+    async def _ask(
+        self, node_id: bytes, wanted: Sequence[tuple[Stretch, Mapping[bytes, int]]]
+    ) -> list[tuple[Stretch, Read]]:
+        asked = [
+            (stretch.owner.id, stretch.owner.epoch, stretch.lane, _newest(positions))
+            for stretch, positions in wanted
         ]
-        return Read(told.log, Batch(changed, told.reached, told.head))
+        answer = await self._peers.call(node_id, CHANGES, {"wanted": asked}, limits.REPLICA_READ_TIMEOUT_S)
+        told = codec.shaped(answer, _Changed, "changes of ranges")
+        found: list[tuple[Stretch, Read]] = []
+        for (stretch, _), each in zip(wanted, told.told, strict=False):
+            if each is None:
+                self._failed[stretch.owner.id] = node_id
+                continue
+            self._followed[stretch.owner.id] = node_id
+            changed = [
+                Changed(position, key, facts)
+                for position, key, facts in each.changed
+                if stretch.owner.covers(key) and parse_key(key) and is_projected(key)
+            ]
+            found.append((stretch, Read(told.log, Batch(changed, each.reached, each.head))))
+        return found
 
     def keeps(self, account: bytes) -> bool:
         """Whether what an account writes is read in this node's own store."""
@@ -229,16 +256,28 @@ class Logs:
 
     async def _answer_changes(self, node_id: bytes, params: Params) -> dict[str, Any]:
         asked = codec.shaped(params, _Changes, CHANGES)
-        owner = self._own_range(asked.range, asked.epoch)
-        after = asked.positions.get(self._store.log_id, 0)
-        stretch = Stretch(owner, asked.lane)
-        batch = await self._executor.run(partial(self._read, stretch, after, private=False))
-        return {
-            "log": self._store.log_id,
-            "changed": [(each.position, each.key, each.facts.to_wire()) for each in batch.changed],
-            "reached": batch.reached,
-            "head": batch.head,
-        }
+        self._check_counts()
+        told = await self._executor.run(partial(self._changes, asked.wanted))
+        return {"log": self._store.log_id, "told": told}
+
+    def _changes(self, wanted: Sequence[_Wanted]) -> list[Any]:
+        """What to tell of each; of those there is no room for, nothing."""
+        told: list[Any] = []
+        room = limits.PROJECTED_CHANGES
+        for each in wanted:
+            try:
+                owner = self._own_range(each.range, each.epoch)
+            except WireError:
+                told.append(None)
+                continue
+            if room <= 0:
+                break
+            after = each.positions.get(self._store.log_id, 0)
+            batch = self._read(Stretch(owner, each.lane), after, private=False)
+            changed = [(change.position, change.key, change.facts.to_wire()) for change in batch.changed]
+            told.append((changed, batch.reached, batch.head))
+            room -= len(changed)
+        return told
 
     async def _answer_latest(self, node_id: bytes, params: Params) -> dict[str, Any]:
         asked = codec.shaped(params, _Latest, LATEST)
@@ -252,13 +291,12 @@ class Logs:
         """A range this node has a slot of, when the asker knows it as it is.
 
         Raises:
-            WireError: `stale_topology`, or `busy` while this node does not know all it acknowledged.
+            WireError: `stale_topology`.
         """
         owner = self._ranges().get(range_id)
         if owner is None:
             raise WireError(STALE_TOPOLOGY, f"range {range_id} is not known here", retry_after_ms=250)
         self._epochs.check_epochs({range_id: epoch}, [owner.start])
-        self._check_counts()
         return owner
 
     def _check_counts(self) -> None:
@@ -269,3 +307,8 @@ class Logs:
         with self._store.engine.begin() as transaction:
             reposted = generation_of(transaction, Projection.REPOSTS).live
             return latest_of(transaction, reposted, account, limit)
+
+
+def _newest(positions: Mapping[bytes, int]) -> dict[bytes, int]:
+    """The positions to ask with: of logs that were read so long ago that there are too many, not all."""
+    return dict(list(positions.items())[-limits.PROJECTION_LOGS :])

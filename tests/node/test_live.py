@@ -46,7 +46,11 @@ async def test_posts_edits_and_deletions_of_one_author_are_told(tmp_path: Path) 
         await one.put(gone)
         await one.told(gone)
         assert one.ids == [new.id, edit.id, gone.id]
-        assert one.items[0] == {"record": new.to_wire(), "labels": [], "counts": {"likes": 0, "reposts": 0}}
+        assert one.items[0] == {
+            "record": new.to_wire(),
+            "labels": [],
+            "counts": {"likes": 0, "reposts": 0, "replies": 0},
+        }
         assert all(event["subscription"] == 1 for event in one.events)
 
 
@@ -165,8 +169,8 @@ async def test_what_cannot_be_followed_is_refused(
 
 async def test_what_this_version_has_no_streams_of(tmp_path: Path) -> None:
     async with founded(tmp_path, nodes=1, replicas=1) as town, follower(town[0].address) as one:
-        with pytest.raises(WireError, match="no streams of what: tag") as caught:
-            await one.follow(tag="cats")
+        with pytest.raises(WireError, match="no streams of what: notifications") as caught:
+            await one.follow(notifications=Author(1).account)
         assert caught.value.kind is UNKNOWN_METHOD
 
 

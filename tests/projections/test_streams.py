@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from folkmoot.node.configuration.feeds_section import FeedsSection
-from folkmoot.protocol.errors import BAD_REQUEST, LEVEL_UNREACHABLE, WireError
+from folkmoot.protocol.errors import BAD_REQUEST, BUSY, LEVEL_UNREACHABLE, WireError
 from folkmoot.protocol.record import Record
 
-from tests.node.followers import follower
+from tests.node.followers import Follower, follower
 from tests.node.harness import founded
 from tests.node.people import Author
-from tests.projections.people import follow, repost, sees, tagged
+from tests.projections.people import SEEN_S, follow, repost, sees, tagged
 from tests.projections.test_viewers import mute
+from tests.waiting import until
+
+
+async def begun(follows: Follower, **asked: Any) -> None:
+    """Follow, once the node has read all ranges."""
+
+    async def begins() -> bool:
+        try:
+            await follows.follow(**asked)
+        except WireError as error:
+            if error.kind is BUSY:
+                return False
+            raise
+        return True
+
+    await until(begins, what="the node to have read all ranges", within_s=SEEN_S)
 
 
 async def test_a_home_feed_is_told_as_it_comes_to_be(tmp_path: Path) -> None:
@@ -24,7 +41,7 @@ async def test_a_home_feed_is_told_as_it_comes_to_be(tmp_path: Path) -> None:
         await sees(client, [old.id], "feed.home", account=ann.account)
         async with follower(town[1].address) as follows:
             await sees(follows, [old.id], "feed.home", account=ann.account)
-            await follows.follow(home=ann.account)
+            await begun(follows, home=ann.account)
             news, other = ben.post("new"), cleo.post("of somebody else")
             await client.put(other, news, level="all")
             await follows.told(news)
@@ -46,13 +63,13 @@ async def test_who_comes_back_is_told_what_came_meanwhile_at_any_node(tmp_path: 
         await sees(client, [], "feed.home", account=ann.account)
         first, second = ben.post("first"), ben.post("second")
         async with follower(town[0].address) as follows:
-            await follows.follow(home=ann.account)
+            await begun(follows, home=ann.account)
             await client.put(first, level="all")
             await follows.told(first)
             cursor = follows.cursor
         await client.put(second, level="all")
         async with follower(town[2].address) as follows:
-            await follows.follow(home=ann.account, cursor=cursor)
+            await begun(follows, home=ann.account, cursor=cursor)
             await follows.told(second)
             with pytest.raises(WireError) as refused:
                 await follows.follow(home=ben.account, cursor=cursor)
@@ -68,7 +85,7 @@ async def test_a_tag_is_told_within_credit_and_without_what_is_muted(tmp_path: P
         await sees(client, [before.id], "feed.tag", tag="tea")
         async with follower(town[0].address) as follows:
             await follows.auth(ann)
-            await follows.follow(tag="#TEA", credit=2, since_ms=0)
+            await begun(follows, tag="#TEA", credit=2, since_ms=0)
             await follows.told(before)
             posts = [tagged(who, "Tea") for who in (cleo, ben, cleo)]
             await client.put(*posts, level="all")
@@ -89,7 +106,7 @@ async def test_merged_authors_are_told_too(tmp_path: Path) -> None:
         first = star.post("first")
         await client.put(first, *(follow(fan, star) for fan in fans), level="all")
         await sees(client, [first.id], "feed.home", account=fans[2].account)
-        await follows.follow(home=fans[2].account)
+        await begun(follows, home=fans[2].account)
         news = star.post("news")
         await client.put(news, level="all")
         await follows.told(news)
