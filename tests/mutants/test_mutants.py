@@ -52,6 +52,7 @@ SLOWER: Final = frozenset(
         "counted-again",
         "late-posts-are-not-labelled",
         "deleted-and-backed-up",
+        "new-ranges-are-not-read",
         "nobody-asks-the-seats",
         "refutation-ignored",
     }
