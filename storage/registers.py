@@ -10,13 +10,14 @@ was kept last.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import islice
 from typing import Final
 
 from folkmoot.protocol.limits import REGISTERS
 from folkmoot.storage.errors import DiskFull, StoreCorrupt
 from folkmoot.storage.interface import Table, Transaction
-from folkmoot.storage.rows import SEQUENCE_BYTES, seal, unseal
+from folkmoot.storage.rows import CRC_BYTES, SEQUENCE_BYTES, seal, unseal
 
 FOLLOWED: Final = "account/"
 _BY_CHANGE: Final = b"c"
@@ -50,18 +51,28 @@ def changed_since(transaction: Transaction, sequence: int, limit: int) -> list[t
     """
     start, stop = _BY_CHANGE + _number(sequence + 1), _BY_NAME
     rows = list(islice(transaction.scan(Table.REGISTER_LOG, start, stop), limit))
-    return [(int.from_bytes(at[1:], "big"), _name_at(transaction, at, row)) for at, row in rows]
+    listed: list[tuple[int, str]] = []
+    by_name: dict[bytes, bytes] | None = None
+    for at, row in rows:
+        number = at[len(_BY_CHANGE) :]
+        try:
+            name = unseal(Table.REGISTER_LOG, at, row)
+        except StoreCorrupt:
+            by_name = _whole_by_name(transaction) if by_name is None else by_name
+            if number not in by_name:
+                raise
+            name = by_name[number]
+        listed.append((int.from_bytes(number, "big"), name.decode()))
+    return listed
 
 
-def _name_at(transaction: Transaction, at: bytes, row: bytes) -> str:
-    """What a row by change says; of a damaged one, what the rows by name say of it."""
-    try:
-        return unseal(Table.REGISTER_LOG, at, row).decode()
-    except StoreCorrupt:
-        for by_name, number in transaction.scan(Table.REGISTER_LOG, _BY_NAME):
-            if unseal(Table.REGISTER_LOG, by_name, number) == at[1:]:
-                return by_name[1:].decode()
-        raise
+def _whole_by_name(transaction: Transaction) -> dict[bytes, bytes]:
+    """At which change each followed register was kept, as the rows by name say that are not damaged."""
+    found: dict[bytes, bytes] = {}
+    for key, row in transaction.scan(Table.REGISTER_LOG, _BY_NAME):
+        with suppress(StoreCorrupt):
+            found[unseal(Table.REGISTER_LOG, key, row)] = key[len(_BY_NAME) :]
+    return found
 
 
 def damaged(transaction: Transaction) -> list[str]:
@@ -148,7 +159,7 @@ class RegisterBook:
             stale = [_BY_CHANGE + unseal(Table.REGISTER_LOG, by_name, row)]
         except StoreCorrupt:
             listed = self._transaction.scan(Table.REGISTER_LOG, _BY_CHANGE, _BY_NAME)
-            stale = [at for at, value in listed if value.startswith(key)]
+            stale = [at for at, value in listed if value[:-CRC_BYTES] == key]
         for at in (*stale, by_name):
             self._transaction.delete(Table.REGISTER_LOG, at)
 

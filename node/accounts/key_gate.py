@@ -105,12 +105,17 @@ class KeyGate:
         keys.watch(self._account_changed)
 
     async def open(self) -> None:
-        """Find out since when keys have not been confirmed; for a new store, since now."""
+        """Find out since when keys have not been confirmed; for a new store, since now.
+
+        Where that is damaged, for too long: nothing is taken until they are confirmed, which is soon unless
+        this node is cut off.
+        """
         try:
             kept = self._commits.store.meta_get(_CONFIRMED)
         except StoreCorrupt as error:
             log.error("since when keys have not been confirmed is not known any more: %s", error)
-            kept = None
+            self._confirmed_us -= int(self._limit_s * 1e6) + 1
+            return
         if kept is None:
             await self._keep()
         else:

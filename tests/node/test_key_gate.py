@@ -299,16 +299,19 @@ async def test_a_damaged_note_keeps_no_other_from_being_looked_at(
         assert here.commits.store.unconfirmed(10) == []
 
 
-async def test_a_time_that_is_damaged_keeps_no_node_from_starting(
+async def test_a_node_whose_time_is_damaged_starts_and_takes_nothing_until_keys_are_confirmed(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     async with desk(autojump_clock) as here:
         with here.commits.store.engine.begin(write=True) as transaction:
             transaction.put(Table.META, b"accounts-confirmed", b"damaged")
             transaction.commit()
-        again = Desk(here.commits, here.wall)
+        again, author = Desk(here.commits, here.wall), Author(1)
         await again.gate.open()
-        assert again.gate.unconfirmed_s < SOON_S
+        refused = again.gate.refusal(author.account, author.account)
+        assert refused is not None and refused.kind is NO_QUORUM
+        again.follower.confirm()
+        assert again.gate.refusal(author.account, author.account) is None
 
 
 async def test_what_cannot_be_noted_is_not_taken(autojump_clock: trio.testing.MockClock) -> None:

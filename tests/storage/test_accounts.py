@@ -110,6 +110,19 @@ def test_what_a_damaged_row_of_the_log_said_is_found_by_the_other(store: Store) 
     assert [name for _, name in store.registers_since(0, 10)] == [HERS, HIS]
 
 
+def test_another_damaged_row_keeps_nobody_from_finding_what_one_said(store: Store) -> None:
+    """Of one register the row by name is damaged, of another the row by change: the second is found."""
+    run(store, partial(_keep, HERS), partial(_keep, HIS))
+    first, second = sorted((HERS, HIS))
+    with store.engine.begin(write=True) as transaction:
+        transaction.put(Table.REGISTER_LOG, b"n" + first.encode(), b"damaged")
+        for key, row in list(transaction.scan(Table.REGISTER_LOG, b"c", b"n")):
+            if row.startswith(second.encode()):
+                transaction.put(Table.REGISTER_LOG, key, b"damaged")
+        transaction.commit()
+    assert [name for _, name in store.registers_since(0, 10)] == [HERS, HIS]
+
+
 def test_posts_that_wait_for_their_keys_are_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "UNCONFIRMED_RECORDS", 2)
     notes = [noted(post(ANN, number)) for number in (1, 2, 3)]
