@@ -92,6 +92,7 @@ CURSOR_BYTES: Final = 256
 POSTS_CACHED_BYTES: Final = 16 * MIB  # of a node's own posts, as pages show them
 LIST_MEMBERS: Final = 500  # of one list are looked at for its feed
 VIEWER_EDGES: Final = 10_000  # of each sort: followed, blocked, muted accounts and threads; the newest
+PREFERENCE_NAME_BYTES: Final = 64
 VIEWER_WORDS: Final = 1_000  # muted, the newest
 
 # Live streams.
@@ -189,6 +190,8 @@ PROJECTION_SETTLED_S: Final = 2 * REPAIR_INTERVAL_S  # then all replicas have wh
 PROJECTED_CHANGES: Final = 256  # read of one lane at a time
 PROJECTION_ERASED_ROWS: Final = 2_048  # in one transaction
 PROJECTED_LATEST: Final = 2_000  # posts of an account, and as many reposts, for a new follower's inbox
+NOTICE_NAMES: Final = 16  # of those who like or repost one post, the newest, are kept with its notice
+NOTICES_UNREAD: Final = 100  # are counted; as many as that may be more
 PROJECTION_LOGS: Final = 16  # of one range, in which an asker says how far it has come
 PROJECTION_WRITES: Final = 2_000  # rows in one transaction, after which no further change is applied
 FOLLOW_FEED_ROWS: Final = PROJECTED_LATEST  # the newest of a feed, which a live stream of it looks at

@@ -55,10 +55,12 @@ class Bounds(NamedTuple):
     Args:
         followers_max: authors with more of them are merged when pages are built.
         rows_max: of one inbox.
+        notices_max: of one sort of an account's notices.
     """
 
     followers_max: int
     rows_max: int
+    notices_max: int = 1_000
 
 
 class Shown(NamedTuple):

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from folkmoot.protocol import codec
-from folkmoot.protocol.key import KIND_AT, KIND_BYTE, prefix_end
+from folkmoot.protocol.key import KIND_AT, KIND_BYTE, PLACE_PREFIX_BYTES, prefix_end
 from folkmoot.protocol.limits import POST_ITEM_BYTES
 from folkmoot.protocol.projections.entries import COUNTED, INDEXES, PUBLIC_BYTES, Entry, Index, Projection
 from folkmoot.storage.errors import StoreCorrupt
@@ -68,6 +68,8 @@ def tallied(key: bytes) -> bytes | None:
     """Where it is counted that there is an entry at a key; None when it is not counted."""
     if key[0] not in COUNTED:
         return None
+    if key[0] == Index.NOTICES:
+        return key[: HEAD_BYTES + PLACE_PREFIX_BYTES + 1]
     return key[:-PUBLIC_BYTES] if key[0] == Index.FOLLOWERS else key[: -POST_ITEM_BYTES - PUBLIC_BYTES]
 
 

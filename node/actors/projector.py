@@ -13,14 +13,15 @@ that begins at the beginning, into rows that nobody reads before it has come to 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 import trio
 from cachetools import TTLCache
 from folkmoot.node.commits import Commits
 from folkmoot.node.environment import WallClock
+from folkmoot.node.projections.contracts import ReadsLogs
 from folkmoot.node.projections.generations import Generations
 from folkmoot.node.projections.logs import Latest, Read
 from folkmoot.node.projections.stretches import KeptBlocks, Stretch, stretches_of
@@ -32,7 +33,7 @@ from folkmoot.protocol.ring.ranges import RangeMap
 from folkmoot.storage import inboxes, projections
 from folkmoot.storage.errors import DiskFull
 from folkmoot.storage.inboxes import Backfill, Bounds, Inboxes
-from folkmoot.storage.projecting import Application, Batch, Target
+from folkmoot.storage.projecting import Application, Target
 from folkmoot.storage.projections import MAIN, ProjectionBook
 from folkmoot.storage.transaction import Admission, WriteTransaction
 
@@ -45,22 +46,6 @@ _ROWS = limits.STORE_GROUP_ROWS
 
 _MOMENT_US = 1_000_000
 _SETTLED_US = int(limits.PROJECTION_SETTLED_S * 1e6)
-
-
-class ReadsLogs(Protocol):
-    """See `projections.logs`."""
-
-    def is_own(self, stretch: Stretch) -> bool: ...
-
-    async def read_own(self, wanted: Sequence[tuple[Stretch, int]]) -> list[Batch]: ...
-
-    async def read_others(
-        self, wanted: Sequence[tuple[Stretch, Mapping[bytes, int]]]
-    ) -> list[tuple[Stretch, Read]]: ...
-
-    def keeps(self, account: bytes) -> bool: ...
-
-    async def latest_elsewhere(self, account: bytes, limit: int) -> Latest | None: ...
 
 
 @dataclass(slots=True)
@@ -232,7 +217,7 @@ class Projector:
 
     async def _read(self, run: _Run) -> list[tuple[Stretch, Read]]:
         """What is new in all logs that may have something new."""
-        store = self._commits.store
+        store, own_log = self._commits.store, self._logs.own_log
         own: list[tuple[Stretch, int]] = []
         wanted: list[tuple[Stretch, Mapping[bytes, int]]] = []
         for stretch in stretches_of(self._ranges()):
@@ -243,10 +228,10 @@ class Projector:
                 if run.ask_at.get(stretch.name, 0.0) > trio.current_time():
                     continue
                 wanted.append((stretch, positions))
-            elif store.lane_changed(stretch.lane, after := positions.get(store.log_id, 0)) or not positions:
+            elif store.lane_changed(stretch.lane, after := positions.get(own_log, 0)) or not positions:
                 own.append((stretch, after))
             else:
-                run.ends[stretch.name] = store.log_id
+                run.ends[stretch.name] = own_log
                 run.current_at[stretch.name] = trio.current_time()
         others = await self._logs.read_others(wanted) if wanted else []
         busy = {stretch.name for stretch, read in others if read.batch.changed}
@@ -256,7 +241,7 @@ class Projector:
         if not own:
             return others
         batches = await self._logs.read_own(own)
-        found = [(each[0], Read(store.log_id, batch)) for each, batch in zip(own, batches, strict=True)]
+        found = [(each[0], Read(own_log, batch)) for each, batch in zip(own, batches, strict=True)]
         return found + others
 
     def _done(self, run: _Run, stretch: Stretch, read: Read, count: int, began: float) -> None:

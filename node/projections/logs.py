@@ -21,7 +21,7 @@ from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import BUSY, STALE_TOPOLOGY, WireError
 from folkmoot.protocol.key import parse_key, place_prefix
 from folkmoot.protocol.projections.entries import Projection
-from folkmoot.protocol.projections.facts import Facts, is_projected
+from folkmoot.protocol.projections.facts import Facts, facts_log, is_projected
 from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeMap
 from folkmoot.storage.inboxes import Shown, latest_of
 from folkmoot.storage.projecting import Batch, Changed, read_batch
@@ -125,6 +125,9 @@ class EpochCheck(Protocol):
 class Logs:
     """See the module.
 
+    Attributes:
+        own_log: the name of this node's log (see `facts.facts_log`).
+
     Args:
         store: this node's.
         router: orders replicas by distance.
@@ -145,6 +148,7 @@ class Logs:
         executor: Executor,
         as_of_us: Callable[[], int],
     ) -> None:
+        self.own_log = facts_log(store.log_id)
         self._as_of_us = as_of_us
         self._ranges = ranges
         self._store = store
@@ -258,7 +262,7 @@ class Logs:
         asked = codec.shaped(params, _Changes, CHANGES)
         self._check_counts()
         told = await self._executor.run(partial(self._changes, asked.wanted))
-        return {"log": self._store.log_id, "told": told}
+        return {"log": self.own_log, "told": told}
 
     def _changes(self, wanted: Sequence[_Wanted]) -> list[Any]:
         """What to tell of each; of those there is no room for, nothing."""
@@ -272,7 +276,7 @@ class Logs:
                 continue
             if room <= 0:
                 break
-            after = each.positions.get(self._store.log_id, 0)
+            after = each.positions.get(self.own_log, 0)
             batch = self._read(Stretch(owner, each.lane), after, private=False)
             changed = [(change.position, change.key, change.facts.to_wire()) for change in batch.changed]
             told.append((changed, batch.reached, batch.head))

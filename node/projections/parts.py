@@ -68,7 +68,7 @@ class ProjectionParts:
 
         logs = Logs(store, router, links, epochs, ranges, environment.executor, as_of_us)
         self.generations = Generations(commits)
-        bounds = Bounds(feeds.followers_max, feeds.inbox_rows)
+        bounds = Bounds(feeds.followers_max, feeds.inbox_rows, feeds.notice_rows)
         watchers = Watchers()
         self.projector = Projector(
             wired.node_id, commits, logs, self.generations, ranges, bounds, wall, watchers
