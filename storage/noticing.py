@@ -10,7 +10,6 @@ it has so many more that cutting is worth its while.
 from __future__ import annotations
 
 from itertools import islice
-from typing import Final
 
 from folkmoot.protocol import limits
 from folkmoot.protocol.key import KeyParts, place_prefix, prefix_end
@@ -20,8 +19,6 @@ from folkmoot.protocol.projections.notices import CROWDS, Crowd, Reaction, notic
 from folkmoot.storage.inboxes import Keeps
 from folkmoot.storage.interface import Table, Transaction
 from folkmoot.storage.projections import ProjectionBook, entry_key, tally, value_at
-
-_SPARE: Final = 64  # entries above the bound, before a list is cut
 
 
 class Notices:
@@ -88,7 +85,7 @@ class Notices:
     def _trim(self, group: bytes) -> None:
         """Have a list keep its newest entries."""
         spare = tally(self._book.rows, Index.NOTICES, self._generation, group) - self._rows_max
-        if spare < _SPARE:
+        if spare < limits.NOTICES_SPARE:
             return
         prefix = entry_key(Index.NOTICES, self._generation, group)
         rows = self._book.rows.scan(Table.ENTRIES, prefix, prefix_end(prefix))

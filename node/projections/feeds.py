@@ -7,13 +7,15 @@ A page is built by a node that keeps the group the feed is about: this one, if i
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Annotated, Any, Final, NamedTuple, Protocol
 
 from folkmoot.node.actors.session import Asker, Immediate, Method
-from folkmoot.node.contracts import Peers, PeerUnreachable, Reading
+from folkmoot.node.contracts import Peers, Reading
 from folkmoot.node.projections import listings
 from folkmoot.node.projections.building import Builder
 from folkmoot.node.projections.listings import Merging, Thread
+from folkmoot.node.projections.nearest import from_nearest
 from folkmoot.node.projections.posts import Ref
 from folkmoot.node.projections.viewers import Viewers
 from folkmoot.node.routing import Router
@@ -222,20 +224,12 @@ class Feeds:
             WireError: `level_unreachable`; `busy` when all that can be reached have yet to read the logs.
         """
         owner = self._where(feed.group)
-        failed: set[bytes] = set()
-        busy: WireError | None = None
-        for node_id in self._router.candidates(owner.slots):
-            try:
-                if node_id == self._router.node_id:
-                    return await self.build(feed, after, limit)
-                return await self._ask(node_id, owner, feed, after, limit)
-            except (WireError, PeerUnreachable) as error:
-                failed.add(node_id)
-                if isinstance(error, WireError):
-                    if error.kind is BAD_REQUEST:
-                        raise
-                    busy = error if error.kind is BUSY else busy
-        raise busy or self._router.unreachable(owner.slots, "one", failed)
+        return await from_nearest(
+            self._router,
+            owner,
+            partial(self.build, feed, after, limit),
+            partial(self._ask, owner=owner, feed=feed, after=after, limit=limit),
+        )
 
     async def _ask(
         self, node_id: bytes, owner: RangeDescriptor, feed: Feed, after: bytes | None, limit: int

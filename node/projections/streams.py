@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from folkmoot.node.actors.session import Asker
@@ -10,11 +10,12 @@ from folkmoot.node.environment import WallClock
 from folkmoot.node.live.contracts import Open, Subject
 from folkmoot.node.projections import listings
 from folkmoot.node.projections.building import Builder
-from folkmoot.node.projections.listings import Listing, Merging
+from folkmoot.node.projections.listings import Listing, Merging, Place
 from folkmoot.node.projections.live import FeedSource
 from folkmoot.node.projections.posts import Posts
 from folkmoot.node.projections.viewers import Viewers
 from folkmoot.node.projections.watchers import Watchers, mark
+from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BAD_REQUEST, BUSY, LEVEL_UNREACHABLE, WireError
 from folkmoot.protocol.feed.audience import PageKind
 from folkmoot.protocol.feed.cursor import CursorKind
@@ -76,8 +77,7 @@ class FeedStreams:
             merged = (mark(Index.MERGED, place_prefix(each)) for each in home.merged())
             return [mark(Index.INBOX, place_prefix(account)), *merged]
 
-        source = self._source(PageKind.HOME, home, marks, asker)
-        return Subject(CursorKind.FOLLOW_HOME, account, source)
+        return Subject(CursorKind.FOLLOW_HOME, account, self._source(PageKind.HOME, home, marks, asker))
 
     async def _tag(self, asker: Asker, tag: object) -> Subject:
         assert isinstance(tag, str), "its shape was checked"
@@ -92,11 +92,9 @@ class FeedStreams:
 
     def _source(
         self, kind: PageKind, listing: Listing, marks: Callable[[], Iterable[bytes]], asker: Asker
-    ) -> FeedSource:
-        viewer, wall = asker.account, self._wall
-        return FeedSource(
-            kind, listing, marks, viewer, self._viewers, self._builder, self._watchers, wall.now_us
-        )
+    ) -> FeedSource[Place]:
+        followed = _Followed(kind, listing, marks, asker.account, self._viewers, self._builder)
+        return FeedSource(followed, self._watchers, self._wall.now_us)
 
     def _check(self, group: bytes) -> None:
         """Refuse what this node does not keep, or has not read all logs for."""
@@ -108,3 +106,39 @@ class FeedStreams:
             )
         if self._lagging.lag_s() is None:
             raise WireError(BUSY, "projections have yet to read all ranges", retry_after_ms=500)
+
+
+class _Followed:
+    """A feed of posts, as a stream looks at it; see `live.Followed`.
+
+    Args:
+        kind: of the feed.
+        listing: the feed.
+        marks: what is to be waited for.
+        viewer: who looks (34 bytes); None for nobody in particular.
+        viewers, builder: see there.
+    """
+
+    most = limits.FOLLOW_FEED_ROWS
+
+    def __init__(
+        self,
+        kind: PageKind,
+        listing: Listing,
+        marks: Callable[[], Iterable[bytes]],
+        viewer: bytes | None,
+        viewers: Viewers,
+        builder: Builder,
+    ) -> None:
+        self._kind = kind
+        self._listing = listing
+        self._viewer = viewer
+        self._viewers = viewers
+        self._builder = builder
+        self.marks = marks
+
+    async def places(self) -> list[Place]:
+        return await self._listing.places(None, self.most)
+
+    async def items(self, places: Sequence[Place]) -> list[bytes]:
+        return await self._builder.items(self._kind, await self._viewers.of(self._viewer), places)

@@ -16,7 +16,6 @@ from folkmoot.protocol.projections.entries import Index, account_of, public_of
 from folkmoot.protocol.projections.facts import Facts, facts_log, facts_of
 from folkmoot.protocol.projections.notices import Crowd, Reaction, Sort, notices_group, notices_of, sort_of
 from folkmoot.protocol.record import Record
-from folkmoot.storage import noticing
 from folkmoot.storage.projecting import Changed
 from folkmoot.storage.projections import Member, members
 from hypothesis import HealthCheck, example, given, settings
@@ -114,7 +113,7 @@ def test_in_any_order_and_twice_it_comes_to_the_recomputation(
     waiting: list[bytes] = []
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(limits, "NOTICE_NAMES", names)
-        patched.setattr(noticing, "_SPARE", 1)
+        patched.setattr(limits, "NOTICES_SPARE", 1)
         for at, what in enumerate(steps):
             change = put(town, record_of(what, at), held=what[0] == "held")
             if at in late:
@@ -195,7 +194,7 @@ def test_floods_of_one_sort_take_no_room_from_another() -> None:
         town.apply([town.put(post)])
     assert len(listed(town, 0, Sort.REPLY)) == 1
     kept = listed(town, 0, Sort.MENTION)
-    assert 10 <= len(kept) < 10 + noticing._SPARE and town.differences() == []
+    assert 10 <= len(kept) < 10 + limits.NOTICES_SPARE and town.differences() == []
     assert max(kept).member[:16] == item
 
 
