@@ -112,7 +112,7 @@ class NoticePages:
     async def _look(self, account: bytes) -> Look:
         keys = [cell_key(account, "preference", name) for name in (POLICY, READ)]
         said, mark = (None if cell is None else Cell.decode(cell) for cell in self._posts.own_cells(keys))
-        policy = policy_of(None if said is None else said.winner)
+        policy = policy_of({} if said is None else said.winner.body)
         return Look(
             account,
             await self._viewers.of(account),

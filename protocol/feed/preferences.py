@@ -103,11 +103,8 @@ def _is_uint(value: object, most: int) -> bool:
     return type(value) is int and 0 <= value <= most
 
 
-def policy_of(shown: Record | None) -> Policy:
-    """The policy that the display winner of its cell says; the default for none."""
-    if shown is None:
-        return Policy()
-    body = shown.body
+def policy_of(body: Body) -> Policy:
+    """The policy that the body of its cell's display winner says; the default for an empty one."""
     return Policy({sort: Whom(body[sort]) for sort in SORTS if sort in body}, body.get("min_age_days", 0))
 
 

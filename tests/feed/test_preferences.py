@@ -72,9 +72,9 @@ def test_a_policy_is_what_was_said_and_defaults() -> None:
     assert {sort: Policy().of(sort) for sort in SORTS} == {
         sort: Whom.KNOWN if sort == "mention" else Whom.EVERYONE for sort in SORTS
     }
-    said = policy_of(preference(POLICY, {"mention": "everyone", "like": "nobody", "min_age_days": 3}))
+    said = policy_of({"mention": "everyone", "like": "nobody", "min_age_days": 3})
     assert (said.of("mention"), said.of("like"), said.min_age_days) == (Whom.EVERYONE, Whom.NOBODY, 3)
-    assert said.of("label") is Whom.EVERYONE and policy_of(None) == Policy()
+    assert said.of("label") is Whom.EVERYONE and policy_of({}) == Policy()
 
 
 device = st.integers(0, len(DEVICES) - 1)
