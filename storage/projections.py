@@ -10,7 +10,7 @@ back: nobody else remembers which tag an edit has removed.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Final, NamedTuple
 from zlib import crc32
@@ -30,6 +30,7 @@ TALLY_BYTES: Final = 8
 MAIN: Final = 0  # the run of all projections together; a rebuilding one's is its number
 
 _POST: Final = bytes((KIND_BYTE["post"],))
+_TOLD_LIVE: Final = frozenset({Index.INBOX, Index.MERGED, Index.TAGGED, Index.NOTICES})
 _GENERATION: Final = b"g"
 _CURSOR: Final = b"c"
 _COVERED: Final = b"b"
@@ -191,19 +192,18 @@ class ProjectionBook:
 
     Attributes:
         written: how many rows were written or taken out.
-        news: of what is watched, that in which there is something new.
+        news: indexes (one byte) and groups in which there is something new, of those that are told live. Who
+            waits for one of them is looked up once it is committed: somebody may have begun to meanwhile.
 
     Args:
         transaction: the group's; rows that are written are weighed by its admission.
-        watched: indexes (one byte) and groups that somebody waits for.
     """
 
-    __slots__ = ("_rows", "_transaction", "_watched", "news", "written")
+    __slots__ = ("_rows", "_transaction", "news", "written")
 
-    def __init__(self, transaction: WriteTransaction, watched: Container[bytes] = ()) -> None:
+    def __init__(self, transaction: WriteTransaction) -> None:
         self.written = 0
         self.news: set[bytes] = set()
-        self._watched = watched
         self._transaction = transaction
         self._rows = transaction.rows
 
@@ -269,8 +269,8 @@ class ProjectionBook:
 
     def tell(self, index: Index, group: bytes) -> None:
         """There is something new in a group, for those who wait for it."""
-        if self._watched and (mark := bytes((index,)) + group) in self._watched:
-            self.news.add(mark)
+        if index in _TOLD_LIVE:
+            self.news.add(bytes((index,)) + group)
 
     def drop(self, index: Index, generation: int, group: bytes, member: bytes) -> bool:
         """Forget an entry; whether there was one."""

@@ -377,7 +377,7 @@ class Projector:
         books: list[ProjectionBook] = []
 
         def run(transaction: WriteTransaction) -> T:
-            books.append(ProjectionBook(transaction, self._watchers.marks))
+            books.append(ProjectionBook(transaction))
             return job(books[-1])
 
         done = await self._commits.run(run, Admission.PEER_JOIN, rows=_ROWS)

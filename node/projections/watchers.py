@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 import trio
 from folkmoot.protocol.projections.entries import Index
@@ -37,11 +37,6 @@ class Watchers:
 
     def __init__(self) -> None:
         self._watches: dict[bytes, set[Watch]] = {}
-
-    @property
-    def marks(self) -> Collection[bytes]:
-        """What is waited for now."""
-        return self._watches.keys()
 
     def watch(self, watch: Watch, marks: Iterable[bytes]) -> None:
         """Have somebody wait for these and nothing else."""

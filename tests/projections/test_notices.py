@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import trio
+from folkmoot.node.projections.watchers import Watch, Watchers, mark
 from folkmoot.protocol import limits
 from folkmoot.protocol.bodies import make_uuid7
 from folkmoot.protocol.crdt.cell import Cell
@@ -17,7 +19,7 @@ from folkmoot.protocol.projections.facts import Facts, facts_log, facts_of
 from folkmoot.protocol.projections.notices import Crowd, Reaction, Sort, notices_group, notices_of, sort_of
 from folkmoot.protocol.record import Record
 from folkmoot.storage.projecting import Changed
-from folkmoot.storage.projections import Member, members
+from folkmoot.storage.projections import Member, ProjectionBook, members
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -215,6 +217,20 @@ def test_who_is_listed_of_a_crowd_follows_from_who_is_in_it(changes: Any, random
     after = sorted((each for each in on.values() if not crowd.below or each > crowd.below), reverse=True)
     assert list(crowd.newest) == after
     assert crowd.below is not None or len(on) == len(crowd.newest)
+
+
+async def test_who_begins_to_wait_while_something_is_committed_is_woken() -> None:
+    town, watchers, watch = Town(None), Watchers(), Watch()
+    named = record_of(("post", 1, 0, None, None, None, [0]), 1)
+    change = town.put(named)
+    with town.store.write() as transaction:
+        book = ProjectionBook(transaction)
+        town.application.apply(book, change)
+        watchers.watch(watch, [mark(Index.NOTICES, notices_group(PEOPLE[0].account, Sort.MENTION))])
+        transaction.commit()
+    watchers.wake(book.news)
+    with trio.fail_after(1):
+        await watch.wait()
 
 
 def test_facts_stay_small_and_older_ones_are_read() -> None:
