@@ -188,6 +188,7 @@ BACKFILLS_AT_ONCE: Final = 32
 BACKFILLS_WAITING: Final = 4_096  # that are looked at for those that are due
 PROJECTION_SETTLED_S: Final = 2 * REPAIR_INTERVAL_S  # then all replicas have what any had, if they are there
 PROJECTED_CHANGES: Final = 256  # read of one lane at a time
+PROJECTED_BYTES: Final = 512 * KIB  # of them in one message; but for the last one
 PROJECTION_ERASED_ROWS: Final = 2_048  # in one transaction
 PROJECTED_LATEST: Final = 2_000  # posts of an account, and as many reposts, for a new follower's inbox
 NOTICE_NAMES: Final = 16  # of those who like or repost one post, the newest, are kept with its notice

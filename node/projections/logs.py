@@ -267,19 +267,24 @@ class Logs:
     def _changes(self, wanted: Sequence[_Wanted]) -> list[Any]:
         """What to tell of each; of those there is no room for, nothing."""
         told: list[Any] = []
-        room = limits.PROJECTED_CHANGES
+        room, room_bytes = limits.PROJECTED_CHANGES, limits.PROJECTED_BYTES
         for each in wanted:
             try:
                 owner = self._own_range(each.range, each.epoch)
             except WireError:
                 told.append(None)
                 continue
-            if room <= 0:
+            if room <= 0 or room_bytes <= 0:
                 break
             after = each.positions.get(self.own_log, 0)
             batch = self._read(Stretch(owner, each.lane), after, private=False)
-            changed = [(change.position, change.key, change.facts.to_wire()) for change in batch.changed]
-            told.append((changed, batch.reached, batch.head))
+            changed: list[Any] = []
+            for change in batch.changed:
+                if room_bytes <= 0:
+                    break
+                changed.append((change.position, change.key, change.facts.to_wire()))
+                room_bytes -= len(change.key) + change.facts.weight
+            told.append((changed, batch.position_after(len(changed)), batch.head))
             room -= len(changed)
         return told
 

@@ -28,6 +28,7 @@ from folkmoot.protocol.record import Record
 from folkmoot.storage.post_cache import Post
 
 OF_POSTS: Final = frozenset({Sort.REPLY, Sort.MENTION, Sort.QUOTE, Sort.THREAD})
+_NAMING: Final = {Sort.REPLY: "reply_to", Sort.QUOTE: "quote", Sort.THREAD: "root"}
 KIND_OF: Final = {sort: kind for kind, sort in CROWDS.items()}
 
 
@@ -86,7 +87,7 @@ class Known(NamedTuple):
     """What was looked up for some notices.
 
     Args:
-        posts: as far as they could be asked for.
+        posts: as far as they could be asked for; of the account's own, those that others name, too.
         selected: what the account sees of those that others wrote.
         cells: by their keys.
         blocking: the blocks that are on.
@@ -112,6 +113,15 @@ class Shown(NamedTuple):
     item: bytes
     unread: bool = False
     is_gap: bool = False
+
+
+def named_by(sort: Sort, post: Found, account: bytes) -> Ref | None:
+    """Which of an account's posts a post answers, quotes or is in the thread of; None when it names none."""
+    if sort not in _NAMING or not isinstance(post, Post) or post.frame is None:
+        return None
+    body = record_of(post.frame).body
+    ref = body.get(_NAMING[sort]) or body.get("reply_to")
+    return Ref(account, ref["item"]) if ref is not None and ref["author"] == account else None
 
 
 def cause_of(look: Look, notice: Notice) -> Cause:
@@ -158,6 +168,9 @@ def _post(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | Non
     selected = known.selected[cause.post]
     if not isinstance(post, Post) or post.frame is None or isinstance(selected.decision, Hide):
         return None
+    named = named_by(notice.sort, post, look.account)
+    if notice.sort in _NAMING and (named is None or known.posts.get(named) is None):
+        return None  # who has never posted is not to be reached by answers to what there is not
     unread = notice.time_us > look.read_us
     told = _told(notice.sort, notice.time_us, [author], unread=unread)
     head = item_head({**selected.more, "notice": told})

@@ -19,6 +19,7 @@ from folkmoot.node.projections.notice_items import (
     Look,
     Shown,
     cause_of,
+    named_by,
     shown_of,
 )
 from folkmoot.node.projections.notices import Notice, NoticeList
@@ -140,6 +141,14 @@ class NoticePages:
                 asked[cause.post.key] = listings.Place(place.at, cause.post)
             elif place.sort in KIND_OF or place.sort is Sort.FOLLOW:
                 edges += [Edge("block", actor, look.account) for actor in cause.actors]
+        named = {
+            ref
+            for place, cause in zip(places, causes, strict=True)
+            if cause.post is not None
+            and (ref := named_by(place.sort, posts[cause.post], look.account)) is not None
+        }
+        own = list(named - posts.keys())
+        posts |= zip(own, self._posts.own([ref.key for ref in own]), strict=True)
         some = list(asked.values())
         selected = await self._selection.select(
             look.viewer, PageKind.NOTIFICATIONS, some, [posts[place.ref] for place in some]

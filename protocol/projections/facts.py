@@ -52,6 +52,11 @@ class Facts(Struct, frozen=True, array_like=True):
     quote: Ref | None = None
     mentions: Annotated[list[Account], Meta(max_length=limits.POST_MENTIONS)] = []
 
+    @property
+    def weight(self) -> int:
+        """About how many bytes it takes on the wire, at most."""
+        return _FACTS_BYTES + 4 * sum(map(len, self.tags)) + 40 * len(self.mentions)
+
     def to_wire(self) -> list[Any]:
         """As nodes tell each other."""
         told = [self.on, self.stamp, self.reply_to, self.root, self.tags, self.quote, self.mentions]
@@ -61,6 +66,7 @@ class Facts(Struct, frozen=True, array_like=True):
 
 
 _ALWAYS_TOLD: Final = 2
+_FACTS_BYTES: Final = 256
 
 
 def facts_log(log_id: bytes) -> bytes:

@@ -232,6 +232,20 @@ def _at(who: Author, post: Record) -> bytes:
     return cursors.encode(CursorKind.NOTIFICATIONS, who.account, place)
 
 
+async def test_answers_to_posts_that_there_are_not_reach_nobody(tmp_path: Path) -> None:
+    ann, ben = Author(1), Author(2)
+    async with founded(tmp_path) as town, town.client(town[0]) as client:
+        await client.auth(ann)
+        never, post = ann.post("never sent"), ann.post("sent")
+        answers = [reply(ben, never), quote(ben, never), reply(ben, ben.post("mine"), never)]
+        seen = reply(ben, post)
+        await client.put(post, *answers, seen, level="all")
+        await is_told(client, ann, [one("reply", seen)])
+        await client.put(never, level="all")
+        told_of = [one("reply", seen), one("quote", answers[1]), one("reply", answers[0])]
+        await is_told(client, ann, [told_of[0], one("thread", answers[2]), *told_of[1:]])
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 async def test_nobody_else_can_look(tmp_path: Path, shape: Shape) -> None:
     ann, ben = Author(1), Author(2)
