@@ -9,7 +9,18 @@ from typing import Any
 
 from benchmarks.harness import Plan, machine
 
-NAMES = ("put_rate", "author_page", "quorum_latency", "movement", "membership", "memory")
+NAMES = (
+    "put_rate",
+    "author_page",
+    "quorum_latency",
+    "movement",
+    "membership",
+    "memory",
+    "home_page",
+    "fan_out",
+    "visible",
+    "audience",
+)
 
 
 def main() -> None:

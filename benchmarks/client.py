@@ -2,6 +2,7 @@
 
     python -m benchmarks.client puts HOST PORT LEVEL POSTS BATCH WINDOW SEED
     python -m benchmarks.client pages HOST PORT ACCOUNT_HEX PAGES CONNECTIONS WINDOW
+    python -m benchmarks.client feeds HOST PORT METHOD ACCOUNT_HEX PAGES CONNECTIONS
     python -m benchmarks.client paced HOST PORT LEVEL RATE SECONDS SEED
     python -m benchmarks.client loaded HOST PORT LEVEL SECONDS BATCH WINDOW
 
@@ -104,6 +105,36 @@ async def pages(
     wait_for_the_word()
     seconds = await counted(streams, request, int(count), int(window))
     return {"pages": int(count), "seconds": seconds}
+
+
+async def feeds(
+    host: str, port: str, method: str, account: str, count: str, connections: str
+) -> dict[str, Any]:
+    """Pages of 50 of a feed, on some connections, each of which waits for one before it asks for the next."""
+    params = {"account": bytes.fromhex(account), "limit": 50}
+    streams = [await trio.open_tcp_stream(host, int(port)) for _ in range(int(connections))]
+    for stream in streams:
+        await stream.send_all(msgpack.packb([0, 0, "hello", [CLIENT]]))
+        await stream.receive_some(65536)
+    request = msgpack.packb([0, 1, method, [params]])
+    latencies_s: list[float] = []
+
+    async def ask(stream: trio.SocketStream) -> None:
+        answers_in = msgpack_values()
+        for _ in range(int(count) // len(streams)):
+            sent = time.perf_counter()
+            await stream.send_all(request)
+            while not answers_in(await stream.receive_some(1 << 20)):
+                pass
+            latencies_s.append(time.perf_counter() - sent)
+
+    wait_for_the_word()
+    began = time.perf_counter()
+    async with trio.open_nursery() as nursery:
+        for stream in streams:
+            nursery.start_soon(ask, stream)
+    seconds = time.perf_counter() - began
+    return {"pages": len(latencies_s), "seconds": seconds, "latencies_ms": [1000 * s for s in latencies_s]}
 
 
 def msgpack_values() -> Callable[[bytes], int]:
@@ -222,6 +253,7 @@ async def loaded(host: str, port: str, level: str, seconds: str, batch: str, win
 MODES: Mapping[str, Callable[..., Awaitable[dict[str, Any]]]] = {
     "puts": puts,
     "pages": pages,
+    "feeds": feeds,
     "paced": paced,
     "loaded": loaded,
 }

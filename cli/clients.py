@@ -12,6 +12,7 @@ from folkmoot.cli.errors import Unreachable
 from folkmoot.node.data_directory import read_key
 from folkmoot.protocol.client import Client, ClientSettings, connect
 from folkmoot.protocol.client import Unreachable as NoNodeAnswers
+from folkmoot.protocol.client.link import OnNotification
 from folkmoot.protocol.identity import KeyPair
 
 
@@ -40,7 +41,10 @@ def journals_of(target: Target, cluster: str) -> Path:
 
 @asynccontextmanager
 async def open_client(
-    target: Target, operator: KeyPair | None = None, settings: ClientSettings | None = None
+    target: Target,
+    operator: KeyPair | None = None,
+    settings: ClientSettings | None = None,
+    on_notification: OnNotification | None = None,
 ) -> AsyncIterator[Client]:
     """A client that carries no token, and has proven to be the operator's if there is one.
 
@@ -51,7 +55,11 @@ async def open_client(
     settings = settings or ClientSettings(name="folkmoot-cli/1", carry_token=False)
     try:
         async with connect(
-            target.addresses, ca=target.ca, tls=target.ca is not None, settings=settings
+            target.addresses,
+            ca=target.ca,
+            tls=target.ca is not None,
+            settings=settings,
+            on_notification=on_notification,
         ) as client:
             if operator is not None:
                 await client.auth(operator)

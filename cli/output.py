@@ -29,13 +29,17 @@ class Output:
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
 
-    def result(self, value: Any, text: str | Iterable[str]) -> None:
-        """Print a result: `value` as one line of JSON, or `text` (a string, or lines that stay lines)."""
+    def result(self, value: Any, text: str | Iterable[str], *, paged: bool = True) -> None:
+        """Print a result: `value` as one line of JSON, or `text` (a string, or lines that stay lines).
+
+        Args:
+            paged: whether what is longer than the terminal may wait in a pager.
+        """
         if self.as_json:
             click.echo(json_line(value))
             return
         lines = [visible(text)] if isinstance(text, str) else [one_line(line) for line in text]
-        if sys.stdout.isatty() and len(lines) >= shutil.get_terminal_size().lines:
+        if paged and sys.stdout.isatty() and len(lines) >= shutil.get_terminal_size().lines:
             click.echo_via_pager(f"{line}\n" for line in lines)
             return
         for line in lines:

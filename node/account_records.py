@@ -179,11 +179,11 @@ def _may_read(asker: Asker, account: bytes, key: bytes) -> bool:
 def _records_of(key: bytes, data: bytes | None, author: bytes) -> list[Record]:
     """What an author wrote of a cell, the oldest first: put in this order, they make the same cell again.
 
-    A deletion of what waited for review stands in its own cell, too, and is told from there.
+    What takes back a version that waited for review stands in its own cell, too, and is told from there.
     """
     if data is None:
         return []
     cell = Cell.decode(data)
-    if cell.deleted and key != cell.key:
+    if cell.taken_back and key != cell.key:
         return []
     return [each for each in (*cell.history[::-1], *cell.survivors[::-1]) if each.author == author]

@@ -92,6 +92,7 @@ class ClusterView:
                     "standing": self._standing(node_id),
                     "ranges": owned[node_id],
                     "address": str_of(described.client) if described else None,
+                    "service": founder.service_account if founder else None,
                 }
             )
         return {

@@ -52,6 +52,14 @@ class Commits(Protocol):
         """
         ...
 
+    async def wait_past(self, sequence: int) -> None:
+        """Wait until a change after the one with this number is durable; a group wakes who waits once."""
+        ...
+
+    def notice(self, call: Callable[[], None]) -> None:
+        """Have something called after each group that was committed; it must be quick, and not wait."""
+        ...
+
     async def watch(self) -> None:
         """Wait for ever; raise `CommitFailed` once a commit failed, because then the node must not go on."""
         ...
@@ -75,6 +83,8 @@ class ThreadCommits:
         self._gathered: list[Job] = []
         self._failure: CommitFailed | None = None
         self._failed = trio.Event()
+        self._committed = trio.lowlevel.ParkingLot()
+        self._notices: list[Callable[[], None]] = []
 
     async def run(
         self,
@@ -127,6 +137,15 @@ class ThreadCommits:
         for each in jobs:
             self._submit(each)
 
+    async def wait_past(self, sequence: int) -> None:
+        """See `Commits`."""
+        while self.store.sequence <= sequence:
+            await self._committed.park()
+
+    def notice(self, call: Callable[[], None]) -> None:
+        """See `Commits`."""
+        self._notices.append(call)
+
     async def watch(self) -> None:
         """See `Commits`."""
         await self._failed.wait()
@@ -158,3 +177,6 @@ class ThreadCommits:
                 self._failure = completion.error
                 self._failed.set()
             completion.tell()
+        self._committed.unpark_all()
+        for call in self._notices:
+            call()

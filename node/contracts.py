@@ -274,6 +274,20 @@ class Reading(Protocol):
         ...
 
 
+class ProfileRead(NamedTuple):
+    """What is told of an account.
+
+    Args:
+        fields: the shown value of each profile field, by its name.
+        complete: whether these are all there are.
+        followers: how many follow it.
+    """
+
+    fields: dict[str, Any]
+    complete: bool
+    followers: int
+
+
 class FeedReading(Protocol):
     """Answers reads of feeds and profiles."""
 
@@ -285,9 +299,7 @@ class FeedReading(Protocol):
         self, account: bytes, before: bytes | None, limit: int, level: Level, token: Token
     ) -> PackedPage: ...
 
-    async def profile(self, account: bytes) -> tuple[dict[str, Any], bool]:
-        """The fields of a profile by their names, and whether these are all."""
-        ...
+    async def profile(self, account: bytes) -> ProfileRead: ...
 
 
 class LocalReplica(Protocol):
@@ -322,14 +334,16 @@ class Profile(NamedTuple):
     Args:
         frames: of each field, the display winner's `[payload, signature]`, in the order of the fields' names.
         complete: whether these are all there are.
+        followers: how many follow the account.
     """
 
     frames: Sequence[bytes]
     complete: bool
+    followers: int
 
     def to_wire(self) -> dict[str, Any]:
         """The result of `replica.profile`."""
-        return {"frames": list(self.frames), "complete": self.complete}
+        return {"frames": list(self.frames), "complete": self.complete, "followers": self.followers}
 
 
 class Replication(Protocol):

@@ -44,9 +44,11 @@ from folkmoot.node.fault_methods import FaultMethods
 from folkmoot.node.figures import figures
 from folkmoot.node.founding import found
 from folkmoot.node.joining.seeds import Joining
+from folkmoot.node.live.parts import LiveParts
 from folkmoot.node.methods import Identity, Methods
 from folkmoot.node.moderation.quota import rates_of
 from folkmoot.node.movement.parts import MovementParts
+from folkmoot.node.projections.parts import ProjectionParts
 from folkmoot.node.push_pulls import PUSH_PULL, PushPulls
 from folkmoot.node.registers.parts import RegisterParts
 from folkmoot.node.remembered import Remembered
@@ -220,7 +222,7 @@ class _Parts:
             wall,
             self.topology.service_accounts,
         )
-        self.upkeep = Upkeep(self.commits, environment.executor)
+        self.upkeep, self.live = Upkeep(self.commits, environment.executor), LiveParts(self)
         self.repairer = Repairer(
             self.node_id,
             lambda: self.topology.current().ranges,
@@ -233,21 +235,20 @@ class _Parts:
             environment.executor,
             environment.random,
             limits.REPAIR_INTERVAL_S,
+            self.live.proofs,
         )
         self._move_cells()
-        own, executor, store = self.replica, environment.executor, self.commits.store
-        self.records = AccountRecords(self.router, self.topology, self.links, own, store)
-        others = {
-            PUSH_PULL: self.push_pulls.answer,
-            **self.topology.methods(),
-            **self.registers.peer_methods(),
-            **self.accounts.peer_methods(),
-            **self.repairer.methods(),
-            **self.movement.peer_methods(),
-            **self.recollection.methods(),
-            **self.records.peer_methods(),
-        }
-        self.peer_service = PeerService(own, own, self.topology, executor, self.standing, others)
+        own, executor, topology = self.replica, environment.executor, self.topology
+        self.records = AccountRecords(self.router, topology, self.links, own, self.commits.store)
+        self.reader = Reader(self.router, topology, self.links, own)
+        self.projections = ProjectionParts(self, self.reader)
+        self.live.opens.update(self.projections.opens())
+        others = {PUSH_PULL: self.push_pulls.answer, **topology.methods(), **self.repairer.methods()}
+        others |= self.accounts.peer_methods(self.router, self.standing, own)
+        others |= {**self.movement.peer_methods(), **self.recollection.methods()}
+        others |= {**self.records.peer_methods(), **self.projections.peer_methods()}
+        others |= {**self.registers.peer_methods(), **self.live.begin(self.router, topology)}
+        self.peer_service = PeerService(own, own, topology, executor, self.standing, others)
         self.watcher = Watcher(
             self.membership,
             on_roster=self._on_roster,
@@ -258,9 +259,8 @@ class _Parts:
     def _move_cells(self) -> None:
         """What brings ranges to where they are to be: see `movement.parts`."""
         counts, is_founder = self.standing.counts, self.founded is not None
-        self.movement: MovementParts = MovementParts(
-            self, self.replica, self.upkeep, is_founder=is_founder, counts=counts
-        )
+        kept = self.replica, self.upkeep
+        self.movement: MovementParts = MovementParts(self, *kept, is_founder=is_founder, counts=counts)
 
     def _mend_cells(self) -> None:
         """What finds and puts right what this node's disk has lost."""
@@ -279,7 +279,7 @@ class _Parts:
         self.intake = Intake(
             wall, executor, self.gatekeeper, coordinator, gate, self.service, trio.current_time
         )
-        reader = Reader(self.router, self.topology, self.links, self.replica)
+        reader = self.reader
         feeds = FeedReader(self.router, self.topology, self.links, self.replica, reader)
         self.identity = Identity(
             self.node_id.hex(),
@@ -296,12 +296,13 @@ class _Parts:
         restoring = RestoreMethods(self.router, reader, self.topology, self.links, self.replica, executor)
         table: dict[str, Method] = {**methods.table(), **debug.table(), **restoring.table()}
         table |= {**self.registers.client_methods(), **self.movement.client_methods()}
-        table |= self.accounts.client_methods(feeds, self.gatekeeper)
-        table |= self.records.client_methods(reader)
+        table |= self.accounts.client_methods(reader, feeds, self.gatekeeper)
+        table |= {**self.records.client_methods(reader), **self.projections.client_methods()}
         if config.faults.enabled:
             table |= FaultMethods(environment.faults).table()
-        immediate, refusal = methods.immediate(), self.movement.refusal
-        offer = Offer(methods.hello, immediate, table, self.intake, self._now_ms, refusal)
+        immediate = {**methods.immediate(), **self.projections.immediate()}
+        refusal, streams = self.movement.refusal, self.live.subscriptions
+        offer = Offer(methods.hello, immediate, table, self.intake, self._now_ms, refusal, streams)
         self.sessions = Sessions(offer, partial(environment.random.randbytes, limits.CHALLENGE_BYTES))
         keys.watch(self.sessions.forget_revoked)
 
@@ -322,13 +323,12 @@ class _Parts:
             await nursery.start(self.membership.run)
             nursery.start_soon(supervise, "topology", partial(self.topology.follow, self.membership))
             await self.joining.wait(self.topology.wait_learned)
-            own = {"watcher": self.watcher.run, "hinter": self.hinter.run, "repairer": self.repairer.run}
-            own |= {
-                "mender": self.mender.run,
-                "scrubber": self.scrubber.run,
-                "gatekeeper": self.gatekeeper.run,
-            }
-            for name, child in {**own, **self.movement.actors(), **self.accounts.actors()}.items():
+            own: dict[str, Any] = {"watcher": self.watcher.run, "hinter": self.hinter.run}
+            own |= {"repairer": self.repairer.run, "mender": self.mender.run, "scrubber": self.scrubber.run}
+            own |= {"gatekeeper": self.gatekeeper.run}
+            for parts in (self.movement, self.accounts, self.projections, self.live):
+                own |= parts.actors()
+            for name, child in own.items():
                 nursery.start_soon(supervise, name, child)
             nursery.start_soon(self.client_listener.serve, self.sessions.serve)
             task_status.started(RunningNode(self._ready(), self))

@@ -17,7 +17,9 @@ from folkmoot.node.actors.scrubber import Scrubber
 from folkmoot.node.actors.session import Sessions
 from folkmoot.node.actors.standing import Standing
 from folkmoot.node.commits import Commits
+from folkmoot.node.live.parts import LiveParts
 from folkmoot.node.movement.parts import MovementParts
+from folkmoot.node.projections.parts import ProjectionParts
 from folkmoot.node.push_pulls import PushPulls
 from folkmoot.node.registers.parts import RegisterParts
 from folkmoot.storage.backup.restore import mark_of
@@ -41,7 +43,9 @@ class Parts(Protocol):
     standing: Standing
     registers: RegisterParts
     accounts: AccountParts
+    projections: ProjectionParts
     push_pulls: PushPulls
+    live: LiveParts
 
 
 def figures(parts: Parts, for_operator: bool) -> dict[str, Any]:
@@ -54,8 +58,10 @@ def figures(parts: Parts, for_operator: bool) -> dict[str, Any]:
     return {
         "id": parts.node_id.hex(),
         "sessions": parts.sessions.open_count,
+        "live": parts.live.statistics()._asdict(),
         "standing": parts.standing.status(),
         "seat": parts.registers.acceptor.status(),
+        "projections": parts.projections.status(),
         "keys": parts.accounts.gate.status(),
         "store": _store(store),
         "intake": parts.intake.statistics()._asdict(),

@@ -11,8 +11,10 @@ from typing import Any, Final
 
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BAD_REQUEST, TOO_LARGE, WireError
+from folkmoot.protocol.feed.controls import check_controls
+from folkmoot.protocol.feed.mute import parse_mute
 from folkmoot.protocol.identity import is_account
-from folkmoot.protocol.moderation.label import parse_label
+from folkmoot.protocol.moderation.label import check_label_value, parse_label
 
 Body = Mapping[str, Any]
 
@@ -68,6 +70,10 @@ def _check_post(item: bytes, body: Body) -> None:
     media = body.get("media")
     if media is not None:
         _check_media(media)
+    labels = body.get("labels")
+    if labels is not None:
+        _check_self_labels(labels)
+    check_controls(body)
 
 
 def _check_lang(lang: object) -> None:
@@ -88,6 +94,15 @@ def _check_tags(tags: object) -> None:
             raise WireError(
                 BAD_REQUEST, f"a tag is a string of 1 to {limits.POST_TAG_CODE_POINTS} characters"
             )
+
+
+def _check_self_labels(labels: object) -> None:
+    if not isinstance(labels, list) or len(labels) > limits.POST_LABELS:
+        raise WireError(BAD_REQUEST, f"labels is a list of at most {limits.POST_LABELS} label values")
+    for value in labels:
+        if type(value) is not str:
+            raise WireError(BAD_REQUEST, "a label value is a string")
+        check_label_value(value)
 
 
 def _check_media(media: object) -> None:
@@ -135,17 +150,50 @@ def _check_profile(item: bytes, body: Body) -> None:
     except UnicodeDecodeError:
         raise WireError(BAD_REQUEST, "the item of a profile field is the field's name in UTF-8") from None
     if "value" not in body:
-        raise WireError(BAD_REQUEST, "a profile field's body is {value}")
+        raise WireError(BAD_REQUEST, "a profile field's body is {value, erase?}")
+    _check_erase(body)
 
 
 def _check_flag(item: bytes, body: Body) -> None:
     if type(body.get("on")) is not bool:
-        raise WireError(BAD_REQUEST, "the body is {on: bool}")
+        raise WireError(BAD_REQUEST, "the body is {on: bool, erase?}")
+    _check_erase(body)
+
+
+def _check_erase(body: Body) -> None:
+    if body.get("erase", True) is not True:
+        raise WireError(BAD_REQUEST, "erase is true, or absent")
 
 
 def _check_edge(item: bytes, body: Body) -> None:
     if not is_account(item):
         raise WireError(BAD_REQUEST, "the item is the other account's 34 bytes")
+    _check_flag(item, body)
+
+
+def _check_mute(item: bytes, body: Body) -> None:
+    parse_mute(item, body)
+    _check_flag(item, body)
+
+
+def _check_list(item: bytes, body: Body) -> None:
+    if len(item) != limits.POST_ITEM_BYTES:
+        raise WireError(BAD_REQUEST, f"the item of a list is {limits.POST_ITEM_BYTES} bytes")
+    if "deleted" in body:
+        if body["deleted"] is not True or len(body) != 1:
+            raise WireError(BAD_REQUEST, "the body of a list that is no more is exactly {deleted: true}")
+        return
+    _check_text(body, "name", limits.LIST_NAME_CODE_POINTS, required=True)
+    if not body["name"]:
+        raise WireError(BAD_REQUEST, "a list has a name")
+    _check_text(body, "about", limits.LIST_ABOUT_CODE_POINTS)
+
+
+def _check_listed(item: bytes, body: Body) -> None:
+    if len(item) != limits.POST_ITEM_BYTES + limits.ACCOUNT_BYTES or not is_account(
+        item[limits.POST_ITEM_BYTES :]
+    ):
+        raise WireError(BAD_REQUEST, "the item is the list's 16 bytes followed by the member's 34")
     _check_flag(item, body)
 
 
@@ -179,7 +227,7 @@ _CHECKS: Final[dict[str, Callable[[bytes, Body], None]]] = {
     "post": _check_post,
     "profile": _check_profile,
     "follow": _check_edge,
-    "mute": _check_edge,
+    "mute": _check_mute,
     "block": _check_edge,
     "bookmark": _check_bookmark,
     "like": _check_reaction,
@@ -189,4 +237,6 @@ _CHECKS: Final[dict[str, Callable[[bytes, Body], None]]] = {
     "vote": _check_statement,
     "decision": _check_statement,
     "appeal": _check_statement,
+    "list": _check_list,
+    "listed": _check_listed,
 }

@@ -257,7 +257,11 @@ class Connection:
         Raises:
             LocalProtocolError: the message is over the limit.
         """
-        message = codec.pack([NOTIFICATION, method, [params]])
+        return self.notification_packed(method, codec.pack(params))
+
+    def notification_packed(self, method: str, params: bytes) -> bytes:
+        """`notification` with its map already packed: stored frames are joined, not encoded again."""
+        message = b"\x93\x02" + codec.pack(method) + b"\x91" + params
         _check_size(message)
         return message
 

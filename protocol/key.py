@@ -40,6 +40,8 @@ KIND_BYTE: Final[dict[str, int]] = {
     "vote": 11,
     "decision": 12,
     "appeal": 13,
+    "list": 14,
+    "listed": 15,
     HELD: 64,
 }
 KIND_NAME: Final[dict[int, str]] = {number: name for name, number in KIND_BYTE.items()}
@@ -47,7 +49,12 @@ KIND_NAME: Final[dict[int, str]] = {number: name for name, number in KIND_BYTE.i
 # Who may write under another account's place, and what only its author may read (wire contract, section 3).
 KINDS_UNDER_SUBJECT: Final = frozenset({"like", "repost", "report", "label", "vote", "decision", "appeal"})
 KINDS_PRIVATE: Final = frozenset({"mute", "bookmark", "report", "vote", HELD})
-KINDS_FLAG: Final = frozenset({"like", "repost", "follow", "mute", "block", "bookmark"})
+KINDS_FLAG: Final = frozenset({"like", "repost", "follow", "mute", "block", "bookmark", "listed"})
+KINDS_OF_TWO: Final = frozenset({"follow", "mute", "block"})  # said by one account about another
+# Of these a record can say that nothing older is to be kept; of a post the deletion says so.
+KINDS_ERASING: Final = KINDS_FLAG | {"profile"}
+# What an account can take back; all else are statements in others' cases, which are never superseded.
+KINDS_TAKEN_BACK: Final = KINDS_ERASING | {"post"}
 
 _LANE_SHIFT: Final = 16 - (LANES.bit_length() - 1)
 _BLOCK_SHIFT: Final = _LANE_SHIFT - (BLOCKS_PER_LANE.bit_length() - 1)

@@ -59,6 +59,12 @@ POST_MEDIA: Final = 8
 POST_MIME_CODE_POINTS: Final = 127
 POST_ALT_CODE_POINTS: Final = 1_500
 POST_LANG_CODE_POINTS: Final = 35
+POST_LABELS: Final = 16  # that an author puts on a post
+POST_MENTIONS: Final = 64
+LIST_ITEM_BYTES: Final = 16
+LIST_NAME_CODE_POINTS: Final = 64
+LIST_ABOUT_CODE_POINTS: Final = 500
+MUTED_WORD_CODE_POINTS: Final = 100
 STAMP_AHEAD_US: Final = 5 * 60 * 1_000_000
 STAMP_MAX: Final = 2**63 - 1
 RECORDS_IN_INTAKE: Final = 64 * KIB
@@ -83,6 +89,27 @@ PAGE_BYTES: Final = MESSAGE_BYTES - 64 * KIB
 PAGE_ROWS_SCANNED: Final = 4_000
 PAGE_LABELS_PER_POST: Final = 16
 CURSOR_BYTES: Final = 256
+POSTS_CACHED_BYTES: Final = 16 * MIB  # of a node's own posts, as pages show them
+LIST_MEMBERS: Final = 500  # of one list are looked at for its feed
+VIEWER_EDGES: Final = 10_000  # of each sort: followed, blocked, muted accounts and threads; the newest
+VIEWER_WORDS: Final = 1_000  # muted, the newest
+
+# Live streams.
+FOLLOW_SUBSCRIPTIONS: Final = 64  # of one connection
+FOLLOW_SUBSCRIPTIONS_OF_ALL: Final = 4_096  # of one node's clients together
+FOLLOW_CREDIT: Final = 65_536  # items that one subscription may be owed
+FOLLOW_EVENT_ITEMS: Final = 64
+FOLLOW_EVENT_BYTES: Final = 128 * KIB  # but for one item
+FOLLOW_LOG_ROWS: Final = 1_024  # looked at in one transaction
+FOLLOW_HEARTBEAT_S: Final = 15.0  # of nothing to tell, after which a stream says that it is alive
+FOLLOW_WAIT_S: Final = 5.0  # for which one node waits at another for something to change
+FOLLOW_WAITS: Final = 1_024  # of other nodes at one; more of them are answered at once
+FOLLOW_MOMENT_S: Final = 0.02  # of commits that are told together
+FOLLOW_RANGES_AWAY: Final = 128  # that are followed at other nodes
+FOLLOW_UNREACHABLE_S: Final = 10.0  # without any replica to read from, after which a stream ends
+FOLLOW_CLOCKS_S: Final = 2.0  # by which the clocks of two nodes are taken to differ at most
+FOLLOW_PASSES: Final = 256  # of repair with one node, that are remembered
+FOLLOW_MOMENTS: Final = 4_096  # at which it is remembered how far the log was
 
 PROFILE_FIELDS: Final = 256  # are told of one account
 
@@ -153,6 +180,24 @@ COPY_SESSIONS_KEPT: Final = 8  # of one range, whose ends are remembered
 ERASE_CELLS: Final = 512  # in one transaction
 WEIGHINGS_AT_ONCE: Final = 2  # of ranges that a node was asked to weigh; above it the answer is `busy`
 
+# Projections.
+TAG_FORM_BYTES: Final = 8 * KIB  # more than any tag comes to, composed and without case
+FOLLOWS_REFILLED: Final = 5_000  # followed accounts whose posts are put into an inbox anew
+BACKFILLS_AT_ONCE: Final = 32
+BACKFILLS_WAITING: Final = 4_096  # that are looked at for those that are due
+PROJECTION_SETTLED_S: Final = 2 * REPAIR_INTERVAL_S  # then all replicas have what any had, if they are there
+PROJECTED_CHANGES: Final = 256  # read of one lane at a time
+PROJECTION_ERASED_ROWS: Final = 2_048  # in one transaction
+PROJECTED_LATEST: Final = 2_000  # posts of an account, and as many reposts, for a new follower's inbox
+PROJECTION_LOGS: Final = 16  # of one range, in which an asker says how far it has come
+PROJECTION_WRITES: Final = 2_000  # rows in one transaction, after which no further change is applied
+FOLLOW_FEED_ROWS: Final = PROJECTED_LATEST  # the newest of a feed, which a live stream of it looks at
+FOLLOW_FEED_LATE_S: Final = 3_600.0  # what came so late while nobody listened is told to who comes back
+PROJECTION_PAUSE_S: Final = 0.05  # while something changes; each pause costs at most one commit
+PROJECTION_IDLE_S: Final = 0.5
+PROJECTION_ASK_S: Final = 1.0  # between two times that another node is asked about a range that is quiet
+PROJECTION_RETRY_S: Final = 5.0  # after a replica was not to be reached, or the disk was full
+
 # Registers.
 SEAT_ID_BYTES: Final = 16
 REQUEST_ID_BYTES: Final = 16
@@ -188,6 +233,13 @@ ACCOUNTS_CONFIRMED_S: Final = 45.0  # for so long keys count as confirmed by wha
 ACCOUNT_TELL_TIMEOUT_S: Final = 2.0  # for one node to be told of a change
 UNCONFIRMED_RECORDS: Final = 65_536  # taken while keys could not be confirmed
 UNCONFIRMED_RECENT: Final = 16_384  # taken while they could, of accounts with changes; the last ones
+ATTEST_CELLS: Final = 4_096  # that one statement on what was taken back is about, at most
+ATTEST_BYTES: Final = 4 * MIB  # of their rows
+ATTEST_TIMEOUT_S: Final = 8.0  # for one node to make one
+REACTIONS_STEP_ROWS: Final = 16_384  # that are looked at for one page of an account's reactions
+STATEMENT_BYTES: Final = 1_024  # of its payload: two keys, three ids and twenty numbers fit in
+EVIDENCE_STATEMENTS: Final = 4_096  # in one file
+EVIDENCE_BYTES: Final = 8 * MIB
 HANDLE_TEXT_CHARACTERS: Final = 128  # of what is taken for a handle, before it is brought to its form
 HANDLE_CHARACTERS_MIN: Final = 2
 HANDLE_CHARACTERS_MAX: Final = 30
@@ -253,6 +305,9 @@ def announced() -> dict[str, int]:
         "cursor_bytes": CURSOR_BYTES,
         "depth": MESSAGE_DEPTH,
         "devices": CELL_DEVICES,
+        "follow_credit": FOLLOW_CREDIT,
+        "follow_heartbeat_ms": int(FOLLOW_HEARTBEAT_S * 1000),
+        "follow_subscriptions": FOLLOW_SUBSCRIPTIONS,
         "history": CELL_HISTORY,
         "inflight": INFLIGHT_PER_CONNECTION,
         "item_bytes": ITEM_BYTES,
@@ -275,9 +330,14 @@ assert (CELL_SURVIVORS + CELL_HISTORY) * (RECORD_BYTES + _FRAME_OVERHEAD_BYTES) 
 assert REPLICATION_BATCH_BYTES + CELL_BYTES > MESSAGE_BYTES > REPLICATION_BATCH_BYTES
 assert MESSAGE_BYTES <= OUTPUT_HIGH_WATER_BYTES < OUTPUT_CLIENT_BYTES <= OUTPUT_BYTES
 assert OUTPUT_BYTES <= OUTPUT_CLIENTS_BYTES // 8, "a client that is alone may pipeline as peers do"
+assert 2 * PROJECTED_LATEST <= MESSAGE_COLLECTION_ITEMS
 assert KEYS_PER_GET <= MESSAGE_COLLECTION_ITEMS and RECORDS_PER_PUT <= MESSAGE_COLLECTION_ITEMS
 assert PAGE_ITEMS * 4 <= MESSAGE_COLLECTION_ITEMS
 assert 3 * REPLICA_READ_TIMEOUT_S < REQUEST_TIMEOUT_S
+assert FOLLOW_WAIT_S + REPLICA_READ_TIMEOUT_S < REQUEST_TIMEOUT_S
+assert FOLLOW_UNREACHABLE_S < FOLLOW_HEARTBEAT_S, "no heartbeat of a stream that has nothing to read from"
+assert FOLLOW_RANGES_AWAY < INFLIGHT_PER_CONNECTION, "other requests have room beside what waits"
+assert PAGE_LABELS_PER_POST * (RECORD_BYTES + _FRAME_OVERHEAD_BYTES) + FOLLOW_EVENT_BYTES < MESSAGE_BYTES
 assert 3 * PUT_HEDGE_S < REQUEST_TIMEOUT_S / 2, "the third replica has time to reach the level, too"
 assert DISK_WARN < DISK_FULL_CLIENT_PUT < DISK_FULL_PEER_JOIN < DISK_FULL_DELETE < 1.0
 assert ROSTER_NODES + GOSSIP_STRANGERS < GOSSIP_MEMBERS, "nobody can take a roster member's place"
@@ -296,6 +356,8 @@ assert REGISTER_BYTES + 64 * KIB < MESSAGE_BYTES
 assert REGISTER_BYTES + 64 * KIB < ARCHIVE_FRAME_BYTES > ACCOUNT_KEYS * (2 * ACCOUNT_BYTES + 12) + KIB
 assert ACCOUNT_OPERATIONS * (ACCOUNT_OPERATION_BYTES + SIGNATURE_BYTES + 15) + 3 <= REGISTER_BYTES - 8 * KIB
 assert CELL_DEVICES * (ACCOUNT_BYTES + 2) + 3 * (ACCOUNT_BYTES + 2) + 128 <= ACCOUNT_OPERATION_BYTES
+assert EVIDENCE_STATEMENTS * (STATEMENT_BYTES + SIGNATURE_BYTES + 8) + REGISTER_BYTES < EVIDENCE_BYTES
+assert ATTEST_TIMEOUT_S < REQUEST_TIMEOUT_S and ATTEST_BYTES >= CELL_BYTES
 assert REGISTER_TIMEOUT_S < HANDLE_OPERATION_S < HANDLE_CLAIM_STALE_S < HANDLE_QUARANTINE_S
 assert HANDLE_OPERATION_S + STAMP_AHEAD_US / 1e6 < HANDLE_CLAIM_STALE_S, "clocks may differ by minutes"
 assert TOPOLOGY_SPLIT_BYTES < TOPOLOGY_BYTES, "slots have room to move when nothing is split any more"

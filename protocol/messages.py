@@ -67,6 +67,73 @@ class FeedAuthor(Struct):
     level: Level = "one"
 
 
+class FeedHome(FeedAuthor):
+    """`feed.home`: a page of what those whom an account follows posted and reposted, newest first."""
+
+
+class FeedBookmarks(FeedAuthor):
+    """`feed.bookmarks`: a page of the posts an account has bookmarked, the latest first; its own alone."""
+
+
+class FeedThread(Struct):
+    """`feed.thread`: a page of the thread a post is in, in the order of its posts' making."""
+
+    author: Account
+    item: Annotated[bytes, Meta(min_length=limits.POST_ITEM_BYTES, max_length=limits.POST_ITEM_BYTES)]
+    limit: Annotated[int, Meta(ge=1, le=limits.PAGE_ITEMS)] = limits.PAGE_ITEMS
+    cursor: CursorBytes | None = None
+    token: TokenBytes | None = None
+    level: Level = "one"
+
+
+class FeedList(FeedAuthor, kw_only=True):
+    """`feed.list`: a page of what the members of an account's list posted, newest first."""
+
+    item: Annotated[bytes, Meta(min_length=limits.LIST_ITEM_BYTES, max_length=limits.LIST_ITEM_BYTES)]
+
+
+class FeedTag(Struct):
+    """`feed.tag`: a page of the posts with a tag, newest first."""
+
+    tag: Annotated[str, Meta(min_length=1, max_length=limits.POST_TAG_CODE_POINTS + 1)]
+    limit: Annotated[int, Meta(ge=1, le=limits.PAGE_ITEMS)] = limits.PAGE_ITEMS_DEFAULT
+    cursor: CursorBytes | None = None
+    token: TokenBytes | None = None
+    level: Level = "one"
+
+
+class What(Struct):
+    """What a subscription is to: one of these."""
+
+    author: Account | None = None
+    home: Account | None = None
+    tag: Annotated[str, Meta(max_length=limits.POST_TAG_CODE_POINTS)] | None = None
+    range: Annotated[int, Meta(ge=0, le=limits.EPOCH_MAX)] | None = None
+    notifications: Account | None = None
+
+
+class FeedFollow(Struct):
+    """`feed.follow`: be told what happens, after a cursor, since a time, or from now on."""
+
+    what: What
+    credit: Annotated[int, Meta(ge=0, le=limits.FOLLOW_CREDIT)]
+    cursor: CursorBytes | None = None
+    since_ms: Annotated[int, Meta(ge=0, le=limits.STAMP_MAX // 1000)] | None = None
+
+
+class FeedCredit(Struct):
+    """`feed.credit`: so many items more may be told."""
+
+    subscription: Annotated[int, Meta(ge=0)]
+    credit: Annotated[int, Meta(ge=0, le=limits.FOLLOW_CREDIT)]
+
+
+class FeedUnfollow(Struct):
+    """`feed.unfollow`: nothing more is to be told."""
+
+    subscription: Annotated[int, Meta(ge=0)]
+
+
 class AccountGet(Struct):
     """`account.get` and `cluster.where`: an account; with `current`, as its register holds it now."""
 
@@ -95,6 +162,22 @@ class AccountRecords(Struct):
     after: Annotated[bytes, Meta(max_length=limits.STORE_KEY_BYTES)] | None = None
     limit: Annotated[int, Meta(ge=1, le=limits.KEYS_PER_GET)] = limits.KEYS_PER_GET
     level: Level = "quorum"
+
+
+class AccountReactions(Struct):
+    """`account.reactions`: a page of the account's likes and reposts of others' posts, from a key on."""
+
+    account: Account
+    start: Annotated[bytes, Meta(max_length=limits.STORE_KEY_BYTES)] = b""
+    level: Level = "quorum"
+
+
+class AccountAttest(Struct):
+    """`account.attest`: what a node says of a slice of an account, after a key."""
+
+    account: Account
+    node: Annotated[bytes, Meta(min_length=limits.NODE_ID_BYTES, max_length=limits.NODE_ID_BYTES)]
+    after: Annotated[bytes, Meta(max_length=limits.STORE_KEY_BYTES)] | None = None
 
 
 class HandleGet(Struct):

@@ -18,7 +18,7 @@ from folkmoot.protocol.bodies import check_body
 from folkmoot.protocol.decoder_words import malformed, misshapen
 from folkmoot.protocol.errors import BAD_REQUEST, BAD_SIGNATURE, NOT_CANONICAL, TOO_LARGE, WireError
 from folkmoot.protocol.identity import KeyPair, is_account, verify
-from folkmoot.protocol.key import KINDS_UNDER_SUBJECT, cell_key
+from folkmoot.protocol.key import KINDS_ERASING, KINDS_OF_TWO, KINDS_UNDER_SUBJECT, cell_key
 from folkmoot.protocol.limits import (
     CELL_DEVICES,
     MESSAGE_DEPTH,
@@ -102,6 +102,7 @@ class Record:
         self.key = cell_key(self.place, self.kind, self.item)
         _check_authorship(self, fields)
         check_body(self.kind, self.item, self.body)
+        _check_erasure(self)
         self.id = hashlib.sha256(payload).digest()
 
     @classmethod
@@ -169,6 +170,16 @@ class Record:
     def deleted(self) -> bool:
         """Whether this record is a deletion, which absorbs everything else at its key."""
         return self.kind == "post" and self.body.get("deleted") is True
+
+    @property
+    def erases(self) -> bool:
+        """Whether nothing older than this record is kept at its key, once superseded."""
+        return self.kind in KINDS_ERASING and self.body.get("erase") is True
+
+    @property
+    def takes_back(self) -> bool:
+        """Whether it leaves less at its key than there was, and so has room on a disk that is nearly full."""
+        return self.deleted or self.erases
 
     def verify(self) -> None:
         """Check the signature.
@@ -274,8 +285,19 @@ def _device_from_hex(text: str) -> bytes | None:
     return device if is_account(device) and device.hex() == text else None
 
 
+def _check_erasure(record: Record) -> None:
+    """What a record erases is told by age, so it is the newest of all that its author has seen there."""
+    if record.erases and record.stamp <= max(record.seen.values(), default=-1):
+        raise WireError(BAD_REQUEST, "a record that erases has a greater stamp than all in its seen")
+
+
 def _check_authorship(record: Record, fields: _Payload) -> None:
-    """One author a cell: who writes under another's place ends the item with their own account."""
+    """One author a cell: who writes under another's place ends the item with their own account.
+
+    And nobody follows, mutes or blocks themselves.
+    """
+    if record.kind in KINDS_OF_TWO and record.item == record.author:
+        raise WireError(BAD_REQUEST, f"a {record.kind} of oneself: the item is another account's 34 bytes")
     if record.kind in KINDS_UNDER_SUBJECT:
         if not record.item.endswith(record.author):
             raise WireError(BAD_REQUEST, f"the item of a {record.kind} ends with its author's 34 bytes")

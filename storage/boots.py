@@ -59,6 +59,15 @@ def present_moment(transaction: Transaction) -> Moment:
     return Moment(_boots(transaction)[-1][0], last_sequence(transaction))
 
 
+def begun(transaction: Transaction) -> list[Moment]:
+    """The boots that are known, each with the change after which it began; the oldest first.
+
+    Raises:
+        StoreCorrupt: the row is damaged.
+    """
+    return [Moment(*each) for each in _boots(transaction)]
+
+
 def went_through(transaction: Transaction, moment: Moment) -> bool:
     """Whether the state that a transaction sees came of the one at that moment, which is one of this log's.
 

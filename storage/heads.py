@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from folkmoot.protocol.limits import BLOCKS_PER_LANE, LANES
 from folkmoot.storage.blocks import BlockSums
 from folkmoot.storage.interface import Table, Transaction
+from folkmoot.storage.post_cache import PostCache
 from folkmoot.storage.rows import unseal
 
 SEQUENCE: Final = b"sequence"
@@ -33,15 +35,27 @@ class Heads:
     Attributes:
         blocks: the block aggregates.
         sequence: the greatest change sequence given out.
+        lanes: of each lane the latest change to a cell; some later one, until a cell has changed since the
+            store was opened.
         hints_dropped: hints that were not kept, since the store was opened.
+        posts: those that are remembered, until they change.
     """
 
-    __slots__ = ("blocks", "hints_dropped", "sequence")
+    __slots__ = ("blocks", "hints_dropped", "lanes", "posts", "sequence")
 
     def __init__(self, transaction: Transaction) -> None:
         self.blocks = BlockSums(transaction)
         self.sequence = last_sequence(transaction)
+        self.lanes = [self.sequence] * LANES
         self.hints_dropped = 0
+        self.posts = PostCache()
+
+    def committed(self, blocks: dict[int, list[int]], sequence: int) -> None:
+        """These changes of blocks are durable, and all up to this sequence. Any thread may look meanwhile."""
+        self.blocks.committed(blocks)
+        for block in blocks:
+            self.lanes[block // BLOCKS_PER_LANE] = sequence
+        self.sequence = sequence  # last: who sees it sees the lanes as well
 
 
 def last_sequence(transaction: Transaction) -> int:

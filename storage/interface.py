@@ -31,6 +31,10 @@ class Table(enum.IntEnum):
     ACCOUNTS = 9  # account → its chain (see `accounts`)
     HANDLES = 10  # register of a handle, account → nothing
     UNCONFIRMED = 11  # change → a post whose key could not be confirmed when it was taken
+    ENTRIES = 12  # index, generation, group, member → value (see `projections`)
+    TALLIES = 13  # index, generation, group → how many entries
+    SOURCES = 14  # projection, generation, cell key → the entries made of it
+    CURSORS = 15  # how far projections have come, and which generations there are
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,21 @@ many labels others put there, each is passed over without being read.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, cast
 
 from folkmoot.protocol import codec
 from folkmoot.protocol.crdt.cell import winner_frame
-from folkmoot.protocol.key import ITEM_AT, kind_prefix, parse_key, place_prefix, prefix_end
+from folkmoot.protocol.key import (
+    ITEM_AT,
+    KIND_AT,
+    KIND_BYTE,
+    PLACE_PREFIX_BYTES,
+    kind_prefix,
+    parse_key,
+    place_prefix,
+    prefix_end,
+)
 from folkmoot.protocol.limits import (
     ACCOUNT_BYTES,
     PAGE_LABELS_PER_POST,
@@ -25,10 +34,17 @@ from folkmoot.protocol.limits import (
     POST_ITEM_BYTES,
 )
 from folkmoot.protocol.moderation.label import VALUE_AT, labeller_prefix
+from folkmoot.protocol.projections.entries import Index
 from folkmoot.protocol.record import Record
 from folkmoot.storage import counts
+from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Table, Transaction
-from folkmoot.storage.rows import Counts, Frames, row_cell, row_frames
+from folkmoot.storage.post_cache import GONE, Post
+from folkmoot.storage.projections import tallies, tally
+from folkmoot.storage.rows import NO_COUNTS, Counts, Frames, counts_key, row_cell, row_frames
+
+_POST: Final = KIND_BYTE["post"]
+_LABEL: Final = bytes((KIND_BYTE["label"],))
 
 # Fewer rows than this are not worth a step of their own.
 _ROWS_AT_ONCE: Final = 32
@@ -47,6 +63,7 @@ class AuthorPage(NamedTuple):
         keys: the posts' cell keys.
         frames: of each, the display winner's `[payload, signature]`, encoded as it was signed.
         counts: item → likes and reposts, for those that have any.
+        replies: item → how many replies, for those that have any.
         labels: item → frames of the labels' display winners, at most 16 a post, those of trusted labellers
             first; labels that were taken back are left out.
         resume: the item before which the next page begins, or None when there is nothing more.
@@ -55,6 +72,7 @@ class AuthorPage(NamedTuple):
     keys: list[bytes]
     frames: list[bytes]
     counts: dict[bytes, Counts]
+    replies: dict[bytes, int]
     labels: dict[bytes, list[bytes]]
     resume: bytes | None
 
@@ -72,6 +90,7 @@ def author_page(
     limit: int,
     bytes_max: int,
     trusted: TrustedLabellers,
+    threads: int,
 ) -> AuthorPage:
     """The next page of an author's posts.
 
@@ -81,21 +100,56 @@ def author_page(
         limit: at most this many posts.
         bytes_max: at most this many bytes of frames, of posts and labels together, but for one post.
         trusted: whose labels come first.
+        threads: the generation of threads that is read.
 
     Raises:
         StoreCorrupt: a cell is damaged.
     """
     keys, frames, resume = _posts(transaction, place, before_item, limit, bytes_max)
     if not keys:
-        return AuthorPage(keys, frames, {}, {}, resume)
+        return AuthorPage(keys, frames, {}, {}, {}, resume)
     labels = _labels(transaction, place, keys[-1][ITEM_AT:], keys[0][ITEM_AT:], bytes_max, trusted)
     if labels:
         kept = _fitting(keys, frames, labels, bytes_max)
         if kept < len(keys):
             del keys[kept:], frames[kept:]
             resume = keys[-1][ITEM_AT:]
-    counted = counts.slice_of(transaction, place_prefix(place), keys[-1][ITEM_AT:], keys[0][ITEM_AT:])
-    return AuthorPage(keys, frames, counted, labels, resume)
+    prefix, first, last = place_prefix(place), keys[-1][ITEM_AT:], keys[0][ITEM_AT:]
+    counted = counts.slice_of(transaction, prefix, first, last)
+    replies = tallies(transaction, Index.REPLIES, threads, prefix, first, last)
+    return AuthorPage(keys, frames, counted, replies, labels, resume)
+
+
+def posts_at(
+    transaction: Transaction, keys: Iterable[bytes], trusted: TrustedLabellers, threads: int
+) -> list[Post | None]:
+    """The posts at some keys; None where nothing is known, or only what is damaged.
+
+    Args:
+        keys: of cells of kind `post`.
+        trusted, threads: as in `author_page`.
+    """
+    found: list[Post | None] = []
+    for key in keys:
+        row = transaction.get(Table.CELLS, key)
+        try:
+            found.append(None if row is None else _post(transaction, key, row, trusted, threads))
+        except StoreCorrupt:
+            found.append(None)
+    return found
+
+
+def _post(transaction: Transaction, key: bytes, row: bytes, trusted: TrustedLabellers, threads: int) -> Post:
+    frame = row_frames([(key, row)]).frames[0]
+    if frame is None:
+        return GONE
+    place, item = key[:PLACE_PREFIX_BYTES], key[ITEM_AT:]
+    labels_at = place + _LABEL + item
+    labels: list[bytes] = []
+    if transaction.holds(Table.CELLS, labels_at, prefix_end(labels_at)):
+        labels = _labels_on(transaction, labels_at, _Trusted.of(trusted()))
+    replies = tally(transaction, Index.REPLIES, threads, place + item)
+    return Post.of(frame, labels, counts.read(transaction, place + item), replies)
 
 
 def _posts(
@@ -149,6 +203,39 @@ def labels_of(transaction: Transaction, key: bytes, trusted: TrustedLabellers) -
     """
     place, _, item = parse_key(key)
     return _labels(transaction, place, item, item, 0, trusted).get(item, [])
+
+
+class Shown(NamedTuple):
+    """One cell, as it is told to those who follow.
+
+    Attributes:
+        frame: the display winner's `[payload, signature]`, be it a deletion.
+        labels: as on a page; none on what is no post.
+        counts: likes and reposts of a post.
+        replies: how many it has.
+    """
+
+    frame: bytes
+    labels: list[bytes]
+    counts: Counts
+    replies: int
+
+
+def shown(transaction: Transaction, key: bytes, trusted: TrustedLabellers, threads: int) -> Shown | None:
+    """What stands at `key`; None when nothing does.
+
+    Raises:
+        StoreCorrupt: a cell is damaged.
+    """
+    row = transaction.get(Table.CELLS, key)
+    if row is None:
+        return None
+    frame = winner_frame(row_cell(key, row))
+    if key[KIND_AT] != _POST:
+        return Shown(frame, [], NO_COUNTS, 0)
+    at = counts_key(key)
+    replies = tally(transaction, Index.REPLIES, threads, at)
+    return Shown(frame, labels_of(transaction, key, trusted), counts.read(transaction, at), replies)
 
 
 def _labels(

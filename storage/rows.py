@@ -25,7 +25,8 @@ from operator import itemgetter
 from typing import Final, NamedTuple
 from zlib import crc32
 
-from folkmoot.protocol.crdt.cell import shown_frame
+from folkmoot.protocol.crdt.cell import Cell, shown_frame
+from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.key import ITEM_AT, KIND_AT, KIND_BYTE, PLACE_PREFIX_BYTES, lane_of
 from folkmoot.protocol.limits import MIB, POST_ITEM_BYTES
 from folkmoot.storage.errors import StoreCorrupt
@@ -154,6 +155,18 @@ def unseal(table: Table, key: bytes, row: bytes) -> bytes:
         )
         raise StoreCorrupt(f"the row {where} of table {table.name.lower()}", _NO_FIT)
     return row[:-CRC_BYTES]
+
+
+def decoded_cell(key: bytes, data: bytes) -> Cell:
+    """An encoded cell, read.
+
+    Raises:
+        StoreCorrupt: naming the key.
+    """
+    try:
+        return Cell.decode(data)
+    except WireError as error:
+        raise damaged(key, error.message) from error
 
 
 def lost_row(key: bytes) -> bytes:

@@ -6,19 +6,26 @@ in a `WriteTransaction`, one group at a time (see `group` and `writer`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
+from folkmoot.protocol.key import place_prefix
+from folkmoot.protocol.projections.entries import Index, Projection
 from folkmoot.protocol.sync.fingerprint import Fingerprint, Leaf
-from folkmoot.storage import accounts, hints, pages, registers, rows
+from folkmoot.storage import accounts, boots, changes, hints, log_pages, pages, registers, rows
 from folkmoot.storage.accounts import Unconfirmed
+from folkmoot.storage.boots import Moment
+from folkmoot.storage.changes import Changes, lanes_of
 from folkmoot.storage.damage import Damage
 from folkmoot.storage.errors import SchemaTooNew, StoreCorrupt, WrongStore
 from folkmoot.storage.heads import Heads
 from folkmoot.storage.hints import Hint
 from folkmoot.storage.interface import Engine, Table, Transaction, Usage
+from folkmoot.storage.log_pages import LogAsked, LogPage
 from folkmoot.storage.pages import AuthorPage, TrustedLabellers
+from folkmoot.storage.post_cache import Post, PostCache
+from folkmoot.storage.projections import generation_of, tally
 from folkmoot.storage.rows import HintState, row_cell
 from folkmoot.storage.transaction import WriteTransaction
 from folkmoot.storage.view import HeavyBlocks, block_view
@@ -46,6 +53,7 @@ class Store:
         view: its cells as reconciliation reads them.
         heavy: what `view` remembers of blocks with many cells.
         damage: the cells found damaged.
+        live: of each projection, the generation that is read.
 
     Args:
         engine: holds the tables; closed by `close`.
@@ -71,6 +79,7 @@ class Store:
             _check(transaction, owner)
             self.log_id = _meta(transaction, _LOG_ID)
             self._heads = Heads(transaction)
+            self.live = {each: generation_of(transaction, each).live for each in Projection}
 
     def _found(self, owner: Owner | None, fresh_log_id: bytes | None) -> None:
         """Write what a store says of itself, into an empty one."""
@@ -107,6 +116,10 @@ class Store:
         """The number of the latest durable change, to a cell or a named value; what a node's mark counts."""
         return self._heads.sequence
 
+    def may_have_changed(self, start: bytes, end: bytes, after_sequence: int) -> bool:
+        """Whether a cell with start ≤ key < end may have changed after a sequence; asked of memory."""
+        return any(self._heads.lanes[lane] > after_sequence for lane in lanes_of(start, end))
+
     @property
     def hints_dropped(self) -> int:
         """How many hints were not kept since this store was opened, for want of number, age or room."""
@@ -138,6 +151,10 @@ class Store:
             found = [(key, transaction.get(Table.CELLS, key)) for key in keys]
         return [None if row is None else row_cell(key, row) for key, row in found]
 
+    def lane_changed(self, lane: int, after_sequence: int) -> bool:
+        """Whether a cell of a lane (0–63) may have changed after a position; answered from memory."""
+        return self._heads.lanes[lane] > after_sequence
+
     def holds(self, start: bytes, end: bytes) -> bool:
         """Whether there is a cell with start ≤ key < end (an empty `end` is the end), whole or not."""
         with self._engine.begin() as transaction:
@@ -155,13 +172,46 @@ class Store:
         """See `pages.author_page`; nobody is trusted if nobody is named."""
         with self._engine.begin() as transaction:
             return pages.author_page(
-                transaction, place, before_item, limit=limit, bytes_max=bytes_max, trusted=trusted
+                transaction,
+                place,
+                before_item,
+                limit=limit,
+                bytes_max=bytes_max,
+                trusted=trusted,
+                threads=self.live[Projection.THREADS],
             )
+
+    def posts(self, keys: Sequence[bytes], trusted: TrustedLabellers) -> list[Post | None]:
+        """See `pages.posts_at`; what was read before, and has not changed, is remembered."""
+        cache = self._heads.posts
+        found, version = cache.get(keys), cache.version
+        missed = [number for number, post in enumerate(found) if post is None]
+        if not missed:
+            return found
+        with self._engine.begin() as transaction:
+            threads = self.live[Projection.THREADS]
+            read = pages.posts_at(transaction, (keys[number] for number in missed), trusted, threads)
+        for number, post in zip(missed, read, strict=True):
+            found[number] = post
+        known = [(keys[number], post) for number in missed if (post := found[number]) is not None]
+        cache.keep(known, version)
+        return found
+
+    @property
+    def post_cache(self) -> PostCache:
+        """The posts that are remembered."""
+        return self._heads.posts
 
     def labels_of(self, key: bytes, trusted: TrustedLabellers = frozenset) -> list[bytes]:
         """See `pages.labels_of`; nobody is trusted if nobody is named."""
         with self._engine.begin() as transaction:
             return pages.labels_of(transaction, key, trusted)
+
+    def followers(self, account: bytes) -> int:
+        """How many follow an account (34 bytes) whose place this node keeps, as far as is known by now."""
+        with self._engine.begin() as transaction:
+            generation = self.live[Projection.FOLLOWERS]
+            return tally(transaction, Index.FOLLOWERS, generation, place_prefix(account))
 
     def fingerprint(self, start: bytes, stop: bytes) -> Fingerprint:
         """Of the cells with start ≤ key < stop; see `view`."""
@@ -194,6 +244,23 @@ class Store:
                     break
                 cells.append((key, row_cell(key, row)))
         return cells
+
+    def changes(
+        self, lane: int, after_sequence: int, limit: int, start: bytes = b"", end: bytes = b""
+    ) -> Changes:
+        """See `changes.changes`; of the whole lane if no bounds are given."""
+        with self._engine.begin() as transaction:
+            return changes.changes(transaction, lane, after_sequence, limit, start, end)
+
+    def boots(self) -> list[Moment]:
+        """See `boots.begun`."""
+        with self._engine.begin() as transaction:
+            return boots.begun(transaction)
+
+    def page_of_log(self, asked: LogAsked, trusted: TrustedLabellers = frozenset) -> LogPage:
+        """See `log_pages.page`; nobody is trusted if nobody is named."""
+        with self._engine.begin() as transaction:
+            return log_pages.page(transaction, self.log_id, asked, trusted, self.damage.note)
 
     def hints_for(self, node: bytes, limit: int, after: bytes = b"") -> list[Hint]:
         """The next hints of `node` (16 bytes) in key order, after the cell key `after`.

@@ -40,7 +40,7 @@ from folkmoot.storage.rows import (
     SEQUENCE_BYTES,
     Counts,
     cell_row,
-    damaged,
+    decoded_cell,
     log_key_of,
     row_cell,
     seal,
@@ -50,8 +50,7 @@ from folkmoot.storage.rows import (
 # What a row is taken to cost in live pages, per byte of it: pages are at least half full.
 _PAGE_FILL = 2
 
-_CELLS: Final = Table.CELLS
-_LOG: Final = Table.LOG
+_CELLS, _LOG = Table.CELLS, Table.LOG
 _HELD: Final = KIND_BYTE[HELD]
 
 
@@ -65,6 +64,9 @@ class Admission(enum.Enum):
 
 class WriteTransaction:
     """One group of jobs, to be committed together. Made by `Store.write`; lives on one thread.
+
+    Attributes:
+        touched: the keys of cells that are written or taken out.
 
     Args:
         transaction: the engine's.
@@ -85,6 +87,7 @@ class WriteTransaction:
         "_room_bytes",
         "_transaction",
         "sequence",
+        "touched",
     )
 
     def __init__(self, transaction: Transaction, heads: Heads, *, room_bytes: int) -> None:
@@ -100,6 +103,7 @@ class WriteTransaction:
         self._hints = HintBook(transaction)
         self._hints_dropped = 0
         self.sequence = heads.sequence
+        self.touched: list[bytes] = []
 
     def admit(self, admission: Admission) -> None:
         """Judge the writes that follow by this class."""
@@ -147,18 +151,19 @@ class WriteTransaction:
         data = cell if isinstance(cell, bytes) else cell.encode()
         row = self._transaction.get(_CELLS, key)
         if row is None:
-            self._room(len(data))
+            self.make_room(len(data))
             self._change(key, None, None, data, None if isinstance(cell, bytes) else cell)
             return JoinOutcome(True, data)
         before = row_cell(key, row)
         if before == data:
             return JoinOutcome(False, data)
-        known = _decode(key, before)
+        known = decoded_cell(key, before)
         joined = join(known, Cell.decode(cell) if isinstance(cell, bytes) else cell)
         after = joined.encode()
         if after == before:
             return JoinOutcome(False, before)
-        self._room(len(after) - len(before), self._delete_limit if joined.deleted else self._limit)
+        limit = self._delete_limit if joined.winner.takes_back else self._limit
+        self.make_room(len(after) - len(before), limit)
         self._change(key, row, known, after, joined)
         return JoinOutcome(True, after)
 
@@ -173,7 +178,7 @@ class WriteTransaction:
         Raises:
             DiskFull: there is no room for it.
         """
-        self._room(len(cell))
+        self.make_room(len(cell))
         self._change(key, None, None, cell, None)
         return JoinOutcome(True, cell)
 
@@ -185,7 +190,7 @@ class WriteTransaction:
         """
         cell = row_cell(key, row)
         if rows.is_counted(key):
-            self._count(key, -is_on(_decode(key, cell)))
+            self._count(key, -is_on(decoded_cell(key, cell)))
         self._transaction.delete(_CELLS, key)
         self._unlist(key, row, cell)
 
@@ -267,12 +272,12 @@ class WriteTransaction:
     @property
     def registers(self) -> RegisterBook:
         """What this node's seat keeps of registers."""
-        return RegisterBook(self._transaction, self._room, self._advance)
+        return RegisterBook(self._transaction, self.make_room, self._advance)
 
     @property
     def accounts(self) -> AccountBook:
         """What this node knows of accounts."""
-        return AccountBook(self._transaction, self._room, self._advance)
+        return AccountBook(self._transaction, self.make_room, self._advance)
 
     def commit(self) -> None:
         """Write what was gathered and make everything durable.
@@ -290,9 +295,9 @@ class WriteTransaction:
             value = self.sequence.to_bytes(SEQUENCE_BYTES, "big")
             self._transaction.put(Table.META, SEQUENCE, seal(SEQUENCE, value))
         self._transaction.commit()
-        heads.blocks.committed(self._block_changes)
-        heads.sequence = self.sequence
+        heads.committed(self._block_changes, self.sequence)
         heads.hints_dropped += self._hints_dropped
+        heads.posts.forget(self.touched)
 
     def __enter__(self) -> Self:
         return self
@@ -311,13 +316,13 @@ class WriteTransaction:
         row = self._transaction.get(_CELLS, key)
         if row is None:
             # A deletion of nothing frees nothing, and anyone can make as many as they like.
-            self._room(len(single))
+            self.make_room(len(single))
             self._change(key, None, None, single, Cell.of(record))
             return PutOutcome(PutStatus.STORED, single, key, True)
         before = row_cell(key, row)
         if before == single:
             return PutOutcome(PutStatus.DUPLICATE, before, key, False)
-        known = _decode(key, before)
+        known = decoded_cell(key, before)
         covered = known.covers(record)
         # Of two deletions the one with the smaller dot stays, whichever came first.
         if covered and not record.deleted and not known.has_twin(record):
@@ -331,7 +336,7 @@ class WriteTransaction:
                 return PutOutcome(PutStatus.DUPLICATE, before, key, False)
         after = joined.encode()
         if after != before:
-            self._room(len(after) - len(before), self._delete_limit if record.deleted else self._limit)
+            self.make_room(len(after) - len(before), self._delete_limit if record.takes_back else self._limit)
             self._change(key, row, known, after, joined)
         if covered or (known.deleted and record.deleted):
             status = PutStatus.DUPLICATE
@@ -355,17 +360,19 @@ class WriteTransaction:
         self._inserted(key, after, len(new_row))
         if rows.is_counted(key):
             was = known is not None and is_on(known)
-            self._count(key, is_on(_decode(key, after) if cell is None else cell) - was)
+            self._count(key, is_on(decoded_cell(key, after) if cell is None else cell) - was)
 
     def _inserted(self, key: bytes, cell: bytes, row_bytes: int) -> None:
         """What goes with a new row of a cell: its place in the log and in its block's sum."""
         at = log_key_of(key, self._advance())
+        self.touched.append(key)
         self._transaction.put(_LOG, at, seal(at, key))
         self._add_to_block(key, 1, int.from_bytes(leaf_hash(key, cell), "big"))
         self._live_bytes += _PAGE_FILL * (row_bytes + 2 * len(key))
 
     def _unlist(self, key: bytes, row: bytes, cell: bytes) -> None:
         """What goes with a row of a cell that goes: its place in the log and in its block's sum."""
+        self.touched.append(key)
         self._transaction.delete(_LOG, log_key_of(key, rows.row_sequence(row)))
         self._add_to_block(key, -1, -int.from_bytes(leaf_hash(key, cell), "big"))
 
@@ -383,7 +390,7 @@ class WriteTransaction:
             known = self._count_changes.setdefault(rows.counts_key(key), [0, 0])
             known[key[KIND_AT] == rows.REPOST] += change
 
-    def _room(self, added_bytes: int, limit: int | None = None) -> None:
+    def make_room(self, added_bytes: int, limit: int | None = None) -> None:
         """Refuse what would pass `limit`, or that of the job; what makes a cell smaller always has room."""
         limit = self._limit if limit is None else limit
         if added_bytes > 0 and self._live_bytes + _PAGE_FILL * added_bytes > limit:
@@ -391,10 +398,3 @@ class WriteTransaction:
                 f"{self._live_bytes} of {self._room_bytes} bytes, which is what the disk cap and the disk "
                 f"allow, are in use, and writes of this kind are accepted to {limit}"
             )
-
-
-def _decode(key: bytes, data: bytes) -> Cell:
-    try:
-        return Cell.decode(data)
-    except WireError as error:
-        raise damaged(key, error.message) from error

@@ -21,7 +21,7 @@ from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.key import HELD, PLACE_PREFIX_BYTES, block_of, held_key, parse_key
 from folkmoot.protocol.limits import BLOCKS
 from folkmoot.protocol.sync.fingerprint import leaf_hash
-from folkmoot.storage import counts, registers, rows
+from folkmoot.storage import counts, projections, registers, rows
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.heads import SEQUENCE
 from folkmoot.storage.interface import Engine, Table, Transaction
@@ -119,6 +119,7 @@ class _Check:
             self._log,
             self._blocks,
             self._hints,
+            self._projections,
         )
         for stage in stages:
             try:
@@ -288,3 +289,18 @@ class _Check:
                 self._find(Table.HINT_NODES, node, f"{found} hints, and {state.waiting} counted")
         for node in sorted(waiting):
             self._find(Table.HINT_NODES, node, f"{waiting[node]} hints that are not counted")
+
+    def _projections(self) -> None:
+        """What is derived for feeds: whether it is whole, and tallies are those of the entries there are."""
+        counted: dict[bytes, int] = {}
+        for key, _ in self._sound(Table.ENTRIES, partial(rows.unseal, Table.ENTRIES)):
+            if (group := projections.tallied(key)) is not None:
+                counted[group] = counted.get(group, 0) + 1
+        kept = dict(self._sound(Table.TALLIES, partial(rows.unseal, Table.TALLIES)))
+        for key in sorted(kept.keys() | counted.keys()):
+            found = int.from_bytes(kept.get(key, b""), "big")
+            if found != counted.get(key, 0):
+                self._find(Table.TALLIES, key, f"kept as {found}, counted as {counted.get(key, 0)}")
+        for table in (Table.SOURCES, Table.CURSORS):
+            for _ in self._sound(table, partial(rows.unseal, table)):
+                pass

@@ -14,24 +14,22 @@ as calls.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final, NamedTuple
 
 import trio
-from folkmoot.cli.bench.tally import ACKNOWLEDGED, LoadTally
-from folkmoot.cli.journal import Acknowledged, Journal
-from folkmoot.protocol.client import Client, LinkBroken, Unreachable
+from folkmoot.cli.bench.links import PATIENCE_S, PAUSE_S, link_with_room, write_down
+from folkmoot.cli.bench.tally import LoadTally
+from folkmoot.cli.journal import Journal
+from folkmoot.protocol.client import Client, LinkBroken
 from folkmoot.protocol.client.link import Link
 from folkmoot.protocol.client.link_terms import Reply, result_of
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.record import Record
 
 PAGE_ITEMS: Final = 50
-PAUSE_S: Final = 0.05
-PATIENCE_S: Final = 30.0
 WARM_BATCH: Final = 256
 
 
@@ -163,7 +161,7 @@ class Load:
             if self.tally.failed.total() > failed:
                 failed = self.tally.failed.total()
                 await trio.sleep(PAUSE_S)
-            link = await self._link(client)
+            link = await link_with_room(client, self.tally.failed)
             request = next(requests, None)
             if link is None or request is None:
                 return
@@ -174,7 +172,7 @@ class Load:
         try:
             for due, request in zip(arrivals, self._requests(), strict=False):
                 await trio.sleep_until(due)
-                link = await self._link(client)
+                link = await link_with_room(client, self.tally.failed)
                 if link is None:
                     return
                 self._submit(link, request, due, None)
@@ -189,20 +187,6 @@ class Load:
         due = began
         while (due := due + self._random.expovariate(rate)) < ends:
             yield due
-
-    async def _link(self, client: Client) -> Link | None:
-        """A link with room for a request, to another node if need be; None when no node answers."""
-        while True:
-            try:
-                link = (await client.session()).link
-                await link.wait_room()
-            except LinkBroken:
-                await trio.sleep(PAUSE_S)
-            except Unreachable:
-                self.tally.failed["unreachable"] += 1
-                return None
-            else:
-                return link
 
     def _requests(self) -> Iterator[_Request]:
         """Batches of posts not sent yet, and pages of accounts that have some, in the plan's proportion."""
@@ -247,16 +231,5 @@ class Load:
 
     def _write_down(self, answers: Sequence[tuple[Record, str, Any]]) -> None:
         """Journal what was promised: (record, status, achieved) each."""
-        if self._journal is None:
-            return
-        time_us = time.time_ns() // 1000
-        self._journal.append(
-            Acknowledged.of(
-                record,
-                held=status == "held",
-                level=(achieved or {}).get("level", self.plan.level),
-                time_us=time_us,
-            )
-            for record, status, achieved in answers
-            if status in ACKNOWLEDGED
-        )
+        if self._journal is not None:
+            write_down(self._journal, answers, self.plan.level)

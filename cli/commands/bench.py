@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 import secrets
-import signal
-import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
 from functools import partial
@@ -16,7 +14,9 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from folkmoot.cli.bench.graph import ACCOUNTS_MAX
 from folkmoot.cli.connection import Target, target_options
+from folkmoot.cli.errors import Usage
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, INTERRUPTED, OK, UNREACHABLE
 from folkmoot.cli.numbers import FiniteFloat
@@ -25,7 +25,8 @@ from folkmoot.protocol.limits import INFLIGHT_PER_CONNECTION, RECORDS_PER_PUT
 from folkmoot.protocol.ring.levels import LEVELS
 
 if TYPE_CHECKING:
-    from folkmoot.cli.bench.load import Load, LoadPlan
+    from folkmoot.cli.bench.load import LoadPlan
+    from folkmoot.cli.bench.tally import LoadTally
     from folkmoot.cli.journal import Journal
     from folkmoot.protocol.client import Client
     from folkmoot.protocol.record import Record
@@ -33,7 +34,10 @@ if TYPE_CHECKING:
 AUTHORS: Final = 100
 WARM_POSTS: Final = 50 * AUTHORS
 POSTS_PER_S: Final = 8_000
-REFRESH_S: Final = 1.0
+MIXES: Final = ("posts", "timeline", "viral", "firehose")
+MIX_RATE: Final = 100.0
+ONLY_POSTS: Final = ("batch", "window", "read_share", "posts")
+ONLY_MIXES: Final = ("graphs", "burst", "accounts", "seed")
 
 
 @click.group()
@@ -45,6 +49,8 @@ def command() -> None:
     epilog=examples(
         "folkmoot bench run --cluster local",
         "folkmoot bench run --cluster local --rate 500 --batch 1 --seconds 30",
+        "folkmoot bench run --cluster local --mix timeline --rate 200 --seconds 60",
+        "folkmoot bench run --mix viral --graph follows.tsv.gz --burst burst.jsonl.gz --accounts 5000",
         "folkmoot bench run --node 10.0.0.7:7400 --ca ca.crt --operator operator.key --read-share 0.9 --json",
     )
 )
@@ -52,12 +58,25 @@ def command() -> None:
     "--level", type=click.Choice(LEVELS), default="quorum", show_default=True, help="What a write waits for."
 )
 @click.option(
-    "--seconds", type=FiniteFloat(min=0.1), default=10.0, show_default=True, help="How long to measure."
+    "--mix",
+    type=click.Choice(MIXES),
+    default="posts",
+    show_default=True,
+    help="What people do: post (and read authors' pages); see below for the others.",
+)
+@click.option(
+    "--seconds",
+    "--duration",
+    type=FiniteFloat(min=0.1),
+    default=10.0,
+    show_default=True,
+    help="How long to measure.",
 )
 @click.option(
     "--rate",
     type=FiniteFloat(min=0.1),
-    help="Posts and pages a second, due whether or not earlier ones are answered. [default: closed loop]",
+    help="Posts and pages (or requests, of the other mixes) a second, due whether or not earlier ones are "
+    "answered. [default: closed loop; of the other mixes, 100]",
 )
 @click.option(
     "--batch", type=click.IntRange(1, RECORDS_PER_PUT), default=64, show_default=True, help="Posts a request."
@@ -79,6 +98,24 @@ def command() -> None:
     show_default=True,
     help="The share of pages of 50 among posts and pages.",
 )
+@click.option(
+    "--graph",
+    "graphs",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    multiple=True,
+    help="Who follows whom: two columns with a heading, gzipped or not. May be repeated. [default: made up]",
+)
+@click.option(
+    "--burst",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="What people wrote when, whose shape writes take. [default: random times]",
+)
+@click.option(
+    "--accounts",
+    type=click.IntRange(2, ACCOUNTS_MAX),
+    help="How many people, the most followed. [default: all of --graph; 1,000]",
+)
+@click.option("--seed", type=click.IntRange(0, 2**63), default=1, show_default=True, help="Makes the people.")
 @click.option("--posts", type=click.IntRange(min=1), help="Posts to sign beforehand. [default: enough]")
 @click.option(
     "--journal",
@@ -94,6 +131,7 @@ def command() -> None:
 @target_options
 @json_option
 def run(
+    mix: str,
     level: str,
     seconds: float,
     rate: float | None,
@@ -101,6 +139,10 @@ def run(
     connections: int,
     window: int,
     read_share: float,
+    graphs: tuple[Path, ...],
+    burst: Path | None,
+    accounts: int | None,
+    seed: int,
     posts: int | None,
     journals: Path | None,
     operator: Path | None,
@@ -114,13 +156,33 @@ def run(
     from when its request was due. Acknowledgements are journalled, so that `folkmoot check` can hold the
     cluster to them.
 
+    The other mixes are open loops of people who follow each other, by --graph or made up. They follow first,
+    unless the cluster has it from an earlier run with the same --seed. In timeline nine of ten requests read
+    a home feed and one posts; in viral everybody likes, reposts and answers one post and reads its thread; in
+    firehose everybody posts and some follow. --burst lays a real burst over them by rank of activity, its
+    time compressed.
+
     Exit code 3 says that posts were refused or not kept as widely as asked, or requests stayed unanswered.
     """
     import trio
     from folkmoot.cli.bench.load import LoadPlan
+    from folkmoot.cli.bench.mixed import MixPlan, run_mix
 
+    _check_options(mix)
+    if mix != "posts":
+        people = MixPlan(mix, level, seconds, rate or MIX_RATE, connections, graphs, burst, accounts, seed)
+        return trio.run(partial(run_mix, people, journals, operator, target, output))
     plan = LoadPlan(level, seconds, rate, batch, window, read_share)
     return trio.run(partial(_run, plan, posts, connections, journals, operator, target, output))
+
+
+def _check_options(mix: str) -> None:
+    """Refuse options that the mix has no use for."""
+    context = click.get_current_context()
+    for name in ONLY_MIXES if mix == "posts" else ONLY_POSTS:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            option = f"--{name.removesuffix('s') if name == 'graphs' else name.replace('_', '-')}"
+            raise Usage(f"{option} means nothing with --mix {mix}", hint="folkmoot bench run --help")
 
 
 async def _run(
@@ -133,6 +195,7 @@ async def _run(
     output: Output,
 ) -> int:
     from folkmoot.cli.bench.load import Load
+    from folkmoot.cli.bench.watching import watched
     from folkmoot.cli.clients import journals_of, open_client, operator_of
     from folkmoot.cli.journal import SUFFIX, Journal
 
@@ -153,7 +216,7 @@ async def _run(
             load = Load(clients, plan, signed, random, journal)
             if plan.read_share:
                 await load.warm(min(WARM_POSTS, len(signed) // 2))
-            seconds_taken, stopped = await _watched(load, output)
+            seconds_taken, stopped = await watched(load, output, _figures(load.tally))
         value = {
             "cluster": cluster,
             "level": plan.level,
@@ -189,55 +252,26 @@ def _signed(count: int, random: Random, output: Output) -> list[Record]:
     return presigned_posts(count, AUTHORS, random)
 
 
-async def _watched(load: Load, output: Output) -> tuple[float, bool]:
-    """Run, showing figures as they come, until done or a signal; the seconds, and whether it was a signal."""
-    import trio
-
-    stopped = False
-
-    async def stop_on_signal(signals: AsyncIterator[int]) -> None:
-        nonlocal stopped
-        async for _number in signals:
-            stopped = True
-            output.note("stopping")
-            load.stop()
-
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(stop_on_signal, signals)
-            if not output.as_json:
-                nursery.start_soon(_show_figures, load)
-            seconds = await load.run()
-            nursery.cancel_scope.cancel()
-    return seconds, stopped
-
-
-async def _show_figures(load: Load) -> None:
-    """One line a second on standard error, about that second; on a terminal it stays one line."""
-    import trio
+def _figures(tally: LoadTally) -> Callable[[float], str]:
+    """A line about each second of a run."""
     from folkmoot.cli.bench.tally import spread_ms
 
-    tally, began = load.tally, trio.current_time()
     posts = puts = pages = 0
-    try:
-        while True:
-            await trio.sleep(REFRESH_S)
-            late = spread_ms(tally.put_s[puts:] or tally.page_s[pages:])
-            told = [
-                f"{trio.current_time() - began:5.0f} s",
-                f"{tally.acknowledged - posts:7,} posts",
-                f"{len(tally.page_s) - pages:7,} pages",
-                *(f"{name} {late[name]:8.2f} ms" for name in ("p50", "p99") if late),
-                f"{tally.failed.total()} failed",
-            ]
-            posts, puts, pages = tally.acknowledged, len(tally.put_s), len(tally.page_s)
-            line = "  ".join(told)
-            click.echo(
-                f"\r{line}\033[K" if sys.stderr.isatty() else line, err=True, nl=not sys.stderr.isatty()
-            )
-    finally:
-        if sys.stderr.isatty():
-            click.echo(err=True)
+
+    def figures(seconds: float) -> str:
+        nonlocal posts, puts, pages
+        late = spread_ms(tally.put_s[puts:] or tally.page_s[pages:])
+        told = [
+            f"{seconds:5.0f} s",
+            f"{tally.acknowledged - posts:7,} posts",
+            f"{len(tally.page_s) - pages:7,} pages",
+            *(f"{name} {late[name]:8.2f} ms" for name in ("p50", "p99") if late),
+            f"{tally.failed.total()} failed",
+        ]
+        posts, puts, pages = tally.acknowledged, len(tally.put_s), len(tally.page_s)
+        return "  ".join(told)
+
+    return figures
 
 
 def _text(value: dict[str, Any]) -> list[str]:

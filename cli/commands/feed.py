@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 from folkmoot.cli.connection import Target, converse, target_options
-from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.examples import examples
+from folkmoot.cli.feeds import check_signers, described_post, post_lines
 from folkmoot.cli.output import Output, json_option
-from folkmoot.cli.post_names import post_name
 from folkmoot.cli.users.who import Who, WhoType
 from folkmoot.protocol.identity import account_to_text
 from folkmoot.protocol.limits import PAGE_ITEMS
@@ -46,13 +43,13 @@ def command(who: Who, limit: int, cursor: str | None, target: Target, output: Ou
     """
     start = _read_cursor(cursor)
     account, items, position = converse(target, lambda client: _pages(client, who, limit, start))
-    posts = [_post(item) for item in items]
+    posts = [described_post(item) for item in items]
     value = {
         "account": account_to_text(account),
         "items": posts,
         "cursor": position.hex() if position else None,
     }
-    output.result(value, [line for post in posts for line in _text(post)] or ["no posts"])
+    output.result(value, [line for post in posts for line in post_lines(post)] or ["no posts"])
 
 
 async def _pages(
@@ -68,26 +65,8 @@ async def _pages(
         position = page["cursor"]
         if position is None:
             break
-    await _check(client, author, [Record.from_wire(item["record"]) for item in items])
+    await check_signers(client, author, [Record.from_wire(item["record"]) for item in items])
     return author, items, position
-
-
-async def _check(client: Client, author: bytes, records: Sequence[Record]) -> None:
-    """Refuse what is not signed by a key that is, or once was, the author's."""
-    devices = {record.device for record in records}
-    keys = {author}
-    for current in (False, True):  # what the node has heard may be behind what it keeps
-        if not devices <= keys:
-            keys = set((await client.account_history(author, current=current)).chain().state.keys)
-    for record in records:
-        record.verify()
-        if record.author != author:
-            raise OperatorError(f"the node sent a post of {account_to_text(record.author)} instead")
-        if record.device not in keys:
-            raise OperatorError(
-                f"the node sent a post that a key signed which was never the account's: {record.id.hex()}",
-                hint="folkmoot user keys list, or ask another node",
-            )
 
 
 def _read_cursor(text: str | None) -> bytes | None:
@@ -95,25 +74,3 @@ def _read_cursor(text: str | None) -> bytes | None:
         return None if text is None else bytes.fromhex(text)
     except ValueError as error:
         raise click.UsageError("--cursor is not one that `feed --json` printed") from error
-
-
-def _post(item: dict[str, Any]) -> dict[str, Any]:
-    record = Record.from_wire(item["record"])
-    when = datetime.fromtimestamp(record.stamp / 1e6, UTC)
-    return {
-        "post": post_name(record.author, record.item),
-        "id": record.id.hex(),
-        "time": when.isoformat(timespec="seconds"),
-        "body": record.body,
-        "labels": item.get("labels", []),
-        "counts": item.get("counts", {}),
-    }
-
-
-def _text(post: dict[str, Any]) -> list[str]:
-    counts = ", ".join(f"{count} {name}" for name, count in post["counts"].items() if count)
-    heading = f"{post['time']}  {post['post']}" + (f"  ({counts})" if counts else "")
-    body = post["body"]
-    words = "(deleted)" if body.get("deleted") else body.get("text", "")
-    # Only at line ends: other characters that break lines are shown for what they are.
-    return [heading, *(f"  {line}" for line in words.removesuffix("\n").split("\n")), ""]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +15,11 @@ from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.users import decisions
 from folkmoot.cli.users.archives import export_command, import_command, verify_command
 from folkmoot.cli.users.conduct import KEY_PATH, conduct, reason_option, say, title_option
+from folkmoot.cli.users.ending import close_command, purge_command
 from folkmoot.cli.users.handles import handle_group
 from folkmoot.cli.users.key_files import device_key, first_key, read_recovery_key, recovery_key
 from folkmoot.cli.users.keys import keys_group
+from folkmoot.cli.users.proving import attest_command
 from folkmoot.cli.users.showing import account_lines, described, history, history_lines
 from folkmoot.cli.users.who import Who, WhoType
 from folkmoot.node.data_directory import read_key, read_key_file
@@ -36,7 +37,7 @@ KEEP_APART = (
 
 @click.group()
 def command() -> None:
-    """Create, show, protect, move and close accounts.
+    """Create, show, protect, move, purge and close accounts.
 
     An account is known by its first key (did:key:z6Mk…), whatever keys it has later. What is done to it is
     signed by its keys and decided by the cluster, so that a revoked key is refused by every node that has
@@ -44,7 +45,11 @@ def command() -> None:
     """
 
 
-for added in (keys_group, handle_group, export_command, import_command, verify_command):
+for added in (
+    *(keys_group, handle_group),
+    *(export_command, import_command, verify_command),
+    *(purge_command, attest_command, close_command),
+):
     command.add_command(added)
 
 
@@ -245,41 +250,3 @@ def _by_operator(
     account = who.account or converse(target, who.found)
     done = conduct(target, account, signer, decide, operator=signer)
     say(output, done, outcome, f"nothing was left to do: {outcome}")
-
-
-@command.command(
-    epilog=examples(
-        "folkmoot user close alice.key", "folkmoot user close alice.recovery --yes --reason moved"
-    )
-)
-@click.argument("keyfile", type=KEY_PATH)
-@reason_option
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@target_options
-@json_option
-def close(keyfile: Path, reason: str, yes: bool, target: Target, output: Output) -> None:
-    """Close the account of KEYFILE for good.
-
-    Nothing follows: no key signs for it again, it cannot be recovered, and its handle becomes free for others
-    after the quarantine. What it wrote stays. KEYFILE may be the recovery key file.
-    """
-    signer = read_key_file(keyfile).pair
-    name = account_to_text(signer.owner)
-    if not yes:
-        _confirm(f"Close {name} for ever?", output)
-    done = conduct(target, signer.owner, signer, lambda state: decisions.closing(state, reason))
-    say(output, done, "the account is closed; nothing follows", "the account was closed already")
-
-
-def _confirm(question: str, output: Output) -> None:
-    """Ask a person, if there is one.
-
-    Raises:
-        OperatorError: there is none, or the answer is no.
-    """
-    if output.as_json or not sys.stdin.isatty():
-        raise OperatorError(
-            "an account is closed for ever, and nobody is here to be asked", hint="the same with --yes"
-        )
-    if not click.confirm(question, default=False, err=True):
-        raise OperatorError("nothing was done")

@@ -16,6 +16,7 @@ from folkmoot.cli.users.archive_files import Contents, check
 from folkmoot.cli.users.changing import PATIENCE_S
 from folkmoot.cli.users.conduct import KEY_PATH
 from folkmoot.cli.users.exporting import export, part_of
+from folkmoot.cli.users.proving import is_evidence, read_evidence, told
 from folkmoot.cli.users.showing import described
 from folkmoot.cli.users.who import Who, WhoType
 from folkmoot.node.data_directory import read_key
@@ -92,19 +93,28 @@ def export_command(
 
 
 @click.command(
-    "verify", epilog=examples("folkmoot user verify alice.archive", "folkmoot user verify a.archive --json")
+    "verify", epilog=examples("folkmoot user verify alice.archive", "folkmoot user verify a.evidence --json")
 )
 @click.argument("file", type=ARCHIVE)
 @json_option
-def verify_command(file: Path, output: Output) -> None:
-    """Check an archive, without any cluster: every signature, and that nothing was left out or changed.
+def verify_command(file: Path, output: Output) -> int:
+    """Check an archive, or the evidence of an attestation, without any cluster.
 
-    What is wrong is named with its place in the FILE.
+    Of an archive every signature is checked, and that nothing was left out or changed; what is wrong is named
+    with its place in the FILE. Of evidence every signature is checked, and what the nodes said is judged
+    again; exit code 3 says that it does not attest that all is gone.
     """
+    if is_evidence(file):
+        evidence = read_evidence(file)
+        value, lines, code = told(evidence)
+        by = "nobody of the account" if evidence.signer is None else account_to_text(evidence.signer)
+        output.result(value, [*lines, f"every signature holds; which nodes were asked is signed by {by}"])
+        return code
     with progress_bar("bytes", quiet=output.as_json) as progress:
         contents = check(file, progress)
     value = _value(file, contents)
     output.result(value, _lines(contents))
+    return OK
 
 
 @click.command(

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, BinaryIO
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.progress import OnProgress
 from folkmoot.cli.users.archive_files import begun
+from folkmoot.cli.users.written import written_page
 from folkmoot.node.data_directory import give_name, sync_directory
 from folkmoot.protocol.accounts.archive import ArchiveWriter, Header
 from folkmoot.protocol.accounts.chain import Chain
 from folkmoot.protocol.identity import KeyPair, account_to_text
-from folkmoot.protocol.record import Record
 
 if TYPE_CHECKING:
     from folkmoot.protocol.client import Client
@@ -62,7 +62,7 @@ async def export(
     writer, after, resumed = begun.writer, begun.after, begun.writer.records
     with begun.opened as opened:
         while True:
-            page = await _page(client, account, after, level)
+            page = await written_page(client, account, after, level)
             for record in page.records:
                 opened.write(writer.record(record))
             progress(writer.records, None)
@@ -132,31 +132,6 @@ def _exists(file: Path) -> OperatorError:
     return OperatorError(
         f"{file} exists; an archive is never overwritten", hint=f"folkmoot user verify {file}"
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Page:
-    records: list[Record]
-    after: bytes | None
-
-
-async def _page(client: Client, account: bytes, after: bytes | None, level: str) -> _Page:
-    """A page of what the account wrote, checked.
-
-    Raises:
-        OperatorError: the node sent something else.
-    """
-    asked = {"account": account, "level": level} | ({} if after is None else {"after": after})
-    told = await client.call("account.records", asked)
-    records = [Record.from_wire(frame) for frame in told["records"]]
-    for record in records:
-        record.verify()
-        if record.author != account:
-            raise OperatorError(f"the node sent a record of {account_to_text(record.author)} instead")
-    following = told.get("next")
-    if following is not None and (type(following) is not bytes or following <= (after or b"")):
-        raise OperatorError("the node's pages do not go on: ask another node")
-    return _Page(records, following)
 
 
 def _require_same(part: Path, begun: Header, wanted: Header) -> None:

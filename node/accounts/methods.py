@@ -113,8 +113,8 @@ class AccountMethods:
         """What an account is: its keys, handle and profile."""
         asked = codec.shaped(params, messages.AccountGet, "account.get")
         state = (await self._chain(asker, asked.account, current=asked.current)).state
-        profile, complete = await self._feeds.profile(asked.account)
-        told = {**account_map(state), "profile": profile, "counts": {}}
+        profile, complete, followers = await self._feeds.profile(asked.account)
+        told = {**account_map(state), "profile": profile, "counts": {"followers": followers}}
         return told if complete else {**told, "profile_cut": True}
 
     async def history(self, asker: Asker, params: Params) -> dict[str, Any]:

@@ -6,13 +6,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import trio
+from folkmoot.node.accounts.attesting import Attesting, Standing
 from folkmoot.node.accounts.key_gate import Coordination, KeyGate
 from folkmoot.node.accounts.keys import AccountKeys
 from folkmoot.node.accounts.methods import AccountMethods, ChangeQuota
+from folkmoot.node.accounts.reactions import AccountReactions, EpochCheck
 from folkmoot.node.actors.account_follower import AccountFollower
 from folkmoot.node.actors.session import Method
-from folkmoot.node.contracts import FeedReading
+from folkmoot.node.contracts import FeedReading, Reading
 from folkmoot.node.registers.accounts import AccountRegisters
+from folkmoot.node.routing import Router
 from folkmoot.node.wired import Wired
 
 Handler = Callable[[bytes, Any], Awaitable[Any]]
@@ -24,13 +27,14 @@ class AccountParts:
     Attributes:
         keys: what is known of accounts.
         follower: how it comes to be known.
-        gate: what the gate makes of it.
+        gate: what the gate makes of it; made by `key_gate`.
 
     Args:
         wired: the node's.
     """
 
     def __init__(self, wired: Wired) -> None:
+        self._wired = wired
         self._environment = environment = wired.environment
         self._commits = wired.commits
         self._registers = AccountRegisters(wired.registers.registrar, environment.wall.now_us)
@@ -62,14 +66,32 @@ class AccountParts:
         )
         return self.gate
 
-    def peer_methods(self) -> Mapping[str, Handler]:
-        """What other nodes may ask, by name."""
-        return self.follower.methods()
+    def peer_methods(self, router: Router, standing: Standing, epochs: EpochCheck) -> Mapping[str, Handler]:
+        """What other nodes may ask, by name; `client_methods` comes after."""
+        wired, environment = self._wired, self._environment
+        self._attesting = Attesting(
+            router,
+            wired.topology,
+            wired.links,
+            wired.commits.store,
+            standing,
+            self.keys,
+            environment.executor,
+            environment.secrets.service(),
+            wired.config.cluster.id,
+            environment.wall.now_us,
+        )
+        store = wired.commits.store
+        self._reactions = AccountReactions(router, wired.topology, wired.links, store, environment.executor)
+        found = self._reactions.peer_methods(epochs)
+        return {**self.follower.methods(), **self._attesting.peer_methods(), **found}
 
-    def client_methods(self, feeds: FeedReading, quota: ChangeQuota) -> Mapping[str, Method]:
+    def client_methods(
+        self, reading: Reading, feeds: FeedReading, quota: ChangeQuota
+    ) -> Mapping[str, Method]:
         """What clients may ask, by name."""
         environment = self._environment
-        return AccountMethods(
+        methods = AccountMethods(
             self.keys,
             self._registers,
             self.follower,
@@ -78,7 +100,9 @@ class AccountParts:
             environment.executor,
             environment.wall.now_us,
             trio.current_time,
-        ).table()
+        )
+        found = self._reactions.client_methods(reading)
+        return {**methods.table(), **self._attesting.client_methods(), **found}
 
     def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """What runs by itself, by name."""

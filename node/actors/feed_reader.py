@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import trio
-from folkmoot.node.contracts import LocalReplica, Peers, PeerUnreachable, Reading, Topology
+from folkmoot.node.contracts import LocalReplica, Peers, PeerUnreachable, ProfileRead, Reading, Topology
 from folkmoot.node.routing import Router
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.crdt.cell import Cell
@@ -41,6 +41,7 @@ class _Page(Struct):
 class _Profile(Struct):
     frames: list[bytes]
     complete: bool
+    followers: int = 0
 
 
 _Frame = tuple[bytes, bytes]
@@ -152,11 +153,8 @@ class FeedReader:
             }
         return clocks
 
-    async def profile(self, account: bytes) -> tuple[dict[str, Any], bool]:
+    async def profile(self, account: bytes) -> ProfileRead:
         """The fields of a profile, from the nearest replica that answers.
-
-        Returns:
-            The shown value of each field by its name, and whether these are all there are.
 
         Raises:
             WireError: `level_unreachable`.
@@ -169,20 +167,19 @@ class FeedReader:
                 continue
         raise self._router.unreachable(owner.slots, "one", owner.nodes())
 
-    async def _profile_at(
-        self, node_id: bytes, owner: RangeDescriptor, account: bytes
-    ) -> tuple[dict[str, Any], bool]:
+    async def _profile_at(self, node_id: bytes, owner: RangeDescriptor, account: bytes) -> ProfileRead:
         if node_id == self._router.node_id:
-            frames, complete = self._local.profile(account)
+            frames, complete, followers = self._local.profile(account)
         else:
             params = {"ranges": [(owner.id, owner.epoch)], "account": account}
             answer = await self._peers.call(node_id, "replica.profile", params, limits.REPLICA_READ_TIMEOUT_S)
             told = codec.shaped(answer, _Profile, "a profile")
-            frames, complete = told.frames, told.complete
+            frames, complete, followers = told.frames, told.complete, told.followers
         records = [Record.from_wire(codec.unpack(frame)) for frame in frames]
         if any((record.kind, record.author) != ("profile", account) for record in records):
             raise PeerUnreachable(f"node {node_id.hex()[:8]} sent something else than the profile asked for")
-        return {record.item.decode(): record.body["value"] for record in records}, complete
+        fields = {record.item.decode(): record.body["value"] for record in records}
+        return ProfileRead(fields, complete, followers)
 
     async def _ask_all(
         self,

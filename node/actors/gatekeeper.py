@@ -293,7 +293,7 @@ def _judge(engine: PolicyEngine, record: Record) -> Verdict | WireError:
 
 def _texts_of_post(record: Record) -> Iterator[tuple[str, str]]:
     body = record.body
-    for name in ("text", "warning", "tags"):
+    for name in ("text", "warning", "tags", "labels"):
         if name in body:
             yield from _texts_in(name, body[name])
     for index, medium in enumerate(body.get("media") or ()):
@@ -312,11 +312,18 @@ def _texts_of_label(record: Record) -> Iterator[tuple[str, str]]:
             yield name, record.body[name]
 
 
+def _texts_of_list(record: Record) -> Iterator[tuple[str, str]]:
+    for name in ("name", "about"):
+        if name in record.body:
+            yield name, record.body[name]
+
+
 # The texts that people are shown, by kind; nothing else is judged.
 _SHOWN_TEXTS: Final[dict[str, Callable[[Record], Iterator[tuple[str, str]]]]] = {
     "post": _texts_of_post,
     "profile": _texts_of_profile,
     "label": _texts_of_label,
+    "list": _texts_of_list,
 }
 
 

@@ -296,7 +296,7 @@ class Intake:
                 continue
             entry.puts.append(len(puts))
             puts.append(Put(record, held=verdict.action is Action.HOLD))
-            if record.deleted:
+            if record.takes_back:
                 # A version that waits for review is erased as well, and none can come to wait later.
                 puts.append(Put(record, held=True))
             if verdict.labels and record.kind == "post" and verdict.action is not Action.HOLD:

@@ -10,12 +10,12 @@ node that comes back is compared with at once. Hints and read repair only make a
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from random import Random
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import trio
 from folkmoot.node.contracts import Liveness, LocalReplica, Peers, PeerUnreachable, Recounting, Topology
@@ -44,6 +44,19 @@ from msgspec import Meta, Struct
 log = logging.getLogger(__name__)
 
 Handler = Callable[[bytes, Params], Any]
+
+
+class Proving(Protocol):
+    """Keeps what passes have proven: that the other side has all that this node had when they began."""
+
+    def begin(self) -> int:
+        """To be given to `equal` at the end."""
+        ...
+
+    def equal(self, node_id: bytes, ranges: Iterable[int], begun: int) -> None:
+        """Ranges (by id) were found equal, or made equal."""
+        ...
+
 
 # What is wrong with the cells of one range, here or there: the other ranges are none the worse for it.
 _OF_ONE_RANGE = {BAD_REQUEST, BAD_SIGNATURE, INTERNAL, NOT_CANONICAL, TOO_LARGE}
@@ -112,6 +125,7 @@ class Repairer:
         executor: where frames are worked out, because a heavy account takes a while to be read.
         random: spreads the comparisons of nodes that started together.
         interval_s: how long it takes to compare with every other replica once.
+        proving: keeps what is proven.
     """
 
     def __init__(
@@ -127,9 +141,11 @@ class Repairer:
         executor: Executor,
         random: Random,
         interval_s: float,
+        proving: Proving,
     ) -> None:
         self._node_id = node_id
         self._ranges = ranges
+        self._proving = proving
         self._view = view
         self._local = local
         self._upkeep = upkeep
@@ -194,6 +210,7 @@ class Repairer:
         shared = [owner for owner in self._ranges().of_node(self._node_id) if node_id in owner.nodes()]
         if not shared:
             return 0
+        begun = self._proving.begin()
         # Not on the event loop: of a block that a range's bound cuts, cells are read.
         prints = await self._executor.run(lambda: [self._print(owner) for owner in shared])
         asked = [(owner.id, owner.epoch, *own.to_wire()) for owner, own in zip(shared, prints, strict=True)]
@@ -202,17 +219,24 @@ class Repairer:
         different = set(told.different) & {owner.id for owner in shared}
         self._statistics.comparisons += 1
         self._statistics.mismatches += len(different)
-        for owner in shared:
-            if owner.id in different:
-                await self._reconcile_range(node_id, owner)
-            else:
-                self._unexplained.pop(owner.id, None)
+        equal = [owner.id for owner in shared if owner.id not in different]
+        for range_id in equal:
+            self._unexplained.pop(range_id, None)
+        try:
+            for owner in shared:
+                if owner.id in different and await self._reconcile_range(node_id, owner):
+                    equal.append(owner.id)
+        finally:
+            self._proving.equal(node_id, equal, begun)
         if not different:
             self._statistics.equal_at[node_id] = trio.current_time()
         return len(different)
 
-    async def _reconcile_range(self, node_id: bytes, owner: RangeDescriptor) -> None:
+    async def _reconcile_range(self, node_id: bytes, owner: RangeDescriptor) -> bool:
         """Reconcile one range; what is damaged in it, here or there, keeps no other from being repaired.
+
+        Returns:
+            Whether it was reconciled.
 
         Raises:
             WireError, PeerUnreachable: there is no point in going on to the next.
@@ -223,8 +247,9 @@ class Repairer:
             if isinstance(error, WireError) and error.kind not in _OF_ONE_RANGE:
                 raise
             log.error("range %d cannot be repaired with %s: %s", owner.id, node_id.hex()[:8], error)
-        else:
-            await self._explain(owner, moved=moved)
+            return False
+        await self._explain(owner, moved=moved)
+        return True
 
     async def _explain(self, owner: RangeDescriptor, *, moved: bool) -> None:
         """Doubt our own sums of a range that differs time and again though its cells do not.
@@ -267,13 +292,14 @@ class Repairer:
     async def compare(self, node_id: bytes, params: Params) -> dict[str, Any]:
         """Which of the asker's aggregates differ from ours."""
         asked = codec.shaped(params, _Compare, "sync.compare")
-        ranges = self._ranges()
+        ranges, begun = self._ranges(), self._proving.begin()
         owners = [epochs.check(ranges, Claim(range_id, epoch)) for range_id, epoch, _, _ in asked.ranges]
         own = await self._executor.run(lambda: [self._logged_print(owner) for owner in owners])
         told = [Print(count, digest) for _, _, count, digest in asked.ranges]
         different = [
             owner.id for owner, mine, theirs in zip(owners, own, told, strict=True) if mine != theirs
         ]
+        self._proving.equal(node_id, {owner.id for owner in owners}.difference(different), begun)
         return {"different": different}
 
     async def step(self, node_id: bytes, params: Params) -> dict[str, Any]:

@@ -287,12 +287,12 @@ class Replica:
         found = self._commits.store.author_page(
             place, before, limit=limit, bytes_max=limits.PAGE_BYTES, trusted=self._trusted_labellers
         )
-        labels, counts = found.labels, found.counts
-        if not labels and not counts:
+        labels, counts, replies = found.labels, found.counts, found.replies
+        if not labels and not counts and not replies:
             return pack_plain_page(found.frames, found.resume)
         return pack_page(
             (
-                pack_item(frame, labels.get(item, ()), *counts.get(item, (0, 0)))
+                pack_item(frame, labels.get(item, ()), *counts.get(item, (0, 0)), replies.get(item, 0))
                 for item, frame in zip(found.items, found.frames, strict=True)
             ),
             found.resume,
@@ -303,6 +303,7 @@ class Replica:
         """An account's profile fields: as many as there may be, and as a message has room for."""
         frames: list[bytes] = []
         start = prefix = kind_prefix(account, "profile")
+        followers = self._commits.store.followers(account)
         size = 0
         while found := self._commits.store.cells_between(
             start, prefix_end(prefix), limit=limits.PROFILE_FIELDS, bytes_max=limits.PAGE_BYTES
@@ -311,10 +312,10 @@ class Replica:
                 frame = winner_frame(cell)
                 size += len(frame)
                 if size > limits.PAGE_BYTES or len(frames) == limits.PROFILE_FIELDS:
-                    return Profile(frames, complete=False)
+                    return Profile(frames, False, followers)
                 frames.append(frame)
             start = found[-1][0] + b"\0"
-        return Profile(frames, complete=True)
+        return Profile(frames, True, followers)
 
     @_told_in_the_contract
     def labels(self, key: bytes) -> list[bytes]:

@@ -70,6 +70,19 @@ Immediate = Callable[[Asker, Params], Packed | None]
 Method = Callable[[Asker, Params], Awaitable[Any]]
 
 
+class Streams(Protocol):
+    """Makes what a session can ask for that goes on after the answer."""
+
+    def open(self, link: Link, nursery: trio.Nursery) -> Mapping[str, Method]:
+        """Methods by name, for one session.
+
+        Args:
+            link: takes the notifications.
+            nursery: where they are sent; ends with the session. Nothing that is started there may raise.
+        """
+        ...
+
+
 class PutIntake(Protocol):
     """Takes in records; see `intake`."""
 
@@ -87,6 +100,7 @@ class Offer:
         intake: where puts go.
         now_ms: the wall clock, by which proofs of accounts expire.
         refusal: why this node serves nobody, if it does not.
+        streams: further methods, for each session its own; None for none.
     """
 
     hello: Hello
@@ -95,6 +109,7 @@ class Offer:
     intake: PutIntake
     now_ms: Callable[[], int]
     refusal: Callable[[], WireError | None]
+    streams: Streams | None = None
 
 
 class Sessions:
@@ -169,6 +184,7 @@ class _Session:
         self._offer = offer
         self._nursery = nursery
         self._tasks = TaskServer(nursery, self._handle)
+        self._streams: Mapping[str, Method] | None = None
 
     def on_requests(self, link: Link, requests: list[Request]) -> None:
         """Answer or start answering everything one read brought."""
@@ -232,7 +248,13 @@ class _Session:
     async def _handle(self, link: Link, method: str, params: Params) -> Any:
         if not self._asker.opened:
             raise WireError(BAD_REQUEST, "the first request is hello")
-        handler = self._offer.methods.get(method)
+        handler = self._offer.methods.get(method) or self._stream(link, method)
         if handler is None:
             raise WireError(UNKNOWN_METHOD, f"this node has no method {method[:64]!r}")
         return await handler(self._asker, params)
+
+    def _stream(self, link: Link, method: str) -> Method | None:
+        if self._streams is None:
+            streams = self._offer.streams
+            self._streams = {} if streams is None else streams.open(link, self._nursery)
+        return self._streams.get(method)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
+from folkmoot.node.configuration.feeds_section import FeedsSection
 from folkmoot.node.configuration.setting import (
     LOOPBACK_ANY,
     NODE_ID,
@@ -372,6 +373,7 @@ class NodeConfig(Section, frozen=True, kw_only=True):
     store: StoreSection = StoreSection()
     ring: RingSection = RingSection()
     gate: GateSection = GateSection()
+    feeds: FeedsSection = FeedsSection()
     faults: FaultsSection = FaultsSection()
     operators: OperatorsSection = OperatorsSection()
     log: LogSection = LogSection()

@@ -27,15 +27,11 @@ from functools import partial
 from typing import Final
 
 from folkmoot.node.moderation.lookalikes import LATIN_OF
+from folkmoot.protocol.invisible import INVISIBLE
 from folkmoot.protocol.moderation.verdict import Span
 
 Trace = Callable[[], list[Span]]
 
-# Default-ignorable code points and the like: shown as nothing, so only ever a disguise (or emoji plumbing).
-_INVISIBLE: Final = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
-    "\u3164\ufe00-\ufe0f\ufeff\uffa0\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
-)
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 # Combining classes of marks through (1), above and below (200 on) letters: é, zalgo. Those in between are
@@ -104,7 +100,7 @@ def plain(text: str) -> View:
     """The plain view."""
     if text.isascii():
         return View(text.lower())
-    visible = _INVISIBLE.sub("", _SURROGATE.sub("\ufffd", text))
+    visible = INVISIBLE.sub("", _SURROGATE.sub("\ufffd", text))
     composed = unicodedata.normalize("NFKC", visible).casefold()
     return View(composed, partial(_trace_plain, text))
 
@@ -147,7 +143,7 @@ _FOLDING: Final = _Folding()
 
 
 def _fold_code_point(character: str) -> str:
-    if _INVISIBLE.match(character):
+    if INVISIBLE.match(character):
         return ""
     if _SURROGATE.match(character):
         return "\ufffd"
@@ -184,7 +180,7 @@ def _joins_previous(character: str) -> bool:
     """
     if character.isascii():
         return False
-    if _INVISIBLE.match(character):
+    if INVISIBLE.match(character):
         return True
     first = unicodedata.normalize("NFKD", character)[0]
     return (

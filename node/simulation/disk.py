@@ -184,6 +184,8 @@ class SimulatedCommits:
         self._dead = False
         self._failure: CommitFailed | None = None
         self._failed = trio.Event()
+        self._committed = trio.lowlevel.ParkingLot()
+        self._notices: list[Callable[[], None]] = []
         self._scope = trio.CancelScope()
 
     async def run(
@@ -223,6 +225,15 @@ class SimulatedCommits:
             raise error
         return result  # type: ignore[no-any-return]
 
+    async def wait_past(self, sequence: int) -> None:
+        """See `node.commits.Commits`."""
+        while self.store.sequence <= sequence:
+            await self._committed.park()
+
+    def notice(self, call: Callable[[], None]) -> None:
+        """See `node.commits.Commits`."""
+        self._notices.append(call)
+
     async def watch(self) -> None:
         """See `node.commits.Commits`."""
         await self._failed.wait()
@@ -249,6 +260,9 @@ class SimulatedCommits:
                 await trio.lowlevel.checkpoint()
                 for completion in completions:
                     completion.tell()
+                self._committed.unpark_all()
+                for call in self._notices:
+                    call()
             self._idle.set()
 
     async def _carry(self, group: list[Job]) -> list[Completion]:

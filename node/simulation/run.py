@@ -14,7 +14,7 @@ import trio
 from folkmoot.node.simulation.backups import Backups
 from folkmoot.node.simulation.bit_flips import BitFlips, whole_cells
 from folkmoot.node.simulation.caller import UNANSWERED, Caller
-from folkmoot.node.simulation.checkers import CHECKERS, keys
+from folkmoot.node.simulation.checkers import CHECKERS, keys, projections
 from folkmoot.node.simulation.checkers.convergence import equal_replicas
 from folkmoot.node.simulation.checkers.verdict import Evidence, HeldCells, Quiet, Verdict
 from folkmoot.node.simulation.coverage import Counts
@@ -194,6 +194,9 @@ async def _break_and_recover(
             history, world.witness.keys, held, world.ranges, world.services()
         )
 
+    async def projected() -> bool:
+        return projections.are_equal([_held(node) for node in world.nodes], world.ranges)
+
     async def equal() -> bool:
         if hands.flips is not None:
             await hands.flips.look_everywhere()
@@ -213,8 +216,10 @@ async def _break_and_recover(
     await come_to_rest(world, hands)
     known_s = await _seconds_until(known)
     equal_s = await _seconds_until(equal)
+    projected_s = await _seconds_until(projected)
     noticed_s = await _notice(world, observer)
-    return Quiet(equal_s, agreed_s, noticed_s, await _seconds_until_lasting(agreed), known_s)
+    lasting_s = await _seconds_until_lasting(agreed)
+    return Quiet(equal_s, agreed_s, noticed_s, lasting_s, known_s, projected_s)
 
 
 async def _notice(world: World, observer: Caller) -> float | None:

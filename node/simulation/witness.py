@@ -21,6 +21,7 @@ from folkmoot.node.simulation.promise_watch import COUNTING, PromiseWatch
 from folkmoot.node.simulation.wiretap import Question
 from folkmoot.protocol.crdt import clock as clocks
 from folkmoot.protocol.crdt.cell import Cell
+from folkmoot.protocol.record import Record
 from folkmoot.storage.interface import Table
 from folkmoot.storage.memory_engine import Change, MemoryEngine
 from folkmoot.storage.rows import row_cell
@@ -147,8 +148,20 @@ class Witness:
             self.complaints.append(f"the clock of {key.hex()} went back on {node}")
         if before.deleted and not after.deleted:
             self.complaints.append(f"the deleted cell {key.hex()} returned on {node}")
+        if any(outlived(after, record) for record in before.records()):
+            self.complaints.append(f"what was erased at {key.hex()} returned on {node}")
         if not after.deleted and shown_stamps(after) != newest_stamps(after):
             self.complaints.append(f"the cell {key.hex()} on {node} shows less than its clock covers")
+
+
+def outlived(cell: Cell, eraser: Record) -> list[Record]:
+    """The superseded records in a cell that are older than one that erases: there must be none.
+
+    What the record says is looked at, not what the program makes of it.
+    """
+    if eraser.body.get("erase") is not True or cell.deleted:
+        return []
+    return [old for old in cell.history if (old.stamp, old.device) < (eraser.stamp, eraser.device)]
 
 
 def shown_stamps(cell: Cell) -> dict[bytes, int]:

@@ -24,6 +24,7 @@ from folkmoot.node.simulation.history import (
     ShownPost,
     key_of,
 )
+from folkmoot.node.simulation.phrases import JUDGED_PHRASES, PHRASES, TAGS
 from folkmoot.node.simulation.town import WRITE_LEVELS, Asker, Place, Town
 from folkmoot.protocol.bodies import make_uuid7
 from folkmoot.protocol.errors import REFUSED_BY_POLICY, WireError
@@ -47,10 +48,8 @@ HOARDED_KEYS: Final = 24
 MANY_POSTS: Final = 6
 HOARDED_POSTS: Final = 120
 RECENT_PLACES: Final = 60
-# What the policy has something to say to: it labels the first, holds the second and refuses the third.
-JUDGED_PHRASES: Final = ("cheap followers", "make money fast", "send me your private key")
-PHRASES: Final = ("good morning",) * 12 + JUDGED_PHRASES
 TOUCHED_PLACES: Final = 6
+NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class Person:
@@ -89,6 +88,7 @@ class Person:
         self._own: list[bytes] = []
         self._deleted: list[bytes] = []
         self._switched_on: dict[Place, None] = {}
+        self._erases = False
         self._unsettled: deque[tuple[Record, str]] = deque()
         self._touched: deque[Place] = deque(maxlen=TOUCHED_PLACES)
         self._token: bytes | None = None
@@ -112,7 +112,9 @@ class Person:
             (self.edit_deleted, 1),
             (self.like, 3),
             (self.unlike, 2),
-            (self.follow, 1),
+            (self.follow, 2),
+            (self.answer, 2),
+            (self.bookmark, 1),
             (self.read, 7),
             (self.read_page, 2),
             (self.settle_one, 3),
@@ -146,10 +148,10 @@ class Person:
 
     # Writing.
 
-    async def post(self, phrase: str | None = None) -> None:
+    async def post(self, phrase: str | None = None, more: Mapping[str, Any] = NOTHING) -> None:
         """Say something new."""
         item = self._new_item()
-        await self._put(((self._key.account, "post", item), self._body(phrase)))
+        await self._put(((self._key.account, "post", item), {**self._body(phrase), **more}))
         self._town.posts.append((self._key.account, item))
 
     async def post_many(self, count: int = MANY_POSTS) -> None:
@@ -190,15 +192,28 @@ class Person:
             await self._switch((author, kind, item + self._key.account), on=True)
 
     async def unlike(self) -> None:
-        """Take back a like, a repost or a follow."""
+        """Take back a like, a repost or a follow, and every other time for good: nothing older is kept."""
         if self._switched_on:
+            self._erases = not self._erases
             await self._switch(self._random.choice(list(self._switched_on)), on=False)
 
     async def follow(self) -> None:
         """Follow somebody."""
         if self._town.posts:
             author, _ = self._random.choice(self._town.posts)
-            await self._switch((self._key.account, "follow", author), on=True)
+            if author != self._key.account:
+                await self._switch((self._key.account, "follow", author), on=True)
+
+    async def answer(self) -> None:
+        """Answer something, with a tag."""
+        author, item = self._random.choice(self._town.posts[-RECENT_POSTS:])
+        ref = {"author": author, "item": item}
+        await self.post(more={"reply_to": ref, "tags": [self._random.choice(TAGS)]})
+
+    async def bookmark(self) -> None:
+        """Keep something for later."""
+        author, item = self._random.choice(self._town.posts[-RECENT_POSTS:])
+        await self._switch((self._key.account, "bookmark", author + item), on=True)
 
     async def settle_one(self) -> None:
         """Send a record again, the same bytes, whose answer was not certain; by now it may be an old one."""
@@ -211,7 +226,7 @@ class Person:
             self._switched_on[place] = None
         else:
             del self._switched_on[place]
-        await self._put((place, {"on": on}))
+        await self._put((place, {"on": on} | ({"erase": True} if self._erases and not on else {})))
 
     async def _put(self, *writes: tuple[Place, dict[str, Any]]) -> None:
         """Sign these and send them together, and then again what has no certain answer."""

@@ -7,7 +7,8 @@ timeout for example, is given up there, too.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -16,7 +17,9 @@ from folkmoot.protocol.accounts.operation import Operation
 from folkmoot.protocol.client.accounts import AccountInfo, HandleHolder, History
 from folkmoot.protocol.client.background import Background
 from folkmoot.protocol.client.client import Client
+from folkmoot.protocol.client.errors import ClientError
 from folkmoot.protocol.client.feeds import Page
+from folkmoot.protocol.client.following import Event, Follow
 from folkmoot.protocol.client.puts import Frame, PutResult
 from folkmoot.protocol.identity import KeyPair
 
@@ -71,6 +74,20 @@ class AsyncioClient:
         pages = self._running().client.author_feed(account, limit=limit, level=level)
         while (page := await self._ask(lambda _: anext(pages, None))) is not None:
             yield page
+
+    async def follow(self, what: Mapping[str, Any], **options: Any) -> AsyncGenerator[Event, None]:
+        """See `Client.follow`; ends when nobody asks for more."""
+
+        async def begin(client: Client) -> Follow:
+            return client.follow(what, **options)
+
+        stream = await self._ask(begin)
+        try:
+            while True:
+                yield await self._ask(lambda _: anext(stream))
+        finally:
+            with suppress(ClientError):  # closed meanwhile
+                await self._ask(lambda _: stream.aclose())
 
     async def account(self, account: bytes, *, current: bool = False) -> AccountInfo:
         """See `Client.account`."""

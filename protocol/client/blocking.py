@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -11,7 +12,9 @@ from folkmoot.protocol.accounts.operation import Operation
 from folkmoot.protocol.client.accounts import AccountInfo, HandleHolder, History
 from folkmoot.protocol.client.background import Background
 from folkmoot.protocol.client.client import Client
+from folkmoot.protocol.client.errors import ClientError
 from folkmoot.protocol.client.feeds import Page
+from folkmoot.protocol.client.following import Event, Follow
 from folkmoot.protocol.client.puts import Frame, PutResult
 from folkmoot.protocol.identity import KeyPair
 
@@ -53,6 +56,20 @@ class BlockingClient:
         pages = self._background.client.author_feed(account, limit=limit, level=level)
         while (page := self._wait(lambda _: anext(pages, None))) is not None:
             yield page
+
+    def follow(self, what: Mapping[str, Any], **options: Any) -> Generator[Event, None, None]:
+        """See `Client.follow`; ends when nobody asks for more."""
+
+        async def begin(client: Client) -> Follow:
+            return client.follow(what, **options)
+
+        stream = self._wait(begin)
+        try:
+            while True:
+                yield self._wait(lambda _: anext(stream))
+        finally:
+            with suppress(ClientError):  # closed meanwhile
+                self._wait(lambda _: stream.aclose())
 
     def account(self, account: bytes, *, current: bool = False) -> AccountInfo:
         """See `Client.account`."""

@@ -7,7 +7,7 @@ idempotent: sending the same records again stores them once. Everything else tha
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from folkmoot.protocol.client.dialing import Dialler, Endpoint
 from folkmoot.protocol.client.errors import ClientError, Unreachable
 from folkmoot.protocol.client.failover import FIRST_ROUNDS, Failover
 from folkmoot.protocol.client.feeds import AuthorFeed
+from folkmoot.protocol.client.following import CREDIT, Events, Follow
 from folkmoot.protocol.client.link import OnNotification
 from folkmoot.protocol.client.link_terms import LinkBroken, NoAnswer
 from folkmoot.protocol.client.puts import Frame, PutResult, put_in_batches
@@ -50,6 +51,7 @@ IDEMPOTENT: Final = frozenset(
     {
         *("ping", "record.put", "record.get", "cluster.status", "cluster.where"),
         *("account.get", "account.history", "account.records", "handle.get"),
+        *("account.attest", "account.reactions"),
         "account.change",  # an operation is appended once, however often it comes
         *("feed.author", "feed.home", "feed.thread"),
         *("join.authority", "join.admit"),  # which knows who asks by the key of the request
@@ -96,7 +98,7 @@ async def connect(
         tls: False for a node on loopback that was started with TLS off.
         settings: how patient to be.
         random: draws the jitter of pauses.
-        on_notification: called with notifications such as `feed.event`; must not wait.
+        on_notification: called with notifications that belong to no stream of `Client.follow`; must not wait.
 
     Raises:
         Unreachable: no node answered at any address.
@@ -119,11 +121,11 @@ async def connect(
             endpoints,
             client=settings.name,
             random=random,
-            on_notification=on_notification,
+            on_notification=(events := Events(on_notification)).heard,
         )
         try:
             await failover.session(trio.current_time() + settings.deadline_s, rounds=FIRST_ROUNDS)
-            yield Client(failover, settings, random)
+            yield Client(failover, settings, random, events)
         except Exception as error:
             failure = error  # raised below as itself: a nursery would wrap it in a group
         nursery.cancel_scope.cancel()
@@ -138,13 +140,15 @@ class Client:
         failover: opens sessions.
         settings: how patient to be.
         random: draws the jitter of pauses.
+        events: hands the events of live streams over.
     """
 
-    def __init__(self, failover: Failover, settings: ClientSettings, random: Random) -> None:
+    def __init__(self, failover: Failover, settings: ClientSettings, random: Random, events: Events) -> None:
         self.settings = settings
         self.token: bytes | None = None
         self._failover = failover
         self._random = random
+        self._events = events
 
     async def call(
         self, method: str, params: Params | None = None, *, deadline_s: float | None = None
@@ -235,6 +239,40 @@ class Client:
             level: what each read asks.
         """
         return AuthorFeed(self._call_with_token, {"account": account, "limit": limit, "level": level})
+
+    def follow(
+        self,
+        what: Mapping[str, Any],
+        *,
+        credit: int = CREDIT,
+        cursor: bytes | None = None,
+        since_ms: int | None = None,
+        silence_s: float | None = None,
+    ) -> Follow:
+        """What happens, as it happens: `async for event in client.follow({"author": account})`.
+
+        The stream goes on over broken connections and lost nodes, repeats are left out, and stretches that
+        may be missing are told as events with a `gap`.
+
+        Args:
+            what: `{"author": account}`, `{"home": account}`, `{"tag": text}` or `{"range": number}`.
+            credit: how many items may be on their way.
+            cursor: of an earlier event, after which to begin; now if not given.
+            since_ms: without a cursor: begin with what came at this time or later, milliseconds since 1970; 0
+                is the beginning.
+            silence_s: after which a silent connection is dropped; three heartbeats of the node if not given.
+        """
+        return Follow(
+            self._failover,
+            self._events,
+            what,
+            credit=credit,
+            cursor=cursor,
+            since_ms=since_ms,
+            deadline_s=self.settings.deadline_s,
+            silence_s=silence_s,
+            random=self._random,
+        )
 
     async def account(self, account: bytes, *, current: bool = False) -> AccountInfo:
         """What is known of an account.

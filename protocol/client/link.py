@@ -175,6 +175,10 @@ class Link:
         """Say something that wants no answer; lost when the link has ended."""
         self._append(self._connection.notification(method, params))
 
+    def notify_packed(self, method: str, params: bytes) -> None:
+        """`notify` with the map already packed."""
+        self._append(self._connection.notification_packed(method, params))
+
     # Answering.
 
     def respond(self, msgid: int, result: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import trio
@@ -50,6 +51,24 @@ class Session:
     def __init__(self, link: Link, welcome: Welcome) -> None:
         self.link = link
         self.welcome = welcome
+        self._when_ended: dict[Callable[[], None], None] = {}
+
+    def when_ended(self, call: Callable[[], None]) -> None:
+        """Have something called once the link has ended; at once if it has."""
+        if self.link.ended is not None:
+            call()
+        else:
+            self._when_ended[call] = None
+
+    def forget(self, call: Callable[[], None]) -> None:
+        """Take back what was given to `when_ended`."""
+        self._when_ended.pop(call, None)
+
+    def ended(self) -> None:
+        """The link has ended."""
+        calls, self._when_ended = self._when_ended, {}
+        for call in calls:
+            call()
 
     @property
     def alive(self) -> bool:
@@ -107,7 +126,14 @@ async def open_session(
     except trio.TooSlowError as error:
         raise Unreachable(f"{endpoint}: no answer within {limits.HANDSHAKE_TIMEOUT_S} s") from error
     link = Link(stream, on_notification=on_notification, settings=PATIENT)
-    nursery.start_soon(link.run)
+    opened: list[Session] = []
+
+    async def carry() -> None:
+        await link.run()
+        for session in opened:
+            session.ended()
+
+    nursery.start_soon(carry)
     try:
         params = {"versions": [VERSION_MIN, VERSION_MAX], "client": client, "features": []}
         answer = await link.call("hello", params, timeout_s=limits.HELLO_TIMEOUT_S)
@@ -116,7 +142,9 @@ async def open_session(
     except BaseException:
         link.close()
         raise
-    return Session(link, welcome)
+    session = Session(link, welcome)
+    opened.append(session)
+    return session
 
 
 def _check(welcome: Welcome, proven: NodeName | None, endpoint: Endpoint) -> None:

@@ -7,12 +7,16 @@ is a record that was superseded: it is never taken back. That one rule is idempo
 and the promise that nothing deleted returns.
 
 `join` keeps the records that both sides hold or that the other side's clock does not cover, takes the
-maximum of the clocks, and keeps the 16 newest superseded records as history. Three cases need more than
+maximum of the clocks, and keeps the 16 newest superseded records as history. Some cases need more than
 that, and are decided by bytes alone so that every node decides alike:
 
 - a *deletion* absorbs: once known, the cell is that deletion (of several, the one with the smaller dot) and
   the clock; no clock covers it, and bodies and history are gone;
-- two different records under one dot (a cloned device): the smaller id stays, the other is forgotten;
+- a record that *erases* (a profile field emptied, a flag switched off for good) leaves no older record in
+  the history, by the order in which history is cut: so nothing has to be remembered of it once it is cut
+  off itself, since what is older is cut off before it;
+- two different records under one dot (a cloned device): one that erases stays, or else the smaller id; the
+  other is forgotten;
 - two valid signatures of one payload: the bytewise smaller stays.
 
 Encoding (what is stored, compared, hashed and sent): canonical MessagePack `[survivors, extra, history]`;
@@ -81,6 +85,11 @@ class Cell:
     @property
     def deleted(self) -> bool:
         return self.survivors[0].deleted
+
+    @property
+    def taken_back(self) -> bool:
+        """Whether all that is known here says only that what was here is gone."""
+        return all(record.takes_back for record in self.records())
 
     @property
     def conflict(self) -> bool:
@@ -239,12 +248,18 @@ def _newest(
         if dot not in held:
             twin = known.get(dot)
             known[dot] = record if twin is None else _prefer(record, twin)
-    return tuple(sorted(known.values(), key=_recency, reverse=True)[:CELL_HISTORY])
+    newest = sorted(known.values(), key=_recency, reverse=True)[:CELL_HISTORY]
+    erasers = [_recency(record) for record in (*survivors, *newest) if record.erases]
+    return tuple(old for old in newest if _recency(old) >= max(erasers)) if erasers else tuple(newest)
 
 
 def _prefer(one: Record, other: Record) -> Record:
-    """Between two records of one dot: the smaller id; of one payload, the smaller signature."""
-    return one if (one.id, one.signature) <= (other.id, other.signature) else other
+    """Of two records under one dot: one that erases; the smaller id; of one payload the smaller signature."""
+    return one if _preference(one) <= _preference(other) else other
+
+
+def _preference(record: Record) -> tuple[bool, bytes, bytes]:
+    return not record.erases, record.id, record.signature
 
 
 def _age(record: Record) -> tuple[int, bytes]:
@@ -333,9 +348,15 @@ def digest_of(cell: bytes | None) -> bytes:
 
 
 def summary(cell: Cell, *, history: bool = False) -> dict[str, Any]:
-    """What `record.get` tells of a cell: records display winner first, clock by hex device, flags."""
+    """What `record.get` tells of a cell: records display winner first, clock by hex device, flags.
+
+    Args:
+        cell: the cell.
+        history: whether superseded records follow, and how many `earlier` ones these are.
+    """
     records = cell.records() if history else cell.survivors
-    return {
+    told = {"earlier": len(cell.history)} if history else {}
+    return told | {
         "records": [record.to_wire() for record in records],
         "clock": {device.hex(): stamp for device, stamp in sorted(cell.clock.items())},
         "deleted": cell.deleted,

@@ -28,6 +28,15 @@ class CursorKind(IntEnum):
     """Which feed a cursor belongs to; numbers are never reused."""
 
     AUTHOR = 1
+    HOME = 10
+    THREAD = 11
+    TAG = 12
+    BOOKMARKS = 13
+    LIST = 14
+    FOLLOW_AUTHOR = 16  # live streams; see `places`
+    FOLLOW_RANGE = 17
+    FOLLOW_HOME = 18
+    FOLLOW_TAG = 19
 
 
 def encode(kind: CursorKind, subject: bytes, position: bytes) -> bytes:
@@ -35,8 +44,11 @@ def encode(kind: CursorKind, subject: bytes, position: bytes) -> bytes:
 
     Args:
         kind: the feed's kind.
-        subject: whose feed it is; for `AUTHOR` the account id.
-        position: the last item shown; for `AUTHOR` a post's item (16 bytes).
+        subject: whose feed it is: the account id (34 bytes) of an author, a home feed or bookmarks; what a
+            thread begins with, or a list, author and item (50); the form of a tag, in UTF-8; for
+            `FOLLOW_RANGE` the range's number (8).
+        position: the last item shown: for `AUTHOR` a post's item (16 bytes), for live streams a place, else
+            the member of its entry (see `projections.entries`).
     """
     cursor = bytes((VERSION, kind)) + _check(kind, subject, position) + position
     assert len(cursor) <= CURSOR_BYTES, "positions are items, and items are short"

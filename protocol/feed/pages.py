@@ -1,24 +1,29 @@
-"""Pages on the wire: the result of `feed.author`, put together from bytes that are ready.
+"""Pages on the wire: the results of feeds, put together from bytes that are ready.
 
-An item is `{record, labels, counts}`. Record and labels are `[payload, signature]` frames exactly as they
-were signed and stored, so building a page is joining bytes: nothing is decoded and nothing packed twice.
+An item is `{record, labels, counts}`, or `{gap}` where a post is missing. Record and labels are
+`[payload, signature]` frames exactly as they were signed and stored, so building a page is joining bytes:
+nothing is decoded and nothing packed twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from folkmoot.protocol import codec
 
-_ITEM_HEAD: Final = b"\x83" + codec.pack("record")
+ITEM_HEAD: Final = b"\x83" + codec.pack("record")
 _LABELS: Final = codec.pack("labels")
-_COUNTS: Final = codec.pack("counts") + b"\x82" + codec.pack("likes")
+_COUNTS: Final = codec.pack("counts") + b"\x83" + codec.pack("likes")
 _REPOSTS: Final = codec.pack("reposts")
-_NO_LABELS_NO_COUNTS: Final = _LABELS + b"\x90" + _COUNTS + b"\x00" + _REPOSTS + b"\x00"
-_BETWEEN_PLAIN_ITEMS: Final = _NO_LABELS_NO_COUNTS + _ITEM_HEAD
+_REPLIES: Final = codec.pack("replies")
+_NONE: Final = codec.pack(0)
+_NO_LABELS_NO_COUNTS: Final = b"".join((_LABELS, b"\x90", _COUNTS, _NONE, _REPOSTS, _NONE, _REPLIES, _NONE))
+_BETWEEN_PLAIN_ITEMS: Final = _NO_LABELS_NO_COUNTS + ITEM_HEAD
 _ITEMS: Final = b"\x83" + codec.pack("items")
+_ITEMS_AND_LAG: Final = b"\x84" + codec.pack("items")
+_LAG: Final = codec.pack("lag_ms")
 _CURSOR: Final = codec.pack("cursor")
 _TOKEN: Final = codec.pack("token")
 
@@ -42,19 +47,22 @@ class PackedPage:
         return {"count": self.count, "items": self.items, "resume": self.resume}
 
 
-def pack_item(frame: bytes, labels: Sequence[bytes], likes: int, reposts: int) -> bytes:
+def pack_item(
+    frame: bytes, labels: Sequence[bytes], likes: int, reposts: int, replies: int, *, head: bytes = ITEM_HEAD
+) -> bytes:
     """One item.
 
     Args:
         frame: the record's `[payload, signature]` bytes.
         labels: the label records' frames.
-        likes, reposts: the counts now.
+        likes, reposts, replies: the counts now.
+        head: what the item begins with; see `item_head`.
     """
-    if not labels and not likes and not reposts:
-        return _ITEM_HEAD + frame + _NO_LABELS_NO_COUNTS
+    if not labels and not likes and not reposts and not replies:
+        return head + frame + _NO_LABELS_NO_COUNTS
     return b"".join(
         (
-            _ITEM_HEAD,
+            head,
             frame,
             _LABELS,
             array_header(len(labels)),
@@ -63,8 +71,30 @@ def pack_item(frame: bytes, labels: Sequence[bytes], likes: int, reposts: int) -
             codec.pack(likes),
             _REPOSTS,
             codec.pack(reposts),
+            _REPLIES,
+            codec.pack(replies),
         )
     )
+
+
+def item_head(more: Mapping[str, Any]) -> bytes:
+    """What an item begins with that says more than record, labels and counts.
+
+    Args:
+        more: at most 12 further keys; see the contract.
+    """
+    pairs = b"".join(codec.pack(part) for pair in sorted(more.items()) for part in pair)
+    return bytes((0x80 | (3 + len(more)),)) + pairs + codec.pack("record")
+
+
+def pack_gap(author: bytes, item: bytes, reason: str) -> bytes:
+    """The item that stands where a post should that is not shown.
+
+    Args:
+        author, item: the post's (34 and 16 bytes).
+        reason: why; see the contract.
+    """
+    return codec.pack({"gap": {"author": author, "item": item, "reason": reason}})
 
 
 def pack_page(items: Iterable[bytes], resume: bytes | None) -> PackedPage:
@@ -78,18 +108,25 @@ def pack_plain_page(frames: Sequence[bytes], resume: bytes | None) -> PackedPage
     if not frames:
         return PackedPage(0, b"", resume)
     parts = list(frames)
-    parts[0] = _ITEM_HEAD + parts[0]
+    parts[0] = ITEM_HEAD + parts[0]
     parts[-1] += _NO_LABELS_NO_COUNTS
     return PackedPage(len(frames), _BETWEEN_PLAIN_ITEMS.join(parts), resume)
 
 
-def pack_result(page: PackedPage, cursor: bytes | None, token: bytes) -> bytes:
-    """The whole result map of `feed.author`, packed."""
+def pack_result(page: PackedPage, cursor: bytes | None, token: bytes, lag_ms: int | None = None) -> bytes:
+    """The whole result map of a feed, packed.
+
+    Args:
+        page, cursor, token: the result's.
+        lag_ms: how far behind the page may be, for feeds that are projections; else None.
+    """
+    behind = b"" if lag_ms is None else _LAG + codec.pack(lag_ms)
     return b"".join(
         (
-            _ITEMS,
+            _ITEMS if lag_ms is None else _ITEMS_AND_LAG,
             array_header(page.count),
             page.items,
+            behind,
             _CURSOR,
             codec.pack(cursor),
             _TOKEN,

@@ -111,8 +111,8 @@ def labeller_prefix(labeller: bytes) -> bytes:
     return key[:LABELLER_PREFIX_BYTES]
 
 
-def label_item(post_item: bytes, value: str, labeller: bytes) -> bytes:
-    """The item of a label record.
+def check_label_value(value: str) -> bytes:
+    """The UTF-8 of a label value.
 
     Raises:
         WireError: `bad_request`, when the value is empty or longer than 64 bytes.
@@ -120,6 +120,16 @@ def label_item(post_item: bytes, value: str, labeller: bytes) -> bytes:
     encoded = value.encode()
     if not 1 <= len(encoded) <= LABEL_VALUE_BYTES:
         raise WireError(BAD_REQUEST, f"a label value is 1 to {LABEL_VALUE_BYTES} bytes of UTF-8")
+    return encoded
+
+
+def label_item(post_item: bytes, value: str, labeller: bytes) -> bytes:
+    """The item of a label record.
+
+    Raises:
+        WireError: `bad_request`, when the value is empty or longer than 64 bytes.
+    """
+    encoded = check_label_value(value)
     assert len(post_item) == POST_ITEM_BYTES and is_account(labeller)
     return post_item + labeller_prefix(labeller) + encoded + labeller
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from folkmoot.cli.exit_codes import FAILED, OK, UNREACHABLE
+from folkmoot.cli.exit_codes import DEGRADED, FAILED, OK, UNREACHABLE, USAGE
 from folkmoot.node.data_directory import write_key
 
 from tests.checking.local import Home, Ran
@@ -158,6 +158,89 @@ def test_operators_suspend_and_restore(town: Town) -> None:
     assert town.user("restore", account)["state"] == "active"
     assert not town.user("restore", account)["changed"]
     assert town.posts("gus")
+
+
+def test_an_edit_can_be_seen_until_the_post_is_deleted(town: Town) -> None:
+    town.create("ed")
+    town.user("keys", "add", "ed.key", "ed-phone.key", "--name", "phone")
+    post = town.run("post", "first", "--key", "ed.key", "--tag", "moot", "--json").json["post"]
+    assert town.run("history", post).out.endswith("it was never edited\n")
+    assert town.run("edit", post, "second", "--key", "ed-phone.key", "--json").json["status"] == "stored"
+    assert town.run("edit", post, "third", "--key", "ed.key", "--json").json["status"] == "stored"
+    told = town.run("history", post, "--json").json
+    assert [each["body"]["text"] for each in told["versions"]] == ["third", "second", "first"]
+    assert [each["state"] for each in told["versions"]] == ["shown", "earlier", "earlier"]
+    assert told["versions"][0]["body"]["tags"] == ["moot"], "what else it says stays"
+    assert not told["conflict"] and not told["older_dropped"] and not told["deleted"]
+    for number in range(16):
+        assert town.run("edit", post, f"again {number}", "--key", "ed.key").code == OK
+    words = town.run("history", post)
+    assert words.code == OK and "only the 16 newest earlier versions are kept" in words.out
+    assert "first" not in words.out and "third" in words.out
+    stranger = town.run("edit", post, "mine", "--key", "first.key")
+    assert stranger.code == FAILED and "the key signs for" in stranger.err
+    assert town.run("delete", post, "--key", "first.key").code == FAILED
+    assert town.run("delete", post, "--key", "ed.key", "--json").json["status"] == "stored"
+    assert town.run("delete", post, "--key", "ed.key", "--json").json["status"] == "duplicate"
+    gone = town.run("history", post, "--json").json
+    assert gone["deleted"] and [each["body"] for each in gone["versions"]] == [{"deleted": True}]
+    assert "a deletion is final" in town.run("edit", post, "back", "--key", "ed.key").err
+    missing = town.run("history", post[:-2] + "00")
+    assert missing.code == FAILED and "there is no post" in missing.err
+
+
+def test_what_an_account_wrote_is_taken_back(town: Town) -> None:
+    town.create("ivy")
+    for _ in range(3):
+        assert town.posts("ivy")
+    assert "the same with --yes" in town.refused("purge", "ivy.key").err
+    found = town.user("purge", "ivy.key", "--dry-run")
+    assert found["left"] == {"post": 3} and found["gone"] == 0
+    told = town.user("purge", "ivy.key", "--yes")
+    assert told["complete"] and told["taken_back"] == {"post": 3} and told["gone"] == 3 and not told["left"]
+    assert not town.run("feed", "ivy.key", "--json").json["items"]
+    again = town.run("user", "purge", "ivy.key")
+    assert again.code == OK and "nothing was left to be taken back; 3 gone in all" in again.out
+    assert town.posts("ivy"), "the account lives on"
+
+
+def test_what_is_gone_is_attested_and_checked_later(town: Town) -> None:
+    account = town.create("kai")
+    assert town.posts("kai")
+    before = town.run("user", "attest", "kai.key", "--key", "kai.key", "--json")
+    assert before.code == DEGRADED and before.json["nodes"][0]["left"] == 1
+    assert town.run("user", "purge", "kai.key", "--yes", "--out", "kai.evidence").code == USAGE
+    told = town.user("purge", "kai.key", "--yes", "--attest", "--out", "kai.evidence")["attestation"]
+    assert told["attested"] and told["taken_back"] == 1 and told["signer"] == account
+    [node] = told["nodes"]
+    assert (node["gone"], node["left"], node["free_pages_clean"]) == (1, 0, False)
+    assert "never overwritten" in town.refused("purge", "kai.key", "--attest", "--out", "kai.evidence").err
+    checked = town.user("verify", "kai.evidence")
+    assert {name: checked[name] for name in told} == told
+    words = town.run("user", "verify", "kai.evidence")
+    assert words.code == OK and "attested by all 1 replicas" in words.out and "store compact" in words.out
+    data = bytearray((town.path / "kai.evidence").read_bytes())
+    data[300] ^= 1
+    (town.path / "kai.damaged").write_bytes(data)
+    assert "another copy of the file" in town.refused("verify", "kai.damaged").err
+    operators = town.user("attest", account)
+    assert operators["attested"] and operators["taken_back"] is None
+    closed = town.user("close", "kai.key", "--purge", "--attest", "--yes", "--out", "kai.last")
+    assert closed["attestation"]["attested"] and closed["state"] == "closed"
+
+
+def test_an_account_is_closed_once_all_it_wrote_is_gone(town: Town) -> None:
+    town.create("jan")
+    town.user("keys", "add", "jan.key", "jan-phone.key", "--name", "phone")
+    assert town.posts("jan") and town.posts("jan-phone")
+    recovery = town.run("user", "close", "jan.recovery", "--purge", "--yes")
+    assert recovery.code == USAGE and "user recover" in recovery.err
+    told = town.user("close", "jan-phone.key", "--purge", "--yes", "--reason", "moved")
+    assert told["state"] == "closed" and told["purged"]["taken_back"] == {"post": 2}
+    assert [each["revoked"] for each in told["devices"]] == [3, 4], "the other device first"
+    assert not town.run("feed", "jan.key", "--json").json["items"]
+    again = town.user("close", "jan-phone.key", "--purge", "--yes")
+    assert not again["changed"] and "purged" not in again
 
 
 def test_a_closed_account_is_closed(town: Town) -> None:

@@ -338,6 +338,7 @@ def test_words_that_make_no_sense_are_usage_errors(
     ("words", "complaint"),
     [
         (("close", "a.key"), "nobody is here to be asked"),
+        (("purge", "a.rec"), "signs no posts"),
         (("handle", "set", "absent.key", "al"), "does not exist; make one with"),
         (("handle", "set", "a.rec", "al"), "signs no posts"),
         (("recover", account_to_text(OTHER.account), "b.key", "--recovery", "a.rec"), "no other account"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -149,7 +150,7 @@ async def test_a_deletion_that_comes_first_or_is_older_deletes_all_the_same(
 
 
 UNDER_SUBJECT = ("like", "repost", "report", "label", "vote", "decision", "appeal")
-AT_HOME = ("post", "profile", "follow", "mute", "block", "bookmark")
+AT_HOME = ("post", "profile", "follow", "mute", "block", "bookmark", "list", "listed")
 
 
 @pytest.mark.parametrize("kind", UNDER_SUBJECT)
@@ -174,28 +175,92 @@ async def test_under_another_place_the_item_ends_with_the_author(
 async def test_nothing_else_may_live_elsewhere(
     node: Place, ann: Device, bob: Device, kind: str, now_us: int
 ) -> None:
-    item = {"post": uuid7(now_us // 1000), "bookmark": ann.account + uuid7(now_us // 1000)}.get(
-        kind, ann.account
-    )
+    item = {
+        "post": uuid7(now_us // 1000),
+        "bookmark": ann.account + uuid7(now_us // 1000),
+        "list": bytes(16),
+        "listed": bytes(16) + ann.account,
+    }.get(kind, ann.account)
     async with opened(node) as connection:
-        record = bob.record(kind, item, {"text": "x", "value": "x", "on": True}, now_us, place=ann.account)
+        record = bob.record(
+            kind, item, {"text": "x", "value": "x", "name": "x", "on": True}, now_us, place=ann.account
+        )
         assert await connection.status(record) == "bad_request"
 
 
-FLAGS = ("follow", "mute", "block", "bookmark")
+FLAGS = ("follow", "mute", "block", "bookmark", "listed")
 
 
 @pytest.mark.parametrize("kind", FLAGS)
 async def test_flags_are_on_or_off_and_about_an_account_or_post(
     node: Place, ann: Device, bob: Device, kind: str, tick: Iterator[int]
 ) -> None:
-    item = ann.account + uuid7(next(tick) // 1000) if kind == "bookmark" else ann.account
+    item = {"bookmark": ann.account + uuid7(next(tick) // 1000), "listed": bytes(16) + ann.account}.get(
+        kind, ann.account
+    )
     async with opened(node) as connection:
         for wrong in ({}, {"on": 1}, {"on": "yes"}):
             assert await connection.status(bob.record(kind, item, wrong, next(tick))) == "bad_request"
         assert await connection.status(bob.record(kind, item[:20], {"on": True}, next(tick))) == "bad_request"
         assert await connection.status(bob.record(kind, item, {"on": True}, next(tick))) == "stored"
         assert await connection.status(bob.record(kind, item, {"on": False}, next(tick))) == "stored"
+
+
+@pytest.mark.parametrize("kind", ["follow", "mute", "block"])
+async def test_nobody_follows_mutes_or_blocks_themselves(
+    node: Place, ann: Device, kind: str, now_us: int
+) -> None:
+    async with opened(node) as connection:
+        record = ann.record(kind, ann.account, {"on": True}, now_us)
+        assert await connection.status(record) == "bad_request"
+
+
+def word_item(word: str) -> bytes:
+    return b"word:" + hashlib.sha256(word.encode()).digest()
+
+
+async def test_an_account_a_thread_and_a_word_are_muted_each_in_its_cell(
+    node: Place, ann: Device, bob: Device, tick: Iterator[int]
+) -> None:
+    thread = ann.account + uuid7(next(tick) // 1000)
+    until = next(tick) + 10**9
+    async with opened(node) as connection:
+        right: list[tuple[bytes, dict[str, Any]]] = [
+            (ann.account, {"on": True, "until": until, "reposts": True}),
+            (thread, {"on": True, "until": until}),
+            (word_item("Spam"), {"on": True, "word": "Spam", "until": until}),
+        ]
+        for item, body in right:
+            await connection.stored(bob.record("mute", item, body, next(tick)))
+            for wrong in ({"until": "soon"}, {"until": -1}, {"until": 2**63}):
+                assert (
+                    await connection.status(bob.record("mute", item, body | wrong, next(tick)))
+                    == "bad_request"
+                )
+        wrong_ones: list[tuple[bytes, dict[str, Any]]] = [
+            (ann.account, {"on": True, "reposts": False}),
+            (thread[:-1], {"on": True}),
+            (word_item("spam"), {"on": True, "word": "Spam"}),
+            (word_item("Spam"), {"on": True}),
+        ]
+        for item, body in wrong_ones:
+            assert await connection.status(bob.record("mute", item, body, next(tick))) == "bad_request"
+        assert (
+            await connection.status(bob.record("mute", word_item("Spam"), {"on": False}, next(tick)))
+            == "stored"
+        )
+
+
+async def test_a_list_is_a_register_and_can_come_back(node: Place, ann: Device, tick: Iterator[int]) -> None:
+    item = bytes(range(16))
+    async with opened(node) as connection:
+        for wrong in ({"name": ""}, {}, {"deleted": False}, {"deleted": True, "name": "x"}):
+            assert await connection.status(ann.record("list", item, wrong, next(tick))) == "bad_request"
+        for body in ({"name": "Neighbours"}, {"deleted": True}, {"name": "Neighbours again"}):
+            record = ann.record("list", item, body, next(tick))
+            await connection.stored(record)
+            cell = await connection.cell((ann.account, "list", item))
+            assert cell is not None and cell["records"] == [record] and not cell["deleted"]
 
 
 PRIVATE = ("mute", "bookmark", "report", "vote")

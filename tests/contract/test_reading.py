@@ -203,9 +203,9 @@ async def test_likes_and_reposts_are_counted_and_taken_back(
         await react(fans[1], "like", False)
         after = await counts()
     assert (before, grown, after) == (
-        {"likes": 0, "reposts": 0},
-        {"likes": 3, "reposts": 1},
-        {"likes": 2, "reposts": 1},
+        {"likes": 0, "reposts": 0, "replies": 0},
+        {"likes": 3, "reposts": 1, "replies": 0},
+        {"likes": 2, "reposts": 1, "replies": 0},
     )
 
 
@@ -265,7 +265,7 @@ async def test_an_account_has_its_first_key_and_its_profile(
             "suspended": False,
             "closed": False,
             "profile": {},
-            "counts": {},
+            "counts": {"followers": 0},
         }
         for name, value in (("name", "Ann"), ("bio", "birds"), ("name", "Anna")):
             await connection.stored(

@@ -47,6 +47,11 @@ def follow(device: int, stamp: int, on: bool, seen: Seen | None = None) -> Recor
     return record("follow", device, stamp, {"on": on}, seen)
 
 
+def field(device: int, stamp: int, text: str, seen: Seen | None = None, *, erase: bool = False) -> Record:
+    body: dict[str, object] = {"value": text}
+    return record("profile", device, stamp, body | ({"erase": True} if erase else {}), seen)
+
+
 def joined(*records: Record) -> Cell:
     """The cell of all these, the same for every order they could arrive in."""
     cells = set()
@@ -128,6 +133,49 @@ class TestFlag:
 
     def test_on_again_after_off(self) -> None:
         assert flag.is_on(joined(follow(0, 1, True), follow(0, 2, False), follow(0, 3, True)))
+
+
+class TestErasing:
+    def test_what_it_replaces_leaves_no_history(self) -> None:
+        seen = {PHONE.account: 1, LAPTOP.account: 2}
+        cell = joined(field(0, 1, "old"), field(1, 2, "other"), field(2, 3, "", seen, erase=True))
+        assert register.shown(cell) == {"value": "", "erase": True}
+        assert cell.history == ()
+        assert b"old" not in cell.encode() and b"other" not in cell.encode()
+
+    def test_what_it_had_not_seen_stays_beside_it(self) -> None:
+        cell = joined(field(0, 1, "old"), field(0, 2, "", erase=True), field(1, 1, "elsewhere"))
+        assert register.siblings(cell) == [{"value": "elsewhere"}]
+
+    def test_it_goes_on_erasing_once_it_is_superseded(self) -> None:
+        cell = joined(field(0, 1, "old"), field(0, 2, "", erase=True), field(0, 3, "new"))
+        assert [old.stamp for old in cell.history] == [2]
+
+    def test_and_once_nobody_remembers_it(self) -> None:
+        """What is older is cut off before it, whoever still has that."""
+        later = [field(0, stamp, "new") for stamp in range(3, 5 + CELL_HISTORY)]
+        cell = joined(field(0, 1, "old"), field(0, 2, "", erase=True), *later)
+        assert len(cell.history) == CELL_HISTORY and not any(old.erases for old in cell.history)
+        stale = join(Cell.of(field(0, 1, "old")), Cell.of(later[0]))
+        assert join(cell, stale).encode() == cell.encode()
+
+    def test_a_clone_does_not_undo_it(self) -> None:
+        for text in "abcdefgh":
+            twins = field(0, 2, text), field(0, 2, "", erase=True)
+            assert joined(field(0, 1, "old"), *twins).winner.erases
+
+    def test_it_is_the_newest_of_what_it_has_seen(self) -> None:
+        with pytest.raises(WireError, match="greater stamp"):
+            field(0, 5, "", {LAPTOP.account: 5}, erase=True)
+
+    @pytest.mark.parametrize("erase", [False, 1, "yes"])
+    def test_it_says_so_in_one_way_only(self, erase: object) -> None:
+        with pytest.raises(WireError, match="erase is true"):
+            record("follow", 0, 1, {"on": False, "erase": erase})
+
+    def test_an_edit_of_a_post_erases_nothing(self) -> None:
+        cell = joined(post(0, 1, "words"), record("post", 0, 2, {"text": "other words", "erase": True}))
+        assert not cell.winner.erases and len(cell.history) == 1
 
 
 class TestClones:
@@ -235,6 +283,11 @@ UNREACHABLE = {
     ),
     "history beside a deletion": lambda: (frames(deletion(0, 2)), {}, frames(post(0, 1, "a"))),
     "a deletion in the history": lambda: (frames(post(0, 2, "a")), {}, frames(deletion(0, 1))),
+    "history that was erased": lambda: (
+        frames(field(0, 2, "", erase=True)),
+        {},
+        frames(field(0, 1, "old")),
+    ),
     "a survivor beside a deletion": lambda: (frames(post(0, 2, "a"), deletion(1, 1)), {}, []),
     "an implied entry of the clock": lambda: (frames(post(0, 2, "a")), {PHONE.account: 2}, []),
     "an entry below what is implied": lambda: (frames(post(0, 2, "a")), {PHONE.account: 1}, []),

@@ -11,6 +11,7 @@ from folkmoot.protocol.crdt import clock as clocks
 from folkmoot.protocol.crdt.cell import Cell, join
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.limits import CELL_HISTORY
+from folkmoot.protocol.record import Record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -85,6 +86,20 @@ def orders_history_by_id(one: Cell, other: Cell) -> Cell:
         return join(one, other)
 
 
+def keeps_what_was_erased(one: Cell, other: Cell) -> Cell:
+    """Goes by what it has superseded, and does not look at what has been erased."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Record, "erases", property(lambda record: False))
+        return join(one, other)
+
+
+def forgets_erasing_twins(one: Cell, other: Cell) -> Cell:
+    """Of two records under one dot, keeps the smaller id though it erases nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cells, "_preference", lambda record: (record.id, record.signature))
+        return join(one, other)
+
+
 def forgets_history(one: Cell, other: Cell) -> Cell:
     """Keeps what it superseded itself, and drops what the other side had."""
     joined = join(one, other)
@@ -104,10 +119,10 @@ BROKEN: tuple[Join, ...] = (
 )
 
 
-def survives(check: Check, broken: Join) -> bool:
+def survives(check: Check, broken: Join, kind: str = "post") -> bool:
     """Whether 150 seeded worlds show nothing wrong with `broken`."""
     for seed in range(150):
-        world = World(Random(seed), join=broken, devices=4, history_max=2)
+        world = World(Random(seed), join=broken, kind=kind, devices=4, history_max=2)
         try:
             world.write()
             world.run(40)
@@ -121,6 +136,19 @@ def survives(check: Check, broken: Join) -> bool:
 def test_a_broken_join_is_caught(broken: Join, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cells, "CELL_HISTORY", 2)
     assert not survives(check_definition, broken)
+
+
+@pytest.mark.parametrize("kind", ["profile", "follow"])
+@pytest.mark.parametrize(
+    ("check", "broken"),
+    [(check_definition, keeps_what_was_erased), (check_laws, forgets_erasing_twins)],
+    ids=lambda function: function.__name__,
+)
+def test_a_join_that_does_not_erase_is_caught(
+    check: Check, broken: Join, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cells, "CELL_HISTORY", 2)
+    assert not survives(check, broken, kind)
 
 
 @pytest.mark.parametrize(

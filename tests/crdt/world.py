@@ -98,12 +98,15 @@ class World:
             stamp = max(self.stamps.get(number, 0), self.stamp) + self.random.randrange(1, 3)
             self.stamps[number] = stamp
             self.stamp = max(self.stamp, stamp - 2)
+        body = self.body()
+        if self.kind != "post" and stamp > max(seen.values(), default=0) and self.random.random() < 0.08:
+            body["erase"] = True
         return Record.sign(
             DEVICES[number],
             author=ACCOUNT,
             kind=self.kind,
             item=ITEMS[self.kind],
-            body=self.body(),
+            body=body,
             stamp=stamp,
             seen={device: at for device, at in seen.items() if device != DEVICES[number].account},
         )
@@ -186,13 +189,21 @@ def expected(known: Iterable[Record], history_max: int) -> Cell:
         first = min(deletions, key=lambda record: (record.device, record.stamp, record.id, record.signature))
         return Cell((first,), clock)
     chosen: dict[tuple[bytes, int], Record] = {}
-    for record in sorted(known, key=lambda record: (record.id, record.signature), reverse=True):
+    ranked = sorted(known, key=lambda record: (not record.erases, record.id, record.signature), reverse=True)
+    for record in ranked:
         chosen[record.device, record.stamp] = record
     newest_first = sorted(chosen.values(), key=lambda record: (record.stamp, record.id), reverse=True)
     survivors = [record for record in newest_first if not any(covers(other, record) for other in known)]
     superseded = [record for record in newest_first if record not in survivors]
-    superseded.sort(key=lambda record: (record.stamp, record.device), reverse=True)
+    superseded.sort(key=age, reverse=True)
+    since = max((age(record) for record in chosen.values() if record.erases), default=(0, b""))
+    superseded = [record for record in superseded if age(record) >= since]
     return Cell(tuple(survivors), clock, tuple(superseded[:history_max]))
+
+
+def age(record: Record) -> tuple[int, bytes]:
+    """By what superseded records are cut off, the greatest last."""
+    return record.stamp, record.device
 
 
 def covers(newer: Record, older: Record) -> bool:

@@ -89,6 +89,7 @@ def test_every_command_and_option_says_what_it_does() -> None:
 def test_every_method_and_error_is_in_the_protocol() -> None:
     methods = wire_methods()
     assert {"hello", "auth", "ping", "record.put", "feed.author", "account.records", "node.join"} <= methods
+    assert {"feed.follow", "feed.credit", "feed.unfollow"} <= methods
     assert missing(methods | {kind.name for kind in KINDS}, read("docs/protocol.md")) == set()
 
 

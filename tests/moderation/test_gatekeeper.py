@@ -16,6 +16,7 @@ from folkmoot.node.actors.gatekeeper import Gatekeeper
 from folkmoot.node.moderation.quota import QuotaRates, Rate
 from folkmoot.protocol.bodies import make_uuid7
 from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.feed.mute import word_item
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.moderation.label import Label
 from folkmoot.protocol.moderation.policy import EMPTY, PolicyError, policy_hash
@@ -131,6 +132,12 @@ async def test_the_texts_that_people_are_shown_are_judged_and_nothing_else(file:
         label("rude", "foo!"): ("hold", "reason"),
         label("foo", "no"): ("hold", "value"),
         label("rude", "no", rule="foo"): ("accept", None),
+        post({"text": "", "labels": ["foo"]}): ("hold", "labels.0"),
+        other("list", bytes(16), {"name": "foo"}): ("hold", "name"),
+        other("list", bytes(16), {"name": "x", "about": "foo"}): ("hold", "about"),
+        other("list", bytes(16), {"name": "x", "later": "foo"}): ("accept", None),
+        other("list", bytes(16), {"deleted": True}): ("accept", None),
+        other("mute", word_item("foo"), {"on": True, "word": "foo"}): ("accept", None),
         post({"text": "", "lang": "foo"}): ("accept", None),
         post({"deleted": True}): ("accept", None),
         other("follow", bob, {"on": True, "note": "foo"}): ("accept", None),

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from folkmoot.node.moderation import normalise
 from folkmoot.node.moderation.normalise import View
+from folkmoot.protocol.invisible import INVISIBLE
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,7 +76,7 @@ def test_folding_is_blind_to_forms_of_encoding_and_has_nothing_left_to_fold(text
 
 @given(ANY)
 def test_the_plain_view_is_nfkc_and_case_folding_of_what_is_visible(text: str) -> None:
-    visible = normalise._INVISIBLE.sub("", normalise._SURROGATE.sub("\ufffd", text))
+    visible = INVISIBLE.sub("", normalise._SURROGATE.sub("\ufffd", text))
     assert normalise.plain(text).text == unicodedata.normalize("NFKC", visible).casefold()
 
 

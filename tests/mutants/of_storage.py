@@ -44,6 +44,11 @@ def torn_group(plant: Plant) -> None:
     plant.setattr(MemoryEngine, "crash", crash)
 
 
+@mutant("erased-history-kept", "what a record erases stays in the history", "I6")
+def erased_history_kept(plant: Plant) -> None:
+    plant.setattr(Record, "erases", property(lambda record: False))
+
+
 @mutant("sums-not-maintained", "block sums forget what a changed cell was before", "I10")
 def sums_not_maintained(plant: Plant) -> None:
     real = WriteTransaction._add_to_block

@@ -50,6 +50,9 @@ SLOWER: Final = frozenset(
         "whole-without-a-rebuild",
         "confirmed-by-nobody",
         "counted-again",
+        "late-posts-are-not-labelled",
+        "deleted-and-backed-up",
+        "new-ranges-are-not-read",
         "nobody-asks-the-seats",
         "refutation-ignored",
     }

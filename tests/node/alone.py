@@ -54,6 +54,12 @@ class Commits:
             raise self.refusals.popleft()
         return await self._commits.run(job, admission, rows=rows, urgent=urgent)
 
+    async def wait_past(self, sequence: int) -> None:
+        await self._commits.wait_past(sequence)
+
+    def notice(self, call: Callable[[], None]) -> None:
+        self._commits.notice(call)
+
     async def watch(self) -> None:
         await self._commits.watch()
 

@@ -12,6 +12,7 @@ import trio
 from folkmoot.node.actors.repairer import Repairer
 from folkmoot.node.actors.replica import Replica
 from folkmoot.node.contracts import CellBatch
+from folkmoot.node.live.proofs import Proofs
 from folkmoot.node.rpc import wire_error
 from folkmoot.node.simulation.surroundings import InlineExecutor, SimulatedWallClock
 from folkmoot.node.upkeep import Upkeep
@@ -87,6 +88,8 @@ class Side:
             frozenset,
         )
         self.upkeep = Upkeep(self.commits, InlineExecutor())
+        wall = SimulatedWallClock(0)
+        self.proofs = Proofs(lambda: self.commits.store.sequence, wall)
         self.repairer = Repairer(
             node_id,
             lambda: topology.map,
@@ -99,6 +102,7 @@ class Side:
             InlineExecutor(),
             Random(1),
             INTERVAL_S,
+            self.proofs,
         )
 
     async def keep(self, *records: Record) -> None:

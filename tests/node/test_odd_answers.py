@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from folkmoot.node.actors.feed_reader import FeedReader
 from folkmoot.node.actors.reader import Reader
-from folkmoot.node.contracts import Read, Reading
+from folkmoot.node.contracts import ProfileRead, Read, Reading
 from folkmoot.node.routing import Router
 from folkmoot.protocol import codec
 from folkmoot.protocol.crdt.cell import Cell, digest_of
@@ -147,7 +147,7 @@ NO_PROFILES: list[Any] = [
 @pytest.mark.parametrize("answer", NO_PROFILES, ids=numbered(NO_PROFILES))
 async def test_another_replica_is_asked_for_the_profile(answer: Any) -> None:
     _, feeds, peers = readers(answering(answer))
-    assert await feeds.profile(ANN.account) == ({}, True)
+    assert await feeds.profile(ANN.account) == ProfileRead({}, True, 0)
     assert (EVEN, "replica.profile") in peers.calls
 
 

@@ -79,6 +79,8 @@ def test_kind_bytes_are_never_reused() -> None:
         "vote": 11,
         "decision": 12,
         "appeal": 13,
+        "list": 14,
+        "listed": 15,
         "held": 64,
     }
 

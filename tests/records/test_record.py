@@ -26,7 +26,10 @@ PAYLOADS = [
     if len(case["payload"]) < 2000
 ]
 NAMES = ["author", "body", "item", "kind", "place", "seen", "signer", "stamp", "version", "later"]
-BODY_NAMES = ["text", "lang", "reply_to", "root", "quote", "tags", "media", "warning", "deleted", "later"]
+BODY_NAMES = [
+    *("text", "lang", "reply_to", "root", "quote", "tags", "media", "warning", "deleted", "later"),
+    *("labels", "mentions", "reply_from", "quote_from"),
+]
 
 
 def reads(payload: Any, signature: Any = SIGNATURE) -> Record | None:

@@ -64,7 +64,7 @@ class House:
         self.history, self.witness = History(), Witness(lambda: self.now)
         self.have(REVOKED)
         self.cells: dict[bytes, bytes] = {}
-        self.quiet = Quiet(2.0, 2.0, 2.0, 2.0, 2.0)
+        self.quiet = Quiet(2.0, 2.0, 2.0, 2.0, 2.0, 2.0)
         for name in NAMES.values():
             self.witness.booted(name, name.encode(), MemoryEngine())
         for at_s, name, chain in (
@@ -197,7 +197,7 @@ def test_the_time_at_which_an_operation_was_decided_is_part_of_what_is_compared(
 @pytest.mark.parametrize(("known_s", "told"), [(None, "never"), (61.0, "after 61 s")])
 def test_who_takes_too_long_to_know(known_s: float | None, told: str) -> None:
     house = House()
-    house.quiet = Quiet(2.0, 2.0, 2.0, 2.0, known_s)
+    house.quiet = Quiet(2.0, 2.0, 2.0, 2.0, known_s, 2.0)
     assert house.complaint().startswith(told)
 
 

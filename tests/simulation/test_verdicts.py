@@ -15,7 +15,7 @@ from tests.node.people import Author
 
 NODE = b"n" * 16
 OTHER = b"o" * 16
-SOON = Quiet(2.0, 2.0, 2.0, 2.0, 2.0)
+SOON = Quiet(2.0, 2.0, 2.0, 2.0, 2.0, 2.0)
 
 
 def evidence(*held: HeldCells, quiet: Quiet = SOON) -> Evidence:
@@ -77,14 +77,14 @@ def test_different_bytes_and_missing_cells_are_found() -> None:
 @pytest.mark.parametrize(
     "quiet",
     [
-        Quiet(None, 2.0, 2.0, 2.0, 2.0),
-        Quiet(2.0, None, 2.0, 2.0, 2.0),
-        Quiet(2.0, 2.0, None, 2.0, 2.0),
-        Quiet(61.0, 2.0, 2.0, 2.0, 2.0),
-        Quiet(2.0, 61.0, 2.0, 2.0, 2.0),
-        Quiet(2.0, 2.0, 46.0, 2.0, 2.0),
-        Quiet(2.0, 2.0, 2.0, 31.0, 2.0),
-        Quiet(2.0, 2.0, 2.0, None, 2.0),
+        Quiet(None, 2.0, 2.0, 2.0, 2.0, 2.0),
+        Quiet(2.0, None, 2.0, 2.0, 2.0, 2.0),
+        Quiet(2.0, 2.0, None, 2.0, 2.0, 2.0),
+        Quiet(61.0, 2.0, 2.0, 2.0, 2.0, 2.0),
+        Quiet(2.0, 61.0, 2.0, 2.0, 2.0, 2.0),
+        Quiet(2.0, 2.0, 46.0, 2.0, 2.0, 2.0),
+        Quiet(2.0, 2.0, 2.0, 31.0, 2.0, 2.0),
+        Quiet(2.0, 2.0, 2.0, None, 2.0, 2.0),
     ],
 )
 def test_a_recovery_that_took_too_long_is_told(quiet: Quiet) -> None:

@@ -8,12 +8,15 @@ import pytest
 from folkmoot.protocol.accounts.handle import register_name
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.key import block_of, lane_of, place_prefix
+from folkmoot.protocol.projections.entries import Entry, Index, Projection, public_of
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.sync.fingerprint import leaf_hash
-from folkmoot.storage import rows, verify
+from folkmoot.storage import projections, rows, verify
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Engine, Table, Transaction
+from folkmoot.storage.projections import MAIN, ProjectionBook
 from folkmoot.storage.store import Store
+from folkmoot.storage.transaction import WriteTransaction
 
 from tests.storage.chains import named, noted
 from tests.storage.making import (
@@ -36,6 +39,10 @@ COUNTS_KEY = place_prefix(ANN.account) + post_item(1)
 Damage = Callable[[Transaction], object]
 
 
+DERIVED = (Table.ENTRIES, Table.TALLIES, Table.SOURCES, Table.CURSORS)
+FOLLOWER = Entry(Index.FOLLOWERS, place_prefix(ANN.account), public_of(BEN.account))
+
+
 @pytest.fixture
 def filled(store: Store) -> Store:
     put(store, POST, LIKE, post(BEN, 1))
@@ -46,8 +53,16 @@ def filled(store: Store) -> Store:
         lambda tx: tx.registers.put(f"account/{ANN.account.hex()}", b"kept"),
         lambda tx: tx.accounts.put(named(ANN, "ann")),
         lambda tx: tx.accounts.note([noted(POST)]),
+        derive,
     )
     return store
+
+
+def derive(transaction: WriteTransaction) -> None:
+    """Ben follows Ann, as projections keep it."""
+    book = ProjectionBook(transaction)
+    book.replace(Projection.FOLLOWERS, 0, POST.key, [FOLLOWER])
+    book.set_cursor(MAIN, 0, 0, bytes(16), 1)
 
 
 def damage(engine: Engine, act: Damage) -> list[tuple[str, str]]:
@@ -201,8 +216,12 @@ def test_a_changed_byte_in_any_table_is_never_returned(
         Table.ACCOUNTS: lambda: filled.account(ANN.account),
         Table.HANDLES: lambda: filled.handle_holders(register_name("ann")),
         Table.UNCONFIRMED: lambda: filled.unconfirmed(10),
+        Table.ENTRIES: lambda: derived(filled),
+        Table.TALLIES: lambda: derived(filled),
+        Table.SOURCES: lambda: derived(filled),
+        Table.CURSORS: lambda: derived(filled),
     }
-    readers[table]()
+    whole = readers[table]()
     damaged = []
 
     def act(transaction: Transaction) -> None:
@@ -222,8 +241,30 @@ def test_a_changed_byte_in_any_table_is_never_returned(
     if table is Table.UNCONFIRMED:  # whoever reads them goes on to the next
         assert [note for _, note in filled.unconfirmed(10)] == [None]
         return
+    if table in DERIVED:  # what is damaged of these counts as absent, and can be made anew
+        assert readers[table]() != whole
+        return
     with pytest.raises(StoreCorrupt, match=f"table {table.name.lower()} is damaged"):
         readers[table]()
+
+
+def derived(store: Store) -> tuple[object, ...]:
+    """All that is kept of projections."""
+    with store.engine.begin() as transaction:
+        found = projections.members(transaction, Index.FOLLOWERS, 0, FOLLOWER.group, limit=10)
+        tally = projections.tally(transaction, Index.FOLLOWERS, 0, FOLLOWER.group)
+        cursors = projections.cursors_at(transaction, MAIN, 0, 0)
+    with store.write() as writing:
+        source = ProjectionBook(writing).source(Projection.FOLLOWERS, 0, POST.key)
+    return found, tally, source, cursors
+
+
+def test_a_wrong_tally_is_found(filled: Store, engine: Engine) -> None:
+    def act(transaction: Transaction) -> None:
+        key, _ = next(iter(transaction.scan(Table.TALLIES)))
+        transaction.put(Table.TALLIES, key, rows.seal(key, (2).to_bytes(8, "big")))
+
+    assert [name for name, _ in damage(engine, act)] == ["tallies"]
 
 
 @pytest.mark.parametrize("table", [Table.BLOCKS, Table.COUNTS, Table.HINTS])

@@ -11,7 +11,9 @@ from typing import Any
 
 from tests.vectors.account_vectors import handle_vectors, operation_vectors
 from tests.vectors.archive_vectors import archive_vectors
+from tests.vectors.cursor_vectors import cursor_vectors
 from tests.vectors.record_vectors import record_vectors
+from tests.vectors.statement_vectors import statement_vectors
 from tests.vectors.wire_vectors import auth_vectors, identity_vectors, message_vectors
 
 FOLDER = Path(__file__).resolve().parent
@@ -27,6 +29,8 @@ def vectors() -> dict[str, dict[str, Any]]:
         "operations.json": operation_vectors(),
         "handles.json": handle_vectors(),
         "archives.json": archive_vectors(),
+        "cursors.json": cursor_vectors(),
+        "statements.json": statement_vectors(),
     }
 
 

@@ -16,6 +16,7 @@ ALICE, ALICE_LAPTOP, BOB = (KeyPair(bytes([number]) * 32) for number in (1, 2, 3
 TIME_MS = 1_700_000_000_000
 POST = make_uuid7(TIME_MS, 42)
 LIKE = POST + ALICE.account
+LIST = bytes(range(16))
 STAMP = TIME_MS * 1000
 HASH = hashlib.sha256(b"a picture").digest()
 GROUP_ORDER = 2**252 + 27742317777372353535851937790883648493
@@ -36,12 +37,15 @@ def record_vectors() -> dict[str, Any]:
         "about": "Records, section 3 of the contract. `payload` and `signature` are hex, as is every `hex` "
         "inside `body`, which stands for binary. `seed` is the Ed25519 seed of the signing key. Valid "
         "ones must be accepted with this id and these fields; invalid ones refused with this error.",
-        "valid": [_valid(name, record, seed) for name, (record, seed) in _valid_records().items()],
+        "valid": [
+            _valid(name, record, seed)
+            for name, (record, seed) in (_valid_records() | _valid_social()).items()
+        ],
         "invalid": [
             {"name": name, "payload": payload.hex(), "signature": signature.hex(), "error": error}
             for error, cases in (
                 ("not_canonical", _signed(_not_canonical())),
-                ("bad_request", {**_signed(_bad_request() | _bad_edges()), **_bad_frames()}),
+                ("bad_request", {**_signed(_bad_request() | _bad_edges() | _bad_erasing()), **_bad_frames()}),
                 ("too_large", _signed(_too_large())),
                 ("bad_signature", _bad_signatures()),
             )
@@ -127,7 +131,51 @@ def _valid_records() -> dict[str, tuple[Record, bytes]]:
     deepest = _with(body=spell_map([(spell("deep"), nested(14)), (spell("text"), spell("x"))]))
     made["a payload nested sixteen deep"] = (Record(deepest, _sign(ALICE, deepest)), ALICE.seed)
     make("the largest payload", ALICE, "profile", b"name", {"value": _filling(0)})
-    return made
+    return made | _erasing_records()
+
+
+def _erasing_records() -> dict[str, tuple[Record, bytes]]:
+    emptied, off = {"erase": True, "value": ""}, {"erase": True, "on": False}
+    newest: dict[str, Any] = {"author": ALICE.account, "seen": {ALICE.account: STAMP - 1}}
+    made = {
+        "a profile field emptied, and its history erased": Record.sign(
+            ALICE, kind="profile", item=b"name", body=emptied, stamp=STAMP
+        ),
+        "an unfollow that erases what two devices said": Record.sign(
+            ALICE_LAPTOP, kind="follow", item=BOB.account, body=off, stamp=STAMP, **newest
+        ),
+        "a post with a key that means nothing in it": Record.sign(
+            ALICE, kind="post", item=POST, body={"erase": True, "text": "x"}, stamp=STAMP
+        ),
+    }
+    seeds = {ALICE.account: ALICE.seed, ALICE_LAPTOP.account: ALICE_LAPTOP.seed}
+    return {name: (record, seeds[record.device]) for name, record in made.items()}
+
+
+def _valid_social() -> dict[str, tuple[Record, bytes]]:
+    """What an author says of a post, mutes and lists."""
+    word = "Wörter, 漢字"
+    controls = {"mentions": [BOB.account], "reply_from": "mentioned", "quote_from": "nobody"}
+    labelled = {"text": "A post for few", "labels": ["food", "spoiler"], **controls}
+    said: list[tuple[str, str, bytes, dict[str, Any]]] = [
+        ("a post that says who may answer it", "post", POST, labelled),
+        ("a muted account, for a while", "mute", BOB.account, {"on": True, "until": STAMP + 1}),
+        ("muted reposts", "mute", BOB.account, {"on": True, "reposts": True}),
+        ("a muted thread", "mute", BOB.account + POST, {"on": True, "until": STAMP + 1}),
+        ("a muted word", "mute", _word_item(word), {"on": True, "word": word}),
+        ("a word muted no more", "mute", _word_item(word), {"on": False}),
+        ("a list", "list", LIST, {"name": "Neighbours", "about": "Our street."}),
+        ("a list that is no more", "list", LIST, {"deleted": True}),
+        ("a list member", "listed", LIST + BOB.account, {"on": True}),
+    ]
+    return {
+        name: (Record.sign(ALICE, kind=kind, item=item, body=body, stamp=STAMP), ALICE.seed)
+        for name, kind, item, body in said
+    }
+
+
+def _word_item(word: str) -> bytes:
+    return b"word:" + hashlib.sha256(word.encode()).digest()
 
 
 def _value(text: str) -> bytes:
@@ -237,6 +285,10 @@ def _bad_request() -> dict[str, bytes]:
         "a medium whose hash is cut short": _with(
             body=spell({"media": [{"alt": "", "hash": b"x", "mime": "image/png", "size": 1}], "text": "x"})
         ),
+        "an empty self-label": _with(body=spell({"labels": [""], "text": "x"})),
+        "mentions that are no accounts": _with(body=spell({"mentions": [POST], "text": "x"})),
+        "replies from nobody knows whom": _with(body=spell({"reply_from": "friends", "text": "x"})),
+        "quotes from true": _with(body=spell({"quote_from": True, "text": "x"})),
         "tags that are not text": _with(body=spell({"tags": [b"moot"], "text": "x"})),
         "a body that is a list": _with(body=spell([])),
         "seen names the own device": _with(seen=spell({ALICE.account.hex(): 1})),
@@ -247,13 +299,45 @@ def _bad_request() -> dict[str, bytes]:
     }
 
 
+def _bad_erasing() -> dict[str, bytes]:
+    laptop = ALICE_LAPTOP.account.hex()
+    return {
+        "a record that erases what is as new as itself": _with(
+            kind=spell("profile"),
+            item=bin8(b"name"),
+            body=spell({"erase": True, "value": ""}),
+            seen=spell({laptop: STAMP}),
+        ),
+        "erase that is not true": _with(
+            kind=spell("profile"), item=bin8(b"name"), body=spell({"erase": False, "value": ""})
+        ),
+        "erase as a number": _with(
+            kind=spell("follow"), item=bin8(BOB.account), body=spell({"erase": 1, "on": False})
+        ),
+    }
+
+
 def _bad_edges() -> dict[str, bytes]:
     like: Fields = {**BASE, "kind": spell("like"), "body": spell({"on": True}), "item": bin8(LIKE)}
     follow: Fields = {**like, "kind": spell("follow"), "item": bin8(BOB.account)}
+    mute: Fields = {**follow, "kind": spell("mute")}
+    listed: Fields = {**follow, "kind": spell("listed")}
     return {
         "a follow of no account": spell_fields({**follow, "item": bin8(POST)}),
         "a follow that says neither": spell_fields({**follow, "body": b"\x80"}),
         "a follow that says 1": spell_fields({**follow, "body": spell({"on": 1})}),
+        "a follow of oneself": spell_fields({**follow, "item": bin8(ALICE.account)}),
+        "a mute of oneself": spell_fields({**mute, "item": bin8(ALICE.account)}),
+        "a block of oneself": spell_fields({**follow, "kind": spell("block"), "item": bin8(ALICE.account)}),
+        "a mute until before time": spell_fields({**mute, "body": spell({"on": True, "until": -1})}),
+        "a mute of a thread of no account": spell_fields({**mute, "item": bin8(POST + BOB.account)}),
+        "a muted word that is not said": spell_fields({**mute, "item": bin8(_word_item("x"))}),
+        "a muted word under the digest of another": spell_fields(
+            {**mute, "item": bin8(_word_item("X")), "body": spell({"on": True, "word": "x"})}
+        ),
+        "a list without a name": spell_fields({**listed, "kind": spell("list"), "item": bin8(LIST)}),
+        "a list member that is no account": spell_fields({**listed, "item": bin8(LIST + POST)}),
+        "a list member without a list": spell_fields({**listed, "item": bin8(BOB.account)}),
         "a like that ends with another account": spell_fields({**like, "item": bin8(POST + BOB.account)}),
         "a like of nothing": spell_fields({**like, "item": bin8(ALICE.account)}),
         "a place of 33 bytes": spell_fields({**like, "place": bin8(BOB.account[:-1])}),

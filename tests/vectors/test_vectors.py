@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
 import pytest
 from folkmoot.protocol.accounts.archive import ArchiveReader
+from folkmoot.protocol.accounts.attestation import SIGNED_PREFIX as STATEMENT_PREFIX
+from folkmoot.protocol.accounts.attestation import Statement
 from folkmoot.protocol.accounts.chain import Chain
 from folkmoot.protocol.accounts.claim import Claim
+from folkmoot.protocol.accounts.evidence import Evidence, judge
 from folkmoot.protocol.accounts.handle import check_handle, read_handle, register_name, skeleton
 from folkmoot.protocol.accounts.history import Account, fold
 from folkmoot.protocol.accounts.operation import SIGNED_PREFIX as OPERATION_PREFIX
 from folkmoot.protocol.accounts.operation import Operation
 from folkmoot.protocol.connection import Connection, Notification, Rejected, Request, Violation
 from folkmoot.protocol.errors import BY_NAME, WireError
+from folkmoot.protocol.feed import cursor as cursors
+from folkmoot.protocol.feed.cursor import CursorKind
+from folkmoot.protocol.feed.places import LogPlace
 from folkmoot.protocol.identity import KeyPair, account_from_text, account_to_text, verify
 from folkmoot.protocol.record import SIGNED_PREFIX, Record
 
 from tests.vectors.archive_vectors import stops_at
 from tests.vectors.generate import FOLDER, text_of, vectors
 from tests.vectors.record_vectors import as_json
+from tests.vectors.statement_vectors import error_of
 from tests.vectors.wire_vectors import AUTH_PREFIX
 
 
@@ -32,9 +40,19 @@ def named(case: dict[str, Any]) -> str:
     return str(case.get("name", case.get("text")))
 
 
-RECORDS, IDENTITIES, AUTH, MESSAGES, OPERATIONS, HANDLES, ARCHIVES = (
+RECORDS, IDENTITIES, AUTH, MESSAGES, OPERATIONS, HANDLES, ARCHIVES, CURSORS, STATEMENTS = (
     load(f"{name}.json")
-    for name in ("records", "identities", "auth", "messages", "operations", "handles", "archives")
+    for name in (
+        "records",
+        "identities",
+        "auth",
+        "messages",
+        "operations",
+        "handles",
+        "archives",
+        "cursors",
+        "statements",
+    )
 )
 
 
@@ -196,3 +214,60 @@ def test_an_archive_is_read_as_it_was_meant(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", ARCHIVES["invalid"], ids=named)
 def test_an_invalid_archive_is_refused_at_its_frame(case: dict[str, Any]) -> None:
     assert case["frame"] is not None and stops_at(bytes.fromhex(case["archive"])) == case["frame"]
+
+
+@pytest.mark.parametrize("case", CURSORS["valid"], ids=named)
+def test_a_cursor_names_its_position(case: dict[str, Any]) -> None:
+    kind, subject = CursorKind(case["kind"]), bytes.fromhex(case["subject"])
+    position = bytes.fromhex(case["position"])
+    assert cursors.encode(kind, subject, position).hex() == case["cursor"]
+    assert cursors.decode(kind, subject, bytes.fromhex(case["cursor"])) == position
+    if "place" in case:
+        place = LogPlace.decode(position)._asdict()
+        told = {name: value.hex() if isinstance(value, bytes) else value for name, value in place.items()}
+        assert told == case["place"]
+
+
+@pytest.mark.parametrize("case", CURSORS["invalid"], ids=named)
+def test_any_other_cursor_is_refused(case: dict[str, Any]) -> None:
+    kind, cursor = CursorKind(case["kind"]), bytes.fromhex(case["cursor"])
+    with pytest.raises(WireError) as refusal:
+        LogPlace.decode(cursors.decode(kind, bytes.fromhex(case["subject"]), cursor))
+    assert refusal.value.kind.name == "bad_request"
+
+
+@pytest.mark.parametrize("case", STATEMENTS["valid"], ids=named)
+def test_a_statement_is_read_as_it_was_meant(case: dict[str, Any]) -> None:
+    statement = Statement(bytes.fromhex(case["payload"]), bytes.fromhex(case["signature"]))
+    statement.verify()
+    key = KeyPair(bytes.fromhex(case["seed"]))
+    assert key.sign(STATEMENT_PREFIX + statement.payload) == statement.signature
+    assert statement.found.service == key.account and statement.found.account.hex() == STATEMENTS["account"]
+    for name, value in case["found"].items():
+        told = getattr(statement.found, name)
+        assert (told.hex() if isinstance(told, bytes) else told) == value
+    leaves = [
+        int.from_bytes(hashlib.sha256(bytes.fromhex(each["key"] + each["id"])).digest(), "big")
+        for each in STATEMENTS["records"]
+        if case["found"].get("after", "") < each["key"] <= case["found"].get("through", "g")
+    ][: statement.found.gone]
+    assert sum(leaves) % 2**256 == int(case["found"]["marks"], 16)
+
+
+@pytest.mark.parametrize("case", STATEMENTS["invalid"], ids=named)
+def test_a_statement_that_is_none_is_refused(case: dict[str, Any]) -> None:
+    assert case["error"] is not None
+    assert error_of(bytes.fromhex(case["payload"]), bytes.fromhex(case["signature"])) == case["error"]
+
+
+@pytest.mark.parametrize("case", STATEMENTS["evidence"], ids=named)
+def test_evidence_comes_to_what_was_meant(case: dict[str, Any]) -> None:
+    evidence = Evidence.decode(bytes.fromhex(case["file"]))
+    assert (None if evidence.signer is None else account_to_text(evidence.signer)) == case["signer"]
+    assert {each.asked.node.hex(): each.stands for each in judge(evidence)} == case["stands"]
+
+
+@pytest.mark.parametrize("case", STATEMENTS["refused"], ids=named)
+def test_evidence_that_was_not_signed_so_is_refused(case: dict[str, Any]) -> None:
+    with pytest.raises(WireError):
+        Evidence.decode(bytes.fromhex(case["file"]))

@@ -1,7 +1,8 @@
 """I6: nothing deleted or switched off returns, whoever replays what.
 
-Looked for in three places: in every commit of every node (see `witness`), in every read that meets the
-acknowledgement of a deletion or an "off" (see `quorum.meet`), and in what the replicas hold in the end.
+Nor does what is older than a record that erases. Looked for in three places: in every commit of every node
+(see `witness`), in every read that meets the acknowledgement of a deletion or an "off" (see `quorum.meet`),
+and in what the replicas hold in the end.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import defaultdict
 from folkmoot.node.simulation.checkers.quorum import meet
 from folkmoot.node.simulation.checkers.verdict import Evidence, Inquiry, Verdict
 from folkmoot.node.simulation.history import Ack, CellRead, CellView, History, PageRead
+from folkmoot.node.simulation.witness import outlived
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.crdt.flag import is_on
 from folkmoot.protocol.key import cell_key
@@ -75,8 +77,12 @@ def _look_in_the_end(inquiry: Inquiry, gone: Gone, evidence: Evidence) -> None:
         last = max((ack.record for ack in acks), key=lambda record: record.stamp)
         for held in evidence.replicas_of(key):
             data = held.cells.get(key)
-            if inquiry.fails(data is not None and _is_gone(Cell.decode(data), last)):
+            cell = None if data is None else Cell.decode(data)
+            if inquiry.fails(cell is not None and _is_gone(cell, last)):
                 inquiry.complain(f"{held.name} holds {key.hex()}, which was taken back by stamp {last.stamp}")
+            erased = [] if cell is None else [each for ack in acks for each in outlived(cell, ack.record)]
+            if inquiry.fails(not erased):
+                inquiry.complain(f"{held.name} holds at {key.hex()} what was erased: stamp {erased[0].stamp}")
 
 
 def _is_gone(cell: Cell, record: Record) -> bool:

@@ -116,6 +116,7 @@ class Quiet:
         returned_s: from that node's next start until every node held every other alive, and went on to.
         known_s: from the last client's last request until every node knew every account as its register has
             it, and every post was labelled that was to be.
+        projected_s: from then until projections were what all cells come to, on every node.
     """
 
     equal_s: float | None
@@ -123,6 +124,7 @@ class Quiet:
     noticed_s: float | None
     returned_s: float | None
     known_s: float | None
+    projected_s: float | None
 
 
 @dataclass(frozen=True, slots=True)

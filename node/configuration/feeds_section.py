@@ -1,0 +1,33 @@
+"""The settings of feeds; see `settings`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from folkmoot.node.configuration.setting import Section, setting
+from folkmoot.protocol import limits
+
+
+class FeedsSection(Section, frozen=True, kw_only=True):
+    """Feeds that are ready before they are asked for."""
+
+    followers_max: Annotated[
+        int,
+        setting(
+            "Of authors with more followers, posts are merged into home feeds when these are read.",
+            why="A post costs a write for each follower's inbox, and a page little for each author merged.",
+            unit="followers",
+            ge=1,
+            le=100_000,
+        ),
+    ] = 2_000
+    inbox_rows: Annotated[
+        int,
+        setting(
+            "What a home feed keeps at least, the newest.",
+            why="Further back than that people look at authors' own feeds.",
+            unit="posts",
+            ge=limits.PAGE_ITEMS,
+            le=limits.PROJECTED_LATEST,
+        ),
+    ] = 1_000

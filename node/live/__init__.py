@@ -1,0 +1,1 @@
+"""Live streams: clients, and nodes on their behalf, follow the change logs of replicas."""

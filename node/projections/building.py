@@ -1,0 +1,185 @@
+"""Building a page: the posts at the places of a feed, as they are now.
+
+What is in an index says where something stands, never how it looks: posts that were deleted, labels, counts
+and whatever a viewer does not want to see are looked up when a page is built. So a page may hold fewer items
+than it was asked for, even none, and only a page without a cursor is the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from folkmoot.node.projections.listings import Home, Listing, Place, Thread
+from folkmoot.node.projections.posts import UNREACHED, Posts, Ref, Unreached
+from folkmoot.node.projections.selecting import Found, Selected, Selection
+from folkmoot.protocol import limits
+from folkmoot.protocol.feed.audience import Hide, PageKind
+from folkmoot.protocol.feed.pages import PackedPage, item_head, pack_gap, pack_item, pack_page
+from folkmoot.protocol.feed.viewer import PUBLIC, Viewer
+from folkmoot.storage.post_cache import Post
+
+UNKNOWN: Final = "unknown"
+DELETED: Final = "deleted"
+UNREACHABLE: Final = "unreachable"
+
+
+class Builder:
+    """See the module.
+
+    Args:
+        posts: reads posts from wherever they are kept.
+        selection: which of them a viewer sees.
+    """
+
+    def __init__(self, posts: Posts, selection: Selection) -> None:
+        self._posts = posts
+        self._selection = selection
+
+    async def page(
+        self, kind: PageKind, listing: Listing, viewer: Viewer, after: bytes | None, limit: int
+    ) -> PackedPage:
+        """A page of a feed in which what is deleted or hidden simply is missing.
+
+        Args:
+            kind: of the page.
+            listing: the feed.
+            viewer: who looks.
+            after: the place after which the page begins; None for the first.
+            limit: at most so many items.
+        """
+        page = _Page(after, limit)
+        while not page.full:
+            places = await listing.places(page.at, page.wanted + 1)
+            some = places[: page.wanted]
+            found = await self._read(some)
+            plain = self._selection.plain(some, found) if viewer is PUBLIC else None
+            if plain is not None and page.add_all(some, plain):
+                if len(places) == len(some):
+                    return page.packed(last=True)
+                continue
+            selected = await self._selection.select(viewer, kind, some, found)
+            for place, post, each in zip(some, found, selected, strict=True):
+                if not page.add(place, _items(place, post, each)):
+                    return page.packed()
+            if len(places) == len(some):
+                return page.packed(last=True)
+        return page.packed()
+
+    async def items(self, kind: PageKind, viewer: Viewer, places: Sequence[Place]) -> list[bytes]:
+        """The items of the posts at some places, without those that are deleted or hidden."""
+        found = await self._read(places)
+        selected = await self._selection.select(viewer, kind, places, found)
+        shown = zip(places, found, selected, strict=True)
+        return [item for each in shown for item in _items(*each)]
+
+    def page_now(self, home: Home, after: bytes | None, limit: int) -> PackedPage | None:
+        """`page` for nobody in particular, when it can be built without waiting: None when it cannot."""
+        places = home.places_now(after, limit + 1) if self._posts.keeps_all() else None
+        if places is None:
+            return None
+        some = places[:limit]
+        items = self._selection.plain(some, self._posts.own([place.ref.key for place in some]))
+        page = _Page(after, limit)
+        if items is None or not page.add_all(some, items) or page.wanted:
+            return None
+        return page.packed(last=len(places) == len(some))
+
+    async def thread(self, thread: Thread, viewer: Viewer, after: bytes | None, limit: int) -> PackedPage:
+        """A page of a thread; where something is missing or hidden, it says so."""
+        page = _Page(after, limit)
+        places = await thread.places(after, limit + 1)
+        some = places[:limit]
+        found = await self._read(some)
+        selected = await self._selection.select(viewer, PageKind.THREAD, some, found)
+        gaps = await self._gaps(thread, some)
+        for place, post, each in zip(some, found, selected, strict=True):
+            missing = gaps.pop(place.answers, None) if place.answers is not None else None
+            reason = _reason(post, each)
+            said = [pack_gap(*place.ref, reason)] if reason else _items(place, post, each)
+            if not page.add(place, said if missing is None else [missing, *said]):
+                return page.packed()
+        return page.packed(last=len(places) == len(some))
+
+    async def _gaps(self, thread: Thread, places: Sequence[Place]) -> dict[Ref, bytes]:
+        """What is said of posts that are answered in a thread and not in it themselves."""
+        answered = dict.fromkeys(place.answers for place in places if place.answers is not None)
+        missing = [ref for ref in answered if not thread.has(ref)]
+        posts = await self._posts.read(missing) if missing else []
+        return {
+            ref: pack_gap(*ref, _reason(post) or UNKNOWN) for ref, post in zip(missing, posts, strict=True)
+        }
+
+    async def _read(self, places: Sequence[Place]) -> list[Found]:
+        return await self._posts.read([place.ref for place in places]) if places else []
+
+
+class _Page:
+    """A page that is being put together."""
+
+    def __init__(self, after: bytes | None, limit: int) -> None:
+        self.at = after
+        self._limit = limit
+        self._items: list[bytes] = []
+        self._size = 0
+        self._looked_at = 0
+
+    @property
+    def wanted(self) -> int:
+        return self._limit - len(self._items)
+
+    @property
+    def full(self) -> bool:
+        return self.wanted <= 0 or self._looked_at >= limits.PAGE_ROWS_SCANNED
+
+    def add(self, place: Place, items: list[bytes]) -> bool:
+        """Take what stands at the next place; whether there was room."""
+        self._looked_at += 1
+        size = sum(map(len, items))
+        if self._size + size > limits.PAGE_BYTES and self._items:
+            return False
+        self._size += size
+        self._items += items
+        self.at = place.at
+        return True
+
+    def add_all(self, places: Sequence[Place], items: Sequence[bytes]) -> bool:
+        """Take what stands at the next places, all of it or nothing; an item that is empty is not shown."""
+        size = sum(map(len, items))
+        if self._size + size > limits.PAGE_BYTES or not places:
+            return False
+        self._looked_at += len(places)
+        self._size += size
+        self._items += filter(None, items)
+        self.at = places[-1].at
+        return True
+
+    def packed(self, *, last: bool = False) -> PackedPage:
+        return pack_page(self._items, None if last else self.at)
+
+
+def _items(place: Place, post: Found, selected: Selected) -> list[bytes]:
+    """What a page shows of a post: nothing when it is gone or hidden, a gap when nobody could be asked."""
+    if not isinstance(post, Post):
+        return [pack_gap(*place.ref, UNREACHABLE)] if post is UNREACHED else []
+    if post.frame is None or isinstance(selected.decision, Hide):
+        return []
+    more = selected.more
+    if place.reposter is not None:
+        more["reposter"] = place.reposter
+    if not more:
+        return [post.item]
+    return [pack_item(post.frame, post.labels, *post.counts, post.replies, head=item_head(more))]
+
+
+def _reason(post: Found, selected: Selected | None = None) -> str | None:
+    """Why a post is not shown; None when it is."""
+    if isinstance(post, Unreached):
+        return UNREACHABLE
+    if post is None:
+        return UNKNOWN
+    if post.frame is None:
+        return DELETED
+    if selected is not None and isinstance(selected.decision, Hide):
+        return selected.decision.reason.value
+    return None

@@ -1,0 +1,67 @@
+"""Which generation of each projection is read on this node, and which is being built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from folkmoot.node.commits import Commits
+from folkmoot.protocol.projections.entries import Projection
+from folkmoot.storage.projecting import Target
+from folkmoot.storage.projections import Generation, ProjectionBook, generation_of
+from folkmoot.storage.transaction import Admission, WriteTransaction
+
+
+class Generations:
+    """See the module.
+
+    Args:
+        commits: this node's store.
+    """
+
+    def __init__(self, commits: Commits) -> None:
+        self._commits = commits
+        with commits.store.engine.begin() as transaction:
+            self._known = {each: generation_of(transaction, each) for each in Projection}
+
+    def of(self, projection: Projection) -> Generation:
+        """The generations of a projection."""
+        return self._known[projection]
+
+    def all(self) -> Mapping[Projection, Generation]:
+        """Of all projections."""
+        return self._known
+
+    def live(self, projection: Projection) -> int:
+        """The generation that is read."""
+        return self._known[projection].live
+
+    def live_targets(self) -> list[Target]:
+        """What follows the logs."""
+        return [Target(each, known.live) for each, known in self._known.items()]
+
+    def building(self) -> list[Projection]:
+        """The projections that are being built anew."""
+        return [each for each, known in self._known.items() if known.building is not None]
+
+    async def begin(self, projection: Projection) -> None:
+        """Have a projection be built anew, beside what is read of it; if it is already, begin once more."""
+        known = self._known[projection]
+        await self._set(projection, Generation(known.live, known.next))
+
+    async def finish(self, projection: Projection) -> None:
+        """Have what was built be read."""
+        known = self._known[projection]
+        assert known.building is not None, "only what was built can be read"
+        await self._set(projection, Generation(known.building))
+
+    async def _set(self, projection: Projection, generation: Generation) -> None:
+        def job(transaction: WriteTransaction) -> None:
+            book = ProjectionBook(transaction)
+            book.set_generation(projection, generation)
+            book.forget_cursors(projection)
+
+        await self._commits.run(job, Admission.PEER_JOIN)
+        self._known[projection] = generation
+        self._commits.store.live[projection] = generation.live
+        if projection is Projection.THREADS:
+            self._commits.store.post_cache.forget_all()

@@ -1,0 +1,111 @@
+"""What a node has for projections, put together: the room of the wiring in `daemon` that concerns them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+import trio
+from folkmoot.node.actors.projector import Projector
+from folkmoot.node.actors.replica import Replica
+from folkmoot.node.actors.session import Immediate, Method
+from folkmoot.node.contracts import Reading
+from folkmoot.node.live.contracts import Open
+from folkmoot.node.projections.building import Builder
+from folkmoot.node.projections.feeds import Feeds
+from folkmoot.node.projections.generations import Generations
+from folkmoot.node.projections.listings import Merging
+from folkmoot.node.projections.logs import Logs
+from folkmoot.node.projections.methods import ProjectionMethods
+from folkmoot.node.projections.posts import Posts
+from folkmoot.node.projections.selecting import Selection
+from folkmoot.node.projections.streams import FeedStreams
+from folkmoot.node.projections.viewers import Viewers
+from folkmoot.node.projections.watchers import Watchers
+from folkmoot.node.routing import Router
+from folkmoot.node.wired import Wired
+from folkmoot.protocol.ring.ranges import RangeMap
+from folkmoot.storage.inboxes import Bounds
+
+Handler = Callable[[bytes, Any], Awaitable[Any]]
+
+
+class Keeping(Wired, Protocol):
+    """What projections rest on besides: see `daemon`."""
+
+    router: Router
+    replica: Replica
+
+
+class ProjectionParts:
+    """See the module.
+
+    Attributes:
+        projector: see there.
+        generations: which rows are read, and which are built.
+
+    Args:
+        wired: the node's.
+        reading: reads cells wherever they are kept.
+    """
+
+    def __init__(self, wired: Keeping, reading: Reading) -> None:
+        environment, commits, topology = wired.environment, wired.commits, wired.topology
+        store, where, wall, trusted = (
+            commits.store,
+            topology.where,
+            environment.wall,
+            topology.service_accounts,
+        )
+        router, epochs, links, feeds = wired.router, wired.replica, wired.links, wired.config.feeds
+
+        def ranges() -> RangeMap:
+            return topology.current().ranges
+
+        def as_of_us() -> int:
+            lag_s = self.projector.lag_s()
+            return 0 if lag_s is None else wall.now_us() - int(lag_s * 1e6)
+
+        logs = Logs(store, router, links, epochs, ranges, environment.executor, as_of_us)
+        self.generations = Generations(commits)
+        bounds = Bounds(feeds.followers_max, feeds.inbox_rows)
+        watchers = Watchers()
+        self.projector = Projector(
+            wired.node_id, commits, logs, self.generations, ranges, bounds, wall, watchers
+        )
+        posts = Posts(store, router, ranges, links, epochs, trusted)
+        viewers = Viewers(store, router, where, links, epochs, wall.now_us, trio.current_time)
+        builder = Builder(posts, Selection(posts, reading, trusted, wall.now_us))
+        merging = Merging(store, logs, trio.current_time)
+        self._feeds = Feeds(
+            store, router, where, links, epochs, reading, builder, viewers, merging, self.projector
+        )
+        self._streams = FeedStreams(store, posts, merging, viewers, builder, watchers, self.projector, wall)
+        self._asked_by_peers = (logs, posts, viewers, self._feeds)
+        self._methods = ProjectionMethods(self.projector, self.generations)
+
+    def peer_methods(self) -> Mapping[str, Handler]:
+        """What other nodes may ask, by name."""
+        return {
+            name: handler for each in self._asked_by_peers for name, handler in each.peer_methods().items()
+        }
+
+    def client_methods(self) -> Mapping[str, Method]:
+        """What clients may ask, by name."""
+        return {**self._feeds.client_methods(), **self._methods.table()}
+
+    def immediate(self) -> Mapping[str, Immediate]:
+        """Methods that can often be answered at once, by name."""
+        return self._feeds.immediate()
+
+    def opens(self) -> Mapping[str, Open]:
+        """What clients can follow, by the key in `what`."""
+        return self._streams.opens()
+
+    def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """What runs by itself, by name."""
+        return {"projector": self.projector.run}
+
+    def status(self) -> dict[str, Any]:
+        """How far projections have come on this node."""
+        return self._methods.status()

@@ -1,0 +1,198 @@
+"""Selecting: which of the posts that stand in a feed a viewer sees, and what is said of them first.
+
+What decides is `protocol.feed.audience`. Here it is given what it asks for: the posts that are answered and
+quoted, and which of the follows and blocks that matter are on. Most posts need nothing of that, and of those
+nobody in particular looks at nothing is even read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from folkmoot.node.contracts import Reading
+from folkmoot.node.projections.listings import Place
+from folkmoot.node.projections.posts import Posts, Ref, Unreached
+from folkmoot.protocol import codec, limits
+from folkmoot.protocol.bodies import make_uuid7, post_time_ms
+from folkmoot.protocol.crdt.cell import Cell
+from folkmoot.protocol.crdt.flag import is_on
+from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.feed.audience import Audience, Candidate, Decision, Hide, PageKind, Reason, Show, Warn
+from folkmoot.protocol.feed.controls import Edge
+from folkmoot.protocol.feed.viewer import PUBLIC, Viewer
+from folkmoot.protocol.identity import is_account
+from folkmoot.protocol.key import cell_key
+from folkmoot.protocol.moderation.label import Label, parse_label
+from folkmoot.protocol.record import Record
+from folkmoot.protocol.token import Token
+from folkmoot.storage.post_cache import Post
+
+Found = Post | Unreached | None
+
+_SHOW: Final = Show()
+_CLOCK: Final = Hide(Reason.CLOCK)
+
+
+class Selected(NamedTuple):
+    """What becomes of a post on a page.
+
+    Args:
+        decision: see `audience`.
+    """
+
+    decision: Decision
+
+    @property
+    def more(self) -> dict[str, Any]:
+        """What its item says besides record, labels and counts."""
+        match self.decision:
+            case Warn(cautions, without_quote):
+                said: dict[str, Any] = {"cautions": [caution._asdict() for caution in cautions]}
+                return said if without_quote is None else {**said, "quote_hidden": without_quote.value}
+            case Show(without_quote) if without_quote is not None:
+                return {"quote_hidden": without_quote.value}
+        return {}
+
+
+class Selection:
+    """See the module.
+
+    Args:
+        posts: reads posts from wherever they are kept.
+        reading: reads the flags of others.
+        trusted: whose labels are heeded.
+        now_us: wall time, microseconds since 1970.
+    """
+
+    def __init__(
+        self,
+        posts: Posts,
+        reading: Reading,
+        trusted: Callable[[], Collection[bytes]],
+        now_us: Callable[[], int],
+    ) -> None:
+        self._posts = posts
+        self._reading = reading
+        self._trusted = trusted
+        self._now_us = now_us
+
+    def plain(self, places: Sequence[Place], found: Sequence[Found]) -> list[bytes] | None:
+        """The items of posts that are shown to nobody in particular as they are; None when one is not so
+        simple."""
+        latest = make_uuid7((self._now_us() + limits.STAMP_AHEAD_US) // 1000 + 1, 0)
+        items: list[bytes] = []
+        for place, post in zip(places, found, strict=True):
+            if (
+                not isinstance(post, Post)
+                or post.telling
+                or place.reposter is not None
+                or place.ref.item >= latest
+            ):
+                return None
+            items.append(post.item)
+        return items
+
+    async def select(
+        self, viewer: Viewer, kind: PageKind, places: Sequence[Place], found: Sequence[Found]
+    ) -> list[Selected]:
+        """What becomes of each post; of what is deleted or unknown nothing is asked.
+
+        Args:
+            viewer: who looks.
+            kind: of the page.
+            places, found: the posts, and where they stand.
+        """
+        now_us = self._now_us()
+        decided: dict[int, Decision] = {}
+        waiting: dict[int, tuple[Place, Post, Record]] = {}
+        latest_ms = (now_us + limits.STAMP_AHEAD_US) // 1000
+        for number, (place, post) in enumerate(zip(places, found, strict=True)):
+            if not isinstance(post, Post) or post.frame is None:
+                decided[number] = _SHOW
+            elif viewer is PUBLIC and not post.telling:
+                decided[number] = _CLOCK if post_time_ms(place.ref.item) > latest_ms else _SHOW
+            else:
+                waiting[number] = (place, post, record_of(post.frame))
+        if waiting:
+            audience = Audience(viewer, kind, now_us)
+            candidates = dict(zip(waiting, await self._candidates(list(waiting.values())), strict=True))
+            edges = await self._on(audience.edges_asked(candidates.values()))
+            decided |= {number: audience.decide(each, edges) for number, each in candidates.items()}
+        return [Selected(decided[number]) for number in range(len(places))]
+
+    async def _candidates(self, posts: Sequence[tuple[Place, Post, Record]]) -> list[Candidate]:
+        """The posts with the others that decide about them, as far as they are known."""
+        answered = {id(record): _ref(record.body.get("reply_to")) for _, _, record in posts}
+        quoted = {id(record): _ref(record.body.get("quote")) for _, _, record in posts}
+        known = await self._records(filter(None, (*answered.values(), *quoted.values())))
+        roots: dict[Ref, Ref | None] = {}
+        for ref in answered.values():
+            parent = None if ref is None else known.get(ref)
+            if ref is not None and parent is not None:
+                roots[ref] = _ref(parent.body.get("root") or parent.body.get("reply_to"))
+        known |= await self._records(root for root in roots.values() if root and root not in known)
+        trusted = self._trusted()
+
+        def candidate(place: Place, post: Post, record: Record) -> Candidate:
+            parent_ref, quoted_ref = answered[id(record)], quoted[id(record)]
+            parent = None if parent_ref is None else known.get(parent_ref)
+            root_ref = None if parent_ref is None else roots.get(parent_ref)
+            root = parent if root_ref is None else known.get(root_ref)
+            shown = None if quoted_ref is None else known.get(quoted_ref)
+            labels = _labels(post, trusted) if post.labels else ()
+            reposted_us = 1000 * int.from_bytes(place.at[:6], "big") if place.reposter else 0
+            return Candidate(record, parent, root, shown, labels, place.reposter, reposted_us)
+
+        return [candidate(*each) for each in posts]
+
+    async def _records(self, refs: Iterable[Ref]) -> dict[Ref, Record]:
+        """The posts that are known, deleted ones too."""
+        wanted = list(dict.fromkeys(refs))
+        if not wanted:
+            return {}
+        found = await self._posts.read(wanted)
+        return {
+            ref: record_of(post.frame)
+            for ref, post in zip(wanted, found, strict=True)
+            if isinstance(post, Post) and post.frame is not None
+        }
+
+    async def _on(self, edges: Iterable[Edge]) -> frozenset[Edge]:
+        """Those of some flags that are on; one that cannot be found out is off."""
+        keys = {cell_key(edge.author, edge.kind, edge.other): edge for edge in edges}
+        if not keys:
+            return frozenset()
+        cells: dict[bytes, bytes | None] = {}
+        own, elsewhere = self._posts.divided(list(keys))
+        cells.update(zip(own, self._posts.own_cells(own), strict=True))
+        for start in range(0, len(elsewhere), limits.KEYS_PER_GET):
+            some = elsewhere[start : start + limits.KEYS_PER_GET]
+            try:
+                read = await self._reading.get(some, "one", Token())
+            except WireError:
+                continue
+            cells.update(zip(some, read.cells, strict=True))
+        return frozenset(
+            keys[key] for key, cell in cells.items() if cell is not None and is_on(Cell.decode(cell))
+        )
+
+
+@lru_cache(maxsize=8_192)
+def record_of(frame: bytes) -> Record:
+    """The record in a frame that was stored or checked; those that are read often are read once."""
+    return Record.from_wire(codec.unpack(frame))
+
+
+def _labels(post: Post, trusted: Collection[bytes]) -> list[Label]:
+    """The labels that readers are to be told of: those of the cluster's own nodes."""
+    records = map(record_of, post.labels)
+    return [parse_label(each.item, each.body) for each in records if each.author in trusted]
+
+
+def _ref(value: Mapping[str, Any] | None) -> Ref | None:
+    """A post that another one names."""
+    if value is None or not is_account(value["author"]) or len(value["item"]) != limits.POST_ITEM_BYTES:
+        return None
+    return Ref(value["author"], value["item"])

@@ -1,0 +1,297 @@
+"""What a viewer sees of a page: every candidate is shown, shown with a caution, or hidden for a reason.
+
+Nothing is decided before a page is built and nothing is kept of what was decided, so unmuting, unblocking,
+an edit of a control or the end of a mute needs no rewriting. What is decided depends on the arguments alone.
+
+The rules, the first that applies being the reason; one's own posts are hidden by none but the first:
+
+| reason          | hidden is                                                       | page       | for    |
+|-----------------|-----------------------------------------------------------------|------------|--------|
+| `deleted`       | what its author deleted                                         | all        | all    |
+| `clock`         | what was made, or reposted, more than 5 minutes from now        | all        | all    |
+| `block`         | what somebody made or reposted who blocks the viewer, or is     | all        | viewer |
+|                 | blocked by them                                                 |            |        |
+| `reply_control` | an answer that the answered post, or the thread's first post,   | all        | all    |
+|                 | does not allow                                                  |            |        |
+| `muted_account` | what a muted account made                                       | all        | viewer |
+| `muted_reposts` | what an account reposted that is muted, wholly or in this       | all        | viewer |
+| `muted_thread`  | what belongs to a muted thread                                  | not thread | viewer |
+| `muted_word`    | what shows a muted word                                         | all        | viewer |
+
+Who opens a muted thread wants to see it. A post whose quoted post is hidden by one of these rules, or whose
+quoted post does not allow it (`quote_control`), is shown without it.
+
+A gate refuses what is more than 5 minutes ahead, yet a node joins what other nodes acknowledged without
+judging it. Without the rule `clock` one node with a wrong clock could put a post above all others for years.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+from folkmoot.protocol.feed.controls import QUOTE_FROM, REPLY_FROM, Edge, allows, edges_asked
+from folkmoot.protocol.feed.viewer import Viewer
+from folkmoot.protocol.limits import POST_ITEM_BYTES, STAMP_AHEAD_US
+from folkmoot.protocol.moderation.label import Label
+from folkmoot.protocol.record import Record
+
+
+class Reason(StrEnum):
+    """Why something is not shown; see the module."""
+
+    DELETED = "deleted"
+    CLOCK = "clock"
+    BLOCK = "block"
+    REPLY_CONTROL = "reply_control"
+    QUOTE_CONTROL = "quote_control"
+    MUTED_ACCOUNT = "muted_account"
+    MUTED_REPOSTS = "muted_reposts"
+    MUTED_THREAD = "muted_thread"
+    MUTED_WORD = "muted_word"
+
+
+class PageKind(StrEnum):
+    """What sort of page is built."""
+
+    HOME = "home"
+    THREAD = "thread"
+    TAG = "tag"
+    LIST = "list"
+
+
+class Candidate(NamedTuple):
+    """A post that may come on a page, with the others that decide about it as far as they are known.
+
+    Args:
+        record: the post as it is shown now (the display winner).
+        parent: the post it answers.
+        root: the first post of its thread: the one the parent names, where the parent is known. An answer
+            might name another one to get round a control.
+        quoted: the post it quotes.
+        labels: those of the post's labels that readers are to be told of.
+        reposter: who reposted it, if that is why it is here (34 bytes).
+        reposted_us: and when, in microseconds since 1970 by their clock.
+    """
+
+    record: Record
+    parent: Record | None = None
+    root: Record | None = None
+    quoted: Record | None = None
+    labels: Sequence[Label] = ()
+    reposter: bytes | None = None
+    reposted_us: int = 0
+
+
+class Caution(NamedTuple):
+    """Something to be said before a post is shown.
+
+    Args:
+        source: `warning` (the author's words), `self_label` (the author's) or `label` (of somebody else).
+        text: the warning, or the label's value.
+        by: who says it (34 bytes).
+    """
+
+    source: str
+    text: str
+    by: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """Show it.
+
+    Args:
+        without_quote: why the quoted post is left out; None when it may be shown.
+    """
+
+    without_quote: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """Show it behind a caution.
+
+    Args:
+        cautions: what to say first; the author's before those of others.
+        without_quote: as in `Show`.
+    """
+
+    cautions: tuple[Caution, ...]
+    without_quote: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hide:
+    """Leave it out; a thread says that something is missing there, and why."""
+
+    reason: Reason
+
+
+Decision = Show | Warn | Hide
+
+_SHOW: Final = Show()
+_HIDE: Final = {reason: Hide(reason) for reason in Reason}
+_NO_EDGES: Final[frozenset[Edge]] = frozenset()
+
+
+class Audience:
+    """Decides about the candidates of one page.
+
+    Args:
+        viewer: whom the page is for.
+        page: what sort of page it is.
+        now_us: microseconds since 1970.
+    """
+
+    def __init__(self, viewer: Viewer, page: PageKind, now_us: int) -> None:
+        self._viewer = viewer
+        self._me = viewer.account
+        self._now_us = now_us
+        # Greater than every item of a post that is not too far ahead: a UUIDv7 begins with its time.
+        self._latest = ((now_us + STAMP_AHEAD_US) // 1000).to_bytes(6, "big") + b"\xff" * (
+            POST_ITEM_BYTES - 6
+        )
+        self._threads = {} if page is PageKind.THREAD else viewer.threads
+
+    def edges_asked(self, candidates: Iterable[Candidate]) -> set[Edge]:
+        """Which flags of other accounts decide about these: look them up, and pass on those that are on."""
+        asked: set[Edge] = set()
+        for record, parent, root, quoted, _, reposter, _ in candidates:
+            author = record.author
+            for post in (parent, root):
+                if post is not None:
+                    asked.update(edges_asked(REPLY_FROM, post.body, post.author, author))
+            if quoted is not None:
+                asked.update(edges_asked(QUOTE_FROM, quoted.body, quoted.author, author))
+            if self._me is not None:
+                concerned = {author, reposter, _quoted_author(record.body)} - {None, self._me}
+                asked.update(Edge("block", other, self._me) for other in concerned if other)
+        return asked
+
+    def decide(self, candidate: Candidate, edges: Set[Edge] = _NO_EDGES) -> Decision:
+        """What becomes of one candidate.
+
+        Args:
+            candidate: see there.
+            edges: those of `edges_asked` that are on.
+        """
+        record = candidate.record
+        body = record.body
+        reason = self._against(candidate, record, body, edges)
+        if reason is not None:
+            return _HIDE[reason]
+        without_quote = None
+        if "quote" in body:
+            without_quote = self._against_quote(record, candidate.quoted, edges)
+        if candidate.labels or "warning" in body or "labels" in body:
+            said = cautions(record, candidate.labels)
+            if said:
+                return Warn(said, without_quote)
+        return _SHOW if without_quote is None else Show(without_quote)
+
+    def _against(
+        self, candidate: Candidate, record: Record, body: dict[str, Any], edges: Set[Edge]
+    ) -> Reason | None:
+        author, reposter = record.author, candidate.reposter
+        if "deleted" in body:
+            return Reason.DELETED
+        foreign = author != self._me
+        if foreign and record.item > self._latest:
+            return Reason.CLOCK
+        if reposter is not None:
+            reason = self._against_repost(reposter, candidate.reposted_us, edges)
+            if reason is not None:
+                return reason
+        if not foreign:
+            return None
+        viewer = self._viewer
+        if self._me is not None and self._blocked(author, edges):
+            return Reason.BLOCK
+        parent, root = candidate.parent, candidate.root
+        if not (_may_answer(parent, author, edges) and (root is parent or _may_answer(root, author, edges))):
+            return Reason.REPLY_CONTROL
+        if viewer.accounts and self._muted(author):
+            return Reason.MUTED_ACCOUNT
+        if self._threads and self._threads.get(_thread(candidate), 0) > self._now_us:
+            return Reason.MUTED_THREAD
+        if viewer.words and viewer.words.found_in(body, self._now_us):
+            return Reason.MUTED_WORD
+        return None
+
+    def _against_repost(self, reposter: bytes, reposted_us: int, edges: Set[Edge]) -> Reason | None:
+        if reposter == self._me:
+            return None
+        if reposted_us > self._now_us + STAMP_AHEAD_US:
+            return Reason.CLOCK
+        if self._me is not None and self._blocked(reposter, edges):
+            return Reason.BLOCK
+        muted = self._viewer.accounts.get(reposter)
+        return Reason.MUTED_REPOSTS if muted is not None and muted[1] > self._now_us else None
+
+    def _against_quote(self, record: Record, quoted: Record | None, edges: Set[Edge]) -> Reason | None:
+        """Why the quoted post is not shown; of one that is not known, whose it is said to be."""
+        owner = _quoted_author(record.body) if quoted is None else quoted.author
+        if owner is None or owner == self._me:
+            return None
+        if quoted is not None and "deleted" in quoted.body:
+            return Reason.DELETED
+        if self._me is not None and self._blocked(owner, edges):
+            return Reason.BLOCK
+        if quoted is not None and not allows(QUOTE_FROM, quoted.body, owner, record.author, edges):
+            return Reason.QUOTE_CONTROL
+        if self._muted(owner):
+            return Reason.MUTED_ACCOUNT
+        if quoted is not None and self._viewer.words.found_in(quoted.body, self._now_us):
+            return Reason.MUTED_WORD
+        return None
+
+    def _blocked(self, other: bytes, edges: Set[Edge]) -> bool:
+        """Whether one of the two, the viewer and `other`, blocks the other one."""
+        viewer = self._viewer
+        return (
+            other in viewer.blocks
+            or other in viewer.blocked_by
+            or bool(edges and ("block", other, self._me) in edges)
+        )
+
+    def _muted(self, account: bytes) -> bool:
+        muted = self._viewer.accounts.get(account)
+        return muted is not None and muted[0] > self._now_us
+
+
+def cautions(record: Record, labels: Sequence[Label] = ()) -> tuple[Caution, ...]:
+    """What is to be said before a post is shown.
+
+    Args:
+        record: the post.
+        labels: what others say about it, as far as readers are to be told.
+    """
+    body, author = record.body, record.author
+    said: list[Caution] = []
+    if body.get("warning"):
+        said.append(Caution("warning", body["warning"], author))
+    said += [Caution("self_label", value, author) for value in dict.fromkeys(body.get("labels", ()))]
+    said += [Caution("label", label.value, label.labeller) for label in labels if not label.negated]
+    return tuple(said)
+
+
+def _may_answer(post: Record | None, author: bytes, edges: Set[Edge]) -> bool:
+    return post is None or allows(REPLY_FROM, post.body, post.author, author, edges)
+
+
+def _thread(candidate: Candidate) -> bytes:
+    """Author and item of the thread's first post, which may be the candidate itself."""
+    first = candidate.root
+    if first is not None:
+        return first.author + first.item
+    body = candidate.record.body
+    ref = body.get("root") or body.get("reply_to")
+    return ref["author"] + ref["item"] if ref else candidate.record.author + candidate.record.item
+
+
+def _quoted_author(body: dict[str, Any]) -> bytes | None:
+    quote = body.get("quote")
+    return None if quote is None else quote["author"]

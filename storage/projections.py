@@ -1,0 +1,355 @@
+"""What is derived from cells for feeds, as this node keeps it: entries of indexes, and how far that has come.
+
+Everything here can be made anew from the cells (its rows are not replicated, not backed up, and no part of
+what is compared between replicas), so a damaged row counts as absent and is written over. Each projection has
+a *generation*, a number that its rows bear: while a new one is built, the old one is still read.
+
+What a cell was last made into is kept as its *source*, so that what it is no longer made into can be taken
+back: nobody else remembers which tag an edit has removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator, Mapping
+from itertools import chain, islice
+from typing import Final, NamedTuple
+from zlib import crc32
+
+from folkmoot.protocol import codec
+from folkmoot.protocol.key import KIND_AT, KIND_BYTE, prefix_end
+from folkmoot.protocol.limits import POST_ITEM_BYTES
+from folkmoot.protocol.projections.entries import COUNTED, INDEXES, PUBLIC_BYTES, Entry, Index, Projection
+from folkmoot.storage.errors import StoreCorrupt
+from folkmoot.storage.interface import Table, Transaction
+from folkmoot.storage.rows import CRC_BYTES, SEQUENCE_BYTES, seal, unseal
+from folkmoot.storage.transaction import WriteTransaction
+
+HEAD_BYTES: Final = 2  # index and generation, before the group
+GENERATIONS: Final = 256
+TALLY_BYTES: Final = 8
+MAIN: Final = 0  # the run of all projections together; a rebuilding one's is its number
+
+_POST: Final = bytes((KIND_BYTE["post"],))
+_GENERATION: Final = b"g"
+_CURSOR: Final = b"c"
+_COVERED: Final = b"b"
+
+
+class Generation(NamedTuple):
+    """Which rows of a projection are read, and which are being built beside them.
+
+    Args:
+        live: 0–255.
+        building: the same, or None.
+    """
+
+    live: int = 0
+    building: int | None = None
+
+    @property
+    def next(self) -> int:
+        """The number of a new one."""
+        return (max(self.live, self.live if self.building is None else self.building) + 1) % GENERATIONS
+
+
+class Member(NamedTuple):
+    """An entry without its index and group."""
+
+    member: bytes
+    value: bytes
+
+
+def entry_key(index: Index, generation: int, group: bytes, member: bytes = b"") -> bytes:
+    """Where an entry is kept; without a member, what those of a group begin with."""
+    return bytes((index, generation)) + group + member
+
+
+def tallied(key: bytes) -> bytes | None:
+    """Where it is counted that there is an entry at a key; None when it is not counted."""
+    if key[0] not in COUNTED:
+        return None
+    return key[:-PUBLIC_BYTES] if key[0] == Index.FOLLOWERS else key[: -POST_ITEM_BYTES - PUBLIC_BYTES]
+
+
+def value_at(transaction: Transaction, table: Table, key: bytes) -> bytes | None:
+    """What is kept at a key; None also when it is damaged."""
+    row = transaction.get(table, key)
+    if row is None:
+        return None
+    try:
+        return unseal(table, key, row)
+    except StoreCorrupt:
+        return None
+
+
+def members(
+    transaction: Transaction,
+    index: Index,
+    generation: int,
+    group: bytes,
+    *,
+    after: bytes = b"",
+    limit: int,
+) -> list[Member]:
+    """The first entries of a group, after a member."""
+    prefix = entry_key(index, generation, group)
+    start = prefix + after + b"\0" if after else prefix
+    rows = islice(transaction.scan(Table.ENTRIES, start, prefix_end(prefix)), limit)
+    return list(_members(rows, len(prefix)))
+
+
+def newest(
+    transaction: Transaction,
+    index: Index,
+    generation: int,
+    group: bytes,
+    *,
+    before: bytes | None = None,
+    limit: int,
+) -> list[Member]:
+    """The last entries of a group, last first, before a member."""
+    prefix = entry_key(index, generation, group)
+    stop = prefix_end(prefix) if before is None else prefix + before
+    return list(_members(transaction.last(Table.ENTRIES, prefix, stop, limit), len(prefix)))
+
+
+def _members(rows: Iterable[tuple[bytes, bytes]], head: int) -> Iterator[Member]:
+    found = list(rows)
+    if not crc32(b"".join(chain.from_iterable(found))):  # all are whole: see `rows`
+        yield from [Member(key[head:], row[:-CRC_BYTES]) for key, row in found]
+        return
+    for key, row in found:
+        try:
+            yield Member(key[head:], unseal(Table.ENTRIES, key, row))
+        except StoreCorrupt:
+            continue
+
+
+def has(transaction: Transaction, index: Index, generation: int, group: bytes, member: bytes) -> bool:
+    """Whether there is such an entry."""
+    return value_at(transaction, Table.ENTRIES, entry_key(index, generation, group, member)) is not None
+
+
+def tally(transaction: Transaction, index: Index, generation: int, group: bytes) -> int:
+    """How many entries a group of a counted index has."""
+    value = value_at(transaction, Table.TALLIES, entry_key(index, generation, group))
+    return 0 if value is None else int.from_bytes(value, "big")
+
+
+def tallies(
+    transaction: Transaction, index: Index, generation: int, place: bytes, first: bytes, last: bytes
+) -> dict[bytes, int]:
+    """Of the groups under one place from `first` to `last`, those that have entries: by what follows the
+    place in the group.
+
+    Args:
+        place: what the groups begin with.
+        first, last: what they go on with, both included.
+    """
+    head = entry_key(index, generation, place)
+    start, stop = head + first, prefix_end(head + last)
+    if not transaction.holds(Table.TALLIES, start, stop):
+        return {}
+    found: dict[bytes, int] = {}
+    for key, row in transaction.scan(Table.TALLIES, start, stop):
+        try:
+            found[key[len(head) :]] = int.from_bytes(unseal(Table.TALLIES, key, row), "big")
+        except StoreCorrupt:
+            continue
+    return found
+
+
+def generation_of(transaction: Transaction, projection: Projection) -> Generation:
+    """Which generations a projection has."""
+    value = value_at(transaction, Table.CURSORS, _GENERATION + bytes((projection,)))
+    if value is None:
+        return Generation()
+    return Generation(value[0], value[1] if len(value) > 1 else None)
+
+
+def cursors_at(transaction: Transaction, run: int, range_id: int, lane: int) -> dict[bytes, int]:
+    """Up to which positions of logs, by their ids, a run has read one lane of a range."""
+    prefix = _cursor_key(run, range_id, lane, b"")
+    found: dict[bytes, int] = {}
+    for key, row in transaction.scan(Table.CURSORS, prefix, prefix_end(prefix)):
+        try:
+            found[key[len(prefix) :]] = int.from_bytes(unseal(Table.CURSORS, key, row), "big")
+        except StoreCorrupt:
+            continue
+    return found
+
+
+def covered(transaction: Transaction) -> bytes:
+    """The blocks whose entries all are kept that what was read makes, one bit each; none if unknown."""
+    return value_at(transaction, Table.CURSORS, _COVERED) or b""
+
+
+class ProjectionBook:
+    """What is derived, in one write transaction.
+
+    Attributes:
+        written: how many rows were written or taken out.
+        news: of what is watched, that in which there is something new.
+
+    Args:
+        transaction: the group's; rows that are written are weighed by its admission.
+        watched: indexes (one byte) and groups that somebody waits for.
+    """
+
+    __slots__ = ("_rows", "_transaction", "_watched", "news", "written")
+
+    def __init__(self, transaction: WriteTransaction, watched: Container[bytes] = ()) -> None:
+        self.written = 0
+        self.news: set[bytes] = set()
+        self._watched = watched
+        self._transaction = transaction
+        self._rows = transaction.rows
+
+    @property
+    def rows(self) -> Transaction:
+        """The engine's transaction, to read what is being written."""
+        return self._rows
+
+    def replace(self, projection: Projection, generation: int, source: bytes, entries: list[Entry]) -> None:
+        """Have a cell be made into these entries and no others.
+
+        Args:
+            source: the cell's key.
+
+        Raises:
+            DiskFull: nothing was changed.
+        """
+        key = bytes((projection, generation)) + source
+        known = self._source(key)
+        if not entries and not known:
+            return
+        wanted = {(entry.into, entry.group + entry.member): entry for entry in entries}
+        for index, rest, group_bytes in known:
+            if (Index(index), rest) not in wanted:
+                self.drop(Index(index), generation, rest[:group_bytes], rest[group_bytes:])
+        for entry in entries:
+            self.put(generation, entry)
+        self.remember(projection, generation, source, entries)
+
+    def remember(self, projection: Projection, generation: int, source: bytes, entries: list[Entry]) -> None:
+        """Remember what a cell was made into.
+
+        Raises:
+            DiskFull: nothing was changed.
+        """
+        key = bytes((projection, generation)) + source
+        if entries:
+            made = [(entry.into, entry.group + entry.member, len(entry.group)) for entry in entries]
+            self._put(Table.SOURCES, key, codec.pack(made))
+        else:
+            self._rows.delete(Table.SOURCES, key)
+
+    def source(self, projection: Projection, generation: int, source: bytes) -> list[Entry]:
+        """What a cell was last made into; without the values."""
+        known = self._source(bytes((projection, generation)) + source)
+        return [Entry(Index(index), rest[:size], rest[size:]) for index, rest, size in known]
+
+    def _source(self, key: bytes) -> list[tuple[int, bytes, int]]:
+        value = value_at(self._rows, Table.SOURCES, key)
+        return [] if value is None else [tuple(entry) for entry in codec.unpack(value)]
+
+    def put(self, generation: int, entry: Entry) -> None:
+        """Keep an entry.
+
+        Raises:
+            DiskFull: nothing was changed.
+        """
+        key = entry_key(entry.into, generation, entry.group, entry.member)
+        if entry.into in COUNTED and value_at(self._rows, Table.ENTRIES, key) is None:
+            self._count(entry.into, generation, entry.group, 1)
+        self._put(Table.ENTRIES, key, entry.value)
+        self.tell(entry.into, entry.group)
+
+    def tell(self, index: Index, group: bytes) -> None:
+        """There is something new in a group, for those who wait for it."""
+        if self._watched and (mark := bytes((index,)) + group) in self._watched:
+            self.news.add(mark)
+
+    def drop(self, index: Index, generation: int, group: bytes, member: bytes) -> bool:
+        """Forget an entry; whether there was one."""
+        there = self._rows.delete(Table.ENTRIES, entry_key(index, generation, group, member))
+        self.written += there
+        if there and index in COUNTED:
+            self._count(index, generation, group, -1)
+        return there
+
+    def _count(self, index: Index, generation: int, group: bytes, change: int) -> None:
+        key = entry_key(index, generation, group)
+        if index is Index.REPLIES:
+            self._transaction.touched.append(group[:KIND_AT] + _POST + group[KIND_AT:])
+        count = tally(self._rows, index, generation, group) + change
+        if count > 0:
+            self._put(Table.TALLIES, key, count.to_bytes(TALLY_BYTES, "big"))
+        else:
+            self._rows.delete(Table.TALLIES, key)
+
+    def _put(self, table: Table, key: bytes, value: bytes) -> None:
+        row = seal(key, value)
+        self._transaction.make_room(len(key) + len(row))
+        self._rows.put(table, key, row)
+        self.written += 1
+
+    def set_cursor(self, run: int, range_id: int, lane: int, log_id: bytes, position: int) -> None:
+        """Remember up to which position of a log a run has read one lane of a range."""
+        self._put(
+            Table.CURSORS,
+            _cursor_key(run, range_id, lane, log_id),
+            position.to_bytes(SEQUENCE_BYTES, "big"),
+        )
+
+    def set_generation(self, projection: Projection, generation: Generation) -> None:
+        """Have these generations of a projection be known, and no others."""
+        value = bytes(number for number in generation if number is not None)
+        self._put(Table.CURSORS, _GENERATION + bytes((projection,)), value)
+
+    def cover(self, blocks: bytes) -> None:
+        """Begin to keep what belongs to other blocks than so far: everything is read again from the start."""
+        self.forget_cursors(MAIN)
+        self._put(Table.CURSORS, _COVERED, blocks)
+
+    def forget_cursors(self, run: int) -> None:
+        """Have a run begin at the beginning."""
+        prefix = _CURSOR + bytes((run,))
+        for key in [key for key, _ in self._rows.scan(Table.CURSORS, prefix, prefix_end(prefix))]:
+            self._rows.delete(Table.CURSORS, key)
+
+    def erase_stale(self, generations: Mapping[Projection, Generation], most: int) -> bool:
+        """Erase at most so many rows of generations that are neither read nor built; whether none is left."""
+        left = most
+        for projection, generation in generations.items():
+            heads = [(Table.SOURCES, int(projection))]
+            heads += [
+                (table, int(i)) for i in INDEXES[projection] for table in (Table.ENTRIES, Table.TALLIES)
+            ]
+            for table, head in heads:
+                left -= self._erase_but(table, head, set(generation), left)
+                if left <= 0:
+                    return False
+        return True
+
+    def _erase_but(self, table: Table, head: int, kept: set[int | None], most: int) -> int:
+        """Erase the rows that begin with one byte and go on with a generation that is not kept."""
+        stale: list[bytes] = []
+        start, stop = bytes((head,)), bytes((head + 1,))
+        while len(stale) < most:
+            first = next(iter(self._rows.scan(table, start, stop)), None)
+            if first is None:
+                break
+            prefix = first[0][:HEAD_BYTES]
+            end = prefix_end(prefix)
+            if prefix[1] not in kept:
+                scan = self._rows.scan(table, prefix, end)
+                stale += [key for key, _ in islice(scan, most - len(stale))]
+            start = end
+        for key in stale:
+            self._rows.delete(table, key)
+        return len(stale)
+
+
+def _cursor_key(run: int, range_id: int, lane: int, log_id: bytes) -> bytes:
+    return _CURSOR + bytes((run,)) + range_id.to_bytes(4, "big") + bytes((lane,)) + log_id

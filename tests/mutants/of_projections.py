@@ -1,0 +1,91 @@
+"""Bugs of projections: what is derived is forgotten, kept too long, or not made again."""
+
+from __future__ import annotations
+
+from folkmoot.node.actors.projector import Projector
+from folkmoot.node.projections.stretches import KeptBlocks
+from folkmoot.node.simulation.schedule import MOVES
+from folkmoot.protocol.projections.entries import Entry, Projection
+from folkmoot.protocol.projections.facts import Facts
+from folkmoot.storage.inboxes import Inboxes, Shown
+from folkmoot.storage.interface import Table
+from folkmoot.storage.projecting import Application, Changed
+from folkmoot.storage.projections import ProjectionBook, entry_key
+
+from tests.mutants.mutant import ORDINARY, Plant, mutant
+
+
+@mutant("what-was-made-of-it-stays", "a cell keeps the entries it was once made into", "projections")
+def what_was_made_of_it_stays(plant: Plant) -> None:
+    real = ProjectionBook.replace
+
+    def replace(
+        self: ProjectionBook, projection: Projection, generation: int, source: bytes, entries: list[Entry]
+    ) -> None:
+        if entries:
+            real(self, projection, generation, source, entries)
+
+    plant.setattr(ProjectionBook, "replace", replace)
+
+
+@mutant("nobody-is-filled-in", "a new follow brings only what is posted later", "projections")
+def nobody_is_filled_in(plant: Plant) -> None:
+    def ask(self: Inboxes, group: bytes, account: bytes) -> None:
+        return
+
+    plant.setattr(Inboxes, "_ask", ask)
+
+
+@mutant("unfollowed-and-still-there", "who was unfollowed stays in the inbox", "projections")
+def unfollowed_and_still_there(plant: Plant) -> None:
+    def take_out(self: Inboxes, group: bytes, account: bytes) -> None:
+        return
+
+    plant.setattr(Inboxes, "_take_out", take_out)
+
+
+@mutant("deletions-are-not-news", "a post that is deleted stays in inboxes", "projections")
+def deletions_are_not_news(plant: Plant) -> None:
+    real = Inboxes._fan_out
+
+    def fan_out(self: Inboxes, shown: Shown, stands: bool) -> None:
+        if stands or shown.reposter is not None:
+            real(self, shown, stands)
+
+    plant.setattr(Inboxes, "_fan_out", fan_out)
+
+
+@mutant("counted-whatever-was-there", "an entry that is made again is counted again", "projections", "I10")
+def counted_whatever_was_there(plant: Plant) -> None:
+    real = ProjectionBook.put
+
+    def put(self: ProjectionBook, generation: int, entry: Entry) -> None:
+        key = entry_key(entry.into, generation, entry.group, entry.member)
+        self.rows.delete(Table.ENTRIES, key)
+        real(self, generation, entry)
+
+    plant.setattr(ProjectionBook, "put", put)
+
+
+@mutant("tags-are-forgotten", "tags are not among the facts of a post", "projections")
+def tags_are_forgotten(plant: Plant) -> None:
+    real = Application.apply
+
+    def apply(self: Application, book: ProjectionBook, change: Changed) -> None:
+        on, stamp, reply_to, root, _ = change.facts.to_wire()
+        real(self, book, change._replace(facts=Facts(on, stamp, reply_to, root)))
+
+    plant.setattr(Application, "apply", apply)
+
+
+@mutant(
+    "new-ranges-are-not-read",
+    "a node that comes to keep more reads none of it again",
+    "projections",
+    faults=(*ORDINARY, MOVES),
+)
+def new_ranges_are_not_read(plant: Plant) -> None:
+    async def cover(self: Projector) -> None:
+        self._kept = self._kept.joined(KeptBlocks.of(self._ranges(), self._node_id))
+
+    plant.setattr(Projector, "_cover_what_is_kept", cover)

@@ -1,0 +1,168 @@
+"""The projector over a node's life: restarts, rebuilds, damage, and nodes that come to keep more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from folkmoot.node.projections.stretches import KeptBlocks
+from folkmoot.protocol.crdt.cell import Cell
+from folkmoot.protocol.errors import FORBIDDEN, NOT_FOUND, UNAUTHENTICATED, WireError
+from folkmoot.protocol.projections.entries import Index, Projection
+from folkmoot.protocol.projections.facts import Facts, facts_of, is_projected
+from folkmoot.storage.interface import Table
+from folkmoot.storage.rederiving import kept, rederived
+from folkmoot.storage.transaction import Admission, WriteTransaction
+
+from tests.node.harness import Town, founded
+from tests.node.nodes import Node
+from tests.node.people import OPERATOR, Author
+from tests.projections.people import SEEN_S, follow, reply, repost, sees, tagged
+from tests.waiting import until
+
+PEOPLE = [Author(number) for number in range(1, 5)]
+
+
+async def a_little_of_everything(town: Town) -> None:
+    """Some people post, answer, tag, repost and follow."""
+    async with town.client(town.running()[0]) as client:
+        root = PEOPLE[0].post("root")
+        records = [root, *(reply(who, root) for who in PEOPLE[1:]), *(tagged(who, "tea") for who in PEOPLE)]
+        records += [repost(who, root) for who in PEOPLE[1:]]
+        records += [follow(who, whom) for who in PEOPLE for whom in PEOPLE if who is not whom]
+        await client.put(*records, level="all")
+
+
+def differences(town: Town, node: Node) -> list[str]:
+    """What a node has of projections that all nodes' cells together do not come to (I10)."""
+    facts: dict[bytes, Facts] = {}
+    for each in town.running():
+        cells = each.parts.commits.store.cells_between(b"", b"", limit=100_000, bytes_max=1 << 30)
+        facts |= {key: facts_of(Cell.decode(cell)) for key, cell in cells if is_projected(key)}
+    store = node.parts.commits.store
+    keeps = KeptBlocks.of(node.parts.topology.current().ranges, node.id)
+    with store.engine.begin() as transaction:
+        should = rederived(transaction, store.live, facts.items(), keeps.__contains__)
+        return should.differences(kept(transaction, store.live, keeps.__contains__))
+
+
+async def equal_their_recomputation(town: Town) -> None:
+    """Wait until every node's projections are what they should be."""
+    await until(
+        lambda: all(not differences(town, node) for node in town.running()),
+        what="projections to equal their recomputation",
+        within_s=SEEN_S,
+    )
+
+
+@pytest.mark.parametrize("shape", [{}, {"nodes": 4, "regions": ("eu",), "replicas": 2}])
+async def test_after_a_restart_it_goes_on_where_it_was(tmp_path: Path, shape: dict[str, object]) -> None:
+    async with founded(tmp_path, **shape) as town:
+        await a_little_of_everything(town)
+        await equal_their_recomputation(town)
+        await town[1].stop()
+        late = PEOPLE[0].post("while one was away")
+        async with town.client(town[0]) as client:
+            await client.put(late, level="one")
+        await town.start(town[1])
+        async with town.client(town[1]) as client:
+            await until(lambda: town[1].parts.projections.status()["lag_ms"] is not None, what="a start")
+            home = await client.call("feed.home", account=PEOPLE[1].account)
+            assert len(home["items"]) >= 1, "what was there before the restart is there at once"
+        await equal_their_recomputation(town)
+        if not shape:  # who follows other nodes' logs may have turned to another one
+            assert town[1].parts.projections.projector.applied < 20, "what was applied before is not again"
+
+
+async def test_a_rebuild_serves_what_there_is_until_it_is_done(tmp_path: Path) -> None:
+    async with founded(tmp_path) as town, town.client(town[0]) as client:
+        await a_little_of_everything(town)
+        await equal_their_recomputation(town)
+        with pytest.raises(WireError) as refused:
+            await client.call("projection.rebuild", name="home")
+        assert refused.value.kind is UNAUTHENTICATED
+        await client.auth(PEOPLE[0])
+        with pytest.raises(WireError) as refused:
+            await client.call("projection.list")
+        assert refused.value.kind is FORBIDDEN
+        await client.auth(OPERATOR)
+        with pytest.raises(WireError) as refused:
+            await client.call("projection.rebuild", name="moods")
+        assert refused.value.kind is NOT_FOUND and "home" in str(refused.value)
+        before = await client.call("feed.home", account=PEOPLE[0].account)
+        for projection in Projection:
+            started = await client.call("projection.rebuild", name=projection.word)
+            assert started["generation"] == 1
+        told = await client.call("projection.list")
+        while any("rebuilding" in one for one in told["projections"]):
+            now = await client.call("feed.home", account=PEOPLE[0].account)
+            assert now["items"] == before["items"]
+            told = await client.call("projection.list")
+        assert [one["generation"] for one in told["projections"]] == [1] * len(Projection)
+        await equal_their_recomputation(town)
+        assert (await client.call("feed.home", account=PEOPLE[0].account))["items"] == before["items"]
+
+        def one_generation() -> bool:
+            tables = (Table.ENTRIES, Table.TALLIES)
+            with town[0].parts.commits.store.engine.begin() as transaction:
+                rows = [key[1] for table in tables for key, _ in transaction.scan(table)]
+            return set(rows) == {1}
+
+        await until(one_generation, what="the old generation to be erased")
+
+
+async def test_a_rebuild_mends_what_the_disk_has_lost(tmp_path: Path) -> None:
+    async with founded(tmp_path) as town, town.client(town[0]) as client:
+        await a_little_of_everything(town)
+        await equal_their_recomputation(town)
+        commits = town[0].parts.commits
+
+        def lose(transaction: WriteTransaction) -> None:
+            rows = transaction.rows
+            lost = [key for key, _ in rows.scan(Table.ENTRIES) if key[0] in (Index.TAGGED, Index.INBOX)]
+            rows.delete(Table.ENTRIES, lost[0])
+            rows.put(Table.ENTRIES, lost[-1], b"damaged")
+
+        await commits.run(lose, Admission.PEER_JOIN)
+        await client.auth(OPERATOR)
+        for name in ("home", "tags"):
+            await client.call("projection.rebuild", name=name)
+        await equal_their_recomputation(town)
+
+
+async def test_a_node_that_comes_to_keep_more_reads_all_of_it(tmp_path: Path) -> None:
+    """A node whose cursors say that it kept less than it does now begins again."""
+    async with founded(tmp_path) as town:
+        await a_little_of_everything(town)
+        await equal_their_recomputation(town)
+        node = town[0]
+
+        def narrow(transaction: WriteTransaction) -> None:
+            rows = transaction.rows
+            for table in (Table.ENTRIES, Table.TALLIES, Table.SOURCES):
+                for key in [key for key, _ in rows.scan(table)]:
+                    rows.delete(table, key)
+            for key in [key for key, _ in rows.scan(Table.CURSORS) if key.startswith(b"b")]:
+                rows.delete(Table.CURSORS, key)
+
+        await node.parts.commits.run(narrow, Admission.PEER_JOIN)
+        await town.restart(node)
+        await equal_their_recomputation(town)
+
+
+async def test_what_a_follower_at_one_node_sees_of_another_after_a_cut(tmp_path: Path) -> None:
+    """The node that follows a range elsewhere goes on where it was once the other is back."""
+    async with founded(tmp_path, nodes=3, regions=("eu",), replicas=1) as town:
+        ann = PEOPLE[0]
+        [home] = town.replicas_of(ann.account)
+        away = next(who for who in PEOPLE[1:] if town.replicas_of(who.account) != [home])
+        [other] = town.replicas_of(away.account)
+        async with town.client(home) as near, town.client(other) as far:
+            first = away.post("first")
+            await near.put(follow(ann, away), first, level="all")
+            await sees(near, [first.id], "feed.home", account=ann.account)
+            town.cut(home, other)
+            second = away.post("during the cut")
+            await far.put(second, level="all")
+            town.heal()
+            await sees(near, [second.id, first.id], "feed.home", account=ann.account)
