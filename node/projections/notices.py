@@ -17,8 +17,8 @@ from folkmoot.protocol.projections.entries import Index, Projection
 from folkmoot.protocol.projections.notices import (
     CROWDS,
     SORT_BYTES,
-    Crowd,
     Sort,
+    latest_in,
     moment,
     notices_group,
     sort_of,
@@ -125,7 +125,7 @@ class NoticeList:
             group = notices_group(self._account, sort)
             rows = projections.members(transaction, Index.NOTICES, generation, group, limit=most)
             for member, value in rows:
-                latest = Crowd.decode(value).latest
+                latest = latest_in(value)
                 if latest is not None:
                     at = moment(latest.stamp, member + latest.public) + bytes((sort,)) + member
                     yield Notice(at, sort, member, value)

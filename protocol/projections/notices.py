@@ -166,11 +166,6 @@ class Crowd(NamedTuple):
             return Crowd(tuple(others), self.below)
         return Crowd(tuple(others[: limits.NOTICE_NAMES]), others[limits.NOTICE_NAMES])
 
-    @property
-    def latest(self) -> Reaction | None:
-        """The newest there is, or that there was when the others were listed."""
-        return self.newest[0] if self.newest else self.below
-
     def encode(self) -> bytes:
         """The value of its entry: `below` (40 bytes, nought for none), and then the newest; of each the
         stamp and who."""
@@ -184,6 +179,12 @@ class Crowd(NamedTuple):
         marks = list(_marks(value))
         below = marks[0] if value[:_MARK_BYTES] != _NOWHERE and marks else None
         return cls(tuple(marks[1:]), below)
+
+
+def latest_in(value: bytes) -> Reaction | None:
+    """The newest of an encoded crowd, or, when nobody is listed any more, of those who were left out."""
+    mark = value[_MARK_BYTES : 2 * _MARK_BYTES] or value[:_MARK_BYTES]
+    return Reaction(int.from_bytes(mark[:8], "big"), mark[8:]) if mark and mark != _NOWHERE else None
 
 
 def _marks(value: bytes) -> Iterator[Reaction]:

@@ -16,7 +16,15 @@ from folkmoot.protocol.key import block_of, held_key, parse_key, place_prefix
 from folkmoot.protocol.moderation.label import label_item
 from folkmoot.protocol.projections.entries import Index, account_of, public_of
 from folkmoot.protocol.projections.facts import Facts, facts_log, facts_of
-from folkmoot.protocol.projections.notices import Crowd, Reaction, Sort, notices_group, notices_of, sort_of
+from folkmoot.protocol.projections.notices import (
+    Crowd,
+    Reaction,
+    Sort,
+    latest_in,
+    notices_group,
+    notices_of,
+    sort_of,
+)
 from folkmoot.protocol.record import Record
 from folkmoot.storage.projecting import Changed
 from folkmoot.storage.projections import Member, ProjectionBook, members
@@ -227,6 +235,7 @@ def test_who_is_listed_of_a_crowd_follows_from_who_is_in_it(changes: Any, random
         reaction = Reaction(stamp, bytes((who,)) * 32)
         crowd = crowd.changed(reaction, on=likes)
         assert Crowd.decode(crowd.encode()) == crowd and len(crowd.newest) <= limits.NOTICE_NAMES
+        assert latest_in(crowd.encode()) == (crowd.newest[0] if crowd.newest else crowd.below)
         on.pop(who, None)
         if likes:
             on[who] = reaction
