@@ -264,7 +264,7 @@ async def test_a_list_is_a_register_and_can_come_back(node: Place, ann: Device, 
             assert cell is not None and cell["records"] == [record] and not cell["deleted"]
 
 
-PRIVATE = ("mute", "bookmark", "report", "vote")
+PRIVATE = ("mute", "bookmark", "preference", "report", "vote")
 
 
 @pytest.mark.parametrize("kind", PRIVATE)
@@ -275,6 +275,7 @@ async def test_what_is_private_is_read_by_its_author_alone(
     place, item, body, more = {
         "mute": (bob.account, ann.account, {"on": True}, {}),
         "bookmark": (bob.account, ann.account + post, {"on": True}, {}),
+        "preference": (bob.account, b"theme", {"dark": True}, {}),
     }.get(kind, (ann.account, post + bob.account, {"reason": "rude"}, {"place": ann.account}))
     record = bob.record(kind, item, body, now_us, **more)
     key = (place, kind, item)
