@@ -232,6 +232,18 @@ def _at(who: Author, post: Record) -> bytes:
     return cursors.encode(CursorKind.NOTIFICATIONS, who.account, place)
 
 
+async def test_a_post_of_long_ago_stands_last_and_counts_as_seen(tmp_path: Path) -> None:
+    ann, ben = Author(1), Author(2)
+    async with founded(tmp_path) as town, town.client(town[0]) as client:
+        await client.auth(ann)
+        now, mentions = mention(ben, ann), {"text": "once upon a time", "mentions": [ann.account]}
+        old = ben.record("post", make_uuid7(1_000, 1), mentions)
+        await client.put(follow(ann, ben), read_mark(ann, 2_000_000), now, old, level="all")
+        await is_told(client, ann, [one("mention", now), one("mention", old)], limit=1)
+        page = await client.call("notice.list", account=ann.account)
+        assert page["unread"] == 1
+
+
 async def test_answers_to_posts_that_there_are_not_reach_nobody(tmp_path: Path) -> None:
     ann, ben = Author(1), Author(2)
     async with founded(tmp_path) as town, town.client(town[0]) as client:
