@@ -28,12 +28,14 @@ HEAD_BYTES: Final = 2  # index and generation, before the group
 GENERATIONS: Final = 256
 TALLY_BYTES: Final = 8
 MAIN: Final = 0  # the run of all projections together; a rebuilding one's is its number
+WIDENING: Final = 255  # the run that reads everything once more for what has come to be kept
 
 _POST: Final = bytes((KIND_BYTE["post"],))
 _TOLD_LIVE: Final = frozenset({Index.INBOX, Index.MERGED, Index.TAGGED, Index.NOTICES})
 _GENERATION: Final = b"g"
 _CURSOR: Final = b"c"
 _COVERED: Final = b"b"
+_WANTED: Final = b"w"
 
 
 class Generation(NamedTuple):
@@ -187,6 +189,12 @@ def covered(transaction: Transaction) -> bytes:
     return value_at(transaction, Table.CURSORS, _COVERED) or b""
 
 
+def wanted(transaction: Transaction) -> bytes | None:
+    """The blocks that everything is being read for once more, the covered ones among them; None if for
+    nothing."""
+    return value_at(transaction, Table.CURSORS, _WANTED)
+
+
 class ProjectionBook:
     """What is derived, in one write transaction.
 
@@ -309,10 +317,21 @@ class ProjectionBook:
         value = bytes(number for number in generation if number is not None)
         self._put(Table.CURSORS, _GENERATION + bytes((projection,)), value)
 
-    def cover(self, blocks: bytes) -> None:
-        """Begin to keep what belongs to other blocks than so far: everything is read again from the start."""
+    def begin_anew(self, blocks: bytes) -> None:
+        """Keep what belongs to these blocks: everything is read from the start, whatever was read before."""
         self.forget_cursors(MAIN)
+        self.cover(blocks)
+
+    def widen(self, blocks: bytes) -> None:
+        """Begin to read everything for more blocks, beside what is read on for those that are covered."""
+        self.forget_cursors(WIDENING)
+        self._put(Table.CURSORS, _WANTED, blocks)
+
+    def cover(self, blocks: bytes) -> None:
+        """Everything has been read for these blocks."""
         self._put(Table.CURSORS, _COVERED, blocks)
+        self._rows.delete(Table.CURSORS, _WANTED)
+        self.forget_cursors(WIDENING)
 
     def forget_cursors(self, run: int) -> None:
         """Have a run begin at the beginning."""

@@ -14,6 +14,7 @@ from folkmoot.node.projections.live import FeedSource
 from folkmoot.node.projections.nearest import from_nearest
 from folkmoot.node.projections.notice_pages import BuiltNotices, NoticePages
 from folkmoot.node.projections.notices import Notice, NoticeList, check_place
+from folkmoot.node.projections.serving import Lagging, lag_of
 from folkmoot.node.projections.watchers import Watchers, mark
 from folkmoot.node.routing import Router
 from folkmoot.node.rpc import Packed
@@ -80,12 +81,6 @@ class EpochCheck(Protocol):
     """Refuses what was asked under other epochs than ours."""
 
     def check_epochs(self, ranges: Mapping[int, int], keys: list[bytes]) -> None: ...
-
-
-class Lagging(Protocol):
-    """How far behind projections are; see `projector`."""
-
-    def lag_s(self) -> float | None: ...
 
 
 class Notifications:
@@ -174,14 +169,8 @@ class Notifications:
             raise WireError(FORBIDDEN, "these notifications belong to another account")
 
     async def _build(self, account: bytes, tab: Tab, after: bytes | None, limit: int) -> _Answer:
-        lag_s = self._lag_s()
+        lag_s = lag_of(self._lagging, place_prefix(account))
         return _Answer(await self._pages.page(account, tab, after, limit), int(lag_s * 1000))
-
-    def _lag_s(self) -> float:
-        lag_s = self._lagging.lag_s()
-        if lag_s is None:
-            raise WireError(BUSY, "projections have yet to read all ranges", retry_after_ms=_RETRY_MS)
-        return lag_s
 
     async def _ask(
         self,
@@ -226,7 +215,7 @@ class Notifications:
                 "this node does not keep that account: follow it at one that `cluster.where` names",
                 retry_after_ms=1000,
             )
-        self._lag_s()
+        lag_of(self._lagging, place_prefix(account))
         followed = _Followed(self._store, self._pages, account, partial(self._check_owner, asker, account))
         source = FeedSource(followed, self._watchers, self._wall.now_us)
         return Subject(CursorKind.FOLLOW_NOTIFICATIONS, account, source)

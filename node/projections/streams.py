@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
 
 from folkmoot.node.actors.session import Asker
 from folkmoot.node.environment import WallClock
@@ -13,22 +12,17 @@ from folkmoot.node.projections.building import Builder
 from folkmoot.node.projections.listings import Listing, Merging, Place
 from folkmoot.node.projections.live import FeedSource
 from folkmoot.node.projections.posts import Posts
+from folkmoot.node.projections.serving import Lagging, lag_of
 from folkmoot.node.projections.viewers import Viewers
 from folkmoot.node.projections.watchers import Watchers, mark
 from folkmoot.protocol import limits
-from folkmoot.protocol.errors import BAD_REQUEST, BUSY, LEVEL_UNREACHABLE, WireError
+from folkmoot.protocol.errors import BAD_REQUEST, LEVEL_UNREACHABLE, WireError
 from folkmoot.protocol.feed.audience import PageKind
 from folkmoot.protocol.feed.cursor import CursorKind
 from folkmoot.protocol.identity import is_account
 from folkmoot.protocol.key import place_prefix
 from folkmoot.protocol.projections.entries import Index, tag_form, tag_group
 from folkmoot.storage.store import Store
-
-
-class Lagging(Protocol):
-    """How far behind projections are; see `projector`."""
-
-    def lag_s(self) -> float | None: ...
 
 
 class FeedStreams:
@@ -104,8 +98,7 @@ class FeedStreams:
                 "this node does not keep that feed: follow it at one of the nodes that `cluster.where` names",
                 retry_after_ms=1000,
             )
-        if self._lagging.lag_s() is None:
-            raise WireError(BUSY, "projections have yet to read all ranges", retry_after_ms=500)
+        lag_of(self._lagging, group)
 
 
 class _Followed:
