@@ -368,13 +368,14 @@ class Backfill(NamedTuple):
     asked_us: int
 
 
-def waiting(transaction: Transaction, generation: int, limit: int) -> list[Backfill]:
-    """The first backfills that were asked for."""
+def waiting(transaction: Transaction, generation: int, after: Backfill | None = None) -> Iterator[Backfill]:
+    """The backfills that were asked for, in the order of inboxes, after one of them."""
     head = bytes((Index.BACKFILL, generation))
-    rows = islice(transaction.scan(Table.ENTRIES, head, prefix_end(head)), limit)
-    found = []
-    for key, _ in rows:
+    start = head
+    if after is not None:
+        group = place_prefix(after.follower)
+        start = entry_key(Index.BACKFILL, generation, group, public_of(after.account)) + b"\0"
+    for key, _ in transaction.scan(Table.ENTRIES, start, prefix_end(head)):
         both = key[-2 * PUBLIC_BYTES :]
         asked = int.from_bytes(value_at(transaction, Table.ENTRIES, key) or b"", "big")
-        found.append(Backfill(account_of(both[:PUBLIC_BYTES]), account_of(both[PUBLIC_BYTES:]), asked))
-    return found
+        yield Backfill(account_of(both[:PUBLIC_BYTES]), account_of(both[PUBLIC_BYTES:]), asked)

@@ -200,6 +200,7 @@ class ProjectionBook:
 
     Attributes:
         written: how many rows were written or taken out.
+        asked: whether somebody's latest posts are to be put into a follower's inbox now.
         news: indexes (one byte) and groups in which there is something new, of those that are told live. Who
             waits for one of them is looked up once it is committed: somebody may have begun to meanwhile.
 
@@ -207,10 +208,11 @@ class ProjectionBook:
         transaction: the group's; rows that are written are weighed by its admission.
     """
 
-    __slots__ = ("_rows", "_transaction", "news", "written")
+    __slots__ = ("_rows", "_transaction", "asked", "news", "written")
 
     def __init__(self, transaction: WriteTransaction) -> None:
         self.written = 0
+        self.asked = False
         self.news: set[bytes] = set()
         self._transaction = transaction
         self._rows = transaction.rows
@@ -273,6 +275,7 @@ class ProjectionBook:
         if entry.into in COUNTED and value_at(self._rows, Table.ENTRIES, key) is None:
             self._count(entry.into, generation, entry.group, 1)
         self._put(Table.ENTRIES, key, entry.value)
+        self.asked |= entry.into is Index.BACKFILL
         self.tell(entry.into, entry.group)
 
     def tell(self, index: Index, group: bytes) -> None:

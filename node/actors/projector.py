@@ -16,16 +16,16 @@ does waits for the next one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol, TypeVar
 
 import trio
 from folkmoot.node.commits import Commits
 from folkmoot.node.environment import WallClock
 from folkmoot.node.projections.backfilling import Backfiller, TellsLatest
 from folkmoot.node.projections.generations import Generations
-from folkmoot.node.projections.logs import Read
-from folkmoot.node.projections.runs import Run
+from folkmoot.node.projections.logs import Read, Unread
+from folkmoot.node.projections.runs import Run, Step
 from folkmoot.node.projections.stretches import KeptBlocks, Stretch, stretches_of
 from folkmoot.node.projections.watchers import Watchers
 from folkmoot.protocol import limits
@@ -60,16 +60,9 @@ class ReadsLogs(TellsLatest, Protocol):
 
     async def read_own(self, wanted: Sequence[tuple[Stretch, int]]) -> list[Batch]: ...
 
-    async def read_others(
-        self, wanted: Sequence[tuple[Stretch, Mapping[bytes, int]]]
-    ) -> list[tuple[Stretch, Read]]: ...
+    def divided(self, wanted: Sequence[Unread]) -> Iterator[tuple[bytes, Sequence[Unread]]]: ...
 
-
-class _Step(NamedTuple):
-    """What is to be applied of one stretch."""
-
-    stretch: Stretch
-    read: Read
+    async def ask(self, node_id: bytes, wanted: Sequence[Unread]) -> list[tuple[Stretch, Read]]: ...
 
 
 class Projector:
@@ -110,9 +103,12 @@ class Projector:
         self._main = Run(MAIN)
         self._widening: Run | None = None
         self._rebuilding: dict[Projection, Run] = {}
-        self._backfiller = Backfiller(
+        self.backfiller = Backfiller(
             commits.store, self._commit, logs, generations, lambda key: key in self._kept, bounds, wall
         )
+        self._asking: trio.Nursery
+        self._news = trio.Event()
+        commits.notice(self._wake)
         self._wanted: dict[Projection, trio.Event] = {}
         self._stale = True
         self._much = False
@@ -163,22 +159,27 @@ class Projector:
         """Follow the logs until cancelled."""
         self._began = trio.current_time()
         self._recall()
-        while True:
-            looked_at = self._commits.store.sequence
-            try:
-                moved = await self._turn()
-                self._oldest = self._oldest_of_all()
-            except (DiskFull, WireError) as error:
-                log.warning("projections wait: %s", error)
-                await trio.sleep(limits.PROJECTION_RETRY_S)
-                continue
-            if self._much:
-                await trio.lowlevel.checkpoint()
-                continue
-            await trio.sleep(limits.PROJECTION_PAUSE_S)
-            if not moved:
-                with trio.move_on_after(limits.PROJECTION_IDLE_S):
-                    await self._commits.wait_past(looked_at)
+        async with trio.open_nursery() as self._asking:
+            while True:
+                self._news = trio.Event()
+                try:
+                    moved = await self._turn()
+                    self._oldest = self._oldest_of_all()
+                except (DiskFull, WireError) as error:
+                    log.warning("projections wait: %s", error)
+                    await trio.sleep(limits.PROJECTION_RETRY_S)
+                    continue
+                if self._much:
+                    await trio.lowlevel.checkpoint()
+                    continue
+                await trio.sleep(limits.PROJECTION_PAUSE_S)
+                if not moved:
+                    with trio.move_on_after(limits.PROJECTION_IDLE_S):
+                        await self._news.wait()
+
+    def _wake(self) -> None:
+        """Something was committed, or another node has answered."""
+        self._news.set()
 
     async def _turn(self) -> bool:
         """Do a bounded part of what there is to do; whether there was something."""
@@ -187,7 +188,6 @@ class Projector:
         await self._begin_rebuilds()
         moved = await self._advance(self._main, self._generations.live_targets())
         moved |= await self._widen()
-        moved |= await self._backfill(self._generations.live(Projection.HOME))
         for projection in self._generations.building():
             moved |= await self._rebuild(projection)
         if self._stale:
@@ -236,55 +236,67 @@ class Projector:
         Args:
             behind: a run that is not overtaken.
         """
-        began = trio.current_time()
-        steps: list[_Step] = []
+        steps: list[Step] = []
         waiting = 0
-        for stretch, read in await self._read(run):
+        for step in await self._read(run):
             if behind is not None:
-                position = behind.positions.get(stretch.name, {}).get(read.log_id, 0)
-                read = read._replace(batch=read.batch.until(position))
-            if read.batch.changed or not run.positions[stretch.name]:
-                steps.append(_Step(stretch, read))
-                waiting += len(read.batch.changed)
+                step = step.until(behind.position(step.stretch.name, step.read.log_id))
+            changed = step.read.batch.changed
+            if changed or not run.positions[step.stretch.name]:
+                steps.append(step)
+                waiting += len(changed)
             else:
-                self._done(run, stretch, read, 0, began)
+                self._done(run, step, 0)
             if waiting >= limits.PROJECTION_WRITES:
                 break
         if steps:
-            await self._apply(run, steps, list(targets), began)
+            await self._apply(run, steps, list(targets))
         return bool(steps)
 
-    async def _read(self, run: Run) -> list[tuple[Stretch, Read]]:
-        """What is new in all logs that may have something new."""
-        store, own_log = self._commits.store, self._logs.own_log
+    async def _read(self, run: Run) -> list[Step]:
+        """What is new in own logs that may have something new, and what others have told by now."""
+        store, own_log, began = self._commits.store, self._logs.own_log, trio.current_time()
         own: list[tuple[Stretch, int]] = []
-        wanted: list[tuple[Stretch, Mapping[bytes, int]]] = []
+        others: list[Unread] = []
         for stretch in stretches_of(self._ranges()):
             positions = run.positions.get(stretch.name)
             if positions is None:
                 positions = run.positions[stretch.name] = self._kept_positions(run, stretch)
             if not self._logs.is_own(stretch):
-                if run.ask_at.get(stretch.name, 0.0) > trio.current_time():
-                    continue
-                wanted.append((stretch, positions))
+                if stretch.name not in run.asked and run.ask_at.get(stretch.name, 0.0) <= began:
+                    others.append((stretch, positions))
             elif store.lane_changed(stretch.lane, after := positions.get(own_log, 0)) or not positions:
                 own.append((stretch, after))
             else:
                 run.ends[stretch.name] = own_log
-                run.current_at[stretch.name] = trio.current_time()
-        others = await self._logs.read_others(wanted) if wanted else []
-        busy = {stretch.name for stretch, read in others if read.batch.changed}
-        for stretch, _ in wanted:
+                run.current_at[stretch.name] = began
+        arrived, run.arrived = run.arrived, []
+        run.asked.difference_update(step.stretch.name for step in arrived)
+        for node_id, some in self._logs.divided(others):
+            run.asked.update(stretch.name for stretch, _ in some)
+            self._asking.start_soon(self._ask, run, node_id, some)
+        if not own:
+            return arrived
+        batches = await self._logs.read_own(own)
+        found = [Step(each[0], Read(own_log, batch), began) for each, batch in zip(own, batches, strict=True)]
+        return arrived + found
+
+    async def _ask(self, run: Run, node_id: bytes, some: Sequence[Unread]) -> None:
+        """Ask another node; nobody else is asked for the same, by the same run, before that is applied."""
+        began = trio.current_time()
+        found = await self._logs.ask(node_id, some)
+        busy = {stretch.name for stretch, read in found if read.batch.changed}
+        for stretch, _ in some:
             if stretch.name not in busy:
                 run.ask_at[stretch.name] = trio.current_time() + limits.PROJECTION_ASK_S
-        if not own:
-            return others
-        batches = await self._logs.read_own(own)
-        found = [(each[0], Read(own_log, batch)) for each, batch in zip(own, batches, strict=True)]
-        return found + others
+        told = {stretch.name for stretch, _ in found}
+        run.asked.difference_update(stretch.name for stretch, _ in some if stretch.name not in told)
+        run.arrived += [Step(stretch, read, began) for stretch, read in found]
+        self._wake()
 
-    def _done(self, run: Run, stretch: Stretch, read: Read, count: int, began: float) -> None:
+    def _done(self, run: Run, step: Step, count: int) -> None:
         """So many of the changes that were read of a stretch are applied."""
+        stretch, read, began = step
         batch = read.batch
         run.positions[stretch.name][read.log_id] = batch.position_after(count)
         run.ends[stretch.name] = read.log_id
@@ -295,14 +307,14 @@ class Projector:
         with self._commits.store.engine.begin() as transaction:
             return projections.cursors_at(transaction, run.number, *stretch.name)
 
-    async def _apply(self, run: Run, steps: list[_Step], targets: list[Target], began: float) -> None:
+    async def _apply(self, run: Run, steps: list[Step], targets: list[Target]) -> None:
         followers, keeps = self._generations.live(Projection.FOLLOWERS), self._kept.__contains__
         application = Application(targets, followers, keeps, self._bounds, self._wall.now_us())
 
         def job(book: ProjectionBook) -> list[int]:
             """How many changes of each step were applied, before it was enough for one transaction."""
             done: list[int] = []
-            for stretch, (log_id, batch) in steps:
+            for stretch, (log_id, batch), _ in steps:
                 count = 0
                 for change in batch.changed:
                     if book.written >= limits.PROJECTION_WRITES:
@@ -314,17 +326,12 @@ class Projector:
                     book.set_cursor(run.number, *stretch.name, log_id, batch.position_after(count))
             return done
 
-        for (stretch, read), count in zip(steps, await self._commit(job), strict=True):
+        for step, count in zip(steps, await self._commit(job), strict=True):
+            batch = step.read.batch
             self._applied += count
-            self._much |= count < len(read.batch.changed) or read.batch.reached < read.batch.head
-            if count or not read.batch.changed:
-                self._done(run, stretch, read, count, began)
-
-    async def _backfill(self, generation: int) -> bool:
-        """Fill some inboxes of those who follow somebody new; whether there was something to do."""
-        looked_at, left = await self._backfiller.run(generation)
-        self._much |= left > 0
-        return looked_at > 0
+            self._much |= count < len(batch.changed) or batch.reached < batch.head
+            if count or not batch.changed:
+                self._done(run, step, count)
 
     async def _rebuild(self, projection: Projection) -> bool:
         """Go on with building a projection anew; whether there was something to do."""
@@ -332,10 +339,10 @@ class Projector:
         assert generation.building is not None, "only what is being built is gone on with"
         run = self._rebuilding.setdefault(projection, Run(projection))
         moved = await self._advance(run, [Target(projection, generation.building)], behind=self._main)
-        if projection is Projection.HOME:
-            moved |= await self._backfill(generation.building)
         if moved or not self._has_caught_up(run):
             return moved
+        if projection is Projection.HOME and self.backfiller.has_due(generation.building):
+            return False
         await self._generations.finish(projection)
         del self._rebuilding[projection]
         self._stale = True
@@ -378,4 +385,6 @@ class Projector:
 
         done = await self._commits.run(run, Admission.PEER_JOIN, rows=_ROWS)
         self._watchers.wake(books[-1].news)
+        if books[-1].asked:
+            self.backfiller.wake()
         return done

@@ -4,12 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from folkmoot.node.projections.logs import Read
 from folkmoot.node.projections.stretches import Stretch, stretches_of
 from folkmoot.protocol.ring.ranges import RangeMap
 
 Name = tuple[int, int]
 """Of a stretch; see there."""
+
+
+class Step(NamedTuple):
+    """What was read of a stretch and is to be applied.
+
+    Args:
+        began: when it was read (trio's clock).
+    """
+
+    stretch: Stretch
+    read: Read
+    began: float
+
+    def until(self, position: int) -> Step:
+        """What of it was up to a position of its log."""
+        return self._replace(read=self.read._replace(batch=self.read.batch.until(position)))
 
 
 @dataclass(slots=True)
@@ -22,6 +40,8 @@ class Run:
         ask_at: of each stretch of others, when they are next asked (trio's clock).
         current_at: of each stretch, when its log was last read to its end (trio's clock).
         ends: of each stretch, the log that it is followed in.
+        asked: the stretches of others that are being asked for.
+        arrived: what was told of such, and when it was asked for (trio's clock).
     """
 
     number: int
@@ -29,6 +49,8 @@ class Run:
     ask_at: dict[Name, float] = field(default_factory=dict)
     current_at: dict[Name, float] = field(default_factory=dict)
     ends: dict[Name, bytes] = field(default_factory=dict)
+    asked: set[Name] = field(default_factory=set)
+    arrived: list[Step] = field(default_factory=list)
 
     def position(self, name: Name, log_id: bytes) -> int:
         """How far a log was read; 0 if not at all."""
