@@ -16,9 +16,10 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from folkmoot.protocol import codec
-from folkmoot.protocol.key import KIND_AT, KIND_BYTE, PLACE_PREFIX_BYTES, prefix_end
+from folkmoot.protocol.key import KIND_AT, KIND_BYTE, prefix_end
 from folkmoot.protocol.limits import POST_ITEM_BYTES
 from folkmoot.protocol.projections.entries import COUNTED, INDEXES, PUBLIC_BYTES, Entry, Index, Projection
+from folkmoot.protocol.projections.notices import group_of
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Table, Transaction
 from folkmoot.storage.rows import CRC_BYTES, SEQUENCE_BYTES, seal, unseal
@@ -72,7 +73,7 @@ def tallied(key: bytes) -> bytes | None:
     if key[0] not in COUNTED:
         return None
     if key[0] == Index.NOTICES:
-        return key[: HEAD_BYTES + PLACE_PREFIX_BYTES + 1]
+        return key[:HEAD_BYTES] + group_of(key[HEAD_BYTES:])
     return key[:-PUBLIC_BYTES] if key[0] == Index.FOLLOWERS else key[: -POST_ITEM_BYTES - PUBLIC_BYTES]
 
 

@@ -60,7 +60,10 @@ def command() -> None:
 def show(
     requests: bool, limit: int, cursor: str | None, key_file: Path | None, target: Target, output: Output
 ) -> int:
-    """Show your notifications, the newest first; those you have not seen have a star."""
+    """Show your notifications, the newest first.
+
+    Those you have not seen have a star.
+    """
     signer, position = own_key(key_file, output, make=False), read_cursor(cursor)
 
     async def talk(client: Client) -> dict[str, Any]:
@@ -112,7 +115,11 @@ def follow(
     target: Target,
     output: Output,
 ) -> int:
-    """Watch your notifications as they come. When a node goes, the next one goes on; Ctrl-C ends it."""
+    """Watch your notifications as they come.
+
+    Those that stand among the requests are not told. When a node goes, the next one goes on; where something
+    may be missing, that is said. Ctrl-C ends it.
+    """
     begin: dict[str, Any] = {"cursor": read_cursor(cursor), "since_ms": since_ms(since_s, cursor)}
     signer = own_key(key_file, output, make=False)
 
@@ -132,7 +139,10 @@ def follow(
 @command.command("mark-read", epilog=examples("folkmoot notifications mark-read"))
 @speaker_options
 def mark_read(speaker: Speaker) -> int:
-    """Have all there is now count as seen, on all your devices; of requests, what is no newer."""
+    """Have all there is now count as seen.
+
+    That is so on all your devices. Of requests, those count as seen that are no newer.
+    """
     signer = own_key(speaker.key_file, speaker.output, make=False)
 
     async def talk(client: Client) -> tuple[Record, PutResult] | None:

@@ -22,7 +22,7 @@ from folkmoot.node.projections.notice_items import (
     named_by,
     shown_of,
 )
-from folkmoot.node.projections.notices import Notice, NoticeList
+from folkmoot.node.projections.notices import Notice, NoticeList, groups_of
 from folkmoot.node.projections.posts import Posts
 from folkmoot.node.projections.selecting import Selection
 from folkmoot.node.projections.strangers import Acquaintance
@@ -91,7 +91,7 @@ class NoticePages:
             after: the place after which the page begins; None for the first.
             limit: at most so many items.
         """
-        look, listing = await self._look(account), NoticeList(self._store, account)
+        look, listing = await self._look(account), self.listing(account)
         page = _Page(after, limit, look.read_us)
         while page.goes_on:
             places = await listing.places(page.at, limits.NOTICES_LOOKED_AT)
@@ -99,6 +99,14 @@ class NoticePages:
                 page.take(place, shown if shown is not None and shown.tab is tab else None)
             page.ended = len(places) < limits.NOTICES_LOOKED_AT
         return page.built()
+
+    def listing(self, account: bytes) -> NoticeList:
+        """Where an account's notices stand."""
+        return NoticeList(self._store, account, sorted(self._trusted()))
+
+    def groups(self, account: bytes) -> list[bytes]:
+        """The groups in which there may come to be something for an account."""
+        return groups_of(account, sorted(self._trusted()))
 
     async def items(self, account: bytes, places: Sequence[Notice]) -> list[bytes]:
         """The items of those of some notices that are among the account's notifications, without those that

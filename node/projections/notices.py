@@ -7,7 +7,7 @@ the newest that a notice is about, the sort, and what tells it from others. Who 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -21,6 +21,7 @@ from folkmoot.protocol.projections.notices import (
     Sort,
     moment,
     notices_group,
+    sort_of,
     time_us_of,
 )
 from folkmoot.storage import projections
@@ -30,7 +31,6 @@ from folkmoot.storage.store import Store
 _PLACE_BYTES: Final = range(SORT_BYTES + 1, SORT_BYTES + 1 + 64)
 _AFTER_ALL: Final = b"\xff" * 64
 _CROWD_SORTS: Final = tuple(CROWDS.values())
-_SINGLE_SORTS: Final = tuple(sort for sort in Sort if sort not in _CROWD_SORTS)
 
 
 class Notice(NamedTuple):
@@ -63,16 +63,29 @@ def check_place(at: bytes) -> None:
         raise WireError(BAD_REQUEST, "the cursor names no place among notifications")
 
 
+def groups_of(account: bytes, labellers: Iterable[bytes]) -> list[bytes]:
+    """The groups of all notices that an account may be shown.
+
+    Args:
+        account: whose (34 bytes).
+        labellers: whose labels are among them.
+    """
+    groups = [notices_group(account, sort) for sort in Sort if sort is not Sort.LABEL]
+    return groups + [notices_group(account, Sort.LABEL, labeller) for labeller in labellers]
+
+
 class NoticeList:
     """See the module; made for one look at the list, since crowds are read once.
 
     Args:
         store: this node's.
         account: whose (34 bytes); its place is kept here.
+        labellers: whose labels are among them.
     """
 
-    def __init__(self, store: Store, account: bytes) -> None:
+    def __init__(self, store: Store, account: bytes, labellers: Iterable[bytes]) -> None:
         self._store = store
+        self._groups = groups_of(account, labellers)
         self._account = account
         self._crowds: list[Notice] | None = None
 
@@ -81,16 +94,22 @@ class NoticeList:
         with self._store.engine.begin() as transaction:
             if self._crowds is None:
                 self._crowds = sorted(self._read_crowds(transaction), reverse=True)
-            singles = [self._singles(transaction, sort, after, limit) for sort in _SINGLE_SORTS]
+            singles = [
+                self._singles(transaction, sort, group, after, limit)
+                for group in self._groups
+                if (sort := sort_of(group)) not in _CROWD_SORTS
+            ]
         crowds = (each for each in self._crowds if after is None or each.at < after)
         return list(islice(heapq.merge(crowds, *singles, reverse=True), limit))
 
-    def _singles(self, transaction: Transaction, sort: Sort, after: bytes | None, limit: int) -> list[Notice]:
+    def _singles(
+        self, transaction: Transaction, sort: Sort, group: bytes, after: bytes | None, limit: int
+    ) -> list[Notice]:
         found = projections.newest(
             transaction,
             Index.NOTICES,
             self._store.live[Projection.NOTIFICATIONS],
-            notices_group(self._account, sort),
+            group,
             before=None if after is None else _before(after, sort),
             limit=limit,
         )

@@ -13,7 +13,7 @@ from folkmoot.node.live.contracts import Open, Subject
 from folkmoot.node.projections.live import FeedSource
 from folkmoot.node.projections.nearest import from_nearest
 from folkmoot.node.projections.notice_pages import BuiltNotices, NoticePages
-from folkmoot.node.projections.notices import Notice, NoticeList, check_place
+from folkmoot.node.projections.notices import Notice, check_place
 from folkmoot.node.projections.serving import Lagging, lag_of
 from folkmoot.node.projections.watchers import Watchers, mark
 from folkmoot.node.routing import Router
@@ -35,9 +35,7 @@ from folkmoot.protocol.feed.pages import PackedPage, array_header, pack_notices
 from folkmoot.protocol.identity import is_account
 from folkmoot.protocol.key import place_prefix
 from folkmoot.protocol.projections.entries import Index
-from folkmoot.protocol.projections.notices import Sort, notices_group
 from folkmoot.protocol.ring.ranges import RangeDescriptor
-from folkmoot.storage.store import Store
 from msgspec import Meta, Struct
 
 PAGE: Final = "notice.page"
@@ -87,7 +85,6 @@ class Notifications:
     """See the module.
 
     Args:
-        store: this node's.
         router: orders replicas by distance.
         where: the range that holds a key.
         peers: how to reach the others.
@@ -101,7 +98,6 @@ class Notifications:
 
     def __init__(
         self,
-        store: Store,
         router: Router,
         where: Callable[[bytes], RangeDescriptor],
         peers: Peers,
@@ -112,7 +108,6 @@ class Notifications:
         lagging: Lagging,
         wall: WallClock,
     ) -> None:
-        self._store = store
         self._router = router
         self._where = where
         self._peers = peers
@@ -216,7 +211,7 @@ class Notifications:
                 retry_after_ms=1000,
             )
         lag_of(self._lagging, place_prefix(account))
-        followed = _Followed(self._store, self._pages, account, partial(self._check_owner, asker, account))
+        followed = _Followed(self._pages, account, partial(self._check_owner, asker, account))
         source = FeedSource(followed, self._watchers, self._wall.now_us)
         return Subject(CursorKind.FOLLOW_NOTIFICATIONS, account, source)
 
@@ -226,18 +221,17 @@ class _Followed:
 
     most = limits.NOTICES_FOLLOWED
 
-    def __init__(self, store: Store, pages: NoticePages, account: bytes, check: Callable[[], None]) -> None:
-        self._store = store
+    def __init__(self, pages: NoticePages, account: bytes, check: Callable[[], None]) -> None:
         self._pages = pages
         self._account = account
         self._check = check
 
     def marks(self) -> list[bytes]:
-        return [mark(Index.NOTICES, notices_group(self._account, sort)) for sort in Sort]
+        return [mark(Index.NOTICES, group) for group in self._pages.groups(self._account)]
 
     async def places(self) -> list[Notice]:
         self._check()
-        return await NoticeList(self._store, self._account).places(None, self.most)
+        return await self._pages.listing(self._account).places(None, self.most)
 
     async def items(self, places: Sequence[Notice]) -> list[bytes]:
         return await self._pages.items(self._account, places)

@@ -86,7 +86,7 @@ class ProjectionParts:
         self._streams = FeedStreams(store, posts, merging, viewers, builder, watchers, self.projector, wall)
         pages = NoticePages(store, posts, selection, viewers, trusted, wall.now_us)
         self._notifications = Notifications(
-            store, router, where, links, epochs, pages, posts.keeps, watchers, self.projector, wall
+            router, where, links, epochs, pages, posts.keeps, watchers, self.projector, wall
         )
         self._asked_by_peers = (logs, posts, viewers, self._feeds, self._notifications)
         self._methods = ProjectionMethods(self.projector, self.generations)

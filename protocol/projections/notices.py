@@ -1,8 +1,8 @@
 """Notices: what an account is to be told of that others did.
 
 Every node that keeps an account keeps its notices, in lists of one sort each, so that a flood of one sort
-takes no room from another. The group of a list is the account's place and the sort; its newest members are
-kept.
+takes no room from another; of labels there is a list for each labeller, since anybody may label. The group of
+a list is the account's place, the sort, and of labels the labeller; its newest members are kept.
 
 | sort | made of | member | value |
 |---|---|---|---|
@@ -58,9 +58,15 @@ CROWDS: Final[dict[str, Sort]] = {"like": Sort.LIKE, "repost": Sort.REPOST}
 """The kinds of record of which those about one post are one notice."""
 
 
-def notices_group(account: bytes, sort: Sort) -> bytes:
-    """The group of an account's notices (34 bytes) of one sort."""
-    return place_prefix(account) + bytes((sort,))
+def notices_group(account: bytes, sort: Sort, labeller: bytes | None = None) -> bytes:
+    """The group of an account's notices of one sort, and of labels of one labeller (34 bytes each)."""
+    return place_prefix(account) + bytes((sort,)) + (b"" if labeller is None else public_of(labeller))
+
+
+def group_of(key: bytes) -> bytes:
+    """The group that a key begins with, which goes on with a member."""
+    labelled = PUBLIC_BYTES if key[PLACE_PREFIX_BYTES] == Sort.LABEL else 0
+    return key[: PLACE_PREFIX_BYTES + 1 + labelled]
 
 
 def sort_of(group: bytes) -> Sort:
@@ -103,7 +109,7 @@ def notices_of(parts: KeyParts, facts: Facts) -> list[Entry]:
             labeller = item[-limits.ACCOUNT_BYTES :]
             if labeller != place:
                 member = moment(facts.stamp, item) + public_of(labeller)
-                return [Entry(Index.NOTICES, notices_group(place, Sort.LABEL), member, item)]
+                return [Entry(Index.NOTICES, notices_group(place, Sort.LABEL, labeller), member, item)]
         case "held" if item[0] == KIND_BYTE["post"]:
             return [Entry(Index.NOTICES, notices_group(place, Sort.HELD), item[1:] + public_of(place))]
     return []

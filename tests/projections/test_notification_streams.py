@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import trio
 from folkmoot.node.projections import notifications
+from folkmoot.protocol import client as clients
 from folkmoot.protocol.errors import BAD_REQUEST, FORBIDDEN, LEVEL_UNREACHABLE, UNAUTHENTICATED, WireError
 from folkmoot.protocol.feed.following import OVERRUN
 from folkmoot.protocol.record import Record
@@ -14,10 +16,12 @@ from tests.node.followers import Follower, follower
 from tests.node.harness import founded
 from tests.node.people import Author
 from tests.node.test_gate import gated
-from tests.projections.people import follow, repost
+from tests.projections.people import SEEN_S, follow, repost
 from tests.projections.test_notifications import all_pages, is_told, like, mention, one
 from tests.projections.test_streams import begun
 from tests.waiting import until
+
+PATIENT = clients.ClientSettings(deadline_s=20.0, name="test/1")
 
 
 def sorts(follows: Follower) -> list[str]:
@@ -148,3 +152,34 @@ async def test_what_moderation_did_is_told_with_its_reason(tmp_path: Path) -> No
         )
         await client.put(by_ben, ann.deletion(waiting), ann.deletion(labelled), level="all")
         await is_told(client, ann, [])
+
+
+async def test_a_client_goes_on_by_itself_and_shows_each_notice_once(tmp_path: Path) -> None:
+    ann, ben = Author(1), Author(2)
+    seen: list[bytes] = []
+    async with founded(tmp_path) as town, town.client(town[2]) as writer:
+        addresses = [town[0].address, town[1].address]
+        async with clients.connect(addresses, tls=False, settings=PATIENT) as client:
+            await client.auth(ann.device)
+            mentions = [mention(ben, ann) for _ in range(3)]
+            await writer.put(follow(ann, ben), mentions[0], level="all")
+            async with town.client(town[2]) as reader:
+                await reader.auth(ann)
+                await is_told(reader, ann, [one("mention", mentions[0])])
+
+            async def watch() -> None:
+                async for event in client.follow({"notifications": ann.account}, since_ms=0):
+                    seen.extend(Record.from_wire(item["record"]).id for item in event.items)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(watch)
+                await until(lambda: len(seen) == 1, what="the first", within_s=SEEN_S)
+                told_by = (await client.ready()).node.id
+                talking = next(node for node in town.nodes if node.id.hex() == told_by)
+                await writer.put(mentions[1], level="all")
+                await until(lambda: len(seen) == 2, what="the second", within_s=SEEN_S)
+                await talking.stop()
+                await writer.put(mentions[2], level="one")
+                await until(lambda: len(seen) >= 3, what="the third", within_s=2 * SEEN_S)
+                nursery.cancel_scope.cancel()
+    assert seen == [each.id for each in mentions]
