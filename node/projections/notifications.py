@@ -15,7 +15,7 @@ from folkmoot.node.projections.nearest import from_nearest
 from folkmoot.node.projections.notice_pages import BuiltNotices, NoticePages
 from folkmoot.node.projections.notices import Notice, check_place
 from folkmoot.node.projections.serving import Lagging, lag_of
-from folkmoot.node.projections.watchers import Watchers, mark
+from folkmoot.node.projections.watchers import New, Watchers, mark
 from folkmoot.node.routing import Router
 from folkmoot.node.rpc import Packed
 from folkmoot.protocol import codec, limits, messages
@@ -220,6 +220,7 @@ class _Followed:
     """The notifications of an account, as a stream looks at them; see `live.Followed`."""
 
     most = limits.NOTICES_FOLLOWED
+    is_looked_at = True  # what has come is one of a crowd, which is told as one
 
     def __init__(self, pages: NoticePages, account: bytes, check: Callable[[], None]) -> None:
         self._pages = pages
@@ -228,6 +229,9 @@ class _Followed:
 
     def marks(self) -> list[bytes]:
         return [mark(Index.NOTICES, group) for group in self._pages.groups(self._account)]
+
+    def new(self, news: Sequence[New]) -> list[Notice] | None:
+        return None if news else []
 
     async def places(self) -> list[Notice]:
         self._check()
