@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 import trio
 from folkmoot.protocol.client.dialing import Dialler
-from folkmoot.protocol.errors import BAD_REQUEST, NOT_FOUND, UNKNOWN_METHOD, WireError
+from folkmoot.protocol.errors import BAD_REQUEST, NOT_FOUND, WireError
 from folkmoot.protocol.feed.cursor import CursorKind, encode
 from folkmoot.protocol.limits import (
     FOLLOW_CREDIT,
@@ -165,13 +165,6 @@ async def test_what_cannot_be_followed_is_refused(
             await one.call("feed.follow", **asked)
         assert caught.value.kind is kind
         assert town[0].parts.live.subscriptions.count == 0
-
-
-async def test_what_this_version_has_no_streams_of(tmp_path: Path) -> None:
-    async with founded(tmp_path, nodes=1, replicas=1) as town, follower(town[0].address) as one:
-        with pytest.raises(WireError, match="no streams of what: notifications") as caught:
-            await one.follow(notifications=Author(1).account)
-        assert caught.value.kind is UNKNOWN_METHOD
 
 
 async def test_a_connection_has_so_many_subscriptions_and_gives_them_back(tmp_path: Path) -> None:
