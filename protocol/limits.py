@@ -184,8 +184,11 @@ WEIGHINGS_AT_ONCE: Final = 2  # of ranges that a node was asked to weigh; above 
 # Projections.
 TAG_FORM_BYTES: Final = 8 * KIB  # more than any tag comes to, composed and without case
 FOLLOWS_REFILLED: Final = 5_000  # followed accounts whose posts are put into an inbox anew
-BACKFILLS_AT_ONCE: Final = 32
-BACKFILLS_WAITING: Final = 4_096  # that are looked at for those that are due
+BACKFILLS_AT_ONCE: Final = 64
+BACKFILLS_LOOKED_AT: Final = 512  # for those that are due, in one transaction
+BACKFILLS_RETRIED: Final = 32_768  # of which it is remembered when they are tried again
+BACKFILL_ASKS: Final = 16  # of other nodes, under way at a time
+BACKFILL_IDLE_S: Final = 1.0  # while some wait to be tried again
 PROJECTION_SETTLED_S: Final = 2 * REPAIR_INTERVAL_S  # then all replicas have what any had, if they are there
 PROJECTED_CHANGES: Final = 256  # read of one lane at a time
 PROJECTED_BYTES: Final = 512 * KIB  # of them in one message; but for the last one

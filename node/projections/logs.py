@@ -7,11 +7,10 @@ log: what it has seen through the first is seen twice, and applying it twice cha
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Final, NamedTuple, Protocol
 
-import trio
 from folkmoot.node.contracts import Peers, PeerUnreachable
 from folkmoot.node.environment import Executor
 from folkmoot.node.projections.stretches import Stretch
@@ -90,6 +89,10 @@ class _LatestTold(Struct):
         list[tuple[_At, messages.Account, _Item, messages.Account | None]],
         Meta(max_length=2 * limits.PROJECTED_LATEST),
     ]
+
+
+Unread = tuple[Stretch, Mapping[bytes, int]]
+"""A stretch, and how far logs of it have been read, by their ids."""
 
 
 class Read(NamedTuple):
@@ -172,34 +175,28 @@ class Logs:
 
         return await self._executor.run(read)
 
-    async def read_others(
-        self, wanted: Sequence[tuple[Stretch, Mapping[bytes, int]]]
-    ) -> list[tuple[Stretch, Read]]:
-        """The next changes of stretches of which this node has no slot, as far as replicas can be reached.
-
-        Args:
-            wanted: each with how far logs have been read, by their ids.
-        """
-        by_node: dict[bytes, list[tuple[Stretch, Mapping[bytes, int]]]] = {}
+    def divided(self, wanted: Sequence[Unread]) -> Iterator[tuple[bytes, Sequence[Unread]]]:
+        """Whom to ask for stretches of which this node has no slot: nodes, each with as many as it can be
+        asked for at once. Of what nobody is there for, nothing."""
+        by_node: dict[bytes, list[Unread]] = {}
         for each in wanted:
             replicas = self._replicas(each[0])
             if replicas:
                 by_node.setdefault(replicas[0], []).append(each)
-        found: list[tuple[Stretch, Read]] = []
+        for node_id, some in by_node.items():
+            for start in range(0, len(some), limits.PROJECTED_CHANGES):
+                yield node_id, some[start : start + limits.PROJECTED_CHANGES]
 
-        async def ask(node_id: bytes, some: Sequence[tuple[Stretch, Mapping[bytes, int]]]) -> None:
-            try:
-                found.extend(await self._ask(node_id, some))
-            except (WireError, PeerUnreachable):
-                for stretch, _ in some:  # the next one is asked next time
-                    self._followed.pop(stretch.owner.id, None)
-                    self._failed[stretch.owner.id] = node_id
-
-        async with trio.open_nursery() as nursery:
-            for node_id, some in by_node.items():
-                for start in range(0, len(some), limits.PROJECTED_CHANGES):
-                    nursery.start_soon(ask, node_id, some[start : start + limits.PROJECTED_CHANGES])
-        return found
+    async def ask(self, node_id: bytes, wanted: Sequence[Unread]) -> list[tuple[Stretch, Read]]:
+        """The next changes of stretches, as one other node tells them; none when it tells nothing, and then
+        others are asked next time."""
+        try:
+            return await self._ask(node_id, wanted)
+        except (WireError, PeerUnreachable):
+            for stretch, _ in wanted:
+                self._followed.pop(stretch.owner.id, None)
+                self._failed[stretch.owner.id] = node_id
+            return []
 
     def _replicas(self, stretch: Stretch) -> list[bytes]:
         """Whom to ask: the one that was asked last, if it is still there; then the nearest; last the one that
@@ -214,9 +211,7 @@ class Logs:
         engine = self._store.engine
         return read_batch(engine, stretch.lane, after, most, owner.start, owner.end, private=private)
 
-    async def _ask(
-        self, node_id: bytes, wanted: Sequence[tuple[Stretch, Mapping[bytes, int]]]
-    ) -> list[tuple[Stretch, Read]]:
+    async def _ask(self, node_id: bytes, wanted: Sequence[Unread]) -> list[tuple[Stretch, Read]]:
         asked = [
             (stretch.owner.id, stretch.owner.epoch, stretch.lane, _newest(positions))
             for stretch, positions in wanted

@@ -14,7 +14,8 @@ from folkmoot.node.projections.live import FeedSource
 from folkmoot.node.projections.nearest import from_nearest
 from folkmoot.node.projections.notice_pages import BuiltNotices, NoticePages
 from folkmoot.node.projections.notices import Notice, check_place
-from folkmoot.node.projections.watchers import Watchers, mark
+from folkmoot.node.projections.serving import Lagging, lag_of
+from folkmoot.node.projections.watchers import New, Watchers, mark
 from folkmoot.node.routing import Router
 from folkmoot.node.rpc import Packed
 from folkmoot.protocol import codec, limits, messages
@@ -78,12 +79,6 @@ class EpochCheck(Protocol):
     """Refuses what was asked under other epochs than ours."""
 
     def check_epochs(self, ranges: Mapping[int, int], keys: list[bytes]) -> None: ...
-
-
-class Lagging(Protocol):
-    """How far behind projections are; see `projector`."""
-
-    def lag_s(self) -> float | None: ...
 
 
 class Notifications:
@@ -169,14 +164,8 @@ class Notifications:
             raise WireError(FORBIDDEN, "these notifications belong to another account")
 
     async def _build(self, account: bytes, tab: Tab, after: bytes | None, limit: int) -> _Answer:
-        lag_s = self._lag_s()
+        lag_s = lag_of(self._lagging, place_prefix(account))
         return _Answer(await self._pages.page(account, tab, after, limit), int(lag_s * 1000))
-
-    def _lag_s(self) -> float:
-        lag_s = self._lagging.lag_s()
-        if lag_s is None:
-            raise WireError(BUSY, "projections have yet to read all ranges", retry_after_ms=_RETRY_MS)
-        return lag_s
 
     async def _ask(
         self,
@@ -221,7 +210,7 @@ class Notifications:
                 "this node does not keep that account: follow it at one that `cluster.where` names",
                 retry_after_ms=1000,
             )
-        self._lag_s()
+        lag_of(self._lagging, place_prefix(account))
         followed = _Followed(self._pages, account, partial(self._check_owner, asker, account))
         source = FeedSource(followed, self._watchers, self._wall.now_us)
         return Subject(CursorKind.FOLLOW_NOTIFICATIONS, account, source)
@@ -231,6 +220,7 @@ class _Followed:
     """The notifications of an account, as a stream looks at them; see `live.Followed`."""
 
     most = limits.NOTICES_FOLLOWED
+    is_looked_at = True  # what has come is one of a crowd, which is told as one
 
     def __init__(self, pages: NoticePages, account: bytes, check: Callable[[], None]) -> None:
         self._pages = pages
@@ -239,6 +229,9 @@ class _Followed:
 
     def marks(self) -> list[bytes]:
         return [mark(Index.NOTICES, group) for group in self._pages.groups(self._account)]
+
+    def new(self, news: Sequence[New]) -> list[Notice] | None:
+        return None if news else []
 
     async def places(self) -> list[Notice]:
         self._check()

@@ -112,7 +112,7 @@ class ProjectionParts:
 
     def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """What runs by itself, by name."""
-        return {"projector": self.projector.run}
+        return {"projector": self.projector.run, "backfiller": self.projector.backfiller.run}
 
     def status(self) -> dict[str, Any]:
         """How far projections have come on this node."""

@@ -86,7 +86,7 @@ def tags_are_forgotten(plant: Plant) -> None:
 )
 def new_ranges_are_not_read(plant: Plant) -> None:
     async def cover(self: Projector) -> None:
-        self._kept = self._kept.joined(KeptBlocks.of(self._ranges(), self._node_id))
+        self._kept = self._covered = self._kept.joined(KeptBlocks.of(self._ranges(), self._node_id))
 
     plant.setattr(Projector, "_cover_what_is_kept", cover)
 

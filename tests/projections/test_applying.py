@@ -107,7 +107,7 @@ class Town:
         with self.store.write() as transaction:
             book = ProjectionBook(transaction)
             filling = Inboxes(book, 0, 0, self.keeps, BOUNDS, BASE_US)
-            while waiting := inboxes.waiting(book.rows, 0, 100):
+            while waiting := list(inboxes.waiting(book.rows, 0)):
                 for follower, account, _ in waiting:
                     filling.fill(follower, account, self.latest(book, account))
             transaction.commit()
