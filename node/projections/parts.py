@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import trio
+from folkmoot.node.accounts.parts import AccountParts
+from folkmoot.node.actors.indexer import Indexer
 from folkmoot.node.actors.projector import Projector
 from folkmoot.node.actors.replica import Replica
 from folkmoot.node.actors.session import Immediate, Method
@@ -23,6 +25,8 @@ from folkmoot.node.projections.streams import FeedStreams
 from folkmoot.node.projections.viewers import Viewers
 from folkmoot.node.projections.watchers import Watchers
 from folkmoot.node.routing import Router
+from folkmoot.node.search.gathering import Gathering
+from folkmoot.node.search.methods import Search
 from folkmoot.node.wired import Wired
 from folkmoot.protocol.ring.ranges import RangeMap
 from folkmoot.storage.inboxes import Bounds
@@ -35,13 +39,14 @@ class Keeping(Wired, Protocol):
 
     router: Router
     replica: Replica
+    accounts: AccountParts
 
 
 class ProjectionParts:
     """See the module.
 
     Attributes:
-        projector: see there.
+        projector, indexer: see there.
         generations: which rows are read, and which are built.
 
     Args:
@@ -81,8 +86,14 @@ class ProjectionParts:
             store, router, where, links, epochs, reading, builder, viewers, merging, self.projector
         )
         self._streams = FeedStreams(store, posts, merging, viewers, builder, watchers, self.projector, wall)
-        self._asked_by_peers = (logs, posts, viewers, self._feeds)
-        self._methods = ProjectionMethods(self.projector, self.generations)
+        self.indexer = Indexer(
+            commits, environment.indexes, environment.executor, enabled=wired.config.search.enabled
+        )
+        gathering = Gathering(router, links, ranges, self.indexer)
+        handles = wired.accounts.keys.with_handle
+        self._search = Search(gathering, ranges, builder, viewers, reading, handles, wall.now_us)
+        self._asked_by_peers = (logs, posts, viewers, self._feeds, gathering)
+        self._methods = ProjectionMethods(self.projector, self.generations, self.indexer)
 
     def peer_methods(self) -> Mapping[str, Handler]:
         """What other nodes may ask, by name."""
@@ -92,7 +103,7 @@ class ProjectionParts:
 
     def client_methods(self) -> Mapping[str, Method]:
         """What clients may ask, by name."""
-        return {**self._feeds.client_methods(), **self._methods.table()}
+        return {**self._feeds.client_methods(), **self._search.table(), **self._methods.table()}
 
     def immediate(self) -> Mapping[str, Immediate]:
         """Methods that can often be answered at once, by name."""
@@ -104,7 +115,7 @@ class ProjectionParts:
 
     def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """What runs by itself, by name."""
-        return {"projector": self.projector.run}
+        return {"projector": self.projector.run, "indexer": self.indexer.run}
 
     def status(self) -> dict[str, Any]:
         """How far projections have come on this node."""

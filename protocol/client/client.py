@@ -240,6 +240,10 @@ class Client:
         """
         return AuthorFeed(self._call_with_token, {"account": account, "limit": limit, "level": level})
 
+    async def search(self, query: str, **how: Any) -> dict[str, Any]:
+        """The result of `search.posts`, a page of posts that meet a query; `how` are further parameters."""
+        return await self._call_with_token("search.posts", {"query": query, **how})
+
     def follow(
         self,
         what: Mapping[str, Any],
