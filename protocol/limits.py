@@ -210,6 +210,9 @@ SEARCH_TIMEOUT_S: Final = 2.0  # for all nodes that are asked for a page togethe
 SEARCH_ASK_TIMEOUT_S: Final = 1.0  # for one of them, after which another replica is asked
 SEARCH_BATCH_CHANGES: Final = 128  # that are indexed in one transaction
 SEARCH_ROWS_ERASED: Final = 512  # in one transaction
+TREND_ROWS: Final = 200_000  # posts and tags that one node looks at, the newest
+TREND_TAGS: Final = 256  # that one node tells of, those that are used most
+TRENDS: Final = 50  # in one answer
 SEARCH_READERS: Final = 4  # connections to one index
 
 # Registers.

@@ -115,6 +115,12 @@ class SearchPosts(Struct):
     token: TokenBytes | None = None
 
 
+class FeedTrends(Struct):
+    """`feed.trends`: the tags that surprise most."""
+
+    limit: Annotated[int, Meta(ge=1, le=limits.TRENDS)] = 10
+
+
 class What(Struct):
     """What a subscription is to: one of these."""
 

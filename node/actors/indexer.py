@@ -11,21 +11,25 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import trio
 from folkmoot.node.commits import Commits
 from folkmoot.node.environment import Executor
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BUSY, WireError
+from folkmoot.protocol.trends.sketch import Sketch
 from folkmoot.storage.errors import DiskFull
-from folkmoot.storage.search import finding, following
+from folkmoot.storage.pages import TrustedLabellers
+from folkmoot.storage.search import finding, following, trending
 from folkmoot.storage.search.errors import IndexDamaged
 from folkmoot.storage.search.files import Indexes
 from folkmoot.storage.search.finding import Asked, Hit
 from folkmoot.storage.search.index import Position, SearchIndex
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 SEARCH: Final = "search"
 """What the index is called among the projections of a node."""
@@ -46,6 +50,7 @@ class Indexer:
         commits: this node's store.
         indexes: where indexes are kept.
         executor: where they are read and written.
+        trusted: whose labels keep a post from being recommended.
         enabled: whether there is to be one.
 
     Attributes:
@@ -53,7 +58,16 @@ class Indexer:
         rebuilt: how many were built beside the one that was read.
     """
 
-    def __init__(self, commits: Commits, indexes: Indexes, executor: Executor, *, enabled: bool) -> None:
+    def __init__(
+        self,
+        commits: Commits,
+        indexes: Indexes,
+        executor: Executor,
+        trusted: TrustedLabellers,
+        *,
+        enabled: bool,
+    ) -> None:
+        self._trusted = trusted
         self._commits = commits
         self._store = commits.store
         self._indexes = indexes
@@ -278,13 +292,31 @@ class Indexer:
         Raises:
             WireError: `busy`, as long as the index is not whole.
         """
-        live = self._live
-        if live is None or self._current_at is None:
+        index = self._readable()
+        return await self._read(index, partial(finding.find, index, asked, keeps))
+
+    async def sketch(
+        self, keeps: Callable[[bytes], bool], now_ms: int, half_life_ms: int
+    ) -> dict[str, Sketch]:
+        """What is tagged in ranges that this node keeps; see `trending.sketch`.
+
+        Raises:
+            WireError: `busy`, as long as the index is not whole.
+        """
+        index = self._readable()
+        work = partial(trending.sketch, index, self._store, self._trusted, keeps, now_ms, half_life_ms)
+        return await self._read(index, work)
+
+    def _readable(self) -> SearchIndex:
+        if self._live is None or self._current_at is None:
             raise WireError(BUSY, "this node's search index is being made", retry_after_ms=1000)
+        return self._live[1]
+
+    async def _read(self, index: SearchIndex, work: Callable[[], T]) -> T:
         try:
-            return await self._executor.run(partial(finding.find, live[1], asked, keeps))
+            return await self._executor.run(work)
         except IndexDamaged as error:
-            if self._live is live:
+            if self._live_index is index:
                 self._unreadable = error
                 self._wake.set()
             raise error.to_wire_error() from error

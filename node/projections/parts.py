@@ -27,6 +27,8 @@ from folkmoot.node.projections.watchers import Watchers
 from folkmoot.node.routing import Router
 from folkmoot.node.search.gathering import Gathering
 from folkmoot.node.search.methods import Search
+from folkmoot.node.search.scattering import Scatter
+from folkmoot.node.search.trending import Terms, Trending
 from folkmoot.node.wired import Wired
 from folkmoot.protocol.ring.ranges import RangeMap
 from folkmoot.storage.inboxes import Bounds
@@ -87,12 +89,19 @@ class ProjectionParts:
         )
         self._streams = FeedStreams(store, posts, merging, viewers, builder, watchers, self.projector, wall)
         self.indexer = Indexer(
-            commits, environment.indexes, environment.executor, enabled=wired.config.search.enabled
+            commits,
+            environment.indexes,
+            environment.executor,
+            trusted,
+            enabled=wired.config.search.enabled,
         )
-        gathering = Gathering(router, links, ranges, self.indexer)
+        scatter, search = Scatter(router, links, ranges), wired.config.search
+        gathering = Gathering(scatter, self.indexer)
+        terms = Terms(int(search.trend_hours * 3_600_000), search.trend_authors)
+        self._trending = Trending(scatter, ranges, self.indexer, terms, wall.now_us, trio.current_time)
         handles = wired.accounts.keys.with_handle
         self._search = Search(gathering, ranges, builder, viewers, reading, handles, wall.now_us)
-        self._asked_by_peers = (logs, posts, viewers, self._feeds, gathering)
+        self._asked_by_peers = (logs, posts, viewers, self._feeds, gathering, self._trending)
         self._methods = ProjectionMethods(self.projector, self.generations, self.indexer)
 
     def peer_methods(self) -> Mapping[str, Handler]:
@@ -103,7 +112,11 @@ class ProjectionParts:
 
     def client_methods(self) -> Mapping[str, Method]:
         """What clients may ask, by name."""
-        return {**self._feeds.client_methods(), **self._search.table(), **self._methods.table()}
+        tables = self._search.table(), self._trending.table(), self._methods.table()
+        return {
+            **self._feeds.client_methods(),
+            **{name: each for one in tables for name, each in one.items()},
+        }
 
     def immediate(self) -> Mapping[str, Immediate]:
         """Methods that can often be answered at once, by name."""

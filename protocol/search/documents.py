@@ -36,12 +36,20 @@ class Document(NamedTuple):
     Args:
         tags: digests of tags, see `tag_token`.
         author: hexadecimal digits, see `author_token`.
+        trending: the tags, in their forms and in order, as far as they may trend: those of a post that warns
+            of itself, or labels itself, may not.
     """
 
     body: str
     tags: str
     author: str
     lang: str
+    trending: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, str, str, str]:
+        """What is searched, in the order of `COLUMNS`."""
+        return self[:4]
 
 
 def is_indexed(key: bytes) -> bool:
@@ -56,11 +64,14 @@ def document_of(cell: Cell) -> Document | None:
     shown = cell.winner
     body = shown.body
     lang = body.get("lang")
+    forms = list(dict.fromkeys(filter(None, map(tag_form, body.get("tags", ())))))
+    may_trend = not body.get("warning") and not body.get("labels")
     return Document(
         " ".join(tokens(_texts(body))),
-        " ".join(dict.fromkeys(tag_token(form) for form in map(tag_form, body.get("tags", ())) if form)),
+        " ".join(map(tag_token, forms)),
         author_token(shown.author),
         "" if lang is None else " ".join(_language_tokens(lang)),
+        tuple(sorted(forms)) if may_trend else (),
     )
 
 

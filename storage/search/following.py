@@ -130,10 +130,12 @@ def step(index: SearchIndex, store: Store, *, room: bool) -> Step:
 
 def _look(position: Position | None, store: Store) -> _Look:
     after = 0 if position is None else position.sequence
+    # Asked in this order: of what is committed meanwhile, by another thread, not all lanes may be looked at.
+    known = store.sequence
     lanes = [lane for lane in range(LANES) if store.lane_changed(lane, after)]
     with store.engine.begin() as transaction:
         present = present_moment(transaction)
-        rows, reached = _changes(transaction, lanes, after, present.sequence)
+        rows, reached = _changes(transaction, lanes, after, known)
         posts: dict[bytes, Document | None] = {}
         hidden: dict[bytes, bool] = {}
         for _, key in rows:
@@ -143,14 +145,14 @@ def _look(position: Position | None, store: Store) -> _Look:
                 hidden[key[:PLACE_PREFIX_BYTES]] = not is_searchable(_cell(transaction, key))
         pruned = 0 if position is None else position.pruned
         erased = [lane for lane in range(LANES) if erased_sequence(transaction, lane) > pruned]
-    at = Position(store.log_id, present.boot, reached, present.sequence)
-    return _Look(at, posts, hidden, erased if position is not None else [], reached >= present.sequence)
+    at = Position(store.log_id, present.boot, min(reached, known), present.sequence)
+    return _Look(at, posts, hidden, erased if position is not None else [], reached >= known)
 
 
-def _changes(transaction: Transaction, lanes: list[int], after: int, head: int) -> tuple[list[Change], int]:
-    """The next changes of some lanes, those of all others being known, and how far that goes."""
+def _changes(transaction: Transaction, lanes: list[int], after: int, known: int) -> tuple[list[Change], int]:
+    """The next changes of some lanes, and how far that goes; up to `known` no other lane has any."""
     if not lanes:
-        return [], head
+        return [], known
     looked_at = max(1, FOLLOW_LOG_ROWS // len(lanes))
     read = [changes(transaction, lane, after, looked_at, b"", b"", without=_WITHOUT) for lane in lanes]
     reached = min(one.reached for one in read)

@@ -46,6 +46,7 @@ _UNINDEX: Final = "INSERT INTO words(words, rowid, body, tags, author, lang) VAL
 _SCHEMA: Final = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE posts (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, body, tags, author, lang);
+CREATE TABLE tagged (post INTEGER, form TEXT, PRIMARY KEY (post, form)) WITHOUT ROWID;
 CREATE TABLE hidden (place BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE waiting (place BLOB PRIMARY KEY, after BLOB NOT NULL) WITHOUT ROWID;
 CREATE VIRTUAL TABLE words USING fts5(body, tags, author, lang, content='', columnsize=0, tokenize='ascii');
@@ -300,7 +301,7 @@ class IndexWriting:
             if document is not None and number is not None:
                 self._add(number, key, document)
             return
-        if document is not None and row[1:] == tuple(document):
+        if document is not None and row[1:] == document.columns and self._tags(row[0]) == document.trending:
             return
         self._take_out(row)
         if document is not None:
@@ -311,18 +312,29 @@ class IndexWriting:
         return bool(self._connection.execute("SELECT 1 FROM posts WHERE key = ?", (key,)).fetchone())
 
     def _add(self, number: int, key: bytes, document: Document) -> None:
-        self._connection.execute(_INDEX, (number, *document))
-        self._connection.execute("INSERT INTO posts VALUES (?, ?, ?, ?, ?, ?)", (number, key, *document))
+        self._connection.execute(_INDEX, (number, *document.columns))
+        self._connection.execute(
+            "INSERT INTO posts VALUES (?, ?, ?, ?, ?, ?)", (number, key, *document.columns)
+        )
+        self._connection.executemany(
+            "INSERT INTO tagged VALUES (?, ?)", [(number, form) for form in document.trending]
+        )
         self.written += 1
 
     def _take_out(self, row: tuple[int, str, str, str, str]) -> None:
         self._connection.execute(_UNINDEX, row)
         self._connection.execute("DELETE FROM posts WHERE id = ?", row[:1])
+        self._connection.execute("DELETE FROM tagged WHERE post = ?", row[:1])
         self.written += 1
         [(value,)] = self._connection.execute(
             "SELECT coalesce((SELECT value FROM facts WHERE name = 'erased'), x'')"
         ).fetchall()
         self._keep("erased", (int.from_bytes(value, "big") + 1).to_bytes(8, "big"))
+
+    def _tags(self, number: int) -> tuple[str, ...]:
+        """The tags of a post that may trend."""
+        asked = "SELECT form FROM tagged WHERE post = ? ORDER BY form"
+        return tuple(form for (form,) in self._connection.execute(asked, (number,)).fetchall())
 
     def _free_id(self, key: bytes) -> int | None:
         """A number for a new post; None when two million posts have its millisecond, and no room is left."""

@@ -41,6 +41,7 @@ def expected(engine: Engine) -> dict[bytes, Document]:
 
 def held(index: SearchIndex) -> dict[bytes, Document]:
     """What an index finds posts by, put together from its tokens; it must not be written meanwhile."""
+    tags: dict[int, list[str]] = defaultdict(list)
     places: dict[int, dict[str, list[tuple[int, str]]]] = defaultdict(lambda: defaultdict(list))
     with index.reading() as connection:
         keys = dict(connection.execute("SELECT id, key FROM posts").fetchall())
@@ -48,17 +49,20 @@ def held(index: SearchIndex) -> dict[bytes, Document]:
         connection.execute("PRAGMA query_only = OFF")
         connection.execute("CREATE VIRTUAL TABLE temp.tokens USING fts5vocab(main, words, instance)")
         try:
+            for number, form in connection.execute("SELECT post, form FROM tagged ORDER BY post, form"):
+                tags[number].append(form)
             for term, number, column, offset in connection.execute("SELECT * FROM temp.tokens").fetchall():
                 places[number][column].append((offset, term))
         finally:
             connection.execute("DROP TABLE temp.tokens")
             connection.execute(f"PRAGMA query_only = {query_only}")
-    found = {
-        keys.get(number, b"a post that is not there"): Document(
-            *(" ".join(term for _, term in sorted(columns.get(name, ()))) for name in COLUMNS)
+    found = {}
+    for number, columns in places.items():
+        body, of_tags, author, lang = (
+            " ".join(term for _, term in sorted(columns.get(name, ()))) for name in COLUMNS
         )
-        for number, columns in places.items()
-    }
+        key = keys.get(number, b"a post that is not there")
+        found[key] = Document(body, of_tags, author, lang, tuple(tags.get(number, ())))
     return found
 
 

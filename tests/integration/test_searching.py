@@ -71,3 +71,18 @@ def test_wrong_words_are_said_so(town: Town) -> None:
     code, told = town.ends("search", "from:nobody_at_all")
     assert code == exit_codes.FAILED
     assert "nobody_at_all" in told["error"]["message"]
+
+
+def test_people_see_what_trends(town: Town) -> None:
+    assert town.says("trends")["trends"] == []
+    for number in range(4):
+        town.says("post", f"Tea, number {number}", "--tag", "Tea", "--key", town.key(f"person-{number}"))
+        town.says("post", "Only me", "--tag", "alone", "--key", town.key("person-0"))
+    told: dict[str, Any] = {}
+
+    def trends() -> bool:
+        told.update(town.says("trends", "--limit", "5"))
+        return [(each["tag"], each["authors"]) for each in told["trends"]] == [("tea", 4)]
+
+    until_blocking(trends, what="a tag to trend", within_s=2 * SEEN_S)
+    assert told["covered"]["ranges"] == told["covered"]["of"]

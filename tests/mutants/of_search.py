@@ -38,9 +38,9 @@ def words_of_edits_stay(plant: Plant) -> None:
 def read_on_from_the_head(plant: Plant) -> None:
     real = following._changes
 
-    def changes(transaction: Transaction, lanes: list[int], after: int, head: int) -> object:
-        found, _ = real(transaction, lanes, after, head)
-        return found[:1], head
+    def changes(transaction: Transaction, lanes: list[int], after: int, known: int) -> object:
+        found, _ = real(transaction, lanes, after, known)
+        return found[:1], known
 
     plant.setattr(following, "_changes", changes)
 

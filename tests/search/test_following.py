@@ -11,7 +11,7 @@ from folkmoot.protocol.limits import BLOCKS_PER_LANE
 from folkmoot.protocol.record import Record
 from folkmoot.storage.boots import begin_boot
 from folkmoot.storage.erasing import erase
-from folkmoot.storage.memory_engine import MemoryEngine
+from folkmoot.storage.memory_engine import MemoryEngine, MemoryTransaction
 from folkmoot.storage.search import rederiving
 from folkmoot.storage.search.following import Step, belongs, has_news, is_due, step
 from folkmoot.storage.search.index import MEMORY, SearchIndex
@@ -87,6 +87,27 @@ def test_what_is_written_edited_and_deleted_is_followed(kept: Kept) -> None:
         Author(9).deletion(deleted),
     )
     assert kept.differences() != []
+    kept.follow()
+    assert kept.differences() == []
+
+
+def test_what_is_committed_in_the_middle_of_a_step_is_not_passed_over(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept.put(ANN.post("before"))
+    late = [Author(number).post("late") for number in range(3, 40)]
+    real = MemoryEngine.begin
+
+    def begin(engine: MemoryEngine, *, write: bool = False) -> MemoryTransaction:
+        if late and not write:
+            post = late.pop()
+            kept.put(post)
+        return real(engine, write=write)
+
+    monkeypatch.setattr(MemoryEngine, "begin", begin)
+    kept.follow()
+    monkeypatch.undo()
+    kept.put(*late, BEN.post("last"))
     kept.follow()
     assert kept.differences() == []
 
