@@ -81,7 +81,7 @@ class Indexer:
         self._bytes = 0
         self._erased = 0
         self._settle_at = 0.0
-        self._full = False
+        self._full = self._cramped = False
         self._rebuild_wanted: trio.Event | None = None
         self._wake = trio.Event()
         self.damaged = 0
@@ -103,8 +103,9 @@ class Indexer:
                     await self._discard(error)
                     more = False
                 except DiskFull as error:
-                    log.warning("there is no room for the search index: %s", error)
-                    self._full = True
+                    if not self._cramped:
+                        log.warning("there is no room for the search index: %s", error)
+                    self._cramped = self._full = True
                     more = False
                     await trio.sleep(_RETRY_S)
                 if not more:
@@ -145,6 +146,7 @@ class Indexer:
             wanted.set()
         began_s = trio.current_time()
         step = await self._step(self._live[1])
+        self._cramped = False
         if step.at_end:
             self._current_at = began_s
         more = not step.at_end and not step.left_out
@@ -181,10 +183,11 @@ class Indexer:
         """Have the words of what was taken out leave the file."""
         assert self._live is not None, "opened, or begun anew"
         began_s = trio.current_time()
-        await self._executor.run(self._live[1].settle_erasures)
+        settled = await self._executor.run(self._live[1].settle_erasures)
         now_s = trio.current_time()
         self._settle_at = now_s + max(_SETTLE_S, _SETTLE_SHARE * (now_s - began_s))
-        self._erased = 0
+        if settled:
+            self._erased = 0
 
     def _open(self) -> None:
         """Open what there is; throw away what cannot be used, or is no use any more."""

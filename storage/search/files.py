@@ -12,7 +12,8 @@ from folkmoot.storage.search.index import MEMORY, SearchIndex
 
 FOLDER: Final = "search"
 _FILE: Final = re.compile(r"index-(\d{1,9})\.db")
-_BESIDE: Final = ("", "-wal", "-shm", "-journal")
+# What stands beside an index goes before it: of what is named after no index nobody would know.
+_PARTS: Final = ("-wal", "-shm", "-journal", "")
 
 
 class Indexes(Protocol):
@@ -64,7 +65,7 @@ class FileIndexes:
 
     def remove(self, generation: int) -> None:
         """See `Indexes`."""
-        for ending in _BESIDE:
+        for ending in _PARTS:
             with suppress(FileNotFoundError):
                 self._file(generation).with_name(f"index-{generation}.db{ending}").unlink()
 

@@ -38,8 +38,8 @@ MOMENT_BITS: Final = 21
 """Of a post's number: which of those of one millisecond it is."""
 
 _FORMAT: Final = f"1/{TOKENS_VERSION}"
-_BUSY_S: Final = 5.0
-_CACHE_KIB: Final = 8_192
+_BUSY_S: Final = 1.0  # that the writer waits for readers
+_CACHE_KIB: Final = 4_096  # of each connection
 _FIND: Final = "SELECT id, body, tags, author, lang FROM posts WHERE key = ?"
 _INDEX: Final = "INSERT INTO words(rowid, body, tags, author, lang) VALUES (?, ?, ?, ?, ?)"
 _UNINDEX: Final = "INSERT INTO words(words, rowid, body, tags, author, lang) VALUES ('delete', ?, ?, ?, ?, ?)"
@@ -219,8 +219,11 @@ class SearchIndex:
     def _keep(self, name: str, value: bytes) -> None:
         self._writer.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
-    def settle_erasures(self) -> None:
+    def settle_erasures(self) -> bool:
         """Have nothing in the file any more of what was taken out.
+
+        Returns:
+            False when somebody was reading, so that the write-ahead log could not be emptied.
 
         Raises:
             DiskFull, IndexDamaged: see there.
@@ -228,8 +231,11 @@ class SearchIndex:
         with of_index(self._file):
             with self._transaction():
                 self._writer.execute("INSERT INTO words(words) VALUES ('optimize')")
+            if not self.empty_log():
+                return False
+            with self._transaction():
                 self._keep("erased", b"")
-            self.empty_log()
+        return True
 
     def empty_log(self) -> bool:
         """Empty the write-ahead log; whether nobody was reading in it."""

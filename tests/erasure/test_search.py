@@ -64,7 +64,7 @@ def test_an_index_that_was_merged_proves_as_much(node: Path) -> None:
     store = open_store(LmdbEngine(node, cap_bytes=64 * MIB))
     index = FileIndexes(node).open(1)
     step(index, store, room=True)
-    index.settle_erasures()
+    assert index.settle_erasures()
     index.close()
     store.close()
     assert look(node).verdict == "proven"
