@@ -7,7 +7,7 @@ not know is worth more than one that comes too late, or none.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Final
 
@@ -17,7 +17,7 @@ from folkmoot.node.routing import Router
 from folkmoot.node.search.assigning import assigned
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BUSY, WireError
-from folkmoot.protocol.ring.ranges import RangeMap, Slot
+from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeMap, Slot
 from msgspec import Meta
 
 SEARCHES_AT_ONCE: Final = 64
@@ -48,6 +48,7 @@ class Scatter:
         self._peers = peers
         self._ranges = ranges
         self._under_way = 0
+        self._judged: tuple[RangeMap, dict[int, frozenset[bytes]]] | None = None
 
     @property
     def node_id(self) -> bytes:
@@ -66,7 +67,7 @@ class Scatter:
             failed: who is not asked any more; grows.
         """
         covered: set[int] = set()
-        ranges = self._ranges()
+        ranges, readers = self._readers()
         epochs = {owner.id: owner.epoch for owner in ranges.ranges}
 
         async def ask_one(node_id: bytes, some: Sequence[int]) -> None:
@@ -83,9 +84,7 @@ class Scatter:
         with trio.move_on_after(limits.SEARCH_TIMEOUT_S):
             for _ in range(_ROUNDS):
                 left = [owner for owner in ranges.ranges if owner.id not in covered]
-                whom = assigned(
-                    {owner.id: self._candidates(owner.slots, failed) for owner in left}, self.node_id
-                )
+                whom = assigned(self._candidates(left, readers, failed), self.node_id)
                 if not whom:
                     break
                 async with trio.open_nursery() as nursery:
@@ -93,10 +92,29 @@ class Scatter:
                         nursery.start_soon(ask_one, node_id, some)
         return covered
 
-    def _candidates(self, slots: Sequence[Slot], failed: set[bytes]) -> list[bytes]:
-        """Who may be asked for a range: those that are read from."""
-        readers = {slot.reader for slot in slots}
-        return [node for node in self._router.candidates(slots, failed) if node in readers]
+    def _readers(self) -> tuple[RangeMap, dict[int, frozenset[bytes]]]:
+        """The range map now, and from which nodes each range is read; worked out once for each map."""
+        ranges = self._ranges()
+        if self._judged is None or self._judged[0] is not ranges:
+            readers = {owner.id: frozenset(slot.reader for slot in owner.slots) for owner in ranges.ranges}
+            self._judged = ranges, readers
+        return self._judged
+
+    def _candidates(
+        self, left: Iterable[RangeDescriptor], readers: Mapping[int, frozenset[bytes]], failed: set[bytes]
+    ) -> dict[int, list[bytes]]:
+        """Who may be asked for ranges: those that are read from, and for all that it keeps this node alone."""
+        own = self.node_id if self._router.counts_itself and self.node_id not in failed else None
+        ordered: dict[tuple[Slot, ...], list[bytes]] = {}
+        found: dict[int, list[bytes]] = {}
+        for owner in left:
+            if own in readers[owner.id]:
+                found[owner.id] = [self.node_id]
+                continue
+            if (nodes := ordered.get(owner.slots)) is None:
+                nodes = ordered[owner.slots] = self._router.candidates(owner.slots, failed)
+            found[owner.id] = [node for node in nodes if node in readers[owner.id]]
+        return found
 
     @asynccontextmanager
     async def answering(self, asked: Epochs) -> AsyncIterator[tuple[list[int], Keeps]]:
@@ -110,11 +128,11 @@ class Scatter:
             raise WireError(BUSY, "this replica does not know all it acknowledged", retry_after_ms=250)
         if self._under_way >= SEARCHES_AT_ONCE:
             raise WireError(BUSY, "too many searches are under way on this node", retry_after_ms=250)
-        ranges, epochs = self._ranges(), dict(asked)
+        (ranges, readers), epochs = self._readers(), dict(asked)
         searched = [
             owner.id
             for owner in ranges.ranges
-            if epochs.get(owner.id) == owner.epoch and self.node_id in {slot.reader for slot in owner.slots}
+            if epochs.get(owner.id) == owner.epoch and self.node_id in readers[owner.id]
         ]
         self._under_way += 1
         try:

@@ -48,7 +48,7 @@ class _Range:
     """Stands for a descriptor."""
 
     def __init__(self, range_id: int, *readers: bytes) -> None:
-        self.id, self.epoch, self.slots = range_id, 7, [_Slot(reader) for reader in readers]
+        self.id, self.epoch, self.slots = range_id, 7, tuple(_Slot(reader) for reader in readers)
 
 
 class _Ranges:
