@@ -103,7 +103,7 @@ class Scatter:
     def _candidates(
         self, left: Iterable[RangeDescriptor], readers: Mapping[int, frozenset[bytes]], failed: set[bytes]
     ) -> dict[int, list[bytes]]:
-        """Who may be asked for ranges: those that are read from, and for all that it keeps this node alone."""
+        """Who may be asked for ranges: those they are read from, and for all it keeps this node alone."""
         own = self.node_id if self._router.counts_itself and self.node_id not in failed else None
         ordered: dict[tuple[Slot, ...], list[bytes]] = {}
         found: dict[int, list[bytes]] = {}
