@@ -311,7 +311,7 @@ class Indexer:
         return await self._read(index, work)
 
     def _readable(self) -> SearchIndex:
-        if self._live is None or self._current_at is None:
+        if self._live is None or self._current_at is None or self._unreadable is not None:
             raise WireError(BUSY, "this node's search index is being made", retry_after_ms=1000)
         return self._live[1]
 

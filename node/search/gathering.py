@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Protocol
 
-from folkmoot.node.search.places import MEMBER_BYTES
+from folkmoot.node.search.places import MEMBER_BYTES, SCORE_MAX
 from folkmoot.node.search.scattering import Epochs, RangeIds, Scatter
 from folkmoot.protocol import codec, limits, messages
 from folkmoot.protocol.connection import Params
@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 FIND: Final = "search.find"
 
 _Member = Annotated[bytes, Meta(min_length=MEMBER_BYTES, max_length=MEMBER_BYTES)]
-_Score = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+_Score = Annotated[int, Meta(ge=0, le=SCORE_MAX)]
 _Hit = tuple[_Score, _Member]
 _Handle = Annotated[str, Meta(max_length=limits.HANDLE_TEXT_CHARACTERS)]
 

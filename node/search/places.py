@@ -15,6 +15,7 @@ from folkmoot.protocol.projections.entries import PUBLIC_BYTES
 from folkmoot.protocol.search.documents import TIME_MS_MAX
 from folkmoot.storage.search.finding import Hit
 
+SCORE_MAX: Final = 2**63 - 1
 MEMBER_BYTES: Final = POST_ITEM_BYTES + PUBLIC_BYTES
 _SCORE_BYTES: Final = 8
 _TIME_BYTES: Final = 6
@@ -53,4 +54,7 @@ def reached_at(place: bytes, *, best: bool) -> Reached:
     if not best:
         return Reached(Hit(0, member), None)
     score = int.from_bytes(place[:_SCORE_BYTES], "big")
-    return Reached(Hit(score, member), int.from_bytes(place[_SCORE_BYTES:head], "big"))
+    as_of_ms = int.from_bytes(place[_SCORE_BYTES:head], "big")
+    if score > SCORE_MAX or as_of_ms > TIME_MS_MAX:
+        raise WireError(BAD_REQUEST, "the cursor is not one of this search")
+    return Reached(Hit(score, member), as_of_ms)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import pytest
 from folkmoot.node.configuration.search_section import SearchSection
 from folkmoot.protocol.errors import BUSY, LEVEL_UNREACHABLE, NOT_FOUND, WireError
-from folkmoot.storage.search import rederiving
+from folkmoot.storage.search import finding, rederiving
+from folkmoot.storage.search.errors import IndexDamaged
 
 from tests.node.harness import Client, Town, founded
 from tests.node.people import OPERATOR, Author
@@ -87,6 +88,29 @@ async def test_a_damaged_index_is_made_anew(tmp_path: Path, damage: str) -> None
         async with town.client(town[0]) as client:
             await finds(client, posts[::-1], "tea")
         assert indexer(town).status()["damaged"] >= 1
+
+
+async def test_an_index_that_turns_out_damaged_when_it_is_read_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with founded(tmp_path, nodes=1) as town, town.client(town[0]) as client:
+        post = ANN.post("tea")
+        await client.put(post, level="all")
+        await finds(client, [post], "tea")
+        generation = indexer(town).generation
+
+        def fails(*asked: object) -> NoReturn:
+            raise IndexDamaged("a page of it cannot be read")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(finding, "find", fails)
+            with pytest.raises(WireError) as caught:
+                await client.call("search.posts", query="tea")
+            assert caught.value.kind is LEVEL_UNREACHABLE
+        await finds(client, [post], "tea")
+        assert indexer(town).generation > generation
+        assert indexer(town).status()["damaged"] == 1
+        assert len(list(folder(town).glob("*.db"))) == 1
 
 
 async def test_a_rebuild_is_made_beside_what_is_read(tmp_path: Path) -> None:

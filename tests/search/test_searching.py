@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from folkmoot.protocol.errors import BAD_REQUEST, BUSY, LEVEL_UNREACHABLE, WireError
+from folkmoot.protocol.feed import cursor as cursors
+from folkmoot.protocol.feed.cursor import CursorKind
 from folkmoot.protocol.identity import account_to_text
 from folkmoot.protocol.record import Record
 
@@ -167,14 +169,23 @@ async def test_what_is_no_query_and_no_cursor_is_refused(tmp_path: Path) -> None
             return page["cursor"] is not None
 
         await until(has_a_cursor, what="two posts to be found", within_s=SEEN_S)
-        for params in (
+        member = page["cursor"][10:]
+        forged = [
+            cursors.encode(CursorKind.SEARCH_BEST, b"tea", head + member)
+            for head in (bytes(13), bytes(15), b"\xff" * 8 + bytes(6), bytes(8) + b"\xff" * 6)
+        ]
+        forged.append(cursors.encode(CursorKind.SEARCH_BEST, b"tea", bytes(14) + b"\xff" * 48))
+        refused: list[dict[str, Any]] = [
+            *({"query": "tea", "best": True, "cursor": cursor} for cursor in forged),
+            {"query": "tea", "cursor": cursors.encode(CursorKind.SEARCH, b"tea", b"\xff" * 48)},
             {"query": "coffee", "cursor": page["cursor"]},
             {"query": "tea", "best": True, "cursor": page["cursor"]},
             {"query": "tea", "cursor": page["cursor"][:-1] + b"\0"},
             {"query": "tea " * 200_000},
             {"query": "tea", "limit": 0},
             {"query": b"tea"},
-        ):
+        ]
+        for params in refused:
             with pytest.raises(WireError) as caught:
                 await client.call("search.posts", **params)
             assert caught.value.kind is BAD_REQUEST
