@@ -20,6 +20,7 @@ NAMES = (
     "fan_out",
     "visible",
     "audience",
+    "search",
 )
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from folkmoot.cli.rebuilding import rebuilding_line, waited_for
+from folkmoot.cli.search_state import search_state
 from folkmoot.cli.seats import (
     WAY_OUT_OF_LOST,
     damage_reasons,
@@ -341,6 +342,7 @@ def look_at_running(status: dict[str, Any], clock_off_ms: float) -> Iterator[Fin
         "its file is broken, and what it said before is in force" if outdated else "as its file says",
         "folkmoot config check" if outdated else "",
     )
+    yield Finding("search", *search_state(figures))
     damaged = store["damaged"]
     yield Finding(
         "damage",

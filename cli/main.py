@@ -51,6 +51,8 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "feed": "Read an account's posts.",
         "timeline": "Read home feeds, threads, tags, lists and bookmarks.",
         "notifications": "Show what others did that concerns you.",
+        "search": "Find posts by their words.",
+        "trends": "Show which tags more people use just now than on a usual day.",
         "follow-feed": "Watch posts as they are written, edited and deleted.",
         "follow": "Follow an account, so that its posts are in your home feed.",
         "unfollow": "Follow an account no more.",

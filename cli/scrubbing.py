@@ -9,6 +9,7 @@ from folkmoot.cli.progress import OnProgress
 from folkmoot.protocol.limits import MIB
 from folkmoot.storage.lmdb_reader import open_beside
 from folkmoot.storage.scrub import ScrubReport, scrub
+from folkmoot.storage.search.files import FOLDER, FileIndexes
 
 SHOWN_MAX = 20
 _UNKNOWN = (
@@ -28,8 +29,10 @@ def scrub_replica(
     """Search everything that the store in `data` keeps, and what else is named; see `scrub`."""
     reader = open_beside(data)
     try:
-        files = [file for folder in (data / "store", *also) for file in _files(folder)]
-        return scrub(reader, files, account, item, texts, progress=progress)
+        folders = (data / "store", data / FOLDER, *also)
+        files = [file for folder in folders if folder.exists() for file in _files(folder)]
+        indexes = FileIndexes(data)
+        return scrub(reader, files, account, item, texts, indexes=indexes, progress=progress)
     finally:
         reader.close()
 
@@ -78,6 +81,11 @@ def _beside(report: ScrubReport) -> list[str]:
         lines.append(
             "ranges have moved away from this node since its last compaction, and what they left in free "
             "pages may have been deleted elsewhere: folkmoot store compact removes it"
+        )
+    if report.unsettled:
+        lines.append(
+            "words that were taken out of the search index may be in its file until the node merges it, "
+            "which takes some seconds: search again"
         )
     if report.leftovers:
         lines.append(

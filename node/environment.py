@@ -18,6 +18,7 @@ from folkmoot.node.transport.faults import LinkFaults
 from folkmoot.node.transport.interface import Network
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.messages import VERSIONS
+from folkmoot.storage.search.files import Indexes
 from folkmoot.storage.store import Owner
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Environment:
         random: a generator of the node's own (cryptographic in production, seeded in simulation).
         network: see `transport.interface`.
         disk: see `Disk`.
+        indexes: where the search indexes of the node are kept.
         executor: for signature batches and other pure, slow work.
         secrets: the node's keys.
         faults: planted on links to peers by operators, when the configuration allows it.
@@ -90,6 +92,7 @@ class Environment:
     random: Random
     network: Network
     disk: Disk
+    indexes: Indexes
     executor: Executor
     secrets: Secrets
     faults: LinkFaults

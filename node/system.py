@@ -21,6 +21,7 @@ from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.node_name import NodeName
 from folkmoot.storage.backup.restore import check_finished
 from folkmoot.storage.lmdb_engine import LmdbEngine
+from folkmoot.storage.search.files import FileIndexes
 from folkmoot.storage.store import LOG_ID_BYTES, Owner, Store
 
 T = TypeVar("T")
@@ -108,6 +109,7 @@ def machine_environment(config: NodeConfig) -> Environment:
         random=random,
         network=TcpNetwork(name, files, faults),
         disk=LmdbDisk(config.store.disk_cap, random),
+        indexes=FileIndexes(config.node.data),
         executor=ThreadExecutor(),
         secrets=FileSecrets(config),
         faults=faults,

@@ -209,6 +209,23 @@ PROJECTION_IDLE_S: Final = 0.5
 PROJECTION_ASK_S: Final = 1.0  # between two times that another node is asked about a range that is quiet
 PROJECTION_RETRY_S: Final = 5.0  # after a replica was not to be reached, or the disk was full
 
+# Search.
+SEARCH_CODE_POINTS: Final = 512  # of a query
+SEARCH_TERMS: Final = 16  # of a query
+SEARCH_PREFIX_CODE_POINTS: Final = 3  # at least, before a *: shorter ones begin half of all words
+SEARCH_TOKEN_CODE_POINTS: Final = 40  # of a word, by which it is told from others
+SEARCH_HITS: Final = 512  # that one node tells at a time
+SEARCH_CANDIDATES: Final = 400  # the newest that match, among which the best are looked for
+SEARCH_SAME_MOMENT: Final = 4_096  # posts of one millisecond that are found
+SEARCH_TIMEOUT_S: Final = 2.0  # for all nodes that are asked for a page together
+SEARCH_ASK_TIMEOUT_S: Final = 1.0  # for one of them, after which another replica is asked
+SEARCH_BATCH_CHANGES: Final = 128  # that are indexed in one transaction
+SEARCH_ROWS_ERASED: Final = 512  # in one transaction
+TREND_ROWS: Final = 200_000  # posts and tags that one node looks at, the newest
+TREND_TAGS: Final = 256  # that one node tells of, those that are used most
+TRENDS: Final = 50  # in one answer
+SEARCH_READERS: Final = 4  # connections to one index
+
 # Registers.
 SEAT_ID_BYTES: Final = 16
 REQUEST_ID_BYTES: Final = 16
@@ -357,6 +374,8 @@ assert GOSSIP_MEMBERS * (GOSSIP_DESCRIPTION_BYTES + _FRAME_OVERHEAD_BYTES) <= ME
 assert GOSSIP_DESCRIPTION_BYTES + 2 * _FRAME_OVERHEAD_BYTES < GOSSIP_DATAGRAM_BYTES
 assert LANES & (LANES - 1) == 0 and BLOCKS_PER_LANE & (BLOCKS_PER_LANE - 1) == 0
 assert LANES == RANGES_INITIAL <= RANGES <= MESSAGE_COLLECTION_ITEMS
+assert 2 * SEARCH_ASK_TIMEOUT_S <= SEARCH_TIMEOUT_S and 4 * SEARCH_TIMEOUT_S < REQUEST_TIMEOUT_S
+assert PAGE_ITEMS < SEARCH_HITS < SEARCH_SAME_MOMENT
 assert RANGES * EPOCH_MAX <= EPOCHS_SUM_MAX < 2**64, "whatever epochs are adopted, their sum can be told"
 assert EPOCH_STEP < EPOCH_MAX // 2**32, "nobody reaches the last epoch by steps"
 assert SEATS_RECOVERY_STEP * 2**SEATS_RECOVERY_BITS < SEATS_STEP

@@ -102,6 +102,25 @@ class FeedTag(Struct):
     level: Level = "one"
 
 
+QueryText = Annotated[str, Meta(max_length=limits.SEARCH_CODE_POINTS)]
+
+
+class SearchPosts(Struct):
+    """`search.posts`: a page of the posts that meet a query, newest first or the best ones first."""
+
+    query: QueryText
+    best: bool = False
+    limit: Annotated[int, Meta(ge=1, le=limits.PAGE_ITEMS)] = limits.PAGE_ITEMS_DEFAULT
+    cursor: CursorBytes | None = None
+    token: TokenBytes | None = None
+
+
+class FeedTrends(Struct):
+    """`feed.trends`: the tags that surprise most."""
+
+    limit: Annotated[int, Meta(ge=1, le=limits.TRENDS)] = 10
+
+
 class What(Struct):
     """What a subscription is to: one of these."""
 

@@ -8,6 +8,9 @@ else: what was erased before a compaction is in no byte of the file after it. Ea
 on the way, and the file takes the old one's place in one step, once all of it is on disk: whoever kills a
 compaction finds the old file or the new one.
 
+The search index holds words of the posts, and is made of the store: it goes, and is made anew when the node
+next starts.
+
 The store then says up to which change it was compacted (`compacted_at`), which makes that a proof for every
 deletion before it (see `scrub`).
 """
@@ -32,6 +35,7 @@ from folkmoot.storage.interface import Table, Transaction
 from folkmoot.storage.lmdb_engine import COMPACTED
 from folkmoot.storage.lmdb_reader import LmdbReader, check_at_rest
 from folkmoot.storage.room import free_bytes, was_cut_short
+from folkmoot.storage.search.files import FileIndexes
 
 OnRows = Callable[[int, int], None]
 
@@ -81,9 +85,13 @@ def compact(
     try:
         source = LmdbReader(directory, alone=True)
         try:
-            return _compact(source, directory / "store", progress, free)
+            done = _compact(source, directory / "store", progress, free)
         finally:
             source.close()
+        indexes = FileIndexes(directory)
+        for generation in indexes.generations():
+            indexes.remove(generation)
+        return done
     finally:
         lock.release()
 

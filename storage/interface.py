@@ -137,7 +137,13 @@ class Transaction(Protocol):
 
 
 class Engine(Protocol):
-    """An open store's engine."""
+    """An open store's engine.
+
+    Attributes:
+        beside_bytes: what is kept beside the store and counts for its disk cap, too.
+    """
+
+    beside_bytes: int
 
     @property
     def commits(self) -> int:

@@ -95,6 +95,8 @@ class LmdbEngine:
         StoreLocked, StoreReadOnly, StoreUnusable, StoreCorrupt, DiskFull: see `errors`.
     """
 
+    beside_bytes: int = 0
+
     def __init__(
         self,
         directory: Path,
@@ -143,7 +145,7 @@ class LmdbEngine:
         self._env.reader_check()
         # Asked of the file itself: a commit that was cut short leaves pages that LMDB does not count.
         file_bytes = (self._path / "data.mdb").stat().st_size
-        return room_bytes_for(self._cap_bytes, file_bytes, self._free(self._path))
+        return room_bytes_for(max(0, self._cap_bytes - self.beside_bytes), file_bytes, self._free(self._path))
 
     def usage(self) -> Usage:
         with self.begin() as transaction:

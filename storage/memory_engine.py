@@ -46,6 +46,8 @@ class MemoryEngine:
         journal_commits: how many of the last commits `crash` can undo.
     """
 
+    beside_bytes: int = 0
+
     def __init__(
         self,
         *,
@@ -74,7 +76,7 @@ class MemoryEngine:
         return self._cap_bytes
 
     def room_bytes(self) -> int:
-        return self._cap_bytes
+        return max(0, self._cap_bytes - self.beside_bytes)
 
     def begin(self, *, write: bool = False) -> MemoryTransaction:
         self.lock.acquire()

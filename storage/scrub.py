@@ -40,6 +40,8 @@ from folkmoot.storage.directory import os_failure
 from folkmoot.storage.heads import erased_sequence
 from folkmoot.storage.interface import Engine, Table
 from folkmoot.storage.rows import row_cell, row_sequence
+from folkmoot.storage.search.errors import IndexDamaged
+from folkmoot.storage.search.files import Indexes
 
 OnBytes = Callable[[int, int], None]
 
@@ -83,6 +85,7 @@ class ScrubReport:
         remains_left_off: how many more there were.
         pieces: beginnings of posts of the account, deleted ones or not.
         leftovers: whole records of posts of the account of which this store knows nothing.
+        unsettled: whether a search index may still have words of what was taken out of it.
     """
 
     deleted: int
@@ -97,6 +100,7 @@ class ScrubReport:
     remains_left_off: int
     pieces: int
     leftovers: int
+    unsettled: bool = False
 
     @property
     def verdict(self) -> str:
@@ -108,7 +112,7 @@ class ScrubReport:
             return "alive"
         if not self.deleted:
             return "unknown"
-        sure = self.proven == self.deleted and not self.moved and not self.leftovers
+        sure = self.proven == self.deleted and not (self.moved or self.leftovers or self.unsettled)
         return "proven" if sure else "searched"
 
     def to_json(self) -> dict[str, Any]:
@@ -127,6 +131,7 @@ def scrub(
     item: bytes | None = None,
     texts: Sequence[bytes] = (),
     *,
+    indexes: Indexes | None = None,
     progress: OnBytes = lambda done, total: None,
 ) -> ScrubReport:
     """Search files for what an account deleted.
@@ -137,6 +142,7 @@ def scrub(
         account: 34 bytes.
         item: of one post (16 bytes); all that are deleted otherwise.
         texts: to be looked for besides, wherever no record of another post says them.
+        indexes: the search indexes of the replica, which are asked what they have of what is deleted.
         progress: called now and then with bytes searched and bytes in all.
 
     Raises:
@@ -151,6 +157,7 @@ def scrub(
         for searched in search.file(file, size):
             progress(done + searched, total)
         done += size
+    unsettled = indexes is not None and search.indexes(indexes)
     usage = engine.usage()
     return ScrubReport(
         deleted=len(known.deleted),
@@ -165,6 +172,7 @@ def scrub(
         remains_left_off=search.remains_left_off,
         pieces=search.pieces,
         leftovers=search.leftovers,
+        unsettled=unsettled,
     )
 
 
@@ -230,6 +238,23 @@ class _Search:
                     yield stop
         except OSError as error:
             raise os_failure(file, error) from error
+
+    def indexes(self, indexes: Indexes) -> bool:
+        """Look for the words of what is deleted in search indexes; whether some may be there unseen."""
+        unsettled = False
+        keys = [cell_key(self._account, "post", item) for item in sorted(self._deleted)]
+        for generation in indexes.generations():
+            try:
+                index = indexes.open(generation)
+                try:
+                    for key in index.held(keys):
+                        self._remain(index.name, 0, key[ITEM_AT:].hex(), "words in the search index")
+                    unsettled |= index.erased > 0
+                finally:
+                    index.close()
+            except IndexDamaged:
+                unsettled = True
+        return unsettled
 
     def _slice(self, file: str, data: mmap.mmap, start: int, stop: int) -> None:
         """Look at everything that begins from `start` to before `stop`."""

@@ -19,7 +19,7 @@ from folkmoot.protocol.projections.entries import Projection
 if TYPE_CHECKING:
     from folkmoot.protocol.client import Client
 
-NAMES = tuple(each.word for each in Projection)
+NAMES = (*(each.word for each in Projection), "search")
 COLUMNS = ("name", "generation", "rebuilding")
 LAG_MS_FINE = 10_000
 POLL_S = 0.2
@@ -30,8 +30,8 @@ PARTS = 1_000
 def command() -> None:
     """Show and rebuild what a node derives for feeds.
 
-    Followers, threads, tags, reposts, bookmarks and home feeds are projections: each node works them out from
-    the posts, follows and reposts themselves, and can do so again from nothing.
+    Followers, threads, tags, reposts, bookmarks, home feeds and the search index are projections: each node
+    works them out from the posts, follows and reposts themselves, and can do so again from nothing.
     """
 
 
@@ -61,6 +61,8 @@ def ls(operator: Path | None, target: Target, output: Output) -> int:
     behind = "not all ranges were read yet" if lag_ms is None else f"at most {lag_ms / 1000:.1f} s behind"
     if "widening" in told:
         behind += f"; {told['widening']:.0%} read for what this node has come to keep"
+    if (search := told.get("search")) is not None and search["enabled"]:
+        behind += f"; search {_search_lag(search)}"
     lines = [behind, f"{told['applied']:,} changes applied since the node started", *table(rows, COLUMNS)]
     output.result(told, lines)
     return DEGRADED if lag_ms is None or lag_ms > LAG_MS_FINE else OK
@@ -122,6 +124,13 @@ async def _watch(client: Client, name: str, generation: int, progress: Any) -> N
             )
         progress(int(one["rebuilding"] * PARTS), PARTS)
         await trio.sleep(POLL_S)
+
+
+def _search_lag(search: dict[str, Any]) -> str:
+    """How far the search index is behind, in words."""
+    if search["lag_ms"] is None:
+        return "is being made"
+    return f"at most {search['lag_ms'] / 1000:.1f} s, in {search['bytes'] / 1e6:.1f} MB"
 
 
 def _share(one: dict[str, Any]) -> str:

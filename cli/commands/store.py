@@ -105,7 +105,8 @@ def compact(data: Path, output: Output) -> int:
     """Write a store anew: only its rows, and no byte of what was deleted.
 
     The node must not run. The disk needs room for the new file beside the old one, which it replaces in one
-    step at the end; a compaction that is cut off at any point has changed nothing, and can be run again.
+    step at the end; a compaction that is cut off at any point has changed nothing, and can be run again. The
+    search index is removed with it; the node makes it anew when it starts.
     """
     # Imported here so that a command's help need not wait for it.
     from folkmoot.storage.compaction import compact as compact_store

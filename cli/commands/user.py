@@ -20,6 +20,7 @@ from folkmoot.cli.users.handles import handle_group
 from folkmoot.cli.users.key_files import device_key, first_key, read_recovery_key, recovery_key
 from folkmoot.cli.users.keys import keys_group
 from folkmoot.cli.users.proving import attest_command
+from folkmoot.cli.users.searchable import searchable_command
 from folkmoot.cli.users.showing import account_lines, described, history, history_lines
 from folkmoot.cli.users.who import Who, WhoType
 from folkmoot.node.data_directory import read_key, read_key_file
@@ -49,6 +50,7 @@ for added in (
     *(keys_group, handle_group),
     *(export_command, import_command, verify_command),
     *(purge_command, attest_command, close_command),
+    searchable_command,
 ):
     command.add_command(added)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+from folkmoot.node.actors.indexer import SEARCH, Indexer
 from folkmoot.node.actors.projector import Projector
 from folkmoot.node.actors.session import Asker, Method
 from folkmoot.node.operators import operators_only
@@ -28,11 +29,13 @@ class ProjectionMethods:
     Args:
         projector: has projections be built anew.
         generations: which rows are read, and which are built.
+        indexer: the same for the search index.
     """
 
-    def __init__(self, projector: Projector, generations: Generations) -> None:
+    def __init__(self, projector: Projector, generations: Generations, indexer: Indexer) -> None:
         self._projector = projector
         self._generations = generations
+        self._indexer = indexer
 
     def table(self) -> Mapping[str, Method]:
         """The methods by their names on the wire."""
@@ -46,17 +49,22 @@ class ProjectionMethods:
             "applied": self._projector.applied,
             "rebuilding": [each.word for each in self._generations.building()],
             **({} if (widening := self._projector.widening()) is None else {"widening": widening}),
+            SEARCH: self._indexer.status(),
         }
 
     async def list(self, asker: Asker, params: Params) -> dict[str, Any]:
         """The projections of the node that is asked, and how far each has come."""
         operators_only(asker, "projections")
-        told = []
+        told: list[dict[str, Any]] = []
         for projection, generation in self._generations.all().items():
             one: dict[str, Any] = {"name": projection.word, "generation": generation.live}
             if generation.building is not None:
                 one["rebuilding"] = self._projector.progress(projection)
             told.append(one)
+        if self._indexer.generation is not None:
+            told.append({"name": SEARCH, "generation": self._indexer.generation})
+            if (progress := self._indexer.progress()) is not None:
+                told[-1]["rebuilding"] = progress
         return {"projections": told, **self.status()}
 
     async def rebuild(self, asker: Asker, params: Params) -> dict[str, Any]:
@@ -64,7 +72,10 @@ class ProjectionMethods:
         operators_only(asker, "rebuilds")
         name = codec.shaped(params, _Rebuild, "projection.rebuild").name
         known = {each.word: each for each in Projection}
+        if name == SEARCH:
+            return {"name": name, "generation": await self._indexer.rebuild()}
         if name not in known:
-            raise WireError(NOT_FOUND, f"there is no projection {name!r}; there are {', '.join(known)}")
+            names = ", ".join((*known, SEARCH))
+            raise WireError(NOT_FOUND, f"there is no projection {name!r}; there are {names}")
         await self._projector.rebuild(known[name])
         return {"name": name, "generation": self._generations.of(known[name]).building}

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import trio
+from folkmoot.node.accounts.parts import AccountParts
+from folkmoot.node.actors.indexer import Indexer
 from folkmoot.node.actors.projector import Projector
 from folkmoot.node.actors.replica import Replica
 from folkmoot.node.actors.session import Immediate, Method
@@ -25,6 +27,10 @@ from folkmoot.node.projections.streams import FeedStreams
 from folkmoot.node.projections.viewers import Viewers
 from folkmoot.node.projections.watchers import Watchers
 from folkmoot.node.routing import Router
+from folkmoot.node.search.gathering import Gathering
+from folkmoot.node.search.methods import Search
+from folkmoot.node.search.scattering import Scatter
+from folkmoot.node.search.trending import Terms, Trending
 from folkmoot.node.wired import Wired
 from folkmoot.protocol.ring.ranges import RangeMap
 from folkmoot.storage.inboxes import Bounds
@@ -37,13 +43,14 @@ class Keeping(Wired, Protocol):
 
     router: Router
     replica: Replica
+    accounts: AccountParts
 
 
 class ProjectionParts:
     """See the module.
 
     Attributes:
-        projector: see there.
+        projector, indexer: see there.
         generations: which rows are read, and which are built.
 
     Args:
@@ -88,8 +95,29 @@ class ProjectionParts:
         self._notifications = Notifications(
             router, where, links, epochs, pages, posts.keeps, watchers, self.projector, wall
         )
-        self._asked_by_peers = (logs, posts, viewers, self._feeds, self._notifications)
-        self._methods = ProjectionMethods(self.projector, self.generations)
+        self.indexer = Indexer(
+            commits,
+            environment.indexes,
+            environment.executor,
+            trusted,
+            enabled=wired.config.search.enabled,
+        )
+        scatter, search = Scatter(router, links, ranges), wired.config.search
+        gathering = Gathering(scatter, self.indexer)
+        terms = Terms(int(search.trend_hours * 3_600_000), search.trend_authors)
+        self._trending = Trending(scatter, ranges, self.indexer, terms, wall.now_us, trio.current_time)
+        handles = wired.accounts.keys.with_handle
+        self._search = Search(gathering, ranges, builder, viewers, reading, handles, wall.now_us)
+        self._asked_by_peers = (
+            logs,
+            posts,
+            viewers,
+            self._feeds,
+            self._notifications,
+            gathering,
+            self._trending,
+        )
+        self._methods = ProjectionMethods(self.projector, self.generations, self.indexer)
 
     def peer_methods(self) -> Mapping[str, Handler]:
         """What other nodes may ask, by name."""
@@ -99,8 +127,10 @@ class ProjectionParts:
 
     def client_methods(self) -> Mapping[str, Method]:
         """What clients may ask, by name."""
-        served = {**self._feeds.client_methods(), **self._notifications.client_methods()}
-        return {**served, **self._methods.table()}
+        served = self._feeds, self._notifications
+        tables = [each.client_methods() for each in served]
+        tables += [self._search.table(), self._trending.table(), self._methods.table()]
+        return {name: each for one in tables for name, each in one.items()}
 
     def immediate(self) -> Mapping[str, Immediate]:
         """Methods that can often be answered at once, by name."""
@@ -112,7 +142,11 @@ class ProjectionParts:
 
     def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """What runs by itself, by name."""
-        return {"projector": self.projector.run, "backfiller": self.projector.backfiller.run}
+        return {
+            "projector": self.projector.run,
+            "backfiller": self.projector.backfiller.run,
+            "indexer": self.indexer.run,
+        }
 
     def status(self) -> dict[str, Any]:
         """How far projections have come on this node."""

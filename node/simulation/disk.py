@@ -31,6 +31,7 @@ from folkmoot.protocol.errors import BUSY, WireError
 from folkmoot.storage.errors import CommitFailed, DiskFull, StoreClosed
 from folkmoot.storage.group import Completion, Job, commit_group
 from folkmoot.storage.memory_engine import MemoryEngine
+from folkmoot.storage.search.files import MemoryIndexes
 from folkmoot.storage.store import LOG_ID_BYTES, Owner, Store
 from folkmoot.storage.transaction import Admission, WriteTransaction
 
@@ -68,6 +69,7 @@ class SimulatedDisk:
         peak_waiting: the most jobs that ever waited in one lane.
         commits: the open store; None while it is closed.
         at_boot: what was on it when it was last opened.
+        indexes: what of search is on it; a commit of theirs is whole or not there, and takes no time.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class SimulatedDisk:
         self.on_crash = on_crash
         self.engine = MemoryEngine()
         self.at_boot = self.engine.copy()
+        self.indexes = MemoryIndexes()
         self.slowdown = 1.0
         self.refused_share = 0.0
         self.crash_point: CommitPoint | None = None

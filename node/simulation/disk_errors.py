@@ -28,6 +28,8 @@ class FallibleEngine:
         fails: asked before every read whether it fails.
     """
 
+    beside_bytes: int = 0
+
     def __init__(self, engine: Engine, fails: Callable[[], bool]) -> None:
         self._engine = engine
         self._fails = fails

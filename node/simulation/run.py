@@ -14,7 +14,7 @@ import trio
 from folkmoot.node.simulation.backups import Backups
 from folkmoot.node.simulation.bit_flips import BitFlips, whole_cells
 from folkmoot.node.simulation.caller import UNANSWERED, Caller
-from folkmoot.node.simulation.checkers import CHECKERS, keys, projections
+from folkmoot.node.simulation.checkers import CHECKERS, indexes, keys, projections
 from folkmoot.node.simulation.checkers.convergence import equal_replicas
 from folkmoot.node.simulation.checkers.verdict import Evidence, HeldCells, Quiet, Verdict
 from folkmoot.node.simulation.coverage import Counts
@@ -197,6 +197,9 @@ async def _break_and_recover(
     async def projected() -> bool:
         return projections.are_equal([_held(node) for node in world.nodes], world.ranges)
 
+    async def indexed() -> bool:
+        return indexes.are_equal([_held(node) for node in world.nodes])
+
     async def equal() -> bool:
         if hands.flips is not None:
             await hands.flips.look_everywhere()
@@ -217,9 +220,10 @@ async def _break_and_recover(
     known_s = await _seconds_until(known)
     equal_s = await _seconds_until(equal)
     projected_s = await _seconds_until(projected)
+    indexed_s = await _seconds_until(indexed)
     noticed_s = await _notice(world, observer)
     lasting_s = await _seconds_until_lasting(agreed)
-    return Quiet(equal_s, agreed_s, noticed_s, lasting_s, known_s, projected_s)
+    return Quiet(equal_s, agreed_s, noticed_s, lasting_s, known_s, projected_s, indexed_s)
 
 
 async def _notice(world: World, observer: Caller) -> float | None:
@@ -305,4 +309,5 @@ async def _tell_progress(on_progress: OnProgress) -> None:
 
 def _held(node: SimulatedNode) -> HeldCells:
     """What a node's disk has after the world's end, which crashed it."""
-    return HeldCells(node.name, node.node_id, node.disk.engine, whole_cells(node.disk.engine))
+    engine = node.disk.engine
+    return HeldCells(node.name, node.node_id, engine, whole_cells(engine), node.disk.indexes.newest())

@@ -308,6 +308,7 @@ class World:
             random=self.random(f"{node.disk.node}/{node.boots}"),
             network=NextVersionNetwork(network) if node.versions[1] == NEXT_VERSION else network,
             disk=node.disk,
+            indexes=node.disk.indexes,
             executor=InlineExecutor(),
             secrets=node.member.secrets,
             faults=LinkFaults(self.random(f"{node.disk.node}/{node.boots}/faults")),

@@ -245,6 +245,10 @@ class Client:
         tab = "requests" if requests else "notifications"
         return Pages(self.call, "notice.list", {"account": account, "tab": tab, "limit": limit})
 
+    async def search(self, query: str, **how: Any) -> dict[str, Any]:
+        """The result of `search.posts`, a page of posts that meet a query; `how` are further parameters."""
+        return await self._call_with_token("search.posts", {"query": query, **how})
+
     def follow(
         self,
         what: Mapping[str, Any],

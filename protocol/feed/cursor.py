@@ -33,6 +33,8 @@ class CursorKind(IntEnum):
     TAG = 12
     BOOKMARKS = 13
     LIST = 14
+    SEARCH = 14
+    SEARCH_BEST = 15
     FOLLOW_AUTHOR = 16  # live streams; see `places`
     FOLLOW_RANGE = 17
     FOLLOW_HOME = 18
@@ -49,9 +51,9 @@ def encode(kind: CursorKind, subject: bytes, position: bytes) -> bytes:
         kind: the feed's kind.
         subject: whose feed it is: the account id (34 bytes) of an author, a home feed, bookmarks or
             notifications; what a thread begins with, or a list, author and item (50); the form of a tag, in
-            UTF-8; for `FOLLOW_RANGE` the range's number (8).
-        position: the last item shown: for `AUTHOR` a post's item (16 bytes), for live streams a place, else
-            the member of its entry (see `projections.entries`).
+            UTF-8; for `FOLLOW_RANGE` the range's number (8); for both sorts of searches the query, in UTF-8.
+        position: the last item shown: for `AUTHOR` a post's item (16 bytes), for live streams a place, for
+            searches see `node.search.places`, else the member of its entry (see `projections.entries`).
     """
     cursor = bytes((VERSION, kind)) + _check(kind, subject, position) + position
     assert len(cursor) <= CURSOR_BYTES, "positions are items, and items are short"

@@ -22,7 +22,7 @@ from folkmoot.protocol.invisible import INVISIBLE
 
 # Scripts without spaces between words: Thai and Lao, Tibetan, Myanmar, Khmer, Tai Le and New Tai Lue, Tai
 # Tham, Balinese and Javanese, Tai Viet, Han, kana, Bopomofo, Yi; and Hangul, see above.
-_UNSPACED: Final = re.compile(
+UNSPACED: Final = re.compile(
     "[\u0e00-\u0fff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf\u1b00-\u1b7f"
     "\u2e80-\u2fdf\u3005-\u3007\u3021-\u30ff\u3100-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf"
     "\ua960-\ua97f\ua980-\ua9ff\uaa60-\uaa7f\uaa80-\uaadf\uac00-\ud7ff\uf900-\ufaff"
@@ -110,7 +110,7 @@ def _stands_alone(text: str, start: int, end: int, begins: bool, ends: bool) -> 
 
 def _needs_edge(character: str) -> bool:
     """Whether a word ends at such a character only where none follows; beside a sign may stand anything."""
-    return (character.isalnum() or _is_mark(character)) and not _UNSPACED.match(character)
+    return (character.isalnum() or _is_mark(character)) and not UNSPACED.match(character)
 
 
 def _is_mark(character: str) -> bool:

@@ -178,6 +178,7 @@ def test_what_a_running_node_says() -> None:
         "peers": WATCH,
         "room": WATCH,
         "policy": WATCH,
+        "search": WELL,
         "damage": WATCH,
     }
     assert all(finding.next for finding in found.values() if finding.state == WATCH)

@@ -32,6 +32,7 @@ SLOWER: Final = frozenset(
         "an-epoch-before-it-is-kept",
         "an-unproven-disk-counts-itself",
         "epochs-are-looked-at-once",
+        "erased-and-still-found",
         "an-older-epoch-is-taken",
         "acknowledged-when-sent",
         "half-is-a-majority",

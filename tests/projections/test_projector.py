@@ -105,7 +105,9 @@ async def test_a_rebuild_serves_what_there_is_until_it_is_done(tmp_path: Path) -
             now = await client.call("feed.home", account=PEOPLE[0].account)
             assert now["items"] == before["items"]
             told = await client.call("projection.list")
-        assert [one["generation"] for one in told["projections"]] == [1] * len(Projection)
+        known = {each.word for each in Projection}
+        generations = [one["generation"] for one in told["projections"] if one["name"] in known]
+        assert generations == [1] * len(Projection)
         await equal_their_recomputation(town)
         assert (await client.call("feed.home", account=PEOPLE[0].account))["items"] == before["items"]
 

@@ -10,6 +10,7 @@ from folkmoot.node.simulation.history import History
 from folkmoot.node.simulation.witness import Witness
 from folkmoot.protocol.ring.ranges import RangeMap
 from folkmoot.storage.memory_engine import MemoryEngine
+from folkmoot.storage.search.index import SearchIndex
 
 COMPLAINTS_TOLD = 10
 NOTHING = "nothing could be compared, so nothing was checked"
@@ -97,12 +98,14 @@ class HeldCells:
         name, node_id: the node's.
         engine: its store's, stopped.
         cells: cell key → encoded cell.
+        index: what its searches look in; None when there is nothing that could be.
     """
 
     name: str
     node_id: bytes
     engine: MemoryEngine
     cells: Mapping[bytes, bytes]
+    index: SearchIndex | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,7 @@ class Quiet:
         known_s: from the last client's last request until every node knew every account as its register has
             it, and every post was labelled that was to be.
         projected_s: from then until projections were what all cells come to, on every node.
+        indexed_s: from then until every node's search index was what its cells come to.
     """
 
     equal_s: float | None
@@ -125,6 +129,7 @@ class Quiet:
     returned_s: float | None
     known_s: float | None
     projected_s: float | None
+    indexed_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

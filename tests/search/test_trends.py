@@ -1,0 +1,209 @@
+"""Trends: what surprises, whoever adds up what in which order, and what never trends."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import pytest
+from folkmoot.protocol.bodies import make_uuid7
+from folkmoot.protocol.errors import BUSY, LEVEL_UNREACHABLE, WireError
+from folkmoot.protocol.moderation.label import Label
+from folkmoot.protocol.record import Record
+from folkmoot.protocol.trends.sketch import (
+    HASH_BITS,
+    HASHES_MAX,
+    ONE,
+    WINDOW_MS,
+    Sketch,
+    Use,
+    merged,
+    sketched,
+    trends,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.node.harness import Client, founded
+from tests.node.people import Author
+from tests.projections.people import SEEN_S
+from tests.projections.test_home import SHAPES, Shape
+from tests.waiting import until
+
+_numbers = itertools.count()
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+HALF_MS = 2 * HOUR_MS
+NOW_MS = 1_800_000_000_000
+
+
+def person(number: int) -> bytes:
+    return number.to_bytes(34, "big")
+
+
+def uses(tag: str, count: int, ago_ms: int = 0, first: int = 0) -> list[Use]:
+    """So many people use a tag, each once, at one time."""
+    return [Use(tag, person(first + number), NOW_MS - ago_ms) for number in range(count)]
+
+
+def tags(*posts: Use, authors_min: int = 1) -> list[str]:
+    """What trends, the most surprising first."""
+    found = trends(sketched(posts, NOW_MS, HALF_MS), authors_min=authors_min, count=50)
+    return [trend.tag for trend in found]
+
+
+def test_more_people_surprise_more() -> None:
+    assert tags(*uses("tea", 5), *uses("cake", 9), *uses("one", 1)) == ["cake", "tea"]
+
+
+def test_what_is_usual_does_not_surprise_however_many_use_it() -> None:
+    every_day = [use for day in range(27) for use in uses("morning", 400, day * DAY_MS + HOUR_MS)]
+    assert tags(*every_day, *uses("fire", 60, HOUR_MS, first=1000)) == ["fire"]
+    steady = [use for slot in range(27 * 12) for use in uses("always", 20, slot * HALF_MS, first=20 * slot)]
+    assert tags(*steady, *uses("fire", 40)) == ["fire"]
+
+
+def test_one_person_is_no_trend_however_much_they_post() -> None:
+    many = [Use("spam", person(1), NOW_MS - number) for number in range(1_000)]
+    made = sketched(many, NOW_MS, HALF_MS)["spam"]
+    assert (made.observed, made.authors) == (ONE, 1)
+    assert tags(*many) == []
+    assert tags(*many, *uses("tea", 3), authors_min=3) == ["tea"]
+    assert tags(*uses("tea", 3), authors_min=4) == []
+
+
+def test_a_trend_ends() -> None:
+    [fresh] = sketched(uses("tea", 8), NOW_MS, HALF_MS).values()
+    [later] = sketched(uses("tea", 8, HALF_MS), NOW_MS, HALF_MS).values()
+    assert later.observed == fresh.observed // 2
+    assert tags(*uses("tea", 8, 12 * HOUR_MS)) == []
+
+
+@pytest.mark.parametrize("ago_ms", [-1, -10 * DAY_MS, WINDOW_MS, 100 * WINDOW_MS])
+def test_what_is_in_the_future_or_long_past_counts_for_nothing(ago_ms: int) -> None:
+    assert sketched(uses("tea", 50, ago_ms), NOW_MS, HALF_MS) == {}
+
+
+def test_how_many_people_is_told_about_right_when_they_are_many() -> None:
+    made = sketched(uses("tea", 5_000), NOW_MS, HALF_MS)["tea"]
+    assert len(made.hashes) == HASHES_MAX
+    assert 3_000 < made.authors < 8_000
+    assert sketched(uses("tea", 40), NOW_MS, HALF_MS)["tea"].authors == 40
+
+
+SKETCHES = st.dictionaries(
+    st.sampled_from(["a", "b", "c"]),
+    st.builds(
+        Sketch,
+        st.integers(0, 2**40),
+        st.integers(0, 2**40),
+        st.sets(st.integers(0, 2**HASH_BITS - 1), max_size=HASHES_MAX).map(
+            lambda found: tuple(sorted(found))
+        ),
+    ),
+    max_size=3,
+)
+
+
+@given(st.lists(SKETCHES, max_size=5), st.randoms(use_true_random=False))
+def test_the_order_in_which_sketches_are_added_up_makes_no_difference(
+    parts: list[dict[str, Sketch]], random: Any
+) -> None:
+    nothing: dict[str, Sketch] = {}
+
+    def add(left: dict[str, Sketch], right: dict[str, Sketch]) -> dict[str, Sketch]:
+        return merged([left, right])
+
+    whole = merged(parts)
+    shuffled = list(parts)
+    random.shuffle(shuffled)
+    assert merged(shuffled) == whole
+    assert reduce(add, shuffled, nothing) == whole
+    assert merged([merged(parts[:2]), merged(parts[2:])]) == whole
+
+
+POSTS = st.lists(
+    st.builds(
+        Use,
+        st.sampled_from(["tea", "cake"]),
+        st.integers(1, 6).map(person),
+        st.integers(NOW_MS - 9 * DAY_MS, NOW_MS + DAY_MS),
+    ),
+    max_size=40,
+)
+
+
+@given(POSTS, st.randoms(use_true_random=False))
+def test_ranges_apart_come_to_what_they_come_to_together(posts: list[Use], random: Any) -> None:
+    shuffled = list(posts)
+    random.shuffle(shuffled)
+    whole = sketched(posts, NOW_MS, HALF_MS)
+    assert sketched(shuffled, NOW_MS, HALF_MS) == whole
+    apart = [[use for use in posts if use.author[-1] % 3 == part] for part in range(3)]
+    assert merged(sketched(part, NOW_MS, HALF_MS) for part in apart) == whole
+
+
+def tagged(who: Author, *words: str, ago_ms: int = 0, **more: Any) -> Record:
+    item = make_uuid7(time.time_ns() // 1_000_000 - 20_000 - ago_ms, next(_numbers))
+    return who.record("post", item, {"text": "look", "tags": list(words), **more})
+
+
+async def trend(client: Client, *expected: tuple[str, int]) -> None:
+    """Wait until these tags trend and no others, by so many people."""
+    told: list[tuple[str, int]] = []
+
+    async def is_so() -> bool:
+        try:
+            answer = await client.call("feed.trends", limit=50)
+        except WireError as error:
+            assert error.kind in (BUSY, LEVEL_UNREACHABLE), error
+            return False
+        told[:] = sorted((each["tag"], each["authors"]) for each in answer["trends"])
+        return answer["covered"]["ranges"] == answer["covered"]["of"] and told == sorted(expected)
+
+    try:
+        await until(is_so, what=f"{expected} to trend", within_s=2 * SEEN_S)
+    except AssertionError as error:
+        raise AssertionError(f"{error}\nseen {told}") from None
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_tags_trend_over_all_ranges_each_counted_once(tmp_path: Path, shape: Shape) -> None:
+    people = [Author(number) for number in range(1, 12)]
+    async with founded(tmp_path, **shape) as town, town.client(town[0]) as client:
+        posts = [tagged(each, "Tea") for each in people]
+        posts += [tagged(each, "#CAKE", ago_ms=1) for each in people[:5]]
+        posts += [tagged(people[0], "alone", ago_ms=2 + number) for number in range(20)]
+        await client.put(*posts, level="all")
+        for node in town.nodes:
+            async with town.client(node) as asking:
+                await trend(asking, ("tea", 11), ("cake", 5))
+
+
+async def test_nothing_that_is_labelled_hidden_or_warned_of_trends(tmp_path: Path) -> None:
+    people = [Author(number) for number in range(1, 6)]
+    async with founded(tmp_path, nodes=1) as town, town.client(town[0]) as client:
+        good = [tagged(each, "good") for each in people]
+        bad = [tagged(each, "bad", ago_ms=1) for each in people]
+        warned = [tagged(each, "warned", ago_ms=2, warning="blood") for each in people]
+        selfish = [tagged(each, "selfish", ago_ms=3, labels=["spam"]) for each in people]
+        await client.put(*good, *bad, *warned, *selfish, level="all")
+        await trend(client, ("bad", 5), ("good", 5))
+        key = town[0].environment.secrets.service()
+        for post in bad:
+            label = Label(post.item, "spam", key.account, post.id, "it is")
+            await town[0].plant(
+                Record.sign(
+                    key,
+                    kind="label",
+                    item=label.item,
+                    body=label.body(),
+                    place=post.author,
+                    stamp=time.time_ns() // 1000,
+                )
+            )
+        await client.put(people[0].record("profile", b"searchable", {"value": False}), level="all")
+        await trend(client, ("good", 4))
