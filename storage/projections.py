@@ -10,7 +10,7 @@ back: nobody else remembers which tag an edit has removed.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Final, NamedTuple
 from zlib import crc32
@@ -89,13 +89,19 @@ def members(
     group: bytes,
     *,
     after: bytes = b"",
-    limit: int,
+    limit: int | None = None,
 ) -> list[Member]:
-    """The first entries of a group, after a member."""
+    """The first entries of a group, after a member; all of them without a limit."""
     prefix = entry_key(index, generation, group)
     start = prefix + after + b"\0" if after else prefix
-    rows = islice(transaction.scan(Table.ENTRIES, start, prefix_end(prefix)), limit)
-    return list(_members(rows, len(prefix)))
+    scan = iter(transaction.scan(Table.ENTRIES, start, prefix_end(prefix)))
+    found: list[Member] = []
+    while limit is None or len(found) < limit:
+        rows = list(islice(scan, None if limit is None else limit - len(found)))
+        if not rows:
+            break
+        found += _members(rows, len(prefix))
+    return found
 
 
 def newest(
@@ -110,15 +116,21 @@ def newest(
     """The last entries of a group, last first, before a member."""
     prefix = entry_key(index, generation, group)
     stop = prefix_end(prefix) if before is None else prefix + before
-    return list(_members(transaction.last(Table.ENTRIES, prefix, stop, limit), len(prefix)))
+    found: list[Member] = []
+    while len(found) < limit:
+        rows = transaction.last(Table.ENTRIES, prefix, stop, wanted := limit - len(found))
+        found += _members(rows, len(prefix))
+        if len(rows) < wanted:
+            break
+        stop = rows[-1][0]  # some may have been damaged
+    return found
 
 
-def _members(rows: Iterable[tuple[bytes, bytes]], head: int) -> Iterator[Member]:
-    found = list(rows)
-    if not crc32(b"".join(chain.from_iterable(found))):  # all are whole: see `rows`
-        yield from [Member(key[head:], row[:-CRC_BYTES]) for key, row in found]
+def _members(rows: Sequence[tuple[bytes, bytes]], head: int) -> Iterator[Member]:
+    if not crc32(b"".join(chain.from_iterable(rows))):  # all are whole: see `rows`
+        yield from [Member(key[head:], row[:-CRC_BYTES]) for key, row in rows]
         return
-    for key, row in found:
+    for key, row in rows:
         try:
             yield Member(key[head:], unseal(Table.ENTRIES, key, row))
         except StoreCorrupt:

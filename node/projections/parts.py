@@ -16,6 +16,7 @@ from folkmoot.node.projections.feeds import Feeds
 from folkmoot.node.projections.generations import Generations
 from folkmoot.node.projections.listings import Merging
 from folkmoot.node.projections.logs import Logs
+from folkmoot.node.projections.merging import Accounts
 from folkmoot.node.projections.methods import ProjectionMethods
 from folkmoot.node.projections.posts import Posts
 from folkmoot.node.projections.selecting import Selection
@@ -76,7 +77,8 @@ class ProjectionParts:
         posts = Posts(store, router, ranges, links, epochs, trusted)
         viewers = Viewers(store, router, where, links, epochs, wall.now_us, trio.current_time)
         builder = Builder(posts, Selection(posts, reading, trusted, wall.now_us))
-        merging = Merging(store, logs, trio.current_time)
+        accounts = Accounts(store, logs, environment.executor, trio.current_time)
+        merging = Merging(store, accounts, environment.executor)
         self._feeds = Feeds(
             store, router, where, links, epochs, reading, builder, viewers, merging, self.projector
         )
