@@ -42,7 +42,7 @@ from folkmoot.storage.projections import ProjectionBook, entry_key, has, members
 from folkmoot.storage.rows import Frames, row_frames
 
 SORT_BYTES: Final = limits.POST_ITEM_BYTES
-_FEWER: Final = 0.8
+FEWER: Final = 0.8
 _STALE: Final = b"\x01"  # of a backfill, after its time: what the inbox has of the account is out of date
 
 
@@ -218,7 +218,7 @@ class Inboxes:
         merged = self.is_merged(account)
         if not merged and count > self._bounds.followers_max:
             self._book.put(self._generation, Entry(Index.MERGED, place, b""))
-        elif merged and count <= _FEWER * self._bounds.followers_max:
+        elif merged and count <= FEWER * self._bounds.followers_max:
             self._book.drop(Index.MERGED, self._generation, place, b"")
             found = members(self._rows, Index.FOLLOWERS, self._followers, place, limit=count)
             for group in (place_prefix(account_of(each.member)) for each in found):
