@@ -145,7 +145,7 @@ class Thread:
 
 def tagged(store: Store, form: str) -> Entries:
     """The posts with a tag, in its form."""
-    return Entries(store, Index.TAGGED, Projection.TAGS, tag_group(form), _by_item)
+    return Entries(store, Index.TAGGED, Projection.TAGS, tag_group(form), by_item)
 
 
 def bookmarked(store: Store, account: bytes) -> Entries:
@@ -154,14 +154,15 @@ def bookmarked(store: Store, account: bytes) -> Entries:
     return Entries(store, Index.BOOKMARKED, Projection.BOOKMARKS, group, _bookmark)
 
 
-def _by_item(member: bytes, value: bytes) -> Place:
+def by_item(member: bytes, value: bytes) -> Place:
+    """Where a post stands, by an entry whose member begins with its item."""
     item, author = member[: limits.POST_ITEM_BYTES], account_of(member[limits.POST_ITEM_BYTES :])
     return Place(member, Ref(author, item))
 
 
 def _in_thread(member: bytes, value: bytes) -> Place:
     answers = Ref(account_of(value[:PUBLIC_BYTES]), value[PUBLIC_BYTES:])
-    return _by_item(member, value)._replace(answers=answers)
+    return by_item(member, value)._replace(answers=answers)
 
 
 def _bookmark(member: bytes, value: bytes) -> Place:
@@ -211,7 +212,7 @@ class Home:
         """See `Listing`."""
         own, merged = self._read(after, limit)
         if not merged:
-            return list(map(_place, own))
+            return list(map(place_of, own))
         inbox = Source(self._account, after)
         sources = [Source(account, after) for account in merged]
         stale = frozenset(merged)
@@ -225,7 +226,7 @@ class Home:
             if others:
                 await self._accounts.read(others, some, reposts=True, unreached=self._unreached)
 
-        return list(map(_place, await newest_of([inbox, *sources], limit, read)))
+        return list(map(place_of, await newest_of([inbox, *sources], limit, read)))
 
     def merged(self) -> list[bytes]:
         """The accounts whose posts are merged into it now."""
@@ -237,7 +238,7 @@ class Home:
     def places_now(self, after: bytes | None, limit: int) -> list[Place] | None:
         """`places`, when nothing has to be merged; else None."""
         own, merged = self._read(after, limit)
-        return None if merged else list(map(_place, own))
+        return None if merged else list(map(place_of, own))
 
     def _read(self, after: bytes | None, limit: int) -> tuple[list[Shown], list[bytes]]:
         """What is in the inbox, and whose posts are to be merged with it."""
@@ -271,7 +272,7 @@ class _List:
             self._members = await self._executor.run(self._read_members)
         sources = [Source(member, after) for member in self._members]
         read = partial(self._accounts.read, reposts=False, unreached=self._unreached)
-        return list(map(_place, await newest_of(sources, limit, read)))
+        return list(map(place_of, await newest_of(sources, limit, read)))
 
     def _read_members(self) -> list[bytes]:
         cells = self._store.cells_between(
@@ -286,5 +287,6 @@ def _without(own: list[Shown], merged: Collection[bytes], limit: int) -> Piece:
     return piece._replace(shown=[each for each in own if each.by not in merged])
 
 
-def _place(shown: Shown) -> Place:
+def place_of(shown: Shown) -> Place:
+    """Where something stands that is shown in a feed."""
     return Place(shown.at, Ref(shown.author, shown.item), shown.reposter)

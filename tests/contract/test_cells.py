@@ -150,7 +150,7 @@ async def test_a_deletion_that_comes_first_or_is_older_deletes_all_the_same(
 
 
 UNDER_SUBJECT = ("like", "repost", "report", "label", "vote", "decision", "appeal")
-AT_HOME = ("post", "profile", "follow", "mute", "block", "bookmark", "list", "listed")
+AT_HOME = ("post", "profile", "follow", "mute", "block", "bookmark", "list", "listed", "preference")
 
 
 @pytest.mark.parametrize("kind", UNDER_SUBJECT)
@@ -180,6 +180,7 @@ async def test_nothing_else_may_live_elsewhere(
         "bookmark": ann.account + uuid7(now_us // 1000),
         "list": bytes(16),
         "listed": bytes(16) + ann.account,
+        "preference": b"notifications",
     }.get(kind, ann.account)
     async with opened(node) as connection:
         record = bob.record(
