@@ -327,7 +327,7 @@ class ProjectionBook:
     def begin_anew(self, blocks: bytes) -> None:
         """Keep what belongs to these blocks: everything is read from the start, whatever was read before."""
         self.forget_cursors(MAIN)
-        self.cover(blocks)
+        self._cover(blocks)
 
     def widen(self, blocks: bytes) -> None:
         """Begin to read everything for more blocks, beside what is read on for those that are covered."""
@@ -336,9 +336,25 @@ class ProjectionBook:
 
     def cover(self, blocks: bytes) -> None:
         """Everything has been read for these blocks."""
+        self.go_back_to(WIDENING)
+        self._cover(blocks)
+
+    def _cover(self, blocks: bytes) -> None:
         self._put(Table.CURSORS, _COVERED, blocks)
         self._rows.delete(Table.CURSORS, _WANTED)
         self.forget_cursors(WIDENING)
+
+    def go_back_to(self, run: int) -> None:
+        """Have the main run go on where another one has come to, in each log. It may have read more, in logs
+        that it does not follow now; that was not made into what the other has made."""
+        main = _CURSOR + bytes((MAIN,))
+        for key in [key for key, _ in self._rows.scan(Table.CURSORS, main, prefix_end(main))]:
+            position = value_at(self._rows, Table.CURSORS, key) or b""
+            other = value_at(self._rows, Table.CURSORS, _CURSOR + bytes((run,)) + key[len(main) :]) or b""
+            if not other:
+                self._rows.delete(Table.CURSORS, key)
+            elif other < position:
+                self._put(Table.CURSORS, key, other)
 
     def forget_cursors(self, run: int) -> None:
         """Have a run begin at the beginning."""
