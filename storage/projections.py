@@ -327,19 +327,20 @@ class ProjectionBook:
     def begin_anew(self, blocks: bytes) -> None:
         """Keep what belongs to these blocks: everything is read from the start, whatever was read before."""
         self.forget_cursors(MAIN)
-        self._cover(blocks)
+        self.cover(blocks)
 
     def widen(self, blocks: bytes) -> None:
         """Begin to read everything for more blocks, beside what is read on for those that are covered."""
         self.forget_cursors(WIDENING)
         self._put(Table.CURSORS, _WANTED, blocks)
 
+    def widened(self, blocks: bytes) -> None:
+        """Everything has been read for these blocks, as far as that run has come."""
+        self.go_back_to(WIDENING)
+        self.cover(blocks)
+
     def cover(self, blocks: bytes) -> None:
         """Everything has been read for these blocks."""
-        self.go_back_to(WIDENING)
-        self._cover(blocks)
-
-    def _cover(self, blocks: bytes) -> None:
         self._put(Table.CURSORS, _COVERED, blocks)
         self._rows.delete(Table.CURSORS, _WANTED)
         self.forget_cursors(WIDENING)

@@ -226,7 +226,7 @@ class Projector:
         moved = await self._advance(run, self._generations.live_targets(), behind=self._main)
         if moved or not self._has_caught_up(run):
             return moved
-        await self._commit(lambda book: book.cover(self._kept.to_bytes()))
+        await self._commit(lambda book: book.widened(self._kept.to_bytes()))
         self._covered, self._widening = self._kept, None
         self._look_again()
         return True

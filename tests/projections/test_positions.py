@@ -39,7 +39,7 @@ def test_nor_than_what_was_read_once_more_for_what_it_has_come_to_keep() -> None
         book.set_cursor(MAIN, 7, 3, NEAR, 300)
         book.widen(b"\1")
         book.set_cursor(WIDENING, 7, 3, NEAR, 300)
-        book.cover(b"\1")
+        book.widened(b"\1")
         assert cursors_at(book.rows, MAIN, 7, 3) == {NEAR: 300}
         assert cursors_at(book.rows, WIDENING, 7, 3) == {}
 
