@@ -100,6 +100,8 @@ def described_item(item: dict[str, Any]) -> dict[str, Any]:
     """An item, as JSON tells it."""
     if "gap" in item:
         gap = item["gap"]
+        if "item" not in gap:
+            return {"gap": {"author": account_to_text(gap["author"]), "reason": gap["reason"]}}
         return {"gap": {"post": post_name(gap["author"], gap["item"]), "reason": gap["reason"]}}
     more: dict[str, Any] = {}
     if "reposter" in item:
@@ -115,6 +117,8 @@ def item_lines(told: dict[str, Any]) -> list[str]:
     """An item, for people; what has a caution is behind it."""
     if "gap" in told:
         reason = told["gap"]["reason"]
+        if "author" in told["gap"]:
+            return [f"[posts may be missing, {reason}: those of {told['gap']['author']}]", ""]
         return [f"[{_GAPS.get(reason, reason)}: {told['gap']['post']}]", ""]
     lines = post_lines(told)
     if "reposter" in told:

@@ -11,14 +11,14 @@ become known in any order:
 So whichever is known second does it, and doing it twice changes nothing.
 
 Two bounds keep the cost of both in hand. Of authors with more than `followers_max` followers nothing is put
-into inboxes: they are *merged* when a page is built, until they have a fifth less. And an inbox keeps its
-newest `rows_max` entries: below its *floor* nothing is put into it any more. It is looked at now and then, so
-there may be some more.
+into inboxes: they are *merged* when a page is built, until they have a fifth less. What inboxes have of them
+from before is not looked at any more, so that nobody needs to keep it right: once an author is not merged
+again, it is taken out before their inboxes are filled anew. And an inbox keeps its newest `rows_max` entries
+(see `inbox`).
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final, NamedTuple
@@ -33,8 +33,10 @@ from folkmoot.protocol.projections.entries import (
     Projection,
     account_of,
     public_of,
+    repost_place,
     time_bytes,
 )
+from folkmoot.storage.inbox import Inbox
 from folkmoot.storage.interface import Table, Transaction
 from folkmoot.storage.projections import (
     Member,
@@ -49,9 +51,8 @@ from folkmoot.storage.projections import (
 from folkmoot.storage.rows import Frames, row_frames
 
 SORT_BYTES: Final = limits.POST_ITEM_BYTES
-_MS_BYTES: Final = 6
-_TRIM_MASK: Final = 63  # an inbox is looked at once for so many entries, on average
-_FEWER: Final = 0.8
+FEWER: Final = 0.8
+_STALE: Final = b"\x01"  # of a backfill, after its time: what the inbox has of the account is out of date
 
 
 Keeps = Callable[[bytes], bool]
@@ -105,9 +106,7 @@ def of_post(author: bytes, item: bytes) -> Shown:
 
 def of_repost(reposter: bytes, stamp: int, author: bytes, item: bytes) -> Shown:
     """A repost in a feed; its place there is when it was made (microseconds since 1970)."""
-    unique = hashlib.sha256(reposter + author + item).digest()[: SORT_BYTES - _MS_BYTES]
-    sort = (stamp // 1000).to_bytes(_MS_BYTES, "big") + unique
-    return Shown(sort + public_of(author), author, item, reposter)
+    return Shown(repost_place(reposter, stamp, author, item), author, item, reposter)
 
 
 def of_entry(member: bytes, value: bytes) -> Shown:
@@ -178,6 +177,7 @@ class Inboxes:
 
     def _fan_out(self, shown: Shown, stands: bool) -> None:
         """Put something into all inboxes it belongs into, or take it out of them."""
+        self._weigh(shown.by)  # the bound may be another than when somebody last followed them
         if self.is_merged(shown.by):
             if stands:
                 self._book.tell(Index.MERGED, self._generation, place_prefix(shown.by), Member(*shown.entry))
@@ -185,7 +185,7 @@ class Inboxes:
         member, value = shown.entry
         for group in self._kept_followers(shown.by):
             if stands:
-                self._put(group, member, value)
+                self._inbox(group).put(member, value)
             else:
                 self._book.drop(Index.INBOX, self._generation, group, member)
 
@@ -215,9 +215,18 @@ class Inboxes:
         """Tell who waits for what comes into an inbox that something may have come that is not in it."""
         self._book.tell(Index.INBOX, self._generation, group, Member(b"", b""))
 
-    def _ask(self, group: bytes, account: bytes) -> None:
-        asked = Entry(Index.BACKFILL, group, public_of(account), time_bytes(self._now_us))
-        self._book.put(self._generation, asked)
+    def _ask(self, group: bytes, account: bytes, *, stale: bool = False) -> None:
+        """Ask for a backfill.
+
+        Args:
+            stale: whether the inbox may have of the account what it should not.
+        """
+        value = time_bytes(self._now_us) + (_STALE if stale or self._is_stale(group, account) else b"")
+        self._book.put(self._generation, Entry(Index.BACKFILL, group, public_of(account), value))
+
+    def _is_stale(self, group: bytes, account: bytes) -> bool:
+        key = entry_key(Index.BACKFILL, self._generation, group, public_of(account))
+        return (value_at(self._rows, Table.ENTRIES, key) or b"").endswith(_STALE, TIME_BYTES)
 
     def _weigh(self, account: bytes) -> None:
         """Have an account be merged, or not any more, by how many follow it."""
@@ -228,12 +237,12 @@ class Inboxes:
             self._book.put(self._generation, Entry(Index.MERGED, place, b""))
             for group in self._kept_followers(account):
                 self._turn_over(group)
-        elif merged and count <= _FEWER * self._bounds.followers_max:
+        elif merged and count <= FEWER * self._bounds.followers_max:
             self._book.drop(Index.MERGED, self._generation, place, b"")
             found = members(self._rows, Index.FOLLOWERS, self._followers, place, limit=count)
             for group in (place_prefix(account_of(each.member)) for each in found):
                 if self._keeps(group):
-                    self._ask(group, account)
+                    self._ask(group, account, stale=True)
 
     def is_merged(self, account: bytes) -> bool:
         """Whether what an account posts is not put into inboxes."""
@@ -252,14 +261,22 @@ class Inboxes:
         follows = has(
             self._rows, Index.FOLLOWERS, self._followers, place_prefix(account), public_of(follower)
         )
-        if complete or not follows:
+        wanted = follows and not self.is_merged(account)
+        stale = self._is_stale(group, account)
+        if complete or not wanted:
             self._book.drop(Index.BACKFILL, self._generation, group, public_of(account))
-        if not follows:
+        if not wanted:
             return
-        for shown in latest:
+        inbox, brought = self._inbox(group), sorted(latest, key=lambda shown: shown.at, reverse=True)
+        if stale:  # what is news since then goes, too: so it is asked for again
+            inbox.take_out(lambda entry: of_entry(*entry).by == account)
+            self._book.drop(Index.BACKFILL, self._generation, group, public_of(account))
+            self._ask(group, account)
+        for shown in brought:
             if shown.reposter is None or self._is_news(shown):
-                self._put(group, *shown.entry, trim=False)
-        self._trim(group)
+                inbox.put(*shown.entry, count=False)
+        most = self._bounds.rows_max
+        inbox.trim(brought[most - 1].at if len(brought) >= most else b"")
 
     def _is_news(self, shown: Shown) -> bool:
         """Whether a repost that another node tells of is as it is known here, or not known yet.
@@ -273,38 +290,17 @@ class Inboxes:
             self._remember(source, shown.at)
         return known is None or known == shown.at
 
-    def _put(self, group: bytes, member: bytes, value: bytes, *, trim: bool = True) -> None:
-        floor = value_at(self._rows, Table.ENTRIES, entry_key(Index.FLOOR, self._generation, group))
-        if floor is not None and member < floor:
-            return
-        self._book.put(self._generation, Entry(Index.INBOX, group, member, value))
-        if trim and (member[SORT_BYTES - 1] + group[0]) & _TRIM_MASK == 0:
-            self._trim(group)
-
-    def _trim(self, group: bytes) -> None:
-        """Have an inbox keep its newest entries."""
-        prefix = entry_key(Index.INBOX, self._generation, group)
-        keys = [key for key, _ in self._rows.scan(Table.ENTRIES, prefix, prefix_end(prefix))]
-        spare = len(keys) - self._bounds.rows_max
-        if spare <= 0:
-            return
-        for key in keys[:spare]:
-            self._rows.delete(Table.ENTRIES, key)
-        self._book.put(self._generation, Entry(Index.FLOOR, group, b"", keys[spare][len(prefix) :]))
+    def _inbox(self, group: bytes) -> Inbox:
+        return Inbox(self._book, self._generation, group, self._bounds.rows_max, self._now_us)
 
     def _take_out(self, group: bytes, account: bytes) -> None:
         """Take out of an inbox what an account has brought into it. What has come to be missing below is
         asked for again when much is."""
         self._book.drop(Index.BACKFILL, self._generation, group, public_of(account))
-        entries = members(self._rows, Index.INBOX, self._generation, group, limit=2 * self._bounds.rows_max)
-        gone = [entry for entry in entries if of_entry(*entry).by == account]
-        for entry in gone:
-            self._book.drop(Index.INBOX, self._generation, group, entry.member)
-        floor = entry_key(Index.FLOOR, self._generation, group)
-        if value_at(self._rows, Table.ENTRIES, floor) is None:
-            return
-        if 2 * (len(entries) - len(gone)) < self._bounds.rows_max:
-            self._rows.delete(Table.ENTRIES, floor)
+        inbox = self._inbox(group)
+        left = inbox.take_out(lambda entry: of_entry(*entry).by == account)
+        if inbox.floor is not None and 2 * left < self._bounds.rows_max:
+            inbox.open_downwards()
             self._refill(group)
 
     def _refill(self, group: bytes) -> None:
@@ -321,11 +317,9 @@ class Inboxes:
                 self._ask(group, account)
 
 
-def latest_of(
-    transaction: Transaction, reposted: int, account: bytes, limit: int, before: bytes | None = None
-) -> list[Shown]:
-    """The latest posts and reposts of an account whose place this node keeps, before a place in a feed: at
-    most so many of each, the newest first.
+def latest_of(transaction: Transaction, reposted: int, account: bytes, limit: int) -> list[Shown]:
+    """The latest posts and reposts of an account whose place this node keeps, the newest first. Where very
+    many were deleted it may be fewer than there are: it is not looked further for ever.
 
     Args:
         reposted: the generation of reposts that is read.
@@ -333,42 +327,50 @@ def latest_of(
     Raises:
         StoreCorrupt: a cell is damaged.
     """
-    prefix = kind_prefix(account, "post")
-    stop = prefix_end(prefix) if before is None else prefix + before[:SORT_BYTES] + b"\0"
-    rows = transaction.last(Table.CELLS, prefix, stop, limit)
-    cut = row_frames(rows) if rows else Frames([], [], 0)
-    standing = zip(cut.keys, cut.frames, strict=True)
-    shown = [of_post(account, key[len(prefix) :]) for key, frame in standing if frame is not None]
-    until = None if before is None else time_bytes(1000 * (int.from_bytes(before[:_MS_BYTES], "big") + 1))
-    found = newest(transaction, Index.REPOSTED, reposted, place_prefix(account), before=until, limit=limit)
-    shown += [reposted_at(account, entry.member) for entry in found]
-    earlier = (each for each in shown if before is None or each.at < before)
-    return sorted(earlier, key=lambda each: each.at, reverse=True)
+    latest: list[Shown] = []
+    before: bytes | None = None
+    for _ in range(max(1, limits.PAGE_ROWS_SCANNED // limit)):
+        rows = _rows_of(transaction, reposted, account, limit, before)
+        latest += [shown for shown, stands in rows if stands]
+        if len(latest) >= limit or len(rows) < limit:
+            break
+        before = rows[-1][0].at
+    return latest[:limit]
 
 
-def reposted_at(reposter: bytes, member: bytes) -> Shown:
-    """What an entry of the index of reposts says, as it is shown in a feed."""
-    stamp, post = member[:TIME_BYTES], member[TIME_BYTES:]
-    item, author = post[: limits.POST_ITEM_BYTES], account_of(post[limits.POST_ITEM_BYTES :])
-    return of_repost(reposter, int.from_bytes(stamp, "big"), author, item)
-
-
-def merged_followed(
-    transaction: Transaction, generation: int, followers: int, follower: bytes
-) -> list[bytes]:
-    """The accounts whom an account follows whose posts are in no inbox.
+def places_of(
+    transaction: Transaction, reposted: int, account: bytes, limit: int, before: bytes | None = None
+) -> list[Shown]:
+    """The next posts and reposts of an account before a place in a feed, the newest first; posts that were
+    deleted are among them, so that there are fewer than `limit` only at the end.
 
     Args:
-        generation, followers: of home feeds and of followers, as they are read.
+        reposted, account: see `latest_of`.
+
+    Raises:
+        StoreCorrupt: a cell is damaged.
     """
-    head = bytes((Index.MERGED, generation))
-    groups = [key[len(head) :] for key, _ in transaction.scan(Table.ENTRIES, head, prefix_end(head))]
-    public = public_of(follower)
-    return [
-        account_of(group[-PUBLIC_BYTES:])
-        for group in groups
-        if has(transaction, Index.FOLLOWERS, followers, group, public)
+    return [shown for shown, _ in _rows_of(transaction, reposted, account, limit, before)]
+
+
+def _rows_of(
+    transaction: Transaction, reposted: int, account: bytes, limit: int, before: bytes | None
+) -> list[tuple[Shown, bool]]:
+    """What `places_of` tells, each with whether it stands."""
+    public, prefix = public_of(account), kind_prefix(account, "post")
+    stop = prefix_end(prefix)
+    if before is not None:
+        stop = prefix + before[:SORT_BYTES] + (b"\0" if public < before[SORT_BYTES:] else b"")
+    rows = transaction.last(Table.CELLS, prefix, stop, limit)
+    cut = row_frames(rows) if rows else Frames([], [], 0)
+    found = [
+        (of_post(account, key[len(prefix) :]), frame is not None)
+        for key, frame in zip(cut.keys, cut.frames, strict=True)
     ]
+    entries = newest(transaction, Index.REPOSTED, reposted, place_prefix(account), before=before, limit=limit)
+    for at, item in entries:
+        found.append((Shown(at, account_of(at[SORT_BYTES:]), item, account), True))
+    return sorted(found, key=lambda row: row[0].at, reverse=True)[:limit]
 
 
 class Backfill(NamedTuple):
@@ -394,5 +396,5 @@ def waiting(transaction: Transaction, generation: int, after: Backfill | None = 
         start = entry_key(Index.BACKFILL, generation, group, public_of(after.account)) + b"\0"
     for key, _ in transaction.scan(Table.ENTRIES, start, prefix_end(head)):
         both = key[-2 * PUBLIC_BYTES :]
-        asked = int.from_bytes(value_at(transaction, Table.ENTRIES, key) or b"", "big")
+        asked = int.from_bytes((value_at(transaction, Table.ENTRIES, key) or b"")[:TIME_BYTES], "big")
         yield Backfill(account_of(both[:PUBLIC_BYTES]), account_of(both[PUBLIC_BYTES:]), asked)

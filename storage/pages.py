@@ -40,8 +40,8 @@ from folkmoot.storage import counts
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Table, Transaction
 from folkmoot.storage.post_cache import GONE, Post
-from folkmoot.storage.projections import tallies, tally
-from folkmoot.storage.rows import NO_COUNTS, Counts, Frames, counts_key, row_cell, row_frames
+from folkmoot.storage.projections import entry_key, tally
+from folkmoot.storage.rows import NO_COUNTS, Counts, Frames, counts_key, row_cell, row_frames, unseal
 
 _POST: Final = KIND_BYTE["post"]
 _LABEL: Final = bytes((KIND_BYTE["label"],))
@@ -116,7 +116,7 @@ def author_page(
             resume = keys[-1][ITEM_AT:]
     prefix, first, last = place_prefix(place), keys[-1][ITEM_AT:], keys[0][ITEM_AT:]
     counted = counts.slice_of(transaction, prefix, first, last)
-    replies = tallies(transaction, Index.REPLIES, threads, prefix, first, last)
+    replies = _tallies(transaction, Index.REPLIES, threads, prefix, first, last)
     return AuthorPage(keys, frames, counted, replies, labels, resume)
 
 
@@ -349,3 +349,26 @@ def _fitting(keys: list[bytes], frames: list[bytes], labels: dict[bytes, list[by
         if size > bytes_max and index:
             return index
     return len(keys)
+
+
+def _tallies(
+    transaction: Transaction, index: Index, generation: int, place: bytes, first: bytes, last: bytes
+) -> dict[bytes, int]:
+    """Of the groups under one place from `first` to `last`, those that have entries: by what follows the
+    place in the group.
+
+    Args:
+        place: what the groups begin with.
+        first, last: what they go on with, both included.
+    """
+    head = entry_key(index, generation, place)
+    start, stop = head + first, prefix_end(head + last)
+    if not transaction.holds(Table.TALLIES, start, stop):
+        return {}
+    found: dict[bytes, int] = {}
+    for key, row in transaction.scan(Table.TALLIES, start, stop):
+        try:
+            found[key[len(head) :]] = int.from_bytes(unseal(Table.TALLIES, key, row), "big")
+        except StoreCorrupt:
+            continue
+    return found

@@ -10,7 +10,7 @@ back: nobody else remembers which tag an edit has removed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Final, NamedTuple
 from zlib import crc32
@@ -104,13 +104,19 @@ def members(
     group: bytes,
     *,
     after: bytes = b"",
-    limit: int,
+    limit: int | None = None,
 ) -> list[Member]:
-    """The first entries of a group, after a member."""
+    """The first entries of a group, after a member; all of them without a limit."""
     prefix = entry_key(index, generation, group)
     start = prefix + after + b"\0" if after else prefix
-    rows = islice(transaction.scan(Table.ENTRIES, start, prefix_end(prefix)), limit)
-    return list(_members(rows, len(prefix)))
+    scan = iter(transaction.scan(Table.ENTRIES, start, prefix_end(prefix)))
+    found: list[Member] = []
+    while limit is None or len(found) < limit:
+        rows = list(islice(scan, None if limit is None else limit - len(found)))
+        if not rows:
+            break
+        found += _members(rows, len(prefix))
+    return found
 
 
 def newest(
@@ -125,15 +131,21 @@ def newest(
     """The last entries of a group, last first, before a member."""
     prefix = entry_key(index, generation, group)
     stop = prefix_end(prefix) if before is None else prefix + before
-    return list(_members(transaction.last(Table.ENTRIES, prefix, stop, limit), len(prefix)))
+    found: list[Member] = []
+    while len(found) < limit:
+        rows = transaction.last(Table.ENTRIES, prefix, stop, wanted := limit - len(found))
+        found += _members(rows, len(prefix))
+        if len(rows) < wanted:
+            break
+        stop = rows[-1][0]  # some may have been damaged
+    return found
 
 
-def _members(rows: Iterable[tuple[bytes, bytes]], head: int) -> Iterator[Member]:
-    found = list(rows)
-    if not crc32(b"".join(chain.from_iterable(found))):  # all are whole: see `rows`
-        yield from [Member(key[head:], row[:-CRC_BYTES]) for key, row in found]
+def _members(rows: Sequence[tuple[bytes, bytes]], head: int) -> Iterator[Member]:
+    if not crc32(b"".join(chain.from_iterable(rows))):  # all are whole: see `rows`
+        yield from [Member(key[head:], row[:-CRC_BYTES]) for key, row in rows]
         return
-    for key, row in found:
+    for key, row in rows:
         try:
             yield Member(key[head:], unseal(Table.ENTRIES, key, row))
         except StoreCorrupt:
@@ -149,29 +161,6 @@ def tally(transaction: Transaction, index: Index, generation: int, group: bytes)
     """How many entries a group of a counted index has."""
     value = value_at(transaction, Table.TALLIES, entry_key(index, generation, group))
     return 0 if value is None else int.from_bytes(value, "big")
-
-
-def tallies(
-    transaction: Transaction, index: Index, generation: int, place: bytes, first: bytes, last: bytes
-) -> dict[bytes, int]:
-    """Of the groups under one place from `first` to `last`, those that have entries: by what follows the
-    place in the group.
-
-    Args:
-        place: what the groups begin with.
-        first, last: what they go on with, both included.
-    """
-    head = entry_key(index, generation, place)
-    start, stop = head + first, prefix_end(head + last)
-    if not transaction.holds(Table.TALLIES, start, stop):
-        return {}
-    found: dict[bytes, int] = {}
-    for key, row in transaction.scan(Table.TALLIES, start, stop):
-        try:
-            found[key[len(head) :]] = int.from_bytes(unseal(Table.TALLIES, key, row), "big")
-        except StoreCorrupt:
-            continue
-    return found
 
 
 def generation_of(transaction: Transaction, projection: Projection) -> Generation:
@@ -345,11 +334,28 @@ class ProjectionBook:
         self.forget_cursors(WIDENING)
         self._put(Table.CURSORS, _WANTED, blocks)
 
+    def widened(self, blocks: bytes) -> None:
+        """Everything has been read for these blocks, as far as that run has come."""
+        self.go_back_to(WIDENING)
+        self.cover(blocks)
+
     def cover(self, blocks: bytes) -> None:
         """Everything has been read for these blocks."""
         self._put(Table.CURSORS, _COVERED, blocks)
         self._rows.delete(Table.CURSORS, _WANTED)
         self.forget_cursors(WIDENING)
+
+    def go_back_to(self, run: int) -> None:
+        """Have the main run go on where another one has come to, in each log. It may have read more, in logs
+        that it does not follow now; that was not made into what the other has made."""
+        main = _CURSOR + bytes((MAIN,))
+        for key in [key for key, _ in self._rows.scan(Table.CURSORS, main, prefix_end(main))]:
+            position = value_at(self._rows, Table.CURSORS, key) or b""
+            other = value_at(self._rows, Table.CURSORS, _CURSOR + bytes((run,)) + key[len(main) :]) or b""
+            if not other:
+                self._rows.delete(Table.CURSORS, key)
+            elif other < position:
+                self._put(Table.CURSORS, key, other)
 
     def forget_cursors(self, run: int) -> None:
         """Have a run begin at the beginning."""

@@ -6,11 +6,13 @@ for checkers and tests.
 
 Some things it cannot work out, since they depend on the order in which changes came, it takes from what is
 kept: below which floor an inbox or a list of notices has nothing, who of a crowd is too old to be listed, and
-which authors are merged when pages are built.
+which authors are merged when pages are built. Whether that is as the bounds have it is another question
+(`out_of_bounds`).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import NamedTuple
@@ -30,13 +32,14 @@ from folkmoot.protocol.projections.entries import (
 from folkmoot.protocol.projections.facts import Facts
 from folkmoot.protocol.projections.notices import CROWDS, Crowd, Reaction, notices_group, notices_of
 from folkmoot.storage.errors import StoreCorrupt
-from folkmoot.storage.inboxes import Keeps, Shown, of_entry, of_post, of_repost
+from folkmoot.storage.inboxes import FEWER, Bounds, Keeps, Shown, of_entry, of_post, of_repost
 from folkmoot.storage.interface import Table, Transaction
 from folkmoot.storage.noticing import floor_of
 from folkmoot.storage.projections import HEAD_BYTES, entry_key, tallied, value_at
 from folkmoot.storage.rows import unseal
 
 _MEMBER_BYTES = limits.POST_ITEM_BYTES + PUBLIC_BYTES
+_SPARE_ROWS = 16  # an inbox is counted now and then
 _UNORDERED = frozenset({Index.FLOOR, Index.MERGED, Index.BACKFILL, Index.NOTICES_FLOOR})
 
 
@@ -70,7 +73,7 @@ class Derived(NamedTuple):
 def kept(transaction: Transaction, live: Mapping[Projection, int], keeps: Keeps) -> Derived:
     """What a store has in its live generations of blocks that its node keeps.
 
-    Damaged rows are left out, and merged authors' posts in inboxes.
+    Damaged rows are left out, and of inboxes what nobody looks at: what is there of merged authors.
     """
     generations = _generations(live)
     merged = _merged(transaction, live[Projection.HOME])
@@ -88,6 +91,28 @@ def kept(transaction: Transaction, live: Mapping[Projection, int], keeps: Keeps)
         if generations[Index(key[0])] == key[1] and keeps(key[HEAD_BYTES:])
     }
     return Derived(entries, tallies)
+
+
+def out_of_bounds(transaction: Transaction, live: Mapping[Projection, int], bounds: Bounds) -> list[str]:
+    """What of a store is not as its bounds have it; a sentence each: inboxes that are far too long, and
+    authors who should be merged or should not."""
+    merged, home = _merged(transaction, live[Projection.HOME]), live[Projection.HOME]
+    lengths: Counter[bytes] = Counter()
+    for key, _ in _whole(transaction, Table.ENTRIES):
+        if key[0] == Index.INBOX and key[1] == home:
+            lengths[key[HEAD_BYTES:-_MEMBER_BYTES]] += 1
+    most = 2 * bounds.rows_max + _SPARE_ROWS
+    found = [f"inbox: {group.hex()} has {rows} entries" for group, rows in lengths.items() if rows > most]
+    counts: dict[bytes, int] = dict.fromkeys(merged, 0)
+    for key, value in _whole(transaction, Table.TALLIES):
+        if key[0] == Index.FOLLOWERS and key[1] == live[Projection.FOLLOWERS]:
+            counts[account_of(key[-PUBLIC_BYTES:])] = int.from_bytes(value, "big")
+    for account, count in counts.items():
+        if count > bounds.followers_max and account not in merged:
+            found.append(f"merged: {account.hex()} is not, with {count} followers")
+        elif count <= FEWER * bounds.followers_max and account in merged:
+            found.append(f"merged: {account.hex()} is, with {count} followers")
+    return found
 
 
 def rederived(

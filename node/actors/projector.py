@@ -226,9 +226,14 @@ class Projector:
         moved = await self._advance(run, self._generations.live_targets(), behind=self._main)
         if moved or not self._has_caught_up(run):
             return moved
-        await self._commit(lambda book: book.cover(self._kept.to_bytes()))
+        await self._commit(lambda book: book.widened(self._kept.to_bytes()))
         self._covered, self._widening = self._kept, None
+        self._look_again()
         return True
+
+    def _look_again(self) -> None:
+        """Have the main run go on where the store says that it is to."""
+        self._main = Run(MAIN, current_at=self._main.current_at)
 
     async def _advance(self, run: Run, targets: Iterable[Target], behind: Run | None = None) -> bool:
         """Read on in all logs and apply what is new, as much as one transaction is to do.
@@ -345,6 +350,7 @@ class Projector:
             return False
         await self._generations.finish(projection)
         del self._rebuilding[projection]
+        self._look_again()
         self._stale = True
         log.info("projection %s has been rebuilt", projection.word)
         return True

@@ -15,7 +15,7 @@ from folkmoot.node.projections.posts import UNREACHED, Posts, Ref, Unreached
 from folkmoot.node.projections.selecting import Found, Selected, Selection
 from folkmoot.protocol import limits
 from folkmoot.protocol.feed.audience import Hide, PageKind
-from folkmoot.protocol.feed.pages import PackedPage, item_head, pack_gap, pack_item, pack_page
+from folkmoot.protocol.feed.pages import PackedPage, item_head, pack_gap, pack_item, pack_missing, pack_page
 from folkmoot.protocol.feed.viewer import PUBLIC, Viewer
 from folkmoot.storage.post_cache import Post
 
@@ -54,6 +54,7 @@ class Builder:
             some = places[: page.wanted]
             found = await self._read(some)
             plain = self._selection.plain(some, found) if viewer is PUBLIC else None
+            page.unreached = listing.unreached
             if plain is not None and page.add_all(some, plain):
                 if len(places) == len(some):
                     return page.packed(last=True)
@@ -123,6 +124,7 @@ class _Page:
         self._items: list[bytes] = []
         self._size = 0
         self._looked_at = 0
+        self.unreached: Sequence[bytes] = ()
 
     @property
     def wanted(self) -> int:
@@ -155,7 +157,9 @@ class _Page:
         return True
 
     def packed(self, *, last: bool = False) -> PackedPage:
-        return pack_page(self._items, None if last else self.at)
+        """The page; before all else it says whose posts may be missing."""
+        missing = [pack_missing(account, UNREACHABLE) for account in self.unreached[: limits.PAGE_ITEMS]]
+        return pack_page(missing + self._items, None if last else self.at)
 
 
 def _items(place: Place, post: Found, selected: Selected) -> list[bytes]:

@@ -49,14 +49,16 @@ class Generations:
         await self._set(projection, Generation(known.live, known.next))
 
     async def finish(self, projection: Projection) -> None:
-        """Have what was built be read."""
+        """Have what was built be read, and the main run go on where it was built up to."""
         known = self._known[projection]
         assert known.building is not None, "only what was built can be read"
-        await self._set(projection, Generation(known.building))
+        await self._set(projection, Generation(known.building), is_built=True)
 
-    async def _set(self, projection: Projection, generation: Generation) -> None:
+    async def _set(self, projection: Projection, generation: Generation, *, is_built: bool = False) -> None:
         def job(transaction: WriteTransaction) -> None:
             book = ProjectionBook(transaction)
+            if is_built:
+                book.go_back_to(projection)
             book.set_generation(projection, generation)
             book.forget_cursors(projection)
 

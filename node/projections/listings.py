@@ -6,14 +6,12 @@ are shown, and how, is decided afterwards (see `building`).
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Iterable
-from itertools import islice
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Final, NamedTuple, Protocol
 
-import trio
-from cachetools import TTLCache
-from folkmoot.node.projections.logs import Latest
+from folkmoot.node.environment import Executor
+from folkmoot.node.projections.merging import Accounts, Piece, Source, newest_of
 from folkmoot.node.projections.posts import Ref
 from folkmoot.protocol import limits
 from folkmoot.protocol.crdt.cell import Cell
@@ -30,12 +28,12 @@ from folkmoot.protocol.projections.entries import (
     tag_group,
 )
 from folkmoot.storage import inboxes, projections
+from folkmoot.storage.inbox import merged_followed
 from folkmoot.storage.inboxes import Shown
 from folkmoot.storage.store import Store
 
 _FIRST: Final = b"\0"  # the place of what a thread begins with, before all members
-_LATEST_CACHED: Final = 256
-_LATEST_S: Final = 5.0
+_INBOX_ROWS: Final = 64
 
 
 class Place(NamedTuple):
@@ -56,6 +54,11 @@ class Place(NamedTuple):
 
 class Listing(Protocol):
     """The places of one feed."""
+
+    @property
+    def unreached(self) -> Sequence[bytes]:
+        """The accounts of which something may be missing in what was read, for nobody could be asked."""
+        ...
 
     async def places(self, after: bytes | None, limit: int) -> list[Place]:
         """The next places after one, in the order of the feed; fewer than `limit` at its end."""
@@ -88,6 +91,11 @@ class Entries:
         self._group = group
         self._place = place
         self._forwards = forwards
+
+    @property
+    def unreached(self) -> Sequence[bytes]:
+        """See `Listing`."""
+        return ()
 
     async def places(self, after: bytes | None, limit: int) -> list[Place]:
         """See `Listing`."""
@@ -162,91 +170,70 @@ def _bookmark(member: bytes, value: bytes) -> Place:
     return Place(member, Ref(account_of(post[:PUBLIC_BYTES]), post[PUBLIC_BYTES:]))
 
 
-class AsksLatest(Protocol):
-    """Asks other nodes for the latest posts of an account; see `logs`."""
-
-    async def latest_elsewhere(self, account: bytes, limit: int) -> Latest | None:
-        """Its latest posts and reposts; None when this node keeps them, or nobody can be asked."""
-        ...
-
-    def keeps(self, account: bytes) -> bool:
-        """Whether this node keeps what an account writes."""
-        ...
-
-
 class Merging:
     """Feeds that are merged from what accounts posted when they are read: wholly, or home feeds in part.
 
     Args:
         store: this node's.
-        latest: see `AsksLatest`.
-        now: the clock by which what others told is remembered for a few seconds.
+        accounts: reads what they posted.
+        executor: where long lists are read.
     """
 
-    def __init__(self, store: Store, latest: AsksLatest, now: Callable[[], float]) -> None:
+    def __init__(self, store: Store, accounts: Accounts, executor: Executor) -> None:
         self._store = store
-        self._latest = latest
-        self._told: TTLCache[bytes, list[Shown]] = TTLCache(_LATEST_CACHED, _LATEST_S, now)
+        self._accounts = accounts
+        self._executor = executor
 
     def home(self, account: bytes) -> Home:
         """The home feed of an account that this node keeps: what is in its inbox, and the posts of those with
         too many followers for inboxes."""
-        return Home(account, self._store, self)
+        return Home(account, self._store, self._accounts)
 
     def members(self, account: bytes, item: bytes) -> Listing:
         """The feed of a list (its owner, whom this node keeps, and its item of 16 bytes)."""
-        return _List(account, item, self._store, self)
-
-    async def merged(
-        self, accounts: Iterable[bytes], after: bytes | None, limit: int, *, reposts: bool
-    ) -> list[list[Shown]]:
-        """The latest of each of some accounts after a place, the newest first."""
-        shown: list[list[Shown]] = []
-        elsewhere: list[bytes] = []
-        reposted = self._store.live[Projection.REPOSTS]
-        with self._store.engine.begin() as transaction:
-            for account in accounts:
-                if self._latest.keeps(account):
-                    found = inboxes.latest_of(transaction, reposted, account, limit, after)
-                    shown.append([each for each in found if reposts or each.reposter is None])
-                else:
-                    elsewhere.append(account)
-        async with trio.open_nursery() as nursery:
-            for account in elsewhere:
-                if account not in self._told:
-                    nursery.start_soon(self._ask, account)
-        for account in elsewhere:
-            told = self._told.get(account, ())
-            later = (each for each in told if after is None or each.at < after)
-            shown.append([each for each in later if reposts or each.reposter is None])
-        return shown
-
-    async def _ask(self, account: bytes) -> None:
-        answer = await self._latest.latest_elsewhere(account, limits.PAGE_ITEMS)
-        self._told[account] = [] if answer is None else answer.shown
+        return _List(account, item, self._store, self._accounts, self._executor)
 
 
 class Home:
     """One home feed; made by `Merging.home`."""
 
-    def __init__(self, account: bytes, store: Store, merging: Merging) -> None:
+    def __init__(self, account: bytes, store: Store, accounts: Accounts) -> None:
         self._account = account
         self._store = store
-        self._merging = merging
+        self._accounts = accounts
+        self._unreached: dict[bytes, None] = {}
+
+    @property
+    def unreached(self) -> Sequence[bytes]:
+        """See `Listing`."""
+        return list(self._unreached)
 
     async def places(self, after: bytes | None, limit: int) -> list[Place]:
         """See `Listing`."""
         own, merged = self._read(after, limit)
         if not merged:
             return list(map(place_of, own))
-        return _merge([own, *await self._merging.merged(merged, after, limit, reposts=True)], limit)
+        inbox = Source(self._account, after)
+        sources = [Source(account, after) for account in merged]
+        stale = frozenset(merged)
+        inbox.add(_without(own, stale, limit))
+
+        async def read(lacking: Sequence[Source], some: int) -> None:
+            if inbox in lacking:
+                some = max(some, _INBOX_ROWS)
+                inbox.add(_without(self._read(inbox.before, some)[0], stale, some))
+            others = [source for source in lacking if source is not inbox]
+            if others:
+                await self._accounts.read(others, some, reposts=True, unreached=self._unreached)
+
+        return list(map(place_of, await newest_of([inbox, *sources], limit, read)))
 
     def merged(self) -> list[bytes]:
         """The accounts whose posts are merged into it now."""
         live = self._store.live
         with self._store.engine.begin() as transaction:
             home, followers = live[Projection.HOME], live[Projection.FOLLOWERS]
-            return inboxes.merged_followed(transaction, home, followers, self._account)
+            return merged_followed(transaction, home, followers, self._account)
 
     def places_now(self, after: bytes | None, limit: int) -> list[Place] | None:
         """`places`, when nothing has to be merged; else None."""
@@ -259,39 +246,47 @@ class Home:
         home, group = live[Projection.HOME], place_prefix(self._account)
         with self._store.engine.begin() as transaction:
             found = projections.newest(transaction, Index.INBOX, home, group, before=after, limit=limit)
-            merged = inboxes.merged_followed(transaction, home, live[Projection.FOLLOWERS], self._account)
+            merged = merged_followed(transaction, home, live[Projection.FOLLOWERS], self._account)
         return [inboxes.of_entry(*entry) for entry in found], merged
 
 
 class _List:
-    def __init__(self, account: bytes, item: bytes, store: Store, merging: Merging) -> None:
+    def __init__(
+        self, account: bytes, item: bytes, store: Store, accounts: Accounts, executor: Executor
+    ) -> None:
         self._prefix = kind_prefix(account, "listed") + item
         self._store = store
-        self._merging = merging
+        self._accounts = accounts
+        self._executor = executor
+        self._members: list[bytes] | None = None
+        self._unreached: dict[bytes, None] = {}
+
+    @property
+    def unreached(self) -> Sequence[bytes]:
+        """See `Listing`."""
+        return list(self._unreached)
 
     async def places(self, after: bytes | None, limit: int) -> list[Place]:
         """See `Listing`."""
+        if self._members is None:
+            self._members = await self._executor.run(self._read_members)
+        sources = [Source(member, after) for member in self._members]
+        read = partial(self._accounts.read, reposts=False, unreached=self._unreached)
+        return list(map(place_of, await newest_of(sources, limit, read)))
+
+    def _read_members(self) -> list[bytes]:
         cells = self._store.cells_between(
             self._prefix, prefix_end(self._prefix), limit=limits.LIST_MEMBERS, bytes_max=limits.MESSAGE_BYTES
         )
-        members = [key[len(self._prefix) :] for key, cell in cells if is_on(Cell.decode(cell))]
-        return _merge(await self._merging.merged(members, after, limit, reposts=False), limit)
+        return [key[len(self._prefix) :] for key, cell in cells if is_on(Cell.decode(cell))]
+
+
+def _without(own: list[Shown], merged: Collection[bytes], limit: int) -> Piece:
+    """What of an inbox is looked at: not what is there from before its author was merged."""
+    piece = Piece.of(own, limit)
+    return piece._replace(shown=[each for each in own if each.by not in merged])
 
 
 def place_of(shown: Shown) -> Place:
     """Where something stands that is shown in a feed."""
     return Place(shown.at, Ref(shown.author, shown.item), shown.reposter)
-
-
-def _merge(shown: Iterable[Iterable[Shown]], limit: int) -> list[Place]:
-    ordered = heapq.merge(*shown, key=lambda each: each.at, reverse=True)
-    return list(islice(_once(ordered), limit))
-
-
-def _once(ordered: Iterable[Shown]) -> Iterable[Place]:
-    """Places in order, each once: a merged author's posts may be in an inbox from before they were merged."""
-    last = b""
-    for shown in ordered:
-        if shown.at != last:
-            yield place_of(shown)
-        last = shown.at

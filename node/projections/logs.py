@@ -22,7 +22,7 @@ from folkmoot.protocol.key import parse_key, place_prefix
 from folkmoot.protocol.projections.entries import Projection
 from folkmoot.protocol.projections.facts import Facts, facts_log, is_projected
 from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeMap
-from folkmoot.storage.inboxes import Shown, latest_of
+from folkmoot.storage.inboxes import Shown, latest_of, places_of
 from folkmoot.storage.projecting import Batch, Changed, read_batch
 from folkmoot.storage.projections import generation_of
 from folkmoot.storage.store import LOG_ID_BYTES, Store
@@ -35,6 +35,7 @@ _LogId = Annotated[bytes, Meta(min_length=LOG_ID_BYTES, max_length=LOG_ID_BYTES)
 _Position = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 _Key = Annotated[bytes, Meta(max_length=limits.STORE_KEY_BYTES)]
 _Bound = Annotated[bytes, Meta(max_length=limits.STORE_KEY_BYTES)]
+_At = Annotated[bytes, Meta(min_length=48, max_length=48)]
 
 
 class _Wanted(Struct, array_like=True):
@@ -69,15 +70,17 @@ class _Changed(Struct):
 
 
 class _Latest(Struct):
-    """`projection.latest`: the latest posts and reposts of an account."""
+    """`projection.latest`: the latest posts and reposts of an account; with `deleted` those before a place,
+    also posts that were deleted."""
 
     range: int
     epoch: int
     account: messages.Account
     limit: Annotated[int, Meta(ge=1, le=limits.PROJECTED_LATEST)]
+    deleted: bool = False
+    before: _At | None = None
 
 
-_At = Annotated[bytes, Meta(min_length=48, max_length=48)]
 _Item = Annotated[bytes, Meta(min_length=limits.POST_ITEM_BYTES, max_length=limits.POST_ITEM_BYTES)]
 
 
@@ -87,7 +90,7 @@ class _LatestTold(Struct):
     as_of_us: Annotated[int, Meta(ge=0, le=limits.STAMP_MAX)]
     shown: Annotated[
         list[tuple[_At, messages.Account, _Item, messages.Account | None]],
-        Meta(max_length=2 * limits.PROJECTED_LATEST),
+        Meta(max_length=limits.PROJECTED_LATEST),
     ]
 
 
@@ -238,9 +241,22 @@ class Logs:
 
     async def latest_elsewhere(self, account: bytes, limit: int) -> Latest | None:
         """The latest posts and reposts of an account that other nodes keep; None when none can be asked."""
+        return await self._ask_latest(account, {"limit": limit})
+
+    async def places_elsewhere(self, account: bytes, limit: int, before: bytes | None) -> list[Shown] | None:
+        """The next posts and reposts of such an account before a place in a feed, also posts that were
+        deleted; fewer than `limit` at the end, and None when no node can be asked."""
+        told = await self._ask_latest(account, {"limit": limit, "deleted": True, "before": before})
+        if told is None:
+            return None
+        # It goes into the feed as it is: so it has to be of this account, and in order.
+        own = [each for each in told.shown if each.by == account and (before is None or each.at < before)]
+        return sorted(own, key=lambda each: each.at, reverse=True)[:limit]
+
+    async def _ask_latest(self, account: bytes, more: Mapping[str, Any]) -> Latest | None:
         owner = self._ranges().lookup(place_prefix(account))
         for node_id in self._replicas(Stretch(owner, 0)):
-            params = {"range": owner.id, "epoch": owner.epoch, "account": account, "limit": limit}
+            params = {"range": owner.id, "epoch": owner.epoch, "account": account, **more}
             try:
                 answer = await self._peers.call(node_id, LATEST, params, limits.REPLICA_READ_TIMEOUT_S)
                 told = codec.shaped(answer, _LatestTold, "the latest of an account")
@@ -288,7 +304,7 @@ class Logs:
         self._epochs.check_epochs({asked.range: asked.epoch}, [place_prefix(asked.account)])
         self._check_counts()
         as_of_us = self._as_of_us()
-        shown = await self._executor.run(partial(self._own_latest, asked.account, asked.limit))
+        shown = await self._executor.run(partial(self._own_latest, asked))
         return {"shown": [tuple(each) for each in shown], "as_of_us": as_of_us}
 
     def _own_range(self, range_id: int, epoch: int) -> RangeDescriptor:
@@ -307,10 +323,12 @@ class Logs:
         if not self._router.counts_itself:
             raise WireError(BUSY, "this replica does not know all it acknowledged", retry_after_ms=250)
 
-    def _own_latest(self, account: bytes, limit: int) -> list[Shown]:
+    def _own_latest(self, asked: _Latest) -> list[Shown]:
         with self._store.engine.begin() as transaction:
             reposted = generation_of(transaction, Projection.REPOSTS).live
-            return latest_of(transaction, reposted, account, limit)
+            if asked.deleted:
+                return places_of(transaction, reposted, asked.account, asked.limit, asked.before)
+            return latest_of(transaction, reposted, asked.account, asked.limit)
 
 
 def _newest(positions: Mapping[bytes, int]) -> dict[bytes, int]:

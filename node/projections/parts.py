@@ -18,6 +18,7 @@ from folkmoot.node.projections.feeds import Feeds
 from folkmoot.node.projections.generations import Generations
 from folkmoot.node.projections.listings import Merging
 from folkmoot.node.projections.logs import Logs
+from folkmoot.node.projections.merging import Accounts
 from folkmoot.node.projections.methods import ProjectionMethods
 from folkmoot.node.projections.notice_pages import NoticePages
 from folkmoot.node.projections.notifications import Notifications
@@ -86,7 +87,8 @@ class ProjectionParts:
         viewers = Viewers(store, router, where, links, epochs, wall.now_us, trio.current_time)
         selection = Selection(posts, reading, trusted, wall.now_us)
         builder = Builder(posts, selection)
-        merging = Merging(store, logs, trio.current_time)
+        accounts = Accounts(store, logs, environment.executor, trio.current_time)
+        merging = Merging(store, accounts, environment.executor)
         self._feeds = Feeds(
             store, router, where, links, epochs, reading, builder, viewers, merging, self.projector
         )

@@ -61,13 +61,18 @@ class Run:
     ) -> bool:
         """Whether it has come to where the main run is, in the logs that this one follows.
 
+        Not as long as the main run has yet to look at one that it read before the node started: it may not be
+        there to be read.
+
         Args:
             ranges: the range map now.
             is_quiet: whether nothing has changed of a stretch in a log after a position, as far as is known
                 without asking anybody: then there is nothing to read, and positions stay what they are.
         """
         for stretch in stretches_of(ranges):
-            log_id = main.ends.get(stretch.name)
+            log_id, known = main.ends.get(stretch.name), main.positions.get(stretch.name)
+            if known is None or (log_id is None and any(known.values())):
+                return False
             if log_id is None:
                 continue
             position = self.position(stretch.name, log_id)

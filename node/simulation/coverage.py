@@ -36,8 +36,9 @@ REQUESTS: Final = (
     "handle_change",
     "device_post",
     "thief_post",
+    "rebuild",
 )
-"""What people, householders, strangers and clerks do in every run."""
+"""What people, householders, strangers, clerks and the renovator do in every run."""
 
 Counts = Mapping[tuple[str, str], int]
 

@@ -1,4 +1,4 @@
-"""Everybody in a simulated town: people, householders, a stranger, a skeptic and clerks.
+"""Everybody in a simulated town: people, householders, a stranger, a skeptic, clerks and a renovator.
 
 They live at once, then settle.
 """
@@ -13,6 +13,7 @@ from folkmoot.node.simulation.clerks import Clerk
 from folkmoot.node.simulation.history import History
 from folkmoot.node.simulation.householder import Householder
 from folkmoot.node.simulation.layout import OPERATOR
+from folkmoot.node.simulation.renovator import Renovator
 from folkmoot.node.simulation.skeptic import Skeptic
 from folkmoot.node.simulation.stranger import Stranger
 from folkmoot.node.simulation.surroundings import SKEW_US_MAX, SimulatedWallClock
@@ -74,6 +75,9 @@ class Everybody:
             return Clerk(history, name, random, caller, pause_s, world.coverage.operation)
 
         self._clerks = [clerk(f"clerk-{number + 1}") for number in range(CLERKS)]
+        random = world.random("renovator")
+        caller = Caller(world, "renovator", random, nursery, OPERATOR)
+        self._renovator = Renovator(history, random, caller, pause_s, world.coverage.operation)
 
     async def live_and_settle(self, until_s: float) -> None:
         """Let them live until the virtual time `until_s`, then settle; returns when all have finished."""
@@ -82,6 +86,7 @@ class Everybody:
                 nursery.start_soon(person.live, lambda: trio.current_time() >= until_s)
             nursery.start_soon(self._stranger.live, until_s)
             nursery.start_soon(self._skeptic.live, until_s)
+            nursery.start_soon(self._renovator.live, until_s)
             for clerk in self._clerks:
                 nursery.start_soon(clerk.live, lambda: trio.current_time() >= until_s)
             for householder in self._householders:

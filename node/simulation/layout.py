@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 from folkmoot import configs
+from folkmoot.node.configuration.feeds_section import FeedsSection
 from folkmoot.node.configuration.setting import AccountId
 from folkmoot.node.configuration.settings import (
     ClusterSection,
@@ -37,6 +38,8 @@ FAR: Final = Delay(0.02, 0.02)
 FIXED_PORTS: Final = 2
 RANGES: Final = 16  # of four lanes each, so that a node that goes has a quarter as many to move
 PROOF_WAIT_S: Final = 3_600.0  # nobody believes an unproven disk: any two failures may come together
+FEEDS: Final = (FeedsSection(followers_max=2, inbox_rows=12), FeedsSection())
+"""So small that a few people come to the bounds, or as operators have them."""
 POLICY: Final = Path(configs.__file__).parent / "policies" / "strict.toml"
 
 
@@ -71,7 +74,7 @@ class Member:
         return bytes.fromhex(self.config.node.id)
 
 
-def lay_out(random: Random, count: int) -> list[Member]:
+def lay_out(random: Random, count: int, feeds: FeedsSection) -> list[Member]:
     """A cluster of `count` founders, region by region in turn."""
     ring = (random.randbytes(32),)
     secrets = [SimulatedSecrets(KeyPair(random.randbytes(SEED_BYTES)), ring) for _ in range(count)]
@@ -84,7 +87,7 @@ def lay_out(random: Random, count: int) -> list[Member]:
         )
         for index, each in enumerate(secrets)
     )
-    return [Member(host_of(index), _config(index, founders), secrets[index]) for index in range(count)]
+    return [Member(host_of(index), _config(index, founders, feeds), secrets[index]) for index in range(count)]
 
 
 def ranges_of(member: Member) -> RangeMap:
@@ -121,7 +124,7 @@ def host_of(index: int) -> str:
     return f"127.0.1.{index + 1}"
 
 
-def _config(index: int, founders: tuple[Founder, ...]) -> NodeConfig:
+def _config(index: int, founders: tuple[Founder, ...], feeds: FeedsSection) -> NodeConfig:
     """The configuration of one node. The first two have fixed ports, the others new ones at every boot."""
     founder = founders[index]
     host = host_of(index)
@@ -146,5 +149,6 @@ def _config(index: int, founders: tuple[Founder, ...]) -> NodeConfig:
         tls=TlsSection(mode="off"),
         operators=OperatorsSection(accounts=(AccountId(OPERATOR.account),)),
         gossip=GossipSection(profile="lan"),
+        feeds=feeds,
         gate=GateSection(policy=POLICY, account_rate=60_000.0, account_burst=60_000, address_rate=60_000.0),
     )

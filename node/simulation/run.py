@@ -30,6 +30,7 @@ from folkmoot.node.simulation.settling import come_to_rest, decide
 from folkmoot.node.simulation.steward import Steward
 from folkmoot.node.simulation.world import SimulatedNode, World
 from folkmoot.protocol.errors import WireError
+from folkmoot.storage.inboxes import Bounds
 
 START_S = 60.0
 RECOVERY_S_MAX = 120.0
@@ -155,6 +156,7 @@ async def _simulate(plan: Plan, on_progress: OnProgress) -> Report:
         witness=world.witness,
         held=tuple(_held(node) for node in world.nodes),
         ranges=world.ranges,
+        bounds=_bounds(world),
         quiet=quiet,
         peaks=gauges.peaks(),
         samples=gauges.samples,
@@ -195,7 +197,7 @@ async def _break_and_recover(
         )
 
     async def projected() -> bool:
-        return projections.are_equal([_held(node) for node in world.nodes], world.ranges)
+        return projections.are_equal([_held(node) for node in world.nodes], world.ranges, _bounds(world))
 
     async def indexed() -> bool:
         return indexes.are_equal([_held(node) for node in world.nodes])
@@ -305,6 +307,11 @@ async def _tell_progress(on_progress: OnProgress) -> None:
     while True:
         on_progress(trio.current_time())
         await trio.sleep(PROGRESS_STEP_S)
+
+
+def _bounds(world: World) -> Bounds:
+    """What fan-out may cost."""
+    return Bounds(world.feeds.followers_max, world.feeds.inbox_rows)
 
 
 def _held(node: SimulatedNode) -> HeldCells:

@@ -22,7 +22,15 @@ from folkmoot.node.environment import Environment
 from folkmoot.node.simulation.coverage import Coverage
 from folkmoot.node.simulation.determinism import Freezer, frozen_by
 from folkmoot.node.simulation.disk import SimulatedDisk
-from folkmoot.node.simulation.layout import Member, delay_between, elsewhere, lay_out, ranges_of, successor
+from folkmoot.node.simulation.layout import (
+    FEEDS,
+    Member,
+    delay_between,
+    elsewhere,
+    lay_out,
+    ranges_of,
+    successor,
+)
 from folkmoot.node.simulation.links import Delay
 from folkmoot.node.simulation.logged_errors import Process, errors_into, running_in
 from folkmoot.node.simulation.network import HostNetwork, SimulatedNetwork
@@ -105,6 +113,7 @@ class World:
         expected_errors: what such a sentence says when it was made to happen.
         disks_lost: whether what only one disk had may be lost.
         copies: second processes of nodes.
+        feeds: the settings of feeds.
         gone: nodes that were lost; others are in their places among `nodes`.
     """
 
@@ -124,7 +133,8 @@ class World:
         self._nursery = nursery
         self._serving = trio.lowlevel.ParkingLot()
         random = self.random("cluster")
-        members = lay_out(random, node_count)
+        self.feeds = self.random("feeds").choice(FEEDS)
+        members = lay_out(random, node_count, self.feeds)
         self._regions = {member.host: member.region for member in members}
         skews_us = [random.randint(-SKEW_US_MAX, SKEW_US_MAX) for _ in members]
         self.nodes = [

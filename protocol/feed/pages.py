@@ -97,6 +97,16 @@ def pack_gap(author: bytes, item: bytes, reason: str) -> bytes:
     return codec.pack({"gap": {"author": author, "item": item, "reason": reason}})
 
 
+def pack_missing(account: bytes, reason: str) -> bytes:
+    """The item that says that posts of an account may be missing.
+
+    Args:
+        account: whose (34 bytes).
+        reason: why; see the contract.
+    """
+    return codec.pack({"gap": {"author": account, "reason": reason}})
+
+
 def pack_page(items: Iterable[bytes], resume: bytes | None) -> PackedPage:
     """Join packed items into a page."""
     packed = list(items)

@@ -11,7 +11,7 @@ or in any order, and be made anew from nothing.
 | replies | the post that is answered | item and author of the reply | |
 | thread | the post that began it | item and author of the reply | author and item of what it answers |
 | tagged | the tag | item and author of the post | |
-| reposted | who reposted | when, item and author of the post | |
+| reposted | who reposted | where it stands in feeds | item of the post |
 | bookmarked | whose bookmark | when, author and item of the post | |
 | inbox | whose home feed | when, author of the post | empty, or what was reposted and by whom |
 | notices | who is to be told, and of what sort | see `notices` | see `notices` |
@@ -34,6 +34,7 @@ from folkmoot.protocol.projections.facts import Facts
 
 PUBLIC_BYTES: Final = 32
 TIME_BYTES: Final = 8
+MS_BYTES: Final = 6
 _PREFIX_BYTES: Final = len(MULTICODEC_ED25519)
 _TAG_DOMAIN: Final = b"folkmoot-tag-v1\x00"
 
@@ -148,6 +149,19 @@ def time_bytes(stamp: int) -> bytes:
     return stamp.to_bytes(TIME_BYTES, "big")
 
 
+def repost_place(reposter: bytes, stamp: int, author: bytes, item: bytes) -> bytes:
+    """Where a repost stands in feeds (48 bytes): when it was made, as in the item of a post made then, and
+    the post's author.
+
+    Args:
+        reposter, author: 34 bytes each.
+        stamp: when, microseconds since 1970.
+        item: the post's.
+    """
+    unique = hashlib.sha256(reposter + author + item).digest()[: limits.POST_ITEM_BYTES - MS_BYTES]
+    return (stamp // 1000).to_bytes(MS_BYTES, "big") + unique + public_of(author)
+
+
 def entries_of(projection: Projection, parts: KeyParts, facts: Facts) -> list[Entry]:
     """What one projection makes of one cell. Home feeds are made of two cells each (see `storage.inboxes`),
     and notifications have a module of their own (`notices`).
@@ -170,8 +184,8 @@ def entries_of(projection: Projection, parts: KeyParts, facts: Facts) -> list[En
             return [Entry(Index.TAGGED, tag_group(form), member) for form in forms]
         case Projection.REPOSTS if kind == "repost":
             post, account = item[: limits.POST_ITEM_BYTES], item[limits.POST_ITEM_BYTES :]
-            member = time_bytes(facts.stamp) + post + public_of(place)
-            return [Entry(Index.REPOSTED, place_prefix(account), member)]
+            member = repost_place(account, facts.stamp, place, post)
+            return [Entry(Index.REPOSTED, place_prefix(account), member, post)]
         case Projection.BOOKMARKS if kind == "bookmark":
             author, post = item[: limits.ACCOUNT_BYTES], item[limits.ACCOUNT_BYTES :]
             member = time_bytes(facts.stamp) + public_of(author) + post

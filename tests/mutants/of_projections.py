@@ -6,12 +6,13 @@ import msgspec
 from folkmoot.node.actors.projector import Projector
 from folkmoot.node.projections.stretches import KeptBlocks
 from folkmoot.node.simulation.schedule import MOVES
-from folkmoot.protocol.projections.entries import Entry, Projection
+from folkmoot.protocol.projections.entries import Entry, Index, Projection
 from folkmoot.protocol.projections.notices import Crowd, Reaction
+from folkmoot.storage.inbox import Inbox
 from folkmoot.storage.inboxes import Inboxes, Shown
 from folkmoot.storage.interface import Table
 from folkmoot.storage.projecting import Application, Changed
-from folkmoot.storage.projections import ProjectionBook, entry_key
+from folkmoot.storage.projections import MAIN, ProjectionBook, entry_key
 
 from tests.mutants.mutant import ORDINARY, Plant, mutant
 
@@ -89,6 +90,51 @@ def new_ranges_are_not_read(plant: Plant) -> None:
         self._kept = self._covered = self._kept.joined(KeptBlocks.of(self._ranges(), self._node_id))
 
     plant.setattr(Projector, "_cover_what_is_kept", cover)
+
+
+@mutant("floors-hold-nothing-back", "what is below the floor of an inbox comes into it", "projections")
+def floors_hold_nothing_back(plant: Plant) -> None:
+    def put(self: Inbox, member: bytes, value: bytes, *, count: bool = True) -> None:
+        self._book.put(self._generation, Entry(Index.INBOX, self._group, member, value))
+        if count:
+            self.trim()
+
+    plant.setattr(Inbox, "put", put)
+
+
+@mutant("inboxes-are-never-counted", "an inbox keeps all that was ever put into it", "projections")
+def inboxes_are_never_counted(plant: Plant) -> None:
+    def trim(self: Inbox, least: bytes = b"") -> None:
+        return
+
+    plant.setattr(Inbox, "trim", trim)
+
+
+@mutant("nobody-is-merged", "authors go into inboxes however many follow them", "projections")
+def nobody_is_merged(plant: Plant) -> None:
+    def weigh(self: Inboxes, account: bytes) -> None:
+        return
+
+    plant.setattr(Inboxes, "_weigh", weigh)
+
+
+@mutant("what-was-merged-stays", "who is no longer merged is filled in beside what was there", "projections")
+def what_was_merged_stays(plant: Plant) -> None:
+    def is_stale(self: Inboxes, group: bytes, account: bytes) -> bool:
+        return False
+
+    plant.setattr(Inboxes, "_is_stale", is_stale)
+
+
+@mutant("rebuilt-from-where-it-ended", "a second rebuild reads on where the first one ended", "projections")
+def rebuilt_from_where_it_ended(plant: Plant) -> None:
+    real = ProjectionBook.forget_cursors
+
+    def forget_cursors(self: ProjectionBook, run: int) -> None:
+        if run == MAIN:
+            real(self, run)
+
+    plant.setattr(ProjectionBook, "forget_cursors", forget_cursors)
 
 
 @mutant("mentions-are-forgotten", "who is named in a post is not told of it", "projections")

@@ -69,11 +69,13 @@ async def pages(client: Client, method: str, **params: Any) -> list[dict[str, An
 
 
 def said(items: list[dict[str, Any]]) -> list[Any]:
-    """Of each item the id of its record; of reposts with who made them, and of gaps the reason."""
+    """Of each item the id of its record; of reposts with who made them, and of gaps the reason, with the post
+    or the account that is missing."""
     told: list[Any] = []
     for item in items:
         if "gap" in item:
-            told.append((item["gap"]["item"], item["gap"]["reason"]))
+            gap = item["gap"]
+            told.append((gap.get("item", gap["author"]), gap["reason"]))
             continue
         record = Record.from_wire(item["record"])
         told.append((record.id, item["reposter"]) if "reposter" in item else record.id)

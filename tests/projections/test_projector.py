@@ -120,6 +120,23 @@ async def test_a_rebuild_serves_what_there_is_until_it_is_done(tmp_path: Path) -
         await until(one_generation, what="the old generation to be erased")
 
 
+async def test_what_was_rebuilt_once_can_be_rebuilt_again(tmp_path: Path) -> None:
+    """Also while it is being rebuilt: the last one that was asked for reads everything."""
+    async with founded(tmp_path) as town, town.client(town[0]) as client:
+        await a_little_of_everything(town)
+        await equal_their_recomputation(town)
+        await client.auth(OPERATOR)
+        generations = town[0].parts.projections.generations
+        for asked in (1, 2):
+            for projection in Projection:
+                for _ in range(asked):
+                    await client.call("projection.rebuild", name=projection.word)
+            await until(lambda: not generations.building(), what="all to be built", within_s=SEEN_S)
+            assert not differences(town, town[0])
+            await client.put(tagged(PEOPLE[1], "coffee"), level="all")
+            await equal_their_recomputation(town)
+
+
 async def test_a_rebuild_mends_what_the_disk_has_lost(tmp_path: Path) -> None:
     async with founded(tmp_path) as town, town.client(town[0]) as client:
         await a_little_of_everything(town)

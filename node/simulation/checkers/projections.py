@@ -12,8 +12,9 @@ from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.projections.entries import Projection
 from folkmoot.protocol.projections.facts import Facts, facts_of, is_projected
 from folkmoot.protocol.ring.ranges import RangeMap
+from folkmoot.storage.inboxes import Bounds
 from folkmoot.storage.projections import generation_of
-from folkmoot.storage.rederiving import kept, rederived
+from folkmoot.storage.rederiving import kept, out_of_bounds, rederived
 
 PROJECTED_S_MAX = 90.0
 
@@ -24,7 +25,7 @@ def check(evidence: Evidence) -> Verdict:
     facts = facts_in(evidence.held, evidence.ranges)
     entries = 0
     for held in evidence.held:
-        due, found = differences(held, facts, evidence.ranges)
+        due, found = differences(held, facts, evidence.ranges, evidence.bounds)
         entries += due
         inquiry.compared += due + len(facts)  # of a cell there may be nothing, and then nothing else is right
         for sentence in found:
@@ -49,20 +50,28 @@ def facts_in(held: Sequence[HeldCells], ranges: RangeMap) -> list[tuple[bytes, F
 
 
 def differences(
-    held: HeldCells, facts: Sequence[tuple[bytes, Facts]], ranges: RangeMap
+    held: HeldCells, facts: Sequence[tuple[bytes, Facts]], ranges: RangeMap, bounds: Bounds
 ) -> tuple[int, list[str]]:
-    """How many entries a node should have, and what it has otherwise."""
+    """How many entries a node should have, and what is otherwise; rebuilds should have ended, too."""
 
     def keeps(key: bytes) -> bool:
         return held.node_id in ranges.lookup(key).nodes()
 
     with held.engine.begin() as transaction:
-        live = {each: generation_of(transaction, each).live for each in Projection}
+        generations = {each: generation_of(transaction, each) for each in Projection}
+        live = {each: generation.live for each, generation in generations.items()}
         should = rederived(transaction, live, facts, keeps)
-        return len(should.entries), should.differences(kept(transaction, live, keeps))
+        found = should.differences(kept(transaction, live, keeps))
+        found += out_of_bounds(transaction, live, bounds)
+    found += [
+        f"{each.word} is still being built"
+        for each, generation in generations.items()
+        if generation.building is not None
+    ]
+    return len(should.entries), found
 
 
-def are_equal(held: Sequence[HeldCells], ranges: RangeMap) -> bool:
+def are_equal(held: Sequence[HeldCells], ranges: RangeMap, bounds: Bounds) -> bool:
     """Whether every node's projections are what they should be."""
     facts = facts_in(held, ranges)
-    return not any(differences(each, facts, ranges)[1] for each in held)
+    return not any(differences(each, facts, ranges, bounds)[1] for each in held)

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from folkmoot.node.configuration.feeds_section import FeedsSection
 from folkmoot.node.simulation.history import History
 from folkmoot.node.simulation.witness import Witness
 from folkmoot.protocol.ring.ranges import RangeMap
+from folkmoot.storage.inboxes import Bounds
 from folkmoot.storage.memory_engine import MemoryEngine
 from folkmoot.storage.search.index import SearchIndex
 
 COMPLAINTS_TOLD = 10
+USUAL = Bounds(FeedsSection().followers_max, FeedsSection().inbox_rows)
 NOTHING = "nothing could be compared, so nothing was checked"
 
 
@@ -147,6 +150,7 @@ class Evidence:
         samples: how often the nodes were asked for those.
         errors: what living nodes logged as errors, or ended with.
         services: the account that each node signs labels with, by the node's name.
+        bounds: of feeds.
     """
 
     seed: str
@@ -159,6 +163,7 @@ class Evidence:
     samples: int
     errors: tuple[str, ...] = ()
     services: Mapping[str, bytes] = field(default_factory=dict)
+    bounds: Bounds = USUAL
 
     def replicas_of(self, key: bytes) -> list[HeldCells]:
         """The nodes that should hold the cell at `key`."""
