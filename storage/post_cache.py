@@ -21,7 +21,7 @@ from folkmoot.storage.rows import NO_COUNTS, Counts
 _POST_BYTES: Final = 400  # of a post, besides its item and frame
 _POST: Final = bytes((KIND_BYTE["post"],))
 
-# Without any of these words a post has nothing that matters to those who are nobody in particular.
+# Without any of these words a post itself has nothing that matters to those who are nobody in particular.
 _TELLING: Final = (b"reply_to", b"quote", b"warning", b"labels")
 
 
@@ -47,7 +47,7 @@ class Post(NamedTuple):
     @classmethod
     def of(cls, frame: bytes, labels: list[bytes], counts: Counts, replies: int) -> Post:
         """A post that stands."""
-        telling = any(word in frame for word in _TELLING)
+        telling = bool(labels) or any(word in frame for word in _TELLING)
         return cls(frame, labels, counts, replies, telling, pack_item(frame, labels, *counts, replies))
 
     def weight(self) -> int:

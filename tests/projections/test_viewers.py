@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from folkmoot.protocol.moderation.label import Label
 from folkmoot.protocol.record import Record
 
 from tests.node.harness import founded
@@ -121,3 +122,33 @@ async def test_a_lists_feed_is_what_its_members_post(tmp_path: Path, shape: Shap
         await client.put(ann.record("listed", item + ben.account, {"on": False}), level="all")
         of_cleo = [post.id for post in reversed(posts) if post.author == cleo.account]
         await sees(client, of_cleo, "feed.list", account=ann.account, item=item)
+
+
+async def test_labels_that_are_heeded_are_said_first_to_everybody(tmp_path: Path) -> None:
+    ann, ben, cleo = Author(1), Author(2), Author(3)
+    async with founded(tmp_path) as town, town.client(town[0]) as client:
+        service = town[1].environment.secrets.service()
+        shown, slandered = ann.post("a body"), ann.post("a flower")
+        await client.put(follow(ben, ann), shown, slandered, level="all")
+        await sees(client, [slandered.id, shown.id], "feed.home", account=ben.account)
+        heeded = Label(shown.item, "nudity", service.account, shown.id, "Bare.")
+        slander = Label(slandered.item, "rude", cleo.account, slandered.id, "So I say.")
+        await client.put(
+            Record.sign(
+                service,
+                kind="label",
+                item=heeded.item,
+                body=heeded.body(),
+                place=ann.account,
+                stamp=time.time_ns() // 1000,
+            ),
+            cleo.record("label", slander.item, slander.body(), place=ann.account),
+            level="all",
+        )
+        async with town.client(town[0]) as bens:
+            await bens.auth(ben)
+            for asking in (client, bens):
+                plain, behind = (await asking.call("feed.home", account=ben.account))["items"]
+                assert len(plain["labels"]) == len(behind["labels"]) == 1
+                assert "cautions" not in plain
+                assert behind["cautions"] == [{"source": "label", "text": "nudity", "by": service.account}]
