@@ -161,11 +161,13 @@ class Client:
             deadline_s: for this call; the settings' if not given.
 
         Raises:
-            WireError: the node's error, when sending again cannot help or did not.
+            WireError: the node's error, when sending again cannot help or did not; `NoAnswer` when the time
+                was up before anything could be sent.
             LinkBroken: the link ended and the method may not be resent.
             Unreachable: no node answered in time.
         """
-        deadline = trio.current_time() + (self.settings.deadline_s if deadline_s is None else deadline_s)
+        within_s = self.settings.deadline_s if deadline_s is None else deadline_s
+        deadline = trio.current_time() + within_s
         last: FolkmootError | None = None
         for attempt in range(self.settings.attempts):
             if attempt:
@@ -180,7 +182,10 @@ class Client:
                 if last is None:
                     raise
                 raise last from error
-            patience_s = min(self.settings.attempt_s, deadline - trio.current_time())
+            left_s = deadline - trio.current_time()
+            if left_s <= 0:  # an open session is handed out however late it is
+                raise last or NoAnswer(method, within_s)
+            patience_s = min(self.settings.attempt_s, left_s)
             try:
                 return await session.link.call(method, params or {}, timeout_s=patience_s)
             except (LinkBroken, WireError) as error:

@@ -306,10 +306,8 @@ class Follow:
     def _patience_s(self, session: Session) -> float:
         if self._silence_s is not None:
             return self._silence_s
-        heartbeat_ms = session.welcome.limits.get(
-            "follow_heartbeat_ms", int(limits.FOLLOW_HEARTBEAT_S * 1000)
-        )
-        return HEARTBEATS_MISSED * heartbeat_ms / 1000
+        heartbeat_ms = session.welcome.limits.get("follow_heartbeat_ms", 0)
+        return HEARTBEATS_MISSED * (heartbeat_ms / 1000 if heartbeat_ms > 0 else limits.FOLLOW_HEARTBEAT_S)
 
     def _failed(self, session: Session, error: LinkBroken | WireError) -> None:
         """A node could not, or would not, tell: try the next one, unless that is of no use.

@@ -23,6 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.client.stub import StubNode, stub_nodes
+from tests.client.stub import hello as stub_hello
 from tests.client.test_other_loops import within_asyncio
 from tests.waiting import until
 
@@ -184,9 +185,16 @@ async def test_a_silent_connection_is_dropped_and_dialled_anew() -> None:
         assert records(await anext(stream)) == [post(2).id]
 
 
-async def test_silence_is_measured_by_the_nodes_heartbeats() -> None:
+@pytest.mark.parametrize("said_ms", [int(FOLLOW_HEARTBEAT_S * 1000), 0, -1])
+async def test_silence_is_measured_by_the_nodes_heartbeats(said_ms: int) -> None:
     node = StubNode()
     Streams(node, silent)
+
+    async def hello(node: StubNode, link: Link, params: Params) -> Any:
+        said = await stub_hello(node, link, params)
+        return {**said, "limits": {**said["limits"], "follow_heartbeat_ms": said_ms}}
+
+    node.answers["hello"] = hello
     async with stub_nodes(node), client_of(node) as client:
         stream = client.follow(WHAT)
         assert stream._patience_s(await client.session()) == 3 * FOLLOW_HEARTBEAT_S
