@@ -30,7 +30,6 @@ when it takes another (`check_room`), or one account could keep all handles ther
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Final, NamedTuple, Self
 
@@ -171,7 +170,7 @@ def check_room(chain: Chain, handle: str, now_us: int) -> None:
         CONFLICT,
         f"{handle!r} would be one handle too many: those that an account gives up are kept from others for "
         f"{_QUARANTINE_DAYS}, {limits.HANDLES_GIVEN_UP} of them at most; take one of them back, or ask again "
-        f"after {_date(free_at_us)}",
+        f"{_in_days(free_at_us - now_us)}",
         details={"handle": handle, "given_up": len(free_at), "free_at_us": free_at_us},
     )
 
@@ -229,7 +228,7 @@ def take(
     if (free_at_us := present.free_at_us) is not None:
         if now_us >= free_at_us:
             return taken
-        raise _in_quarantine(handle, present.handle, free_at_us)
+        raise _in_quarantine(handle, present.handle, free_at_us, now_us)
     if found is None or found.claim != present or not found.stale:
         alike = "is" if handle == present.handle else f"could be taken for {present.handle!r}, which is"
         raise WireError(
@@ -238,7 +237,7 @@ def take(
             details={"handle": handle, "taken": present.handle},
         )
     if found.named:
-        raise _in_quarantine(handle, present.handle, now_us + _QUARANTINE_US)
+        raise _in_quarantine(handle, present.handle, now_us + _QUARANTINE_US, now_us)
     return taken
 
 
@@ -280,18 +279,16 @@ def lapse(present: Claim | None, found: Bearing, now_us: int) -> Claim | None:
     return found.claim._replace(number=found.number, released_us=now_us)
 
 
-def _in_quarantine(handle: str, former: str, free_at_us: int) -> WireError:
+def _in_quarantine(handle: str, former: str, free_at_us: int, now_us: int) -> WireError:
     given_up = "was" if handle == former else f"could be taken for {former!r}, which was"
     return WireError(
         CONFLICT,
         f"{handle!r} {given_up} given up lately, and is free for others {_QUARANTINE_DAYS} after that: "
-        f"choose another, or ask again after {_date(free_at_us)}",
+        f"choose another, or ask again {_in_days(free_at_us - now_us)}",
         details={"handle": handle, "free_at_us": free_at_us},
     )
 
 
-def _date(at_us: int) -> str:
-    try:
-        return datetime.fromtimestamp(at_us / 1e6, UTC).isoformat(timespec="seconds")
-    except (OverflowError, ValueError):  # a node's clock was off by thousands of years
-        return f"{at_us} µs after 1970"
+def _in_days(wait_us: int) -> str:
+    days = -(-wait_us // int(86_400 * 1e6))
+    return "in a day" if days == 1 else f"in {days} days"

@@ -127,8 +127,8 @@ def test_an_account_that_gave_up_many_handles_takes_no_other_until_one_is_free(
     given_up = NOW + next(at for at, each in enumerate(handles) if at and each != handles[0]) * SECOND
     error = refused(lambda: check_room(chain, HANDLE, NOW + 60 * SECOND))
     assert error.details == {"handle": HANDLE, "given_up": len(MANY), "free_at_us": given_up + QUARANTINE}
-    assert "2023-12-14T22:13:21+00:00" in error.message
-    refused(lambda: check_room(chain, HANDLE, given_up + QUARANTINE - 1))
+    assert "in 30 days" in error.message
+    assert "in a day" in refused(lambda: check_room(chain, HANDLE, given_up + QUARANTINE - 1)).message
     check_room(chain, HANDLE, given_up + QUARANTINE)
 
 
@@ -137,11 +137,6 @@ def test_handles_that_come_back_or_look_alike_or_were_free_for_long_are_none_giv
     check_room(called(*MANY[:-1]), HANDLE, NOW + 60 * SECOND)
     check_room(called(HANDLE, *MANY[:2], ALIKE, MANY[0], HANDLE, *MANY[2:4]), ALIKE, NOW + 60 * SECOND)
     check_room(called(*MANY, every_us=QUARANTINE), HANDLE, NOW + 5 * QUARANTINE)
-
-
-def test_a_handle_given_up_by_a_clock_that_was_far_off_is_refused_like_any_other() -> None:
-    far = CLAIM._replace(released_us=limits.STAMP_MAX)
-    assert "after 1970" in refused(lambda: take(far, BOB, HANDLE, 1, NOW)).message
 
 
 def test_a_claim_that_is_borne_out_is_respected_for_ever() -> None:

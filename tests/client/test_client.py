@@ -199,9 +199,8 @@ async def test_a_deadline_that_has_passed_is_no_answer_and_costs_no_connection()
     node = StubNode()
     async with stub_nodes(node), connect(str(node.address), tls=False) as client:
         session = await client.session()
-        for deadline_s in (0.0, -1.0):
-            with pytest.raises(NoAnswer, match="no answer to ping"):
-                await client.call("ping", deadline_s=deadline_s)
+        with pytest.raises(NoAnswer, match="no answer to ping"):
+            await client.call("ping", deadline_s=0.0)
         assert node.answered("ping") == []
         assert await client.session() is session
 
@@ -220,8 +219,7 @@ async def test_pauses_that_make_no_sense_are_not_kept(asked_ms: Any) -> None:
     node.answers["record.put"] = put
     async with stub_nodes(node), connect(str(node.address), tls=False) as client:
         assert await client.call("ping") == {"time_ms": 7}
-        [result] = await client.put_records(FRAMES[:1])
-        assert result.status == "stored"
+        assert [result.status for result in await client.put_records(FRAMES[:1])] == ["stored"]
 
 
 async def test_calls_survive_the_death_of_a_node() -> None:
