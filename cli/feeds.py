@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
+import click
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.post_names import post_name
 from folkmoot.protocol.identity import account_to_text
@@ -13,6 +15,26 @@ from folkmoot.protocol.record import Record
 
 if TYPE_CHECKING:
     from folkmoot.protocol.client import Client
+
+_GAPS: Final = {
+    "unknown": "a post that this cluster does not know",
+    "deleted": "a post that was deleted",
+    "unreachable": "a post none of whose nodes can be reached just now",
+    "reply_control": "an answer that the author of the thread does not allow",
+    "block": "a post of somebody who is blocked, or blocks you",
+    "clock": "a post from a clock that is far ahead",
+    "muted_account": "a post of somebody you have muted",
+    "muted_word": "a post with a word you have muted",
+    "muted_thread": "a post in a thread you have muted",
+    "muted_reposts": "a repost of somebody you have muted",
+}
+
+viewer_option = click.option(
+    "--as",
+    "viewer",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Your key file: what you mute and block is left out. [default: as anybody sees it]",
+)
 
 
 async def check_signers(client: Client, author: bytes, records: Sequence[Record]) -> None:
@@ -48,7 +70,7 @@ def when(record: Record) -> str:
 
 
 def described_post(item: dict[str, Any]) -> dict[str, Any]:
-    """An item of a feed, as JSON tells it."""
+    """A post, as JSON tells it."""
     record = Record.from_wire(item["record"])
     return {
         "post": post_name(record.author, record.item),
@@ -68,3 +90,31 @@ def post_lines(post: dict[str, Any]) -> list[str]:
     words = "(deleted)" if body.get("deleted") else body.get("text", "")
     # Only at line ends: other characters that break lines are shown for what they are.
     return [heading, *(f"  {line}" for line in words.removesuffix("\n").split("\n")), ""]
+
+
+def described_item(item: dict[str, Any]) -> dict[str, Any]:
+    """An item of a feed, or a gap in it, as JSON tells it."""
+    if "gap" in item:
+        gap = item["gap"]
+        return {"gap": {"post": post_name(gap["author"], gap["item"]), "reason": gap["reason"]}}
+    more: dict[str, Any] = {}
+    if "reposter" in item:
+        more["reposter"] = account_to_text(item["reposter"])
+    if "cautions" in item:
+        more["cautions"] = [{**each, "by": account_to_text(each["by"])} for each in item["cautions"]]
+    if "quote_hidden" in item:
+        more["quote_hidden"] = item["quote_hidden"]
+    return {**described_post(item), **more}
+
+
+def item_lines(told: dict[str, Any]) -> list[str]:
+    """What `described_item` gives, as lines of text; what has a caution is behind it."""
+    if "gap" in told:
+        reason = told["gap"]["reason"]
+        return [f"[{_GAPS.get(reason, reason)}: {told['gap']['post']}]", ""]
+    lines = post_lines(told)
+    if "cautions" in told:
+        lines.insert(1, "  [" + ", ".join(each["text"] for each in told["cautions"]) + "]")
+    if "reposter" in told:
+        lines.insert(0, f"reposted by {told['reposter']}")
+    return lines

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from folkmoot.cli.connection import Target, converse, target_options
 from folkmoot.cli.examples import examples
-from folkmoot.cli.feeds import check_signers, described_post, post_lines
+from folkmoot.cli.feeds import check_signers, described_item, item_lines, viewer_option
 from folkmoot.cli.output import Output, json_option
-from folkmoot.cli.post_names import parse_post_name, post_name
+from folkmoot.cli.post_names import parse_post_name
 from folkmoot.cli.users.who import Who, WhoType
 from folkmoot.node.data_directory import read_key
-from folkmoot.protocol.identity import account_to_text
 from folkmoot.protocol.limits import LIST_ITEM_BYTES, PAGE_ITEMS
 from folkmoot.protocol.record import Record
 
@@ -21,29 +20,11 @@ if TYPE_CHECKING:
     from folkmoot.protocol.client import Client
 
 LIMIT_MAX: Final = 10_000
-_GAPS: Final = {
-    "unknown": "a post that this cluster does not know",
-    "deleted": "a post that was deleted",
-    "unreachable": "a post none of whose nodes can be reached just now",
-    "reply_control": "an answer that the author of the thread does not allow",
-    "block": "a post of somebody who is blocked, or blocks you",
-    "clock": "a post from a clock that is far ahead",
-    "muted_account": "a post of somebody you have muted",
-    "muted_word": "a post with a word you have muted",
-    "muted_thread": "a post in a thread you have muted",
-    "muted_reposts": "a repost of somebody you have muted",
-}
 
 limit_option = click.option(
     "--limit", type=click.IntRange(1, LIMIT_MAX), default=20, show_default=True, help="Posts at most."
 )
 cursor_option = click.option("--cursor", help="Where the previous page ended.")
-viewer_option = click.option(
-    "--as",
-    "viewer",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Your key file: what you mute and block is left out. [default: as anybody sees it]",
-)
 
 
 @click.group()
@@ -177,9 +158,9 @@ def _show(
 
     key = None if viewer is None else read_key(viewer)
     items, end, lag_ms = converse(target, talk, operator=key)
-    told = [_described(item) for item in items]
+    told = [described_item(item) for item in items]
     value = {"items": told, "cursor": end.hex() if end else None, "lag_ms": lag_ms}
-    output.result(value, [line for each in told for line in _lines(each)] or ["no posts"])
+    output.result(value, [line for each in told for line in item_lines(each)] or ["no posts"])
 
 
 async def _pages(
@@ -201,34 +182,6 @@ async def _pages(
     for author, records in by_author.items():
         await check_signers(client, author, records)
     return items, position, lag_ms
-
-
-def _described(item: dict[str, Any]) -> dict[str, Any]:
-    """An item, as JSON tells it."""
-    if "gap" in item:
-        gap = item["gap"]
-        return {"gap": {"post": post_name(gap["author"], gap["item"]), "reason": gap["reason"]}}
-    more: dict[str, Any] = {}
-    if "reposter" in item:
-        more["reposter"] = account_to_text(item["reposter"])
-    if "cautions" in item:
-        more["cautions"] = [{**each, "by": account_to_text(each["by"])} for each in item["cautions"]]
-    if "quote_hidden" in item:
-        more["quote_hidden"] = item["quote_hidden"]
-    return {**described_post(item), **more}
-
-
-def _lines(told: dict[str, Any]) -> list[str]:
-    """An item, for people; what has a caution is behind it."""
-    if "gap" in told:
-        reason = told["gap"]["reason"]
-        return [f"[{_GAPS.get(reason, reason)}: {told['gap']['post']}]", ""]
-    lines = post_lines(told)
-    if "reposter" in told:
-        lines.insert(0, f"reposted by {told['reposter']}")
-    if "cautions" in told:
-        lines.insert(-2, "  [" + ", ".join(each["text"] for each in told["cautions"]) + "]")
-    return lines
 
 
 def _hex(what: str, text: str) -> bytes:

@@ -9,8 +9,9 @@ import trio
 from folkmoot.node.actors.projector import Projector
 from folkmoot.node.actors.replica import Replica
 from folkmoot.node.actors.session import Immediate, Method
-from folkmoot.node.contracts import Reading
+from folkmoot.node.contracts import FeedReading, Reading
 from folkmoot.node.live.contracts import Open
+from folkmoot.node.projections.authors import AuthorPages
 from folkmoot.node.projections.building import Builder
 from folkmoot.node.projections.feeds import Feeds
 from folkmoot.node.projections.generations import Generations
@@ -81,6 +82,7 @@ class ProjectionParts:
             store, router, where, links, epochs, reading, builder, viewers, merging, self.projector
         )
         self._streams = FeedStreams(store, posts, merging, viewers, builder, watchers, self.projector, wall)
+        self._viewers, self._builder = viewers, builder
         self._asked_by_peers = (logs, posts, viewers, self._feeds)
         self._methods = ProjectionMethods(self.projector, self.generations)
 
@@ -93,6 +95,10 @@ class ProjectionParts:
     def client_methods(self) -> Mapping[str, Method]:
         """What clients may ask, by name."""
         return {**self._feeds.client_methods(), **self._methods.table()}
+
+    def author_pages(self, feeds: FeedReading) -> AuthorPages:
+        """Authors' pages as those who look see them, of what `feeds` reads."""
+        return AuthorPages(feeds, self._viewers, self._builder)
 
     def immediate(self) -> Mapping[str, Immediate]:
         """Methods that can often be answered at once, by name."""
