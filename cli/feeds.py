@@ -102,8 +102,7 @@ def described_item(item: dict[str, Any]) -> dict[str, Any]:
         more["reposter"] = account_to_text(item["reposter"])
     if "cautions" in item:
         more["cautions"] = [{**each, "by": account_to_text(each["by"])} for each in item["cautions"]]
-    if "quote_hidden" in item:
-        more["quote_hidden"] = item["quote_hidden"]
+    more |= {key: item[key] for key in ("quote_hidden", "reposted_ms") if key in item}
     return {**described_post(item), **more}
 
 

@@ -194,6 +194,7 @@ def _items(place: Place, post: Found, selected: Selected) -> list[bytes]:
     more = selected.more
     if place.reposter is not None:
         more["reposter"] = place.reposter
+        more["reposted_ms"] = int.from_bytes(place.at[:6], "big")
     if not more:
         return [post.item]
     return [pack_item(post.frame, post.labels, *post.counts, post.replies, head=item_head(more))]
