@@ -11,6 +11,8 @@ import click
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.post_names import post_name
 from folkmoot.protocol.identity import account_to_text
+from folkmoot.protocol.limits import POST_TAG_CODE_POINTS
+from folkmoot.protocol.projections.entries import tag_form
 from folkmoot.protocol.record import Record
 
 if TYPE_CHECKING:
@@ -35,6 +37,25 @@ viewer_option = click.option(
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Your key file: what you mute and block is left out. [default: as anybody sees it]",
 )
+
+
+class TagType(click.ParamType[str]):
+    """A tag, with or without its sign."""
+
+    name = "tag"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The tag.
+
+        Raises:
+            click.BadParameter: it can be no post's.
+        """
+        tag = str(value)
+        if not tag_form(tag):
+            self.fail("a tag has characters besides its sign #", param, ctx)
+        if len(tag.removeprefix("#")) > POST_TAG_CODE_POINTS:
+            self.fail(f"a tag has at most {POST_TAG_CODE_POINTS} characters", param, ctx)
+        return tag
 
 
 async def check_signers(client: Client, author: bytes, records: Sequence[Record]) -> None:
