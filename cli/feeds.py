@@ -31,6 +31,8 @@ _GAPS: Final = {
     "muted_reposts": "a repost of somebody you have muted",
 }
 
+_ONE: Final = {"likes": "like", "reposts": "repost", "replies": "reply"}
+
 viewer_option = click.option(
     "--as",
     "viewer",
@@ -105,7 +107,11 @@ def described_post(item: dict[str, Any]) -> dict[str, Any]:
 
 def post_lines(post: dict[str, Any]) -> list[str]:
     """What `described_post` gives, as lines of text."""
-    counts = ", ".join(f"{count} {name}" for name, count in post["counts"].items() if count)
+    counts = ", ".join(
+        f"{count} {_ONE.get(name, name) if count == 1 else name}"
+        for name, count in post["counts"].items()
+        if count
+    )
     heading = f"{post['time']}  {post['post']}" + (f"  ({counts})" if counts else "")
     body = post["body"]
     words = "(deleted)" if body.get("deleted") else body.get("text", "")

@@ -160,6 +160,8 @@ def test_operators_suspend_and_restore(town: Town) -> None:
     assert "suspended" in town.refused("handle", "set", "gus.key", "gus").err
     assert town.user("restore", account)["state"] == "active"
     assert not town.user("restore", account)["changed"]
+    again = town.run("user", "restore", account)
+    assert again.code == OK and again.out.startswith("nothing to restore: the account is not suspended\n")
     assert town.posts("gus")
 
 
