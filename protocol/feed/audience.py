@@ -62,6 +62,7 @@ class PageKind(StrEnum):
     TAG = "tag"
     LIST = "list"
     AUTHOR = "author"
+    NOTIFICATIONS = "notifications"
 
 
 class Candidate(NamedTuple):
