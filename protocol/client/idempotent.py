@@ -1,4 +1,4 @@
-"""What may be asked again without asking what became of the first time: some methods, and all if refused so."""
+"""What may be asked again without asking what became of it: some methods, and all that were refused so."""
 
 from __future__ import annotations
 
