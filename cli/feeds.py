@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import click
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.post_names import post_name
 from folkmoot.protocol.identity import account_to_text
+from folkmoot.protocol.limits import POST_TAG_CODE_POINTS
+from folkmoot.protocol.projections.entries import tag_form
 from folkmoot.protocol.record import Record
 
 if TYPE_CHECKING:
@@ -26,6 +30,34 @@ _GAPS: Final = {
     "muted_thread": "a post in a thread you have muted",
     "muted_reposts": "a repost of somebody you have muted",
 }
+
+_ONE: Final = {"likes": "like", "reposts": "repost", "replies": "reply"}
+
+viewer_option = click.option(
+    "--as",
+    "viewer",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Your key file: what you mute and block is left out. [default: as anybody sees it]",
+)
+
+
+class TagType(click.ParamType[str]):
+    """A tag, with or without its sign."""
+
+    name = "tag"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The tag.
+
+        Raises:
+            click.BadParameter: it can be no post's.
+        """
+        tag = str(value)
+        if not tag_form(tag):
+            self.fail("a tag has characters besides its sign #", param, ctx)
+        if len(tag.removeprefix("#")) > POST_TAG_CODE_POINTS:
+            self.fail(f"a tag has at most {POST_TAG_CODE_POINTS} characters", param, ctx)
+        return tag
 
 
 async def check_signers(client: Client, author: bytes, records: Sequence[Record]) -> None:
@@ -74,7 +106,7 @@ def when(record: Record) -> str:
 
 
 def described_post(item: dict[str, Any]) -> dict[str, Any]:
-    """An item of a feed, as JSON tells it."""
+    """A post, as JSON tells it."""
     record = Record.from_wire(item["record"])
     return {
         "post": post_name(record.author, record.item),
@@ -88,7 +120,11 @@ def described_post(item: dict[str, Any]) -> dict[str, Any]:
 
 def post_lines(post: dict[str, Any]) -> list[str]:
     """What `described_post` gives, as lines of text."""
-    counts = ", ".join(f"{count} {name}" for name, count in post["counts"].items() if count)
+    counts = ", ".join(
+        f"{count} {_ONE.get(name, name) if count == 1 else name}"
+        for name, count in post["counts"].items()
+        if count
+    )
     heading = f"{post['time']}  {post['post']}" + (f"  ({counts})" if counts else "")
     body = post["body"]
     words = "(deleted)" if body.get("deleted") else body.get("text", "")
@@ -97,7 +133,7 @@ def post_lines(post: dict[str, Any]) -> list[str]:
 
 
 def described_item(item: dict[str, Any]) -> dict[str, Any]:
-    """An item, as JSON tells it."""
+    """An item of a feed, or a gap in it, as JSON tells it."""
     if "gap" in item:
         gap = item["gap"]
         if "item" not in gap:
@@ -108,21 +144,20 @@ def described_item(item: dict[str, Any]) -> dict[str, Any]:
         more["reposter"] = account_to_text(item["reposter"])
     if "cautions" in item:
         more["cautions"] = [{**each, "by": account_to_text(each["by"])} for each in item["cautions"]]
-    if "quote_hidden" in item:
-        more["quote_hidden"] = item["quote_hidden"]
+    more |= {key: item[key] for key in ("quote_hidden", "reposted_ms") if key in item}
     return {**described_post(item), **more}
 
 
 def item_lines(told: dict[str, Any]) -> list[str]:
-    """An item, for people; what has a caution is behind it."""
+    """What `described_item` gives, as lines of text; what has a caution is behind it."""
     if "gap" in told:
         reason = told["gap"]["reason"]
         if "author" in told["gap"]:
             return [f"[posts may be missing, {reason}: those of {told['gap']['author']}]", ""]
         return [f"[{_GAPS.get(reason, reason)}: {told['gap']['post']}]", ""]
     lines = post_lines(told)
+    if "cautions" in told:
+        lines.insert(1, "  [" + ", ".join(each["text"] for each in told["cautions"]) + "]")
     if "reposter" in told:
         lines.insert(0, f"reposted by {told['reposter']}")
-    if "cautions" in told:
-        lines.insert(-2, "  [" + ", ".join(each["text"] for each in told["cautions"]) + "]")
     return lines

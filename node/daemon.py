@@ -279,7 +279,7 @@ class _Parts:
         self.intake = Intake(
             wall, executor, self.gatekeeper, coordinator, gate, self.service, trio.current_time
         )
-        reader = self.reader
+        reader, projections = self.reader, self.projections
         feeds = FeedReader(self.router, self.topology, self.links, self.replica, reader)
         self.identity = Identity(
             self.node_id.hex(),
@@ -291,16 +291,16 @@ class _Parts:
         )
         told, seats, members = partial(figures, self), self.registers.acceptor, self.membership.members
         view = ClusterView(config.cluster, self.topology, seats, members, self.standing.state_of, told)
-        methods = Methods(self.identity, reader, feeds, keys, self._now_ms, view)
+        methods = Methods(self.identity, reader, projections.author_pages(feeds), keys, self._now_ms, view)
         debug = DebugMethods(self.commits.store, lambda: self.topology.current().ranges)
         restoring = RestoreMethods(self.router, reader, self.topology, self.links, self.replica, executor)
         table: dict[str, Method] = {**methods.table(), **debug.table(), **restoring.table()}
         table |= {**self.registers.client_methods(), **self.movement.client_methods()}
         table |= self.accounts.client_methods(reader, feeds, self.gatekeeper)
-        table |= {**self.records.client_methods(reader), **self.projections.client_methods()}
+        table |= {**self.records.client_methods(reader), **projections.client_methods()}
         if config.faults.enabled:
             table |= FaultMethods(environment.faults).table()
-        immediate = {**methods.immediate(), **self.projections.immediate()}
+        immediate = {**methods.immediate(), **projections.immediate()}
         refusal, streams = self.movement.refusal, self.live.subscriptions
         offer = Offer(methods.hello, immediate, table, self.intake, self._now_ms, refusal, streams)
         self.sessions = Sessions(offer, partial(environment.random.randbytes, limits.CHALLENGE_BYTES))

@@ -11,8 +11,9 @@ from typing import Any, Final, Protocol
 
 from folkmoot.node.accounts.keys import AccountKeys
 from folkmoot.node.actors.session import Asker, Immediate, Method
-from folkmoot.node.contracts import FeedReading, Read, Reading
+from folkmoot.node.contracts import Read, Reading
 from folkmoot.node.operators import OPERATOR
+from folkmoot.node.projections.authors import AuthorPages
 from folkmoot.node.rpc import Packed
 from folkmoot.protocol import codec, limits, messages
 from folkmoot.protocol.connection import Params
@@ -75,7 +76,7 @@ class Methods:
     Args:
         identity: this node.
         reading: answers reads of cells.
-        feeds: answers reads of feeds and profiles.
+        authors: pages of authors' posts, as those who ask see them.
         accounts: which keys an account has.
         now_ms: the wall clock.
         cluster: see `ClusterView`.
@@ -85,14 +86,14 @@ class Methods:
         self,
         identity: Identity,
         reading: Reading,
-        feeds: FeedReading,
+        authors: AuthorPages,
         accounts: AccountKeys,
         now_ms: Callable[[], int],
         cluster: ClusterView,
     ) -> None:
         self._identity = identity
         self._reading = reading
-        self._feeds = feeds
+        self._authors = authors
         self._accounts = accounts
         self._now_ms = now_ms
         self._cluster = cluster
@@ -185,15 +186,17 @@ class Methods:
 
     def feed_author_now(self, asker: Asker, params: Params) -> Packed | None:
         """`feed.author`, when this node can answer it at once: no task, nothing waited for."""
+        if asker.account is not None:
+            return None
         asked, before, token = _page_of(params, self._now_ms())
-        page = self._feeds.local_page(asked.account, before, asked.limit, parse_level(asked.level), token)
+        page = self._authors.page_now(asked.account, before, asked.limit, parse_level(asked.level), token)
         return None if page is None else _packed(asked, page)
 
     async def feed_author(self, asker: Asker, params: Params) -> Packed:
-        """A page of an account's posts, newest first."""
+        """A page of an account's posts, newest first, without those that the asker is not to see."""
         asked, before, token = _page_of(params, self._now_ms())
-        page = await self._feeds.author_page(
-            asked.account, before, asked.limit, parse_level(asked.level), token
+        page = await self._authors.page(
+            asked.account, before, asked.limit, parse_level(asked.level), token, asker.account
         )
         return _packed(asked, page)
 

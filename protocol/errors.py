@@ -107,6 +107,6 @@ class WireError(FolkmootError):
         return cls(
             kind,
             str(wire.get("message", "")),
-            retry_after_ms=retry if isinstance(retry, int) else None,
+            retry_after_ms=retry if isinstance(retry, int) and retry >= 0 else None,
             details=details if isinstance(details, dict) else None,
         )

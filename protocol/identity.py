@@ -70,6 +70,14 @@ def is_account(value: object) -> bool:
     return type(value) is bytes and len(value) == ACCOUNT_BYTES and value.startswith(MULTICODEC_ED25519)
 
 
+def is_public_key(account: bytes) -> bool:
+    """Whether an account id (34 bytes) is a key that anybody could sign with; takes as long as a signature.
+
+    It is when it stands for a point of the curve's prime-order group (RFC 8032, section 5.1; cofactor aside).
+    """
+    return nacl.bindings.crypto_core_ed25519_is_valid_point(account[2:])
+
+
 def account_to_text(account: bytes) -> str:
     """The `did:key:z…` form of a 34-byte account id."""
     number = int.from_bytes(account, "big")

@@ -273,6 +273,7 @@ HANDLE_CHARACTERS_MIN: Final = 2
 HANDLE_CHARACTERS_MAX: Final = 30
 HANDLE_MARKS: Final = 4  # accents or vowel signs on one letter
 HANDLE_QUARANTINE_S: Final = 30 * 24 * 3600.0  # from a handle given up to its next account
+HANDLES_GIVEN_UP: Final = 4  # of one account, in quarantine at a time, when it takes another
 HANDLE_OPERATION_S: Final = 60.0  # from a claim to the operation it is for; then it must be claimed again
 HANDLE_CLAIM_STALE_S: Final = 10 * 60.0  # then others may have a claim whose operation never came
 

@@ -14,15 +14,13 @@ from typing import Final, NamedTuple
 
 from cachetools import LRUCache
 from folkmoot.protocol.feed.pages import pack_item
+from folkmoot.protocol.feed.telling import is_telling
 from folkmoot.protocol.key import ITEM_AT, KIND_AT, KIND_BYTE
 from folkmoot.protocol.limits import POST_ITEM_BYTES, POSTS_CACHED_BYTES
 from folkmoot.storage.rows import NO_COUNTS, Counts
 
 _POST_BYTES: Final = 400  # of a post, besides its item and frame
 _POST: Final = bytes((KIND_BYTE["post"],))
-
-# Without any of these words a post has nothing that matters to those who are nobody in particular.
-_TELLING: Final = (b"reply_to", b"quote", b"warning", b"labels")
 
 
 class Post(NamedTuple):
@@ -47,7 +45,7 @@ class Post(NamedTuple):
     @classmethod
     def of(cls, frame: bytes, labels: list[bytes], counts: Counts, replies: int) -> Post:
         """A post that stands."""
-        telling = any(word in frame for word in _TELLING)
+        telling = bool(labels) or is_telling(frame)
         return cls(frame, labels, counts, replies, telling, pack_item(frame, labels, *counts, replies))
 
     def weight(self) -> int:

@@ -16,7 +16,7 @@ from folkmoot.cli.cluster.layout import LOCAL, NODES_MAX
 from folkmoot.cli.cluster.process import tail
 from folkmoot.cli.cluster.supervisor import READY_S
 from folkmoot.cli.commands import chaos
-from folkmoot.cli.errors import OperatorError
+from folkmoot.cli.errors import OperatorError, Usage
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
 from folkmoot.cli.numbers import FiniteFloat
@@ -41,12 +41,17 @@ def command() -> None:
 command.add_command(chaos.command)
 
 
+def cluster_name_option(parameter: str) -> Callable[[Command], Command]:
+    """`--cluster`, passed on as a parameter of that name."""
+    return click.option(
+        "--cluster", parameter, metavar="NAME", help="Which cluster. [default: the one that runs, or local]"
+    )
+
+
 def cluster_option(command: Command) -> Command:
     """Give a command `--cluster` and `--dir`, and pass it a `cluster`."""
 
-    @click.option(
-        "--cluster", "name", metavar="NAME", help="Which cluster. [default: the one that runs, or local]"
-    )
+    @cluster_name_option("name")
     @dir_option
     @functools.wraps(command)
     def wrapped(*args: Any, name: str | None, directory: Path | None, **options: Any) -> Any:
@@ -159,11 +164,17 @@ def ls(output: Output) -> None:
 
 @command.command(epilog=examples("folkmoot cluster status", "folkmoot cluster status big --json"))
 @click.argument("name", required=False)
+@cluster_name_option("other")
 @dir_option
 @json_option
-def status(name: str | None, directory: Path | None, output: Output) -> int:
-    """Show a cluster's processes; exit code 3 when one of them does not run."""
-    return _describe(meant_cluster(name, directory).ask("status"), output)
+def status(name: str | None, other: str | None, directory: Path | None, output: Output) -> int:
+    """Show a cluster's processes; exit code 3 when one of them does not run.
+
+    NAME says which cluster, as --cluster does.
+    """
+    if name is not None and other is not None:
+        raise Usage("name the cluster once: as NAME or with --cluster")
+    return _describe(meant_cluster(name or other, directory).ask("status"), output)
 
 
 def _done_to_running(cluster: LocalCluster, operation: str, words: tuple[str, ...], output: Output) -> int:

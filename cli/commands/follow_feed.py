@@ -10,7 +10,7 @@ from folkmoot.cli.connection import Target, converse, target_options
 from folkmoot.cli.durations import Duration
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import OK
-from folkmoot.cli.feeds import check_signers, described_post, post_lines, when
+from folkmoot.cli.feeds import TagType, check_signers, described_post, post_lines, when
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.users.who import Who, WhoType
 from folkmoot.cli.watching import SINCE_MAX_S, Line, gap_line, read_cursor, since_ms, watch
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--range", "range_id", type=click.IntRange(0, EPOCH_MAX), help="Watch a whole range instead, by number."
 )
-@click.option("--tag", help="Watch the posts with a tag instead.")
+@click.option("--tag", type=TagType(), help="Watch the posts with a tag instead.")
 @click.option("--home", is_flag=True, help="Watch WHO's home feed: what those whom they follow post.")
 @click.option(
     "--since", "since_s", type=Duration(0, SINCE_MAX_S), help="Begin with what came so long ago, such as 1h."

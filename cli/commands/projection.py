@@ -74,7 +74,7 @@ def ls(operator: Path | None, target: Target, output: Output) -> int:
         "folkmoot projection rebuild tags --no-wait --json",
     )
 )
-@click.argument("name", type=click.Choice(NAMES))
+@click.argument("name", type=click.Choice(NAMES), metavar="NAME")
 @click.option("--wait/--no-wait", default=True, help="Wait until it is done. [default: --wait]")
 @operator_option
 @target_options
@@ -82,7 +82,8 @@ def ls(operator: Path | None, target: Target, output: Output) -> int:
 def rebuild(name: str, wait: bool, operator: Path | None, target: Target, output: Output) -> None:
     """Make a projection anew on the node that is asked, from the beginning of all logs.
 
-    What there is of it is read meanwhile, so nobody notices. Other nodes keep their own.
+    NAME is one of those that `folkmoot projection ls` lists. What there is of it is read meanwhile, so nobody
+    notices. Other nodes keep their own.
     """
     from folkmoot.cli.clients import operator_of
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from folkmoot.cli.commands.timeline import cursor_option, limit_option, viewer_option
+from folkmoot.cli.commands.timeline import cursor_option, limit_option
 from folkmoot.cli.connection import Target, converse, target_options
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
-from folkmoot.cli.feeds import check_items, described_item, item_lines
+from folkmoot.cli.feeds import check_items, described_item, item_lines, viewer_option
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.snippets import snippet
 from folkmoot.node.data_directory import read_key

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 from folkmoot.cli.connection import Target, converse, target_options
+from folkmoot.cli.errors import Usage
 from folkmoot.cli.examples import examples
-from folkmoot.cli.feeds import check_items, described_item, item_lines
+from folkmoot.cli.feeds import TagType, check_items, described_item, item_lines, viewer_option
 from folkmoot.cli.notices import unread_line
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.post_names import parse_post_name
+from folkmoot.cli.social.lists import list_called
 from folkmoot.cli.users.who import Who, WhoType
 from folkmoot.node.data_directory import read_key
 from folkmoot.protocol.errors import WireError
-from folkmoot.protocol.limits import LIST_ITEM_BYTES, PAGE_ITEMS
+from folkmoot.protocol.limits import PAGE_ITEMS
 
 if TYPE_CHECKING:
     from folkmoot.protocol.client import Client
@@ -25,12 +27,6 @@ limit_option = click.option(
     "--limit", type=click.IntRange(1, LIMIT_MAX), default=20, show_default=True, help="Posts at most."
 )
 cursor_option = click.option("--cursor", help="Where the previous page ended.")
-viewer_option = click.option(
-    "--as",
-    "viewer",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Your key file: what you mute and block is left out. [default: as anybody sees it]",
-)
 
 
 @click.group()
@@ -87,7 +83,7 @@ def thread(
 
 
 @command.command(epilog=examples("folkmoot timeline tag tea", "folkmoot timeline tag '#Tea' --json"))
-@click.argument("tag")
+@click.argument("tag", type=TagType())
 @viewer_option
 @limit_option
 @cursor_option
@@ -104,9 +100,15 @@ def tag(
     _show("feed.tag", asked, viewer, limit, cursor, target, output)
 
 
-@command.command("list", epilog=examples("folkmoot timeline list @marit 00112233445566778899aabbccddeeff"))
+@command.command(
+    "list",
+    epilog=examples(
+        "folkmoot timeline list me.key Neighbours --as me.key",
+        "folkmoot timeline list @marit 00112233445566778899aabbccddeeff",
+    ),
+)
 @click.argument("who", type=WhoType())
-@click.argument("item", metavar="LIST")
+@click.argument("name", metavar="LIST")
 @viewer_option
 @limit_option
 @cursor_option
@@ -114,22 +116,24 @@ def tag(
 @json_option
 def list_(
     who: Who,
-    item: str,
+    name: str,
     viewer: Path | None,
     limit: int,
     cursor: str | None,
     target: Target,
     output: Output,
 ) -> None:
-    """Read what the members of WHO's LIST post, newest first; `folkmoot list` shows the lists."""
-    named = _hex("LIST", item)
-    if len(named) != LIST_ITEM_BYTES:
-        raise click.UsageError(
-            f"LIST is {2 * LIST_ITEM_BYTES} hexadecimal digits, as `folkmoot list` shows them"
-        )
+    """Read what the members of WHO's LIST post, newest first; `folkmoot list show` shows the lists.
+
+    LIST is a list's name, its item, or both its owner and item.
+    """
 
     async def asked(client: Client) -> dict[str, Any]:
-        return {"account": await who.found(client), "item": named}
+        account = await who.found(client)
+        named = await list_called(client, name, account)
+        if named.owner != account:
+            raise Usage(f"{name!r} is a list of another account than WHO")
+        return {"account": account, "item": named.item}
 
     _show("feed.list", asked, viewer, limit, cursor, target, output)
 

@@ -214,6 +214,7 @@ def suspend(who: Who, reason: str, operator: Path | None, target: Target, output
         who,
         lambda state: decisions.suspension(state, reason),
         "the account is suspended",
+        "nothing to do: the account is suspended already",
         operator,
         target,
         output,
@@ -234,7 +235,8 @@ def restore(who: Who, reason: str, operator: Path | None, target: Target, output
     _by_operator(
         who,
         lambda state: decisions.restoration(state, reason),
-        "the account is not suspended",
+        "the account is not suspended any more: its keys sign again",
+        "nothing to restore: the account is not suspended",
         operator,
         target,
         output,
@@ -242,7 +244,13 @@ def restore(who: Who, reason: str, operator: Path | None, target: Target, output
 
 
 def _by_operator(
-    who: Who, decide: Decide, outcome: str, operator: Path | None, target: Target, output: Output
+    who: Who,
+    decide: Decide,
+    changed: str,
+    already: str,
+    operator: Path | None,
+    target: Target,
+    output: Output,
 ) -> None:
     from folkmoot.cli.clients import operator_of
 
@@ -251,4 +259,4 @@ def _by_operator(
         raise OperatorError("this is for operators, and no operator's key is at hand", hint="--operator FILE")
     account = who.account or converse(target, who.found)
     done = conduct(target, account, signer, decide, operator=signer)
-    say(output, done, outcome, f"nothing was left to do: {outcome}")
+    say(output, done, changed, already)

@@ -48,8 +48,8 @@ async def list_called(client: Client, text: str, owner: bytes | None) -> Named:
 
     Args:
         client: connected.
-        text: `did:key:z6Mk…/ITEM`; or, of one's own, the item or the name.
-        owner: oneself (34 bytes), if there is such.
+        text: `did:key:z6Mk…/ITEM`; or, of the owner's, the item or the name.
+        owner: whose it is when it does not say (34 bytes), if anybody's: oneself, mostly.
 
     Raises:
         OperatorError: there is none, or several have the name.
@@ -70,7 +70,7 @@ async def list_called(client: Client, text: str, owner: bytes | None) -> Named:
         return found[0]
     whose = account_to_text(asked)
     if not found:
-        raise OperatorError(f"{whose} has no list {text!r}", hint="folkmoot list show")
+        raise OperatorError(f"{whose} has no list {text!r}", hint=f"folkmoot list show --of {whose}")
     items = ", ".join(each.item.hex() for each in found)
     raise OperatorError(
         f"{len(found)} lists are called {text!r}: {items}", hint="its item instead of its name"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import reduce
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from folkmoot.cli.post_names import post_name
 from folkmoot.protocol.crdt.cell import Cell, join
-from folkmoot.protocol.crdt.flag import is_on
 from folkmoot.protocol.feed.mute import THREAD_BYTES
 from folkmoot.protocol.identity import KeyPair, account_to_text, is_account
 from folkmoot.protocol.key import KIND_AT, KIND_BYTE, KINDS_PRIVATE, kind_prefix
@@ -52,12 +52,18 @@ def _read(frames: Iterable[Any], account: bytes, kind: str) -> Iterable[Record]:
 
 
 async def flags_of(client: Client, account: bytes, kind: str, signer: KeyPair | None = None) -> list[Record]:
-    """Of each flag that is on, the newest record that says so; see `cells_of`."""
-    return [
-        next(record for record in cell.survivors if record.body["on"])
+    """Of each flag that is on, the newest record that says so; of mutes, while they last. See `cells_of`."""
+    now_us = time.time_ns() // 1000
+    said = [
+        [record for record in cell.survivors if record.body["on"] and not _has_ended(record, now_us)]
         for cell in await cells_of(client, account, kind, signer)
-        if is_on(cell)
     ]
+    return [records[0] for records in said if records]
+
+
+def _has_ended(record: Record, now_us: int) -> bool:
+    until_us: int | None = record.body.get("until")
+    return until_us is not None and until_us <= now_us
 
 
 def described(item: bytes, kind: str, body: Mapping[str, Any]) -> dict[str, Any]:

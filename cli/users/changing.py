@@ -121,9 +121,10 @@ def explained(error: WireError, account: bytes) -> WireError | NotDone:
         )
     if error.kind in (REVOKED_KEY, FORBIDDEN) or _was_overtaken(error):
         return NotDone(error.message, hint=show, exit_code=FAILED, details=details)
-    if error.kind is CONFLICT and "handle" in (error.details or {}):
-        handle = (error.details or {})["handle"]
-        return NotDone(
-            error.message, hint=f"folkmoot user handle who {handle}", exit_code=FAILED, details=details
-        )
+    told = error.details or {}
+    if error.kind is CONFLICT and "handle" in told:
+        hint = f"folkmoot user handle who {told['taken']}" if "taken" in told else None
+        if "given_up" in told:
+            hint = f"{show} --history"
+        return NotDone(error.message, hint=hint, exit_code=FAILED, details=details)
     return error

@@ -10,6 +10,7 @@ their place.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import trio
@@ -18,8 +19,8 @@ from folkmoot.node.routing import Router
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.crdt.clock import Clock
-from folkmoot.protocol.errors import BAD_REQUEST, STALE_TOPOLOGY, WireError
-from folkmoot.protocol.feed.pages import PackedPage, array_header
+from folkmoot.protocol.errors import STALE_TOPOLOGY, WireError
+from folkmoot.protocol.feed.pages import PackedPage, read_items
 from folkmoot.protocol.key import kind_prefix
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring import levels
@@ -42,17 +43,6 @@ class _Profile(Struct):
     frames: list[bytes]
     complete: bool
     followers: int = 0
-
-
-_Frame = tuple[bytes, bytes]
-
-
-class _Item(Struct):
-    """An item of a page, as `feed.pages` puts them together."""
-
-    record: _Frame
-    labels: list[_Frame]
-    counts: dict[str, int]
 
 
 class FeedReader:
@@ -224,29 +214,23 @@ class FeedReader:
                 raise
             await self._topology.refresh(node_id)
             answer = await ask(self._topology.where(kind_prefix(account, "post")))
-        page = codec.shaped(answer, _Page, "a page")
-        _items_of(page.count, page.items)  # what is no page is that node's failure, and nobody else's
-        return PackedPage(page.count, page.items, page.resume)
+        told = codec.shaped(answer, _Page, "a page")
+        page = PackedPage(told.count, told.items, told.resume)
+        items = read_items(page)  # what is no page is that node's failure, and nobody else's
+        if not any(item.is_telling for item in items):
+            return page
+        records = [Record.from_wire(item.record) for item in items]  # they will be read
+        for label in (label for item in items for label in item.labels):
+            Record.from_wire(label)
+        if any((record.kind, record.author) != ("post", account) for record in records):
+            raise PeerUnreachable(f"node {node_id.hex()[:8]} sent something else than the page asked for")
+        return replace(page, telling=True)
 
 
 def _differing(pages: Collection[PackedPage]) -> list[bytes]:
     """The cells that some of the pages show and others do not, or not in the same state."""
     if len({page.items for page in pages}) == 1:
         return []
-    shown = [
-        {Record.from_wire(item.record).key: item.record for item in _items_of(page.count, page.items)}
-        for page in pages
-    ]
+    shown = [{Record.from_wire(item.record).key: item.record for item in read_items(page)} for page in pages]
     keys = dict.fromkeys(key for records in shown for key in records)
     return [key for key in keys if any(records.get(key) != shown[0].get(key) for records in shown)]
-
-
-def _items_of(count: int, items: bytes) -> list[_Item]:
-    """The items of a page.
-
-    Raises:
-        WireError: `bad_request`, when these are not so many items, or no items at all.
-    """
-    if not 0 <= count <= limits.PAGE_ITEMS:
-        raise WireError(BAD_REQUEST, f"a page of {count} items")
-    return codec.shaped(codec.unpack(array_header(count) + items), list[_Item], "the items of a page")

@@ -27,12 +27,12 @@ from folkmoot.node.contracts import Put, PutRequest, PutResult, Settle
 from folkmoot.node.environment import Executor, WallClock
 from folkmoot.node.passes import Passes, PassStatistics
 from folkmoot.node.rpc import wire_error
-from folkmoot.node.signatures import check_signatures
+from folkmoot.node.signatures import check_written
 from folkmoot.protocol import limits
 from folkmoot.protocol.bodies import post_time_ms
 from folkmoot.protocol.client.outbox import gathered
 from folkmoot.protocol.crdt.clock import Clock
-from folkmoot.protocol.errors import BAD_REQUEST, BAD_SIGNATURE, BUSY, WireError
+from folkmoot.protocol.errors import BAD_REQUEST, BUSY, WireError
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.moderation.label import KIND as LABEL
 from folkmoot.protocol.moderation.label import Label
@@ -270,11 +270,10 @@ class Intake:
             entry.error = error
 
     async def _verify(self, entries: Sequence[_Entry]) -> None:
-        records = [entry.record for entry in entries if entry.record is not None and entry.error is None]
-        verdicts = iter(await check_signatures(records, self._executor))
-        for entry in entries:
-            if entry.record is not None and entry.error is None and not next(verdicts):
-                entry.error = WireError(BAD_SIGNATURE, "the signature does not fit payload and signer")
+        readable = [entry for entry in entries if entry.error is None]
+        records = [entry.record for entry in readable if entry.record is not None]
+        for entry, error in zip(readable, await check_written(records, self._executor), strict=True):
+            entry.error = error
 
     def _judge(self, work: _InWork) -> None:
         origin = work.request.origin

@@ -37,6 +37,7 @@ from folkmoot.protocol import limits
 from folkmoot.protocol.crdt.cell import Cell, winner_frame
 from folkmoot.protocol.errors import BAD_REQUEST, BUSY, STALE_TOPOLOGY, WireError
 from folkmoot.protocol.feed.pages import PackedPage, pack_item, pack_page, pack_plain_page
+from folkmoot.protocol.feed.telling import any_telling
 from folkmoot.protocol.key import kind_prefix, prefix_end
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import RangeDescriptor
@@ -290,13 +291,11 @@ class Replica:
         labels, counts, replies = found.labels, found.counts, found.replies
         if not labels and not counts and not replies:
             return pack_plain_page(found.frames, found.resume)
-        return pack_page(
-            (
-                pack_item(frame, labels.get(item, ()), *counts.get(item, (0, 0)), replies.get(item, 0))
-                for item, frame in zip(found.items, found.frames, strict=True)
-            ),
-            found.resume,
+        items = (
+            pack_item(frame, labels.get(item, ()), *counts.get(item, (0, 0)), replies.get(item, 0))
+            for item, frame in zip(found.items, found.frames, strict=True)
         )
+        return pack_page(items, found.resume, telling=bool(labels) or any_telling(found.frames))
 
     @_told_in_the_contract
     def profile(self, account: bytes) -> Profile:

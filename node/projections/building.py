@@ -8,20 +8,32 @@ than it was asked for, even none, and only a page without a cursor is the last.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
 from folkmoot.node.projections.listings import Home, Listing, Place, Thread
 from folkmoot.node.projections.posts import UNREACHED, Posts, Ref, Unreached
-from folkmoot.node.projections.selecting import Found, Selected, Selection
-from folkmoot.protocol import limits
-from folkmoot.protocol.feed.audience import Hide, PageKind
-from folkmoot.protocol.feed.pages import PackedPage, item_head, pack_gap, pack_item, pack_missing, pack_page
+from folkmoot.node.projections.selecting import Found, Selected, Selection, record_of
+from folkmoot.protocol import codec, limits
+from folkmoot.protocol.feed.audience import Hide, PageKind, Reason
+from folkmoot.protocol.feed.pages import (
+    Item,
+    PackedPage,
+    item_head,
+    pack_gap,
+    pack_item,
+    pack_missing,
+    pack_page,
+    read_items,
+)
 from folkmoot.protocol.feed.viewer import PUBLIC, Viewer
 from folkmoot.storage.post_cache import Post
+from folkmoot.storage.rows import Counts
 
 UNKNOWN: Final = "unknown"
 DELETED: Final = "deleted"
 UNREACHABLE: Final = "unreachable"
+
+_BLOCKED: Final = Hide(Reason.BLOCK)
 
 
 class Builder:
@@ -73,6 +85,22 @@ class Builder:
         selected = await self._selection.select(viewer, kind, places, found)
         shown = zip(places, found, selected, strict=True)
         return [item for each in shown for item in _items(*each)]
+
+    async def of_author(self, author: bytes, page: PackedPage, viewer: Viewer) -> PackedPage:
+        """A page of one author's posts that was read already, as a viewer sees it.
+
+        Args:
+            author: whose (34 bytes).
+            page: all that is on it.
+            viewer: who looks. When one of the two blocks the other, it is empty and the last one.
+        """
+        posts = [_read_post(item) for item in read_items(page)]
+        places = [Place(b"", Ref(author, record_of(cast(bytes, post.frame)).item)) for post in posts]
+        selected = await self._selection.select(viewer, PageKind.AUTHOR, places, posts)
+        if any(each.decision == _BLOCKED for each in selected):
+            return pack_page([], None)
+        shown = zip(places, posts, selected, strict=True)
+        return pack_page([item for each in shown for item in _items(*each)], page.resume)
 
     def page_now(self, home: Home, after: bytes | None, limit: int) -> PackedPage | None:
         """`page` for nobody in particular, when it can be built without waiting: None when it cannot."""
@@ -171,9 +199,17 @@ def _items(place: Place, post: Found, selected: Selected) -> list[bytes]:
     more = selected.more
     if place.reposter is not None:
         more["reposter"] = place.reposter
+        more["reposted_ms"] = int.from_bytes(place.at[:6], "big")
     if not more:
         return [post.item]
     return [pack_item(post.frame, post.labels, *post.counts, post.replies, head=item_head(more))]
+
+
+def _read_post(item: Item) -> Post:
+    frame, labels = codec.pack(item.record), [codec.pack(label) for label in item.labels]
+    counts = item.counts
+    told = Counts(counts.get("likes", 0), counts.get("reposts", 0))
+    return Post.of(frame, labels, told, counts.get("replies", 0))
 
 
 def _reason(post: Found, selected: Selected | None = None) -> str | None:

@@ -7,12 +7,12 @@ from typing import Any, Protocol
 
 import trio
 from folkmoot.node.accounts.parts import AccountParts
-from folkmoot.node.actors.indexer import Indexer
 from folkmoot.node.actors.projector import Projector
 from folkmoot.node.actors.replica import Replica
 from folkmoot.node.actors.session import Immediate, Method
-from folkmoot.node.contracts import Reading
+from folkmoot.node.contracts import FeedReading, Reading
 from folkmoot.node.live.contracts import Open
+from folkmoot.node.projections.authors import AuthorPages
 from folkmoot.node.projections.building import Builder
 from folkmoot.node.projections.feeds import Feeds
 from folkmoot.node.projections.generations import Generations
@@ -28,10 +28,8 @@ from folkmoot.node.projections.streams import FeedStreams
 from folkmoot.node.projections.viewers import Viewers
 from folkmoot.node.projections.watchers import Watchers
 from folkmoot.node.routing import Router
-from folkmoot.node.search.gathering import Gathering
-from folkmoot.node.search.methods import Search
+from folkmoot.node.search.parts import SearchParts
 from folkmoot.node.search.scattering import Scatter
-from folkmoot.node.search.trending import Terms, Trending
 from folkmoot.node.wired import Wired
 from folkmoot.protocol.ring.ranges import RangeMap
 from folkmoot.storage.inboxes import Bounds
@@ -51,7 +49,8 @@ class ProjectionParts:
     """See the module.
 
     Attributes:
-        projector, indexer: see there.
+        projector: see there.
+        search: finding posts.
         generations: which rows are read, and which are built.
 
     Args:
@@ -93,33 +92,17 @@ class ProjectionParts:
             store, router, where, links, epochs, reading, builder, viewers, merging, self.projector
         )
         self._streams = FeedStreams(store, posts, merging, viewers, builder, watchers, self.projector, wall)
+        self._viewers, self._builder = viewers, builder
         pages = NoticePages(store, posts, selection, viewers, trusted, wall.now_us)
         self._notifications = Notifications(
             router, where, links, epochs, pages, posts.keeps, watchers, self.projector, wall
         )
-        self.indexer = Indexer(
-            commits,
-            environment.indexes,
-            environment.executor,
-            trusted,
-            enabled=wired.config.search.enabled,
-        )
-        scatter, search = Scatter(router, links, ranges), wired.config.search
-        gathering = Gathering(scatter, self.indexer)
-        terms = Terms(int(search.trend_hours * 3_600_000), search.trend_authors)
-        self._trending = Trending(scatter, ranges, self.indexer, terms, wall.now_us, trio.current_time)
         handles = wired.accounts.keys.with_handle
-        self._search = Search(gathering, ranges, builder, viewers, reading, handles, wall.now_us)
-        self._asked_by_peers = (
-            logs,
-            posts,
-            viewers,
-            self._feeds,
-            self._notifications,
-            gathering,
-            self._trending,
-        )
-        self._methods = ProjectionMethods(self.projector, self.generations, self.indexer)
+        scatter = Scatter(router, links, ranges)
+        self.search = SearchParts(wired, scatter, builder, viewers, reading, handles)
+        self._served = self._feeds, self._notifications, self.search
+        self._asked_by_peers = (logs, posts, viewers, *self._served)
+        self._methods = ProjectionMethods(self.projector, self.generations, self.search.indexer)
 
     def peer_methods(self) -> Mapping[str, Handler]:
         """What other nodes may ask, by name."""
@@ -129,10 +112,12 @@ class ProjectionParts:
 
     def client_methods(self) -> Mapping[str, Method]:
         """What clients may ask, by name."""
-        served = self._feeds, self._notifications
-        tables = [each.client_methods() for each in served]
-        tables += [self._search.table(), self._trending.table(), self._methods.table()]
-        return {name: each for one in tables for name, each in one.items()}
+        tables = [each.client_methods() for each in self._served]
+        return {name: each for one in (*tables, self._methods.table()) for name, each in one.items()}
+
+    def author_pages(self, feeds: FeedReading) -> AuthorPages:
+        """Authors' pages as those who look see them, of what `feeds` reads."""
+        return AuthorPages(feeds, self._viewers, self._builder)
 
     def immediate(self) -> Mapping[str, Immediate]:
         """Methods that can often be answered at once, by name."""
@@ -147,7 +132,7 @@ class ProjectionParts:
         return {
             "projector": self.projector.run,
             "backfiller": self.projector.backfiller.run,
-            "indexer": self.indexer.run,
+            "indexer": self.search.indexer.run,
         }
 
     def status(self) -> dict[str, Any]:

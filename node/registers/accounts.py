@@ -17,7 +17,7 @@ from typing import Final, Protocol
 from folkmoot.protocol import limits
 from folkmoot.protocol.accounts.actions import Close, SetHandle
 from folkmoot.protocol.accounts.chain import Chain
-from folkmoot.protocol.accounts.claim import Bearing, Claim, bearing, lapse, release, take
+from folkmoot.protocol.accounts.claim import Bearing, Claim, bearing, check_room, lapse, release, take
 from folkmoot.protocol.accounts.handle import register_name
 from folkmoot.protocol.accounts.operation import Operation
 from folkmoot.protocol.consensus.value import Make, Value
@@ -64,8 +64,12 @@ class AccountRegisters:
         """
         return _chain_of(account, await self._registers.read(account_register(account)))
 
-    async def change(self, operation: Operation) -> Chain:
+    async def change(self, operation: Operation, *, trusted: bool = False) -> Chain:
         """Append an operation, whose signature was verified, unless it has been; the chain as it is then.
+
+        Args:
+            operation: the next one of its account.
+            trusted: whether the account may give up as many handles as it likes.
 
         Raises:
             WireError: see `Account.after`; `conflict`, when the handle is another's; `no_quorum`;
@@ -73,7 +77,7 @@ class AccountRegisters:
         """
         for _ in range(_CLAIMS_MAX):
             try:
-                after = await self._append(operation, await self._prepare(operation))
+                after = await self._append(operation, await self._prepare(operation, trusted))
                 break
             except _TooLate:
                 continue
@@ -82,7 +86,7 @@ class AccountRegisters:
         await self._release_former(operation, after)
         return after
 
-    async def _prepare(self, operation: Operation) -> Claim | None:
+    async def _prepare(self, operation: Operation, trusted: bool) -> Claim | None:
         """See that an operation could be appended, and claim what it needs; None when it needs nothing.
 
         Raises:
@@ -94,6 +98,8 @@ class AccountRegisters:
             return None
         before.state.after(operation)  # nothing is claimed for what could not be appended
         if isinstance(action, SetHandle) and action.handle is not None:
+            if not trusted:
+                check_room(before, action.handle, self._now_us())
             return await self._claim(action.handle, account, operation.number)
         return None
 

@@ -137,12 +137,15 @@ class _Listing:
     """The hits of one search; see `listings.Listing`.
 
     Attributes:
+        unreached: nobody, for it is told what was searched.
         wanted: what is searched for.
         failed: who did not answer.
         covered: the ranges that were searched for every part of the page.
         ranges_count: how many there are.
         lag_ms: how far behind the furthest index was.
     """
+
+    unreached: Sequence[bytes] = ()
 
     def __init__(self, search: Search, wanted: Wanted) -> None:
         self._search = search

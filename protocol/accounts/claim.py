@@ -22,16 +22,21 @@ may break off anywhere, and another account may want the handle at any time:
   when that is found (`lapse`).
 - What is late (a release, or a claim, after which the account went on) finds a greater number, and changes
   nothing.
+
+What an account gives up is kept from everybody else for a while. So it may not have given up too many lately
+when it takes another (`check_room`), or one account could keep all handles there are from being had.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any, Final, NamedTuple, Self
 
 import msgspec
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.accounts.actions import SetHandle
+from folkmoot.protocol.accounts.chain import Chain
 from folkmoot.protocol.accounts.handle import check_handle, read_handle, register_name
 from folkmoot.protocol.accounts.history import Account
 from folkmoot.protocol.accounts.operation import Operation
@@ -39,6 +44,7 @@ from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, WireError
 from folkmoot.protocol.identity import is_account
 
 _QUARANTINE_US: Final = int(limits.HANDLE_QUARANTINE_S * 1e6)
+_QUARANTINE_DAYS: Final = f"{limits.HANDLE_QUARANTINE_S / 86400:.0f} days"
 _STALE_US: Final = int(limits.HANDLE_CLAIM_STALE_S * 1e6)
 _TIMELY_US: Final = int(limits.HANDLE_OPERATION_S * 1e6)
 
@@ -143,6 +149,47 @@ def bearing(claim: Claim, state: Account, operations: Iterable[Operation], asked
     )
 
 
+def check_room(chain: Chain, handle: str, now_us: int) -> None:
+    """See that an account which takes a handle has not given up too many lately.
+
+    Args:
+        chain: of the account, as it is.
+        handle: what it wants to be called. One that it gave up itself and takes back is none given up.
+        now_us: microseconds since 1970.
+
+    Raises:
+        WireError: `conflict`, with `handle`, `given_up` and `free_at_us` in its details: how many are in
+            quarantine, the present one among them, and when another can be taken.
+    """
+    free_at = _given_up(chain, register_name(handle), now_us)
+    over = len(free_at) - limits.HANDLES_GIVEN_UP
+    if over <= 0:
+        return
+    free_at_us = sorted(free_at)[over - 1]
+    raise WireError(
+        CONFLICT,
+        f"{handle!r} would be one handle too many: those that an account gives up are kept from others for "
+        f"{_QUARANTINE_DAYS}, {limits.HANDLES_GIVEN_UP} of them at most; take one of them back, or ask again "
+        f"{_in_days(free_at_us - now_us)}",
+        details={"handle": handle, "given_up": len(free_at), "free_at_us": free_at_us},
+    )
+
+
+def _given_up(chain: Chain, coming: str, now_us: int) -> list[int]:
+    """When those registers of an account are free whose handles it will have given up by taking another."""
+    called = [
+        (None if action.handle is None else register_name(action.handle), decided_us)
+        for action, decided_us in ((entry.operation.action, entry.decided_us) for entry in chain.entries)
+        if isinstance(action, SetHandle)
+    ]
+    free_at: dict[str | None, int] = {}
+    for (former, _), (name, at_us) in pairwise([*called, (coming, now_us)]):
+        free_at.pop(name, None)
+        if former not in (None, name):
+            free_at[former] = at_us + _QUARANTINE_US
+    return [at_us for at_us in free_at.values() if at_us > now_us]
+
+
 def take(
     present: Claim | None,
     account: bytes,
@@ -162,8 +209,9 @@ def take(
         found: what was found about `present`, where that is an unreleased claim of another account.
 
     Raises:
-        WireError: `conflict`, with `handle` in its details, and `free_at_us` where that is known: another
-            account has it, or had it and the quarantine is not over; `bad_request`, when it is reserved.
+        WireError: `conflict`, with `handle` in its details: another account has one that looks like it
+            (`taken`), or had one and the quarantine is not over (`free_at_us`); `bad_request`, when it is
+            reserved.
     """
     taken = Claim(account, handle, number, now_us)
     if present is not None and present.account == account:
@@ -180,15 +228,16 @@ def take(
     if (free_at_us := present.free_at_us) is not None:
         if now_us >= free_at_us:
             return taken
-        raise _in_quarantine(handle, free_at_us)
+        raise _in_quarantine(handle, present.handle, free_at_us, now_us)
     if found is None or found.claim != present or not found.stale:
+        alike = "is" if handle == present.handle else f"could be taken for {present.handle!r}, which is"
         raise WireError(
             CONFLICT,
-            f"{handle!r} is taken, by itself or by one that looks like it: choose another",
-            details={"handle": handle},
+            f"{handle!r} {alike} another account's: choose another",
+            details={"handle": handle, "taken": present.handle},
         )
     if found.named:
-        raise _in_quarantine(handle, now_us + _QUARANTINE_US)
+        raise _in_quarantine(handle, present.handle, now_us + _QUARANTINE_US, now_us)
     return taken
 
 
@@ -230,10 +279,16 @@ def lapse(present: Claim | None, found: Bearing, now_us: int) -> Claim | None:
     return found.claim._replace(number=found.number, released_us=now_us)
 
 
-def _in_quarantine(handle: str, free_at_us: int) -> WireError:
+def _in_quarantine(handle: str, former: str, free_at_us: int, now_us: int) -> WireError:
+    given_up = "was" if handle == former else f"could be taken for {former!r}, which was"
     return WireError(
         CONFLICT,
-        f"{handle!r}, or one that looks like it, was given up lately, and is free for other accounts "
-        f"{limits.HANDLE_QUARANTINE_S / 86400:.0f} days after that: choose another, or ask again then",
+        f"{handle!r} {given_up} given up lately, and is free for others {_QUARANTINE_DAYS} after that: "
+        f"choose another, or ask again {_in_days(free_at_us - now_us)}",
         details={"handle": handle, "free_at_us": free_at_us},
     )
+
+
+def _in_days(wait_us: int) -> str:
+    days = -(-wait_us // int(86_400 * 1e6))
+    return "in a day" if days == 1 else f"in {days} days"

@@ -15,13 +15,14 @@ from __future__ import annotations
 from folkmoot.protocol.client.accounts import AccountInfo, Device, HandleHolder, History
 from folkmoot.protocol.client.asyncio_client import AsyncioClient
 from folkmoot.protocol.client.blocking import BlockingClient
-from folkmoot.protocol.client.client import Client, ClientSettings, connect
+from folkmoot.protocol.client.client import Client, connect
 from folkmoot.protocol.client.errors import ClientError, Unreachable, UntrustedNode
 from folkmoot.protocol.client.feeds import Page
 from folkmoot.protocol.client.following import Event, Follow, Gap
 from folkmoot.protocol.client.link_terms import LinkBroken
 from folkmoot.protocol.client.notices import mark_read
 from folkmoot.protocol.client.puts import PutResult
+from folkmoot.protocol.client.settings import ClientSettings
 
 __all__ = [
     "AccountInfo",

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Any
 
 import trio
 from folkmoot.protocol import limits
@@ -31,44 +30,16 @@ from folkmoot.protocol.client.errors import ClientError, Unreachable
 from folkmoot.protocol.client.failover import FIRST_ROUNDS, Failover
 from folkmoot.protocol.client.feeds import Pages
 from folkmoot.protocol.client.following import CREDIT, Events, Follow
-from folkmoot.protocol.client.idempotent import IDEMPOTENT
+from folkmoot.protocol.client.idempotent import IDEMPOTENT, NOT_DONE
 from folkmoot.protocol.client.link import OnNotification
 from folkmoot.protocol.client.link_terms import LinkBroken, NoAnswer
 from folkmoot.protocol.client.puts import Frame, PutResult, put_in_batches
 from folkmoot.protocol.client.session import Session, Welcome
+from folkmoot.protocol.client.settings import ClientSettings
 from folkmoot.protocol.connection import Params
-from folkmoot.protocol.errors import (
-    BUSY,
-    RATE_LIMITED,
-    SHUTTING_DOWN,
-    STALE_TOPOLOGY,
-    FolkmootError,
-    WireError,
-)
+from folkmoot.protocol.errors import SHUTTING_DOWN, FolkmootError, WireError
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.token import Token
-
-# Refusals that say the request was not carried out at all.
-_NOT_DONE: Final = frozenset({BUSY, RATE_LIMITED, SHUTTING_DOWN, STALE_TOPOLOGY})
-
-
-@dataclass(frozen=True, slots=True)
-class ClientSettings:
-    """How patient a client is.
-
-    Args:
-        deadline_s: for one call, with everything tried on its way.
-        attempt_s: for one answer; then another node is tried.
-        attempts: how often one call is sent.
-        name: what this program calls itself in `hello`.
-        carry_token: whether reads and writes carry the session's token.
-    """
-
-    deadline_s: float = 30.0
-    attempt_s: float = limits.REQUEST_TIMEOUT_S + 2.0
-    attempts: int = 6
-    name: str = "folkmoot-client/1"
-    carry_token: bool = True
 
 
 @asynccontextmanager
@@ -152,11 +123,13 @@ class Client:
             deadline_s: for this call; the settings' if not given.
 
         Raises:
-            WireError: the node's error, when sending again cannot help or did not.
+            WireError: the node's error, when sending again cannot help or did not; `NoAnswer` when the time
+                was up before anything could be sent.
             LinkBroken: the link ended and the method may not be resent.
             Unreachable: no node answered in time.
         """
-        deadline = trio.current_time() + (self.settings.deadline_s if deadline_s is None else deadline_s)
+        within_s = self.settings.deadline_s if deadline_s is None else deadline_s
+        deadline = trio.current_time() + within_s
         last: FolkmootError | None = None
         for attempt in range(self.settings.attempts):
             if attempt:
@@ -171,7 +144,10 @@ class Client:
                 if last is None:
                     raise
                 raise last from error
-            patience_s = min(self.settings.attempt_s, deadline - trio.current_time())
+            left_s = deadline - trio.current_time()
+            if left_s <= 0:  # an open session is handed out however late it is
+                raise last or NoAnswer(method, within_s)
+            patience_s = min(self.settings.attempt_s, left_s)
             try:
                 return await session.link.call(method, params or {}, timeout_s=patience_s)
             except (LinkBroken, WireError) as error:
@@ -368,7 +344,7 @@ class Client:
             self._failover.abandon(session)
             if method not in IDEMPOTENT:
                 raise error
-        elif not error.kind.retryable or (method not in IDEMPOTENT and error.kind not in _NOT_DONE):
+        elif not error.kind.retryable or (method not in IDEMPOTENT and error.kind not in NOT_DONE):
             raise error
         elif error.kind == SHUTTING_DOWN:
             self._failover.abandon(session)

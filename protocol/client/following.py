@@ -1,8 +1,9 @@
 """Following: one live stream that goes on over broken connections, restarted and lost nodes.
 
 The stream is opened anew, with whichever node answers, from the cursor that came last. What is told again
-then is left out (see `seen`); a stretch that may be missing is told. A connection on which nothing is heard
-for longer than the node's heartbeats allow is dropped, and dialled anew.
+then is left out (see `seen`), and what was there before it began (see `beginning`); a stretch that may be
+missing is told. A connection on which nothing is heard for longer than the node's heartbeats allow is
+dropped, and dialled anew.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import trio
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.client.backoff import backoff_s
+from folkmoot.protocol.client.beginning import Beginning
 from folkmoot.protocol.client.link import Link, OnNotification
 from folkmoot.protocol.client.link_terms import LinkBroken, NoAnswer, Reply, result_of
 from folkmoot.protocol.client.seen import Seen
@@ -157,11 +159,13 @@ class Follow:
         self._what = dict(what)
         self._window = min(max(credit, 1), limits.FOLLOW_CREDIT)
         self._since_ms = since_ms
+        self._beginning = Beginning(what, since_ms, known=cursor is None)
         self._deadline_s = deadline_s
         self._silence_s = silence_s
         self._random = random
         self._seen = Seen()
-        self._queue: deque[Event] = deque()
+        self._queue: deque[tuple[Event, bool]] = deque()  # and whether it was told after a break
+        self._goes_on = False
         self._received = cursor  # what the next stream begins after
         self._owed = 0  # items that were given out since credit was granted last
         self._failures = 0
@@ -183,7 +187,7 @@ class Follow:
         """
         while True:
             while self._queue:
-                event = self._news(self._queue.popleft())
+                event = self._news(*self._queue.popleft())
                 self._grant()
                 if event is not None:
                     return event
@@ -201,15 +205,22 @@ class Follow:
             _say(session, "feed.unfollow", {"subscription": subscription})
         await trio.lowlevel.checkpoint()
 
-    def _news(self, event: Event) -> Event | None:
+    def _news(self, event: Event, goes_on: bool) -> Event | None:
         """What of an event has not been given out yet; None when nothing is left.
+
+        Args:
+            event: that was told.
+            goes_on: whether the stream was opened anew before.
 
         Raises:
             WireError: it has no records in it.
         """
         self._owed += len(event.items)
         self.cursor = event.cursor
-        items = [item for item in event.items if self._seen.is_news(Record.from_wire(item.get("record")))]
+        told = [(item, Record.from_wire(item.get("record"))) for item in event.items]
+        if goes_on:
+            told = [each for each in told if not self._beginning.was_before(*each)]
+        items = [item for item, record in told if self._seen.is_news(record)]
         return event._replace(items=items) if items or event.gap is not None else None
 
     def _grant(self) -> None:
@@ -230,12 +241,15 @@ class Follow:
         elif self._since_ms is not None:
             params["since_ms"] = self._since_ms
         self._owed, self._ended, self._heard = 0, None, trio.Event()
+        self._goes_on = self._received is not None
+        asked_ms = session.node_time_ms
         try:
             begun = await self._begin(session, params)
         except (LinkBroken, WireError) as error:
             self._failed(session, error)
             return
         self._session = session
+        self._beginning.note(asked_ms)
         if self._received is None:
             self._received = self.cursor = begun.cursor
 
@@ -277,9 +291,9 @@ class Follow:
         self._failures = 0
         self._received = told.cursor
         if told.gap is not None:
-            self._queue.append(Event(told.cursor, [], told.gap))
+            self._queue.append((Event(told.cursor, [], told.gap), self._goes_on))
         elif told.items:
-            self._queue.append(Event(told.cursor, told.items))
+            self._queue.append((Event(told.cursor, told.items), self._goes_on))
         elif not self._queue:
             self.cursor = told.cursor
         if told.heartbeat and self._session is not None:
@@ -306,10 +320,8 @@ class Follow:
     def _patience_s(self, session: Session) -> float:
         if self._silence_s is not None:
             return self._silence_s
-        heartbeat_ms = session.welcome.limits.get(
-            "follow_heartbeat_ms", int(limits.FOLLOW_HEARTBEAT_S * 1000)
-        )
-        return HEARTBEATS_MISSED * heartbeat_ms / 1000
+        heartbeat_ms = session.welcome.limits.get("follow_heartbeat_ms", 0)
+        return HEARTBEATS_MISSED * (heartbeat_ms / 1000 if heartbeat_ms > 0 else limits.FOLLOW_HEARTBEAT_S)
 
     def _failed(self, session: Session, error: LinkBroken | WireError) -> None:
         """A node could not, or would not, tell: try the next one, unless that is of no use.

@@ -1,8 +1,10 @@
-"""The methods that may be asked again without asking what became of the first time."""
+"""What may be asked again without asking what became of it: some methods, and all that were refused so."""
 
 from __future__ import annotations
 
 from typing import Final
+
+from folkmoot.protocol.errors import BUSY, RATE_LIMITED, SHUTTING_DOWN, STALE_TOPOLOGY
 
 IDEMPOTENT: Final = frozenset(
     {
@@ -14,3 +16,6 @@ IDEMPOTENT: Final = frozenset(
         *("join.authority", "join.admit"),  # which knows who asks by the key of the request
     }
 )
+
+NOT_DONE: Final = frozenset({BUSY, RATE_LIMITED, SHUTTING_DOWN, STALE_TOPOLOGY})
+"""Refusals that say the request was not carried out at all."""

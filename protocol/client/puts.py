@@ -10,6 +10,7 @@ import trio
 from folkmoot.protocol import limits
 from folkmoot.protocol.client.backoff import backoff_s
 from folkmoot.protocol.connection import Params
+from folkmoot.protocol.errors import WireError
 
 Frame = tuple[bytes, bytes]
 Call = Callable[[str, Params], Awaitable[dict[str, Any]]]
@@ -111,5 +112,6 @@ def _batches(records: Sequence[Frame], left: Sequence[int]) -> Iterator[list[int
 
 
 def _pause_s(undone: Sequence[PutResult], attempt: int, random: Random) -> float:
-    asked_ms: list[int] = [result.error.get("retry_after_ms", 0) for result in undone if result.error]
-    return max([0, *asked_ms]) / 1000 + backoff_s(attempt, random)
+    refusals = [WireError.from_wire(result.error) for result in undone if result.error]
+    asked_ms = max((error.retry_after_ms or 0 for error in refusals), default=0)
+    return asked_ms / 1000 + backoff_s(attempt, random)

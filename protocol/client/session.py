@@ -51,6 +51,7 @@ class Session:
     def __init__(self, link: Link, welcome: Welcome) -> None:
         self.link = link
         self.welcome = welcome
+        self._opened_s = trio.current_time()
         self._when_ended: dict[Callable[[], None], None] = {}
 
     def when_ended(self, call: Callable[[], None]) -> None:
@@ -69,6 +70,11 @@ class Session:
         calls, self._when_ended = self._when_ended, {}
         for call in calls:
             call()
+
+    @property
+    def node_time_ms(self) -> int:
+        """About what the node's clock shows, milliseconds since 1970."""
+        return self.welcome.time_ms + int((trio.current_time() - self._opened_s) * 1000)
 
     @property
     def alive(self) -> bool:

@@ -8,21 +8,22 @@ The rules, the first that applies being the reason; one's own posts are hidden b
 | reason          | hidden is                                                       | page       | for    |
 |-----------------|-----------------------------------------------------------------|------------|--------|
 | `deleted`       | what its author deleted                                         | all        | all    |
-| `clock`         | what was made, or reposted, more than 5 minutes from now        | all        | all    |
+| `clock`         | what was made, or reposted, more than 5 minutes from now        | not author | all    |
 | `block`         | what somebody made or reposted who blocks the viewer, or is     | all        | viewer |
 |                 | blocked by them                                                 |            |        |
 | `reply_control` | an answer that the answered post, or the thread's first post,   | all        | all    |
 |                 | does not allow                                                  |            |        |
-| `muted_account` | what a muted account made                                       | all        | viewer |
+| `muted_account` | what a muted account made                                       | not author | viewer |
 | `muted_reposts` | what an account reposted that is muted, wholly or in this       | all        | viewer |
 | `muted_thread`  | what belongs to a muted thread                                  | not thread | viewer |
 | `muted_word`    | what shows a muted word                                         | all        | viewer |
 
-Who opens a muted thread wants to see it. A post whose quoted post is hidden by one of these rules, or whose
-quoted post does not allow it (`quote_control`), is shown without it.
+Who opens a muted thread, or the page of a muted author, wants to see it. A post whose quoted post is hidden
+by one of these rules, or whose quoted post does not allow it (`quote_control`), is shown without it.
 
 A gate refuses what is more than 5 minutes ahead, yet a node joins what other nodes acknowledged without
 judging it. Without the rule `clock` one node with a wrong clock could put a post above all others for years.
+On its author's page it stands above that author's alone, and what was acknowledged is there.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ class PageKind(StrEnum):
     THREAD = "thread"
     TAG = "tag"
     LIST = "list"
+    AUTHOR = "author"
     NOTIFICATIONS = "notifications"
 
 
@@ -133,6 +135,7 @@ class Hide:
 
 Decision = Show | Warn | Hide
 
+_NEVER_MS: Final = 2**48 - 1
 _SHOW: Final = Show()
 _HIDE: Final = {reason: Hide(reason) for reason in Reason}
 _NO_EDGES: Final[frozenset[Edge]] = frozenset()
@@ -152,10 +155,10 @@ class Audience:
         self._me = viewer.account
         self._now_us = now_us
         # Greater than every item of a post that is not too far ahead: a UUIDv7 begins with its time.
-        self._latest = ((now_us + STAMP_AHEAD_US) // 1000).to_bytes(6, "big") + b"\xff" * (
-            POST_ITEM_BYTES - 6
-        )
+        latest_ms = _NEVER_MS if page is PageKind.AUTHOR else (now_us + STAMP_AHEAD_US) // 1000
+        self._latest = latest_ms.to_bytes(6, "big") + b"\xff" * (POST_ITEM_BYTES - 6)
         self._threads = {} if page is PageKind.THREAD else viewer.threads
+        self._authors = {} if page is PageKind.AUTHOR else viewer.accounts
 
     def edges_asked(self, candidates: Iterable[Candidate]) -> set[Edge]:
         """Which flags of other accounts decide about these: look them up, and pass on those that are on."""
@@ -214,7 +217,7 @@ class Audience:
         parent, root = candidate.parent, candidate.root
         if not (_may_answer(parent, author, edges) and (root is parent or _may_answer(root, author, edges))):
             return Reason.REPLY_CONTROL
-        if viewer.accounts and self._muted(author):
+        if self._authors and self._muted(author):
             return Reason.MUTED_ACCOUNT
         if self._threads and self._threads.get(_thread(candidate), 0) > self._now_us:
             return Reason.MUTED_THREAD

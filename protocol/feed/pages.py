@@ -11,7 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from folkmoot.protocol import codec
+from folkmoot.protocol import codec, limits
+from folkmoot.protocol.errors import BAD_REQUEST, WireError
+from folkmoot.protocol.feed.telling import any_telling, is_telling
+from msgspec import Struct
 
 ITEM_HEAD: Final = b"\x83" + codec.pack("record")
 _LABELS: Final = codec.pack("labels")
@@ -27,6 +30,9 @@ _LAG: Final = codec.pack("lag_ms")
 _CURSOR: Final = codec.pack("cursor")
 _TOKEN: Final = codec.pack("token")
 
+Frame = tuple[bytes, bytes]
+"""A record's payload and signature."""
+
 
 @dataclass(frozen=True, slots=True)
 class PackedPage:
@@ -36,11 +42,13 @@ class PackedPage:
         count: how many items.
         items: their bytes, one after another (no list header).
         resume: the item after which the next page begins; None on the last page.
+        telling: whether a post on it has to be read to know who may see it, or what is to be said first.
     """
 
     count: int
     items: bytes
     resume: bytes | None
+    telling: bool = False
 
     def to_wire(self) -> dict[str, Any]:
         """The result of `replica.page`."""
@@ -107,10 +115,10 @@ def pack_missing(account: bytes, reason: str) -> bytes:
     return codec.pack({"gap": {"author": account, "reason": reason}})
 
 
-def pack_page(items: Iterable[bytes], resume: bytes | None) -> PackedPage:
+def pack_page(items: Iterable[bytes], resume: bytes | None, *, telling: bool = False) -> PackedPage:
     """Join packed items into a page."""
     packed = list(items)
-    return PackedPage(len(packed), b"".join(packed), resume)
+    return PackedPage(len(packed), b"".join(packed), resume, telling)
 
 
 def pack_plain_page(frames: Sequence[bytes], resume: bytes | None) -> PackedPage:
@@ -120,7 +128,33 @@ def pack_plain_page(frames: Sequence[bytes], resume: bytes | None) -> PackedPage
     parts = list(frames)
     parts[0] = ITEM_HEAD + parts[0]
     parts[-1] += _NO_LABELS_NO_COUNTS
-    return PackedPage(len(frames), _BETWEEN_PLAIN_ITEMS.join(parts), resume)
+    return PackedPage(len(frames), _BETWEEN_PLAIN_ITEMS.join(parts), resume, any_telling(frames))
+
+
+class Item(Struct):
+    """An item of an author's page."""
+
+    record: Frame
+    labels: list[Frame]
+    counts: dict[str, int]
+
+    @property
+    def is_telling(self) -> bool:
+        """As `PackedPage.telling`."""
+        return bool(self.labels) or is_telling(self.record[0])
+
+
+def read_items(page: PackedPage) -> list[Item]:
+    """The items of an author's page.
+
+    Raises:
+        WireError: `bad_request`, when these are not so many items, or no items at all.
+    """
+    if not 0 <= page.count <= limits.PAGE_ITEMS:
+        raise WireError(BAD_REQUEST, f"a page of {page.count} items")
+    return codec.shaped(
+        codec.unpack(array_header(page.count) + page.items), list[Item], "the items of a page"
+    )
 
 
 def pack_result(page: PackedPage, cursor: bytes | None, token: bytes, lag_ms: int | None = None) -> bytes:

@@ -9,8 +9,12 @@ from typing import Final
 
 import pytest
 from folkmoot.protocol import limits
-from folkmoot.protocol.accounts.claim import Bearing, Claim, lapse, release, take
+from folkmoot.protocol.accounts.actions import Create, SetHandle
+from folkmoot.protocol.accounts.chain import Chain, Entry
+from folkmoot.protocol.accounts.claim import Bearing, Claim, check_room, lapse, release, take
+from folkmoot.protocol.accounts.operation import Operation
 from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, NOT_CANONICAL, WireError
+from folkmoot.protocol.identity import KeyPair
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -100,10 +104,48 @@ def test_who_gave_a_handle_up_may_have_it_back_at_once_and_others_after_the_quar
     assert take(RELEASED, BOB, HANDLE, 1, NOW + QUARANTINE).account == BOB
 
 
+def called(*handles: str | None, every_us: int = SECOND) -> Chain:
+    """The chain of an account that was called so, one after the other from NOW on."""
+    key = KeyPair(b"k" * 32)
+    entries = [Entry(Operation.sign(key, key.account, Create(), previous=None, stamp=NOW), NOW)]
+    for number, handle in enumerate(handles):
+        previous, stamp = entries[-1].operation, NOW + number * every_us
+        operation = Operation.sign(key, key.account, SetHandle(handle), previous=previous, stamp=stamp)
+        entries.append(Entry(operation, stamp))
+    return Chain(key.account, entries)
+
+
+MANY: Final = ("aaron", "bertha", "caesar", "dora", "emil")
+NONE_BETWEEN: Final = tuple(each for handle in MANY for each in (handle, None))
+
+
+@pytest.mark.parametrize("handles", [MANY, (*MANY, None), NONE_BETWEEN])
+def test_an_account_that_gave_up_many_handles_takes_no_other_until_one_is_free(
+    handles: tuple[str | None, ...],
+) -> None:
+    chain = called(*handles)
+    given_up = NOW + next(at for at, each in enumerate(handles) if at and each != handles[0]) * SECOND
+    error = refused(lambda: check_room(chain, HANDLE, NOW + 60 * SECOND))
+    assert error.details == {"handle": HANDLE, "given_up": len(MANY), "free_at_us": given_up + QUARANTINE}
+    assert "in 30 days" in error.message
+    assert "in a day" in refused(lambda: check_room(chain, HANDLE, given_up + QUARANTINE - 1)).message
+    check_room(chain, HANDLE, given_up + QUARANTINE)
+
+
+def test_handles_that_come_back_or_look_alike_or_were_free_for_long_are_none_given_up() -> None:
+    check_room(called(*MANY), MANY[1], NOW + 60 * SECOND)
+    check_room(called(*MANY[:-1]), HANDLE, NOW + 60 * SECOND)
+    check_room(called(HANDLE, *MANY[:2], ALIKE, MANY[0], HANDLE, *MANY[2:4]), ALIKE, NOW + 60 * SECOND)
+    check_room(called(*MANY, every_us=QUARANTINE), HANDLE, NOW + 5 * QUARANTINE)
+
+
 def test_a_claim_that_is_borne_out_is_respected_for_ever() -> None:
     years = NOW + 100 * QUARANTINE
     error = refused(lambda: take(CLAIM, BOB, HANDLE, 1, years, found(names=True, named=True, stale=False)))
-    assert error.details == {"handle": HANDLE}
+    assert error.details == {"handle": HANDLE, "taken": HANDLE}
+    with pytest.raises(WireError, match=f"{ALIKE!r} could be taken for {HANDLE!r}") as alike:
+        take(CLAIM, BOB, ALIKE, 1, years)
+    assert alike.value.details == {"handle": ALIKE, "taken": HANDLE}
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,8 @@ def test_a_cluster_lives_through_what_is_done_to_it(folkmoot: Folkmoot) -> None:
     assert {replica["name"] for replica in found["replicas"]} == set(nodes)
 
     assert folkmoot("cluster", "kill", "ap").code == exit_codes.OK
-    assert folkmoot("cluster", "status").code == exit_codes.DEGRADED
+    for words in ((), ("local",), ("--cluster", "local")):
+        assert folkmoot("cluster", "status", *words).code == exit_codes.DEGRADED
     until_blocking(lambda: node_states(folkmoot)["ap-1"] != "alive", what="the loss of ap-1 to be seen")
     assert folkmoot("status").code == exit_codes.DEGRADED
     assert folkmoot("post", "One of us is missing.", "--level", "quorum").code == exit_codes.OK

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 from folkmoot.cli.commands.feed import _pages
 from folkmoot.cli.errors import OperatorError
+from folkmoot.cli.feeds import described_item, item_lines
 from folkmoot.cli.users.who import Who
 from folkmoot.protocol.accounts.chain import Chain
 from folkmoot.protocol.client import Client, History
@@ -41,6 +42,17 @@ class Node:
     async def feed(self) -> int:
         _, items, _ = await _pages(cast("Client", self), Who(ADA.account), 10, None)
         return len(items)
+
+
+def test_what_is_counted_is_one_or_several_and_cautions_come_first() -> None:
+    counts = {"likes": 1, "reposts": 2, "replies": 1}
+    cautions = [{"source": "warning", "text": "soup", "by": ADA.account}]
+    item = {"record": post(1).to_wire(), "labels": [], "counts": counts, "cautions": cautions}
+    told = described_item(item)
+    told["body"] = {"text": "one\ntwo"}
+    heading, *lines = item_lines(told)
+    assert heading.endswith("(1 like, 2 reposts, 1 reply)")
+    assert lines == ["  [soup]", "  one", "  two", ""]
 
 
 WHOLE = chain(*LIFE)

@@ -113,6 +113,10 @@ def test_accounts_words_and_threads_are_muted(town: Town) -> None:
     for subject in (("--word", "some words"), ("--thread", thread), (bob,)):
         assert town.told("unmute", *subject)["changed"] and not town.told("unmute", *subject)["changed"]
     assert town.told("mute")["items"] == []
+    town.told("mute", bob, "--for", "1s")
+    until_blocking(
+        lambda: town.told("mute")["items"] == [], what="what has ended to be told no more", within_s=60
+    )
 
 
 @pytest.mark.parametrize(

@@ -263,9 +263,16 @@ async def test_who_is_overtaken_time_and_again_is_told() -> None:
         (WireError(NO_QUORUM, "1 of 3"), "nothing was changed", "folkmoot status", DEGRADED),
         (WireError(FORBIDDEN, "suspended"), "suspended", "folkmoot user show", FAILED),
         (
-            WireError(CONFLICT, "taken", details={"handle": "al"}),
+            WireError(CONFLICT, "taken", details={"handle": "al", "taken": "a1"}),
             "taken",
-            "folkmoot user handle who al",
+            "folkmoot user handle who a1",
+            FAILED,
+        ),
+        (WireError(CONFLICT, "later", details={"handle": "al", "free_at_us": 1}), "later", "", FAILED),
+        (
+            WireError(CONFLICT, "many", details={"handle": "al", "given_up": 5, "free_at_us": 1}),
+            "many",
+            "--history",
             FAILED,
         ),
     ],

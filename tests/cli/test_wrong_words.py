@@ -38,6 +38,7 @@ def stopped(folkmoot: Any, tmp_path: Path) -> ClusterDirectory:
         (("resume", "nosuch"), "no node or region 'nosuch'"),
         (("restart", "nosuch"), "no node or region 'nosuch'"),
         (("logs", "nosuch"), "no node or region 'nosuch'"),
+        (("status", "local", "--cluster", "local"), "name the cluster once"),
     ],
 )
 def test_of_a_cluster(
@@ -69,6 +70,12 @@ def test_of_a_link_of_no_cluster_at_all(folkmoot: Any, words: tuple[str, ...]) -
 def test_of_an_account(folkmoot: Any, words: tuple[str, ...]) -> None:
     ran = folkmoot(*words)
     assert (ran.code, ran.out) == (exit_codes.USAGE, "")
+
+
+def test_of_a_projection(folkmoot: Any) -> None:
+    ran = folkmoot("projection", "rebuild", "nope")
+    assert (ran.code, ran.out) == (exit_codes.USAGE, "")
+    assert "Invalid value for 'NAME': 'nope' is not one of" in ran.err
 
 
 def test_json_may_stand_before_the_command(folkmoot: Any) -> None:

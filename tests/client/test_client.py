@@ -19,6 +19,7 @@ from folkmoot.protocol.client import (
 )
 from folkmoot.protocol.client.dialing import Endpoint
 from folkmoot.protocol.client.link import Link
+from folkmoot.protocol.client.link_terms import NoAnswer
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import (
     BUSY,
@@ -192,6 +193,33 @@ async def test_attempts_and_deadlines_end() -> None:
             with pytest.raises(WireError, match="busy"):
                 await client.call("ping", deadline_s=30.0)
             assert len(node.answered("ping")) == asked
+
+
+async def test_a_deadline_that_has_passed_is_no_answer_and_costs_no_connection() -> None:
+    node = StubNode()
+    async with stub_nodes(node), connect(str(node.address), tls=False) as client:
+        session = await client.session()
+        with pytest.raises(NoAnswer, match="no answer to ping"):
+            await client.call("ping", deadline_s=0.0)
+        assert node.answered("ping") == []
+        assert await client.session() is session
+
+
+@pytest.mark.parametrize("asked_ms", [-60_000, "soon", 1.5])
+async def test_pauses_that_make_no_sense_are_not_kept(asked_ms: Any) -> None:
+    node = StubNode()
+    refusal = WireError(BUSY, "not now", retry_after_ms=asked_ms)
+    node.answers["ping"] = failing_once(refusal, {"time_ms": 7})
+    refused = {"id": b"", "status": "refused", "error": refusal.to_wire()}
+    results = iter((refused, {"id": b"", "status": "stored"}))
+
+    async def put(node: StubNode, link: Link, params: Params) -> Any:
+        return {"results": [next(results)], "token": Token().encode()}
+
+    node.answers["record.put"] = put
+    async with stub_nodes(node), connect(str(node.address), tls=False) as client:
+        assert await client.call("ping") == {"time_ms": 7}
+        assert [result.status for result in await client.put_records(FRAMES[:1])] == ["stored"]
 
 
 async def test_calls_survive_the_death_of_a_node() -> None:

@@ -11,9 +11,9 @@ import pytest
 import trio
 from folkmoot.protocol.bodies import make_uuid7
 from folkmoot.protocol.client import AsyncioClient, BlockingClient, Client, Event, Unreachable, connect
-from folkmoot.protocol.client.client import ClientSettings
 from folkmoot.protocol.client.link import Link
 from folkmoot.protocol.client.seen import Seen
+from folkmoot.protocol.client.settings import ClientSettings
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import BAD_REQUEST, BUSY, UNKNOWN_METHOD, WireError
 from folkmoot.protocol.identity import KeyPair
@@ -22,7 +22,8 @@ from folkmoot.protocol.record import Record
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.client.stub import StubNode, stub_nodes
+from tests.client.stub import Answer, StubNode, stub_nodes
+from tests.client.stub import hello as stub_hello
 from tests.client.test_other_loops import within_asyncio
 from tests.waiting import until
 
@@ -101,6 +102,15 @@ def told(cursor: bytes, *records: Record) -> Callable[[Callable[..., None], Link
     return lambda tell, link: tell(cursor=cursor, items=wire(*records))
 
 
+def greeting(**other: Any) -> Answer:
+    """Says hello as a stub does, but for some keys."""
+
+    async def hello(node: StubNode, link: Link, params: Params) -> Any:
+        return {**await stub_hello(node, link, params), **other}
+
+    return hello
+
+
 def silent(tell: Callable[..., None], link: Link) -> None:
     """Says nothing."""
 
@@ -146,6 +156,50 @@ async def test_a_stream_goes_on_at_another_node_without_what_is_told_again() -> 
         assert [asked.get("cursor") for asked in there.asked] == [b"one"]
 
 
+def dated(time_ms: int, number: int) -> Record:
+    item = make_uuid7(time_ms, number)
+    return Record.sign(ANN, kind="post", item=item, body={"text": "hello"}, stamp=NOW_US)
+
+
+BEGAN_MS = 1_790_000_000_000
+AGO = dated(BEGAN_MS - 600_000, 1)
+REPOSTS = [
+    {**item, "reposter": PHONE.account, "reposted_ms": BEGAN_MS + offset_ms}
+    for offset_ms, item in ((-60_000, wire(dated(7, 2))[0]), (60_000, wire(dated(7, 3))[0]))
+]
+
+
+@pytest.mark.parametrize(
+    ("what", "since_ms", "before"),
+    [
+        ({"home": ANN.account}, None, False),
+        ({"tag": "tea"}, None, False),
+        ({"home": ANN.account}, BEGAN_MS - 10_000, False),
+        ({"home": ANN.account}, BEGAN_MS - 900_000, True),
+        (WHAT, None, True),
+    ],
+)
+async def test_what_stood_in_a_feed_before_its_stream_began_is_not_told_by_the_next_node(
+    what: dict[str, Any], since_ms: int | None, before: bool
+) -> None:
+    one, other = StubNode(1), StubNode(2)
+    late, new = dated(BEGAN_MS - 700_000, 4), dated(BEGAN_MS + 1_000, 5)
+    for node in (one, other):
+        node.answers["hello"] = greeting(time_ms=BEGAN_MS)
+    Streams(one, told(b"one", late))
+    old = [dated(BEGAN_MS - 300_000, number) for number in range(10, 14)]
+    Streams(other, lambda tell, link: tell(cursor=b"two", items=[*wire(AGO, *old), *REPOSTS, *wire(new)]))
+    async with stub_nodes(one, other), client_of(one, other) as client:
+        stream = client.follow(what, since_ms=since_ms, credit=16)
+        assert records(await anext(stream)) == [late.id], "it came late, and has not been told"
+        one.die()
+        shown = records(await anext(stream))
+        reposted = [Record.from_wire(item["record"]).id for item in REPOSTS]
+        everything = [AGO.id, *(each.id for each in old), *reposted, new.id]
+        assert shown == (everything if before else [reposted[1], new.id])
+        await until(lambda: other.answered("feed.credit"), what="what is left out to be paid for, too")
+
+
 async def test_what_was_heard_before_a_break_is_given_out_and_not_asked_for_again() -> None:
     node = StubNode()
     streams = Streams(node, told(b"one", post(1)), told(b"three", post(3)))
@@ -184,9 +238,12 @@ async def test_a_silent_connection_is_dropped_and_dialled_anew() -> None:
         assert records(await anext(stream)) == [post(2).id]
 
 
-async def test_silence_is_measured_by_the_nodes_heartbeats() -> None:
+@pytest.mark.parametrize("said_ms", [int(FOLLOW_HEARTBEAT_S * 1000), 0, -1])
+async def test_silence_is_measured_by_the_nodes_heartbeats(said_ms: int) -> None:
     node = StubNode()
     Streams(node, silent)
+
+    node.answers["hello"] = greeting(limits={"follow_heartbeat_ms": said_ms})
     async with stub_nodes(node), client_of(node) as client:
         stream = client.follow(WHAT)
         assert stream._patience_s(await client.session()) == 3 * FOLLOW_HEARTBEAT_S

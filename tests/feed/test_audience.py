@@ -111,6 +111,17 @@ def test_a_muted_account(
     assert hidden(seen(records, Candidate(post(ANN), reposter=BOB.account))) is reposted
 
 
+def test_the_page_of_a_muted_author_is_for_those_who_open_it() -> None:
+    quoting = post(ANN, quote=ref(post(BOB)))
+    records = [said("mute", ANN.account), said("mute", BOB.account), word("spam")]
+    for candidate, decision in (
+        (Candidate(post(ANN)), SHOW),
+        (Candidate(quoting, quoted=post(BOB)), Show(Reason.MUTED_ACCOUNT)),
+        (Candidate(post(ANN, "spam")), Hide(Reason.MUTED_WORD)),
+    ):
+        assert seen(records, candidate, page=PageKind.AUTHOR) == decision
+
+
 def test_a_mute_ends_while_the_viewer_is_kept() -> None:
     viewer = viewer_of(
         ME.account,
@@ -171,6 +182,7 @@ def test_what_comes_from_the_future_waits_for_it(ahead_us: int, shown: bool, vie
     for candidate in (Candidate(early), reposted):
         assert hidden(seen(viewer, candidate)) is (None if shown else Reason.CLOCK)
         assert seen(viewer, candidate, now_us=NOW_US + MINUTE_US) == SHOW
+    assert seen(viewer, early, page=PageKind.AUTHOR) == SHOW, "what was acknowledged is on its author's page"
     assert seen(viewer, post(ANN, ahead_us=-(10**15))) == SHOW, "old posts are brought along from elsewhere"
 
 

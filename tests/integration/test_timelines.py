@@ -80,6 +80,11 @@ def test_people_read_what_others_write(town: Town) -> None:
     town.sees(["Tea?"], "tag", "#tea")
     town.says("bookmark", root, "--key", ann)
     town.sees(["Tea?"], "bookmarks", ann)
+    made = town.says("list", "create", "Tea people", "--key", ann)["list"]
+    town.says("list", "add", "Tea people", ben, "--key", ann)
+    for named in ("Tea people", made, made.rpartition("/")[2]):
+        town.sees(["Tea?"], "list", ann, named)
+    assert town.ends("timeline", "list", ben, made)[0] == exit_codes.USAGE
     town.says("mute", ben, "--key", ann)
     town.sees([], "home", ann, "--as", ann)
     town.sees(["Tea?"], "home", ann)
@@ -117,11 +122,14 @@ def test_wrong_words_are_said_so(town: Town) -> None:
     for words in (
         ("timeline", "home", "not an account"),
         ("timeline", "home", ann, "--cursor", "zz"),
-        ("timeline", "list", ann, "00"),
+        ("timeline", "tag", "#"),
+        ("timeline", "tag", ""),
+        ("timeline", "tag", "x" * 65),
+        ("follow-feed", "--tag", "#"),
         ("timeline", "thread", "nowhere"),
         ("projection", "rebuild", "moods"),
     ):
         code, told = town.ends(*words)
         assert code == exit_codes.USAGE and told["error"]["message"], words
-    code, told = town.ends("timeline", "tag", "#")
-    assert code == exit_codes.FAILED and told["error"]["name"] == "bad_request"
+    code, told = town.ends("timeline", "list", ann, "00")
+    assert code == exit_codes.FAILED and "has no list '00'" in told["error"]["message"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -300,6 +301,28 @@ async def test_a_handle_is_one_account_s(tmp_path: Path) -> None:
             assert (await one.does(client, SetHandle("marit")))["handle"] == "marit", (
                 "its own it may have back"
             )
+
+
+async def test_an_account_cannot_keep_handles_from_others_without_end(tmp_path: Path) -> None:
+    async with founded(tmp_path, nodes=1) as town, town.client(town[0]) as client:
+        await seated(town, 1)
+        one, other = Person(1), Person(2)
+        for person in (one, other):
+            await person.does(client, Create(RESCUE.account))
+        names = [f"marit-{number}" for number in range(2, 3 + limits.HANDLES_GIVEN_UP)]
+        for name in names:
+            await one.does(client, SetHandle(name))
+        error = await refused(client, one, SetHandle("marit"))
+        assert error.kind is CONFLICT and error.details is not None
+        days = (error.details["free_at_us"] - time.time_ns() // 1000) / (86_400 * 1e6)
+        assert 29 < days < 31 and error.details["given_up"] == limits.HANDLES_GIVEN_UP + 1
+        await other.does(client, SetHandle("marit"))
+        await other.does(client, SetHandle(None))
+        await one.does(client, SetHandle(names[0]))
+        await one.does(client, SetHandle(None))
+        assert (await refused(client, one, SetHandle("mara"))).kind is CONFLICT
+        await client.auth(OPERATOR)
+        assert (await one.does(client, SetHandle("mara")))["handle"] == "mara"
 
 
 async def test_a_damaged_account_is_learned_again(tmp_path: Path) -> None:

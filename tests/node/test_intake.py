@@ -14,11 +14,11 @@ from folkmoot.node.actors.intake import Intake
 from folkmoot.node.contracts import Coverage, Origin, Put, PutRequest, PutResult, Settle
 from folkmoot.node.environment import Executor
 from folkmoot.node.moderation.quota import QuotaRates, Rate
-from folkmoot.node.signatures import check_signatures
+from folkmoot.node.signatures import check_written
 from folkmoot.node.system import SystemWallClock
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BUSY, REVOKED_KEY, WireError
-from folkmoot.protocol.identity import KeyPair
+from folkmoot.protocol.identity import MULTICODEC_ED25519, KeyPair
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import Slot
@@ -185,16 +185,35 @@ async def test_one_bad_record_spoils_nobody_elses() -> None:
         assert len(puts) == 2
 
 
+NOBODY = MULTICODEC_ED25519 + b"\xff" * 32
+SMALL = MULTICODEC_ED25519 + b"\x01" + bytes(31)  # signs anything, for anybody
+
+
+@pytest.mark.parametrize("nobody", [NOBODY, SMALL], ids=["no point", "of small order"])
+async def test_nobody_is_followed_who_can_have_no_key(nobody: bytes) -> None:
+    author, other = Author(1), Author(2)
+    about = [("follow", b""), ("block", b""), ("listed", bytes(16))]
+    async with opened() as desk:
+        for who, on in ((nobody, True), (nobody, False), (other.account, True)):
+            name = f"{who.hex()} {on}"
+            desk.submit(name, *(author.record(kind, before + who, {"on": on}) for kind, before in about))
+            await desk.rest()
+            if who == nobody and on:
+                assert desk.refusals(name) == ["bad_request"] * 3
+            else:
+                assert desk.statuses(name) == ["stored"] * 3, "what was said once can be taken back"
+
+
 @pytest.fixture
 def verified(monkeypatch: pytest.MonkeyPatch) -> list[Record]:
     """The records whose signatures were looked at."""
     looked_at: list[Record] = []
 
-    async def counting(records: Sequence[Record], executor: Executor) -> list[bool]:
+    async def counting(records: Sequence[Record], executor: Executor) -> list[WireError | None]:
         looked_at.extend(records)
-        return await check_signatures(records, executor)
+        return await check_written(records, executor)
 
-    monkeypatch.setattr("folkmoot.node.actors.intake.check_signatures", counting)
+    monkeypatch.setattr("folkmoot.node.actors.intake.check_written", counting)
     return looked_at
 
 

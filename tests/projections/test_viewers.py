@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from folkmoot.protocol.feed.mute import word_item
+from folkmoot.protocol.moderation.label import Label
 from folkmoot.protocol.record import Record
 
-from tests.node.harness import founded
+from tests.node.harness import Client, founded
 from tests.node.people import Author
-from tests.projections.people import follow, ref, reply, repost, sees, tagged
+from tests.projections.people import SEEN_S, follow, pages, ref, reply, repost, said, sees, tagged
 from tests.projections.test_home import SHAPES, Shape
+from tests.waiting import until
 
 
 def block(who: Author, whom: Author, *, on: bool = True) -> Record:
@@ -121,3 +126,72 @@ async def test_a_lists_feed_is_what_its_members_post(tmp_path: Path, shape: Shap
         await client.put(ann.record("listed", item + ben.account, {"on": False}), level="all")
         of_cleo = [post.id for post in reversed(posts) if post.author == cleo.account]
         await sees(client, of_cleo, "feed.list", account=ann.account, item=item)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_an_authors_page_is_made_for_who_looks_at_it(tmp_path: Path, shape: Shape) -> None:
+    ann, ben, cleo = Author(1), Author(2), Author(3)
+    async with founded(tmp_path, **shape) as town, town.client(town[1]) as client:
+        closed = cleo.record("post", cleo.item(), {"text": "to nobody", "reply_from": "nobody"})
+        plain, refused, spam = ann.post("plain"), reply(ann, closed), ann.post("spam")
+        body = {"text": "look", "warning": "spiders", "labels": ["scary"]}
+        loud = ann.record("post", ann.item(), body)
+        word = ben.record("mute", word_item("spam"), {"on": True, "word": "spam"})
+        await client.put(closed, plain, refused, spam, loud, mute(ben, ann), word, level="all")
+
+        async def shown(asking: Client, **more: Any) -> list[bytes]:
+            return said(await pages(asking, "feed.author", account=ann.account, **more))
+
+        async with town.client(town[1]) as bens, town.client(town[1]) as anns:
+            await bens.auth(ben)
+            await anns.auth(ann)
+            for more in ({}, {"limit": 1}, {"level": "quorum"}):
+                assert await shown(client, **more) == [loud.id, spam.id, plain.id]
+                assert await shown(bens, **more) == [loud.id, plain.id], "muted, and looked for all the same"
+                assert await shown(anns, **more) == [loud.id, spam.id, refused.id, plain.id]
+            for asking in (client, bens, anns):
+                page = await asking.call("feed.author", account=ann.account, limit=1)
+                [item] = page["items"]
+                assert [each["text"] for each in item["cautions"]] == ["spiders", "scary"]
+            await client.put(block(ann, ben), level="all")
+            assert await shown(bens) == []
+            page = await bens.call("feed.author", account=ann.account, limit=1)
+            assert (page["items"], page["cursor"]) == ([], None), "there is nothing further back either"
+            assert await shown(client) == [loud.id, spam.id, plain.id]
+            await client.put(block(ann, ben, on=False), block(ben, ann), level="all")
+            bens_view = partial(shown, bens, limit=2)
+            await until(lambda: is_empty(bens_view), what="a block of one's own to hold", within_s=SEEN_S)
+
+
+async def is_empty(shown: Callable[[], Awaitable[list[bytes]]]) -> bool:
+    return await shown() == []
+
+
+async def test_labels_that_are_heeded_are_said_first_to_everybody(tmp_path: Path) -> None:
+    ann, ben, cleo = Author(1), Author(2), Author(3)
+    async with founded(tmp_path) as town, town.client(town[0]) as client:
+        service = town[1].environment.secrets.service()
+        shown, slandered = ann.post("a body"), ann.post("a flower")
+        await client.put(follow(ben, ann), shown, slandered, level="all")
+        await sees(client, [slandered.id, shown.id], "feed.home", account=ben.account)
+        heeded = Label(shown.item, "nudity", service.account, shown.id, "Bare.")
+        slander = Label(slandered.item, "rude", cleo.account, slandered.id, "So I say.")
+        await client.put(
+            Record.sign(
+                service,
+                kind="label",
+                item=heeded.item,
+                body=heeded.body(),
+                place=ann.account,
+                stamp=time.time_ns() // 1000,
+            ),
+            cleo.record("label", slander.item, slander.body(), place=ann.account),
+            level="all",
+        )
+        async with town.client(town[0]) as bens:
+            await bens.auth(ben)
+            for asking in (client, bens):
+                plain, behind = (await asking.call("feed.home", account=ben.account))["items"]
+                assert len(plain["labels"]) == len(behind["labels"]) == 1
+                assert "cautions" not in plain
+                assert behind["cautions"] == [{"source": "label", "text": "nudity", "by": service.account}]

@@ -22,7 +22,7 @@ ANN = Author(1)
 
 
 def indexer(town: Town) -> Any:
-    return town[0].parts.projections.indexer
+    return town[0].parts.projections.search.indexer
 
 
 def folder(town: Town) -> Path:
