@@ -4,6 +4,7 @@
     keys/service.key   the seed of the service account, which signs the node's labels
     keys/gossip.ring   the gossip keys, one a line, the sealing key first; the same on all nodes of a cluster
     store/             the store
+    media/             pictures, sound and films (see `storage.media.layout`)
     ready.json         written when the node has begun to listen; also how a restart finds its old ports
 
 Directories are 0700 and keys 0600. A file that others can read is refused rather than trusted.

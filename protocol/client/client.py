@@ -54,6 +54,7 @@ IDEMPOTENT: Final = frozenset(
         *("account.attest", "account.reactions"),
         "account.change",  # an operation is appended once, however often it comes
         *("feed.author", "feed.home", "feed.thread"),
+        *("media.begin", "media.put", "media.finish", "media.get", "media.stat", "media.list"),
         *("join.authority", "join.admit"),  # which knows who asks by the key of the request
     }
 )
