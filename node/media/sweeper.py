@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 MINUTE_S: Final = 60.0
 HAND_ON_S: Final = 2.0
+ASK_TIMEOUT_S = limits.REQUEST_TIMEOUT_S  # for one member to read the posts of one account
 
 
 class Topology(Protocol):
@@ -248,7 +249,7 @@ class Sweeper:
     async def _ask(self, node_id: bytes, method: str, asked: dict[str, Any]) -> set[bytes] | None:
         """What a node answers; None when it does not."""
         try:
-            answer = await self._peers.call(node_id, method, asked, limits.REQUEST_TIMEOUT_S)
+            answer = await self._peers.call(node_id, method, asked, ASK_TIMEOUT_S)
             return set(codec.shaped(answer, messages.Answered, method).hashes)
         except (WireError, PeerUnreachable) as error:
             log.info("media are kept, because %s did not answer: %s", node_id.hex(), error)
