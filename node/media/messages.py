@@ -21,12 +21,19 @@ Hashes = Annotated[list[Hash], Meta(max_length=limits.MEDIA_ASKED)]
 Chunk = Annotated[bytes, Meta(max_length=CHUNK_BYTES)]
 
 
+class Begin(Struct):
+    """`media.begin`, besides the manifest: a record that shows the medium, whose author it is then for."""
+
+    record: tuple[bytes, bytes] | None = None
+
+
 class Put(Struct):
-    """`media.put`: one chunk of an upload that was begun."""
+    """`media.put`: one chunk of an upload that was begun, for the account that asks or another."""
 
     hash: Hash
     index: Index
     data: Chunk
+    account: Account | None = None
 
 
 class Finish(Struct):
@@ -34,6 +41,7 @@ class Finish(Struct):
 
     hash: Hash
     level: Level = "quorum"
+    account: Account | None = None
 
 
 class Get(Struct):

@@ -29,6 +29,8 @@ from folkmoot.protocol.identity import is_account
 from folkmoot.protocol.key import place_prefix
 from folkmoot.protocol.media.kinds import kind_of
 from folkmoot.protocol.media.manifest import CHUNK_BYTES, Manifest
+from folkmoot.protocol.media.references import references
+from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import parse_level
 from folkmoot.storage.errors import StorageError
 from folkmoot.storage.media.layout import Area, Name
@@ -92,8 +94,9 @@ class MediaMethods:
 
     async def begin(self, asker: Asker, params: Params) -> dict[str, Any]:
         """Begin an upload, or go on with one: which chunks are here already."""
-        account = self._uploader(asker)
         manifest = Manifest.from_wire(params, "media.begin")
+        shown_by = codec.shaped(params, messages.Begin, "media.begin").record
+        account = self._uploader(asker) if shown_by is None else await self._author_of(shown_by, manifest)
         self._check_claim(manifest)
         name = Name(account, manifest.hash)
         told = await self._of_account(messages.OfAccount(account, hash=manifest.hash))
@@ -106,17 +109,15 @@ class MediaMethods:
 
     async def put(self, asker: Asker, params: Params) -> dict[str, Any]:
         """Take one chunk; in any order, and as often as one likes."""
-        account = self._uploader(asker)
         asked = codec.shaped(params, messages.Put, "media.put")
-        name = Name(account, asked.hash)
+        name = self._begun(asker, asked.account, asked.hash)
         left = await self._stored(partial(self._blobs.write, name, asked.index, asked.data))
         return {"missing": left}
 
     async def finish(self, asker: Asker, params: Params) -> dict[str, Any]:
         """The chunks are all here: have the medium kept at a level."""
-        account = self._uploader(asker)
         asked = codec.shaped(params, messages.Finish, "media.finish")
-        level, name = parse_level(asked.level), Name(account, asked.hash)
+        level, name = parse_level(asked.level), self._begun(asker, asked.account, asked.hash)
         manifest = await self._stored(partial(self._whole, name))
         achieved = await self._spreader.bring(name, manifest.size, level)
         told = {"hash": manifest.hash, "size": manifest.size, "mime": manifest.mime}
@@ -182,6 +183,27 @@ class MediaMethods:
         if refusal is not None:
             raise refusal
         return asker.account
+
+    async def _author_of(self, frame: tuple[bytes, bytes], manifest: Manifest) -> bytes:
+        """For whom a medium is that a signed record shows: whoever brings it, as with the record itself.
+
+        Raises:
+            WireError: the record does not show it, or its author's key may not sign.
+        """
+        record = Record.from_wire(list(frame))
+        shown = {(each.hash, each.mime, each.size) for each in references(record)}
+        if (manifest.hash, manifest.mime, manifest.size) not in shown:
+            raise WireError(
+                BAD_REQUEST, "media.begin: the record does not show a medium of this hash and kind"
+            )
+        if (refusal := self._keys.refusal(record.author, record.device)) is not None:
+            raise refusal
+        await self._run(record.verify)
+        return record.author
+
+    def _begun(self, asker: Asker, account: bytes | None, digest: bytes) -> Name:
+        """What was begun: for another account by a record of it, so that its chunks may come from anybody."""
+        return Name(self._uploader(asker), digest) if account is None else _named(account, digest)
 
     def _check_claim(self, manifest: Manifest) -> None:
         settings = self._settings

@@ -17,6 +17,7 @@ from folkmoot.protocol.client.errors import ClientError
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import BUSY, CONFLICT, LEVEL_UNREACHABLE, NOT_FOUND, WireError
 from folkmoot.protocol.media.manifest import CHUNK_BYTES, Manifest
+from folkmoot.protocol.record import Record
 from msgspec import Meta, Struct
 
 WINDOW: Final = 4
@@ -55,8 +56,11 @@ async def upload(
     level: str = "quorum",
     on_progress: OnProgress = lambda done, whole: None,
     patience_s: float = PATIENCE_S,
+    shown_by: Record | None = None,
 ) -> dict[str, Any]:
-    """Bring a medium, or the rest of one; the client has proven the account.
+    """Bring a medium, or the rest of one.
+
+    It is for the account that the client has proven, or for the author of a record that shows it.
 
     Args:
         client: connected.
@@ -65,6 +69,7 @@ async def upload(
         level: of replicas that are to have it on their disks.
         on_progress: told how many bytes are there, and how many there are in all.
         patience_s: for replicas to fetch it, once it is here.
+        shown_by: such a record; None when the account was proven.
 
     Returns:
         `{hash, size, mime, achieved}`.
@@ -73,12 +78,15 @@ async def upload(
         WireError: what the node says against it.
         ClientError: nodes came and went faster than the medium could be brought.
     """
+    begin, whose = manifest.to_wire(), {}
+    if shown_by is not None:
+        begin["record"], whose = shown_by.to_wire(), {"account": shown_by.author}
     for _ in range(ATTEMPTS):
-        begun = codec.shaped(await client.call("media.begin", manifest.to_wire()), _Begun, "media.begin")
+        begun = codec.shaped(await client.call("media.begin", begin), _Begun, "media.begin")
         missing = [] if begun.whole else sorted(set(range(len(manifest.chunks))) - set(begun.have))
         try:
-            await _send(client, manifest, missing, read, on_progress)
-            return await _finish(client, manifest, level, patience_s)
+            await _send(client, manifest, whose, missing, read, on_progress)
+            return await _finish(client, {"hash": manifest.hash, "level": level, **whose}, patience_s)
         except WireError as error:
             if error.kind not in (NOT_FOUND, CONFLICT):  # another node, which knows nothing of it
                 raise
@@ -86,7 +94,12 @@ async def upload(
 
 
 async def _send(
-    client: Calls, manifest: Manifest, missing: list[int], read: Callable[[int], bytes], told: OnProgress
+    client: Calls,
+    manifest: Manifest,
+    whose: dict[str, bytes],
+    missing: list[int],
+    read: Callable[[int], bytes],
+    told: OnProgress,
 ) -> None:
     done = manifest.size - sum(map(manifest.length, missing))
     told(done, manifest.size)
@@ -97,7 +110,8 @@ async def _send(
         try:
             for index in indexes:
                 data = read(index)
-                await client.call("media.put", {"hash": manifest.hash, "index": index, "data": data})
+                asked = {"hash": manifest.hash, "index": index, "data": data, **whose}
+                await client.call("media.put", asked)
                 done += len(data)
                 told(done, manifest.size)
         except Exception as error:
@@ -112,14 +126,12 @@ async def _send(
         raise failures[0]
 
 
-async def _finish(client: Calls, manifest: Manifest, level: str, patience_s: float) -> dict[str, Any]:
+async def _finish(client: Calls, asked: Params, patience_s: float) -> dict[str, Any]:
     """Ask until the replicas have it."""
     ends = trio.current_time() + patience_s
     while True:
         try:
-            answer: dict[str, Any] = await client.call(
-                "media.finish", {"hash": manifest.hash, "level": level}
-            )
+            answer: dict[str, Any] = await client.call("media.finish", asked)
         except WireError as error:
             if error.kind not in (BUSY, LEVEL_UNREACHABLE) or trio.current_time() >= ends:
                 raise

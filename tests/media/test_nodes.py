@@ -9,7 +9,15 @@ import pytest
 from folkmoot.node.configuration.media_section import MediaSection
 from folkmoot.node.media import sweeper
 from folkmoot.node.media.sweeper import Sweeper
-from folkmoot.protocol.errors import BAD_REQUEST, MEDIA_MISSING, TOO_LARGE, UNAUTHENTICATED, WireError
+from folkmoot.protocol.errors import (
+    BAD_REQUEST,
+    BAD_SIGNATURE,
+    MEDIA_MISSING,
+    NOT_FOUND,
+    TOO_LARGE,
+    UNAUTHENTICATED,
+    WireError,
+)
 from folkmoot.protocol.media.manifest import CHUNK_BYTES
 from folkmoot.storage.media.layout import Area, Name
 
@@ -295,3 +303,28 @@ async def test_what_was_noted_is_taken_back_by_a_post(tmp_path: Path) -> None:
             await swept(town)
         assert kept(town[0], author, manifest.hash) is Area.KEPT
         await finish(client, manifest)
+
+
+async def test_a_record_lets_anybody_bring_what_it_shows_and_nothing_else(tmp_path: Path) -> None:
+    author, data = Author(13), pictures.png(2000)
+    manifest, other = pictures.of(data), pictures.of(data + b"x")
+    post = post_with(author, manifest)
+    forged = [post.payload, bytes(64)]
+    async with founded(tmp_path, nodes=1, replicas=1) as town, town.client(town[0]) as client:
+        for frame, wanted, kind in (
+            (post.to_wire(), other, BAD_REQUEST),
+            (author.post().to_wire(), manifest, BAD_REQUEST),
+            (forged, manifest, BAD_SIGNATURE),
+        ):
+            with pytest.raises(WireError) as caught:
+                await client.call("media.begin", **wanted.to_wire(), record=frame)
+            assert caught.value.kind is kind
+        with pytest.raises(WireError) as caught:
+            named = {"hash": manifest.hash, "account": author.account}
+            await client.call("media.put", **named, index=0, data=data)
+        assert caught.value.kind is NOT_FOUND, "nothing was begun"
+        await client.call("media.begin", **manifest.to_wire(), record=post.to_wire())
+        await client.call("media.put", **named, index=0, data=data)
+        await client.call("media.finish", **named)
+        assert (await client.put_one(post))["status"] == "stored"
+        assert await read(client, author.account, manifest.hash) == data
