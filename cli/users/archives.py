@@ -52,7 +52,7 @@ UNSIGNED = "nobody signed that this is all: every record proves itself, and some
 def export_command(
     who: Who, file: Path, key_file: Path | None, level: str, target: Target, output: Output
 ) -> None:
-    """Write all of an account into one FILE: its history, every record it wrote under its own name, its media.
+    """Write all of an account into one FILE: its history, the records under its own name, and its media.
 
     WHO is an account (did:key:z6Mk…), a handle, or a key file. With --key what only the account may read
     (bookmarks, mutes) is in it, too, and the key signs that nothing is missing. An export that breaks off
