@@ -140,7 +140,7 @@ class Fetcher:
         asked = {"account": name.account, "hash": name.hash}
         answer = await self._peers.call(source, messages.MANIFEST, asked, limits.REPLICA_READ_TIMEOUT_S)
         manifest = messages.told_manifest(answer, name.hash)
-        have = await self._executor.run(partial(blobs.begin, name.account, manifest))
+        have = await self._executor.run(partial(blobs.begin, name.account, manifest, fetch.area))
         missing = [each for each in range(len(manifest.chunks)) if each not in have]
         fetch.left = len(missing)
         try:

@@ -125,7 +125,11 @@ class Keeping:
                 f"the post says that medium {told} is {reference.mime} of {reference.size} bytes; "
                 f"it is {manifest.mime} of {manifest.size}",
             )
-        self.blobs.renew(name, self.wall.now_us())
+        try:
+            self.blobs.renew(name, self.wall.now_us())
+        except StorageError as error:  # it may be given up before the post is known everywhere
+            log.error("%s", error)
+            return error.to_wire_error()
         return None
 
     async def keep(self, name: Name, size: int | None, source: bytes | None) -> None:
@@ -183,6 +187,11 @@ class Keeping:
         known = references_of(self._store, account)
         kept = {each.hash: each for each in self.blobs.listed(Area.KEPT, account)}
         return [each for each in hashes if each in known or (each in kept and self.is_fresh(kept[each]))]
+
+    @property
+    def counted(self) -> bool:
+        """Whether this node knows that it has all it acknowledged."""
+        return self._standing.counted
 
     def is_fresh(self, listed: Listed) -> bool:
         """Whether something came so lately that its post may be still to come."""

@@ -18,6 +18,7 @@ from folkmoot.protocol import codec, limits
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import (
     BAD_REQUEST,
+    BUSY,
     INTERNAL,
     NOT_FOUND,
     RATE_LIMITED,
@@ -54,7 +55,6 @@ class MediaMethods:
         spreader: brings uploads to their replicas.
         router, topology, peers: see `contracts`.
         keys: see `Keys`.
-        others: further nodes to ask for what no replica has, such as those that a range has moved from.
     """
 
     def __init__(
@@ -67,7 +67,6 @@ class MediaMethods:
         topology: Topology,
         peers: Peers,
         keys: Keys,
-        others: Callable[[], list[bytes]],
     ) -> None:
         self._settings = settings
         self._keeping = keeping
@@ -79,7 +78,6 @@ class MediaMethods:
         self._topology = topology
         self._peers = peers
         self._keys = keys
-        self._others = others
 
     def table(self) -> Mapping[str, Method]:
         """The methods by their names on the wire."""
@@ -118,8 +116,9 @@ class MediaMethods:
         """The chunks are all here: have the medium kept at a level."""
         asked = codec.shaped(params, messages.Finish, "media.finish")
         level, name = parse_level(asked.level), self._begun(asker, asked.account, asked.hash)
-        manifest = await self._stored(partial(self._whole, name))
-        achieved = await self._spreader.bring(name, manifest.size, level)
+        with self._blobs.pinned(name):
+            manifest = await self._stored(partial(self._whole, name))
+            achieved = await self._spreader.bring(name, manifest.size, level)
         told = {"hash": manifest.hash, "size": manifest.size, "mime": manifest.mime}
         return {**told, "achieved": achieved}
 
@@ -127,18 +126,18 @@ class MediaMethods:
         """One chunk of a medium, from here or, fetched first, from who keeps it."""
         asked = codec.shaped(params, messages.Get, "media.get")
         name = _named(asked.account, asked.hash)
-        for attempt in range(READ_ATTEMPTS):
+        for _ in range(READ_ATTEMPTS):
             try:
                 data = await self._keeping.read(name, asked.index)
                 manifest = await self._keeping.manifest(name)
             except WireError as error:  # what is damaged was taken away, and another node has it whole
-                if error.kind not in (NOT_FOUND, INTERNAL) or attempt == READ_ATTEMPTS - 1:
+                if error.kind not in (NOT_FOUND, INTERNAL):
                     raise
+                await self._fetch(name)
             else:
                 about = {"size": manifest.size, "mime": manifest.mime, "chunks": len(manifest.chunks)}
                 return {"index": asked.index, "data": data, **about}
-            await self._fetch(name)
-        raise AssertionError("the last attempt returns or raises")
+        raise WireError(BUSY, "the medium was fetched, and gave way to others at once", retry_after_ms=1000)
 
     async def stat(self, asker: Asker, params: Params) -> dict[str, Any]:
         """What a medium is, without its bytes."""
@@ -147,17 +146,7 @@ class MediaMethods:
         try:
             return (await self._keeping.manifest(name)).to_wire()
         except WireError:
-            pass
-        for node_id in self._sources(name):
-            try:
-                asking = {"account": name.account, "hash": name.hash}
-                answer = await self._peers.call(
-                    node_id, messages.MANIFEST, asking, limits.REPLICA_READ_TIMEOUT_S
-                )
-                return messages.told_manifest(answer, name.hash).to_wire()
-            except (WireError, PeerUnreachable):
-                continue
-        raise WireError(NOT_FOUND, "no node that can be reached has this medium")
+            return (await self._elsewhere(name))[1].to_wire()
 
     async def listing(self, asker: Asker, params: Params) -> dict[str, Any]:
         """What the account that asks has kept, page by page, and how much it may."""
@@ -232,7 +221,7 @@ class MediaMethods:
         return self._blobs.begin(account, manifest)
 
     def _whole(self, name: Name) -> Manifest:
-        """Have an upload stand among what is whole, once it is what it is said to be."""
+        """Have an upload, which is pinned, stand among what is whole once it is what it is said to be."""
         area = self._blobs.find(name)
         if area is not None:
             return self._blobs.manifest(area, name)
@@ -242,8 +231,7 @@ class MediaMethods:
         except WireError:
             self._blobs.drop(Area.PARTIAL, name)
             raise
-        with self._blobs.pinned(name):  # the caller pins it anew, before anything else can be cached
-            self._blobs.promote(name, Area.PARTIAL, Area.CACHE)
+        self._blobs.promote(name, Area.PARTIAL, Area.CACHE)
         return manifest
 
     async def _stored(self, work: Callable[[], Any]) -> Any:
@@ -275,17 +263,33 @@ class MediaMethods:
                 failed.add(node_id)
         raise self._router.unreachable(owner.slots, "one", failed)
 
-    def _sources(self, name: Name) -> list[bytes]:
-        """The other nodes that may have a medium: its replicas first, the nearest before the others."""
-        slots = self._topology.where(place_prefix(name.account)).slots
-        near = [each for each in self._router.candidates(slots) if each != self._router.node_id]
-        return near + [each for each in self._others() if each not in near]
+    async def _elsewhere(self, name: Name) -> tuple[bytes, Manifest]:
+        """The nearest other replica that has a medium, and what it says that it is.
+
+        Raises:
+            WireError: `not_found`.
+        """
+        asked = {"account": name.account, "hash": name.hash}
+        for node_id in self._router.candidates(self._topology.where(place_prefix(name.account)).slots):
+            if node_id == self._router.node_id:
+                continue
+            try:
+                answer = await self._peers.call(
+                    node_id, messages.MANIFEST, asked, limits.REPLICA_READ_TIMEOUT_S
+                )
+                return node_id, messages.told_manifest(answer, name.hash)
+            except (WireError, PeerUnreachable):
+                continue
+        raise WireError(NOT_FOUND, "no node that can be reached has this medium")
 
     async def _fetch(self, name: Name) -> None:
+        """Fetch what another replica has; what nobody has costs no place among what is fetched."""
+        source, _ = await self._elsewhere(name)
         owner = self._topology.where(place_prefix(name.account))
         area = Area.KEPT if self._router.node_id in owner.nodes() else Area.CACHE
         with self._blobs.pinned(name):
-            await self._fetcher.wait(self._fetcher.begin(name, area, self._sources(name)))
+            others = [each for each in owner.nodes() if each not in (source, self._router.node_id)]
+            await self._fetcher.wait(self._fetcher.begin(name, area, [source, *others]))
 
 
 def check_kind(manifest: Manifest, head: bytes, max_megapixels: float) -> None:

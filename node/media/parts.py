@@ -86,7 +86,6 @@ class MediaParts:
             wired.topology,
             links,
             keys,
-            self._reachable,
         )
         return methods.table()
 

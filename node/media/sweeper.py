@@ -179,7 +179,7 @@ class Sweeper:
         None, if one of them does not answer.
         """
         members = self._members()
-        if not hashes or members is None:
+        if not hashes or members is None or not self._keeping.counted:
             return set()
         left = set(hashes)
         for node_id in members:

@@ -4,8 +4,7 @@ They are files and no rows: a medium is a thousand times as large as a post and 
 database would do for them is one rename: a file is made whole aside, brought to disk, and then stands under
 its name, or never did. There is no index besides: what is kept is what lies in the folders.
 
-Everything here blocks, and may be called from several threads; whoever calls sees to it that two do not
-write to one medium at a time.
+Everything here blocks, and may be called from several threads.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, NOT_FOUND, WireError
 from folkmoot.protocol.media.manifest import Manifest
 from folkmoot.storage.directory import DIRECTORY_MODE, FILE_MODE, os_failure, sync_folder
-from folkmoot.storage.errors import DiskFull
 from folkmoot.storage.media.layout import (
     UNUSED,
     Area,
@@ -37,8 +35,9 @@ from folkmoot.storage.media.layout import (
     whole_chunks,
     write_all,
 )
-from folkmoot.storage.room import free_bytes
+from folkmoot.storage.media.room import check_room
 
+PARTIAL_SHARE: Final = 4  # of the cap, this part at most is for uploads under way
 _AREAS: Final = (Area.KEPT, Area.CACHE)
 
 
@@ -101,8 +100,8 @@ class Blobs:
             WireError: `not_found`.
             MediumDamaged: its file is not as it was written.
         """
-        with self._opened(area, name) as (_, manifest, _):
-            return manifest
+        with self._opened(area, name) as opened:
+            return opened[1]
 
     def read(self, area: Area, name: Name, index: int) -> bytes:
         """One chunk, checked.
@@ -125,10 +124,14 @@ class Blobs:
 
     # What is on its way here.
 
-    def begin(self, account: bytes, manifest: Manifest) -> set[int]:
+    def begin(self, account: bytes, manifest: Manifest, target: Area = Area.KEPT) -> set[int]:
         """Take up an upload, or go on with one; the chunks that are here already.
 
-        One that was begun with another manifest begins anew.
+        One that was begun with another manifest begins anew. When those under way take more than their share
+        of the room, the one that was longest untouched is given up.
+
+        Args:
+            target: where it is to stand at last; what is for the cache is not counted under the cap.
 
         Raises:
             DiskFull: it would pass the cap, or fill the disk.
@@ -147,7 +150,7 @@ class Blobs:
                 pass
             self.drop(Area.PARTIAL, name)
             head = head_of(manifest)
-            self.make_room(len(head) + manifest.size)
+            self._make_room(len(head) + manifest.size, target)
             with self._names:
                 self._make_folder(file.parent)
                 with open(file, "xb", opener=_private) as made:
@@ -287,23 +290,23 @@ class Blobs:
             if name is None or not self.drop(Area.CACHE, name):
                 return
 
-    def make_room(self, size: int) -> None:
-        """Refuse what would pass the cap, or fill the disk.
+    def _make_room(self, size: int, target: Area) -> None:
+        """Have uploads under way keep to their share, and refuse what there is no room for."""
+        while self._used[Area.PARTIAL] + size > self.cap_bytes // PARTIAL_SHARE and self._give_up_partial():
+            pass
+        if target is Area.CACHE:
+            check_room(self.directory, size, 0, self.cache_bytes)
+        else:
+            used = self._used[Area.KEPT] + self._used[Area.PARTIAL]
+            check_room(self.directory, size, used, self.cap_bytes)
 
-        Raises:
-            DiskFull: saying which.
-        """
-        used = self._used[Area.KEPT] + self._used[Area.PARTIAL]
-        if used + size > self.cap_bytes:
-            raise DiskFull(
-                f"{self.directory}: {used} bytes of media are kept, {size} more came, and media.disk_cap "
-                f"allows {self.cap_bytes}; raise it, or add nodes"
-            )
-        free = free_bytes(self.directory)
-        if free is not None and free < size + limits.MEDIA_DISK_RESERVE_BYTES:
-            raise DiskFull(
-                f"{self.directory}: the disk has {free} bytes free, and {size} more came; make room there"
-            )
+    def _give_up_partial(self) -> bool:
+        """Drop the upload that was longest untouched; whether there was one."""
+        under_way: list[tuple[int, Name]] = []
+        for account in self.accounts(Area.PARTIAL):
+            listed = self.listed(Area.PARTIAL, account)
+            under_way += [(each.since_us, Name(account, each.hash)) for each in listed]
+        return bool(under_way) and self.drop(Area.PARTIAL, min(under_way)[1])
 
     # What there is.
 

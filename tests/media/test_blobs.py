@@ -12,7 +12,7 @@ import pytest
 from folkmoot.protocol.errors import CONFLICT, NOT_FOUND, WireError
 from folkmoot.protocol.media.manifest import CHUNK_BYTES, Manifest
 from folkmoot.storage.errors import DiskFull
-from folkmoot.storage.media import blobs as module
+from folkmoot.storage.media import room as module
 from folkmoot.storage.media.blobs import Blobs
 from folkmoot.storage.media.layout import Area, MediumDamaged, Name
 from hypothesis import HealthCheck, given, settings
@@ -141,13 +141,31 @@ def test_every_bit_of_a_file_is_looked_at(tmp_path: Path) -> None:
 
 
 def test_the_cap_refuses_before_anything_is_written(tmp_path: Path) -> None:
-    blobs = opened(tmp_path, cap=2 * len(DATA))
+    blobs = opened(tmp_path, cap=5 * len(DATA) // 2)
     bring(blobs, DATA)
+    bring(blobs, pictures.png(len(DATA), seed=2))
     with pytest.raises(DiskFull, match=r"media\.disk_cap"):
         blobs.begin(BOB, WHOLE)
     assert blobs.accounts(Area.PARTIAL) == []
     blobs.drop(Area.KEPT, NAME)
     bring(blobs, DATA, BOB)
+
+
+def test_uploads_under_way_give_way_to_each_other_and_never_to_what_is_kept(tmp_path: Path) -> None:
+    """Whoever begins many and finishes none takes nobody's place for long."""
+    size = 1000
+    blobs = opened(tmp_path, cap=4 * 3 * (size + 200))
+    kept = bring(blobs, pictures.png(size, seed=99))
+    begun = []
+    for seed in range(5):
+        manifest = pictures.of(pictures.png(size, seed=seed))
+        blobs.begin(ANN, manifest)
+        begun.append(Name(ANN, manifest.hash))
+        file = blobs._file(Area.PARTIAL, begun[-1])
+        os.utime(file, ns=(seed * 10**9, seed * 10**9))
+    there = [blobs._file(Area.PARTIAL, name).exists() for name in begun]
+    assert there == [False, False, True, True, True]
+    assert blobs.used(Area.PARTIAL) <= 3 * (size + 200) and blobs.find(kept) is Area.KEPT
 
 
 def test_a_disk_without_room_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
