@@ -101,6 +101,11 @@ class MediaMethods:
         if not told.kept:
             check_quota(told.used, 0, manifest.size, told.quota)
         if await self._run(partial(self._blobs.find, name)) is not None:
+            there = await self._keeping.manifest(name)
+            if there.mime != manifest.mime:
+                raise WireError(
+                    BAD_REQUEST, f"these bytes are kept already; the file by its first bytes is {there.mime}"
+                )
             return {"chunk": CHUNK_BYTES, "have": list(range(len(manifest.chunks))), "whole": True}
         have = await self._stored(partial(self._begin, account, manifest))
         return {"chunk": CHUNK_BYTES, "have": sorted(have), "whole": False}

@@ -182,14 +182,36 @@ async def fetch(
     whole = hashlib.sha256()
     done = 0
     ends = trio.current_time() + patience_s
-    for index in range(len(manifest.chunks)):
-        data = await _chunk(client, account, manifest, index, ends)
-        whole.update(data)
-        write(data)
-        done += len(data)
+    for first in range(0, len(manifest.chunks), WINDOW):
+        indexes = range(first, min(first + WINDOW, len(manifest.chunks)))
+        for data in await _chunks(client, account, manifest, indexes, ends):
+            whole.update(data)
+            write(data)
+            done += len(data)
         on_progress(done, manifest.size)
     if whole.digest() != manifest.hash:
         raise ClientError("what the nodes sent does not have the medium's hash: ask another node")
+
+
+async def _chunks(
+    client: Calls, account: bytes, manifest: Manifest, indexes: range, ends: float
+) -> list[bytes]:
+    """Some chunks, asked for at once, in their order."""
+    found: dict[int, bytes] = {}
+    failures: list[Exception] = []
+
+    async def ask(index: int) -> None:
+        try:
+            found[index] = await _chunk(client, account, manifest, index, ends)
+        except Exception as error:
+            failures.append(error)  # raised below as itself: a nursery would wrap it in a group
+
+    async with trio.open_nursery() as nursery:
+        for index in indexes:
+            nursery.start_soon(ask, index)
+    if failures:
+        raise failures[0]
+    return [found[index] for index in indexes]
 
 
 async def _chunk(client: Calls, account: bytes, manifest: Manifest, index: int, ends: float) -> bytes:
