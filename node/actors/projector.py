@@ -18,20 +18,20 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeVar
 
 import trio
-from cachetools import TTLCache
 from folkmoot.node.commits import Commits
 from folkmoot.node.environment import WallClock
+from folkmoot.node.projections.backfilling import Backfiller, TellsLatest
 from folkmoot.node.projections.generations import Generations
-from folkmoot.node.projections.logs import Latest, Read
+from folkmoot.node.projections.logs import Read
 from folkmoot.node.projections.stretches import KeptBlocks, Stretch, stretches_of
 from folkmoot.node.projections.watchers import Watchers
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.projections.entries import Projection
 from folkmoot.protocol.ring.ranges import RangeMap
-from folkmoot.storage import inboxes, projections
+from folkmoot.storage import projections
 from folkmoot.storage.errors import DiskFull
-from folkmoot.storage.inboxes import Backfill, Bounds, Inboxes
+from folkmoot.storage.inboxes import Bounds
 from folkmoot.storage.projecting import Application, Batch, Target
 from folkmoot.storage.projections import MAIN, ProjectionBook
 from folkmoot.storage.transaction import Admission, WriteTransaction
@@ -43,11 +43,8 @@ T = TypeVar("T")
 # A commit of derived rows never holds up the loop: it is always the writer's.
 _ROWS = limits.STORE_GROUP_ROWS
 
-_MOMENT_US = 1_000_000
-_SETTLED_US = int(limits.PROJECTION_SETTLED_S * 1e6)
 
-
-class ReadsLogs(Protocol):
+class ReadsLogs(TellsLatest, Protocol):
     """See `projections.logs`."""
 
     def is_own(self, stretch: Stretch) -> bool: ...
@@ -57,10 +54,6 @@ class ReadsLogs(Protocol):
     async def read_others(
         self, wanted: Sequence[tuple[Stretch, Mapping[bytes, int]]]
     ) -> list[tuple[Stretch, Read]]: ...
-
-    def keeps(self, account: bytes) -> bool: ...
-
-    async def latest_elsewhere(self, account: bytes, limit: int) -> Latest | None: ...
 
 
 @dataclass(slots=True)
@@ -125,8 +118,8 @@ class Projector:
         self._kept = KeptBlocks()
         self._main = _Run(MAIN)
         self._rebuilding: dict[Projection, _Run] = {}
-        self._retry_us: TTLCache[Backfill, int] = TTLCache(
-            limits.BACKFILLS_WAITING, 2 * limits.PROJECTION_SETTLED_S, trio.current_time
+        self._backfiller = Backfiller(
+            commits.store, self._commit, logs, generations, lambda key: key in self._kept, bounds, wall
         )
         self._wanted: dict[Projection, trio.Event] = {}
         self._stale = True
@@ -297,46 +290,10 @@ class Projector:
                 self._done(run, stretch, read, count, began)
 
     async def _backfill(self, generation: int) -> bool:
-        """Put the latest posts of some who were followed of late into their followers' inboxes.
-
-        What other nodes tell may be older than the follow. So they are asked again, after a moment and after
-        a while, until what they say is sure to be all.
-        """
-        now_us = self._wall.now_us()
-        with self._commits.store.engine.begin() as transaction:
-            found = inboxes.waiting(transaction, generation, limits.BACKFILLS_WAITING)
-        due = [each for each in found if self._retry_us.get(each, 0) <= now_us][: limits.BACKFILLS_AT_ONCE]
-        if not due:
-            return False
-        told: dict[bytes, Latest | None] = {}
-        for account in dict.fromkeys(each.account for each in due):
-            if not self._logs.keeps(account):
-                told[account] = await self._logs.latest_elsewhere(account, self._bounds.rows_max)
-        live = self._generations.live
-        followers, reposted = live(Projection.FOLLOWERS), live(Projection.REPOSTS)
-        keeps, bounds = self._kept.__contains__, self._bounds
-
-        def job(book: ProjectionBook) -> int:
-            filling = Inboxes(book, generation, followers, keeps, bounds, now_us)
-            for done, each in enumerate(due):
-                if book.written >= limits.PROJECTION_WRITES:
-                    return done
-                answer = told.get(each.account)
-                if each.account not in told:
-                    latest = inboxes.latest_of(book.rows, reposted, each.account, bounds.rows_max)
-                    filling.fill(each.follower, each.account, latest)
-                elif answer is not None:
-                    complete = answer.as_of_us >= each.asked_us + _SETTLED_US
-                    filling.fill(each.follower, each.account, answer.shown, complete=complete)
-            return len(due)
-
-        filled = await self._commit(job)
-        self._much |= filled < len(due)
-        for each in due[:filled]:
-            answer = told.get(each.account)
-            fresh = answer is not None and answer.as_of_us >= each.asked_us + _MOMENT_US
-            self._retry_us[each] = each.asked_us + _SETTLED_US + _MOMENT_US if fresh else now_us + _MOMENT_US
-        return True
+        """Fill some inboxes of those who follow somebody new; whether there was something to do."""
+        looked_at, left = await self._backfiller.run(generation)
+        self._much |= left > 0
+        return looked_at > 0
 
     async def _rebuild(self, projection: Projection) -> bool:
         """Go on with building a projection anew; whether there was something to do."""
