@@ -315,7 +315,8 @@ class Blobs:
         found: list[bytes] = []
         with self._told():
             for lane in sorted((self.directory / area.value).iterdir()):
-                folders = sorted(each.name for each in lane.iterdir())
+                with self._names:  # or the lane is taken away meanwhile
+                    folders = sorted(each.name for each in lane.iterdir()) if lane.exists() else []
                 found += [account for each in folders if (account := account_of(each)) is not None]
         return found
 
