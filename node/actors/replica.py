@@ -95,6 +95,7 @@ class Replica:
 
     Attributes:
         refuses: why this replica does not take a client's record, such as a post whose media it has not.
+        joined: told of cells that others sent, once they are on disk; must not wait.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class Replica:
         self._store_errors = StoreErrors(commits.store.damage, wall)
         self._trusted_labellers = trusted_labellers
         self.refuses: Callable[[Record], WireError | None] = lambda record: None
+        self.joined: Callable[[CellBatch], None] = lambda batch: None
         self._puts = 0
         self._joins = 0
         self._changed = 0
@@ -277,6 +279,8 @@ class Replica:
             Admission.PEER_JOIN,
             count,
         )
+        for batch in batches:
+            self.joined(batch)
         self._joins += count
         self._changed += sum(each.changed for each in joined)
         return joined

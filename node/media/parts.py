@@ -61,6 +61,7 @@ class MediaParts:
         node_id = wired.node_id
         self.spreader = Spreader(wired.router, topology, links, keeping)
         self.follower = Follower(node_id, store, keeping, self.fetcher, topology, self._reachable)
+        wired.replica.joined = self.follower.hear
         self.sweeper = Sweeper(node_id, settings, keeping, topology, links, self._members, self.follower)
 
     def peer_methods(self) -> Mapping[str, Handler]:

@@ -50,6 +50,10 @@ class Topology(Protocol):
 
     def where(self, key: bytes) -> RangeDescriptor: ...
 
+    async def wait_changed(self) -> None:
+        """Wait until something newer is adopted."""
+        ...
+
 
 @dataclass(slots=True)
 class SweepStatistics:
@@ -233,18 +237,17 @@ class Sweeper:
 
     async def _hand_on_for_ever(self) -> None:
         """Look after each change of the topology, and as long as something is left."""
-        seen: object = None
         while True:
-            current = self._topology.current()
-            if current is not seen:
-                try:
-                    left = await self.hand_on()
-                    if seen is not None:
-                        self._follower.look_anew()
-                    seen = None if left else current
-                except (WireError, StorageError) as error:
-                    log.warning("media of ranges that moved are not handed on: %s", error)
-            await trio.sleep(HAND_ON_S)
+            seen, left = self._topology.current(), True
+            try:
+                left = await self.hand_on()
+            except (WireError, StorageError) as error:
+                log.warning("media of ranges that moved are not handed on: %s", error)
+            if not left and self._topology.current() is seen:
+                await self._topology.wait_changed()
+                self._follower.look_anew()
+            else:
+                await trio.sleep(HAND_ON_S)
 
     async def _ask(self, node_id: bytes, method: str, asked: dict[str, Any]) -> set[bytes] | None:
         """What a node answers; None when it does not."""

@@ -9,6 +9,7 @@ import pytest
 from folkmoot.node.configuration.media_section import MediaSection
 from folkmoot.node.media import sweeper
 from folkmoot.node.media.sweeper import Sweeper
+from folkmoot.protocol import limits
 from folkmoot.protocol.errors import (
     BAD_REQUEST,
     BAD_SIGNATURE,
@@ -328,3 +329,36 @@ async def test_a_record_lets_anybody_bring_what_it_shows_and_nothing_else(tmp_pa
         await client.call("media.finish", **named)
         assert (await client.put_one(post))["status"] == "stored"
         assert await read(client, author.account, manifest.hash) == data
+
+
+async def test_a_node_finds_what_its_disk_has_lost_while_it_was_down(tmp_path: Path) -> None:
+    author, data = Author(14), pictures.png(2000)
+    async with founded(tmp_path) as town:
+        async with town.client(town[0]) as client:
+            await client.auth(author)
+            manifest = await upload(client, data, level="all")
+            assert (await client.put_one(post_with(author, manifest), "all"))["status"] == "stored"
+        lost = town[1].parts.media._keeping.blobs._file(Area.KEPT, Name(author.account, manifest.hash))
+        await town[1].stop()
+        lost.unlink()
+        await town.start(town[1])
+        await kept_by([town[1]], author, manifest.hash)
+
+
+async def test_more_than_a_node_can_note_is_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MEDIA_WANTED", 2)
+    monkeypatch.setattr(limits, "MEDIA_RETRY_S", 0.1)
+    author = Author(15)
+    async with founded(tmp_path) as town:
+        away = town[2]
+        await away.stop()
+        async with town.client(town[0]) as client:
+            await client.auth(author)
+            media = [await upload(client, pictures.png(900, seed=seed)) for seed in range(7)]
+            for manifest in media:
+                assert (await client.put_one(post_with(author, manifest)))["status"] == "stored"
+        await town.start(away)
+        for manifest in media:
+            await kept_by([away], author, manifest.hash)
