@@ -51,6 +51,10 @@ def test_a_post_shows_a_picture_that_is_uploaded_first(home: Home) -> None:
     account = told.json["account"]
     feed = home.run("feed", account, "--json")
     assert feed.code == OK and "A heron." in feed.out
+    words = home.run("feed", account).out
+    name = next(line.split()[-1] for line in words.splitlines() if "[image/png: A heron.]" in line)
+    assert home.run("media", "get", name, "-o", "shown.png").code == OK
+    assert (home.path / "shown.png").read_bytes() == DATA
 
 
 @pytest.mark.parametrize(
