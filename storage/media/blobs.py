@@ -32,6 +32,7 @@ from folkmoot.storage.media.layout import (
     head_of,
     offset_of,
     read_head,
+    room_of,
     whole_chunks,
     write_all,
 )
@@ -45,7 +46,6 @@ class Listed(NamedTuple):
     """One medium that lies in an area.
 
     Attributes:
-        hash: 32 bytes.
         file_bytes: how much room it takes.
         since_us: when it was brought or last renewed, microseconds since 1970.
         unused_us: since when no replica has known of a reference to it; None while one may.
@@ -61,7 +61,7 @@ class Blobs:
     """See the module.
 
     Args:
-        directory: of all media of the node; made when it does not exist.
+        directory: of all media; made when it does not exist.
         cap_bytes: how much may be kept, uploads under way included.
         cache_bytes: how much may be in the cache.
 
@@ -150,14 +150,15 @@ class Blobs:
                 pass
             self.drop(Area.PARTIAL, name)
             head = head_of(manifest)
-            self._make_room(len(head) + manifest.size, target)
+            room = room_of(len(head) + manifest.size)
+            self._make_room(room, target)
             with self._names:
                 self._make_folder(file.parent)
                 with open(file, "xb", opener=_private) as made:
                     made.write(head)
                     made.truncate(len(head) + manifest.size)
             with self._lock:
-                self._used[Area.PARTIAL] += len(head) + manifest.size
+                self._used[Area.PARTIAL] += room
                 self._have[name] = set()
             return set()
 
@@ -209,7 +210,7 @@ class Blobs:
         with self._told(), self._names:
             self._make_folder(new.parent)
             try:
-                size = old.stat().st_size
+                size = room_of(old.stat().st_size)
                 old.rename(new)
             except FileNotFoundError:
                 raise _not_found() from None
@@ -256,7 +257,7 @@ class Blobs:
         file = self._file(area, name)
         with self._told(), self._names:
             try:
-                size = file.stat().st_size
+                size = room_of(file.stat().st_size)
                 file.unlink()
             except FileNotFoundError:
                 return False
@@ -294,11 +295,10 @@ class Blobs:
         """Have uploads under way keep to their share, and refuse what there is no room for."""
         while self._used[Area.PARTIAL] + size > self.cap_bytes // PARTIAL_SHARE and self._give_up_partial():
             pass
+        used, cap = self._used[Area.KEPT] + self._used[Area.PARTIAL], self.cap_bytes
         if target is Area.CACHE:
-            check_room(self.directory, size, 0, self.cache_bytes)
-        else:
-            used = self._used[Area.KEPT] + self._used[Area.PARTIAL]
-            check_room(self.directory, size, used, self.cap_bytes)
+            used, cap = 0, self.cache_bytes
+        check_room(self.directory, size, used, cap)
 
     def _give_up_partial(self) -> bool:
         """Drop the upload that was longest untouched; whether there was one."""
@@ -331,7 +331,7 @@ class Blobs:
         return [
             Listed(
                 bytes.fromhex(name),
-                found[name].st_size,
+                room_of(found[name].st_size),
                 found[name].st_mtime_ns // 1000,
                 found[name + UNUSED].st_mtime_ns // 1000 if name + UNUSED in found else None,
             )

@@ -37,6 +37,7 @@ MAGIC: Final = b"fmmedia1"
 UNUSED: Final = ".unused"
 _LENGTH: Final = struct.Struct(">I")
 _CRC_BYTES: Final = 4
+_BLOCK_BYTES: Final = 4 * limits.KIB
 _HEAD_BYTES: Final = len(MAGIC) + _LENGTH.size
 _BODY_BYTES_MAX: Final = 64 * limits.KIB
 _READ_BYTES: Final = 1 * limits.MIB
@@ -82,6 +83,11 @@ def account_of(folder: str) -> bytes | None:
     except ValueError:
         return None
     return account if place_prefix(account).hex() == folder else None
+
+
+def room_of(file_bytes: int) -> int:
+    """How much room a file takes: whole blocks, so that many small ones do not count as nothing."""
+    return -(-file_bytes // _BLOCK_BYTES) * _BLOCK_BYTES
 
 
 def head_of(manifest: Manifest) -> bytes:

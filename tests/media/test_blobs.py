@@ -14,7 +14,7 @@ from folkmoot.protocol.media.manifest import CHUNK_BYTES, Manifest
 from folkmoot.storage.errors import DiskFull
 from folkmoot.storage.media import room as module
 from folkmoot.storage.media.blobs import Blobs
-from folkmoot.storage.media.layout import Area, MediumDamaged, Name
+from folkmoot.storage.media.layout import Area, MediumDamaged, Name, room_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -92,7 +92,7 @@ def test_files_are_private_and_counted(tmp_path: Path) -> None:
     file = blobs._file(Area.KEPT, name)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert all(stat.S_IMODE(each.stat().st_mode) == 0o700 for each in list(file.parents)[:4])
-    assert blobs.used(Area.KEPT) == file.stat().st_size == opened(tmp_path).used(Area.KEPT)
+    assert blobs.used(Area.KEPT) == room_of(file.stat().st_size) == opened(tmp_path).used(Area.KEPT)
     assert blobs.accounts(Area.KEPT) == [ANN]
     assert blobs.drop(Area.KEPT, name) and not blobs.drop(Area.KEPT, name)
     assert blobs.used(Area.KEPT) == 0 and blobs.accounts(Area.KEPT) == []
@@ -154,7 +154,7 @@ def test_the_cap_refuses_before_anything_is_written(tmp_path: Path) -> None:
 def test_uploads_under_way_give_way_to_each_other_and_never_to_what_is_kept(tmp_path: Path) -> None:
     """Whoever begins many and finishes none takes nobody's place for long."""
     size = 1000
-    blobs = opened(tmp_path, cap=4 * 3 * (size + 200))
+    blobs = opened(tmp_path, cap=4 * 3 * room_of(size))
     kept = bring(blobs, pictures.png(size, seed=99))
     begun = []
     for seed in range(5):
@@ -165,7 +165,7 @@ def test_uploads_under_way_give_way_to_each_other_and_never_to_what_is_kept(tmp_
         os.utime(file, ns=(seed * 10**9, seed * 10**9))
     there = [blobs._file(Area.PARTIAL, name).exists() for name in begun]
     assert there == [False, False, True, True, True]
-    assert blobs.used(Area.PARTIAL) <= 3 * (size + 200) and blobs.find(kept) is Area.KEPT
+    assert blobs.used(Area.PARTIAL) <= 3 * room_of(size) and blobs.find(kept) is Area.KEPT
 
 
 def test_a_disk_without_room_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +192,7 @@ def test_a_disk_that_fills_up_meanwhile_is_said(tmp_path: Path, monkeypatch: pyt
 
 def test_what_was_longest_unread_leaves_a_full_cache_first(tmp_path: Path) -> None:
     size = 1000
-    blobs = opened(tmp_path, cache=3 * (size + 200))
+    blobs = opened(tmp_path, cache=3 * room_of(size))
     names = [bring(blobs, pictures.png(size, seed=seed), area=Area.CACHE) for seed in range(3)]
     content(blobs, names[0])
     with blobs.pinned(names[1]):
@@ -200,7 +200,7 @@ def test_what_was_longest_unread_leaves_a_full_cache_first(tmp_path: Path) -> No
         assert [blobs.find(name) for name in names] == [Area.CACHE, Area.CACHE, None]
         bring(blobs, pictures.png(size, seed=4), area=Area.CACHE)
         assert [blobs.find(name) for name in names] == [None, Area.CACHE, None]
-    assert blobs.used(Area.CACHE) <= 3 * (size + 200)
+    assert blobs.used(Area.CACHE) <= 3 * room_of(size)
     kept = bring(blobs, pictures.png(size, seed=9), area=Area.KEPT)
     for seed in range(10, 14):
         bring(blobs, pictures.png(size, seed=seed), area=Area.CACHE)
