@@ -21,6 +21,7 @@ NAMES = (
     "visible",
     "audience",
     "search",
+    "media",
 )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from folkmoot.cli.config_option import CONFIG_NAME, ConfigChoice
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.output import utc_text
@@ -17,7 +18,7 @@ from folkmoot.protocol.limits import MIB
 from folkmoot.storage.backup.check import Checked, check_each
 from folkmoot.storage.backup.create import check_base
 from folkmoot.storage.backup.errors import BackupForeign, BackupMissing
-from folkmoot.storage.backup.manifest import FORMAT, Backup, backups_in, chain_of, load
+from folkmoot.storage.backup.manifest import FORMAT, Backup, Manifest, backups_in, chain_of, load
 from folkmoot.storage.store import Owner, Store
 
 
@@ -123,8 +124,17 @@ def described(backup: Backup) -> dict[str, Any]:
         "digest": manifest.digest,
         "parts": len(manifest.parts),
         "bytes": manifest.bytes,
+        **_media(manifest),
         "MiB": f"{manifest.bytes / MIB:.1f}",
     }
+
+
+def _media(manifest: Manifest) -> dict[str, int]:
+    """What is told of a backup's media: how many it lists, and how many its node had only damaged."""
+    listed = manifest.media
+    if listed is msgspec.UNSET:
+        return {"media": 0, "media_bytes": 0, "media_damaged": 0}
+    return {"media": listed.count, "media_bytes": listed.bytes, "media_damaged": listed.damaged}
 
 
 def now_us() -> int:

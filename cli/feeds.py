@@ -129,7 +129,17 @@ def post_lines(post: dict[str, Any]) -> list[str]:
     body = post["body"]
     words = "(deleted)" if body.get("deleted") else body.get("text", "")
     # Only at line ends: other characters that break lines are shown for what they are.
-    return [heading, *(f"  {line}" for line in words.removesuffix("\n").split("\n")), ""]
+    lines = [*words.removesuffix("\n").split("\n"), *_media_lines(post)]
+    return [heading, *(f"  {line}" for line in lines), ""]
+
+
+def _media_lines(post: dict[str, Any]) -> list[str]:
+    """What a post shows, in words, and the name by which `media get` fetches it."""
+    account = post["post"].partition("/")[0]
+    return [
+        f"[{each['mime']}: {each.get('alt') or 'not described'}] {account}/{each['hash'].hex()}"
+        for each in post["body"].get("media") or ()
+    ]
 
 
 def described_item(item: dict[str, Any]) -> dict[str, Any]:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from folkmoot.cli.progress import OnProgress
 from folkmoot.protocol import limits
+from folkmoot.protocol.crdt.cell import Cell
+from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.media.references import may_refer, references
+from folkmoot.protocol.record import Record
 from folkmoot.storage.backup.errors import BackupForeign
 from folkmoot.storage.backup.manifest import Backup, superseded
+from folkmoot.storage.backup.media import check_file, media_of, read_chunk
 from folkmoot.storage.backup.restore import frames_of
+from folkmoot.storage.media.layout import Name
 
 if TYPE_CHECKING:
     from folkmoot.protocol.client import Client
@@ -24,11 +32,15 @@ class Rejoined:
         sent: how many there were.
         joined: how many of them taught the cluster something.
         deleted: how many the cluster knew to be deleted.
+        media: how many media are there that these cells show.
+        reasons: why others are not, with how many.
     """
 
     sent: int = 0
     joined: int = 0
     deleted: int = 0
+    media: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
 
 
 _DEADLINE_S: Final = 60.0
@@ -65,6 +77,7 @@ async def rejoin(
         progress(done, total)
 
     told = Rejoined()
+    media = _Media(client, dict(media_of(chain)), level, told.reasons)
     deletions = (frames_of(backup, read, deletions_only=True) for backup in (*chain, *others))
     cells = (
         frames_of(backup, read, without=without)
@@ -78,7 +91,64 @@ async def rejoin(
             told.sent += len(batch)
             told.joined += answer["joined"]
             told.deleted += answer["deleted"]
+            await media.bring(batch)
+    told.media = len(media.brought)
     return told
+
+
+@dataclass(slots=True)
+class _Media:
+    """Brings the media of a backup along with the cells that show them.
+
+    Args:
+        client: of the cluster.
+        files: those that the backup has.
+        level: of replicas that are to have them.
+        reasons: why some are not taken; grows.
+
+    Attributes:
+        brought: those that are there now.
+    """
+
+    client: Client
+    files: dict[Name, Path]
+    level: str
+    reasons: Counter[str]
+    brought: set[Name] = field(default_factory=set)
+
+    async def bring(self, cells: Sequence[tuple[bytes, bytes]]) -> None:
+        """Upload what some cells show.
+
+        Raises:
+            WireError: the cluster cannot take it just now.
+        """
+        for key, cell in cells:
+            if self.files and may_refer(key, cell):
+                for record in Cell.decode(cell).survivors:
+                    for shown in references(record):
+                        name = Name(record.author, shown.hash)
+                        if name in self.files and name not in self.brought:
+                            await self._upload(name, record)
+
+    async def _upload(self, name: Name, record: Record) -> None:
+        # Imported here so that a command's help need not wait for the client.
+        from folkmoot.protocol.client import media
+
+        file = self.files[name]
+        try:
+            await media.upload(
+                self.client,
+                check_file(file, name),
+                lambda index: read_chunk(file, index),
+                level=self.level,
+                shown_by=record,
+            )
+        except WireError as error:
+            if error.kind.retryable:
+                raise
+            self.reasons[f"medium {name.hash.hex()}: {error.message}"] += 1
+        else:
+            self.brought.add(name)
 
 
 def _batches(frames: Iterator[tuple[bytes, bytes]]) -> Iterator[list[tuple[bytes, bytes]]]:

@@ -45,6 +45,7 @@ from folkmoot.node.figures import figures
 from folkmoot.node.founding import found
 from folkmoot.node.joining.seeds import Joining
 from folkmoot.node.live.parts import LiveParts
+from folkmoot.node.media.parts import MediaParts
 from folkmoot.node.methods import Identity, Methods
 from folkmoot.node.moderation.quota import rates_of
 from folkmoot.node.movement.parts import MovementParts
@@ -212,16 +213,8 @@ class _Parts:
         environment, wall = self.environment, self.environment.wall
         self.hinter = Hinter(self.commits, self.topology, self.membership, self.links, wall.now_us)
         self.replicator = Replicator(self.links, self.topology, self.hinter.leave, self.standing)
-        self.replica = Replica(
-            self.node_id,
-            self.commits,
-            self.topology,
-            self.membership,
-            self.replicator,
-            environment.executor,
-            wall,
-            self.topology.service_accounts,
-        )
+        kept = self.node_id, self.commits, self.topology, self.membership, self.replicator
+        self.replica = Replica(*kept, environment.executor, wall, self.topology.service_accounts)
         self.upkeep, self.live = Upkeep(self.commits, environment.executor), LiveParts(self)
         self.repairer = Repairer(
             self.node_id,
@@ -241,12 +234,13 @@ class _Parts:
         own, executor, topology = self.replica, environment.executor, self.topology
         self.records = AccountRecords(self.router, topology, self.links, own, self.commits.store)
         self.reader = Reader(self.router, topology, self.links, own)
-        self.projections = ProjectionParts(self, self.reader)
+        self.projections, self.media = ProjectionParts(self, self.reader), MediaParts(self)
         self.live.opens.update(self.projections.opens())
         others = {PUSH_PULL: self.push_pulls.answer, **topology.methods(), **self.repairer.methods()}
         others |= self.accounts.peer_methods(self.router, self.standing, own)
         others |= {**self.movement.peer_methods(), **self.recollection.methods()}
         others |= {**self.records.peer_methods(), **self.projections.peer_methods()}
+        others |= self.media.peer_methods()
         others |= {**self.registers.peer_methods(), **self.live.begin(self.router, topology)}
         self.peer_service = PeerService(own, own, topology, executor, self.standing, others)
         self.watcher = Watcher(
@@ -298,6 +292,7 @@ class _Parts:
         table |= {**self.registers.client_methods(), **self.movement.client_methods()}
         table |= self.accounts.client_methods(reader, feeds, self.gatekeeper)
         table |= {**self.records.client_methods(reader), **projections.client_methods()}
+        table |= self.media.client_methods(keys)
         if config.faults.enabled:
             table |= FaultMethods(environment.faults).table()
         immediate = {**methods.immediate(), **projections.immediate()}
@@ -326,7 +321,7 @@ class _Parts:
             own: dict[str, Any] = {"watcher": self.watcher.run, "hinter": self.hinter.run}
             own |= {"repairer": self.repairer.run, "mender": self.mender.run, "scrubber": self.scrubber.run}
             own |= {"gatekeeper": self.gatekeeper.run}
-            for parts in (self.movement, self.accounts, self.projections, self.live):
+            for parts in (self.movement, self.accounts, self.projections, self.live, self.media):
                 own |= parts.actors()
             for name, child in own.items():
                 nursery.start_soon(supervise, name, child)

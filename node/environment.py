@@ -18,6 +18,7 @@ from folkmoot.node.transport.faults import LinkFaults
 from folkmoot.node.transport.interface import Network
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.messages import VERSIONS
+from folkmoot.storage.media.blobs import Blobs
 from folkmoot.storage.search.files import Indexes
 from folkmoot.storage.store import Owner
 
@@ -72,6 +73,19 @@ class Secrets(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class MediaHome:
+    """Where a node's media lie.
+
+    Args:
+        open: takes the data directory, and opens (or makes) what is in it; blocks.
+        executor: where files are read and written, so that they hold up nothing but each other.
+    """
+
+    open: Callable[[Path], Blobs]
+    executor: Executor
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
     """One node's outside world.
 
@@ -86,6 +100,7 @@ class Environment:
         faults: planted on links to peers by operators, when the configuration allows it.
         process_id: by which the machine knows this node.
         versions: of the contract on the wire, the lowest and the highest that this node speaks.
+        media: where media lie; None on a node that keeps none and takes none.
     """
 
     wall: WallClock
@@ -98,3 +113,4 @@ class Environment:
     faults: LinkFaults
     process_id: int
     versions: tuple[int, int] = VERSIONS
+    media: MediaHome | None = None

@@ -18,6 +18,7 @@ from folkmoot.node.actors.session import Sessions
 from folkmoot.node.actors.standing import Standing
 from folkmoot.node.commits import Commits
 from folkmoot.node.live.parts import LiveParts
+from folkmoot.node.media.parts import MediaParts
 from folkmoot.node.movement.parts import MovementParts
 from folkmoot.node.projections.parts import ProjectionParts
 from folkmoot.node.push_pulls import PushPulls
@@ -46,6 +47,7 @@ class Parts(Protocol):
     projections: ProjectionParts
     push_pulls: PushPulls
     live: LiveParts
+    media: MediaParts
 
 
 def figures(parts: Parts, for_operator: bool) -> dict[str, Any]:
@@ -83,6 +85,7 @@ def figures(parts: Parts, for_operator: bool) -> dict[str, Any]:
             "lag_ms": round(gossip.lag_s * 1000, 1),
             "sent_bytes": traffic.sent_bytes,
         },
+        "media": parts.media.status(),
         "clock": parts.push_pulls.clocks.status(),
         "gate": parts.gatekeeper.status().to_wire(for_operator=for_operator),
     }

@@ -13,7 +13,7 @@ import trio
 from folkmoot.node.commits import ThreadCommits
 from folkmoot.node.configuration.settings import NodeConfig
 from folkmoot.node.data_directory import DataDirectory, read_gossip_ring
-from folkmoot.node.environment import Environment
+from folkmoot.node.environment import Environment, MediaHome
 from folkmoot.node.transport.faults import LinkFaults
 from folkmoot.node.transport.tcp import TcpNetwork
 from folkmoot.node.transport.tls import TlsFiles
@@ -21,6 +21,7 @@ from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.node_name import NodeName
 from folkmoot.storage.backup.restore import check_finished
 from folkmoot.storage.lmdb_engine import LmdbEngine
+from folkmoot.storage.media.blobs import Blobs
 from folkmoot.storage.search.files import FileIndexes
 from folkmoot.storage.store import LOG_ID_BYTES, Owner, Store
 
@@ -104,6 +105,10 @@ def machine_environment(config: NodeConfig) -> Environment:
     files = None if tls.mode == "off" else TlsFiles(tls.ca, tls.certificate, tls.key)
     faults = LinkFaults(random)
     name = NodeName(config.cluster.id, bytes.fromhex(config.node.id))
+
+    def open_media(directory: Path) -> Blobs:
+        return Blobs(directory / "media", config.media.disk_cap, config.media.cache)
+
     return Environment(
         wall=SystemWallClock(),
         random=random,
@@ -114,4 +119,5 @@ def machine_environment(config: NodeConfig) -> Environment:
         secrets=FileSecrets(config),
         faults=faults,
         process_id=os.getpid(),
+        media=MediaHome(open_media, ThreadExecutor()),
     )

@@ -114,6 +114,26 @@ FOLLOW_MOMENTS: Final = 4_096  # at which it is remembered how far the log was
 
 PROFILE_FIELDS: Final = 256  # are told of one account
 
+# Media.
+MEDIA_CHUNK_BYTES: Final = 256 * KIB  # (wire)
+MEDIA_BYTES: Final = 256 * MIB  # of one, however much a node's configuration allows
+MEDIA_CHUNKS: Final = MEDIA_BYTES // MEDIA_CHUNK_BYTES
+MEDIA_UPLOADS_PER_ACCOUNT: Final = 8  # begun and not finished, at one node
+MEDIA_PER_ACCOUNT: Final = 65_536  # files of one account, whatever their sizes
+MEDIA_LISTED: Final = 256  # on one page
+MEDIA_ASKED: Final = 256  # about at once, between nodes
+MEDIA_FETCHES_AT_ONCE: Final = 4  # media that a node fetches from others
+MEDIA_FETCH_WINDOW: Final = 4  # chunks of one of them that are on their way
+MEDIA_WAITING: Final = 1_024  # that a node has been asked to fetch; above it the answer is `busy`
+MEDIA_WANTED: Final = 4_096  # that a node knows it lacks; further ones are found once there is room
+MEDIA_ANSWER_S: Final = 7.0  # after which what is still being fetched is answered `busy`
+MEDIA_LOOK_S: Final = 0.5  # between two looks at what is to be fetched, while something is
+MEDIA_LOOK_REST_S: Final = 0.02  # after each step through the change log, several times what it takes
+MEDIA_ROWS: Final = 512  # of the change log, looked at in one step
+MEDIA_RETRY_S: Final = 5.0  # doubled each time, for what nobody could give
+MEDIA_RETRY_MAX_S: Final = 600.0
+MEDIA_DISK_RESERVE_BYTES: Final = 64 * MIB  # of the disk, that media leave free
+
 # Tokens.
 TOKEN_PAIRS: Final = 128
 TOKEN_BYTES: Final = 48 * KIB
@@ -341,6 +361,7 @@ def announced() -> dict[str, int]:
         "inflight": INFLIGHT_PER_CONNECTION,
         "item_bytes": ITEM_BYTES,
         "keys_per_get": KEYS_PER_GET,
+        "media_chunk_bytes": MEDIA_CHUNK_BYTES,
         "message_bytes": MESSAGE_BYTES,
         "page": PAGE_ITEMS,
         "record_bytes": RECORD_BYTES,
@@ -352,6 +373,9 @@ def announced() -> dict[str, int]:
 
 
 _FRAME_OVERHEAD_BYTES = 80
+
+assert MEDIA_CHUNKS <= MESSAGE_COLLECTION_ITEMS and 2 * MEDIA_CHUNK_BYTES < MESSAGE_BYTES
+assert MEDIA_ANSWER_S + REPLICA_READ_TIMEOUT_S <= REQUEST_TIMEOUT_S
 
 assert RECORD_BYTES + _FRAME_OVERHEAD_BYTES < 2**15, "rows have fifteen bits for the length of a frame"
 assert CELL_SURVIVORS <= CELL_DEVICES, "at most one survivor a device"

@@ -19,6 +19,7 @@ from folkmoot.cli.progress import progress_bar
 from folkmoot.protocol.limits import MIB
 
 if TYPE_CHECKING:
+    from folkmoot.cli.rejoining import Rejoined
     from folkmoot.storage.backup.manifest import Backup
 
 LEVELS: Final = ("one", "local_quorum", "quorum", "each_quorum", "all")
@@ -97,6 +98,7 @@ def create(data: Path, folder: Path, incremental: bool, rate: float, output: Out
                 folder,
                 base=base,
                 now_us=now_us,
+                media=data / "media",
                 pace=Throttle(rate * MIB).pace,
                 wait=time.sleep,
                 progress=show,
@@ -105,6 +107,10 @@ def create(data: Path, folder: Path, incremental: bool, rate: float, output: Out
         reader.close()
     told = described(made)
     lines = [f"{made.folder}: {told['cells']} cells, {told['bytes'] / MIB:.1f} MiB, as of {told['taken']}"]
+    if told["media"]:
+        lines.append(f"{told['media']} media, {told['media_bytes'] / MIB:.1f} MiB, with what its base has")
+    if told["media_damaged"]:
+        lines.append(f"{told['media_damaged']} media are damaged on this node and left out")
     if told["lanes_anew"]:
         lines.append(
             f"ranges have moved away from this node since its base, so {told['lanes_anew']} of 64 lanes were "
@@ -308,11 +314,20 @@ def join(
             lambda client: rejoin(client, chain, others.usable, level, from_cluster, shown),
             operator=key,
         )
+    return _report_joined(output, found, told)
+
+
+def _report_joined(output: Output, found: Backup, told: Rejoined) -> int:
+    counts = {name: getattr(told, name) for name in ("sent", "joined", "deleted", "media")}
     output.result(
-        {"backup": found.manifest.id, "sent": told.sent, "joined": told.joined, "deleted": told.deleted},
-        f"{told.sent} cells sent, {told.joined} of them news to the cluster; {told.deleted} stay deleted",
+        {"backup": found.manifest.id, **counts, "reasons": dict(told.reasons)},
+        [
+            f"{told.sent} cells sent, {told.joined} of them news to the cluster; "
+            f"{told.deleted} stay deleted; {told.media} media are there",
+            *(f"refused: {reason}" for reason in told.reasons),
+        ],
     )
-    return OK
+    return DEGRADED if told.reasons else OK
 
 
 def _restored_lines(backup: Backup, node: bytes, done: Any) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from folkmoot.cli.connection import Target, converse, target_options
 from folkmoot.cli.examples import examples
+from folkmoot.cli.media.files import bring, with_alts
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.post_names import parse_post_name
 from folkmoot.cli.posts import report_post
@@ -18,6 +19,7 @@ from folkmoot.cli.social.own_key import key_option, own_key
 from folkmoot.cli.social.post_options import PostTerms, post_terms
 from folkmoot.cli.social.writing import level_option
 from folkmoot.protocol.bodies import make_uuid7
+from folkmoot.protocol.limits import POST_MEDIA
 from folkmoot.protocol.record import Record
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
         "folkmoot post 'Good morning.'",
         "echo 'From a pipe.' | folkmoot post - --key alice.key --cluster local",
         "folkmoot post 'I agree.' --reply-to did:key:z6Mk…/0192f0c1a2b37c4d8e5f60718293a4b5",
+        "folkmoot post 'By the lake.' --image heron.jpg --alt 'A heron on one leg.'",
         "folkmoot post 'For friends.' --reply-from following --mention @marit --warning food",
     )
 )
@@ -36,6 +39,16 @@ if TYPE_CHECKING:
 @key_option
 @click.option("--reply-to", metavar="ACCOUNT/ITEM", help="The post this answers, as `feed` shows it.")
 @click.option("--root", metavar="ACCOUNT/ITEM", help="The thread's first post. [default: that of --reply-to]")
+@click.option(
+    "--image",
+    "images",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    multiple=True,
+    help="A picture, sound or film to show; uploaded first. Up to 8 times.",
+)
+@click.option(
+    "--alt", "alts", multiple=True, help="What is to be seen or heard in it, once for each --image."
+)
 @post_terms
 @level_option
 @target_options
@@ -45,6 +58,8 @@ def command(
     key_file: Path | None,
     reply_to: str | None,
     root: str | None,
+    images: tuple[Path, ...],
+    alts: tuple[str, ...],
     terms: PostTerms,
     level: str,
     target: Target,
@@ -56,10 +71,17 @@ def command(
     are sent again a few times; exit code 3 says that it is kept somewhere, yet not as widely as asked.
     """
     body = _body(sys.stdin.read().strip() if text == "-" else text, reply_to, root)
+    if len(images) > POST_MEDIA:
+        raise click.UsageError(f"a post shows at most {POST_MEDIA} media")
+    media = with_alts(images, alts)
     signer = own_key(key_file, output)
 
     async def talk(client: Client) -> tuple[Record, PutResult]:
         whole = {**body, **await terms.body(client)}
+        for file, _ in media:
+            await bring(client, signer, file, level, output)
+        if media:
+            whole["media"] = [file.shown(alt) for file, alt in media]
         now_us = time.time_ns() // 1000
         item = make_uuid7(now_us // 1000, secrets.randbits(74))
         record = Record.sign(signer, kind="post", item=item, body=whole, stamp=now_us)

@@ -12,6 +12,7 @@ from typing import Final
 
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.progress import OnProgress
+from folkmoot.cli.users.archived_media import MediaInFile, note_chunk
 from folkmoot.protocol.accounts.archive import (
     MAGIC,
     ArchiveDamaged,
@@ -23,6 +24,7 @@ from folkmoot.protocol.accounts.archive import (
     Unknown,
 )
 from folkmoot.protocol.accounts.chain import Chain
+from folkmoot.protocol.media.chunks import MediaChunk
 from folkmoot.protocol.record import Record
 
 PIECE_BYTES: Final = 256 * 1024
@@ -50,6 +52,7 @@ class Contents:
         kinds: how many records there are of each kind.
         devices: how many each key signed.
         unknown: frames that only later versions know, by name.
+        media: those that are in it, by their hashes.
     """
 
     header: Header
@@ -58,6 +61,7 @@ class Contents:
     kinds: Counter[str] = field(default_factory=Counter)
     devices: Counter[bytes] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
+    media: dict[bytes, MediaInFile] = field(default_factory=dict)
 
 
 def items_of(file: Path, reader: ArchiveReader, progress: OnProgress) -> Iterator[Item]:
@@ -94,10 +98,13 @@ def check(file: Path, progress: OnProgress) -> Contents:
     reader = ArchiveReader()
     kinds: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
+    media: dict[bytes, MediaInFile] = {}
     for item in items_of(file, reader, progress):
         match item:
             case Record():
                 kinds[item.kind] += 1
+            case MediaChunk():
+                note_chunk(media, item, reader.end)
             case Unknown(name):
                 count(unknown, name)
     try:
@@ -106,7 +113,7 @@ def check(file: Path, progress: OnProgress) -> Contents:
         raise Damaged(file, error) from error
     assert reader.header is not None and reader.chain is not None, "a whole archive has them"
     devices = Counter(reader.tally.devices)
-    return Contents(reader.header, reader.chain, seal, kinds, devices, unknown)
+    return Contents(reader.header, reader.chain, seal, kinds, devices, unknown, media)
 
 
 def count(counted: Counter[str], name: str) -> None:
@@ -121,10 +128,12 @@ class Begun:
     Args:
         reader: has read what is whole of it.
         after: the key after which it goes on; None for the beginning.
+        media: the hashes of those that are in it.
     """
 
     reader: ArchiveReader
     after: bytes | None
+    media: set[bytes]
 
 
 def begun(file: Path, progress: OnProgress) -> Begun | None:
@@ -154,6 +163,9 @@ def begun(file: Path, progress: OnProgress) -> Begun | None:
         return None
     os.truncate(file, whole)
     reader = ArchiveReader(trusting=True)
-    for _ in items_of(file, reader, lambda done, total: None):
-        pass
-    return Begun(reader, after)
+    media = {
+        item.hash
+        for item in items_of(file, reader, lambda done, total: None)
+        if isinstance(item, MediaChunk) and item.is_last
+    }
+    return Begun(reader, after, media)

@@ -52,7 +52,7 @@ UNSIGNED = "nobody signed that this is all: every record proves itself, and some
 def export_command(
     who: Who, file: Path, key_file: Path | None, level: str, target: Target, output: Output
 ) -> None:
-    """Write all of an account into one FILE: its history, and every record it wrote under its own name.
+    """Write all of an account into one FILE: its history, the records under its own name, and its media.
 
     WHO is an account (did:key:z6Mk…), a handle, or a key file. With --key what only the account may read
     (bookmarks, mutes) is in it, too, and the key signs that nothing is missing. An export that breaks off
@@ -84,10 +84,14 @@ def export_command(
         "resumed": made.resumed,
         "private": made.header.private,
         "signed": key is not None,
+        "media": made.media,
+        "media_lacking": made.lacking,
     }
     lines = [
         f"{file}: {made.records:,} records and {made.chain.number} operations of {value['account']}",
         "signed, with what is private" if key is not None else f"without what is private; {UNSIGNED}",
+        *([f"{made.media:,} media"] if made.media else []),
+        *([f"{made.lacking:,} media that it shows no node has any more"] if made.lacking else []),
     ]
     output.result(value, lines)
 
@@ -174,6 +178,7 @@ def _report(file: Path, contents: Contents, brought: Brought, output: Output) ->
         "account": account_to_text(contents.header.account),
         "records": dict(statuses),
         "operations": brought.operations,
+        "media": brought.media,
         "left_out": brought.left_out or None,
         "reasons": dict(brought.reasons),
     }
@@ -195,6 +200,7 @@ def _value(file: Path, contents: Contents) -> dict[str, Any]:
         "private": header.private,
         "records": contents.seal.manifest.records,
         "kinds": dict(contents.kinds),
+        "media": len(contents.media),
         "unknown": dict(contents.unknown),
         "signer": None if signer is None else account_to_text(signer),
     }
@@ -211,6 +217,7 @@ def _lines(contents: Contents) -> list[str]:
         + ("with" if header.private else "without")
         + " what is private",
         f"{kinds}; {contents.chain.number} operations",
+        *([f"{len(contents.media):,} media, each with the hash it is named by"] if contents.media else []),
         *([f"of a later version, and passed by: {unknown}"] if unknown else []),
         f"every signature holds; {vouched}",
     ]

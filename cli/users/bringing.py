@@ -14,6 +14,7 @@ from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.exit_codes import DEGRADED
 from folkmoot.cli.progress import OnProgress
 from folkmoot.cli.users.archive_files import Contents, count, items_of
+from folkmoot.cli.users.archived_media import MediaBringer
 from folkmoot.cli.users.changing import explained
 from folkmoot.cli.users.schedule import Step, steps
 from folkmoot.node.data_directory import replace_file
@@ -67,12 +68,14 @@ class Brought:
         operations: how many were made.
         reasons: why records were refused, with how many.
         left_out: why the account's last operations could not be made; empty when they could.
+        media: how many of the archive's are there, of records that were not there before.
     """
 
     statuses: Counter[str] = field(default_factory=Counter)
     operations: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     left_out: str = ""
+    media: int = 0
 
     @property
     def complete(self) -> bool:
@@ -80,7 +83,7 @@ class Brought:
         return not self.left_out and not self.statuses["refused"]
 
 
-@dataclass(slots=True)
+@dataclass
 class Importer:
     """Brings one archive.
 
@@ -104,6 +107,9 @@ class Importer:
     brought: Brought = field(default_factory=Brought)
     _checkpoint: Checkpoint = field(default_factory=Checkpoint)
 
+    def __post_init__(self) -> None:
+        self._media = MediaBringer(self.client, self.file, self.contents.media, self.level)
+
     async def run(self) -> Brought:
         """Bring all of it; the same again goes on where it broke off.
 
@@ -118,6 +124,8 @@ class Importer:
             await self._bring(step)
             if step.operation is not None and not self.brought.left_out:
                 await self._make(step.operation)
+        self.brought.media = len(self._media.brought)
+        self.brought.reasons += self._media.reasons
         return self.brought
 
     async def _make(self, operation: Operation) -> None:
@@ -166,6 +174,7 @@ class Importer:
             if not window:
                 await trio.lowlevel.checkpoint()  # so that the link lives on over a long way to the next one
                 continue
+            await self._media.bring(window)
             for wave in _waves(window):
                 await self._put(wave)
             self._checkpoint.records += len(window)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.progress import OnProgress
 from folkmoot.cli.users.archive_files import begun
+from folkmoot.cli.users.archived_media import MediaWriter
 from folkmoot.cli.users.written import written_page
 from folkmoot.node.data_directory import give_name, sync_directory
 from folkmoot.protocol.accounts.archive import ArchiveWriter, Header
@@ -30,12 +31,16 @@ class Exported:
         records: how many.
         resumed: how many of them an earlier attempt had brought.
         chain: the account's.
+        media: how many are in it.
+        lacking: how many records show that no node has any more.
     """
 
     header: Header
     records: int
     resumed: int
     chain: Chain
+    media: int
+    lacking: int
 
 
 async def export(
@@ -61,10 +66,12 @@ async def export(
     begun = _begin(file, Header(account, cluster, time.time_ns() // 1000, private=key is not None), progress)
     writer, after, resumed = begun.writer, begun.after, begun.writer.records
     with begun.opened as opened:
+        media = MediaWriter(client, account, lambda chunk: opened.write(writer.media(chunk)), begun.media)
         while True:
             page = await written_page(client, account, after, level)
             for record in page.records:
                 opened.write(writer.record(record))
+            await media.add(page.records)
             progress(writer.records, None)
             if page.after is None:
                 break
@@ -76,7 +83,7 @@ async def export(
         opened.flush()
         os.fsync(opened.fileno())
     _finish(file)
-    return Exported(writer.header, writer.records, resumed, chain)
+    return Exported(writer.header, writer.records, resumed, chain, len(media.have), len(media.lacking))
 
 
 def part_of(file: Path) -> Path:
@@ -91,6 +98,7 @@ class _Begun:
     writer: ArchiveWriter
     after: bytes | None
     opened: BinaryIO
+    media: set[bytes]
 
 
 def _begin(file: Path, header: Header, progress: OnProgress) -> _Begun:
@@ -106,11 +114,11 @@ def _begin(file: Path, header: Header, progress: OnProgress) -> _Begun:
     if earlier is not None:
         writer = ArchiveWriter.resumed(earlier.reader)
         _require_same(part, writer.header, header)
-        return _Begun(writer, earlier.after, part.open("ab"))
+        return _Begun(writer, earlier.after, part.open("ab"), earlier.media)
     writer = ArchiveWriter(header)
     opened = os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
     opened.write(writer.begin())
-    return _Begun(writer, None, opened)
+    return _Begun(writer, None, opened, set())
 
 
 def _finish(file: Path) -> None:

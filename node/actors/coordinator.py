@@ -34,6 +34,7 @@ from folkmoot.protocol.errors import (
     DISK_FULL,
     INTERNAL,
     LEVEL_UNREACHABLE,
+    MEDIA_MISSING,
     SHUTTING_DOWN,
     STALE_TOPOLOGY,
     TIMEOUT,
@@ -44,7 +45,7 @@ from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
 
 # Errors of one replica after which another may still succeed.
-_TRY_ANOTHER = frozenset({BUSY, DISK_FULL, SHUTTING_DOWN, TIMEOUT, INTERNAL, STALE_TOPOLOGY})
+_TRY_ANOTHER = frozenset({BUSY, DISK_FULL, SHUTTING_DOWN, TIMEOUT, INTERNAL, STALE_TOPOLOGY, MEDIA_MISSING})
 
 # Of these, those after which it may still have kept what it was given.
 _MAY_HAVE_KEPT = frozenset({TIMEOUT, INTERNAL})

@@ -39,6 +39,7 @@ from folkmoot.protocol.errors import BAD_REQUEST, BUSY, STALE_TOPOLOGY, WireErro
 from folkmoot.protocol.feed.pages import PackedPage, pack_item, pack_page, pack_plain_page
 from folkmoot.protocol.feed.telling import any_telling
 from folkmoot.protocol.key import kind_prefix, prefix_end
+from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import RangeDescriptor
 from folkmoot.storage.errors import StorageError, StoreCorrupt
@@ -92,6 +93,10 @@ class Replica:
         executor: where signatures are verified.
         wall: dates hints.
         trusted_labellers: the accounts (34 bytes) whose labels come before those of everyone else.
+
+    Attributes:
+        refuses: why this replica does not take a client's record, such as a post whose media it has not.
+        joined: told of cells that others sent, once they are on disk; must not wait.
     """
 
     def __init__(
@@ -114,6 +119,8 @@ class Replica:
         self._wall = wall
         self._store_errors = StoreErrors(commits.store.damage, wall)
         self._trusted_labellers = trusted_labellers
+        self.refuses: Callable[[Record], WireError | None] = lambda record: None
+        self.joined: Callable[[CellBatch], None] = lambda batch: None
         self._puts = 0
         self._joins = 0
         self._changed = 0
@@ -140,7 +147,9 @@ class Replica:
             for node in nodes_of(slots)
             if node != self._node_id and not self._liveness.reachable(node)
         }
-        outcomes = await self._commit(self._put_job(puts, owners, absent), Admission.CLIENT_PUT, len(puts))
+        refusals = self._refusals(puts)
+        job = self._put_job(puts, owners, absent, refusals)
+        outcomes = await self._commit(job, Admission.CLIENT_PUT, len(puts))
         self._puts += len(puts)
         spread = Spread(self._node_id, level, region, absent, self._replication, settle)
         for number, (put, owner, outcome) in enumerate(zip(puts, owners, outcomes, strict=True)):
@@ -151,6 +160,19 @@ class Replica:
             spread.add(number, put.key, outcome.cell, owner, status=status.value, changed=changed)
             self._changed += status is not PutStatus.DUPLICATE
         await spread.carry()
+
+    def _refusals(self, puts: Sequence[Put]) -> dict[int, WireError]:
+        """Why some are not taken from a client, by their numbers; what is known here is no less welcome."""
+        found: dict[int, WireError] = {}
+        for number, put in enumerate(puts):
+            error = self.refuses(put.record)
+            if error is not None and not self._covers(put):
+                found[number] = error
+        return found
+
+    def _covers(self, put: Put) -> bool:
+        cell = self.read([put.key])[0]
+        return cell is not None and Cell.decode(cell).covers(put.record)
 
     async def _commit(self, job: Callable[[WriteTransaction], T], admission: Admission, rows: int) -> T:
         """Commit, and say what the store could not do in the words of the contract."""
@@ -164,14 +186,21 @@ class Replica:
         return self._store_errors.in_the_contract(error)
 
     def _put_job(
-        self, puts: Sequence[Put], owners: Sequence[RangeDescriptor], absent: set[bytes]
+        self,
+        puts: Sequence[Put],
+        owners: Sequence[RangeDescriptor],
+        absent: set[bytes],
+        refusals: Mapping[int, WireError],
     ) -> Callable[[WriteTransaction], list[PutOutcome | WireError]]:
         """Puts every record into its cell, and leaves hints for who is absent."""
         now_us = self._wall.now_us()
 
         def job(transaction: WriteTransaction) -> list[PutOutcome | WireError]:
             outcomes: list[PutOutcome | WireError] = []
-            for put, owner in zip(puts, owners, strict=True):
+            for number, (put, owner) in enumerate(zip(puts, owners, strict=True)):
+                if number in refusals:
+                    outcomes.append(refusals[number])
+                    continue
                 now = self._topology.where(put.key)
                 if (now.id, now.epoch) != (owner.id, owner.epoch):  # fenced or split meanwhile
                     outcomes.append(stale(now))
@@ -251,6 +280,8 @@ class Replica:
             Admission.PEER_JOIN,
             count,
         )
+        for batch in batches:
+            self.joined(batch)
         self._joins += count
         self._changed += sum(each.changed for each in joined)
         return joined

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from folkmoot.node.configuration.feeds_section import FeedsSection
+from folkmoot.node.configuration.media_section import MediaSection
 from folkmoot.node.configuration.search_section import SearchSection
 from folkmoot.node.configuration.setting import (
     LOOPBACK_ANY,
@@ -376,6 +377,7 @@ class NodeConfig(Section, frozen=True, kw_only=True):
     gate: GateSection = GateSection()
     feeds: FeedsSection = FeedsSection()
     search: SearchSection = SearchSection()
+    media: MediaSection = MediaSection()
     faults: FaultsSection = FaultsSection()
     operators: OperatorsSection = OperatorsSection()
     log: LogSection = LogSection()

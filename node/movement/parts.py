@@ -25,6 +25,7 @@ from folkmoot.node.movement.roster_methods import RosterMethods
 from folkmoot.node.upkeep import Upkeep
 from folkmoot.node.wired import Wired
 from folkmoot.protocol.errors import SHUTTING_DOWN, WireError
+from folkmoot.protocol.ring.ranges import RangeMap
 from folkmoot.protocol.ring.roster import RosterNode
 
 Handler = Callable[[bytes, Any], Awaitable[Any]]
@@ -74,8 +75,8 @@ class MovementParts:
             environment.random,
         )
         self.splitter = Splitter(node_id, topology, membership, decided, store, links, counts, executor, most)
-        is_clean, holds_seat = self.evictor.is_clean, self._holds_seat
-        self._leaver = Leaver(node_id, topology, decided, membership, is_clean, holds_seat)
+        self.leaves_nothing: list[Callable[[], bool]] = []
+        self._leaver = Leaver(node_id, topology, decided, membership, self._is_clean, self._holds_seat)
         self._introductions = Introductions(own, links)
         self._progresses = Progresses(node_id, self._progress, links)
         self.estimates = Estimates(node_id, topology, membership, store, links, executor)
@@ -86,6 +87,9 @@ class MovementParts:
         self._joins = JoinParts(
             config, environment, registers.registrar, topology, membership, links, self._methods
         )
+
+    def _is_clean(self, ranges: RangeMap) -> bool:
+        return self.evictor.is_clean(ranges) and all(each() for each in self.leaves_nothing)
 
     def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """What runs by itself, by name."""

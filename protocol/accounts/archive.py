@@ -7,6 +7,7 @@ A body is canonical MessagePack, a list that begins with what it is:
 
     ["account", account, cluster, made_us, private]              first, once
     ["record", payload, signature]                               as it was signed
+    ["media", hash, size, mime, index, bytes]                    a chunk of a medium, all of them in order
     ["page", key]                                                where an export that breaks off goes on
     ["chain", [[payload, signature, decided_us], …]]             once, after all records
     ["manifest", payload, signature]                             last, once; the signature may be empty
@@ -18,24 +19,25 @@ by signatures; what was left out or put in, by the manifest, if a key of the acc
 `"folkmoot-archive-v1" 0x00 payload`). Where it is not signed every record still proves itself, and nobody
 vouches that none is missing.
 
-Frames of other names are for later versions (pictures are to be `["media", hash, bytes]`): this one counts
-and hashes them, hands them on, and makes nothing of them.
+Chunks of one medium follow each other, before the chain, and together have the hash it is named by. Frames of
+other names are for later versions: this one counts and hashes them, hands them on, and makes nothing of them.
 """
 
 from __future__ import annotations
 
-import hashlib
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 from folkmoot.protocol import codec, limits
+from folkmoot.protocol.accounts.archive_tally import Tally
 from folkmoot.protocol.accounts.chain import Chain, Entry
 from folkmoot.protocol.errors import FolkmootError, WireError
 from folkmoot.protocol.identity import KeyPair, is_account, verify
+from folkmoot.protocol.media.chunks import MediaChunk, MediumReader
 from folkmoot.protocol.record import Record
 
 MAGIC: Final = b"fmarchv1"
@@ -113,21 +115,7 @@ class Seal:
     signer: bytes | None
 
 
-Item = Header | Record | PageEnd | Chain | Unknown | Seal
-
-
-@dataclass(slots=True)
-class _Tally:
-    """What has been written or read so far."""
-
-    hash: Any = field(default_factory=lambda: hashlib.sha256(MAGIC))
-    frames: int = 0
-    records: int = 0
-    devices: dict[bytes, int] = field(default_factory=dict)
-
-    def count(self, record: Record) -> None:
-        self.records += 1
-        self.devices[record.device] = self.devices.get(record.device, 0) + 1
+Item = Header | Record | MediaChunk | PageEnd | Chain | Unknown | Seal
 
 
 class ArchiveWriter:
@@ -139,7 +127,7 @@ class ArchiveWriter:
 
     def __init__(self, header: Header) -> None:
         self.header = header
-        self._tally = _Tally()
+        self._tally = Tally(MAGIC)
         self._chain = Chain(header.account)
 
     @classmethod
@@ -174,6 +162,10 @@ class ArchiveWriter:
         """One record, as it was signed."""
         self._tally.count(record)
         return self._frame(["record", record.payload, record.signature])
+
+    def media(self, chunk: MediaChunk) -> bytes:
+        """A chunk of a medium; those of one medium follow each other from the first to the last."""
+        return self._frame(["media", chunk.hash, chunk.size, chunk.mime, chunk.index, chunk.data])
 
     def page(self, key: bytes) -> bytes:
         """A place where an export that breaks off can go on."""
@@ -232,13 +224,14 @@ class ArchiveReader:
     """
 
     def __init__(self, *, trusting: bool = False) -> None:
-        self.tally = _Tally()
+        self.tally = Tally(MAGIC)
         self.end = 0
         self.header: Header | None = None
         self.chain: Chain | None = None
         self.seal: Seal | None = None
         self._trusting = trusting
         self._waiting = bytearray()
+        self._medium: MediumReader | None = None
 
     def feed(self, data: bytes) -> Iterator[Item]:
         """Read on; the items that are whole now, to be taken before more is fed.
@@ -304,6 +297,8 @@ class ArchiveReader:
             raise self._damaged(error.message) from error
         if self.seal is not None:
             raise self._damaged("something follows the manifest")
+        if self._medium is not None and value[:1] != ["media"]:
+            raise self._damaged(f"chunks of medium {self._medium.hash.hex()} are missing before it")
         try:
             return self._understood(value)
         except WireError as error:
@@ -323,11 +318,13 @@ class ArchiveReader:
                 return self._read_record(Record(payload, signature))
             case ["page", bytes(key)] if self.chain is None:
                 return PageEnd(key)
+            case ["media", bytes(hash_), int(size), str(mime), int(at), bytes(data)] if self.chain is None:
+                return self._read_media(MediaChunk(hash_, size, mime, at, data))
             case ["chain", list(entries)] if self.chain is None:
                 return self._read_chain(entries)
             case ["manifest", bytes(payload), bytes(signature)] if self.chain is not None:
                 return self._read_manifest(payload, signature)
-            case [str("account" | "record" | "page" | "chain" | "manifest" as name), *_]:
+            case [str("account" | "record" | "media" | "page" | "chain" | "manifest" as name), *_]:
                 raise self._damaged(f"a frame called {name} that is misshapen, or in the wrong place")
             case [str(name), *_]:
                 return Unknown(name[:40])
@@ -343,6 +340,12 @@ class ArchiveReader:
         if len(self.tally.devices) > limits.ACCOUNT_KEYS:
             raise self._damaged("more keys have signed than an account can have")
         return record
+
+    def _read_media(self, chunk: MediaChunk) -> MediaChunk:
+        medium = self._medium or MediumReader(chunk)
+        medium.add(chunk)
+        self._medium = None if chunk.is_last else medium
+        return chunk
 
     def _read_chain(self, values: list[Any]) -> Chain:
         assert self.header is not None, "the first frame was read"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 from zlib import crc32
 
@@ -16,6 +17,7 @@ from folkmoot.protocol.sync.fingerprint import leaf_hash
 from folkmoot.storage import rows
 from folkmoot.storage.backup.errors import BackupChainBroken, BackupDamaged, BackupError
 from folkmoot.storage.backup.manifest import Backup
+from folkmoot.storage.backup.media import check_media
 from folkmoot.storage.backup.parts import check_frame, read_part
 
 OnBytes = Callable[[int, int], None]
@@ -116,6 +118,7 @@ class _Checking:
         self._total = self._shares * sum(each.manifest.bytes for each in chain)
         self._done = 0
         self._sums = [(0, 0)] * len(chain)
+        self._whole_media: set[Path] = set()
         self.whole = len(chain)
         self.failure: BackupError | None = None
 
@@ -140,13 +143,15 @@ class _Checking:
         """What was read of a backup with all it stands on.
 
         Raises:
-            BackupDamaged: its cells together are not what its manifest says.
+            BackupDamaged: its cells together, or its media, are not what its manifest says.
+            BackupUnreadable: see `errors`.
         """
         chain = self._chain[: number + 1]
         folder, manifest = chain[-1]
         count, total = self._sums[number]
         if (count, f"{total & rows.SUM_MASK:064x}") != (manifest.cells_total, manifest.digest):
             raise BackupDamaged(folder, "its cells together are not those the store had when it was made")
+        check_media(chain, self._whole_media)
         return Checked(
             backups=len(chain),
             parts=sum(len(each.manifest.parts) for each in chain),

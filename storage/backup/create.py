@@ -44,8 +44,10 @@ from folkmoot.storage.backup.manifest import (
     Backup,
     Base,
     Manifest,
+    chain_of,
     write_manifest,
 )
+from folkmoot.storage.backup.media import FOLDER, save_media
 from folkmoot.storage.backup.parts import PART_BYTES, PartWriter
 from folkmoot.storage.backup.under_way import (
     PROGRESS,
@@ -87,6 +89,7 @@ def create(
     progress: OnCells = lambda done, total: None,
     free: Callable[[Path], int | None] = free_bytes,
     part_bytes: int = PART_BYTES,
+    media: Path | None = None,
 ) -> Backup:
     """Make a backup, or go on with the same one where it was cut off.
 
@@ -100,6 +103,7 @@ def create(
         progress: called with cells written, and with about how many there are to write.
         free: how much the disk of a directory has free.
         part_bytes: how long parts are about.
+        media: where the node's media lie, if it has any; they are copied after the cells.
 
     Raises:
         BackupForeign: `base` is of another store, or the store went back behind it.
@@ -114,7 +118,7 @@ def create(
     try:
         making = _Making(store, partial, base, log_id, now_us(), pace, wait, progress, part_bytes)
         making.check_room(free(partial))
-        return making.run(folder, now_us)
+        return making.run(folder, now_us, media if media is not None and media.is_dir() else None)
     except OSError as error:
         raise os_error(partial, error) from error
     finally:
@@ -201,7 +205,7 @@ class _Making:
                     self._partial.parent, f"it takes {needed} bytes or more, and {free} are free"
                 )
 
-    def run(self, folder: Path, now_us: Callable[[], int]) -> Backup:
+    def run(self, folder: Path, now_us: Callable[[], int], media: Path | None) -> Backup:
         try:
             manifest = None
             while manifest is None:
@@ -219,6 +223,10 @@ class _Making:
         take_out_erased(self._partial, self._at)
         take_out_deleted(self._partial, self._at)
         manifest = msgspec.structs.replace(manifest, parts=tuple(self._at.parts))
+        if media is not None:
+            below = [] if self._base is None else chain_of(self._base)
+            listed = save_media(media, self._partial, below, self._pace)
+            manifest = msgspec.structs.replace(manifest, media=listed)
         whole = write_manifest(self._partial, manifest)
         for stray in (PROGRESS, "LOCK"):
             (self._partial / stray).unlink(missing_ok=True)
@@ -351,7 +359,7 @@ class _Making:
 
     def _remove_strays(self) -> None:
         """Remove what was begun after the last part that is whole."""
-        known = {part.name for part in self._at.parts} | {PROGRESS, "LOCK"}
+        known = {part.name for part in self._at.parts} | {PROGRESS, "LOCK", FOLDER}
         for file in self._partial.iterdir():
             if file.name not in known:
                 file.unlink()

@@ -54,6 +54,21 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
     sequence: int
 
 
+class MediaList(msgspec.Struct, frozen=True, kw_only=True):
+    """The media of a backup (see `media`).
+
+    Args:
+        count, bytes: how many there are, and how large their files.
+        damaged: how many were left out, because their node's copies were damaged.
+        sha256: of the list of them.
+    """
+
+    count: int
+    bytes: int
+    damaged: int
+    sha256: str
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """See the module.
 
@@ -71,6 +86,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         parts: in the order in which they are to be joined.
         anew: the lanes (0–63) of which this backup has every cell, because some were erased since `base`:
             what the backups below say of them is not part of it. Unset in backups of format 1.
+        media: what the node kept of media. Unset where it has no folder for them, and in older backups.
     """
 
     format: int
@@ -88,6 +104,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     parts: tuple[Part, ...]
     anew: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
+    media: MediaList | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def lanes_anew(self) -> frozenset[int]:

@@ -34,6 +34,7 @@ from folkmoot.storage.backup.errors import (
     os_error,
 )
 from folkmoot.storage.backup.manifest import Backup, backups_in, chain_of, load, superseded
+from folkmoot.storage.backup.media import restore_media
 from folkmoot.storage.backup.parts import check_frame, is_deletion, is_held, read_part
 from folkmoot.storage.directory import DIRECTORY_MODE, DirectoryLock, sync_folder
 from folkmoot.storage.interface import Table
@@ -301,6 +302,7 @@ class _Restore:
                 self._join(frames_of(backup, self._read, without=without), own=True)
             self._prove()
             self._mark()
+            restore_media(self._chain, self._directory)
             cells = self._count()
         finally:
             self._store.close()

@@ -99,10 +99,10 @@ def test_what_somebody_has_made_up_is_found(made: Callable[[], list[bytes]], com
 
 def test_what_is_for_later_versions_is_counted_and_passed_by() -> None:
     writer = ArchiveWriter(HEADER)
-    pieces = [writer.begin(), writer._frame(["media", bytes(32), b"picture"]), writer.record(RECORDS[0])]
+    pieces = [writer.begin(), writer._frame(["film", bytes(32), b"picture"]), writer.record(RECORDS[0])]
     pieces += [writer.chain(CHAIN), writer.manifest(ADA)]
     items, seal = read(b"".join(pieces))
-    assert items[1] == Unknown("media") and seal.manifest.frames == 4
+    assert items[1] == Unknown("film") and seal.manifest.frames == 4
     with pytest.raises(ArchiveDamaged, match="other frames"):
         read(b"".join([pieces[0], *pieces[2:]]))
 

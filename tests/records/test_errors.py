@@ -21,6 +21,7 @@ TABLE = {
     300: "not_found",
     301: "not_yet",
     302: "conflict",
+    303: "media_missing",
     400: "level_unreachable",
     401: "stale_topology",
     402: "busy",

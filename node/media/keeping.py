@@ -1,0 +1,276 @@
+"""What this node keeps of the media of its ranges, and what it tells other nodes of that.
+
+A medium lives where its account does: its place in the key space is that of the account's posts, so the same
+replicas have both, whatever moves and splits. A replica takes a medium by fetching it from who offers it, and
+says so when it is on its disk.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar
+
+from folkmoot.node.environment import Executor, WallClock
+from folkmoot.node.media import messages
+from folkmoot.node.media.fetching import Fetcher
+from folkmoot.node.media.references import references_of
+from folkmoot.protocol import codec, limits
+from folkmoot.protocol.connection import Params
+from folkmoot.protocol.errors import BAD_REQUEST, BUSY, MEDIA_MISSING, NOT_FOUND, TOO_LARGE, WireError
+from folkmoot.protocol.key import place_prefix
+from folkmoot.protocol.media.manifest import Manifest
+from folkmoot.protocol.media.references import Reference, references
+from folkmoot.protocol.record import Record
+from folkmoot.storage.errors import StorageError
+from folkmoot.storage.media.blobs import Blobs, Listed
+from folkmoot.storage.media.layout import Area, MediumDamaged, Name
+from folkmoot.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+HOUR_US: Final = 3_600_000_000
+
+Handler = Callable[[bytes, Params], Awaitable[Any]]
+
+
+class EpochCheck(Protocol):
+    """Refuses what was asked under other epochs than ours."""
+
+    def check_epochs(self, ranges: Mapping[int, int], keys: Sequence[bytes]) -> None: ...
+
+
+class Standing(Protocol):
+    """Whether this node knows that it has all it acknowledged."""
+
+    @property
+    def counted(self) -> bool: ...
+
+
+class Keeping:
+    """See the module.
+
+    Args:
+        blobs: where media lie.
+        executor: where files are read and written.
+        store: this node's cells.
+        fetcher: brings what is to be kept.
+        epochs, standing: see above.
+        wall: dates what comes.
+        quota_bytes: how much one account may have kept.
+        unused_hours: for how long what came counts as referred to.
+    """
+
+    def __init__(
+        self,
+        blobs: Blobs,
+        executor: Executor,
+        store: Store,
+        fetcher: Fetcher,
+        epochs: EpochCheck,
+        standing: Standing,
+        wall: WallClock,
+        quota_bytes: int,
+        unused_hours: float,
+    ) -> None:
+        self.blobs = blobs
+        self.executor = executor
+        self.wall = wall
+        self.quota_bytes = quota_bytes
+        self._store = store
+        self._fetcher = fetcher
+        self._epochs = epochs
+        self._standing = standing
+        self._fresh_us = int(unused_hours * HOUR_US)
+
+    def peer_methods(self) -> Mapping[str, Handler]:
+        """What other nodes may ask, by name."""
+        return {
+            messages.MANIFEST: self._manifest,
+            messages.CHUNK: self._chunk,
+            messages.KEEP: self._keep,
+            messages.ACCOUNT: self._account,
+            messages.REFERS: self._refers,
+        }
+
+    def refusal(self, record: Record) -> WireError | None:
+        """Why a post may not be taken from a client, if it shows what this replica has not.
+
+        A few microseconds for each medium; nothing for posts without. Of what is there the file is looked at,
+        because posts lie, too.
+        """
+        for reference in references(record):
+            error = self._refused(Name(record.author, reference.hash), reference)
+            if error is not None:
+                return error
+        return None
+
+    def _refused(self, name: Name, reference: Reference) -> WireError | None:
+        told = name.hash.hex()
+        try:
+            manifest = self.blobs.manifest(Area.KEPT, name)
+        except (WireError, StorageError):
+            return WireError(
+                MEDIA_MISSING,
+                f"the post shows medium {told}, which its account has not uploaded here, or so long ago that "
+                "it was given up; upload it (media.begin), then send the same bytes again",
+                details={"hash": name.hash},
+            )
+        if reference.size not in (None, manifest.size) or reference.mime not in (None, manifest.mime):
+            return WireError(
+                BAD_REQUEST,
+                f"the post says that medium {told} is {reference.mime} of {reference.size} bytes; "
+                f"it is {manifest.mime} of {manifest.size}",
+            )
+        try:
+            self.blobs.renew(name, self.wall.now_us())
+        except StorageError as error:  # it may be given up before the post is known everywhere
+            log.error("%s", error)
+            return error.to_wire_error()
+        return None
+
+    async def keep(self, name: Name, size: int | None, source: bytes | None) -> None:
+        """Have a medium kept here, durably.
+
+        Args:
+            size: in bytes, which the account's quota is to have left; None when it is not asked.
+            source: the node that has it; None when it is in this one's cache.
+
+        Raises:
+            WireError: `too_large`, when the account's quota is used up; `busy`, while it is coming.
+        """
+        run, blobs = self.executor.run, self.blobs
+        if await run(partial(blobs.find, name)) is not Area.KEPT:
+            if size is not None:
+                await run(partial(self._check_quota, name, size))
+            if await run(partial(blobs.find, name)) is Area.CACHE:
+                await run(partial(blobs.promote, name, Area.CACHE, Area.KEPT))
+            else:
+                sources = [] if source is None else [source]
+                await self._fetcher.wait(self._fetcher.begin(name, Area.KEPT, sources))
+        await run(partial(blobs.renew, name, self.wall.now_us()))
+
+    def _check_quota(self, name: Name, size: int) -> None:
+        listed = self.blobs.listed(Area.KEPT, name.account)
+        check_quota(sum(each.file_bytes for each in listed), len(listed), size, self.quota_bytes)
+
+    def told(self, asked: messages.OfAccount) -> dict[str, Any]:
+        """What this node keeps of an account; blocks."""
+        listed = self.blobs.listed(Area.KEPT, asked.account)
+        after = asked.after or b""
+        page = [each for each in listed if each.hash > after][: limits.MEDIA_LISTED]
+        items = []
+        for each in page:
+            try:
+                manifest = self.blobs.manifest(Area.KEPT, Name(asked.account, each.hash))
+            except (WireError, MediumDamaged):
+                continue
+            unused = each.unused_us is not None
+            items.append({"hash": each.hash, "size": manifest.size, "mime": manifest.mime, "unused": unused})
+        return {
+            "used": sum(each.file_bytes for each in listed),
+            "quota": self.quota_bytes,
+            "kept": any(each.hash == asked.hash for each in listed),
+            "items": items if asked.hash is None else [],
+            "more": bool(page) and page[-1].hash < listed[-1].hash,
+        }
+
+    def refers(self, account: bytes, hashes: Sequence[bytes]) -> list[bytes]:
+        """Those of some media that a cell here refers to, or that came lately; blocks.
+
+        Raises:
+            StoreCorrupt: a cell is damaged, which may refer to anything.
+        """
+        known = references_of(self._store, account)
+        kept = {each.hash: each for each in self.blobs.listed(Area.KEPT, account)}
+        return [each for each in hashes if each in known or (each in kept and self.is_fresh(kept[each]))]
+
+    @property
+    def counted(self) -> bool:
+        """Whether this node knows that it has all it acknowledged."""
+        return self._standing.counted
+
+    def is_fresh(self, listed: Listed) -> bool:
+        """Whether something came so lately that its post may be still to come."""
+        return self.wall.now_us() - listed.since_us < self._fresh_us
+
+    # What other nodes ask.
+
+    async def _manifest(self, node_id: bytes, params: Params) -> dict[str, Any]:
+        name = _name(codec.shaped(params, messages.Named, messages.MANIFEST))
+        return (await self.manifest(name)).to_wire()
+
+    async def _chunk(self, node_id: bytes, params: Params) -> dict[str, Any]:
+        asked = codec.shaped(params, messages.ChunkOf, messages.CHUNK)
+        return {"data": await self.read(_name(asked), asked.index)}
+
+    async def read(self, name: Name, index: int) -> bytes:
+        """One chunk of what this node has. What turns out to be damaged is taken away.
+
+        Raises:
+            WireError: `not_found`; `internal`, when it was damaged.
+        """
+        return await self.executor.run(
+            partial(self._wherever, name, lambda area: self.blobs.read(area, name, index))
+        )
+
+    async def manifest(self, name: Name) -> Manifest:
+        """What something that this node has is made of. Raises as `read` does."""
+        return await self.executor.run(
+            partial(self._wherever, name, lambda area: self.blobs.manifest(area, name))
+        )
+
+    def _wherever(self, name: Name, look: Callable[[Area], T]) -> T:
+        """Look at a medium, which may move from the cache to what is kept meanwhile, and never back."""
+        for area in (Area.KEPT, Area.CACHE, Area.KEPT):
+            try:
+                return look(area)
+            except MediumDamaged as error:
+                self.blobs.drop(area, name)
+                log.error("%s", error)
+                raise error.to_wire_error() from error
+            except WireError as error:
+                if error.kind is not NOT_FOUND:
+                    raise
+        raise WireError(NOT_FOUND, "this node does not have that medium")
+
+    async def _keep(self, node_id: bytes, params: Params) -> dict[str, Any]:
+        asked = codec.shaped(params, messages.Keep, messages.KEEP)
+        self._epochs.check_epochs(dict(asked.ranges), [place_prefix(asked.account)])
+        try:
+            await self.keep(_name(asked), None if asked.moved else asked.size, node_id)
+        except StorageError as error:
+            raise error.to_wire_error() from error
+        return {}
+
+    async def _account(self, node_id: bytes, params: Params) -> dict[str, Any]:
+        asked = codec.shaped(params, messages.OfAccount, messages.ACCOUNT)
+        return await self.executor.run(partial(self.told, asked))
+
+    async def _refers(self, node_id: bytes, params: Params) -> dict[str, Any]:
+        asked = codec.shaped(params, messages.Asked, messages.REFERS)
+        if not self._standing.counted:
+            raise WireError(BUSY, "this node does not know all it acknowledged", retry_after_ms=250)
+        return {"hashes": await self.executor.run(partial(self.refers, asked.account, asked.hashes))}
+
+
+def check_quota(used: int, count: int, size: int, quota: int) -> None:
+    """Refuse what an account may not have kept besides.
+
+    Raises:
+        WireError: `too_large`, with `{used, quota}`.
+    """
+    if used + size > quota or count >= limits.MEDIA_PER_ACCOUNT:
+        raise WireError(
+            TOO_LARGE,
+            f"the account has {count} media of {used} bytes together, and may have {quota}; delete posts "
+            "that show some, and they are given up after a while",
+            details={"used": used, "quota": quota},
+        )
+
+
+def _name(asked: messages.Named | messages.ChunkOf | messages.Keep) -> Name:
+    return Name(asked.account, asked.hash)

@@ -1,0 +1,335 @@
+"""What clients ask about media: `media.begin`, `put`, `finish`, `get`, `stat` and `list`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Protocol
+
+from folkmoot.node.actors.session import Asker, Method
+from folkmoot.node.configuration.media_section import MediaSection
+from folkmoot.node.contracts import Peers, PeerUnreachable, Topology
+from folkmoot.node.media import messages
+from folkmoot.node.media.fetching import Fetcher
+from folkmoot.node.media.keeping import Keeping, check_quota
+from folkmoot.node.media.spreading import Spreader
+from folkmoot.node.routing import Router
+from folkmoot.protocol import codec, limits
+from folkmoot.protocol.connection import Params
+from folkmoot.protocol.errors import (
+    BAD_REQUEST,
+    BUSY,
+    INTERNAL,
+    NOT_FOUND,
+    RATE_LIMITED,
+    TOO_LARGE,
+    UNAUTHENTICATED,
+    WireError,
+)
+from folkmoot.protocol.identity import is_account
+from folkmoot.protocol.key import place_prefix
+from folkmoot.protocol.media.kinds import kind_of
+from folkmoot.protocol.media.manifest import CHUNK_BYTES, Manifest
+from folkmoot.protocol.media.references import references
+from folkmoot.protocol.record import Record
+from folkmoot.protocol.ring.levels import parse_level
+from folkmoot.storage.errors import StorageError
+from folkmoot.storage.media.layout import Area, Name
+
+READ_ATTEMPTS = 3
+
+
+class Keys(Protocol):
+    """Which keys may sign for an account."""
+
+    def refusal(self, account: bytes, key: bytes) -> WireError | None: ...
+
+
+class MediaMethods:
+    """See the module.
+
+    Args:
+        settings: what may be uploaded.
+        keeping: what this node has.
+        fetcher: brings what it has not.
+        spreader: brings uploads to their replicas.
+        router, topology, peers: see `contracts`.
+        keys: see `Keys`.
+    """
+
+    def __init__(
+        self,
+        settings: MediaSection,
+        keeping: Keeping,
+        fetcher: Fetcher,
+        spreader: Spreader,
+        router: Router,
+        topology: Topology,
+        peers: Peers,
+        keys: Keys,
+    ) -> None:
+        self._settings = settings
+        self._keeping = keeping
+        self._blobs = keeping.blobs
+        self._run = keeping.executor.run
+        self._fetcher = fetcher
+        self._spreader = spreader
+        self._router = router
+        self._topology = topology
+        self._peers = peers
+        self._keys = keys
+
+    def table(self) -> Mapping[str, Method]:
+        """The methods by their names on the wire."""
+        return {
+            "media.begin": self.begin,
+            "media.put": self.put,
+            "media.finish": self.finish,
+            "media.get": self.get,
+            "media.stat": self.stat,
+            "media.list": self.listing,
+        }
+
+    async def begin(self, asker: Asker, params: Params) -> dict[str, Any]:
+        """Begin an upload, or go on with one: which chunks are here already."""
+        manifest = Manifest.from_wire(params, "media.begin")
+        shown_by = codec.shaped(params, messages.Begin, "media.begin").record
+        account = self._uploader(asker) if shown_by is None else await self._author_of(shown_by, manifest)
+        self._check_claim(manifest)
+        name = Name(account, manifest.hash)
+        told = await self._of_account(messages.OfAccount(account, hash=manifest.hash))
+        if not told.kept:
+            check_quota(told.used, 0, manifest.size, told.quota)
+        if await self._run(partial(self._blobs.find, name)) is not None:
+            there = await self._keeping.manifest(name)
+            if there.mime != manifest.mime:
+                raise WireError(
+                    BAD_REQUEST, f"these bytes are kept already; the file by its first bytes is {there.mime}"
+                )
+            return {"chunk": CHUNK_BYTES, "have": list(range(len(manifest.chunks))), "whole": True}
+        have = await self._stored(partial(self._begin, account, manifest))
+        return {"chunk": CHUNK_BYTES, "have": sorted(have), "whole": False}
+
+    async def put(self, asker: Asker, params: Params) -> dict[str, Any]:
+        """Take one chunk; in any order, and as often as one likes."""
+        asked = codec.shaped(params, messages.Put, "media.put")
+        name = self._begun(asker, asked.account, asked.hash)
+        left = await self._stored(partial(self._blobs.write, name, asked.index, asked.data))
+        return {"missing": left}
+
+    async def finish(self, asker: Asker, params: Params) -> dict[str, Any]:
+        """The chunks are all here: have the medium kept at a level."""
+        asked = codec.shaped(params, messages.Finish, "media.finish")
+        level, name = parse_level(asked.level), self._begun(asker, asked.account, asked.hash)
+        with self._blobs.pinned(name):
+            manifest = await self._stored(partial(self._whole, name))
+            achieved = await self._spreader.bring(name, manifest.size, level)
+        told = {"hash": manifest.hash, "size": manifest.size, "mime": manifest.mime}
+        return {**told, "achieved": achieved}
+
+    async def get(self, asker: Asker, params: Params) -> dict[str, Any]:
+        """One chunk of a medium, from here or, fetched first, from who keeps it."""
+        asked = codec.shaped(params, messages.Get, "media.get")
+        name = _named(asked.account, asked.hash)
+        for _ in range(READ_ATTEMPTS):
+            try:
+                data = await self._keeping.read(name, asked.index)
+                manifest = await self._keeping.manifest(name)
+            except WireError as error:  # what is damaged was taken away, and another node has it whole
+                if error.kind not in (NOT_FOUND, INTERNAL):
+                    raise
+                await self._fetch(name)
+            else:
+                about = {"size": manifest.size, "mime": manifest.mime, "chunks": len(manifest.chunks)}
+                return {"index": asked.index, "data": data, **about}
+        raise WireError(BUSY, "the medium was fetched, and gave way to others at once", retry_after_ms=1000)
+
+    async def stat(self, asker: Asker, params: Params) -> dict[str, Any]:
+        """What a medium is, without its bytes."""
+        asked = codec.shaped(params, messages.Named, "media.stat")
+        name = _named(asked.account, asked.hash)
+        try:
+            return (await self._keeping.manifest(name)).to_wire()
+        except WireError:
+            return (await self._elsewhere(name))[1].to_wire()
+
+    async def listing(self, asker: Asker, params: Params) -> dict[str, Any]:
+        """What the account that asks has kept, page by page, and how much it may."""
+        account = self._uploader(asker)
+        after = codec.shaped(params, messages.List, "media.list").after
+        told = await self._of_account(messages.OfAccount(account, after=after))
+        items = [
+            {"hash": each.hash, "size": each.size, "mime": each.mime, "unused": each.unused}
+            for each in told.items
+        ]
+        page: dict[str, Any] = {"items": items, "used": told.used, "quota": told.quota}
+        return {**page, "next": items[-1]["hash"]} if told.more and items else page
+
+    def _uploader(self, asker: Asker) -> bytes:
+        """Who asks.
+
+        Raises:
+            WireError: `unauthenticated`; or why the account's key may not sign any more.
+        """
+        if asker.account is None or asker.device is None:
+            raise WireError(UNAUTHENTICATED, "media are uploaded by accounts: prove yours with auth first")
+        refusal = self._keys.refusal(asker.account, asker.device)
+        if refusal is not None:
+            raise refusal
+        return asker.account
+
+    async def _author_of(self, frame: tuple[bytes, bytes], manifest: Manifest) -> bytes:
+        """For whom a medium is that a signed record shows: whoever brings it, as with the record itself.
+
+        Raises:
+            WireError: the record does not show it, or its author's key may not sign.
+        """
+        record = Record.from_wire(list(frame))
+        shown = {(each.hash, each.mime, each.size) for each in references(record)}
+        if (manifest.hash, manifest.mime, manifest.size) not in shown:
+            raise WireError(
+                BAD_REQUEST, "media.begin: the record does not show a medium of this hash and kind"
+            )
+        if (refusal := self._keys.refusal(record.author, record.device)) is not None:
+            raise refusal
+        await self._run(record.verify)
+        return record.author
+
+    def _begun(self, asker: Asker, account: bytes | None, digest: bytes) -> Name:
+        """What was begun: for another account by a record of it, so that its chunks may come from anybody."""
+        return Name(self._uploader(asker), digest) if account is None else _named(account, digest)
+
+    def _check_claim(self, manifest: Manifest) -> None:
+        settings = self._settings
+        if manifest.size > settings.max_bytes:
+            raise WireError(
+                TOO_LARGE,
+                f"the file has {manifest.size} bytes; this node takes media of up to {settings.max_bytes}",
+                details={"max_bytes": int(settings.max_bytes)},
+            )
+        if manifest.mime not in settings.types:
+            raise WireError(
+                BAD_REQUEST,
+                f"media of type {manifest.mime[:64]!r} are not taken here; there are "
+                f"{', '.join(settings.types)}",
+            )
+
+    def _begin(self, account: bytes, manifest: Manifest) -> set[int]:
+        under_way = {each.hash for each in self._blobs.listed(Area.PARTIAL, account)}
+        if len(under_way - {manifest.hash}) >= limits.MEDIA_UPLOADS_PER_ACCOUNT:
+            raise WireError(
+                RATE_LIMITED,
+                f"{len(under_way)} uploads of this account are under way here: finish one first, or wait "
+                f"{self._settings.upload_hours:g} hours, after which they are given up",
+                retry_after_ms=60_000,
+            )
+        return self._blobs.begin(account, manifest)
+
+    def _whole(self, name: Name) -> Manifest:
+        """Have an upload, which is pinned, stand among what is whole once it is what it is said to be."""
+        area = self._blobs.find(name)
+        if area is not None:
+            return self._blobs.manifest(area, name)
+        manifest = self._blobs.seal(name)
+        try:
+            check_kind(manifest, self._blobs.read(Area.PARTIAL, name, 0), self._settings.max_megapixels)
+        except WireError:
+            self._blobs.drop(Area.PARTIAL, name)
+            raise
+        self._blobs.promote(name, Area.PARTIAL, Area.CACHE)
+        return manifest
+
+    async def _stored(self, work: Callable[[], Any]) -> Any:
+        """Run what writes files, and say what went wrong in the words of the contract."""
+        try:
+            return await self._run(work)
+        except StorageError as error:
+            raise error.to_wire_error() from error
+
+    async def _of_account(self, asked: messages.OfAccount) -> messages.ToldAccount:
+        """What the nearest replica that answers keeps of an account.
+
+        Raises:
+            WireError: `level_unreachable`.
+        """
+        owner = self._topology.where(place_prefix(asked.account))
+        failed: set[bytes] = set()
+        for node_id in self._router.candidates(owner.slots):
+            try:
+                if node_id == self._router.node_id:
+                    answer: Any = await self._stored(partial(self._keeping.told, asked))
+                else:
+                    wire = {"account": asked.account, "hash": asked.hash, "after": asked.after}
+                    answer = await self._peers.call(
+                        node_id, messages.ACCOUNT, wire, limits.REPLICA_READ_TIMEOUT_S
+                    )
+                return codec.shaped(answer, messages.ToldAccount, "what is kept of an account")
+            except (WireError, PeerUnreachable):
+                failed.add(node_id)
+        raise self._router.unreachable(owner.slots, "one", failed)
+
+    async def _elsewhere(self, name: Name) -> tuple[bytes, Manifest]:
+        """The nearest other replica that has a medium, and what it says that it is.
+
+        Raises:
+            WireError: `not_found`.
+        """
+        asked = {"account": name.account, "hash": name.hash}
+        for node_id in self._router.candidates(self._topology.where(place_prefix(name.account)).slots):
+            if node_id == self._router.node_id:
+                continue
+            try:
+                answer = await self._peers.call(
+                    node_id, messages.MANIFEST, asked, limits.REPLICA_READ_TIMEOUT_S
+                )
+                return node_id, messages.told_manifest(answer, name.hash)
+            except (WireError, PeerUnreachable):
+                continue
+        raise WireError(NOT_FOUND, "no node that can be reached has this medium")
+
+    async def _fetch(self, name: Name) -> None:
+        """Fetch what another replica has; what nobody has costs no place among what is fetched."""
+        source, _ = await self._elsewhere(name)
+        owner = self._topology.where(place_prefix(name.account))
+        area = Area.KEPT if self._router.node_id in owner.nodes() else Area.CACHE
+        with self._blobs.pinned(name):
+            others = [each for each in owner.nodes() if each not in (source, self._router.node_id)]
+            await self._fetcher.wait(self._fetcher.begin(name, area, [source, *others]))
+
+
+def check_kind(manifest: Manifest, head: bytes, max_megapixels: float) -> None:
+    """Refuse what is not what it is said to be, or unfolds to too much.
+
+    Args:
+        manifest: with what was said of it.
+        head: its first chunk.
+        max_megapixels: of a picture, in millions of pixels.
+
+    Raises:
+        WireError: `bad_request`, `too_large`.
+    """
+    kind = kind_of(head)
+    if kind is None or manifest.mime not in kind.types:
+        found = "nothing that is known here" if kind is None else kind.types[0]
+        raise WireError(
+            BAD_REQUEST,
+            f"the file was said to be {manifest.mime}, and by its first bytes is {found}; nothing was kept",
+        )
+    if not kind.is_picture:
+        return
+    if kind.size is None or not kind.size.width or not kind.size.height:
+        raise WireError(BAD_REQUEST, "the picture's header does not say how large it is; nothing was kept")
+    width, height = kind.size
+    if width * height > max_megapixels * 1_000_000:
+        raise WireError(
+            TOO_LARGE,
+            f"the picture has {width} × {height} pixels; this node takes {max_megapixels:g} million. "
+            "Nothing was kept: send it smaller",
+            details={"width": width, "height": height},
+        )
+
+
+def _named(account: bytes, digest: bytes) -> Name:
+    if not is_account(account):
+        raise WireError(BAD_REQUEST, "account is not an account id of 34 bytes")
+    return Name(account, digest)

@@ -1,0 +1,135 @@
+"""What a node has for media, put together: the room of the wiring in `daemon` that concerns them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+from folkmoot.node.actors.replica import Replica
+from folkmoot.node.actors.session import Method
+from folkmoot.node.actors.standing import Standing
+from folkmoot.node.media.fetching import Fetcher
+from folkmoot.node.media.follower import Follower
+from folkmoot.node.media.keeping import Handler, Keeping
+from folkmoot.node.media.methods import Keys, MediaMethods
+from folkmoot.node.media.spreading import Spreader
+from folkmoot.node.media.sweeper import Sweeper
+from folkmoot.node.movement.parts import MovementParts
+from folkmoot.node.routing import Router
+from folkmoot.node.wired import Wired
+from folkmoot.storage.media.layout import Area
+
+
+class KeepsCells(Wired, Protocol):
+    """What media rest on besides: see `daemon`."""
+
+    router: Router
+    replica: Replica
+    standing: Standing
+    movement: MovementParts
+
+
+class MediaParts:
+    """See the module. A node whose environment has no place for media has none of it.
+
+    Args:
+        wired: the node's.
+    """
+
+    def __init__(self, wired: KeepsCells) -> None:
+        self._wired = wired
+        self._keeping: Keeping | None = None
+        if (home := wired.environment.media) is None:
+            return
+        config, topology, links, store = wired.config, wired.topology, wired.links, wired.commits.store
+        settings, wall = config.media, wired.environment.wall
+        blobs = home.open(config.node.data)
+        self.fetcher = Fetcher(blobs, home.executor, links)
+        self._keeping = keeping = Keeping(
+            blobs,
+            home.executor,
+            store,
+            self.fetcher,
+            wired.replica,
+            wired.standing,
+            wall,
+            settings.quota,
+            settings.unused_hours,
+        )
+        wired.replica.refuses = keeping.refusal
+        wired.movement.leaves_nothing.append(lambda: not blobs.used(Area.KEPT))
+        node_id = wired.node_id
+        self.spreader = Spreader(wired.router, topology, links, keeping)
+        self.follower = Follower(node_id, store, keeping, self.fetcher, topology, self._reachable)
+        wired.replica.joined = self.follower.hear
+        self.sweeper = Sweeper(node_id, settings, keeping, topology, links, self._members, self.follower)
+
+    def peer_methods(self) -> Mapping[str, Handler]:
+        """What other nodes may ask, by name."""
+        return {} if self._keeping is None else self._keeping.peer_methods()
+
+    def client_methods(self, keys: Keys) -> Mapping[str, Method]:
+        """What clients may ask, by name.
+
+        Args:
+            keys: which keys may sign for an account.
+        """
+        if self._keeping is None:
+            return {}
+        wired = self._wired
+        settings, router, links = wired.config.media, wired.router, wired.links
+        methods = MediaMethods(
+            settings,
+            self._keeping,
+            self.fetcher,
+            self.spreader,
+            router,
+            wired.topology,
+            links,
+            keys,
+        )
+        return methods.table()
+
+    def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """What runs by itself, by name."""
+        if self._keeping is None:
+            return {}
+        return {
+            "media fetcher": self.fetcher.run,
+            "media spreader": self.spreader.run,
+            "media follower": self.follower.run,
+            "media sweeper": self.sweeper.run,
+        }
+
+    def status(self) -> dict[str, Any] | None:
+        """What is kept and was done, as `cluster.status` tells it."""
+        if self._keeping is None:
+            return None
+        blobs, swept = self._keeping.blobs, self.sweeper.statistics
+        return {
+            "kept_bytes": blobs.used(Area.KEPT),
+            "cap_bytes": int(blobs.cap_bytes),
+            "partial_bytes": blobs.used(Area.PARTIAL),
+            "cache_bytes": blobs.used(Area.CACHE),
+            "cache_cap_bytes": int(blobs.cache_bytes),
+            "missing": self.follower.missing,
+            "fetching": self.fetcher.running,
+            "fetched": self.fetcher.fetched,
+            "failed": self.fetcher.failed,
+            "sweeps": swept.sweeps,
+            "unused": swept.marked,
+            "erased": swept.erased,
+            "handed_on": swept.handed_on,
+            "blocked_by": swept.blocked_by or None,
+        }
+
+    def _members(self) -> list[bytes] | None:
+        """All other members but those that were given up for dead; None while they are not known."""
+        if (roster := self._wired.topology.roster) is None:
+            return None
+        own = self._wired.node_id
+        return [node.node_id for node in roster.nodes if node.node_id != own and node.standing != "dead"]
+
+    def _reachable(self) -> list[bytes]:
+        """Those of them that can be reached."""
+        return [each for each in self._members() or [] if self._wired.membership.reachable(each)]

@@ -1,0 +1,30 @@
+"""Whether there is room for a medium more: under the cap, and on the disk that others fill as well."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from folkmoot.protocol import limits
+from folkmoot.storage.errors import DiskFull
+from folkmoot.storage.room import free_bytes
+
+
+def check_room(directory: Path, size: int, used: int, cap: int) -> None:
+    """Refuse what would pass a cap, or fill the disk.
+
+    Args:
+        directory: of the media.
+        size: of what is to come, in bytes.
+        used, cap: how much there is of its sort, and how much there may be.
+
+    Raises:
+        DiskFull: saying which.
+    """
+    if used + size > cap:
+        raise DiskFull(
+            f"{directory}: {used} bytes of media are there, {size} more came, and media.disk_cap or "
+            f"media.cache allows {cap}; raise it, or add nodes"
+        )
+    free = free_bytes(directory)
+    if free is not None and free < size + limits.MEDIA_DISK_RESERVE_BYTES:
+        raise DiskFull(f"{directory}: the disk has {free} bytes free, and {size} more came; make room there")

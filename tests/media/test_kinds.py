@@ -1,0 +1,114 @@
+"""What a file is, by its first bytes: each format's own header, and what only looks like one."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from folkmoot.node.media.methods import check_kind
+from folkmoot.protocol.errors import BAD_REQUEST, TOO_LARGE, ErrorKind, WireError
+from folkmoot.protocol.media.kinds import TYPES, Kind, Size, kind_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.media import pictures
+
+SIZE = Size(640, 480)
+SOF = b"\xff\xc0\x00\x11\x08" + struct.pack(">HH", 480, 640) + b"\x03"
+EXIF = b"\xff\xe1\xea\x60" + bytes(0xEA60 - 2)
+AVIF_BOX = struct.pack(">I4s4sI", 24, b"ftyp", b"avif", 0) + b"mif1miaf"
+ISPE = b"ispe" + bytes(4) + struct.pack(">II", 640, 480)
+VP8X = b"VP8X" + struct.pack("<I", 10) + bytes(4) + (639).to_bytes(3, "little") + (479).to_bytes(3, "little")
+VP8L = b"VP8L" + struct.pack("<I", 9) + b"\x2f" + (639 | 479 << 14).to_bytes(4, "little") + bytes(8)
+VP8 = b"VP8 " + struct.pack("<I", 20) + bytes(3) + b"\x9d\x01\x2a" + struct.pack("<HH", 640, 480)
+
+
+def riff(body: bytes) -> bytes:
+    return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
+
+
+def mp4(brand: bytes, *others: bytes) -> bytes:
+    box = brand + bytes(4) + b"".join(others)
+    return struct.pack(">I4s", len(box) + 8, b"ftyp") + box
+
+
+KNOWN = [
+    (pictures.png(100), "image/png", SIZE),
+    (b"\xff\xd8" + SOF, "image/jpeg", SIZE),
+    (b"\xff\xd8" + EXIF + SOF, "image/jpeg", SIZE),
+    (b"\xff\xd8\xff\xff\xff\xd0" + SOF.replace(b"\xff\xc0", b"\xff\xc2"), "image/jpeg", SIZE),
+    (b"\xff\xd8" + EXIF[:100], "image/jpeg", None),
+    (b"\xff\xd8\xff\xc4\x00\x08" + struct.pack(">HH", 480, 640) + bytes(4), "image/jpeg", None),
+    (b"GIF89a" + struct.pack("<HH", 640, 480), "image/gif", SIZE),
+    (b"GIF89a", "image/gif", None),
+    (riff(VP8X), "image/webp", SIZE),
+    (riff(VP8L), "image/webp", SIZE),
+    (riff(VP8), "image/webp", SIZE),
+    (riff(b"XXXX"), "image/webp", None),
+    (
+        AVIF_BOX + ISPE.replace(struct.pack(">II", 640, 480), struct.pack(">II", 8, 8)) + ISPE,
+        "image/avif",
+        SIZE,
+    ),
+    (mp4(b"isom", b"avc1"), "video/mp4", None),
+    (mp4(b"XXXX", b"mp42"), "video/mp4", None),
+    (mp4(b"M4A "), "audio/mp4", None),
+    (b"\x1a\x45\xdf\xa3" + bytes(16) + b"webm", "video/webm", None),
+    (b"OggS\x00", "audio/ogg", None),
+    (b"ID3\x04", "audio/mpeg", None),
+    (b"\xff\xfb\x90\x64", "audio/mpeg", None),
+]
+
+
+@pytest.mark.parametrize(("data", "mime", "size"), KNOWN)
+def test_each_format_is_told_by_its_header(data: bytes, mime: str, size: Size | None) -> None:
+    kind = kind_of(data)
+    assert kind is not None and (kind.types[0], kind.size) == (mime, size)
+    assert set(kind.types) <= set(TYPES)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(b"", b"<!DOCTYPE html>", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"<?xml version='1.0'?>"),
+        *(b"MZ\x90\x00", b"\x7fELF", b"PK\x03\x04", b"%PDF-1.7", b"#!/bin/sh", mp4(b"qt  "), mp4(b"heic")),
+        *(b"\xff\xff\xff\xff", b"\xff\xe8\x90\x64", b"RIFF\0\0\0\0WAVE", b"\x1a\x45\xdf\xa3 matroska"),
+    ],
+)
+def test_all_else_is_nothing_that_is_known(data: bytes) -> None:
+    assert kind_of(data) is None
+
+
+@given(
+    st.binary(max_size=400),
+    st.sampled_from(
+        [b"", b"\xff\xd8\xff", AVIF_BOX, b"RIFF\0\0\0\0WEBPVP8 ", b"GIF89a", b"\x89PNG\r\n\x1a\n"]
+    ),
+)
+def test_no_bytes_bring_it_down(data: bytes, start: bytes) -> None:
+    kind = kind_of(start + data)
+    assert kind is None or isinstance(kind, Kind)
+
+
+@pytest.mark.parametrize(
+    ("data", "mime", "error"),
+    [
+        (pictures.png(99), "image/png", None),
+        (pictures.png(99), "image/jpeg", BAD_REQUEST),
+        (b"<html>", "image/png", BAD_REQUEST),
+        (pictures.png(99, width=0), "image/png", BAD_REQUEST),
+        (b"\xff\xd8" + EXIF[:90], "image/jpeg", BAD_REQUEST),
+        (pictures.png(99, width=1000, height=1000), "image/png", None),
+        (pictures.png(99, width=1001, height=1000), "image/png", TOO_LARGE),
+        (b"\x1a\x45\xdf\xa3" + bytes(16) + b"webm", "audio/webm", None),
+        (mp4(b"isom"), "audio/mp4", None),
+    ],
+)
+def test_a_claim_is_held_against_the_header(data: bytes, mime: str, error: ErrorKind | None) -> None:
+    manifest = pictures.of(data, mime)
+    if error is None:
+        check_kind(manifest, data, 1.0)
+    else:
+        with pytest.raises(WireError) as caught:
+            check_kind(manifest, data, 1.0)
+        assert caught.value.kind is error
