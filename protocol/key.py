@@ -42,6 +42,7 @@ KIND_BYTE: Final[dict[str, int]] = {
     "appeal": 13,
     "list": 14,
     "listed": 15,
+    "algorithm": 16,
     HELD: 64,
 }
 KIND_NAME: Final[dict[int, str]] = {number: name for name, number in KIND_BYTE.items()}

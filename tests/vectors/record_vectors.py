@@ -10,6 +10,7 @@ from folkmoot.protocol.identity import KeyPair, account_to_text
 from folkmoot.protocol.limits import POST_TEXT_CODE_POINTS, RECORD_BYTES, STAMP_MAX
 from folkmoot.protocol.record import SIGNED_PREFIX, Record
 
+from tests.vectors.algorithm_vectors import algorithms, bad_algorithms
 from tests.vectors.spelling import Fields, bin8, nested, spell, spell_fields, spell_map
 
 ALICE, ALICE_LAPTOP, BOB = (KeyPair(bytes([number]) * 32) for number in (1, 2, 3))
@@ -45,7 +46,13 @@ def record_vectors() -> dict[str, Any]:
             {"name": name, "payload": payload.hex(), "signature": signature.hex(), "error": error}
             for error, cases in (
                 ("not_canonical", _signed(_not_canonical())),
-                ("bad_request", {**_signed(_bad_request() | _bad_edges() | _bad_erasing()), **_bad_frames()}),
+                (
+                    "bad_request",
+                    {
+                        **_signed(_bad_request() | _bad_edges() | _bad_erasing() | _bad_algorithms()),
+                        **_bad_frames(),
+                    },
+                ),
                 ("too_large", _signed(_too_large())),
                 ("bad_signature", _bad_signatures()),
             )
@@ -167,6 +174,7 @@ def _valid_social() -> dict[str, tuple[Record, bytes]]:
         ("a list", "list", LIST, {"name": "Neighbours", "about": "Our street."}),
         ("a list that is no more", "list", LIST, {"deleted": True}),
         ("a list member", "listed", LIST + BOB.account, {"on": True}),
+        *algorithms(),
     ]
     return {
         name: (Record.sign(ALICE, kind=kind, item=item, body=body, stamp=STAMP), ALICE.seed)
@@ -341,6 +349,13 @@ def _bad_edges() -> dict[str, bytes]:
         "a like that ends with another account": spell_fields({**like, "item": bin8(POST + BOB.account)}),
         "a like of nothing": spell_fields({**like, "item": bin8(ALICE.account)}),
         "a place of 33 bytes": spell_fields({**like, "place": bin8(BOB.account[:-1])}),
+    }
+
+
+def _bad_algorithms() -> dict[str, bytes]:
+    return {
+        name: _with(kind=spell("algorithm"), item=bin8(item), body=body)
+        for name, (item, body) in bad_algorithms().items()
     }
 
 

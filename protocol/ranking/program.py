@@ -1,0 +1,64 @@
+"""Documents made ready to rank by: every expression compiled, every source known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, NamedTuple
+
+from folkmoot.protocol.errors import BAD_REQUEST, WireError
+from folkmoot.protocol.ranking.document import Document, Origin, filters_of
+from folkmoot.protocol.ranking.expressions import Expression, ExpressionError, compile_expression
+from msgspec import UNSET
+
+_ORIGINS: Final = frozenset(Origin)
+
+
+class Program(NamedTuple):
+    """A document and its expressions, in the same order."""
+
+    document: Document
+    filters: tuple[Expression, ...]
+    terms: tuple[Expression, ...]
+
+
+def compiled(document: Document) -> Program:
+    """Compile the expressions of a document.
+
+    Raises:
+        ExpressionError: one cannot be used; it says which, and where.
+        WireError: `bad_request`: a source is not known, or has tags and cannot have any.
+    """
+    for number, source in enumerate(document.sources):
+        if source.origin not in _ORIGINS:
+            raise _refused(number, f"there is no source {source.origin!r}; there are {', '.join(Origin)}")
+        if source.tags is not UNSET and source.origin != Origin.TAGS:
+            raise _refused(number, f"{source.origin} has no tags")
+    filters, terms = [], []
+    for number, code in enumerate(filters_of(document)):
+        with _named(f"filters[{number}]"):
+            filters.append(_filter(code))
+    for number, term in enumerate(document.terms):
+        with _named(f"terms[{number}] ({term.name})"):
+            terms.append(compile_expression(term.value))
+    return Program(document, tuple(filters), tuple(terms))
+
+
+def _refused(number: int, reason: str) -> WireError:
+    return WireError(BAD_REQUEST, f"sources[{number}]: {reason}")
+
+
+def _filter(code: str) -> Expression:
+    expression = compile_expression(code)
+    if not expression.truth:
+        raise ExpressionError("its value is a number; a filter is true or false")
+    return expression
+
+
+@contextmanager
+def _named(part: str) -> Iterator[None]:
+    """Have an error say which expression it is about."""
+    try:
+        yield
+    except ExpressionError as error:
+        raise ExpressionError(f"{part}: {error.reason}", error.column) from None
