@@ -25,14 +25,14 @@ from typing import Any, Final, Protocol
 import trio
 from folkmoot.node.contracts import Put, PutRequest, PutResult, Settle
 from folkmoot.node.environment import Executor, WallClock
+from folkmoot.node.examining import examine
 from folkmoot.node.passes import Passes, PassStatistics
 from folkmoot.node.rpc import wire_error
-from folkmoot.node.signatures import check_signatures
 from folkmoot.protocol import limits
 from folkmoot.protocol.bodies import post_time_ms
 from folkmoot.protocol.client.outbox import gathered
 from folkmoot.protocol.crdt.clock import Clock
-from folkmoot.protocol.errors import BAD_REQUEST, BAD_SIGNATURE, BUSY, WireError
+from folkmoot.protocol.errors import BAD_REQUEST, BUSY, WireError
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.moderation.label import KIND as LABEL
 from folkmoot.protocol.moderation.label import Label
@@ -271,10 +271,10 @@ class Intake:
 
     async def _verify(self, entries: Sequence[_Entry]) -> None:
         records = [entry.record for entry in entries if entry.record is not None and entry.error is None]
-        verdicts = iter(await check_signatures(records, self._executor))
+        found = iter(await examine(records, self._executor))
         for entry in entries:
-            if entry.record is not None and entry.error is None and not next(verdicts):
-                entry.error = WireError(BAD_SIGNATURE, "the signature does not fit payload and signer")
+            if entry.record is not None and entry.error is None:
+                entry.error = next(found)
 
     def _judge(self, work: _InWork) -> None:
         origin = work.request.origin

@@ -167,6 +167,8 @@ def _items(place: Place, post: Found, selected: Selected) -> list[bytes]:
     more = selected.more
     if place.reposter is not None:
         more["reposter"] = place.reposter
+    if place.why is not None:
+        more["why"] = place.why
     if not more:
         return [post.item]
     return [pack_item(post.frame, post.labels, *post.counts, post.replies, head=item_head(more))]

@@ -7,9 +7,9 @@ are shown, and how, is decided afterwards (see `building`).
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import trio
 from cachetools import TTLCache
@@ -46,12 +46,14 @@ class Place(NamedTuple):
         ref: the post that stands there.
         reposter: who reposted it there (34 bytes).
         answers: what it answers, in a thread.
+        why: what is said of why it stands there, in a ranked feed.
     """
 
     at: bytes
     ref: Ref
     reposter: bytes | None = None
     answers: Ref | None = None
+    why: Mapping[str, Any] | None = None
 
 
 class Listing(Protocol):

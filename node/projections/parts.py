@@ -22,6 +22,7 @@ from folkmoot.node.projections.selecting import Selection
 from folkmoot.node.projections.streams import FeedStreams
 from folkmoot.node.projections.viewers import Viewers
 from folkmoot.node.projections.watchers import Watchers
+from folkmoot.node.ranking.parts import Around, RankingParts
 from folkmoot.node.routing import Router
 from folkmoot.node.wired import Wired
 from folkmoot.protocol.ring.ranges import RangeMap
@@ -81,7 +82,12 @@ class ProjectionParts:
             store, router, where, links, epochs, reading, builder, viewers, merging, self.projector
         )
         self._streams = FeedStreams(store, posts, merging, viewers, builder, watchers, self.projector, wall)
-        self._asked_by_peers = (logs, posts, viewers, self._feeds)
+        around = Around(
+            *(store, router, where, links, epochs, reading, environment.executor, trusted),
+            *(wall.now_us, self.projector),
+        )
+        self._ranking = RankingParts(around, posts, builder, viewers, merging, self._feeds)
+        self._asked_by_peers = (logs, posts, viewers, self._feeds, self._ranking)
         self._methods = ProjectionMethods(self.projector, self.generations)
 
     def peer_methods(self) -> Mapping[str, Handler]:
@@ -92,7 +98,11 @@ class ProjectionParts:
 
     def client_methods(self) -> Mapping[str, Method]:
         """What clients may ask, by name."""
-        return {**self._feeds.client_methods(), **self._methods.table()}
+        return {
+            **self._feeds.client_methods(),
+            **self._ranking.client_methods(),
+            **self._methods.table(),
+        }
 
     def immediate(self) -> Mapping[str, Immediate]:
         """Methods that can often be answered at once, by name."""

@@ -1,0 +1,249 @@
+"""Ranked feeds of whole nodes: `feed.ranked`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.feed import cursor as cursors
+from folkmoot.protocol.feed.cursor import CursorKind
+from folkmoot.protocol.ranking.position import Position
+from folkmoot.protocol.record import Record
+
+from tests.node.harness import Client, founded
+from tests.node.people import Author
+from tests.projections.people import SEEN_S, bookmark, follow, reply, repost, said, sees, tagged
+from tests.projections.test_home import SHAPES, Shape
+from tests.waiting import until
+
+RANKED = "feed.ranked"
+
+
+def algorithm(who: Author, name: str, **document: Any) -> Record:
+    """One that orders by likes, but for what is said."""
+    whole = {
+        "title": name,
+        "sources": [{"from": "following"}],
+        "terms": [{"name": "likes", "value": "likes", "weight": 1_000}],
+        **document,
+    }
+    return who.record("algorithm", name.encode(), {"document": whole})
+
+
+def like(who: Author, post: Record) -> Record:
+    return who.record("like", post.item + who.account, {"on": True}, place=post.author)
+
+
+async def refusal(client: Client, **asked: Any) -> WireError:
+    with pytest.raises(WireError) as refused:
+        await client.call(RANKED, **asked)
+    return refused.value
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_latest_is_the_home_feed_and_others_are_not(tmp_path: Path, shape: Shape) -> None:
+    ann, ben, cleo = Author(1), Author(2), Author(3)
+    async with founded(tmp_path, **shape) as town, town.client(town[0]) as client:
+        first, second = ben.post("first"), cleo.post("second")
+        answer, shared = reply(cleo, first), repost(ben, second)
+        await client.put(follow(ann, ben), follow(ann, cleo), first, second, answer, shared, level="all")
+        await sees(client, [(second.id, ben.account), answer.id, first.id], RANKED, account=ann.account)
+        for limit in (1, 2):
+            everything = [(second.id, ben.account), answer.id, first.id]
+            await sees(client, everything, RANKED, account=ann.account, limit=limit)
+        best = [first.id, (second.id, ben.account), answer.id]
+        await sees(client, best, RANKED, account=ann.account, algorithm="best")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_why_a_post_is_there_adds_up(tmp_path: Path, shape: Shape) -> None:
+    ann, ben = Author(1), Author(2)
+    async with founded(tmp_path, **shape) as town, town.client(town[0]) as client:
+        quiet, loved = ben.post("quiet"), ben.post("loved")
+        later = ben.post("later")
+        mine = algorithm(
+            ann,
+            "mine",
+            filters=["text != 'later'"],
+            terms=[
+                {"name": "likes", "value": "likes", "weight": 1_500},
+                {"name": "new", "value": "true", "weight": 1_000, "half_life_s": 3_600},
+                {"name": "broken", "value": "{'a': likes}.b", "weight": 1_000},
+            ],
+        )
+        fans = [Author(10 + number) for number in range(2)]
+        written = [follow(ann, ben), loved, quiet, later, mine, *(like(fan, loved) for fan in fans)]
+        await client.put(*written, level="all")
+        asked = {"account": ann.account, "algorithm": {"account": ann.account, "name": "mine"}}
+        await sees(client, [loved.id, quiet.id], RANKED, **asked)
+
+        async def told() -> bool:
+            page = await client.call(RANKED, **asked, explain=True)
+            assert page["algorithm"]["version"] == mine.id and page["algorithm"]["title"] == "mine"
+            assert page["left_out"] == {"filtered": 1, "failed": 0, "per_author": 0}
+            for item in page["items"]:
+                why = item["why"]
+                assert why["sources"] == ["following"]
+                assert why["score"] == sum(term["points"] for term in why["terms"])
+                _, new, broken = why["terms"]
+                assert new["value"] == 1_000 and 900 < new["points"] == new["decay"] <= 1_000
+                assert broken == {**broken, "failed": True, "points": 0}
+            first = page["items"][0]["why"]["terms"][0]
+            return bool(
+                first == {"name": "likes", "value": 2_000, "weight": 1_500, "decay": 1_000, "points": 3_000}
+            )
+
+        await until(told, what="the score to be explained", within_s=SEEN_S)
+        page = await client.call(RANKED, **asked)
+        assert all("why" not in item for item in page["items"]) and "left_out" not in page
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_discover_shows_friends_of_friends_and_tags(tmp_path: Path, shape: Shape) -> None:
+    ann, ben, cleo, dan, eve = (Author(1 + number) for number in range(5))
+    async with founded(tmp_path, **shape) as town, town.client(town[0]) as client:
+        home, friends, tea, own = (
+            ben.post("of a friend"),
+            cleo.post("of theirs"),
+            tagged(dan, "Tea"),
+            tagged(ann, "tea"),
+        )
+        written = [follow(ann, ben), follow(ben, cleo), follow(ben, ann), home, friends, tea, own]
+        await client.put(*written, eve.post("of nobody"), level="all")
+        asked = {"account": ann.account, "algorithm": "discover"}
+
+        async def both() -> bool:
+            try:
+                return set(said((await client.call(RANKED, **asked))["items"])) == {friends.id, tea.id}
+            except WireError as error:
+                assert error.kind.name == "busy"
+                return False
+
+        await until(both, what="friends of friends and tags", within_s=SEEN_S)
+        async with town.client(town[1]) as anns:
+            await anns.auth(ann)
+            await anns.put(ann.record("block", cleo.account, {"on": True}), level="all")
+            await sees(anns, [tea.id], RANKED, **asked)
+        page = await client.call(RANKED, **asked, explain=True)
+        by_id = dict(zip(said(page["items"]), page["items"], strict=True))
+        assert by_id[friends.id]["why"]["sources"] == ["friends"]
+        assert by_id[tea.id]["why"]["sources"] == ["tags"]
+
+
+async def test_bookmarks_are_heeded_for_their_owner_alone(tmp_path: Path) -> None:
+    ann, ben, cleo = Author(1), Author(2), Author(3)
+    async with founded(tmp_path) as town, town.client(town[0]) as client:
+        marked, other = tagged(ben, "tea"), tagged(cleo, "tea")
+        await client.put(marked, other, bookmark(ann, marked), level="all")
+        asked = {"account": ann.account, "algorithm": "discover"}
+        async with town.client(town[0]) as anns:
+            await anns.auth(ann)
+
+            async def both() -> bool:
+                try:
+                    return set(said((await anns.call(RANKED, **asked))["items"])) == {marked.id, other.id}
+                except WireError:
+                    return False
+
+            await until(both, what="the tags of bookmarks", within_s=SEEN_S)
+        assert (await client.call(RANKED, **asked))["items"] == []
+
+
+async def test_pages_are_of_one_ranking_until_the_algorithm_changes(tmp_path: Path) -> None:
+    ann, ben = Author(1), Author(2)
+    async with founded(tmp_path) as town, town.client(town[0]) as client:
+        posts = [ben.post(str(number)) for number in range(5)]
+        mine = algorithm(ann, "mine")
+        await client.put(follow(ann, ben), mine, *posts, level="all")
+        named = {"account": ann.account, "name": "mine"}
+        asked = {"account": ann.account, "algorithm": named, "limit": 2}
+        newest_first = [post.id for post in reversed(posts)]
+        await sees(client, newest_first, RANKED, **asked)
+        page = await client.call(RANKED, **asked)
+        await client.put(like(ann, posts[0]), ben.post("new"), level="all")
+        seen = said(page["items"])
+        while page["cursor"] is not None:
+            page = await client.call(RANKED, **asked, cursor=page["cursor"])
+            seen += said(page["items"])
+        assert seen == newest_first, "likes and posts that came meanwhile change no page"
+        first = await client.call(RANKED, **asked)
+        await client.put(algorithm(ann, "mine", title="changed"), level="all")
+        assert (await refusal(client, **asked, cursor=first["cursor"])).kind.name == "conflict"
+        assert (await client.call(RANKED, **asked))["algorithm"]["title"] == "changed"
+        await client.put(ann.record("algorithm", b"mine", {"deleted": True}), level="all")
+        assert (await refusal(client, **asked)).kind.name == "not_found"
+
+
+async def test_forged_cursors_and_what_there_is_not(tmp_path: Path) -> None:
+    ann, ben = Author(1), Author(2)
+    async with founded(tmp_path) as town, town.client(town[0]) as client:
+        posts = [ben.post(str(number)) for number in range(3)]
+        await client.put(follow(ann, ben), *posts, level="all")
+        asked: dict[str, Any] = {"account": ann.account, "limit": 1}
+        await sees(client, [post.id for post in reversed(posts)], RANKED, **asked)
+        page = await client.call(RANKED, **asked)
+        cursor, version = page["cursor"], page["algorithm"]["version"]
+        subject = ann.account + b"latest"
+
+        def forged(position: Position) -> bytes:
+            return cursors.encode(CursorKind.RANKED, subject, position.encode())
+
+        honest = Position(version, page["as_of_ms"], 0, bytes(48))
+        old = {**asked, "cursor": forged(honest._replace(as_of_ms=1, score=2**62))}
+        assert (await client.call(RANKED, **old))["items"] == [], "nothing was there in 1970"
+        for wrong, kind in [
+            ({"cursor": forged(honest._replace(as_of_ms=2**64 - 1))}, "bad_request"),
+            ({"cursor": forged(honest._replace(version=bytes(16)))}, "conflict"),
+            ({"cursor": cursors.encode(CursorKind.RANKED, subject, b"short")}, "bad_request"),
+            ({"cursor": cursor, "algorithm": "best"}, "bad_request"),
+            ({"cursor": cursor, "account": ben.account}, "bad_request"),
+            ({"cursor": cursor[:-1]}, "bad_request"),
+            ({"account": bytes(34)}, "bad_request"),
+            ({"algorithm": "worst"}, "not_found"),
+            ({"algorithm": {"account": ben.account, "name": "none"}}, "not_found"),
+            ({"algorithm": {"account": ben.account, "name": ""}}, "bad_request"),
+            ({"algorithm": 1}, "bad_request"),
+            ({"limit": 201}, "bad_request"),
+        ]:
+            assert (await refusal(client, **{**asked, **wrong})).kind.name == kind, wrong
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_an_algorithm_is_anybodys_to_use(tmp_path: Path, shape: Shape) -> None:
+    ann, ben, cleo = Author(1), Author(2), Author(3)
+    async with founded(tmp_path, **shape) as town, town.client(town[0]) as client:
+        one, two = ben.post("one"), ben.post("two")
+        await client.put(follow(ann, ben), one, two, like(cleo, one), algorithm(cleo, "liked"), level="all")
+        asked = {"account": ann.account, "algorithm": {"account": cleo.account, "name": "liked"}}
+        await sees(client, [one.id, two.id], RANKED, **asked)
+
+
+async def test_the_gate_turns_away_what_cannot_be_compiled(tmp_path: Path) -> None:
+    ann = Author(1)
+    async with founded(tmp_path, nodes=1) as town, town.client(town[0]) as client:
+        wrong = {
+            "likes >": "terms[0] (x): Syntax error",
+            "likes > 2": "such as 2.0",
+            "text.matches('a')": "no matches",
+            "tags.all(a, tags.all(b, true))": "no all",
+            "text + text": "no matching overload",
+            "text": "neither a number",
+        }
+        for value, words in wrong.items():
+            terms = [{"name": "x", "value": value, "weight": 1}]
+            result = await client.put_one(algorithm(ann, "bad", terms=terms))
+            assert result["status"] == "refused" and words in result["error"]["message"], value
+        documents: list[tuple[dict[str, Any], str]] = [
+            ({"filters": ["likes"]}, "filters[0]: its value is a number"),
+            (
+                {"sources": [{"from": "stars"}]},
+                "there is no source 'stars'; there are following, friends, tags",
+            ),
+            ({"sources": [{"from": "following", "tags": ["tea"]}]}, "following has no tags"),
+        ]
+        for document, words in documents:
+            result = await client.put_one(algorithm(ann, "bad", **document))
+            assert result["status"] == "refused" and words in result["error"]["message"], document
+        assert (await client.put_one(algorithm(ann, "good")))["status"] == "stored"
