@@ -19,6 +19,7 @@ NAMES = (
     "home_page",
     "fan_out",
     "audience",
+    "ranked",
 )
 
 

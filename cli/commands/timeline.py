@@ -11,10 +11,12 @@ from folkmoot.cli.examples import examples
 from folkmoot.cli.feeds import check_signers, described_post, post_lines
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.post_names import parse_post_name, post_name
+from folkmoot.cli.social.algorithms import Called, CalledType, why_lines
 from folkmoot.cli.users.who import Who, WhoType
 from folkmoot.node.data_directory import read_key
 from folkmoot.protocol.identity import account_to_text
 from folkmoot.protocol.limits import LIST_ITEM_BYTES, PAGE_ITEMS
+from folkmoot.protocol.ranking.shipped import LATEST
 from folkmoot.protocol.record import Record
 
 if TYPE_CHECKING:
@@ -56,23 +58,39 @@ def command() -> None:
 
 
 @command.command(
-    epilog=examples("folkmoot timeline home @marit", "folkmoot timeline home marit.key --as marit.key")
+    epilog=examples(
+        "folkmoot timeline home @marit",
+        "folkmoot timeline home marit.key --as marit.key",
+        "folkmoot timeline home @marit --by best --why",
+    )
 )
 @click.argument("who", type=WhoType())
 @viewer_option
+@click.option("--by", "algorithm", type=CalledType(), help="In the order of best, discover, or ACCOUNT/NAME.")
+@click.option("--why", is_flag=True, help="Say of each post why it is there: what its score is made of.")
 @limit_option
 @cursor_option
 @target_options
 @json_option
 def home(
-    who: Who, viewer: Path | None, limit: int, cursor: str | None, target: Target, output: Output
+    who: Who,
+    viewer: Path | None,
+    algorithm: Called | None,
+    why: bool,
+    limit: int,
+    cursor: str | None,
+    target: Target,
+    output: Output,
 ) -> None:
-    """Read what those whom WHO follows posted and reposted, newest first."""
+    """Read what those whom WHO follows posted and reposted, newest first, or by an algorithm."""
+    ranked: dict[str, Any] = {}
+    if algorithm is not None or why:
+        ranked = {"algorithm": (algorithm or Called(LATEST)).to_wire(), "explain": why}
 
     async def asked(client: Client) -> dict[str, Any]:
-        return {"account": await who.found(client)}
+        return {"account": await who.found(client), **ranked}
 
-    _show("feed.home", asked, viewer, limit, cursor, target, output)
+    _show("feed.ranked" if ranked else "feed.home", asked, viewer, limit, cursor, target, output)
 
 
 @command.command(
@@ -215,6 +233,8 @@ def _described(item: dict[str, Any]) -> dict[str, Any]:
         more["cautions"] = [{**each, "by": account_to_text(each["by"])} for each in item["cautions"]]
     if "quote_hidden" in item:
         more["quote_hidden"] = item["quote_hidden"]
+    if "why" in item:
+        more["why"] = item["why"]
     return {**described_post(item), **more}
 
 
@@ -228,6 +248,8 @@ def _lines(told: dict[str, Any]) -> list[str]:
         lines.insert(0, f"reposted by {told['reposter']}")
     if "cautions" in told:
         lines.insert(-2, "  [" + ", ".join(each["text"] for each in told["cautions"]) + "]")
+    if "why" in told:
+        lines[-1:-1] = why_lines(told["why"])
     return lines
 
 

@@ -29,12 +29,13 @@ from folkmoot.protocol.client.backoff import backoff_s
 from folkmoot.protocol.client.dialing import Dialler, Endpoint
 from folkmoot.protocol.client.errors import ClientError, Unreachable
 from folkmoot.protocol.client.failover import FIRST_ROUNDS, Failover
-from folkmoot.protocol.client.feeds import AuthorFeed
+from folkmoot.protocol.client.feeds import PagedFeed
 from folkmoot.protocol.client.following import CREDIT, Events, Follow
 from folkmoot.protocol.client.link import OnNotification
 from folkmoot.protocol.client.link_terms import LinkBroken, NoAnswer
 from folkmoot.protocol.client.puts import Frame, PutResult, put_in_batches
 from folkmoot.protocol.client.session import Session, Welcome
+from folkmoot.protocol.client.tokens import joined_tokens
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import (
     BUSY,
@@ -45,7 +46,6 @@ from folkmoot.protocol.errors import (
     WireError,
 )
 from folkmoot.protocol.identity import KeyPair
-from folkmoot.protocol.token import Token
 
 IDEMPOTENT: Final = frozenset(
     {
@@ -53,7 +53,7 @@ IDEMPOTENT: Final = frozenset(
         *("account.get", "account.history", "account.records", "handle.get"),
         *("account.attest", "account.reactions"),
         "account.change",  # an operation is appended once, however often it comes
-        *("feed.author", "feed.home", "feed.thread"),
+        *("feed.author", "feed.home", "feed.thread", "feed.ranked"),
         *("join.authority", "join.admit"),  # which knows who asks by the key of the request
     }
 )
@@ -230,7 +230,7 @@ class Client:
 
     def author_feed(
         self, account: bytes, *, limit: int = limits.PAGE_ITEMS_DEFAULT, level: str = "one"
-    ) -> AuthorFeed:
+    ) -> PagedFeed:
         """An account's posts, newest first, page by page: `async for page in client.author_feed(account)`.
 
         Args:
@@ -238,7 +238,20 @@ class Client:
             limit: items a page, 1–200.
             level: what each read asks.
         """
-        return AuthorFeed(self._call_with_token, {"account": account, "limit": limit, "level": level})
+        params = {"account": account, "limit": limit, "level": level}
+        return PagedFeed(self._call_with_token, "feed.author", params)
+
+    def ranked_feed(self, account: bytes, algorithm: str | Mapping[str, Any], **more: Any) -> PagedFeed:
+        """An account's feed in the order of an algorithm (`feed.ranked`), page by page.
+
+        Args:
+            account: 34 bytes.
+            algorithm: `latest`, `best` or `discover`, or `{"account": owner, "name": name}`.
+            more: `limit` and `explain`, as in the contract.
+        """
+        return PagedFeed(
+            self._call_with_token, "feed.ranked", {"account": account, "algorithm": algorithm, **more}
+        )
 
     def follow(
         self,
@@ -375,19 +388,9 @@ class Client:
         result: dict[str, Any] = await self.call(method, params if sent is None else params | {"token": sent})
         received = result.get("token")
         if isinstance(received, bytes) and self.settings.carry_token:
-            self.token = received if self.token == sent else _join(self.token, received)
+            self.token = received if self.token == sent else joined_tokens(self.token, received)
         return result
 
 
 def _asked(account: bytes, current: bool) -> Params:
     return {"account": account} | ({"current": True} if current else {})
-
-
-def _join(held: bytes | None, received: bytes) -> bytes:
-    """The token of both, when another call's answer came in between."""
-    if held is None:
-        return received
-    try:
-        return Token.decode(held).join(Token.decode(received)).encode()
-    except WireError:
-        return received  # of a form only newer nodes know: the newest token is all that can be carried

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 from folkmoot.protocol.connection import Params
@@ -14,33 +14,37 @@ class Page(NamedTuple):
     """One page.
 
     Args:
-        items: `{record, labels, counts}` each, newest first.
+        items: `{record, labels, counts}` each, in the order of the feed; see the contract for further keys.
         cursor: where the next page begins; None after the last.
+        told: the whole result, as the contract has it.
     """
 
     items: list[dict[str, Any]]
     cursor: bytes | None
+    told: Mapping[str, Any]
 
 
-class AuthorFeed:
-    """An asynchronous iterator over the pages of `feed.author`.
+class PagedFeed:
+    """An asynchronous iterator over the pages of a feed.
 
     Args:
         call: asks.
+        method: what.
         params: the first page's.
     """
 
-    def __init__(self, call: Call, params: Params) -> None:
+    def __init__(self, call: Call, method: str, params: Params) -> None:
         self._call = call
+        self._method = method
         self._params: Params | None = params
 
-    def __aiter__(self) -> AuthorFeed:
+    def __aiter__(self) -> PagedFeed:
         return self
 
     async def __anext__(self) -> Page:
         if self._params is None:
             raise StopAsyncIteration
-        result = await self._call("feed.author", self._params)
+        result = await self._call(self._method, self._params)
         cursor = result.get("cursor")
         self._params = None if cursor is None else self._params | {"cursor": cursor}
-        return Page(result["items"], cursor)
+        return Page(result["items"], cursor, result)

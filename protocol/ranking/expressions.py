@@ -109,13 +109,13 @@ class ExpressionError(WireError):
     Args:
         reason: what is wrong with it, in one sentence.
         column: of its first wrong character, from 1; None where that is not known.
+        part: which expression it is, of a document.
     """
 
-    def __init__(self, reason: str, column: int | None = None) -> None:
-        where = "" if column is None else f" at character {column}"
-        super().__init__(
-            BAD_REQUEST, f"{reason}{where}", details=None if column is None else {"column": column}
-        )
+    def __init__(self, reason: str, column: int | None = None, part: str = "the expression") -> None:
+        where = "" if column is None else f", character {column}"
+        details = {"expression": part} if column is None else {"expression": part, "column": column}
+        super().__init__(BAD_REQUEST, f"{part}{where}: {reason}", details=details)
         self.reason = reason
         self.column = column
 

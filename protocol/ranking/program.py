@@ -61,4 +61,4 @@ def _named(part: str) -> Iterator[None]:
     try:
         yield
     except ExpressionError as error:
-        raise ExpressionError(f"{part}: {error.reason}", error.column) from None
+        raise ExpressionError(error.reason, error.column, part) from None

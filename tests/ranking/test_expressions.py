@@ -105,7 +105,7 @@ def test_what_an_expression_cannot_be(source: str, words: str, column: int | Non
     error = refused(source)
     assert words in error.reason.lower() or words in error.reason
     if column is not None:
-        assert error.column == column and f"at character {column}" in str(error)
+        assert error.column == column and f"the expression, character {column}: " in str(error)
     assert "\n" not in str(error) and len(str(error)) < 400
 
 

@@ -224,7 +224,7 @@ async def test_the_gate_turns_away_what_cannot_be_compiled(tmp_path: Path) -> No
     ann = Author(1)
     async with founded(tmp_path, nodes=1) as town, town.client(town[0]) as client:
         wrong = {
-            "likes >": "terms[0] (x): Syntax error",
+            "likes >": "terms[0] (x), character 8: Syntax error",
             "likes > 2": "such as 2.0",
             "text.matches('a')": "no matches",
             "tags.all(a, tags.all(b, true))": "no all",
