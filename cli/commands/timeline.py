@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 from folkmoot.cli.connection import Target, converse, target_options
@@ -190,27 +190,50 @@ def _show(
     """Read a feed, check what it says, and print it."""
     position = None if cursor is None else _hex("--cursor", cursor)
 
-    async def talk(client: Client) -> tuple[list[dict[str, Any]], bytes | None, int]:
+    async def talk(client: Client) -> _Read:
         return await _pages(client, method, await asked(client), limit, position)
 
     key = None if viewer is None else read_key(viewer)
-    items, end, lag_ms = converse(target, talk, operator=key)
-    told = [_described(item) for item in items]
-    value = {"items": told, "cursor": end.hex() if end else None, "lag_ms": lag_ms}
-    output.result(value, [line for each in told for line in _lines(each)] or ["no posts"])
+    read = converse(target, talk, operator=key)
+    told = [_described(item) for item in read.items]
+    value = {"items": told, "cursor": read.end.hex() if read.end else None, "lag_ms": read.lag_ms}
+    if "unreached" in read.more:
+        output.note(f"not all could be asked: {', '.join(read.more['unreached'])}")
+    output.result(
+        {**value, **_described_ranking(read.more)},
+        [line for each in told for line in _lines(each)] or ["no posts"],
+    )
+
+
+class _Read(NamedTuple):
+    """What was read of a feed.
+
+    Args:
+        items: at most so many as were asked for.
+        end: the position after them; None at the end of all.
+        lag_ms: of the page that was furthest behind.
+        more: what else the first page said.
+    """
+
+    items: list[dict[str, Any]]
+    end: bytes | None
+    lag_ms: int
+    more: dict[str, Any]
 
 
 async def _pages(
     client: Client, method: str, asked: dict[str, Any], limit: int, position: bytes | None
-) -> tuple[list[dict[str, Any]], bytes | None, int]:
-    """At most `limit` items after a position, where they end (None at the end of all), and the lag."""
+) -> _Read:
+    """Read pages, and check whose posts they have."""
     items: list[dict[str, Any]] = []
     lag_ms = 0
+    more: dict[str, Any] = {}
     while len(items) < limit:
         wanted: dict[str, Any] = {**asked, "limit": min(limit - len(items), PAGE_ITEMS)}
         page = await client.call(method, wanted | ({"cursor": position} if position else {}))
         items += page["items"]
         position, lag_ms = page["cursor"], max(lag_ms, page["lag_ms"])
+        more = more or page
         if position is None:
             break
     by_author: dict[bytes, list[Record]] = {}
@@ -218,7 +241,19 @@ async def _pages(
         by_author.setdefault(record.author, []).append(record)
     for author, records in by_author.items():
         await check_signers(client, author, records)
-    return items, position, lag_ms
+    return _Read(items, position, lag_ms, more)
+
+
+def _described_ranking(page: dict[str, Any]) -> dict[str, Any]:
+    """What a page of a ranked feed says of the ranking, as JSON tells it; of another feed, nothing."""
+    names = ("as_of_ms", "left_out", "unreached")
+    told: dict[str, Any] = {name: page[name] for name in names if name in page}
+    if "algorithm" in page:
+        named = dict(page["algorithm"])
+        if "account" in named:
+            named["account"] = account_to_text(named["account"])
+        told["algorithm"] = {**named, "version": named["version"].hex()}
+    return told
 
 
 def _described(item: dict[str, Any]) -> dict[str, Any]:

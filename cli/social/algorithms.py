@@ -122,7 +122,8 @@ def _to_wire(table: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(f"{part} are tables: [[{part}]]")
         for number, row in enumerate(rows):
             _check_keys(part, row, f"{part}[{number}]")
-    document["terms"] = [_term(number, row) for number, row in enumerate(table.get("terms", []))]
+    if "terms" in table:
+        document["terms"] = [_term(number, row) for number, row in enumerate(table["terms"])]
     return document
 
 
@@ -143,7 +144,7 @@ def _term(number: int, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _thousandths(where: str, weight: object) -> int:
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or abs(weight) > _WEIGHT_MAX:
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not abs(weight) <= _WEIGHT_MAX:
         raise ValueError(f"{where} needs a weight, a number such as 1.5 from -{_WEIGHT_MAX} to {_WEIGHT_MAX}")
     thousandths = round(weight * _THOUSAND)
     if abs(thousandths - weight * _THOUSAND) > 1e-6:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from folkmoot.protocol.client import connect
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.feed import cursor as cursors
 from folkmoot.protocol.feed.cursor import CursorKind
@@ -174,6 +175,22 @@ async def test_pages_are_of_one_ranking_until_the_algorithm_changes(tmp_path: Pa
         assert (await client.call(RANKED, **asked))["algorithm"]["title"] == "changed"
         await client.put(ann.record("algorithm", b"mine", {"deleted": True}), level="all")
         assert (await refusal(client, **asked)).kind.name == "not_found"
+
+
+async def test_clients_read_page_by_page(tmp_path: Path) -> None:
+    ann, ben = Author(1), Author(2)
+    async with founded(tmp_path, nodes=1) as town, town.client(town[0]) as client:
+        posts = [ben.post(str(number)) for number in range(5)]
+        await client.put(follow(ann, ben), *posts, level="all")
+        newest_first = [post.id for post in reversed(posts)]
+        await sees(client, newest_first, RANKED, account=ann.account)
+        node = town[0]
+        async with connect(node.address, ca=node.config.tls.ca, tls=node.config.tls.mode != "off") as reading:
+            feed = reading.ranked_feed(ann.account, "latest", limit=2, explain=True)
+            pages = [page async for page in feed]
+        assert [len(page.items) for page in pages] == [2, 2, 1]
+        assert [each for page in pages for each in said(page.items)] == newest_first
+        assert {page.told["as_of_ms"] for page in pages} == {pages[0].told["as_of_ms"]}
 
 
 async def test_forged_cursors_and_what_there_is_not(tmp_path: Path) -> None:
