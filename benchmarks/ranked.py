@@ -22,7 +22,7 @@ AUTHORS = 20
 READERS = 48
 PAGES = 3_200
 CONNECTIONS = 16
-TARGETS = {"again_rate_ratio": 0.3, "once_rate_ratio": 0.02, "once_p99_ratio": 100.0}
+TARGETS = {"again_rate_ratio": 0.5, "once_rate_ratio": 0.01, "once_p99_ratio": 100.0}
 METHODS = {"home": ("feed.home", ""), "ranked": ("feed.ranked", "best")}
 
 

@@ -206,7 +206,7 @@ def _ranked(
         Candidate(
             place.ref.item + public_of(place.ref.author),
             place.ref.author,
-            signals_of(place, post, gathered, reader),
+            signals_of(program.signals, place, post, gathered, reader),
         )
         for place, post in standing
     ]

@@ -1,9 +1,13 @@
-"""Signals: what is known of a post, as expressions see it (`protocol.ranking.expressions.SIGNALS`)."""
+"""Signals: what is known of a post, as expressions see it (`protocol.ranking.expressions.SIGNALS`).
+
+Only what a document speaks of is worked out: most documents ask for five things of twenty.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from folkmoot.node.projections.listings import Place
 from folkmoot.node.projections.selecting import labels_of, record_of
@@ -11,7 +15,7 @@ from folkmoot.node.ranking.gathering import Gathered
 from folkmoot.protocol.feed.words import normal_form
 from folkmoot.protocol.identity import account_to_text
 from folkmoot.protocol.projections.entries import tag_form
-from folkmoot.protocol.ranking.expressions import Signals
+from folkmoot.protocol.ranking.expressions import SIGNALS, Signals
 from folkmoot.storage.post_cache import Post
 
 
@@ -31,41 +35,75 @@ class Reader(NamedTuple):
     trusted: Collection[bytes]
 
 
-def signals_of(place: Place, post: Post, gathered: Gathered, reader: Reader) -> Signals:
+class Seen(NamedTuple):
+    """A post that stands, and what it was found with."""
+
+    place: Place
+    post: Post
+    body: Mapping[str, Any]
+    gathered: Gathered
+    reader: Reader
+
+    @property
+    def author(self) -> bytes:
+        """34 bytes."""
+        return self.place.ref.author
+
+
+def signals_of(
+    names: Collection[str], place: Place, post: Post, gathered: Gathered, reader: Reader
+) -> Signals:
     """What is known of one post that stands.
 
     Args:
+        names: what of it.
         place: where it stands in the feed.
         post: as it is now.
         gathered: what it was found with.
         reader: see there.
     """
     assert post.frame is not None, "what was deleted is no candidate"
-    author = place.ref.author
-    body = record_of(post.frame).body
-    tags = list(dict.fromkeys(form for form in map(tag_form, body.get("tags", ())) if form))
-    said = [each.value for each in labels_of(post, reader.trusted) if not each.negated]
-    text = body.get("text", "")
-    since_ms = int.from_bytes(place.at[:6], "big")
-    return {
-        "age_s": max(0, reader.as_of_ms - since_ms) / 1000,
-        "likes": float(post.counts.likes),
-        "reposts": float(post.counts.reposts),
-        "replies": float(post.replies),
-        "friends": float(gathered.friends[author]),
-        "tag_hits": float(sum(tag in gathered.tags for tag in tags)),
-        "length": float(len(text)),
-        "media": float(len(body.get("media", ()))),
-        "own": author == reader.account,
-        "followed": author in reader.followed,
-        "is_reply": "reply_to" in body,
-        "is_repost": place.reposter is not None,
-        "is_quote": "quote" in body,
-        "has_warning": bool(body.get("warning")),
-        "author": account_to_text(author),
-        "lang": body.get("lang", "").lower(),
-        "text": normal_form(text),
-        "tags": tags,
-        "labels": list(dict.fromkeys((*body.get("labels", ()), *said))),
-        "sources": gathered.sources[place.ref],
-    }
+    seen = Seen(place, post, record_of(post.frame).body, gathered, reader)
+    return {name: _READ[name](seen) for name in names}
+
+
+def _age_s(seen: Seen) -> float:
+    since_ms = int.from_bytes(seen.place.at[:6], "big")
+    return max(0, seen.reader.as_of_ms - since_ms) / 1000
+
+
+def _tags(seen: Seen) -> list[str]:
+    return list(dict.fromkeys(form for form in map(tag_form, seen.body.get("tags", ())) if form))
+
+
+def _labels(seen: Seen) -> list[str]:
+    heard = labels_of(seen.post, seen.reader.trusted) if seen.post.labels else ()
+    said = [label.value for label in heard if not label.negated]
+    return list(dict.fromkeys((*seen.body.get("labels", ()), *said)))
+
+
+_account_text: Final = lru_cache(maxsize=4_096)(account_to_text)
+
+_READ: Final[Mapping[str, Callable[[Seen], Any]]] = {
+    "age_s": _age_s,
+    "likes": lambda seen: float(seen.post.counts.likes),
+    "reposts": lambda seen: float(seen.post.counts.reposts),
+    "replies": lambda seen: float(seen.post.replies),
+    "friends": lambda seen: float(seen.gathered.friends[seen.author]),
+    "tag_hits": lambda seen: float(sum(tag in seen.gathered.tags for tag in _tags(seen))),
+    "length": lambda seen: float(len(seen.body.get("text", ""))),
+    "media": lambda seen: float(len(seen.body.get("media", ()))),
+    "own": lambda seen: seen.author == seen.reader.account,
+    "followed": lambda seen: seen.author in seen.reader.followed,
+    "is_reply": lambda seen: "reply_to" in seen.body,
+    "is_repost": lambda seen: seen.place.reposter is not None,
+    "is_quote": lambda seen: "quote" in seen.body,
+    "has_warning": lambda seen: bool(seen.body.get("warning")),
+    "author": lambda seen: _account_text(seen.author),
+    "lang": lambda seen: seen.body.get("lang", "").lower(),
+    "text": lambda seen: normal_form(seen.body.get("text", "")),
+    "tags": _tags,
+    "labels": _labels,
+    "sources": lambda seen: seen.gathered.sources[seen.place.ref],
+}
+assert _READ.keys() == SIGNALS.keys(), "what an expression may speak of is known"

@@ -34,8 +34,9 @@ class Sort(StrEnum):
     TEXTS = "texts"
 
 
+AGE: Final = "age_s"
 SIGNALS: Final[Mapping[str, tuple[Sort, str]]] = {
-    "age_s": (Sort.NUMBER, "seconds since it came into the feed: since it was posted, or reposted"),
+    AGE: (Sort.NUMBER, "seconds since it came into the feed: since it was posted, or reposted"),
     "likes": (Sort.NUMBER, "how many like it"),
     "reposts": (Sort.NUMBER, "how many reposted it"),
     "replies": (Sort.NUMBER, "how many posts answer it"),

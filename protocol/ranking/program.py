@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
 from folkmoot.protocol.ranking.document import Document, Origin, filters_of
-from folkmoot.protocol.ranking.expressions import Expression, ExpressionError, compile_expression
+from folkmoot.protocol.ranking.expressions import (
+    AGE,
+    SIGNALS,
+    Expression,
+    ExpressionError,
+    compile_expression,
+)
 from msgspec import UNSET
 
 _ORIGINS: Final = frozenset(Origin)
+_WORD: Final = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
 class Program(NamedTuple):
-    """A document and its expressions, in the same order."""
+    """A document, made ready.
+
+    Args:
+        document: the same.
+        filters, terms: its expressions, in the same order.
+        signals: what has to be known of a post; perhaps a little more.
+    """
 
     document: Document
     filters: tuple[Expression, ...]
     terms: tuple[Expression, ...]
+    signals: frozenset[str]
 
 
 def compiled(document: Document) -> Program:
@@ -41,7 +56,9 @@ def compiled(document: Document) -> Program:
     for number, term in enumerate(document.terms):
         with _named(f"terms[{number}] ({term.name})"):
             terms.append(compile_expression(term.value))
-    return Program(document, tuple(filters), tuple(terms))
+    codes = (*filters_of(document), *(term.value for term in document.terms))
+    words = {word for code in codes for word in _WORD.findall(code)}
+    return Program(document, tuple(filters), tuple(terms), frozenset(SIGNALS.keys() & {*words, AGE}))
 
 
 def _refused(number: int, reason: str) -> WireError:

@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import TOO_LARGE, WireError
 from folkmoot.protocol.ranking.document import Document, filters_of
-from folkmoot.protocol.ranking.expressions import Activation, EvaluationError, Expression, Signals
+from folkmoot.protocol.ranking.expressions import AGE, Activation, EvaluationError, Expression, Signals
 from folkmoot.protocol.ranking.program import Program
 from msgspec import UNSET
 
@@ -37,7 +37,7 @@ class Candidate(NamedTuple):
     Args:
         entry: names it; of two posts, the newer has the greater.
         author: 34 bytes.
-        signals: what is known of it; see `expressions.SIGNALS`.
+        signals: what is known of it: of `expressions.SIGNALS` those in `Program.signals`, at least.
     """
 
     entry: bytes
@@ -99,7 +99,7 @@ def rank(program: Program, candidates: Sequence[Candidate], is_over: Callable[[]
         except EvaluationError:
             failed += 1
             continue
-        age_s = candidate.signals["age_s"]
+        age_s = candidate.signals[AGE]
         assert isinstance(age_s, float), "ages are numbers"
         parts = _parts(program, activation, max(0.0, age_s), is_over)
         ranked.append(Ranked(number, candidate.entry, sum(parts[2::_A_TERM]), parts))

@@ -115,6 +115,10 @@ async def test_the_texts_that_people_are_shown_are_judged_and_nothing_else(file:
     def medium(**more: Any) -> dict[str, Any]:
         return {"hash": bytes(32), "mime": "image/png", "size": 1, **more}
 
+    def algorithm(term: str = "likes", **more: Any) -> dict[str, Any]:
+        terms = [{"name": term, "value": "likes", "weight": 1}]
+        return {"title": "x", "sources": [{"from": "foo"}], "terms": terms, **more}
+
     def label(value: str, reason: str, **more: Any) -> Record:
         said = Label(make_uuid7(1, 1), value, ALICE.account, bytes(32), reason, **more)
         return other("label", said.item, said.body())
@@ -137,6 +141,11 @@ async def test_the_texts_that_people_are_shown_are_judged_and_nothing_else(file:
         other("list", bytes(16), {"name": "x", "about": "foo"}): ("hold", "about"),
         other("list", bytes(16), {"name": "x", "later": "foo"}): ("accept", None),
         other("list", bytes(16), {"deleted": True}): ("accept", None),
+        other("algorithm", b"foo", {"deleted": True}): ("hold", "name"),
+        other("algorithm", b"x", {"document": algorithm(title="foo")}): ("hold", "title"),
+        other("algorithm", b"x", {"document": algorithm(about="foo")}): ("hold", "about"),
+        other("algorithm", b"x", {"document": algorithm("foo")}): ("hold", "terms.0.name"),
+        other("algorithm", b"x", {"document": algorithm(filters=["'foo' in tags"])}): ("accept", None),
         other("mute", word_item("foo"), {"on": True, "word": "foo"}): ("accept", None),
         post({"text": "", "lang": "foo"}): ("accept", None),
         post({"deleted": True}): ("accept", None),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from folkmoot.protocol.client import connect
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.feed import cursor as cursors
@@ -264,3 +265,33 @@ async def test_the_gate_turns_away_what_cannot_be_compiled(tmp_path: Path) -> No
             result = await client.put_one(algorithm(ann, "bad", **document))
             assert result["status"] == "refused" and words in result["error"]["message"], document
         assert (await client.put_one(algorithm(ann, "good")))["status"] == "stored"
+
+
+async def test_an_algorithm_that_takes_too_long_is_named_and_harms_nobody_else(tmp_path: Path) -> None:
+    """Each expression goes through the longest text there is a dozen times, in vain."""
+    ann, ben = Author(1), Author(2)
+    async with founded(tmp_path, nodes=1) as town, town.client(town[0]) as client:
+        posts = [ben.post("a" * 3_000) for _ in range(100)]
+        search = "||".join(f"text.contains('{letter}{'a' * 12}b')" for letter in "a" * 12)
+        slow = algorithm(
+            ann,
+            "slow",
+            filters=[f"!({search})"] * 16,
+            terms=[{"name": str(number), "value": search, "weight": 1} for number in range(12)],
+        )
+        await client.put(follow(ann, ben), slow, *posts, level="all")
+        newest_first = [post.id for post in reversed(posts)]
+        await sees(client, newest_first, "feed.home", account=ann.account, limit=200)
+        asked = {"account": ann.account, "algorithm": {"account": ann.account, "name": "slow"}}
+        async with town.client(town[0]) as other, trio.open_nursery() as nursery:
+            errors: list[WireError] = []
+
+            async def ask() -> None:
+                errors.append(await refusal(client, **asked))
+
+            nursery.start_soon(ask)
+            await sees(other, newest_first, "feed.home", account=ann.account, limit=200)
+        [error] = errors
+        assert error.kind.name == "too_large" and error.details is not None
+        assert error.details["expression"].startswith(("filters[", "terms["))
+        await sees(client, newest_first, RANKED, account=ann.account, limit=200)
