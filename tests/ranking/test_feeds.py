@@ -194,6 +194,25 @@ async def test_clients_read_page_by_page(tmp_path: Path) -> None:
         assert {page.told["as_of_ms"] for page in pages} == {pages[0].told["as_of_ms"]}
 
 
+async def test_later_pages_of_another_node_are_as_of_the_first(tmp_path: Path) -> None:
+    ann, ben = Author(1), Author(2)
+    async with founded(tmp_path) as town, town.client(town[0]) as client, town.client(town[1]) as other:
+        posts = [ben.post(str(number)) for number in range(4)]
+        await client.put(follow(ann, ben), *posts, level="all")
+        newest_first = [post.id for post in reversed(posts)]
+        asked = {"account": ann.account, "limit": 2}
+        for asking in (client, other):
+            await sees(asking, newest_first, RANKED, **asked)
+        page = await client.call(RANKED, **asked)
+        newer = ben.post("newer")
+        await client.put(newer, level="all")
+        for asking in (client, other):
+            await sees(asking, [newer.id, *newest_first], "feed.home", account=ann.account)
+        later = await other.call(RANKED, **asked, cursor=page["cursor"])
+        assert said(page["items"]) + said(later["items"]) == newest_first
+        assert later["as_of_ms"] == page["as_of_ms"] and later["cursor"] is None
+
+
 async def test_forged_cursors_and_what_there_is_not(tmp_path: Path) -> None:
     ann, ben = Author(1), Author(2)
     async with founded(tmp_path) as town, town.client(town[0]) as client:
