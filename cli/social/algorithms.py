@@ -31,7 +31,7 @@ _THOUSAND: Final = 1_000
 _WEIGHT_MAX: Final = ALGORITHM_WEIGHT_MAX // _THOUSAND
 _KEYS: Final = {
     "": {"title", "about", "sources", "filters", "terms", "per_author"},
-    "sources": {"from", "limit", "tags"},
+    "sources": {"from", "limit", "tags", "optional"},
     "terms": {"name", "value", "weight", "half_life"},
 }
 _half_life: Final = Duration(1, ALGORITHM_HALF_LIFE_S)
@@ -162,7 +162,9 @@ def as_toml(document: Mapping[str, Any]) -> list[str]:
     for source in document["sources"]:
         lines += ["", "[[sources]]"]
         lines += [
-            f"{key} = {render_value(source[key])}" for key in ("from", "limit", "tags") if key in source
+            f"{key} = {render_value(source[key])}"
+            for key in ("from", "limit", "tags", "optional")
+            if key in source
         ]
     for term in document["terms"]:
         lines += ["", "[[terms]]", *(f"{key} = {render_value(term[key])}" for key in ("name", "value"))]

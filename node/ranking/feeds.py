@@ -225,11 +225,12 @@ class RankedFeeds:
 
         Raises:
             WireError: `level_unreachable`; `busy` when all that can be reached have too much to do, or have
-                yet to read the logs; what is wrong with the algorithm.
+                yet to read the logs; `not_found`, when none of them has a source; what is wrong with the
+                algorithm.
         """
         owner = self._where(place_prefix(wanted.account))
         failed: set[bytes] = set()
-        busy: WireError | None = None
+        said: WireError | None = None
         for node_id in self._router.candidates(owner.slots):
             try:
                 if node_id == self._router.node_id:
@@ -240,8 +241,9 @@ class RankedFeeds:
                 if isinstance(error, WireError):
                     if error.kind in _FINAL:
                         raise
-                    busy = error if error.kind is BUSY else busy
-        raise busy or self._router.unreachable(owner.slots, "one", failed)
+                    if error.kind in (BUSY, NOT_FOUND):
+                        said = error
+        raise said or self._router.unreachable(owner.slots, "one", failed)
 
     async def _ask(self, node_id: bytes, owner: RangeDescriptor, chosen: _Chosen, wanted: _Wanted) -> _Built:
         params = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from folkmoot.node.projections import listings
 from folkmoot.node.projections.feeds import Feed, Feeds
@@ -12,8 +13,9 @@ from folkmoot.node.projections.listings import Merging, Place
 from folkmoot.node.projections.posts import Posts, Ref
 from folkmoot.node.projections.selecting import Found, record_of
 from folkmoot.node.ranking.friends import Friends
+from folkmoot.node.ranking.neighbours import Neighbours
 from folkmoot.protocol import codec, limits
-from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.errors import NOT_FOUND, WireError
 from folkmoot.protocol.feed.cursor import CursorKind
 from folkmoot.protocol.feed.pages import array_header
 from folkmoot.protocol.feed.viewer import Viewer
@@ -38,6 +40,7 @@ class Gathered:
         friends: by how many of the reader's friends accounts are followed.
         tags: in their form, that were looked for.
         unreached: sources that could not be asked, or not wholly.
+        nearness: of posts, how near they are in meaning to what the reader writes.
     """
 
     places: dict[Ref, Place] = field(default_factory=dict)
@@ -45,6 +48,7 @@ class Gathered:
     friends: Counter[bytes] = field(default_factory=Counter)
     tags: set[str] = field(default_factory=set)
     unreached: list[str] = field(default_factory=list)
+    nearness: dict[Ref, float] = field(default_factory=dict)
 
     def add(self, origin: str, places: Iterable[Place]) -> None:
         """Take posts of a source, as long as there is room."""
@@ -67,15 +71,24 @@ class Gathering:
         posts: reads posts from wherever they are kept.
         merging: home feeds, and the latest of accounts.
         feeds: pages of tags that others keep.
-        friends: see there.
+        friends, neighbours: see there.
     """
 
-    def __init__(self, store: Store, posts: Posts, merging: Merging, feeds: Feeds, friends: Friends) -> None:
+    def __init__(
+        self,
+        store: Store,
+        posts: Posts,
+        merging: Merging,
+        feeds: Feeds,
+        friends: Friends,
+        neighbours: Neighbours,
+    ) -> None:
         self._store = store
         self._posts = posts
         self._merging = merging
         self._feeds = feeds
         self._friends = friends
+        self._neighbours = neighbours
 
     async def gather(
         self, document: Document, account: bytes, viewer: Viewer, now_us: int, until_ms: int | None
@@ -91,22 +104,47 @@ class Gathering:
         """
         gathered = Gathered()
         for source in document.sources:
-            match source.origin:
-                case Origin.FOLLOWING:
-                    places = await self._merging.home(account).places(_before(until_ms), source.limit)
-                case Origin.FRIENDS:
-                    gathered.friends = gathered.friends or await self._friends.of(account)
-                    places = await self._of_friends(account, viewer, gathered.friends, now_us, until_ms)
-                case _:
-                    places = await self._tagged(gathered, source, account, viewer, until_ms)
-            newest = sorted(places, key=lambda place: place.at, reverse=True)
-            gathered.add(source.origin, newest[: source.limit])
+            try:
+                places = await self._from(source, gathered, account, viewer, now_us, until_ms)
+            except WireError as error:
+                if source.optional and error.kind is NOT_FOUND:
+                    continue
+                raise
+            gathered.add(source.origin, places[: source.limit])
         return gathered
 
+    async def _from(
+        self,
+        source: Source,
+        gathered: Gathered,
+        account: bytes,
+        viewer: Viewer,
+        now_us: int,
+        until_ms: int | None,
+    ) -> list[Place]:
+        """The posts of one source, those first that are to be taken first.
+
+        Raises:
+            WireError: `not_found`: this node does not have the source.
+        """
+        match source.origin:
+            case Origin.FOLLOWING:
+                return await self._merging.home(account).places(_before(until_ms), source.limit)
+            case Origin.FRIENDS:
+                return _newest(await self._of_friends(gathered, account, viewer, now_us, until_ms))
+            case Origin.TAGS:
+                return _newest(await self._tagged(gathered, source, account, viewer, until_ms))
+            case Origin.SIMILAR:
+                pool = await self._of_friends(gathered, account, viewer, now_us, until_ms)
+                pool += await self._tagged(gathered, source, account, viewer, until_ms)
+                return await self._nearest(gathered, account, _newest(pool)[: limits.RANKED_CANDIDATES])
+        raise WireError(NOT_FOUND, f"this node has no source {source.origin!r}")
+
     async def _of_friends(
-        self, account: bytes, viewer: Viewer, friends: Counter[bytes], now_us: int, until_ms: int | None
+        self, gathered: Gathered, account: bytes, viewer: Viewer, now_us: int, until_ms: int | None
     ) -> list[Place]:
         """The latest posts of those whom most friends follow and the account does not."""
+        friends = gathered.friends = gathered.friends or await self._friends.of(account)
         ordered = sorted(friends, key=lambda each: (-friends[each], each))
         followed = self.followed(account, ordered)
         wanted = [
@@ -157,19 +195,42 @@ class Gathering:
         records = [Record.from_wire(item["record"]) for item in items if "record" in item]
         return [Place(each.item + public_of(each.author), Ref(each.author, each.item)) for each in records]
 
+    async def _nearest(self, gathered: Gathered, account: bytes, places: Sequence[Place]) -> list[Place]:
+        """Those of some posts that are near in meaning to what a reader writes, the nearest first."""
+        own = [body["text"] for body in await self._bodies(await self._own_posts(account)) if body["text"]]
+        found = await self.read(place.ref for place in places)
+        standing = [
+            (place, record_of(post.frame).body.get("text", ""))
+            for place in places
+            if isinstance(post := found[place.ref], Post) and post.frame is not None
+        ]
+        nearness = await self._neighbours.nearness(own, [text for _, text in standing])
+        for (place, _), each in zip(standing, nearness, strict=True):
+            gathered.nearness[place.ref] = each
+        near = [place for place, _ in standing if gathered.nearness[place.ref] > 0.0]
+        return sorted(near, key=lambda place: (gathered.nearness[place.ref], place.at), reverse=True)
+
     async def _own_tags(self, account: bytes, viewer: Viewer) -> list[str]:
         """The tags that a reader uses most: in their own posts, and, for themselves alone, in bookmarks."""
-        latest = await self._merging.merged([account], None, limits.RANKED_OWN_POSTS, reposts=False)
-        refs = [Ref(each.author, each.item) for shown in latest for each in shown]
+        refs = await self._own_posts(account)
         if viewer.account == account:
             bookmarked = listings.bookmarked(self._store, account)
             refs += [place.ref for place in await bookmarked.places(None, limits.RANKED_OWN_POSTS)]
         used: Counter[str] = Counter()
-        for post in (await self.read(refs)).values():
-            if isinstance(post, Post) and post.frame is not None:
-                tags = record_of(post.frame).body.get("tags", ())
-                used.update({form for form in map(tag_form, tags) if form})
+        for body in await self._bodies(refs):
+            used.update({form for form in map(tag_form, body.get("tags", ())) if form})
         return sorted(used, key=lambda form: (-used[form], form))[: limits.RANKED_TAGS]
+
+    async def _own_posts(self, account: bytes) -> list[Ref]:
+        """The latest posts of an account."""
+        latest = await self._merging.merged([account], None, limits.RANKED_OWN_POSTS, reposts=False)
+        return [Ref(each.author, each.item) for shown in latest for each in shown]
+
+    async def _bodies(self, refs: Iterable[Ref]) -> list[dict[str, Any]]:
+        """What posts say that stand."""
+        found = (await self.read(refs)).values()
+        standing = (post.frame for post in found if isinstance(post, Post))
+        return [record_of(frame).body for frame in standing if frame is not None]
 
     async def read(self, refs: Iterable[Ref]) -> Mapping[Ref, Found]:
         """Posts, as they are now."""
@@ -179,6 +240,10 @@ class Gathering:
             some = wanted[start : start + limits.PAGE_ITEMS]
             found.update(zip(some, await self._posts.read(some), strict=True))
         return found
+
+
+def _newest(places: Iterable[Place]) -> list[Place]:
+    return sorted(places, key=lambda place: place.at, reverse=True)
 
 
 def _before(until_ms: int | None) -> bytes | None:

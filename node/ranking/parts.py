@@ -17,6 +17,7 @@ from folkmoot.node.projections.viewers import Viewers
 from folkmoot.node.ranking.feeds import RankedFeeds
 from folkmoot.node.ranking.friends import Friends
 from folkmoot.node.ranking.gathering import Gathering
+from folkmoot.node.ranking.neighbours import Neighbours
 from folkmoot.node.ranking.ranker import Ranker
 from folkmoot.node.routing import Router
 from folkmoot.protocol.ring.ranges import RangeDescriptor
@@ -57,7 +58,7 @@ class RankingParts:
     ) -> None:
         store, router, where, peers, epochs, reading, executor, trusted, now_us, lagging = around
         self._friends = Friends(store, router, where, peers, epochs, executor, trio.current_time)
-        gathering = Gathering(store, posts, merging, feeds, self._friends)
+        gathering = Gathering(store, posts, merging, feeds, self._friends, Neighbours(executor))
         ranker = Ranker(gathering, executor, trusted, now_us, trio.current_time)
         self._feeds = RankedFeeds(
             router, where, peers, epochs, reading, builder, viewers, ranker, lagging, now_us

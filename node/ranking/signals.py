@@ -90,6 +90,7 @@ _READ: Final[Mapping[str, Callable[[Seen], Any]]] = {
     "reposts": lambda seen: float(seen.post.counts.reposts),
     "replies": lambda seen: float(seen.post.replies),
     "friends": lambda seen: float(seen.gathered.friends[seen.author]),
+    "similarity": lambda seen: seen.gathered.nearness.get(seen.place.ref, 0.0),
     "tag_hits": lambda seen: float(sum(tag in seen.gathered.tags for tag in _tags(seen))),
     "length": lambda seen: float(len(seen.body.get("text", ""))),
     "media": lambda seen: float(len(seen.body.get("media", ()))),

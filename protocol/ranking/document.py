@@ -23,6 +23,7 @@ class Origin(StrEnum):
     FOLLOWING = "following"  # the home feed
     FRIENDS = "friends"  # what those post whom those follow whom the reader follows
     TAGS = "tags"  # posts with certain tags
+    SIMILAR = "similar"  # of these two, those that are nearest in meaning to what the reader writes
 
 
 _Code = Annotated[str, Meta(min_length=1, max_length=limits.EXPRESSION_CODE_POINTS)]
@@ -37,6 +38,7 @@ class Source(Struct, frozen=True):
         origin: `from` in the document; one of `Origin` for a node that has no other.
         limit: at most so many, the newest.
         tags: for `tags`: which; without, those that the reader uses.
+        optional: whether a node that does not have the source leaves it out.
     """
 
     origin: Annotated[str, Meta(min_length=1, max_length=limits.ALGORITHM_WORD_CHARACTERS)] = field(
@@ -44,6 +46,7 @@ class Source(Struct, frozen=True):
     )
     limit: Annotated[int, Meta(ge=1, le=limits.RANKED_CANDIDATES)] = limits.RANKED_SOURCE_ITEMS
     tags: Annotated[tuple[_Tag, ...], Meta(min_length=1, max_length=limits.RANKED_TAGS)] | UnsetType = UNSET
+    optional: bool = False
 
 
 class Term(Struct, frozen=True):

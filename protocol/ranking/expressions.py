@@ -41,6 +41,10 @@ SIGNALS: Final[Mapping[str, tuple[Sort, str]]] = {
     "reposts": (Sort.NUMBER, "how many reposted it"),
     "replies": (Sort.NUMBER, "how many posts answer it"),
     "friends": (Sort.NUMBER, "how many of those the reader follows follow its author; 0 without `friends`"),
+    "similarity": (
+        Sort.NUMBER,
+        "how near it is in meaning to what the reader writes, 0 to 1; 0 without `similar`",
+    ),
     "tag_hits": (Sort.NUMBER, "how many of its tags are among those of the source `tags`; 0 without it"),
     "length": (Sort.NUMBER, "how many characters its text has"),
     "media": (Sort.NUMBER, "how many pictures and other media it has"),

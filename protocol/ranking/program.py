@@ -45,7 +45,7 @@ def compiled(document: Document) -> Program:
         WireError: `bad_request`: a source is not known, or has tags and cannot have any.
     """
     for number, source in enumerate(document.sources):
-        if source.origin not in _ORIGINS:
+        if source.origin not in _ORIGINS and not source.optional:
             raise _refused(number, f"there is no source {source.origin!r}; there are {', '.join(Origin)}")
         if source.tags is not UNSET and source.origin != Origin.TAGS:
             raise _refused(number, f"{source.origin} has no tags")

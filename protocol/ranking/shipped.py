@@ -32,11 +32,12 @@ _BEST: Final[dict[str, Any]] = {
 _DISCOVER: Final[dict[str, Any]] = {
     "title": "Discover",
     "about": "What people post whom you do not follow: friends of friends, and who writes of what you do.",
-    "sources": [{"from": "friends"}, {"from": "tags"}],
+    "sources": [{"from": "friends"}, {"from": "tags"}, {"from": "similar", "optional": True}],
     "filters": ["!own", "!followed", "!has_warning"],
     "terms": [
         {"name": "followed by your friends", "value": "friends / (friends + 2.0)", "weight": 4_000},
         {"name": "your tags", "value": "tag_hits / (tag_hits + 1.0)", "weight": 4_000},
+        {"name": "like what you write", "value": "similarity", "weight": 4_000},
         {"name": "new", "value": "1.0", "weight": 3_000, "half_life_s": _DAY},
         {
             "name": "answers and likes",

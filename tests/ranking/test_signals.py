@@ -34,6 +34,7 @@ def heard(*names: str, by: KeyPair = BEN, reposter: bytes | None = None, **body:
     place = Place(item + public_of(by.account), Ref(by.account, item), reposter)
     gathered = Gathered(tags={"tea", "milk"})
     gathered.friends[BEN.account] = 4
+    gathered.nearness[place.ref] = 0.5
     gathered.add("tags", [place])
     gathered.add("friends", [place])
     told = signals_of(names, place, post, gathered, Reader(ANN.account, {BEN.account}, NOW_MS, ()))
@@ -49,6 +50,7 @@ def heard(*names: str, by: KeyPair = BEN, reposter: bytes | None = None, **body:
         ("reposts", {}, 1.0),
         ("replies", {}, 3.0),
         ("friends", {}, 4.0),
+        ("similarity", {}, 0.5),
         ("tag_hits", {"tags": ["#Tea", "tea", "coffee"]}, 1.0),
         ("tag_hits", {}, 0.0),
         ("length", {"text": "漢字"}, 2.0),

@@ -59,7 +59,7 @@ def _whole_algorithm() -> dict[str, Any]:
         "about": "Tea, and what friends say of it.",
         "filters": ["!has_warning"],
         "per_author": 1,
-        "sources": [{"from": "tags", "limit": 500, "tags": ["tea"]}, {"from": "friends"}],
+        "sources": [{"from": "tags", "limit": 500, "tags": ["tea"]}, {"from": "friends", "optional": True}],
         "terms": [{"name": "new", "value": "1.0", "weight": -1_000_000, "half_life_s": 1}],
     }
 
