@@ -13,6 +13,7 @@ from folkmoot.protocol.client import connect
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.feed import cursor as cursors
 from folkmoot.protocol.feed.cursor import CursorKind
+from folkmoot.protocol.projections.entries import tag_group
 from folkmoot.protocol.ranking.position import Position
 from folkmoot.protocol.record import Record
 
@@ -23,6 +24,7 @@ from tests.projections.test_home import SHAPES, Shape
 from tests.waiting import until
 
 RANKED = "feed.ranked"
+ELSEWHERE: Shape = {"nodes": 4, "regions": ("eu",), "replicas": 1}
 
 
 def algorithm(who: Author, name: str, **document: Any) -> Record:
@@ -347,3 +349,42 @@ async def test_an_algorithm_that_takes_too_long_is_named_and_harms_nobody_else(t
         assert error.kind.name == "too_large" and error.details is not None
         assert error.details["expression"].startswith(("filters[", "terms["))
         await sees(client, newest_first, RANKED, account=ann.account, limit=200)
+
+
+async def test_sources_that_cannot_be_asked_are_named(tmp_path: Path) -> None:
+    """Each range is on one node: the one that has the tag is cut off from the one that has the reader."""
+    async with founded(tmp_path, **ELSEWHERE) as town:
+        ann, ben = Author(1), Author(2)
+        [home] = town.replicas_of(ann.account)
+        view = home.parts.topology
+        by_id = {node.id: node for node in town.nodes}
+        tags = {form: by_id[view.where(tag_group(form)).slots[0].reader] for form in map(str, range(64))}
+        form, away = next((form, node) for form, node in tags.items() if node is not home)
+        near = next(form for form, node in tags.items() if node is home)
+        kept = next(
+            who
+            for who in (Author(number) for number in range(20, 99))
+            if town.replicas_of(who.account) == [home]
+        )
+        async with town.client(home) as client:
+            post = tagged(kept, form, near)
+            sources = [{"from": "tags", "tags": [form, near]}]
+            mine = algorithm(ann, "mine", sources=sources)
+            await client.put(post, tagged(ben, form), mine, level="all")
+            asked = {"account": ann.account, "algorithm": {"account": ann.account, "name": "mine"}}
+
+            async def both() -> bool:
+                try:
+                    return len((await client.call(RANKED, **asked))["items"]) == 2
+                except WireError as error:
+                    assert error.kind.name == "busy"
+                    return False
+
+            await until(both, what="both posts", within_s=SEEN_S)
+            town.cut(home, away)
+
+            async def one_is_missing() -> bool:
+                page = await client.call(RANKED, **asked)
+                return bool(page.get("unreached") == ["tags"] and post.id in said(page["items"]))
+
+            await until(one_is_missing, what="the source to be named", within_s=SEEN_S)
