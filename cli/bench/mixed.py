@@ -179,7 +179,7 @@ async def _readers(
     settings = ClientSettings(name=NAME, carry_token=False)
     client = await stack.enter_async_context(open_client(target, key, settings, readers.heard))
     authors = [people.key(rank).account for rank in range(min(FOLLOWED, people.graph.accounts))]
-    if await readers.follow(client, authors, DEEDS_MAX):
+    if await readers.follow(client, authors):
         return readers
     missing.add("feed.follow")
     output.note("this node does not know feed.follow: the run is without readers")

@@ -19,6 +19,8 @@ REQUESTS: Final = (
     "like",
     "unlike",
     "follow",
+    "answer",
+    "bookmark",
     "read",
     "read_page",
     "settle_one",

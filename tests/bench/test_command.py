@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from folkmoot.cli.exit_codes import FAILED, OK, UNREACHABLE, USAGE
+from folkmoot.cli.exit_codes import OK, UNREACHABLE, USAGE
 
 
 def folkmoot(*words: str) -> tuple[int, Any]:
@@ -69,17 +69,14 @@ def test_people_follow_each_other_once_and_then_act(tmp_path: Path) -> None:
         assert code == OK, viral
         assert viral["follows"]["written"] > 60 and viral["follows"]["there"] == 0
         assert all(viral["actions"][name]["ms"]["p99"] > 0 for name in ("like", "repost", "reply"))
-        assert "thread" in viral["actions"] or viral["left_out"] == ["feed.thread"]
+        assert viral["actions"]["thread"]["ms"]["p99"] > 0 and viral["left_out"] == []
         code, firehose = folkmoot(*run, "--mix", "firehose")
         assert code == OK, firehose
-        assert (firehose["readers"] is None) == (firehose["left_out"] == ["feed.follow"])
+        assert firehose["readers"]["items"] > 0 and firehose["readers"]["ms"]["p99"] > 0, firehose
         assert firehose["follows"] == {"written": 0, "there": viral["follows"]["written"]}
         assert firehose["actions"]["post"]["count"] == firehose["statuses"]["stored"] == 120
         code, timeline = folkmoot(*run, "--mix", "timeline")
-        if code == FAILED:
-            assert "does not know feed.home" in timeline["error"]["message"]
-        else:
-            assert code == OK and timeline["actions"]["home"]["count"] > 60, timeline
+        assert code == OK and timeline["actions"]["home"]["count"] > 60, timeline
         journals = [word for run in (viral, firehose) for word in ("--journal", run["journal"])]
         code, check = folkmoot("check", *target[:-2], *journals)
         assert code == OK and check["compared"] >= 120 + 60, check

@@ -11,9 +11,10 @@ from folkmoot.cli.bench import people as module
 from folkmoot.cli.bench.graph import made_up_graph
 from folkmoot.cli.bench.mixes import Action, Deed
 from folkmoot.cli.bench.people import People
-from folkmoot.cli.bench.readers import Readers
+from folkmoot.cli.bench.readers import CREDIT, Readers
 from folkmoot.cli.errors import OperatorError
 from folkmoot.protocol.client import Client, PutResult
+from folkmoot.protocol.client.link import Link
 from folkmoot.protocol.connection import Notification
 from folkmoot.protocol.errors import BUSY, UNKNOWN_METHOD, WireError
 from folkmoot.protocol.record import Record
@@ -97,6 +98,21 @@ async def test_what_broke_off_goes_on_and_is_the_same_to_the_byte(monkeypatch: p
             assert broken.cells[key] == whole.cells[key]
 
 
+class Line:
+    """A link that only remembers what it is to ask."""
+
+    has_room = True
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+
+    def submit(self, method: str, params: dict[str, Any], on_reply: object) -> None:
+        self.asked.append((method, params))
+
+    def link(self) -> Link:
+        return cast("Link", self)
+
+
 def test_a_note_that_makes_no_sense_is_no_note() -> None:
     """Nobody is left without follows by it."""
 
@@ -137,24 +153,36 @@ def test_what_deeds_write() -> None:
 
 async def test_readers_hear_what_is_posted_after_they_began() -> None:
     readers, node, people = Readers(), Node(), People(7, GRAPH)
-    assert await readers.follow(node.client(), [people.key(0).account, people.key(1).account], 9)
+    assert await readers.follow(node.client(), [people.key(0).account, people.key(1).account])
     assert [asked["what"]["author"] for asked in node.asked] == [people.key(n).account for n in (0, 1)]
     old = people.post(0, NOW_US, Random(1))
     readers.begin()
     new = people.post(0, 2 * NOW_US, Random(2))
     items = [{"record": record.to_wire()} for record in (old, new)]
-    readers.heard(None, Notification("feed.event", {"items": items}))
-    readers.heard(None, Notification("feed.event", {"heartbeat": True}))
-    readers.heard(None, Notification("feed.event", {"gap": {"reason": "slow"}}))
-    readers.heard(None, Notification("goodbye", {"items": items}))
+    readers.heard(Line().link(), Notification("feed.event", {"items": items}))
+    readers.heard(Line().link(), Notification("feed.event", {"heartbeat": True}))
+    readers.heard(Line().link(), Notification("feed.event", {"gap": {"reason": "slow"}}))
+    readers.heard(Line().link(), Notification("goodbye", {"items": items}))
     summary = readers.summary()
     assert (summary["subscriptions"], summary["items"], summary["gaps"]) == (2, 1, 1)
+
+
+def test_readers_grant_more_when_half_of_what_was_granted_has_come() -> None:
+    readers, line = Readers(), Line()
+    items = [{"record": People(7, GRAPH).post(0, NOW_US, Random(1)).to_wire()}] * 1024
+    for number in (1, 2):
+        for _ in range(CREDIT // 2048 - 1):
+            readers.heard(line.link(), Notification("feed.event", {"subscription": number, "items": items}))
+    assert line.asked == []
+    readers.heard(line.link(), Notification("feed.event", {"subscription": 2, "items": items}))
+    readers.heard(line.link(), Notification("feed.event", {"subscription": 2, "items": items}))
+    assert line.asked == [("feed.credit", {"subscription": 2, "credit": CREDIT // 2})]
 
 
 async def test_a_node_without_following_is_told_from_one_that_refuses() -> None:
     node = Node()
     node.refusal = WireError(UNKNOWN_METHOD, "no such method")
-    assert not await Readers().follow(node.client(), [bytes(34)], 1)
+    assert not await Readers().follow(node.client(), [bytes(34)])
     node.refusal = WireError(BUSY, "not now")
     with pytest.raises(WireError):
-        await Readers().follow(node.client(), [bytes(34)], 1)
+        await Readers().follow(node.client(), [bytes(34)])

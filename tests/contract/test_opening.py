@@ -147,12 +147,10 @@ async def test_auth_fits_this_connection_this_node_and_this_key(
         assert (await connection.authenticate(ann, challenge, node.node_id))["account"] == ann.account
 
 
-METHODS_LATER = ("feed.home", "feed.thread")
+BETWEEN_NODES = ("peer.put", "replica.put", "feed.page", "projection.changes")
 
 
-@pytest.mark.parametrize(
-    "method", [*METHODS_LATER, "", "Ping", "record", "x" * 1000, "peer.put", "replica.put"]
-)
+@pytest.mark.parametrize("method", [*BETWEEN_NODES, "", "Ping", "record", "x" * 1000])
 async def test_unknown_methods_are_said_so(node: Place, method: str) -> None:
     async with opened(node) as connection:
         assert await connection.refusal(method) == "unknown_method"

@@ -44,7 +44,7 @@ def test_what_stands_there_is_told_with_labels_and_counts(store: Store) -> None:
         if record
     }
     assert edited.id not in told and deletion(ANN, 2).id in told
-    assert told[first.id]["counts"] == {"likes": 1, "reposts": 0}
+    assert told[first.id]["counts"] == {"likes": 1, "reposts": 0, "replies": 0}
     assert told[first.id]["labels"] == [label(BEN, ANN, 1).to_wire()]
     assert told[label(BEN, ANN, 1).id]["labels"] == []
 
