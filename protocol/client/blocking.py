@@ -57,6 +57,12 @@ class BlockingClient:
         while (page := self._wait(lambda _: anext(pages, None))) is not None:
             yield page
 
+    def ranked_feed(self, account: bytes, algorithm: str | Mapping[str, Any], **more: Any) -> Iterator[Page]:
+        """See `Client.ranked_feed`."""
+        pages = self._background.client.ranked_feed(account, algorithm, **more)
+        while (page := self._wait(lambda _: anext(pages, None))) is not None:
+            yield page
+
     def follow(self, what: Mapping[str, Any], **options: Any) -> Generator[Event, None, None]:
         """See `Client.follow`; ends when nobody asks for more."""
 
