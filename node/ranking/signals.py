@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from folkmoot.node.projections.listings import Place
 from folkmoot.node.projections.selecting import labels_of, record_of
 from folkmoot.node.ranking.gathering import Gathered
+from folkmoot.protocol import limits
 from folkmoot.protocol.feed.words import normal_form
 from folkmoot.protocol.identity import account_to_text
 from folkmoot.protocol.projections.entries import tag_form
@@ -82,6 +83,11 @@ def _labels(seen: Seen) -> list[str]:
     return list(dict.fromkeys((*seen.body.get("labels", ()), *said)))
 
 
+def _cut(text: str) -> str:
+    """A normal form may be many times as long as a post is: what is searched is as long as one, at most."""
+    return text[: limits.POST_TEXT_CODE_POINTS]
+
+
 _account_text: Final = lru_cache(maxsize=4_096)(account_to_text)
 
 _READ: Final[Mapping[str, Callable[[Seen], Any]]] = {
@@ -102,7 +108,7 @@ _READ: Final[Mapping[str, Callable[[Seen], Any]]] = {
     "has_warning": lambda seen: bool(seen.body.get("warning")),
     "author": lambda seen: _account_text(seen.author),
     "lang": lambda seen: seen.body.get("lang", "").lower(),
-    "text": lambda seen: normal_form(seen.body.get("text", "")),
+    "text": lambda seen: _cut(normal_form(seen.body.get("text", ""))),
     "tags": _tags,
     "labels": _labels,
     "sources": lambda seen: seen.gathered.sources[seen.place.ref],

@@ -94,7 +94,19 @@ def parse_document(value: object) -> Document:
     names = [term.name for term in document.terms]
     if len(set(names)) < len(names):
         raise WireError(BAD_REQUEST, "an algorithm's document: two terms have one name")
+    length = sum(map(len, expressions_of(document)))
+    if length > limits.ALGORITHM_CODE_POINTS:
+        raise WireError(
+            BAD_REQUEST,
+            f"an algorithm's document: its expressions have {length} characters; "
+            f"the limit is {limits.ALGORITHM_CODE_POINTS}",
+        )
     return document
+
+
+def expressions_of(document: Document) -> tuple[str, ...]:
+    """The expressions of a document: its filters, and the values of its terms."""
+    return (*filters_of(document), *(term.value for term in document.terms))
 
 
 def filters_of(document: Document) -> tuple[str, ...]:

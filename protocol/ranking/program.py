@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
-from folkmoot.protocol.ranking.document import Document, Origin, filters_of
+from folkmoot.protocol.ranking.document import Document, Origin, expressions_of, filters_of
 from folkmoot.protocol.ranking.expressions import (
     AGE,
     SIGNALS,
@@ -56,8 +56,7 @@ def compiled(document: Document) -> Program:
     for number, term in enumerate(document.terms):
         with _named(f"terms[{number}] ({term.name})"):
             terms.append(compile_expression(term.value))
-    codes = (*filters_of(document), *(term.value for term in document.terms))
-    words = {word for code in codes for word in _WORD.findall(code)}
+    words = {word for code in expressions_of(document) for word in _WORD.findall(code)}
     return Program(document, tuple(filters), tuple(terms), frozenset(SIGNALS.keys() & {*words, AGE}))
 
 

@@ -11,7 +11,9 @@ from folkmoot.node.ranking.gathering import Gathered
 from folkmoot.node.ranking.signals import Reader, signals_of
 from folkmoot.protocol import codec
 from folkmoot.protocol.bodies import make_uuid7
+from folkmoot.protocol.feed.words import normal_form
 from folkmoot.protocol.identity import KeyPair, account_to_text
+from folkmoot.protocol.limits import POST_TEXT_CODE_POINTS
 from folkmoot.protocol.projections.entries import public_of
 from folkmoot.protocol.ranking.expressions import SIGNALS
 from folkmoot.protocol.record import Record
@@ -67,6 +69,11 @@ def heard(*names: str, by: KeyPair = BEN, reposter: bytes | None = None, **body:
         ("lang", {"lang": "pt-BR"}, "pt-br"),
         ("lang", {}, ""),
         ("text", {"text": "Tea\u200b, \uff34\uff25\uff21"}, "tea, tea"),
+        (
+            "text",
+            {"text": "\ufdfa" * POST_TEXT_CODE_POINTS},
+            normal_form("\ufdfa" * POST_TEXT_CODE_POINTS)[:3_000],
+        ),
         ("tags", {"tags": ["#Tea", "TEA", "#"]}, ["tea"]),
         ("labels", {"labels": ["food", "food"]}, ["food"]),
         ("sources", {}, ["tags", "friends"]),

@@ -37,6 +37,7 @@ def bad_algorithms() -> dict[str, tuple[bytes, bytes]]:
         "an algorithm without a title": {name: ALGORITHM[name] for name in ("sources", "terms")},
         "an algorithm with 17 filters": {**ALGORITHM, "filters": ["true"] * 17},
         "an expression of 501 code points": _of_value("1" * 501),
+        "expressions of 4,001 code points in all": {**ALGORITHM, "filters": ["t" * 500] * 7 + ["t" * 496]},
         "an expression that is a number": _of_value(1),
         "a weight that is too great": {**ALGORITHM, "terms": [{**terms[0], "weight": 1_000_001}]},
         "a half-life of nothing": _of_value("1.0", half_life_s=0),
