@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import trio
 from folkmoot.node.projections import listings
 from folkmoot.node.projections.feeds import Feed, Feeds
 from folkmoot.node.projections.listings import Merging, Place
@@ -177,12 +178,17 @@ class Gathering:
             forms = [form for form in map(tag_form, source.tags) if form]
         gathered.tags.update(forms)
         places: list[Place] = []
-        for form in dict.fromkeys(forms):
+
+        async def ask(form: str) -> None:
             try:
-                places += await self._with_tag(form, _before(until_ms), source.limit)
+                places.extend(await self._with_tag(form, _before(until_ms), source.limit))
             except WireError:
                 if source.origin not in gathered.unreached:
                     gathered.unreached.append(source.origin)
+
+        async with trio.open_nursery() as nursery:
+            for form in dict.fromkeys(forms):
+                nursery.start_soon(ask, form)
         return places
 
     async def _with_tag(self, form: str, before: bytes | None, limit: int) -> list[Place]:

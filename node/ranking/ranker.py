@@ -13,7 +13,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import trio
 from cachetools import TTLCache
@@ -30,6 +30,8 @@ from folkmoot.protocol.ranking.position import Position
 from folkmoot.protocol.ranking.program import Program, compiled
 from folkmoot.protocol.ranking.scoring import Candidate, Ranked, Ranking, rank, terms_of
 from folkmoot.storage.post_cache import Post
+
+T = TypeVar("T")
 
 _PLACE_BYTES: Final = 700  # about, in memory, besides its terms
 _TERM_BYTES: Final = 24
@@ -158,10 +160,7 @@ class Ranker:
         known = None if wanted is None else self._kept.get((asked, wanted))
         if known is not None:
             return known
-        if self._limiter.statistics().tasks_waiting >= limits.RANKINGS_WAITING:
-            raise WireError(BUSY, "too many feeds are being ranked", retry_after_ms=_RETRY_MS)
-        async with self._limiter:
-            kept = await self._rank(asked, document, viewer, as_of_ms)
+        kept = await self._rank(asked, document, viewer, as_of_ms)
         if kept.weight() <= self._kept.maxsize:
             self._kept[asked, kept.as_of_ms] = kept
         if as_of_ms is None:
@@ -169,7 +168,7 @@ class Ranker:
         return kept
 
     async def _rank(self, asked: Asked, document: Document, viewer: Viewer, until_ms: int | None) -> Kept:
-        program = await self._executor.run(lambda: compiled(document))
+        program = await self._run(lambda: compiled(document))
         now_us = self._now_us()
         gathered = await self._gathering.gather(document, asked.account, viewer, now_us, until_ms)
         found = await self._gathering.read(gathered.places)
@@ -183,15 +182,20 @@ class Ranker:
         followed = self._gathering.followed(asked.account, authors)
         reader = Reader(asked.account, followed, as_of_ms, self._trusted())
         clock = trio.lowlevel.current_clock()
-        ranking = await self._executor.run(
-            lambda: _ranked(program, standing, gathered, reader, clock.current_time)
-        )
+        ranking = await self._run(lambda: _ranked(program, standing, gathered, reader, clock.current_time))
         places = [
             standing[each.candidate][0]._replace(at=_position(asked, as_of_ms, each))
             for each in ranking.ranked
         ]
         sources = [gathered.sources[place.ref] for place in places]
         return Kept(as_of_ms, places, ranking, sources, gathered.unreached, document)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        """Do something off the event loop, when it is its turn."""
+        if self._limiter.statistics().tasks_waiting >= limits.RANKINGS_WAITING:
+            raise WireError(BUSY, "too many feeds are being ranked", retry_after_ms=_RETRY_MS)
+        async with self._limiter:
+            return await self._executor.run(work)
 
 
 def _ranked(
