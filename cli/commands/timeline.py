@@ -9,11 +9,13 @@ import click
 from folkmoot.cli.connection import Target, converse, target_options
 from folkmoot.cli.examples import examples
 from folkmoot.cli.feeds import check_signers, described_post, post_lines
+from folkmoot.cli.notices import unread_line
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.post_names import parse_post_name, post_name
 from folkmoot.cli.social.algorithms import Called, CalledType, why_lines
 from folkmoot.cli.users.who import Who, WhoType
 from folkmoot.node.data_directory import read_key
+from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.identity import account_to_text
 from folkmoot.protocol.limits import LIST_ITEM_BYTES, PAGE_ITEMS
 from folkmoot.protocol.ranking.shipped import LATEST
@@ -82,7 +84,10 @@ def home(
     target: Target,
     output: Output,
 ) -> None:
-    """Read what those whom WHO follows posted and reposted, newest first, or by an algorithm."""
+    """Read what those whom WHO follows posted and reposted, newest first, or by an algorithm.
+
+    With --as your own key, it says how many notifications you have not seen.
+    """
     ranked: dict[str, Any] = {}
     if algorithm is not None or why:
         ranked = {"algorithm": (algorithm or Called(LATEST)).to_wire(), "explain": why}
@@ -190,19 +195,22 @@ def _show(
     """Read a feed, check what it says, and print it."""
     position = None if cursor is None else _hex("--cursor", cursor)
 
-    async def talk(client: Client) -> _Read:
-        return await _pages(client, method, await asked(client), limit, position)
-
     key = None if viewer is None else read_key(viewer)
-    read = converse(target, talk, operator=key)
+
+    async def talk(client: Client) -> tuple[_Read, int | None]:
+        of = await asked(client)
+        read = await _pages(client, method, of, limit, position)
+        is_own = method == "feed.home" and key is not None and key.owner == of["account"]
+        return read, await _unread(client, key.owner) if key is not None and is_own else None
+
+    read, unread = converse(target, talk, operator=key)
     told = [_described(item) for item in read.items]
     value = {"items": told, "cursor": read.end.hex() if read.end else None, "lag_ms": read.lag_ms}
+    value |= _described_ranking(read.more) | ({} if unread is None else {"unread": unread})
     if "unreached" in read.more:
         output.note(f"not all could be asked: {', '.join(read.more['unreached'])}")
-    output.result(
-        {**value, **_described_ranking(read.more)},
-        [line for each in told for line in _lines(each)] or ["no posts"],
-    )
+    lines = [line for each in told for line in _lines(each)] or ["no posts"]
+    output.result(value, [*lines, *unread_line(unread)])
 
 
 class _Read(NamedTuple):
@@ -219,6 +227,16 @@ class _Read(NamedTuple):
     end: bytes | None
     lag_ms: int
     more: dict[str, Any]
+
+
+async def _unread(client: Client, account: bytes) -> int | None:
+    """How many notifications an account has not seen; None when the node does not tell."""
+    try:
+        page = await client.call("notice.list", {"account": account, "limit": 1})
+    except WireError:
+        return None
+    unread: int | None = page.get("unread")
+    return unread
 
 
 async def _pages(

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Final, NamedTuple
 from folkmoot.node.actors.session import Asker, Method
 from folkmoot.node.contracts import Peers, PeerUnreachable, Reading
 from folkmoot.node.projections.building import Builder
-from folkmoot.node.projections.feeds import EpochCheck, Lagging
+from folkmoot.node.projections.feeds import EpochCheck
+from folkmoot.node.projections.serving import Lagging, lag_of
 from folkmoot.node.projections.viewers import Viewers
 from folkmoot.node.ranking.ranker import Asked, Ranker
 from folkmoot.node.routing import Router
@@ -259,9 +260,7 @@ class RankedFeeds:
         return built
 
     async def _build(self, version: bytes, document: Document, wanted: _Wanted) -> _Built:
-        lag_s = self._lagging.lag_s()
-        if lag_s is None:
-            raise WireError(BUSY, "projections have yet to read all ranges", retry_after_ms=_RETRY_MS)
+        lag_s = lag_of(self._lagging, place_prefix(wanted.account))
         viewer = await self._viewers.of(wanted.viewer)
         as_of_ms = None if wanted.after is None else Position.decode(wanted.after).as_of_ms
         asked = Asked(wanted.account, wanted.viewer, version)

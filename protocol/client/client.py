@@ -29,8 +29,9 @@ from folkmoot.protocol.client.backoff import backoff_s
 from folkmoot.protocol.client.dialing import Dialler, Endpoint
 from folkmoot.protocol.client.errors import ClientError, Unreachable
 from folkmoot.protocol.client.failover import FIRST_ROUNDS, Failover
-from folkmoot.protocol.client.feeds import PagedFeed
+from folkmoot.protocol.client.feeds import Pages
 from folkmoot.protocol.client.following import CREDIT, Events, Follow
+from folkmoot.protocol.client.idempotent import IDEMPOTENT
 from folkmoot.protocol.client.link import OnNotification
 from folkmoot.protocol.client.link_terms import LinkBroken, NoAnswer
 from folkmoot.protocol.client.puts import Frame, PutResult, put_in_batches
@@ -47,16 +48,6 @@ from folkmoot.protocol.errors import (
 )
 from folkmoot.protocol.identity import KeyPair
 
-IDEMPOTENT: Final = frozenset(
-    {
-        *("ping", "record.put", "record.get", "cluster.status", "cluster.where"),
-        *("account.get", "account.history", "account.records", "handle.get"),
-        *("account.attest", "account.reactions"),
-        "account.change",  # an operation is appended once, however often it comes
-        *("feed.author", "feed.home", "feed.thread", "feed.ranked"),
-        *("join.authority", "join.admit"),  # which knows who asks by the key of the request
-    }
-)
 # Refusals that say the request was not carried out at all.
 _NOT_DONE: Final = frozenset({BUSY, RATE_LIMITED, SHUTTING_DOWN, STALE_TOPOLOGY})
 
@@ -230,7 +221,7 @@ class Client:
 
     def author_feed(
         self, account: bytes, *, limit: int = limits.PAGE_ITEMS_DEFAULT, level: str = "one"
-    ) -> PagedFeed:
+    ) -> Pages:
         """An account's posts, newest first, page by page: `async for page in client.author_feed(account)`.
 
         Args:
@@ -238,20 +229,32 @@ class Client:
             limit: items a page, 1–200.
             level: what each read asks.
         """
-        params = {"account": account, "limit": limit, "level": level}
-        return PagedFeed(self._call_with_token, "feed.author", params)
+        asked: Params = {"account": account, "limit": limit, "level": level}
+        return Pages(self._call_with_token, "feed.author", asked)
 
-    def ranked_feed(self, account: bytes, algorithm: str | Mapping[str, Any], **more: Any) -> PagedFeed:
-        """An account's feed in the order of an algorithm (`feed.ranked`), page by page.
+    def ranked_feed(self, account: bytes, algorithm: str | Mapping[str, Any], **more: Any) -> Pages:
+        """An account's feed by an algorithm, page by page; `more` are `limit` and `explain` of `feed.ranked`.
 
         Args:
             account: 34 bytes.
             algorithm: `latest`, `best` or `discover`, or `{"account": owner, "name": name}`.
-            more: `limit` and `explain`, as in the contract.
         """
-        return PagedFeed(
+        return Pages(
             self._call_with_token, "feed.ranked", {"account": account, "algorithm": algorithm, **more}
         )
+
+    def notifications(
+        self, account: bytes, *, requests: bool = False, limit: int = limits.PAGE_ITEMS_DEFAULT
+    ) -> Pages:
+        """What others did that concerns an account, newest first, page by page; after `auth` as that account.
+
+        Args:
+            account: 34 bytes.
+            requests: what strangers did, instead.
+            limit: notices a page, 1–200.
+        """
+        tab = "requests" if requests else "notifications"
+        return Pages(self.call, "notice.list", {"account": account, "tab": tab, "limit": limit})
 
     def follow(
         self,
@@ -268,7 +271,8 @@ class Client:
         may be missing are told as events with a `gap`.
 
         Args:
-            what: `{"author": account}`, `{"home": account}`, `{"tag": text}` or `{"range": number}`.
+            what: `{"author": account}`, `{"home": account}`, `{"tag": text}`, `{"range": number}` or, after
+                `auth`, `{"notifications": account}`.
             credit: how many items may be on their way.
             cursor: of an earlier event, after which to begin; now if not given.
             since_ms: without a cursor: begin with what came at this time or later, milliseconds since 1970; 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from folkmoot.protocol.connection import Params
@@ -16,20 +17,24 @@ class Page(NamedTuple):
     Args:
         items: `{record, labels, counts}` each, in the order of the feed; see the contract for further keys.
         cursor: where the next page begins; None after the last.
+        unread: of notifications, how many are unread, at most 100; None but on the first page.
+        read_until: up to when they were seen, microseconds since 1970; None on other pages.
         told: the whole result, as the contract has it.
     """
 
     items: list[dict[str, Any]]
     cursor: bytes | None
-    told: Mapping[str, Any]
+    unread: int | None = None
+    read_until: int | None = None
+    told: Mapping[str, Any] = MappingProxyType({})
 
 
-class PagedFeed:
+class Pages:
     """An asynchronous iterator over the pages of a feed.
 
     Args:
         call: asks.
-        method: what.
+        method: of the feed.
         params: the first page's.
     """
 
@@ -38,7 +43,7 @@ class PagedFeed:
         self._method = method
         self._params: Params | None = params
 
-    def __aiter__(self) -> PagedFeed:
+    def __aiter__(self) -> Pages:
         return self
 
     async def __anext__(self) -> Page:
@@ -47,4 +52,5 @@ class PagedFeed:
         result = await self._call(self._method, self._params)
         cursor = result.get("cursor")
         self._params = None if cursor is None else self._params | {"cursor": cursor}
-        return Page(result["items"], cursor, result)
+        unread, read_until = result.get("unread"), result.get("read_until")
+        return Page(result["items"], cursor, unread, read_until, result)

@@ -38,6 +38,9 @@ class CursorKind(IntEnum):
     FOLLOW_RANGE = 17
     FOLLOW_HOME = 18
     FOLLOW_TAG = 19
+    NOTIFICATIONS = 24
+    REQUESTS = 25
+    FOLLOW_NOTIFICATIONS = 26
 
 
 def encode(kind: CursorKind, subject: bytes, position: bytes) -> bytes:
@@ -45,9 +48,9 @@ def encode(kind: CursorKind, subject: bytes, position: bytes) -> bytes:
 
     Args:
         kind: the feed's kind.
-        subject: whose feed it is: the account id (34 bytes) of an author, a home feed or bookmarks; what a
-            thread begins with, or a list, author and item (50); the form of a tag, in UTF-8; for
-            `FOLLOW_RANGE` the range's number (8); for `RANKED` the account and the algorithm's
+        subject: whose feed it is: the account id (34 bytes) of an author, a home feed, bookmarks or
+            notifications; what a thread begins with, or a list, author and item (50); the form of a tag, in
+            UTF-8; for `FOLLOW_RANGE` the range's number (8); for `RANKED` the account and the algorithm's
             name, with its owner before it where it has one.
         position: the last item shown: for `AUTHOR` a post's item (16 bytes), for live streams a place, for
             `RANKED` a position (see `ranking.position`), else the member of its entry (see

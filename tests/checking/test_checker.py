@@ -85,7 +85,7 @@ class StandIn:
         shown = [
             post for post in posts if post.author == account and post.kind == "post" and not post.deleted
         ]
-        yield Page([{"record": post.to_wire()} for post in shown], None, {})
+        yield Page([{"record": post.to_wire()} for post in shown], None)
 
 
 def replica(number: int, stand_in: StandIn) -> Replica:

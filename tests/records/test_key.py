@@ -81,7 +81,8 @@ def test_kind_bytes_are_never_reused() -> None:
         "appeal": 13,
         "list": 14,
         "listed": 15,
-        "algorithm": 16,
+        "preference": 16,
+        "algorithm": 17,
         "held": 64,
     }
 

@@ -11,7 +11,7 @@ from folkmoot.protocol.limits import POST_TEXT_CODE_POINTS, RECORD_BYTES, STAMP_
 from folkmoot.protocol.record import SIGNED_PREFIX, Record
 
 from tests.vectors.algorithm_vectors import algorithms, bad_algorithms
-from tests.vectors.spelling import Fields, bin8, nested, spell, spell_fields, spell_map
+from tests.vectors.spelling import Fields, as_json, bin8, nested, spell, spell_fields, spell_map
 
 ALICE, ALICE_LAPTOP, BOB = (KeyPair(bytes([number]) * 32) for number in (1, 2, 3))
 TIME_MS = 1_700_000_000_000
@@ -78,17 +78,6 @@ def _valid(name: str, record: Record, seed: bytes) -> dict[str, Any]:
         "body": as_json(record.body),
         "deleted": record.deleted,
     }
-
-
-def as_json(value: Any) -> Any:
-    """`value` with binary as `{"hex": …}`."""
-    if isinstance(value, bytes):
-        return {"hex": value.hex()}
-    if isinstance(value, dict):
-        return {name: as_json(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [as_json(item) for item in value]
-    return value
 
 
 def _valid_records() -> dict[str, tuple[Record, bytes]]:
@@ -174,6 +163,9 @@ def _valid_social() -> dict[str, tuple[Record, bytes]]:
         ("a list", "list", LIST, {"name": "Neighbours", "about": "Our street."}),
         ("a list that is no more", "list", LIST, {"deleted": True}),
         ("a list member", "listed", LIST + BOB.account, {"on": True}),
+        ("whose notices are wanted", "preference", b"notifications", {"mention": "known", "like": "nobody"}),
+        ("a read mark", "preference", b"notifications.read", {"until": STAMP}),
+        ("a preference of a later version", "preference", b"theme", {"dark": True}),
         *algorithms(),
     ]
     return {
@@ -330,6 +322,7 @@ def _bad_edges() -> dict[str, bytes]:
     follow: Fields = {**like, "kind": spell("follow"), "item": bin8(BOB.account)}
     mute: Fields = {**follow, "kind": spell("mute")}
     listed: Fields = {**follow, "kind": spell("listed")}
+    preference: Fields = {**follow, "kind": spell("preference"), "item": bin8(b"notifications.read")}
     return {
         "a follow of no account": spell_fields({**follow, "item": bin8(POST)}),
         "a follow that says neither": spell_fields({**follow, "body": b"\x80"}),
@@ -343,6 +336,13 @@ def _bad_edges() -> dict[str, bytes]:
         "a muted word under the digest of another": spell_fields(
             {**mute, "item": bin8(_word_item("X")), "body": spell({"on": True, "word": "x"})}
         ),
+        "whose notices are wanted, in no word for it": spell_fields(
+            {**preference, "item": bin8(b"notifications"), "body": spell({"like": "friends"})}
+        ),
+        "a read mark of later than it was made": spell_fields(
+            {**preference, "body": spell({"until": STAMP + 1})}
+        ),
+        "a read mark of nothing": spell_fields({**preference, "body": b"\x80"}),
         "a list without a name": spell_fields({**listed, "kind": spell("list"), "item": bin8(LIST)}),
         "a list member that is no account": spell_fields({**listed, "item": bin8(LIST + POST)}),
         "a list member without a list": spell_fields({**listed, "item": bin8(BOB.account)}),
