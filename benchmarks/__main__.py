@@ -22,6 +22,7 @@ NAMES = (
     "audience",
     "search",
     "media",
+    "ranked",
 )
 
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.client puts HOST PORT LEVEL POSTS BATCH WINDOW SEED
     python -m benchmarks.client pages HOST PORT ACCOUNT_HEX PAGES CONNECTIONS WINDOW
-    python -m benchmarks.client feeds HOST PORT METHOD ACCOUNT_HEX PAGES CONNECTIONS
+    python -m benchmarks.client feeds HOST PORT METHOD ACCOUNT_HEX[,…] PAGES CONNECTIONS [ALGORITHM]
     python -m benchmarks.client paced HOST PORT LEVEL RATE SECONDS SEED
     python -m benchmarks.client loaded HOST PORT LEVEL SECONDS BATCH WINDOW
 
@@ -12,6 +12,7 @@ Prints `ready`, waits for a line on standard input, works, and prints one line o
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import random
 import sys
@@ -108,22 +109,26 @@ async def pages(
 
 
 async def feeds(
-    host: str, port: str, method: str, account: str, count: str, connections: str
+    host: str, port: str, method: str, accounts: str, count: str, connections: str, algorithm: str = ""
 ) -> dict[str, Any]:
-    """Pages of 50 of a feed, on some connections, each of which waits for one before it asks for the next."""
-    params = {"account": bytes.fromhex(account), "limit": 50}
+    """Pages of 50 of feeds, of one account after the other, on some connections, each of which waits for a
+    page before it asks for the next."""
+    more = {"algorithm": algorithm} if algorithm else {}
+    asked = itertools.cycle(
+        msgpack.packb([0, 1, method, [{"account": bytes.fromhex(account), "limit": 50, **more}]])
+        for account in accounts.split(",")
+    )
     streams = [await trio.open_tcp_stream(host, int(port)) for _ in range(int(connections))]
     for stream in streams:
         await stream.send_all(msgpack.packb([0, 0, "hello", [CLIENT]]))
         await stream.receive_some(65536)
-    request = msgpack.packb([0, 1, method, [params]])
     latencies_s: list[float] = []
 
     async def ask(stream: trio.SocketStream) -> None:
         answers_in = msgpack_values()
         for _ in range(int(count) // len(streams)):
             sent = time.perf_counter()
-            await stream.send_all(request)
+            await stream.send_all(next(asked))
             while not answers_in(await stream.receive_some(1 << 20)):
                 pass
             latencies_s.append(time.perf_counter() - sent)

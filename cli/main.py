@@ -62,6 +62,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "block": "Block an account, so that neither of you is shown the other's posts.",
         "unblock": "Block an account no more.",
         "bookmark": "Bookmark a post, named as `feed` shows it.",
+        "algorithm": "Write, show and check feed algorithms: what comes into a feed, and in which order.",
         "list": "Make lists of accounts, show them, and say who is on them.",
     },
     "On this machine": {

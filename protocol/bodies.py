@@ -16,6 +16,7 @@ from folkmoot.protocol.feed.mute import parse_mute
 from folkmoot.protocol.feed.preferences import check_preference
 from folkmoot.protocol.identity import is_account
 from folkmoot.protocol.moderation.label import check_label_value, parse_label
+from folkmoot.protocol.ranking.document import parse_document
 
 Body = Mapping[str, Any]
 
@@ -146,10 +147,8 @@ def _check_text(body: Body, name: str, code_points: int, *, required: bool = Fal
 
 
 def _check_profile(item: bytes, body: Body) -> None:
-    try:
-        item.decode()
-    except UnicodeDecodeError:
-        raise WireError(BAD_REQUEST, "the item of a profile field is the field's name in UTF-8") from None
+    if not _is_text(item):
+        raise WireError(BAD_REQUEST, "the item of a profile field is the field's name in UTF-8")
     if "value" not in body:
         raise WireError(BAD_REQUEST, "a profile field's body is {value, erase?}")
     _check_erase(body)
@@ -198,6 +197,29 @@ def _check_listed(item: bytes, body: Body) -> None:
     _check_flag(item, body)
 
 
+def _check_algorithm(item: bytes, body: Body) -> None:
+    if not 1 <= len(item) <= limits.ALGORITHM_NAME_BYTES or not _is_text(item):
+        raise WireError(
+            BAD_REQUEST,
+            f"the item of an algorithm is its name: 1 to {limits.ALGORITHM_NAME_BYTES} bytes of UTF-8",
+        )
+    if "deleted" in body:
+        if body["deleted"] is not True or len(body) != 1:
+            raise WireError(
+                BAD_REQUEST, "the body of an algorithm that is no more is exactly {deleted: true}"
+            )
+        return
+    parse_document(body.get("document"))
+
+
+def _is_text(item: bytes) -> bool:
+    try:
+        item.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _check_bookmark(item: bytes, body: Body) -> None:
     if len(item) <= limits.ACCOUNT_BYTES or not is_account(item[: limits.ACCOUNT_BYTES]):
         raise WireError(
@@ -241,4 +263,5 @@ _CHECKS: Final[dict[str, Callable[[bytes, Body], None]]] = {
     "list": _check_list,
     "listed": _check_listed,
     "preference": check_preference,
+    "algorithm": _check_algorithm,
 }

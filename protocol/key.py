@@ -43,6 +43,7 @@ KIND_BYTE: Final[dict[str, int]] = {
     "list": 14,
     "listed": 15,
     "preference": 16,
+    "algorithm": 17,
     HELD: 64,
 }
 KIND_NAME: Final[dict[int, str]] = {number: name for name, number in KIND_BYTE.items()}

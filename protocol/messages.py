@@ -75,6 +75,20 @@ class FeedBookmarks(FeedAuthor):
     """`feed.bookmarks`: a page of the posts an account has bookmarked, the latest first; its own alone."""
 
 
+class OwnedAlgorithm(Struct):
+    """A feed algorithm of an account, by its name."""
+
+    account: Account
+    name: Annotated[str, Meta(min_length=1, max_length=limits.ALGORITHM_NAME_BYTES)]
+
+
+class FeedRanked(FeedAuthor, kw_only=True):
+    """`feed.ranked`: a page of an account's feed in the order of an algorithm, the best first."""
+
+    algorithm: Annotated[str, Meta(max_length=limits.ALGORITHM_NAME_BYTES)] | OwnedAlgorithm = "latest"
+    explain: bool = False
+
+
 class FeedThread(Struct):
     """`feed.thread`: a page of the thread a post is in, in the order of its posts' making."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 from folkmoot.cli.connection import Target, converse, target_options
@@ -13,11 +13,14 @@ from folkmoot.cli.feeds import TagType, check_items, described_item, item_lines,
 from folkmoot.cli.notices import unread_line
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.post_names import parse_post_name
+from folkmoot.cli.social.algorithms import Called, CalledType, why_lines
 from folkmoot.cli.social.lists import list_called
 from folkmoot.cli.users.who import Who, WhoType
 from folkmoot.node.data_directory import read_key
 from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.identity import account_to_text
 from folkmoot.protocol.limits import PAGE_ITEMS
+from folkmoot.protocol.ranking.shipped import LATEST
 
 if TYPE_CHECKING:
     from folkmoot.protocol.client import Client
@@ -39,26 +42,42 @@ def command() -> None:
 
 
 @command.command(
-    epilog=examples("folkmoot timeline home @marit", "folkmoot timeline home marit.key --as marit.key")
+    epilog=examples(
+        "folkmoot timeline home @marit",
+        "folkmoot timeline home marit.key --as marit.key",
+        "folkmoot timeline home @marit --by best --why",
+    )
 )
 @click.argument("who", type=WhoType())
 @viewer_option
+@click.option("--by", "algorithm", type=CalledType(), help="In the order of best, discover, or ACCOUNT/NAME.")
+@click.option("--why", is_flag=True, help="Say of each post why it is there: what its score is made of.")
 @limit_option
 @cursor_option
 @target_options
 @json_option
 def home(
-    who: Who, viewer: Path | None, limit: int, cursor: str | None, target: Target, output: Output
+    who: Who,
+    viewer: Path | None,
+    algorithm: Called | None,
+    why: bool,
+    limit: int,
+    cursor: str | None,
+    target: Target,
+    output: Output,
 ) -> None:
-    """Read what those whom WHO follows posted and reposted, newest first.
+    """Read what those whom WHO follows posted and reposted, newest first, or by an algorithm.
 
     With --as your own key, it says how many notifications you have not seen.
     """
+    ranked: dict[str, Any] = {}
+    if algorithm is not None or why:
+        ranked = {"algorithm": (algorithm or Called(LATEST)).to_wire(), "explain": why}
 
     async def asked(client: Client) -> dict[str, Any]:
-        return {"account": await who.found(client)}
+        return {"account": await who.found(client), **ranked}
 
-    _show("feed.home", asked, viewer, limit, cursor, target, output)
+    _show("feed.ranked" if ranked else "feed.home", asked, viewer, limit, cursor, target, output)
 
 
 @command.command(
@@ -168,19 +187,36 @@ def _show(
 
     key = None if viewer is None else read_key(viewer)
 
-    async def talk(client: Client) -> tuple[list[dict[str, Any]], bytes | None, int, int | None]:
+    async def talk(client: Client) -> tuple[_Read, int | None]:
         of = await asked(client)
-        pages = await _pages(client, method, of, limit, position)
+        read = await _pages(client, method, of, limit, position)
         is_own = method == "feed.home" and key is not None and key.owner == of["account"]
-        return *pages, await _unread(client, key.owner) if key is not None and is_own else None
+        return read, await _unread(client, key.owner) if key is not None and is_own else None
 
-    items, end, lag_ms, unread = converse(target, talk, operator=key)
-    told = [described_item(item) for item in items]
-    value: dict[str, Any] = {"items": told, "cursor": end.hex() if end else None, "lag_ms": lag_ms}
-    if unread is not None:
-        value["unread"] = unread
-    lines = [line for each in told for line in item_lines(each)] or ["no posts"]
+    read, unread = converse(target, talk, operator=key)
+    told = [_described(item) for item in read.items]
+    value = {"items": told, "cursor": read.end.hex() if read.end else None, "lag_ms": read.lag_ms}
+    value |= _described_ranking(read.more) | ({} if unread is None else {"unread": unread})
+    if "unreached" in read.more:
+        output.note(f"not all could be asked: {', '.join(read.more['unreached'])}")
+    lines = [line for each in told for line in _lines(each)] or ["no posts"]
     output.result(value, [*lines, *unread_line(unread)])
+
+
+class _Read(NamedTuple):
+    """What was read of a feed.
+
+    Args:
+        items: at most so many as were asked for.
+        end: the position after them; None at the end of all.
+        lag_ms: of the page that was furthest behind.
+        more: what else the first page said.
+    """
+
+    items: list[dict[str, Any]]
+    end: bytes | None
+    lag_ms: int
+    more: dict[str, Any]
 
 
 async def _unread(client: Client, account: bytes) -> int | None:
@@ -195,19 +231,46 @@ async def _unread(client: Client, account: bytes) -> int | None:
 
 async def _pages(
     client: Client, method: str, asked: dict[str, Any], limit: int, position: bytes | None
-) -> tuple[list[dict[str, Any]], bytes | None, int]:
-    """At most `limit` items after a position, where they end (None at the end of all), and the lag."""
+) -> _Read:
+    """Read pages, and check whose posts they have."""
     items: list[dict[str, Any]] = []
     lag_ms = 0
+    more: dict[str, Any] = {}
     while len(items) < limit:
         wanted: dict[str, Any] = {**asked, "limit": min(limit - len(items), PAGE_ITEMS)}
         page = await client.call(method, wanted | ({"cursor": position} if position else {}))
         items += page["items"]
         position, lag_ms = page["cursor"], max(lag_ms, page["lag_ms"])
+        more = more or page
         if position is None:
             break
     await check_items(client, items)
-    return items, position, lag_ms
+    return _Read(items, position, lag_ms, more)
+
+
+def _described_ranking(page: dict[str, Any]) -> dict[str, Any]:
+    """What a page of a ranked feed says of the ranking, as JSON tells it; of another feed, nothing."""
+    names = ("as_of_ms", "left_out", "unreached")
+    told: dict[str, Any] = {name: page[name] for name in names if name in page}
+    if "algorithm" in page:
+        named = dict(page["algorithm"])
+        if "account" in named:
+            named["account"] = account_to_text(named["account"])
+        told["algorithm"] = {**named, "version": named["version"].hex()}
+    return told
+
+
+def _described(item: dict[str, Any]) -> dict[str, Any]:
+    """An item, as JSON tells it."""
+    return {**described_item(item), **({"why": item["why"]} if "why" in item else {})}
+
+
+def _lines(told: dict[str, Any]) -> list[str]:
+    """An item, for people; why it is there comes last."""
+    lines = item_lines(told)
+    if "why" in told:
+        lines[-1:-1] = why_lines(told["why"])
+    return lines
 
 
 def _hex(what: str, text: str) -> bytes:

@@ -318,12 +318,23 @@ def _texts_of_list(record: Record) -> Iterator[tuple[str, str]]:
             yield name, record.body[name]
 
 
+def _texts_of_algorithm(record: Record) -> Iterator[tuple[str, str]]:
+    document = record.body.get("document", {})
+    yield "name", record.item.decode()
+    for name in ("title", "about"):
+        if name in document:
+            yield name, document[name]
+    for number, term in enumerate(document.get("terms", ())):
+        yield f"terms.{number}.name", term["name"]
+
+
 # The texts that people are shown, by kind; nothing else is judged.
 _SHOWN_TEXTS: Final[dict[str, Callable[[Record], Iterator[tuple[str, str]]]]] = {
     "post": _texts_of_post,
     "profile": _texts_of_profile,
     "label": _texts_of_label,
     "list": _texts_of_list,
+    "algorithm": _texts_of_algorithm,
 }
 
 

@@ -25,9 +25,9 @@ from typing import Any, Final, Protocol
 import trio
 from folkmoot.node.contracts import Put, PutRequest, PutResult, Settle
 from folkmoot.node.environment import Executor, WallClock
+from folkmoot.node.examining import examine
 from folkmoot.node.passes import Passes, PassStatistics
 from folkmoot.node.rpc import wire_error
-from folkmoot.node.signatures import check_written
 from folkmoot.protocol import limits
 from folkmoot.protocol.bodies import post_time_ms
 from folkmoot.protocol.client.outbox import gathered
@@ -270,10 +270,11 @@ class Intake:
             entry.error = error
 
     async def _verify(self, entries: Sequence[_Entry]) -> None:
-        readable = [entry for entry in entries if entry.error is None]
-        records = [entry.record for entry in readable if entry.record is not None]
-        for entry, error in zip(readable, await check_written(records, self._executor), strict=True):
-            entry.error = error
+        records = [entry.record for entry in entries if entry.record is not None and entry.error is None]
+        found = iter(await examine(records, self._executor))
+        for entry in entries:
+            if entry.record is not None and entry.error is None:
+                entry.error = next(found)
 
     def _judge(self, work: _InWork) -> None:
         origin = work.request.origin

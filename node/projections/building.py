@@ -200,6 +200,8 @@ def _items(place: Place, post: Found, selected: Selected) -> list[bytes]:
     if place.reposter is not None:
         more["reposter"] = place.reposter
         more["reposted_ms"] = int.from_bytes(place.at[:6], "big")
+    if place.why is not None:
+        more["why"] = place.why
     if not more:
         return [post.item]
     return [pack_item(post.frame, post.labels, *post.counts, post.replies, head=item_head(more))]

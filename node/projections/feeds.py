@@ -212,9 +212,9 @@ class Feeds:
         return await self._answer(feed, asked)
 
     async def _answer(self, feed: Feed, asked: _Asked) -> Packed:
-        return _packed(feed, asked, await self._page(feed, _after(feed, asked), asked.limit))
+        return _packed(feed, asked, await self.page(feed, _after(feed, asked), asked.limit))
 
-    async def _page(self, feed: Feed, after: bytes | None, limit: int) -> BuiltPage:
+    async def page(self, feed: Feed, after: bytes | None, limit: int) -> BuiltPage:
         """A page from this node, or from the nearest one that keeps the feed.
 
         Raises:

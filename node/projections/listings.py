@@ -6,9 +6,9 @@ are shown, and how, is decided afterwards (see `building`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from folkmoot.node.environment import Executor
 from folkmoot.node.projections.merging import Accounts, Piece, Source, newest_of
@@ -44,12 +44,14 @@ class Place(NamedTuple):
         ref: the post that stands there.
         reposter: who reposted it there (34 bytes).
         answers: what it answers, in a thread.
+        why: what is said of why it stands there, in a ranked feed.
     """
 
     at: bytes
     ref: Ref
     reposter: bytes | None = None
     answers: Ref | None = None
+    why: Mapping[str, Any] | None = None
 
 
 class Listing(Protocol):
@@ -192,6 +194,16 @@ class Merging:
     def members(self, account: bytes, item: bytes) -> Listing:
         """The feed of a list (its owner, whom this node keeps, and its item of 16 bytes)."""
         return _List(account, item, self._store, self._accounts, self._executor)
+
+    async def latest(
+        self, accounts: Iterable[bytes], after: bytes | None, limit: int, *, reposts: bool
+    ) -> list[list[Shown]]:
+        """The latest of each of some accounts after a place, the newest first; of whom nobody can be asked
+        about, nothing."""
+        sources = [Source(account, after) for account in accounts]
+        unreached: dict[bytes, None] = {}
+        await self._accounts.read(sources, limit, reposts=reposts, unreached=unreached)
+        return [source.shown[:limit] for source in sources]
 
 
 class Home:

@@ -27,6 +27,7 @@ from folkmoot.node.projections.selecting import Selection
 from folkmoot.node.projections.streams import FeedStreams
 from folkmoot.node.projections.viewers import Viewers
 from folkmoot.node.projections.watchers import Watchers
+from folkmoot.node.ranking.parts import Around, RankingParts
 from folkmoot.node.routing import Router
 from folkmoot.node.search.parts import SearchParts
 from folkmoot.node.search.scattering import Scatter
@@ -93,6 +94,11 @@ class ProjectionParts:
         )
         self._streams = FeedStreams(store, posts, merging, viewers, builder, watchers, self.projector, wall)
         self._viewers, self._builder = viewers, builder
+        around = Around(
+            *(store, router, where, links, epochs, reading, environment.executor, trusted),
+            *(wall.now_us, self.projector),
+        )
+        ranking = RankingParts(around, posts, builder, viewers, merging, self._feeds)
         pages = NoticePages(store, posts, selection, viewers, trusted, wall.now_us)
         self._notifications = Notifications(
             router, where, links, epochs, pages, posts.keeps, watchers, self.projector, wall
@@ -100,7 +106,7 @@ class ProjectionParts:
         handles = wired.accounts.keys.with_handle
         scatter = Scatter(router, links, ranges)
         self.search = SearchParts(wired, scatter, builder, viewers, reading, handles)
-        self._served = self._feeds, self._notifications, self.search
+        self._served = self._feeds, ranking, self._notifications, self.search
         self._asked_by_peers = (logs, posts, viewers, *self._served)
         self._methods = ProjectionMethods(self.projector, self.generations, self.search.indexer)
 

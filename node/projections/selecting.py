@@ -88,6 +88,7 @@ class Selection:
                 not isinstance(post, Post)
                 or post.telling
                 or place.reposter is not None
+                or place.why is not None
                 or place.ref.item >= latest
             ):
                 return None
@@ -141,7 +142,7 @@ class Selection:
             root_ref = None if parent_ref is None else roots.get(parent_ref)
             root = parent if root_ref is None else known.get(root_ref)
             shown = None if quoted_ref is None else known.get(quoted_ref)
-            labels = _labels(post, trusted) if post.labels else ()
+            labels = labels_of(post, trusted) if post.labels else ()
             reposted_us = 1000 * int.from_bytes(place.at[:6], "big") if place.reposter else 0
             return Candidate(record, parent, root, shown, labels, place.reposter, reposted_us)
 
@@ -186,7 +187,7 @@ def record_of(frame: bytes) -> Record:
     return Record.from_wire(codec.unpack(frame))
 
 
-def _labels(post: Post, trusted: Collection[bytes]) -> list[Label]:
+def labels_of(post: Post, trusted: Collection[bytes]) -> list[Label]:
     """The labels that readers are to be told of: those of the cluster's own nodes."""
     records = map(record_of, post.labels)
     return [parse_label(each.item, each.body) for each in records if each.author in trusted]

@@ -75,6 +75,14 @@ class AsyncioClient:
         while (page := await self._ask(lambda _: anext(pages, None))) is not None:
             yield page
 
+    async def ranked_feed(
+        self, account: bytes, algorithm: str | Mapping[str, Any], **more: Any
+    ) -> AsyncIterator[Page]:
+        """See `Client.ranked_feed`."""
+        pages = self._running().client.ranked_feed(account, algorithm, **more)
+        while (page := await self._ask(lambda _: anext(pages, None))) is not None:
+            yield page
+
     async def notifications(
         self, account: bytes, *, requests: bool = False, limit: int = limits.PAGE_ITEMS_DEFAULT
     ) -> AsyncIterator[Page]:

@@ -57,6 +57,12 @@ class BlockingClient:
         while (page := self._wait(lambda _: anext(pages, None))) is not None:
             yield page
 
+    def ranked_feed(self, account: bytes, algorithm: str | Mapping[str, Any], **more: Any) -> Iterator[Page]:
+        """See `Client.ranked_feed`."""
+        pages = self._background.client.ranked_feed(account, algorithm, **more)
+        while (page := self._wait(lambda _: anext(pages, None))) is not None:
+            yield page
+
     def notifications(
         self, account: bytes, *, requests: bool = False, limit: int = limits.PAGE_ITEMS_DEFAULT
     ) -> Iterator[Page]:

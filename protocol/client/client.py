@@ -36,10 +36,10 @@ from folkmoot.protocol.client.link_terms import LinkBroken, NoAnswer
 from folkmoot.protocol.client.puts import Frame, PutResult, put_in_batches
 from folkmoot.protocol.client.session import Session, Welcome
 from folkmoot.protocol.client.settings import ClientSettings
+from folkmoot.protocol.client.tokens import joined_tokens
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import SHUTTING_DOWN, FolkmootError, WireError
 from folkmoot.protocol.identity import KeyPair
-from folkmoot.protocol.token import Token
 
 
 @asynccontextmanager
@@ -208,6 +208,17 @@ class Client:
         asked: Params = {"account": account, "limit": limit, "level": level}
         return Pages(self._call_with_token, "feed.author", asked)
 
+    def ranked_feed(self, account: bytes, algorithm: str | Mapping[str, Any], **more: Any) -> Pages:
+        """An account's feed by an algorithm, page by page; `more` are `limit` and `explain` of `feed.ranked`.
+
+        Args:
+            account: 34 bytes.
+            algorithm: `latest`, `best` or `discover`, or `{"account": owner, "name": name}`.
+        """
+        return Pages(
+            self._call_with_token, "feed.ranked", {"account": account, "algorithm": algorithm, **more}
+        )
+
     def notifications(
         self, account: bytes, *, requests: bool = False, limit: int = limits.PAGE_ITEMS_DEFAULT
     ) -> Pages:
@@ -361,19 +372,9 @@ class Client:
         result: dict[str, Any] = await self.call(method, params if sent is None else params | {"token": sent})
         received = result.get("token")
         if isinstance(received, bytes) and self.settings.carry_token:
-            self.token = received if self.token == sent else _join(self.token, received)
+            self.token = received if self.token == sent else joined_tokens(self.token, received)
         return result
 
 
 def _asked(account: bytes, current: bool) -> Params:
     return {"account": account} | ({"current": True} if current else {})
-
-
-def _join(held: bytes | None, received: bytes) -> bytes:
-    """The token of both, when another call's answer came in between."""
-    if held is None:
-        return received
-    try:
-        return Token.decode(held).join(Token.decode(received)).encode()
-    except WireError:
-        return received  # of a form only newer nodes know: the newest token is all that can be carried

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from folkmoot.protocol.connection import Params
@@ -14,16 +15,18 @@ class Page(NamedTuple):
     """One page.
 
     Args:
-        items: `{record, labels, counts}` each, newest first; of notifications with `notice`, too.
+        items: `{record, labels, counts}` each, in the order of the feed; see the contract for further keys.
         cursor: where the next page begins; None after the last.
         unread: of notifications, how many are unread, at most 100; None but on the first page.
         read_until: up to when they were seen, microseconds since 1970; None on other pages.
+        told: the whole result, as the contract has it.
     """
 
     items: list[dict[str, Any]]
     cursor: bytes | None
     unread: int | None = None
     read_until: int | None = None
+    told: Mapping[str, Any] = MappingProxyType({})
 
 
 class Pages:
@@ -49,4 +52,5 @@ class Pages:
         result = await self._call(self._method, self._params)
         cursor = result.get("cursor")
         self._params = None if cursor is None else self._params | {"cursor": cursor}
-        return Page(result["items"], cursor, result.get("unread"), result.get("read_until"))
+        unread, read_until = result.get("unread"), result.get("read_until")
+        return Page(result["items"], cursor, unread, read_until, result)

@@ -12,7 +12,8 @@ IDEMPOTENT: Final = frozenset(
         *("account.get", "account.history", "account.records", "handle.get"),
         *("account.attest", "account.reactions"),
         "account.change",  # an operation is appended once, however often it comes
-        *("feed.author", "feed.home", "feed.thread", "notice.list", "search.posts", "search.trends"),
+        *("feed.author", "feed.home", "feed.thread", "feed.ranked", "feed.trends"),
+        *("notice.list", "search.posts"),
         *("media.begin", "media.put", "media.finish", "media.get", "media.stat", "media.list"),
         *("join.authority", "join.admit"),  # which knows who asks by the key of the request
     }

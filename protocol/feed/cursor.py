@@ -33,12 +33,13 @@ class CursorKind(IntEnum):
     TAG = 12
     BOOKMARKS = 13
     LIST = 14
-    SEARCH = 14
-    SEARCH_BEST = 15
+    RANKED = 15
     FOLLOW_AUTHOR = 16  # live streams; see `places`
     FOLLOW_RANGE = 17
     FOLLOW_HOME = 18
     FOLLOW_TAG = 19
+    SEARCH = 21
+    SEARCH_BEST = 22
     NOTIFICATIONS = 24
     REQUESTS = 25
     FOLLOW_NOTIFICATIONS = 26
@@ -51,9 +52,11 @@ def encode(kind: CursorKind, subject: bytes, position: bytes) -> bytes:
         kind: the feed's kind.
         subject: whose feed it is: the account id (34 bytes) of an author, a home feed, bookmarks or
             notifications; what a thread begins with, or a list, author and item (50); the form of a tag, in
-            UTF-8; for `FOLLOW_RANGE` the range's number (8); for both sorts of searches the query, in UTF-8.
+            UTF-8; for `FOLLOW_RANGE` the range's number (8); for both sorts of searches the query, in UTF-8;
+            for `RANKED` the account and the algorithm's name, with its owner before it where it has one.
         position: the last item shown: for `AUTHOR` a post's item (16 bytes), for live streams a place, for
-            searches see `node.search.places`, else the member of its entry (see `projections.entries`).
+            searches see `node.search.places`, for `RANKED` see `ranking.position`, else the member of its
+            entry (see `projections.entries`).
     """
     cursor = bytes((VERSION, kind)) + _check(kind, subject, position) + position
     assert len(cursor) <= CURSOR_BYTES, "positions are items, and items are short"

@@ -157,17 +157,28 @@ def read_items(page: PackedPage) -> list[Item]:
     )
 
 
-def pack_result(page: PackedPage, cursor: bytes | None, token: bytes, lag_ms: int | None = None) -> bytes:
+def pack_result(
+    page: PackedPage,
+    cursor: bytes | None,
+    token: bytes,
+    lag_ms: int | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> bytes:
     """The whole result map of a feed, packed.
 
     Args:
         page, cursor, token: the result's.
         lag_ms: how far behind the page may be, for feeds that are projections; else None.
+        more: at most 11 further keys, for feeds that are projections.
     """
     behind = b"" if lag_ms is None else _LAG + codec.pack(lag_ms)
+    begin = _ITEMS if lag_ms is None else _ITEMS_AND_LAG
+    if more:
+        begin = bytes((begin[0] + len(more),)) + begin[1:]
+        behind += b"".join(codec.pack(part) for pair in more.items() for part in pair)
     return b"".join(
         (
-            _ITEMS if lag_ms is None else _ITEMS_AND_LAG,
+            begin,
             array_header(page.count),
             page.items,
             behind,

@@ -33,9 +33,15 @@ async def hang(asked: threading.Event, node: StubNode, link: Link, params: Param
     await trio.sleep_forever()
 
 
+async def ranked_page(node: StubNode, link: Link, params: Params) -> Any:
+    """Tells what it was asked, but for the token."""
+    asked = {name: value for name, value in params.items() if name != "token"}
+    return {"items": [], "cursor": None, "asked": asked}
+
+
 def stub_of(directory: Path) -> StubNode:
     node = StubNode(1, directory)
-    node.answers |= {"record.put": stored, "feed.author": one_page}
+    node.answers |= {"record.put": stored, "feed.author": one_page, "feed.ranked": ranked_page}
     return node
 
 
@@ -61,6 +67,8 @@ async def test_the_blocking_client_does_the_same_from_any_thread(tmp_path: Path)
             assert client.call("ping") == {"time_ms": 0}
             assert len(client.put_records(FRAMES[:2], "one")) == 2
             assert [page.items for page in client.author_feed(ALICE.account)] == [[{"record": 1}]]
+            [page] = client.ranked_feed(ALICE.account, "best", explain=True)
+            assert page.told["asked"] == {"account": ALICE.account, "algorithm": "best", "explain": True}
             assert client.auth(ALICE)["account"] == ALICE.account
             with pytest.raises(WireError, match="unknown_method"):
                 client.status()
@@ -84,6 +92,8 @@ async def test_the_asyncio_client_does_the_same_in_its_loop(tmp_path: Path) -> N
             assert len(await client.put_records(FRAMES[:2], "one")) == 2
             pages = [page.items async for page in client.author_feed(ALICE.account)]
             assert pages == [[{"record": 1}]]
+            ranked = [page.told["asked"] async for page in client.ranked_feed(ALICE.account, "best")]
+            assert ranked == [{"account": ALICE.account, "algorithm": "best"}]
             assert (await client.auth(ALICE))["account"] == ALICE.account
             for unknown in (client.status(), client.where(ALICE.account), client.account(ALICE.account)):
                 with pytest.raises(WireError, match="unknown_method"):

@@ -150,7 +150,10 @@ async def test_a_deletion_that_comes_first_or_is_older_deletes_all_the_same(
 
 
 UNDER_SUBJECT = ("like", "repost", "report", "label", "vote", "decision", "appeal")
-AT_HOME = ("post", "profile", "follow", "mute", "block", "bookmark", "list", "listed", "preference")
+AT_HOME = (
+    *("post", "profile", "follow", "mute", "block", "bookmark", "list", "listed"),
+    *("preference", "algorithm"),
+)
 
 
 @pytest.mark.parametrize("kind", UNDER_SUBJECT)
@@ -181,11 +184,16 @@ async def test_nothing_else_may_live_elsewhere(
         "list": bytes(16),
         "listed": bytes(16) + ann.account,
         "preference": b"notifications",
+        "algorithm": b"mine",
     }.get(kind, ann.account)
+    document = {
+        "title": "x",
+        "sources": [{"from": "tags"}],
+        "terms": [{"name": "x", "value": "1.0", "weight": 1}],
+    }
+    body = {"text": "x", "value": "x", "name": "x", "on": True, "document": document}
     async with opened(node) as connection:
-        record = bob.record(
-            kind, item, {"text": "x", "value": "x", "name": "x", "on": True}, now_us, place=ann.account
-        )
+        record = bob.record(kind, item, body, now_us, place=ann.account)
         assert await connection.status(record) == "bad_request"
 
 

@@ -96,6 +96,46 @@ def test_people_read_what_others_write(town: Town) -> None:
     assert (live["kind"], live["body"]["text"]) == ("post", "More tea")
 
 
+def test_feeds_in_the_order_of_an_algorithm(town: Town) -> None:
+    ann, ben = town.key("ann"), town.key("ben")
+    town.says("follow", ben, "--key", ann)
+    first, _ = (town.says("post", text, "--key", ben)["post"] for text in ("one", "two"))
+    town.says("post", "indeed", "--reply-to", first, "--key", ann)
+    town.sees(["two", "one"], "home", ann)
+    told = town.sees(["one", "two"], "home", ann, "--by", "best", "--why")
+    assert told["algorithm"]["name"] == "best" and told["items"][0]["post"] == first
+    why = told["items"][0]["why"]
+    assert why["score"] == sum(term["points"] for term in why["terms"]) and why["sources"] == ["following"]
+
+    file = town.path / "two.toml"
+    text = """title = "Two"
+        [[sources]]
+        from = "following"
+        [[terms]]
+        name = "says two"
+        value = "text == 'two'"
+        weight = 0.5
+    """
+    file.write_text(text, encoding="utf-8")
+    mine = town.says("algorithm", "put", str(file), "--key", ann)["algorithm"]
+    told = town.sees(["two", "one"], "home", ann, "--by", mine)
+    version = told["algorithm"]["version"]
+    assert [each["algorithm"] for each in town.says("algorithm", "ls", "--of", ann)["algorithms"]][3:] == [
+        mine
+    ]
+    file.write_text(text.replace("0.5", "-0.5"), encoding="utf-8")
+    assert town.says("algorithm", "put", str(file), "--key", ann)["changed"]
+    assert not town.says("algorithm", "put", str(file), "--key", ann)["changed"]
+    town.sees(["one", "two"], "home", ann, "--by", mine)
+    assert town.says("algorithm", "show", mine)["document"]["terms"][0]["weight"] == -500
+    assert town.says("algorithm", "rm", "two", "--key", ann)["changed"]
+    versions = town.says("algorithm", "history", mine)["versions"]
+    assert [each["title"] for each in versions] == [None, "Two", "Two"] and versions[2]["version"] == version
+    for words in (("timeline", "home", ann, "--by", mine), ("algorithm", "rm", "two", "--key", ann)):
+        code, refused = town.ends(*words)
+        assert code == exit_codes.FAILED and "has no algorithm" in refused["error"]["message"]
+
+
 def test_feeds_survive_a_kill_and_are_rebuilt(town: Town) -> None:
     ann, ben = town.key("ann"), town.key("ben")
     town.says("follow", ben, "--key", ann)

@@ -149,6 +149,32 @@ async def test_the_texts_that_people_are_shown_are_judged_and_nothing_else(file:
         assert (answer.action.word, field) == expected
 
 
+async def test_so_are_the_words_of_feed_algorithms_but_not_their_expressions(file: Path) -> None:
+    file.write_text(HOLDS_FOO)
+    gate = gatekeeper(file)
+    await gate.open()
+
+    def algorithm(name: bytes = b"x", term: str = "likes", **more: Any) -> Record:
+        terms = [{"name": term, "value": "likes", "weight": 1}]
+        document = {"title": "x", "sources": [{"from": "foo"}], "terms": terms, **more}
+        return Record.sign(ALICE, kind="algorithm", item=name, body={"document": document}, stamp=1)
+
+    removed = Record.sign(ALICE, kind="algorithm", item=b"x", body={"deleted": True}, stamp=1)
+    judged = {
+        algorithm(b"foo"): ("hold", "name"),
+        algorithm(title="foo"): ("hold", "title"),
+        algorithm(about="foo"): ("hold", "about"),
+        algorithm(term="foo"): ("hold", "terms.0.name"),
+        algorithm(filters=["'foo' in tags"]): ("accept", None),
+        removed: ("accept", None),
+    }
+    for record, expected in judged.items():
+        [verdict] = gate.judge_batch([record], True, "192.0.2.1", 0.0)
+        assert isinstance(verdict, Verdict)
+        field = None if verdict.decisive is None else verdict.decisive.field
+        assert (verdict.action.word, field) == expected
+
+
 async def test_a_refused_record_is_answered_with_the_rule_and_whom_to_ask(file: Path) -> None:
     file.write_text(REFUSES_FOO)
     gate = gatekeeper(file)

@@ -82,6 +82,7 @@ def test_kind_bytes_are_never_reused() -> None:
         "list": 14,
         "listed": 15,
         "preference": 16,
+        "algorithm": 17,
         "held": 64,
     }
 

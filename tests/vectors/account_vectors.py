@@ -28,8 +28,7 @@ from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.identity import KeyPair, account_to_text
 from folkmoot.protocol.limits import ACCOUNT_OPERATION_BYTES, ACCOUNT_OPERATIONS, STAMP_MAX
 
-from tests.vectors.record_vectors import as_json
-from tests.vectors.spelling import Fields, bin8, spell, spell_fields, spell_map
+from tests.vectors.spelling import Fields, as_json, bin8, spell, spell_fields, spell_map
 
 FIRST, LAPTOP, PHONE, RECOVERY, NEXT_RECOVERY, OPERATOR, STRANGER = (
     KeyPair(bytes([number]) * 32) for number in range(1, 8)

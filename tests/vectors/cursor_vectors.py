@@ -10,9 +10,11 @@ from typing import Any
 from folkmoot.protocol.feed.cursor import CursorKind, encode
 from folkmoot.protocol.feed.places import LogPlace
 from folkmoot.protocol.identity import KeyPair
+from folkmoot.protocol.ranking.position import Position
 
 ANN, BEN = (KeyPair(bytes([number]) * 32).account for number in (1, 2))
 ITEM = bytes.fromhex("0192f0c1a2b37c4d8e5f60718293a4b5")
+RANKED = Position(bytes(range(32)), 1_790_000_000_000, -1_500, ITEM + ANN[2:])
 PLACE = LogPlace(bytes(range(16)), bytes(range(16, 32)), 1_790_000_000_000, 12_345, 1_790_000_000_123_456)
 
 
@@ -27,6 +29,7 @@ def cursor_vectors() -> dict[str, Any]:
         "valid": [
             _case("a page", CursorKind.AUTHOR, ANN, ITEM),
             _case("a live stream of an author", CursorKind.FOLLOW_AUTHOR, ANN, PLACE.encode(), fields),
+            _case("a ranked feed", CursorKind.RANKED, ANN + b"best", RANKED.encode()),
             _case(
                 "a live stream of a range",
                 CursorKind.FOLLOW_RANGE,

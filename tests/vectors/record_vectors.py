@@ -10,7 +10,8 @@ from folkmoot.protocol.identity import KeyPair, account_to_text
 from folkmoot.protocol.limits import POST_TEXT_CODE_POINTS, RECORD_BYTES, STAMP_MAX
 from folkmoot.protocol.record import SIGNED_PREFIX, Record
 
-from tests.vectors.spelling import Fields, bin8, nested, spell, spell_fields, spell_map
+from tests.vectors.algorithm_vectors import algorithms, bad_algorithms
+from tests.vectors.spelling import Fields, as_json, bin8, nested, spell, spell_fields, spell_map
 
 ALICE, ALICE_LAPTOP, BOB = (KeyPair(bytes([number]) * 32) for number in (1, 2, 3))
 TIME_MS = 1_700_000_000_000
@@ -45,7 +46,13 @@ def record_vectors() -> dict[str, Any]:
             {"name": name, "payload": payload.hex(), "signature": signature.hex(), "error": error}
             for error, cases in (
                 ("not_canonical", _signed(_not_canonical())),
-                ("bad_request", {**_signed(_bad_request() | _bad_edges() | _bad_erasing()), **_bad_frames()}),
+                (
+                    "bad_request",
+                    {
+                        **_signed(_bad_request() | _bad_edges() | _bad_erasing() | _bad_algorithms()),
+                        **_bad_frames(),
+                    },
+                ),
                 ("too_large", _signed(_too_large())),
                 ("bad_signature", _bad_signatures()),
             )
@@ -71,17 +78,6 @@ def _valid(name: str, record: Record, seed: bytes) -> dict[str, Any]:
         "body": as_json(record.body),
         "deleted": record.deleted,
     }
-
-
-def as_json(value: Any) -> Any:
-    """`value` with binary as `{"hex": …}`."""
-    if isinstance(value, bytes):
-        return {"hex": value.hex()}
-    if isinstance(value, dict):
-        return {name: as_json(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [as_json(item) for item in value]
-    return value
 
 
 def _valid_records() -> dict[str, tuple[Record, bytes]]:
@@ -170,6 +166,7 @@ def _valid_social() -> dict[str, tuple[Record, bytes]]:
         ("whose notices are wanted", "preference", b"notifications", {"mention": "known", "like": "nobody"}),
         ("a read mark", "preference", b"notifications.read", {"until": STAMP}),
         ("a preference of a later version", "preference", b"theme", {"dark": True}),
+        *algorithms(),
     ]
     return {
         name: (Record.sign(ALICE, kind=kind, item=item, body=body, stamp=STAMP), ALICE.seed)
@@ -352,6 +349,13 @@ def _bad_edges() -> dict[str, bytes]:
         "a like that ends with another account": spell_fields({**like, "item": bin8(POST + BOB.account)}),
         "a like of nothing": spell_fields({**like, "item": bin8(ALICE.account)}),
         "a place of 33 bytes": spell_fields({**like, "place": bin8(BOB.account[:-1])}),
+    }
+
+
+def _bad_algorithms() -> dict[str, bytes]:
+    return {
+        name: _with(kind=spell("algorithm"), item=bin8(item), body=body)
+        for name, (item, body) in bad_algorithms().items()
     }
 
 

@@ -33,3 +33,14 @@ def bin8(data: bytes) -> bytes:
 def nested(levels: int) -> bytes:
     """`levels` arrays in one another, with a number in the innermost."""
     return b"\x91" * levels + b"\x01"
+
+
+def as_json(value: Any) -> Any:
+    """`value` with binary as `{"hex": …}`."""
+    if isinstance(value, bytes):
+        return {"hex": value.hex()}
+    if isinstance(value, dict):
+        return {name: as_json(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [as_json(item) for item in value]
+    return value

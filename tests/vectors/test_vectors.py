@@ -27,7 +27,7 @@ from folkmoot.protocol.record import SIGNED_PREFIX, Record
 
 from tests.vectors.archive_vectors import stops_at
 from tests.vectors.generate import FOLDER, text_of, vectors
-from tests.vectors.record_vectors import as_json
+from tests.vectors.spelling import as_json
 from tests.vectors.statement_vectors import error_of
 from tests.vectors.wire_vectors import AUTH_PREFIX
 

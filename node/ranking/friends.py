@@ -1,0 +1,146 @@
+"""Friends of friends: how many of those whom an account follows follow somebody.
+
+It is asked of some of them only, the latest followed, and of each only about the latest whom they follow: who
+follows thousands is told of no worse people by fifty of them. What was told is remembered for a minute.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from itertools import islice
+from typing import Annotated, Any, Final
+
+import trio
+from cachetools import TTLCache
+from folkmoot.node.contracts import Peers, PeerUnreachable
+from folkmoot.node.environment import Executor
+from folkmoot.node.projections.posts import EpochCheck
+from folkmoot.node.routing import Router
+from folkmoot.protocol import codec, limits, messages
+from folkmoot.protocol.connection import Params
+from folkmoot.protocol.crdt.cell import Cell
+from folkmoot.protocol.crdt.flag import is_on
+from folkmoot.protocol.errors import BUSY, WireError
+from folkmoot.protocol.key import kind_prefix, place_prefix, prefix_end
+from folkmoot.protocol.ring.ranges import RangeDescriptor
+from folkmoot.storage.errors import StoreCorrupt
+from folkmoot.storage.interface import Table
+from folkmoot.storage.rows import row_cell
+from folkmoot.storage.store import Store
+from msgspec import Meta, Struct
+
+FOLLOWS: Final = "ranking.follows"
+
+_REMEMBERED: Final = 256
+_REMEMBERED_S: Final = 60.0
+
+
+class _Asked(Struct):
+    """`ranking.follows`: whom an account follows that the asked node keeps."""
+
+    range: int
+    epoch: int
+    account: messages.Account
+
+
+class _Told(Struct):
+    """The answer: the latest followed, the latest first."""
+
+    accounts: Annotated[list[messages.Account], Meta(max_length=limits.FRIENDS_FOLLOWS)]
+
+
+class Friends:
+    """See the module.
+
+    Args:
+        store: this node's.
+        router: orders replicas by distance.
+        where: the range that holds a key.
+        peers: how to reach the others.
+        epochs: checks claims of other nodes.
+        executor: where follows are read.
+        now: the clock by which answers are remembered.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        router: Router,
+        where: Callable[[bytes], RangeDescriptor],
+        peers: Peers,
+        epochs: EpochCheck,
+        executor: Executor,
+        now: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._router = router
+        self._where = where
+        self._peers = peers
+        self._epochs = epochs
+        self._executor = executor
+        self._told: TTLCache[bytes, list[bytes]] = TTLCache(_REMEMBERED, _REMEMBERED_S, now)
+
+    async def of(self, account: bytes) -> Counter[bytes]:
+        """By how many of an account's friends others are followed; of friends that cannot be asked, nothing.
+
+        Args:
+            account: that this node keeps (34 bytes).
+        """
+        friends = (await self._own(account))[: limits.FRIENDS_ASKED]
+        async with trio.open_nursery() as nursery:
+            for friend in friends:
+                if friend not in self._told:
+                    nursery.start_soon(self._ask, friend)
+        found: Counter[bytes] = Counter()
+        for friend in friends:
+            found.update(self._told.get(friend, ()))
+        del found[account]
+        return found
+
+    async def _ask(self, account: bytes) -> None:
+        """Find out whom an account follows, from wherever it is kept."""
+        owner = self._where(place_prefix(account))
+        for node_id in self._router.candidates(owner.slots):
+            try:
+                if node_id == self._router.node_id:
+                    self._told[account] = await self._own(account)
+                else:
+                    params = {"range": owner.id, "epoch": owner.epoch, "account": account}
+                    answer = await self._peers.call(node_id, FOLLOWS, params, limits.REPLICA_READ_TIMEOUT_S)
+                    self._told[account] = codec.shaped(answer, _Told, "whom an account follows").accounts
+            except (WireError, PeerUnreachable):
+                continue
+            return
+
+    async def _own(self, account: bytes) -> list[bytes]:
+        return await self._executor.run(partial(self._read, account))
+
+    def _read(self, account: bytes) -> list[bytes]:
+        """The latest that an account follows whom this node keeps, the latest first."""
+        prefix = kind_prefix(account, "follow")
+        with self._store.engine.begin() as transaction:
+            scanned = transaction.scan(Table.CELLS, prefix, prefix_end(prefix))
+            rows = list(islice(scanned, limits.FRIENDS_ROWS_SCANNED))
+        found: list[tuple[int, bytes]] = []
+        for key, row in rows:
+            try:
+                cell = Cell.decode(row_cell(key, row))
+            except StoreCorrupt as error:
+                self._store.damage.note(error)
+                continue
+            if is_on(cell):
+                found.append((cell.winner.stamp, key[len(prefix) :]))
+        return [followed for _, followed in sorted(found, reverse=True)[: limits.FRIENDS_FOLLOWS]]
+
+    def peer_methods(self) -> Mapping[str, Callable[[bytes, Params], Awaitable[Any]]]:
+        """What other nodes may ask, by name."""
+        return {FOLLOWS: self._answer}
+
+    async def _answer(self, node_id: bytes, params: Params) -> dict[str, Any]:
+        asked = codec.shaped(params, _Asked, FOLLOWS)
+        self._epochs.check_epochs({asked.range: asked.epoch}, [place_prefix(asked.account)])
+        if not self._router.counts_itself:
+            raise WireError(BUSY, "this replica does not know all it acknowledged", retry_after_ms=250)
+        return {"accounts": await self._own(asked.account)}
