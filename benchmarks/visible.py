@@ -18,6 +18,7 @@ from typing import Any
 
 import trio
 from folkmoot.protocol.client.link import Link
+from folkmoot.protocol.client.link_terms import Reply, result_of
 from folkmoot.protocol.connection import Notification
 from folkmoot.protocol.record import Record
 
@@ -83,9 +84,13 @@ async def watch(rate: str, turn: str, *addresses: str) -> dict[str, Any]:
     watches = [Watch() for _ in others]
 
     async def send(record: Record, due: float) -> None:
+        def on_reply(reply: Reply) -> None:
+            (result,) = result_of(reply)["results"]
+            assert result["status"] == "stored", result
+
         due_at[record.payload] = due
         await link.wait_room()
-        link.submit("record.put", {"records": [record.to_wire()], "level": "quorum"}, lambda reply: None)
+        link.submit("record.put", {"records": [record.to_wire()], "level": "quorum"}, on_reply)
 
     async with trio.open_nursery() as nursery:
         link = await opened(host, int(port), nursery)

@@ -51,6 +51,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "history": "Show a post and its earlier versions, the newest first.",
         "feed": "Read an account's posts.",
         "timeline": "Read home feeds, threads, tags, lists and bookmarks.",
+        "notifications": "Show what others did that concerns you.",
         "follow-feed": "Watch posts as they are written, edited and deleted.",
         "follow": "Follow an account, so that its posts are in your home feed.",
         "unfollow": "Follow an account no more.",

@@ -13,6 +13,7 @@ from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BAD_REQUEST, TOO_LARGE, WireError
 from folkmoot.protocol.feed.controls import check_controls
 from folkmoot.protocol.feed.mute import parse_mute
+from folkmoot.protocol.feed.preferences import check_preference
 from folkmoot.protocol.identity import is_account
 from folkmoot.protocol.moderation.label import check_label_value, parse_label
 
@@ -239,4 +240,5 @@ _CHECKS: Final[dict[str, Callable[[bytes, Body], None]]] = {
     "appeal": _check_statement,
     "list": _check_list,
     "listed": _check_listed,
+    "preference": check_preference,
 }

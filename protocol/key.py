@@ -42,17 +42,18 @@ KIND_BYTE: Final[dict[str, int]] = {
     "appeal": 13,
     "list": 14,
     "listed": 15,
+    "preference": 16,
     HELD: 64,
 }
 KIND_NAME: Final[dict[int, str]] = {number: name for name, number in KIND_BYTE.items()}
 
 # Who may write under another account's place, and what only its author may read (wire contract, section 3).
 KINDS_UNDER_SUBJECT: Final = frozenset({"like", "repost", "report", "label", "vote", "decision", "appeal"})
-KINDS_PRIVATE: Final = frozenset({"mute", "bookmark", "report", "vote", HELD})
+KINDS_PRIVATE: Final = frozenset({"mute", "bookmark", "report", "vote", "preference", HELD})
 KINDS_FLAG: Final = frozenset({"like", "repost", "follow", "mute", "block", "bookmark", "listed"})
 KINDS_OF_TWO: Final = frozenset({"follow", "mute", "block"})  # said by one account about another
 # Of these a record can say that nothing older is to be kept; of a post the deletion says so.
-KINDS_ERASING: Final = KINDS_FLAG | {"profile"}
+KINDS_ERASING: Final = KINDS_FLAG | {"profile", "preference"}
 # What an account can take back; all else are statements in others' cases, which are never superseded.
 KINDS_TAKEN_BACK: Final = KINDS_ERASING | {"post"}
 

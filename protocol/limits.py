@@ -92,6 +92,7 @@ CURSOR_BYTES: Final = 256
 POSTS_CACHED_BYTES: Final = 16 * MIB  # of a node's own posts, as pages show them
 LIST_MEMBERS: Final = 500  # of one list are looked at for its feed
 VIEWER_EDGES: Final = 10_000  # of each sort: followed, blocked, muted accounts and threads; the newest
+PREFERENCE_NAME_BYTES: Final = 64
 VIEWER_WORDS: Final = 1_000  # muted, the newest
 
 # Live streams.
@@ -126,12 +127,8 @@ MEDIA_FETCH_WINDOW: Final = 4  # chunks of one of them that are on their way
 MEDIA_WAITING: Final = 1_024  # that a node has been asked to fetch; above it the answer is `busy`
 MEDIA_WANTED: Final = 4_096  # that a node knows it lacks; further ones are found once there is room
 MEDIA_ANSWER_S: Final = 7.0  # after which what is still being fetched is answered `busy`
-MEDIA_LOOK_S: Final = 0.5  # between two looks at what is to be fetched, while something is
-MEDIA_LOOK_REST_S: Final = 0.02  # after each step through the change log, several times what it takes
 MEDIA_ROWS: Final = 512  # of the change log, looked at in one step
 MEDIA_RETRY_S: Final = 5.0  # doubled each time, for what nobody could give
-MEDIA_RETRY_MAX_S: Final = 600.0
-MEDIA_DISK_RESERVE_BYTES: Final = 64 * MIB  # of the disk, that media leave free
 
 # Tokens.
 TOKEN_PAIRS: Final = 128
@@ -203,12 +200,22 @@ WEIGHINGS_AT_ONCE: Final = 2  # of ranges that a node was asked to weigh; above 
 # Projections.
 TAG_FORM_BYTES: Final = 8 * KIB  # more than any tag comes to, composed and without case
 FOLLOWS_REFILLED: Final = 5_000  # followed accounts whose posts are put into an inbox anew
-BACKFILLS_AT_ONCE: Final = 32
-BACKFILLS_WAITING: Final = 4_096  # that are looked at for those that are due
+BACKFILLS_AT_ONCE: Final = 64
+BACKFILLS_LOOKED_AT: Final = 512  # for those that are due, in one transaction
+BACKFILLS_RETRIED: Final = 32_768  # of which it is remembered when they are tried again
+BACKFILL_ASKS: Final = 16  # of other nodes, under way at a time
+BACKFILL_IDLE_S: Final = 1.0  # while some wait to be tried again
 PROJECTION_SETTLED_S: Final = 2 * REPAIR_INTERVAL_S  # then all replicas have what any had, if they are there
 PROJECTED_CHANGES: Final = 256  # read of one lane at a time
+PROJECTED_BYTES: Final = 512 * KIB  # of them in one message; but for the last one
 PROJECTION_ERASED_ROWS: Final = 2_048  # in one transaction
 PROJECTED_LATEST: Final = 2_000  # posts of an account, and as many reposts, for a new follower's inbox
+NOTICE_NAMES: Final = 16  # of those who like or repost one post, the newest, are kept with its notice
+NOTICES_BY: Final = 5  # of them are told with it
+NOTICES_SPARE: Final = 64  # entries above the bound, before a list of notices is cut
+NOTICES_LOOKED_AT: Final = 50  # at a time, when a page is built
+NOTICES_FOLLOWED: Final = 500  # the newest, which a live stream of them looks at
+NOTICES_UNREAD: Final = 100  # are counted; as many as that may be more
 PROJECTION_LOGS: Final = 16  # of one range, in which an asker says how far it has come
 PROJECTION_WRITES: Final = 2_000  # rows in one transaction, after which no further change is applied
 FOLLOW_FEED_ROWS: Final = PROJECTED_LATEST  # the newest of a feed, which a live stream of it looks at
@@ -347,7 +354,6 @@ _FRAME_OVERHEAD_BYTES = 80
 
 assert MEDIA_CHUNKS <= MESSAGE_COLLECTION_ITEMS and 2 * MEDIA_CHUNK_BYTES < MESSAGE_BYTES
 assert MEDIA_ANSWER_S + REPLICA_READ_TIMEOUT_S <= REQUEST_TIMEOUT_S
-
 assert RECORD_BYTES + _FRAME_OVERHEAD_BYTES < 2**15, "rows have fifteen bits for the length of a frame"
 assert CELL_SURVIVORS <= CELL_DEVICES, "at most one survivor a device"
 assert (CELL_SURVIVORS + CELL_HISTORY) * (RECORD_BYTES + _FRAME_OVERHEAD_BYTES) <= CELL_BYTES < MESSAGE_BYTES

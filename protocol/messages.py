@@ -6,7 +6,7 @@ the method's own to check.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from folkmoot.protocol import limits
 from msgspec import Meta, Struct
@@ -110,6 +110,15 @@ class What(Struct):
     tag: Annotated[str, Meta(max_length=limits.POST_TAG_CODE_POINTS)] | None = None
     range: Annotated[int, Meta(ge=0, le=limits.EPOCH_MAX)] | None = None
     notifications: Account | None = None
+
+
+class NoticeList(Struct):
+    """`notice.list`: a page of an account's notifications, or of what strangers did; its own alone."""
+
+    account: Account
+    tab: Literal["notifications", "requests"] = "notifications"
+    limit: Annotated[int, Meta(ge=1, le=limits.PAGE_ITEMS)] = limits.PAGE_ITEMS_DEFAULT
+    cursor: CursorBytes | None = None
 
 
 class FeedFollow(Struct):

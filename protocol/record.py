@@ -17,6 +17,7 @@ from folkmoot.protocol import codec
 from folkmoot.protocol.bodies import check_body
 from folkmoot.protocol.decoder_words import malformed, misshapen
 from folkmoot.protocol.errors import BAD_REQUEST, BAD_SIGNATURE, NOT_CANONICAL, TOO_LARGE, WireError
+from folkmoot.protocol.feed.preferences import check_mark_time
 from folkmoot.protocol.identity import KeyPair, is_account, verify
 from folkmoot.protocol.key import KINDS_ERASING, KINDS_OF_TWO, KINDS_UNDER_SUBJECT, cell_key
 from folkmoot.protocol.limits import (
@@ -102,7 +103,7 @@ class Record:
         self.key = cell_key(self.place, self.kind, self.item)
         _check_authorship(self, fields)
         check_body(self.kind, self.item, self.body)
-        _check_erasure(self)
+        _check_times(self)
         self.id = hashlib.sha256(payload).digest()
 
     @classmethod
@@ -285,8 +286,10 @@ def _device_from_hex(text: str) -> bytes | None:
     return device if is_account(device) and device.hex() == text else None
 
 
-def _check_erasure(record: Record) -> None:
+def _check_times(record: Record) -> None:
     """What a record erases is told by age, so it is the newest of all that its author has seen there."""
+    if record.kind == "preference":
+        check_mark_time(record.item, record.body, record.stamp)
     if record.erases and record.stamp <= max(record.seen.values(), default=-1):
         raise WireError(BAD_REQUEST, "a record that erases has a greater stamp than all in its seen")
 

@@ -36,7 +36,16 @@ from folkmoot.protocol.projections.entries import (
     time_bytes,
 )
 from folkmoot.storage.interface import Table, Transaction
-from folkmoot.storage.projections import ProjectionBook, entry_key, has, members, newest, tally, value_at
+from folkmoot.storage.projections import (
+    Member,
+    ProjectionBook,
+    entry_key,
+    has,
+    members,
+    newest,
+    tally,
+    value_at,
+)
 from folkmoot.storage.rows import Frames, row_frames
 
 SORT_BYTES: Final = limits.POST_ITEM_BYTES
@@ -55,10 +64,12 @@ class Bounds(NamedTuple):
     Args:
         followers_max: authors with more of them are merged when pages are built.
         rows_max: of one inbox.
+        notices_max: of one sort of an account's notices.
     """
 
     followers_max: int
     rows_max: int
+    notices_max: int = 1_000
 
 
 class Shown(NamedTuple):
@@ -169,7 +180,7 @@ class Inboxes:
         """Put something into all inboxes it belongs into, or take it out of them."""
         if self.is_merged(shown.by):
             if stands:
-                self._book.tell(Index.MERGED, place_prefix(shown.by))
+                self._book.tell(Index.MERGED, self._generation, place_prefix(shown.by), Member(*shown.entry))
             return
         member, value = shown.entry
         for group in self._kept_followers(shown.by):
@@ -195,8 +206,14 @@ class Inboxes:
             return
         if not on:
             self._take_out(group, account)
-        elif not self.is_merged(account):
+        elif self.is_merged(account):
+            self._turn_over(group)
+        else:
             self._ask(group, account)
+
+    def _turn_over(self, group: bytes) -> None:
+        """Tell who waits for what comes into an inbox that something may have come that is not in it."""
+        self._book.tell(Index.INBOX, self._generation, group, Member(b"", b""))
 
     def _ask(self, group: bytes, account: bytes) -> None:
         asked = Entry(Index.BACKFILL, group, public_of(account), time_bytes(self._now_us))
@@ -209,6 +226,8 @@ class Inboxes:
         merged = self.is_merged(account)
         if not merged and count > self._bounds.followers_max:
             self._book.put(self._generation, Entry(Index.MERGED, place, b""))
+            for group in self._kept_followers(account):
+                self._turn_over(group)
         elif merged and count <= _FEWER * self._bounds.followers_max:
             self._book.drop(Index.MERGED, self._generation, place, b"")
             found = members(self._rows, Index.FOLLOWERS, self._followers, place, limit=count)
@@ -366,13 +385,14 @@ class Backfill(NamedTuple):
     asked_us: int
 
 
-def waiting(transaction: Transaction, generation: int, limit: int) -> list[Backfill]:
-    """The first backfills that were asked for."""
+def waiting(transaction: Transaction, generation: int, after: Backfill | None = None) -> Iterator[Backfill]:
+    """The backfills that were asked for, in the order of inboxes, after one of them."""
     head = bytes((Index.BACKFILL, generation))
-    rows = islice(transaction.scan(Table.ENTRIES, head, prefix_end(head)), limit)
-    found = []
-    for key, _ in rows:
+    start = head
+    if after is not None:
+        group = place_prefix(after.follower)
+        start = entry_key(Index.BACKFILL, generation, group, public_of(after.account)) + b"\0"
+    for key, _ in transaction.scan(Table.ENTRIES, start, prefix_end(head)):
         both = key[-2 * PUBLIC_BYTES :]
         asked = int.from_bytes(value_at(transaction, Table.ENTRIES, key) or b"", "big")
-        found.append(Backfill(account_of(both[:PUBLIC_BYTES]), account_of(both[PUBLIC_BYTES:]), asked))
-    return found
+        yield Backfill(account_of(both[:PUBLIC_BYTES]), account_of(both[PUBLIC_BYTES:]), asked)

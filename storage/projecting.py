@@ -8,13 +8,14 @@ from typing import NamedTuple
 from folkmoot.protocol import limits
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.errors import WireError
-from folkmoot.protocol.key import KINDS_PRIVATE, parse_key
-from folkmoot.protocol.projections.entries import Projection, entries_of
+from folkmoot.protocol.key import KINDS_PRIVATE, KeyParts, parse_key
+from folkmoot.protocol.projections.entries import LOOKS_AT, Projection, entries_of
 from folkmoot.protocol.projections.facts import Facts, facts_of, is_projected
 from folkmoot.storage.changes import changes
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.inboxes import Bounds, Inboxes, Keeps
 from folkmoot.storage.interface import Engine, Table
+from folkmoot.storage.noticing import Notices
 from folkmoot.storage.projections import ProjectionBook
 from folkmoot.storage.rows import row_cell
 
@@ -100,7 +101,7 @@ class Application:
         targets: what is projected.
         followers: the generation of followers that is read.
         keeps: see `Keeps`.
-        bounds: of inboxes.
+        bounds: of inboxes and lists of notices.
         now_us: wall time, microseconds since 1970.
     """
 
@@ -113,7 +114,7 @@ class Application:
         now_us: int,
     ) -> None:
         self._now_us = now_us
-        # Home feeds come last: they are filled from what is known of followers.
+        # Home feeds come after followers: they are filled from what is known of these.
         self._targets = sorted(targets)
         self._followers = followers
         self._keeps = keeps
@@ -125,23 +126,26 @@ class Application:
         Raises:
             DiskFull: nothing was changed.
         """
-        for target in self._targets:
-            if target.projection is Projection.HOME:
-                self._fill_inboxes(book, target.generation, change)
+        parts = parse_key(change.key)
+        for projection, generation in self._targets:
+            if parts.kind not in LOOKS_AT[projection]:
+                continue
+            if projection is Projection.HOME:
+                self._fill_inboxes(book, generation, change, parts)
+            elif projection is Projection.NOTIFICATIONS:
+                notices = Notices(book, generation, self._keeps, self._bounds.notices_max)
+                notices.apply(change.key, parts, change.facts)
             else:
-                self._replace(book, target, change)
+                entries = [
+                    entry
+                    for entry in entries_of(projection, parts, change.facts)
+                    if any(map(self._keeps, entry.places(change.key)))
+                ]
+                book.replace(projection, generation, change.key, entries)
 
-    def _replace(self, book: ProjectionBook, target: Target, change: Changed) -> None:
-        entries = [
-            entry
-            for entry in entries_of(target.projection, parse_key(change.key), change.facts)
-            if any(map(self._keeps, entry.places(change.key)))
-        ]
-        book.replace(target.projection, target.generation, change.key, entries)
-
-    def _fill_inboxes(self, book: ProjectionBook, generation: int, change: Changed) -> None:
+    def _fill_inboxes(self, book: ProjectionBook, generation: int, change: Changed, parts: KeyParts) -> None:
         inboxes = Inboxes(book, generation, self._followers, self._keeps, self._bounds, self._now_us)
-        place, kind, item = parse_key(change.key)
+        place, kind, item = parts
         on = change.facts.on
         match kind:
             case "post":

@@ -10,7 +10,7 @@ back: nobody else remembers which tag an edit has removed.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Final, NamedTuple
 from zlib import crc32
@@ -19,6 +19,7 @@ from folkmoot.protocol import codec
 from folkmoot.protocol.key import KIND_AT, KIND_BYTE, prefix_end
 from folkmoot.protocol.limits import POST_ITEM_BYTES
 from folkmoot.protocol.projections.entries import COUNTED, INDEXES, PUBLIC_BYTES, Entry, Index, Projection
+from folkmoot.protocol.projections.notices import group_of
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Table, Transaction
 from folkmoot.storage.rows import CRC_BYTES, SEQUENCE_BYTES, seal, unseal
@@ -28,11 +29,23 @@ HEAD_BYTES: Final = 2  # index and generation, before the group
 GENERATIONS: Final = 256
 TALLY_BYTES: Final = 8
 MAIN: Final = 0  # the run of all projections together; a rebuilding one's is its number
+WIDENING: Final = 255  # the run that reads everything once more for what has come to be kept
 
 _POST: Final = bytes((KIND_BYTE["post"],))
+_TOLD_LIVE: Final = {
+    Index.INBOX: Projection.HOME,
+    Index.MERGED: Projection.HOME,
+    Index.TAGGED: Projection.TAGS,
+    Index.NOTICES: Projection.NOTIFICATIONS,
+}
+_PUT_LIVE: Final = frozenset({Index.INBOX, Index.TAGGED, Index.NOTICES})  # that they were put is told
+_REPLACED: Final = frozenset(
+    {Index.NOTICES}
+)  # indexes whose entries say something else when they are put again
 _GENERATION: Final = b"g"
 _CURSOR: Final = b"c"
 _COVERED: Final = b"b"
+_WANTED: Final = b"w"
 
 
 class Generation(NamedTuple):
@@ -68,6 +81,8 @@ def tallied(key: bytes) -> bytes | None:
     """Where it is counted that there is an entry at a key; None when it is not counted."""
     if key[0] not in COUNTED:
         return None
+    if key[0] == Index.NOTICES:
+        return key[:HEAD_BYTES] + group_of(key[HEAD_BYTES:])
     return key[:-PUBLIC_BYTES] if key[0] == Index.FOLLOWERS else key[: -POST_ITEM_BYTES - PUBLIC_BYTES]
 
 
@@ -184,24 +199,32 @@ def covered(transaction: Transaction) -> bytes:
     return value_at(transaction, Table.CURSORS, _COVERED) or b""
 
 
+def wanted(transaction: Transaction) -> bytes | None:
+    """The blocks that everything is being read for once more, the covered ones among them; None if for
+    nothing."""
+    return value_at(transaction, Table.CURSORS, _WANTED)
+
+
 class ProjectionBook:
     """What is derived, in one write transaction.
 
     Attributes:
         written: how many rows were written or taken out.
-        news: of what is watched, that in which there is something new.
+        asked: whether somebody's latest posts are to be put into a follower's inbox now.
+        news: what is new in groups of indexes (one byte) that are told live, as far as it is read by now. Who
+            waits for it is looked up once it is committed: somebody may have begun to meanwhile.
 
     Args:
         transaction: the group's; rows that are written are weighed by its admission.
-        watched: indexes (one byte) and groups that somebody waits for.
     """
 
-    __slots__ = ("_rows", "_transaction", "_watched", "news", "written")
+    __slots__ = ("_live", "_rows", "_transaction", "asked", "news", "written")
 
-    def __init__(self, transaction: WriteTransaction, watched: Container[bytes] = ()) -> None:
+    def __init__(self, transaction: WriteTransaction) -> None:
         self.written = 0
-        self.news: set[bytes] = set()
-        self._watched = watched
+        self.asked = False
+        self.news: dict[bytes, list[Member]] = {}
+        self._live: dict[Projection, int] = {}
         self._transaction = transaction
         self._rows = transaction.rows
 
@@ -262,13 +285,18 @@ class ProjectionBook:
         key = entry_key(entry.into, generation, entry.group, entry.member)
         if entry.into in COUNTED and value_at(self._rows, Table.ENTRIES, key) is None:
             self._count(entry.into, generation, entry.group, 1)
+        if entry.into in _PUT_LIVE and (entry.into in _REPLACED or not self._rows.get(Table.ENTRIES, key)):
+            self.tell(entry.into, generation, entry.group, Member(entry.member, entry.value))
         self._put(Table.ENTRIES, key, entry.value)
-        self.tell(entry.into, entry.group)
+        self.asked |= entry.into is Index.BACKFILL
 
-    def tell(self, index: Index, group: bytes) -> None:
-        """There is something new in a group, for those who wait for it."""
-        if self._watched and (mark := bytes((index,)) + group) in self._watched:
-            self.news.add(mark)
+    def tell(self, index: Index, generation: int, group: bytes, new: Member) -> None:
+        """Something is new in a group, for those who wait for it, if this generation is the one they see."""
+        projection = _TOLD_LIVE[index]
+        if projection not in self._live:
+            self._live[projection] = generation_of(self._rows, projection).live
+        if generation == self._live[projection]:
+            self.news.setdefault(bytes((index,)) + group, []).append(new)
 
     def drop(self, index: Index, generation: int, group: bytes, member: bytes) -> bool:
         """Forget an entry; whether there was one."""
@@ -307,10 +335,21 @@ class ProjectionBook:
         value = bytes(number for number in generation if number is not None)
         self._put(Table.CURSORS, _GENERATION + bytes((projection,)), value)
 
-    def cover(self, blocks: bytes) -> None:
-        """Begin to keep what belongs to other blocks than so far: everything is read again from the start."""
+    def begin_anew(self, blocks: bytes) -> None:
+        """Keep what belongs to these blocks: everything is read from the start, whatever was read before."""
         self.forget_cursors(MAIN)
+        self.cover(blocks)
+
+    def widen(self, blocks: bytes) -> None:
+        """Begin to read everything for more blocks, beside what is read on for those that are covered."""
+        self.forget_cursors(WIDENING)
+        self._put(Table.CURSORS, _WANTED, blocks)
+
+    def cover(self, blocks: bytes) -> None:
+        """Everything has been read for these blocks."""
         self._put(Table.CURSORS, _COVERED, blocks)
+        self._rows.delete(Table.CURSORS, _WANTED)
+        self.forget_cursors(WIDENING)
 
     def forget_cursors(self, run: int) -> None:
         """Have a run begin at the beginning."""

@@ -4,8 +4,9 @@ It shares with the projector what one cell is made into, and nothing of how chan
 forgotten, kept too long or counted twice shows as a difference. Everything is gathered in memory, so this is
 for checkers and tests.
 
-Two things it cannot work out, since they depend on the order in which changes came, it takes from what is
-kept: below which floor an inbox has nothing, and which authors are merged when pages are built.
+Some things it cannot work out, since they depend on the order in which changes came, it takes from what is
+kept: below which floor an inbox or a list of notices has nothing, who of a crowd is too old to be listed, and
+which authors are merged when pages are built.
 """
 
 from __future__ import annotations
@@ -19,20 +20,24 @@ from folkmoot.protocol.key import parse_key, place_prefix
 from folkmoot.protocol.projections.entries import (
     INDEXES,
     PUBLIC_BYTES,
+    Entry,
     Index,
     Projection,
     account_of,
     entries_of,
+    public_of,
 )
 from folkmoot.protocol.projections.facts import Facts
+from folkmoot.protocol.projections.notices import CROWDS, Crowd, Reaction, notices_group, notices_of
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.inboxes import Keeps, Shown, of_entry, of_post, of_repost
 from folkmoot.storage.interface import Table, Transaction
+from folkmoot.storage.noticing import floor_of
 from folkmoot.storage.projections import HEAD_BYTES, entry_key, tallied, value_at
 from folkmoot.storage.rows import unseal
 
 _MEMBER_BYTES = limits.POST_ITEM_BYTES + PUBLIC_BYTES
-_UNORDERED = frozenset({Index.FLOOR, Index.MERGED, Index.BACKFILL})
+_UNORDERED = frozenset({Index.FLOOR, Index.MERGED, Index.BACKFILL, Index.NOTICES_FLOOR})
 
 
 class Derived(NamedTuple):
@@ -107,6 +112,7 @@ def rederived(
                     at = entry_key(entry.into, live[projection], entry.group, entry.member)
                     entries[at] = entry.value
     entries |= _inboxes(transaction, live[Projection.HOME], known, keeps)
+    entries |= _notices(transaction, live[Projection.NOTIFICATIONS], known, keeps)
     tallies: dict[bytes, int] = {}
     for at in entries:
         if (group := tallied(at)) is not None and keeps(at[HEAD_BYTES:]):
@@ -147,6 +153,33 @@ def _inboxes(
                 if each.at >= floor:
                     inboxes[entry_key(Index.INBOX, generation, group, each.at)] = each.entry[1]
     return inboxes
+
+
+def _notices(
+    transaction: Transaction, generation: int, cells: list[tuple[bytes, Facts]], keeps: Keeps
+) -> dict[bytes, bytes]:
+    made: list[Entry] = []
+    crowds: dict[tuple[bytes, bytes], list[Reaction]] = {}
+    for key, facts in cells:
+        parts = parse_key(key)
+        if parts.kind not in CROWDS:
+            made += notices_of(parts, facts)
+            continue
+        post, who = parts.item[: limits.POST_ITEM_BYTES], parts.item[limits.POST_ITEM_BYTES :]
+        if who != parts.place:
+            crowd = crowds.setdefault((notices_group(parts.place, CROWDS[parts.kind]), post), [])
+            crowd += [Reaction(facts.stamp, public_of(who))] if facts.on else []
+    for (group, post), reactions in crowds.items():
+        at = entry_key(Index.NOTICES, generation, group, post)
+        below = Crowd.decode(value_at(transaction, Table.ENTRIES, at) or b"").below
+        newest = sorted((each for each in reactions if below is None or each > below), reverse=True)
+        if newest or below is not None:
+            made.append(Entry(Index.NOTICES, group, post, Crowd(tuple(newest), below).encode()))
+    return {
+        entry_key(Index.NOTICES, generation, entry.group, entry.member): entry.value
+        for entry in made
+        if keeps(entry.group) and entry.member >= floor_of(transaction, generation, entry.group)
+    }
 
 
 def _merged(transaction: Transaction, generation: int) -> set[bytes]:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-import time
 from collections.abc import Mapping
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 from folkmoot.cli.connection import Target, converse, target_options
@@ -18,14 +13,13 @@ from folkmoot.cli.exit_codes import OK
 from folkmoot.cli.feeds import check_signers, described_post, post_lines, when
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.users.who import Who, WhoType
+from folkmoot.cli.watching import SINCE_MAX_S, Line, gap_line, read_cursor, since_ms, watch
 from folkmoot.protocol.identity import account_to_text
 from folkmoot.protocol.limits import EPOCH_MAX
 from folkmoot.protocol.record import Record
 
 if TYPE_CHECKING:
-    from folkmoot.protocol.client import Client, Event, Follow, Gap
-
-SINCE_MAX_S: Final = 100 * 365 * 86_400.0
+    from folkmoot.protocol.client import Client, Event
 
 
 @click.command(
@@ -72,10 +66,7 @@ def command(
         raise click.UsageError("name an account, or a range (--range N) or a tag (--tag TAG); not both")
     if home and who is None:
         raise click.UsageError("--home needs an account: whose home feed is it?")
-    if since_s is not None and cursor is not None:
-        raise click.UsageError("--since and --cursor each say where to begin; give one of them")
-    since_ms = None if since_s is None else max(0, int((time.time() - since_s) * 1000))
-    begin = {"cursor": _read_cursor(cursor), "since_ms": since_ms}
+    begin = {"cursor": read_cursor(cursor), "since_ms": since_ms(since_s, cursor)}
     other = {"range": range_id} if tag is None else {"tag": tag}
     converse(target, lambda client: _watch(client, who, home, other, begin, limit, output))
     return OK
@@ -90,57 +81,17 @@ async def _watch(
     limit: int | None,
     output: Output,
 ) -> None:
-    import trio
-
     account = None if who is None else await who.found(client)
     author = None if home else account
     what = other if account is None else {"home" if home else "author": account}
-    stream = client.follow(what, **begin)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_end_at_signal, nursery.cancel_scope)
-        try:
-            await _show(client, author, stream, limit, output)
-        except BrokenPipeError:
-            # Whoever read has had enough, as `head` has; nothing is to be flushed there at the end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        nursery.cancel_scope.cancel()
+    await watch(client.follow(what, **begin), lambda event: _told(client, author, event), limit, output)
 
 
-async def _end_at_signal(scope: Any) -> None:
-    """Ctrl-C is how watching ends, and no failure."""
-    import trio
-
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for _ in signals:
-            scope.cancel()
-
-
-async def _show(
-    client: Client, author: bytes | None, stream: Follow, limit: int | None, output: Output
-) -> None:
-    from folkmoot.protocol.client import Unreachable
-
-    shown = 0
-    while limit is None or shown < limit:
-        try:
-            event = await anext(stream)
-        except Unreachable as error:
-            output.note(f"{error}; trying again")
-            continue
-        for value, lines in await _told(client, author, event):
-            output.result(value, lines, paged=False)
-            shown += 1
-            if shown == limit:
-                break
-    with suppress(Unreachable):
-        await stream.aclose()
-
-
-async def _told(client: Client, author: bytes | None, event: Event) -> list[tuple[dict[str, Any], list[str]]]:
+async def _told(client: Client, author: bytes | None, event: Event) -> list[Line]:
     """What to show of an event: as JSON, and as lines."""
     cursor = event.cursor.hex()
     if event.gap is not None:
-        return [({"gap": _gap(event.gap), "cursor": cursor}, [_gap_line(event.gap), ""])]
+        return [gap_line(event.gap, event.cursor)]
     records = [Record.from_wire(item["record"]) for item in event.items]
     if author is not None:
         await check_signers(client, author, records)
@@ -174,22 +125,3 @@ def _other(record: Record) -> dict[str, Any]:
 
 def _other_line(told: Mapping[str, Any]) -> str:
     return f"{told['time']}  {told['kind']} by {told['author']}: {told['body']}"
-
-
-def _gap(gap: Gap) -> dict[str, Any]:
-    told: dict[str, Any] = {"from_ms": gap.begin_ms, "to_ms": gap.end_ms, "reason": gap.reason}
-    return told if gap.range is None else {**told, "range": gap.range}
-
-
-def _gap_line(gap: Gap) -> str:
-    if gap.reason == "split":
-        rest = "" if gap.range is None else f"; watch range {gap.range} as well"
-        return f"-- part of this range is another one by now{rest} --"
-    return f"-- something may be missing here ({gap.reason}); `folkmoot feed` shows all there is --"
-
-
-def _read_cursor(text: str | None) -> bytes | None:
-    try:
-        return None if text is None else bytes.fromhex(text)
-    except ValueError as error:
-        raise click.UsageError("--cursor is not one that `follow-feed --json` printed") from error

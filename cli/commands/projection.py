@@ -59,6 +59,8 @@ def ls(operator: Path | None, target: Target, output: Output) -> int:
     rows = [{**one, "rebuilding": _share(one)} for one in told["projections"]]
     lag_ms = told["lag_ms"]
     behind = "not all ranges were read yet" if lag_ms is None else f"at most {lag_ms / 1000:.1f} s behind"
+    if "widening" in told:
+        behind += f"; {told['widening']:.0%} read for what this node has come to keep"
     lines = [behind, f"{told['applied']:,} changes applied since the node started", *table(rows, COLUMNS)]
     output.result(told, lines)
     return DEGRADED if lag_ms is None or lag_ms > LAG_MS_FINE else OK

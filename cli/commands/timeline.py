@@ -9,10 +9,12 @@ import click
 from folkmoot.cli.connection import Target, converse, target_options
 from folkmoot.cli.examples import examples
 from folkmoot.cli.feeds import check_signers, described_post, post_lines
+from folkmoot.cli.notices import unread_line
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.post_names import parse_post_name, post_name
 from folkmoot.cli.users.who import Who, WhoType
 from folkmoot.node.data_directory import read_key
+from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.identity import account_to_text
 from folkmoot.protocol.limits import LIST_ITEM_BYTES, PAGE_ITEMS
 from folkmoot.protocol.record import Record
@@ -67,7 +69,10 @@ def command() -> None:
 def home(
     who: Who, viewer: Path | None, limit: int, cursor: str | None, target: Target, output: Output
 ) -> None:
-    """Read what those whom WHO follows posted and reposted, newest first."""
+    """Read what those whom WHO follows posted and reposted, newest first.
+
+    With --as your own key, it says how many notifications you have not seen.
+    """
 
     async def asked(client: Client) -> dict[str, Any]:
         return {"account": await who.found(client)}
@@ -172,14 +177,31 @@ def _show(
     """Read a feed, check what it says, and print it."""
     position = None if cursor is None else _hex("--cursor", cursor)
 
-    async def talk(client: Client) -> tuple[list[dict[str, Any]], bytes | None, int]:
-        return await _pages(client, method, await asked(client), limit, position)
-
     key = None if viewer is None else read_key(viewer)
-    items, end, lag_ms = converse(target, talk, operator=key)
+
+    async def talk(client: Client) -> tuple[list[dict[str, Any]], bytes | None, int, int | None]:
+        of = await asked(client)
+        pages = await _pages(client, method, of, limit, position)
+        is_own = method == "feed.home" and key is not None and key.owner == of["account"]
+        return *pages, await _unread(client, key.owner) if key is not None and is_own else None
+
+    items, end, lag_ms, unread = converse(target, talk, operator=key)
     told = [_described(item) for item in items]
-    value = {"items": told, "cursor": end.hex() if end else None, "lag_ms": lag_ms}
-    output.result(value, [line for each in told for line in _lines(each)] or ["no posts"])
+    value: dict[str, Any] = {"items": told, "cursor": end.hex() if end else None, "lag_ms": lag_ms}
+    if unread is not None:
+        value["unread"] = unread
+    lines = [line for each in told for line in _lines(each)] or ["no posts"]
+    output.result(value, [*lines, *unread_line(unread)])
+
+
+async def _unread(client: Client, account: bytes) -> int | None:
+    """How many notifications an account has not seen; None when the node does not tell."""
+    try:
+        page = await client.call("notice.list", {"account": account, "limit": 1})
+    except WireError:
+        return None
+    unread: int | None = page.get("unread")
+    return unread
 
 
 async def _pages(

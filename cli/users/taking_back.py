@@ -1,9 +1,9 @@
 """What takes back what an account wrote: a deletion of each post, an erasing record for all else that can be.
 
-A post's deletion absorbs whatever it had not seen. Profile fields are emptied and flags switched off by
-records that erase what is older (`erase`), so these have to have seen, and be newer than, all that is there.
-Reports, labels, votes, decisions and appeals are statements in others' cases: they are never superseded, and
-stay.
+A post's deletion absorbs whatever it had not seen. Profile fields and preferences are emptied and flags
+switched off by records that erase what is older (`erase`), so these have to have seen, and be newer than, all
+that is there. Reports, labels, votes, decisions and appeals are statements in others' cases: they are never
+superseded, and stay.
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ class Taker:
 def _body(kind: str) -> dict[str, Any]:
     if kind == "post":
         return {"deleted": True}
+    if kind == "preference":
+        return {"erase": True}
     return {"erase": True, **({"on": False} if kind in KINDS_FLAG else {"value": ""})}
 
 

@@ -6,23 +6,26 @@ does so for itself: nobody has to be elected for it, and when one is lost the ot
 committed together with what they stand for, and everything may be applied twice, so a crash, another log and
 two nodes at the same work do no harm.
 
-A run reads what has changed and applies a bounded part of it in one commit; a rebuild is a run of its own
-that begins at the beginning, into rows that nobody reads before it has come to where the others are.
+A run reads what has changed and applies a bounded part of it in one commit. A rebuild is a run of its own
+that begins at the beginning, into rows that nobody reads before it has come to where the main run is. So is a
+*widening*: what is about a place may follow from cells anywhere, so a node that comes to keep more reads
+everything once more, and meanwhile goes on with, and answers for, what it kept before. What comes while it
+does waits for the next one.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol, TypeVar
 
 import trio
 from folkmoot.node.commits import Commits
 from folkmoot.node.environment import WallClock
 from folkmoot.node.projections.backfilling import Backfiller, TellsLatest
 from folkmoot.node.projections.generations import Generations
-from folkmoot.node.projections.logs import Read
+from folkmoot.node.projections.logs import Read, Unread
+from folkmoot.node.projections.runs import Run, Step
 from folkmoot.node.projections.stretches import KeptBlocks, Stretch, stretches_of
 from folkmoot.node.projections.watchers import Watchers
 from folkmoot.protocol import limits
@@ -33,7 +36,7 @@ from folkmoot.storage import projections
 from folkmoot.storage.errors import DiskFull
 from folkmoot.storage.inboxes import Bounds
 from folkmoot.storage.projecting import Application, Batch, Target
-from folkmoot.storage.projections import MAIN, ProjectionBook
+from folkmoot.storage.projections import MAIN, WIDENING, ProjectionBook
 from folkmoot.storage.transaction import Admission, WriteTransaction
 
 log = logging.getLogger(__name__)
@@ -45,41 +48,21 @@ _ROWS = limits.STORE_GROUP_ROWS
 
 
 class ReadsLogs(TellsLatest, Protocol):
-    """See `projections.logs`."""
+    """See `projections.logs`.
+
+    Attributes:
+        own_log: the name of this node's log.
+    """
+
+    own_log: bytes
 
     def is_own(self, stretch: Stretch) -> bool: ...
 
     async def read_own(self, wanted: Sequence[tuple[Stretch, int]]) -> list[Batch]: ...
 
-    async def read_others(
-        self, wanted: Sequence[tuple[Stretch, Mapping[bytes, int]]]
-    ) -> list[tuple[Stretch, Read]]: ...
+    def divided(self, wanted: Sequence[Unread]) -> Iterator[tuple[bytes, Sequence[Unread]]]: ...
 
-
-@dataclass(slots=True)
-class _Run:
-    """One way through the logs.
-
-    Args:
-        number: under which its cursors are kept.
-        positions: of each stretch, how far logs were read, by their ids.
-        ask_at: of each stretch of others, when they are next asked (trio's clock).
-        current_at: of each stretch, when its log was last read to its end (trio's clock).
-        ends: of each stretch, the log that it is followed in.
-    """
-
-    number: int
-    positions: dict[tuple[int, int], dict[bytes, int]] = field(default_factory=dict)
-    ask_at: dict[tuple[int, int], float] = field(default_factory=dict)
-    current_at: dict[tuple[int, int], float] = field(default_factory=dict)
-    ends: dict[tuple[int, int], bytes] = field(default_factory=dict)
-
-
-class _Step(NamedTuple):
-    """What is to be applied of one stretch."""
-
-    stretch: Stretch
-    read: Read
+    async def ask(self, node_id: bytes, wanted: Sequence[Unread]) -> list[tuple[Stretch, Read]]: ...
 
 
 class Projector:
@@ -91,7 +74,7 @@ class Projector:
         logs: what is followed.
         generations: which rows are read, and which are built.
         ranges: the range map now.
-        bounds: of inboxes.
+        bounds: of inboxes and lists of notices.
         wall: dates what was asked of other nodes.
         watchers: told of what is new.
     """
@@ -115,12 +98,17 @@ class Projector:
         self._generations = generations
         self._ranges = ranges
         self._bounds = bounds
-        self._kept = KeptBlocks()
-        self._main = _Run(MAIN)
-        self._rebuilding: dict[Projection, _Run] = {}
-        self._backfiller = Backfiller(
+        self._covered = KeptBlocks()  # what is complete as far as the main run has read
+        self._kept = KeptBlocks()  # and what a widening reads for
+        self._main = Run(MAIN)
+        self._widening: Run | None = None
+        self._rebuilding: dict[Projection, Run] = {}
+        self.backfiller = Backfiller(
             commits.store, self._commit, logs, generations, lambda key: key in self._kept, bounds, wall
         )
+        self._asking: trio.Nursery
+        self._news = trio.Event()
+        commits.notice(self._wake)
         self._wanted: dict[Projection, trio.Event] = {}
         self._stale = True
         self._much = False
@@ -140,38 +128,58 @@ class Projector:
         """
         return None if self._oldest is None else max(0.0, trio.current_time() - self._oldest)
 
+    def covers(self, key: bytes) -> bool:
+        """See `serving.Lagging`."""
+        return key in self._covered
+
+    def widening(self) -> float | None:
+        """How far everything has been read for what this node has come to keep, from 0 to 1; None if for
+        nothing."""
+        return None if self._widening is None else self._widening.progress(self._main)
+
     def _oldest_of_all(self) -> float | None:
-        """When the log that was read to its end longest ago was."""
+        """When the log that was read to its end longest ago was.
+
+        One that has never been read, of a range that was split off or cannot be reached, counts as old as all
+        was before it came.
+        """
         oldest = trio.current_time()
         for stretch in stretches_of(self._ranges()):
             if stretch.name in self._main.current_at:
                 oldest = min(oldest, self._main.current_at[stretch.name])
             elif self._main.positions.get(stretch.name):
                 oldest = min(oldest, self._began)
-            else:
+            elif self._oldest is None:
                 return None
+            else:
+                oldest = min(oldest, self._oldest)
         return oldest
 
     async def run(self) -> None:
         """Follow the logs until cancelled."""
         self._began = trio.current_time()
-        self._kept = KeptBlocks(self._covered())
-        while True:
-            looked_at = self._commits.store.sequence
-            try:
-                moved = await self._turn()
-                self._oldest = self._oldest_of_all()
-            except (DiskFull, WireError) as error:
-                log.warning("projections wait: %s", error)
-                await trio.sleep(limits.PROJECTION_RETRY_S)
-                continue
-            if self._much:
-                await trio.lowlevel.checkpoint()
-                continue
-            await trio.sleep(limits.PROJECTION_PAUSE_S)
-            if not moved:
-                with trio.move_on_after(limits.PROJECTION_IDLE_S):
-                    await self._commits.wait_past(looked_at)
+        self._recall()
+        async with trio.open_nursery() as self._asking:
+            while True:
+                self._news = trio.Event()
+                try:
+                    moved = await self._turn()
+                    self._oldest = self._oldest_of_all()
+                except (DiskFull, WireError) as error:
+                    log.warning("projections wait: %s", error)
+                    await trio.sleep(limits.PROJECTION_RETRY_S)
+                    continue
+                if self._much:
+                    await trio.lowlevel.checkpoint()
+                    continue
+                await trio.sleep(limits.PROJECTION_PAUSE_S)
+                if not moved:
+                    with trio.move_on_after(limits.PROJECTION_IDLE_S):
+                        await self._news.wait()
+
+    def _wake(self) -> None:
+        """Something was committed, or another node has answered."""
+        self._news.set()
 
     async def _turn(self) -> bool:
         """Do a bounded part of what there is to do; whether there was something."""
@@ -179,99 +187,134 @@ class Projector:
         await self._cover_what_is_kept()
         await self._begin_rebuilds()
         moved = await self._advance(self._main, self._generations.live_targets())
-        moved |= await self._backfill(self._generations.live(Projection.HOME))
+        moved |= await self._widen()
         for projection in self._generations.building():
             moved |= await self._rebuild(projection)
         if self._stale:
             self._stale = not await self._commit(self._erase_stale)
         return moved
 
-    def _covered(self) -> bytes:
+    def _recall(self) -> None:
+        """What the store says of what was read for which blocks."""
         with self._commits.store.engine.begin() as transaction:
-            return projections.covered(transaction)
+            self._kept = self._covered = KeptBlocks(projections.covered(transaction))
+            wanted = projections.wanted(transaction)
+        if wanted is not None:
+            self._kept, self._widening = KeptBlocks(wanted), Run(WIDENING)
 
     async def _cover_what_is_kept(self) -> None:
-        """Begin anew when this node has come to keep more than was looked for so far."""
+        """Begin to read for what this node has come to keep; when it kept nothing, with everything."""
         kept = KeptBlocks.of(self._ranges(), self._node_id)
-        if kept <= self._kept:
+        if kept <= self._kept or self._widening is not None:
             return
         wider = kept.joined(self._kept)
-        await self._commit(lambda book: book.cover(wider.to_bytes()))
-        self._kept, self._main = wider, _Run(MAIN)
+        if self._covered:
+            await self._commit(lambda book: book.widen(wider.to_bytes()))
+            self._widening = Run(WIDENING)
+        else:
+            await self._commit(lambda book: book.begin_anew(wider.to_bytes()))
+            self._covered, self._main = wider, Run(MAIN)
+        self._kept = wider
+        for projection in self._generations.building():  # what was read for them was too little
+            self._wanted.setdefault(projection, trio.Event())
 
-    async def _advance(self, run: _Run, targets: Iterable[Target], behind: _Run | None = None) -> bool:
+    async def _widen(self) -> bool:
+        """Go on with reading for what this node has come to keep; whether there was something to do."""
+        run = self._widening
+        if run is None:
+            return False
+        moved = await self._advance(run, self._generations.live_targets(), behind=self._main)
+        if moved or not self._has_caught_up(run):
+            return moved
+        await self._commit(lambda book: book.cover(self._kept.to_bytes()))
+        self._covered, self._widening = self._kept, None
+        return True
+
+    async def _advance(self, run: Run, targets: Iterable[Target], behind: Run | None = None) -> bool:
         """Read on in all logs and apply what is new, as much as one transaction is to do.
 
         Args:
             behind: a run that is not overtaken.
         """
-        began = trio.current_time()
-        steps: list[_Step] = []
+        steps: list[Step] = []
         waiting = 0
-        for stretch, read in await self._read(run):
+        for step in await self._read(run):
             if behind is not None:
-                position = behind.positions.get(stretch.name, {}).get(read.log_id, 0)
-                read = read._replace(batch=read.batch.until(position))
-            if read.batch.changed or not run.positions[stretch.name]:
-                steps.append(_Step(stretch, read))
-                waiting += len(read.batch.changed)
+                step = step.until(behind.position(step.stretch.name, step.read.log_id))
+            changed = step.read.batch.changed
+            if changed or not run.positions[step.stretch.name]:
+                steps.append(step)
+                waiting += len(changed)
             else:
-                self._done(run, stretch, read, 0, began)
+                self._done(run, step, 0)
             if waiting >= limits.PROJECTION_WRITES:
                 break
         if steps:
-            await self._apply(run, steps, list(targets), began)
+            await self._apply(run, steps, list(targets))
         return bool(steps)
 
-    async def _read(self, run: _Run) -> list[tuple[Stretch, Read]]:
-        """What is new in all logs that may have something new."""
-        store = self._commits.store
+    async def _read(self, run: Run) -> list[Step]:
+        """What is new in own logs that may have something new, and what others have told by now."""
+        store, own_log, began = self._commits.store, self._logs.own_log, trio.current_time()
         own: list[tuple[Stretch, int]] = []
-        wanted: list[tuple[Stretch, Mapping[bytes, int]]] = []
+        others: list[Unread] = []
         for stretch in stretches_of(self._ranges()):
             positions = run.positions.get(stretch.name)
             if positions is None:
                 positions = run.positions[stretch.name] = self._kept_positions(run, stretch)
             if not self._logs.is_own(stretch):
-                if run.ask_at.get(stretch.name, 0.0) > trio.current_time():
-                    continue
-                wanted.append((stretch, positions))
-            elif store.lane_changed(stretch.lane, after := positions.get(store.log_id, 0)) or not positions:
+                if stretch.name not in run.asked and run.ask_at.get(stretch.name, 0.0) <= began:
+                    others.append((stretch, positions))
+            elif store.lane_changed(stretch.lane, after := positions.get(own_log, 0)) or not positions:
                 own.append((stretch, after))
             else:
-                run.ends[stretch.name] = store.log_id
-                run.current_at[stretch.name] = trio.current_time()
-        others = await self._logs.read_others(wanted) if wanted else []
-        busy = {stretch.name for stretch, read in others if read.batch.changed}
-        for stretch, _ in wanted:
+                run.ends[stretch.name] = own_log
+                run.current_at[stretch.name] = began
+        arrived, run.arrived = run.arrived, []
+        run.asked.difference_update(step.stretch.name for step in arrived)
+        for node_id, some in self._logs.divided(others):
+            run.asked.update(stretch.name for stretch, _ in some)
+            self._asking.start_soon(self._ask, run, node_id, some)
+        if not own:
+            return arrived
+        batches = await self._logs.read_own(own)
+        found = [Step(each[0], Read(own_log, batch), began) for each, batch in zip(own, batches, strict=True)]
+        return arrived + found
+
+    async def _ask(self, run: Run, node_id: bytes, some: Sequence[Unread]) -> None:
+        """Ask another node; nobody else is asked for the same, by the same run, before that is applied."""
+        began = trio.current_time()
+        found = await self._logs.ask(node_id, some)
+        busy = {stretch.name for stretch, read in found if read.batch.changed}
+        for stretch, _ in some:
             if stretch.name not in busy:
                 run.ask_at[stretch.name] = trio.current_time() + limits.PROJECTION_ASK_S
-        if not own:
-            return others
-        batches = await self._logs.read_own(own)
-        found = [(each[0], Read(store.log_id, batch)) for each, batch in zip(own, batches, strict=True)]
-        return found + others
+        told = {stretch.name for stretch, _ in found}
+        run.asked.difference_update(stretch.name for stretch, _ in some if stretch.name not in told)
+        run.arrived += [Step(stretch, read, began) for stretch, read in found]
+        self._wake()
 
-    def _done(self, run: _Run, stretch: Stretch, read: Read, count: int, began: float) -> None:
+    def _done(self, run: Run, step: Step, count: int) -> None:
         """So many of the changes that were read of a stretch are applied."""
+        stretch, read, began = step
         batch = read.batch
         run.positions[stretch.name][read.log_id] = batch.position_after(count)
         run.ends[stretch.name] = read.log_id
         if count == len(batch.changed) and batch.reached >= batch.head:
             run.current_at[stretch.name] = began
 
-    def _kept_positions(self, run: _Run, stretch: Stretch) -> dict[bytes, int]:
+    def _kept_positions(self, run: Run, stretch: Stretch) -> dict[bytes, int]:
         with self._commits.store.engine.begin() as transaction:
             return projections.cursors_at(transaction, run.number, *stretch.name)
 
-    async def _apply(self, run: _Run, steps: list[_Step], targets: list[Target], began: float) -> None:
+    async def _apply(self, run: Run, steps: list[Step], targets: list[Target]) -> None:
         followers, keeps = self._generations.live(Projection.FOLLOWERS), self._kept.__contains__
         application = Application(targets, followers, keeps, self._bounds, self._wall.now_us())
 
         def job(book: ProjectionBook) -> list[int]:
             """How many changes of each step were applied, before it was enough for one transaction."""
             done: list[int] = []
-            for stretch, (log_id, batch) in steps:
+            for stretch, (log_id, batch), _ in steps:
                 count = 0
                 for change in batch.changed:
                     if book.written >= limits.PROJECTION_WRITES:
@@ -283,53 +326,41 @@ class Projector:
                     book.set_cursor(run.number, *stretch.name, log_id, batch.position_after(count))
             return done
 
-        for (stretch, read), count in zip(steps, await self._commit(job), strict=True):
+        for step, count in zip(steps, await self._commit(job), strict=True):
+            batch = step.read.batch
             self._applied += count
-            self._much |= count < len(read.batch.changed) or read.batch.reached < read.batch.head
-            if count or not read.batch.changed:
-                self._done(run, stretch, read, count, began)
-
-    async def _backfill(self, generation: int) -> bool:
-        """Fill some inboxes of those who follow somebody new; whether there was something to do."""
-        looked_at, left = await self._backfiller.run(generation)
-        self._much |= left > 0
-        return looked_at > 0
+            self._much |= count < len(batch.changed) or batch.reached < batch.head
+            if count or not batch.changed:
+                self._done(run, step, count)
 
     async def _rebuild(self, projection: Projection) -> bool:
         """Go on with building a projection anew; whether there was something to do."""
         generation = self._generations.of(projection)
         assert generation.building is not None, "only what is being built is gone on with"
-        run = self._rebuilding.setdefault(projection, _Run(projection))
+        run = self._rebuilding.setdefault(projection, Run(projection))
         moved = await self._advance(run, [Target(projection, generation.building)], behind=self._main)
-        if projection is Projection.HOME:
-            moved |= await self._backfill(generation.building)
         if moved or not self._has_caught_up(run):
             return moved
+        if projection is Projection.HOME and self.backfiller.has_due(generation.building):
+            return False
         await self._generations.finish(projection)
         del self._rebuilding[projection]
         self._stale = True
         log.info("projection %s has been rebuilt", projection.word)
         return True
 
-    def _has_caught_up(self, run: _Run) -> bool:
-        """Whether a run has come to where the main one is, in the logs that this one follows."""
-        for stretch in stretches_of(self._ranges()):
-            log_id = self._main.ends.get(stretch.name)
-            if log_id is None:
-                continue
-            ahead = self._main.positions.get(stretch.name, {}).get(log_id, 0)
-            if run.positions.get(stretch.name, {}).get(log_id, 0) < ahead:
-                return False
-        return True
+    def _has_caught_up(self, run: Run) -> bool:
+        """Whether a run has come to where the main one is."""
+        return run.has_caught_up(self._main, self._ranges(), self._is_quiet)
+
+    def _is_quiet(self, stretch: Stretch, log_id: bytes, position: int) -> bool:
+        is_own = log_id == self._logs.own_log
+        return is_own and not self._commits.store.lane_changed(stretch.lane, position)
 
     def progress(self, projection: Projection) -> float:
         """How far a projection that is built anew has come, from 0 to 1, by what has been read of logs."""
         run = self._rebuilding.get(projection)
-        whole = read = 0
-        for name, log_id in self._main.ends.items():
-            whole += (ahead := self._main.positions.get(name, {}).get(log_id, 0))
-            read += min(ahead, 0 if run is None else run.positions.get(name, {}).get(log_id, 0))
-        return read / whole if whole else 0.0
+        return 0.0 if run is None else run.progress(self._main)
 
     async def rebuild(self, projection: Projection) -> None:
         """Have a projection be built anew, from the beginning, and wait until that has begun."""
@@ -349,9 +380,11 @@ class Projector:
         books: list[ProjectionBook] = []
 
         def run(transaction: WriteTransaction) -> T:
-            books.append(ProjectionBook(transaction, self._watchers.marks))
+            books.append(ProjectionBook(transaction))
             return job(books[-1])
 
         done = await self._commits.run(run, Admission.PEER_JOIN, rows=_ROWS)
         self._watchers.wake(books[-1].news)
+        if books[-1].asked:
+            self.backfiller.wake()
         return done

@@ -31,3 +31,13 @@ class FeedsSection(Section, frozen=True, kw_only=True):
             le=limits.PROJECTED_LATEST,
         ),
     ] = 1_000
+    notice_rows: Annotated[
+        int,
+        setting(
+            "Of each sort, what an account's notifications keep at least, the newest.",
+            why="A flood of one sort must not grow for ever; each sort is kept apart.",
+            unit="notices",
+            ge=limits.PAGE_ITEMS,
+            le=limits.PROJECTED_LATEST,
+        ),
+    ] = 1_000

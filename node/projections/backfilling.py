@@ -1,14 +1,19 @@
 """Backfilling: the latest posts of those who were followed of late, put into their followers' inboxes.
 
-What is kept elsewhere is asked for, and may be told as it was before the follow. So others are asked again,
-after a moment and after a while, until what they say is sure to be all. What is damaged here waits until it
-has been mended.
+It goes on beside the logs, so that a node far away, which is asked for what is not kept here, holds up
+nothing else. What such a node tells may be as it was before the follow; so it is asked again, after a moment
+and after a while, until what it says is sure to be all. What is damaged here waits until it has been mended.
+
+Those that wait are looked at in turn, some at a time, so that many that cannot be filled keep no others from
+being so.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Final, Protocol
+from itertools import islice
+from typing import Final, Protocol
 
 import trio
 from cachetools import TTLCache
@@ -16,12 +21,16 @@ from folkmoot.node.environment import WallClock
 from folkmoot.node.projections.generations import Generations
 from folkmoot.node.projections.logs import Latest
 from folkmoot.protocol import limits
+from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.projections.entries import Projection
 from folkmoot.storage import inboxes
-from folkmoot.storage.errors import StoreCorrupt
+from folkmoot.storage.errors import DiskFull, StoreCorrupt
 from folkmoot.storage.inboxes import Backfill, Bounds, Inboxes, Keeps, Shown
-from folkmoot.storage.projections import ProjectionBook
+from folkmoot.storage.interface import Transaction
+from folkmoot.storage.projections import ProjectionBook, generation_of
 from folkmoot.storage.store import Store
+
+log = logging.getLogger(__name__)
 
 _MOMENT_US: Final = 1_000_000
 _SETTLED_US: Final = int(limits.PROJECTION_SETTLED_S * 1e6)
@@ -45,7 +54,7 @@ class Backfiller:
         store: this node's.
         commit: see `Commit`.
         latest: asks other nodes.
-        generations: which rows are read.
+        generations: which rows are read, and which are built.
         keeps: whether this node keeps what is at a key.
         bounds: of inboxes.
         wall: dates what was asked of other nodes.
@@ -68,26 +77,76 @@ class Backfiller:
         self._keeps = keeps
         self._bounds = bounds
         self._wall = wall
-        self._retry_us: TTLCache[Backfill, int] = TTLCache(
-            limits.BACKFILLS_WAITING, 2 * limits.PROJECTION_SETTLED_S, trio.current_time
+        self._retry_us: TTLCache[tuple[int, Backfill], int] = TTLCache(
+            limits.BACKFILLS_RETRIED, 2 * limits.PROJECTION_SETTLED_S, trio.current_time
         )
+        self._after: dict[int, Backfill | None] = {}
+        self._asks = trio.CapacityLimiter(limits.BACKFILL_ASKS)
+        self._asked = trio.Event()
+        self._some_wait = True
 
-    async def run(self, generation: int) -> tuple[int, int]:
-        """Fill some inboxes of a generation: how many were looked at, and how many of them were not got to
-        before it was enough for one transaction."""
+    def wake(self) -> None:
+        """Somebody's latest posts are to be put into an inbox."""
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Fill inboxes until cancelled."""
+        while True:
+            self._asked, self._some_wait = trio.Event(), False
+            try:
+                for generation in self._numbers():
+                    while await self._some(generation):
+                        await trio.lowlevel.checkpoint()
+            except (DiskFull, WireError) as error:
+                log.warning("new followers' home feeds wait: %s", error)
+                await trio.sleep(limits.PROJECTION_RETRY_S)
+                continue
+            with trio.move_on_after(limits.BACKFILL_IDLE_S if self._some_wait else float("inf")):
+                await self._asked.wait()
+
+    def has_due(self, generation: int) -> bool:
+        """Whether something is still to be tried for the inboxes of a generation."""
         now_us = self._wall.now_us()
         with self._store.engine.begin() as transaction:
-            found = inboxes.waiting(transaction, generation, limits.BACKFILLS_WAITING)
-        due = [each for each in found if self._retry_us.get(each, 0) <= now_us][: limits.BACKFILLS_AT_ONCE]
-        if not due:
-            return 0, 0
-        told = await self._ask(dict.fromkeys(each.account for each in due))
+            waiting = inboxes.waiting(transaction, generation)
+            return any(self._is_due(generation, each, now_us) for each in waiting)
+
+    def _numbers(self) -> list[int]:
+        """The generations of home feeds there are."""
+        return [number for number in self._generations.of(Projection.HOME) if number is not None]
+
+    def _is_due(self, generation: int, each: Backfill, now_us: int) -> bool:
+        return self._retry_us.get((generation, each), 0) <= now_us
+
+    async def _some(self, generation: int) -> bool:
+        """Look at some that wait and fill those that are due; whether there may be more."""
+        now_us = self._wall.now_us()
+        with self._store.engine.begin() as transaction:
+            rows = inboxes.waiting(transaction, generation, self._after.get(generation))
+            found = list(islice(rows, limits.BACKFILLS_LOOKED_AT))
+        self._some_wait |= bool(found)
+        due = [each for each in found if self._is_due(generation, each, now_us)]
+        some = due[: limits.BACKFILLS_AT_ONCE]
+        filled = await self._fill(generation, some) if some else 0
+        if filled < len(due):
+            self._after[generation] = some[filled - 1] if filled else self._after.get(generation)
+            return True
+        is_last = len(found) < limits.BACKFILLS_LOOKED_AT
+        self._after[generation] = None if is_last else found[-1]
+        return not is_last
+
+    async def _fill(self, generation: int, some: list[Backfill]) -> int:
+        """Fill some inboxes; how many, before it was enough for one transaction."""
+        told = await self._ask(dict.fromkeys(each.account for each in some))
+        now_us = self._wall.now_us()
         live = self._generations.live
         followers, reposted = live(Projection.FOLLOWERS), live(Projection.REPOSTS)
 
         def job(book: ProjectionBook) -> int:
+            if generation not in generation_of(book.rows, Projection.HOME):
+                return len(some)  # it was given up meanwhile
             filling = Inboxes(book, generation, followers, self._keeps, self._bounds, now_us)
-            for done, each in enumerate(due):
+            for done, each in enumerate(some):
                 if book.written >= limits.PROJECTION_WRITES:
                     return done
                 answer = told.get(each.account)
@@ -98,22 +157,31 @@ class Backfiller:
                 elif answer is not None:
                     complete = answer.as_of_us >= each.asked_us + _SETTLED_US
                     filling.fill(each.follower, each.account, answer.shown, complete=complete)
-            return len(due)
+            return len(some)
 
         filled = await self._commit(job)
-        for each in due[:filled]:
+        for each in some[:filled]:
             answer = told.get(each.account)
             fresh = answer is not None and answer.as_of_us >= each.asked_us + _MOMENT_US
-            self._retry_us[each] = each.asked_us + _SETTLED_US + _MOMENT_US if fresh else now_us + _MOMENT_US
-        return len(due), len(due) - filled
+            again_us = each.asked_us + _SETTLED_US if fresh else now_us
+            self._retry_us[generation, each] = again_us + _MOMENT_US
+        return filled
 
     async def _ask(self, accounts: Iterable[bytes]) -> dict[bytes, Latest | None]:
         """What others tell of accounts that are not kept here."""
-        elsewhere = [account for account in accounts if not self._latest.keeps(account)]
-        rows = self._bounds.rows_max
-        return {account: await self._latest.latest_elsewhere(account, rows) for account in elsewhere}
+        told: dict[bytes, Latest | None] = {}
 
-    def _own_latest(self, rows: Any, reposted: int, account: bytes) -> list[Shown] | None:
+        async def ask(account: bytes) -> None:
+            async with self._asks:
+                told[account] = await self._latest.latest_elsewhere(account, self._bounds.rows_max)
+
+        async with trio.open_nursery() as nursery:
+            for account in accounts:
+                if not self._latest.keeps(account):
+                    nursery.start_soon(ask, account)
+        return told
+
+    def _own_latest(self, rows: Transaction, reposted: int, account: bytes) -> list[Shown] | None:
         """The latest of an account that is kept here; None while something of it is damaged."""
         try:
             return inboxes.latest_of(rows, reposted, account, self._bounds.rows_max)

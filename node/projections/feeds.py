@@ -7,14 +7,17 @@ A page is built by a node that keeps the group the feed is about: this one, if i
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Annotated, Any, Final, NamedTuple, Protocol
 
 from folkmoot.node.actors.session import Asker, Immediate, Method
-from folkmoot.node.contracts import Peers, PeerUnreachable, Reading
+from folkmoot.node.contracts import Peers, Reading
 from folkmoot.node.projections import listings
 from folkmoot.node.projections.building import Builder
 from folkmoot.node.projections.listings import Merging, Thread
+from folkmoot.node.projections.nearest import from_nearest
 from folkmoot.node.projections.posts import Ref
+from folkmoot.node.projections.serving import Lagging, lag_of
 from folkmoot.node.projections.viewers import Viewers
 from folkmoot.node.routing import Router
 from folkmoot.node.rpc import Packed
@@ -95,12 +98,6 @@ class EpochCheck(Protocol):
     def check_epochs(self, ranges: Mapping[int, int], keys: list[bytes]) -> None: ...
 
 
-class Lagging(Protocol):
-    """How far behind projections are; see `projector`."""
-
-    def lag_s(self) -> float | None: ...
-
-
 class Feeds:
     """See the module.
 
@@ -157,11 +154,13 @@ class Feeds:
 
     def _home_now(self, asker: Asker, params: Params) -> Packed | None:
         """`feed.home` as anybody sees it, when this node can answer it at once."""
-        lag_s = self._lagging.lag_s()
-        if asker.account is not None or lag_s is None:
+        if asker.account is not None:
             return None
         asked = codec.shaped(params, messages.FeedHome, "feed.home")
         _check_account(asked.account)
+        lag_s = self._lagging.lag_s()
+        if lag_s is None or not self._lagging.covers(place_prefix(asked.account)):
+            return None
         feed = Feed(CursorKind.HOME, asked.account, place_prefix(asked.account), None)
         page = self._builder.page_now(self._merging.home(asked.account), _after(feed, asked), asked.limit)
         return None if page is None else _packed(feed, asked, BuiltPage(page, int(lag_s * 1000)))
@@ -222,20 +221,12 @@ class Feeds:
             WireError: `level_unreachable`; `busy` when all that can be reached have yet to read the logs.
         """
         owner = self._where(feed.group)
-        failed: set[bytes] = set()
-        busy: WireError | None = None
-        for node_id in self._router.candidates(owner.slots):
-            try:
-                if node_id == self._router.node_id:
-                    return await self.build(feed, after, limit)
-                return await self._ask(node_id, owner, feed, after, limit)
-            except (WireError, PeerUnreachable) as error:
-                failed.add(node_id)
-                if isinstance(error, WireError):
-                    if error.kind is BAD_REQUEST:
-                        raise
-                    busy = error if error.kind is BUSY else busy
-        raise busy or self._router.unreachable(owner.slots, "one", failed)
+        return await from_nearest(
+            self._router,
+            owner,
+            partial(self.build, feed, after, limit),
+            partial(self._ask, owner=owner, feed=feed, after=after, limit=limit),
+        )
 
     async def _ask(
         self, node_id: bytes, owner: RangeDescriptor, feed: Feed, after: bytes | None, limit: int
@@ -258,11 +249,9 @@ class Feeds:
         """A page of a feed whose group this node keeps.
 
         Raises:
-            WireError: `busy`, as long as not all logs have been read once.
+            WireError: `busy`, as long as not all logs have been read for it.
         """
-        lag_s = self._lagging.lag_s()
-        if lag_s is None:
-            raise WireError(BUSY, "projections have yet to read all ranges", retry_after_ms=_RETRY_MS)
+        lag_s = lag_of(self._lagging, feed.group)
         subject, store = feed.subject, self._store
         viewer, build = await self._viewers.of(feed.viewer), self._builder.page
         match feed.kind:

@@ -137,7 +137,7 @@ class Thread:
 
 def tagged(store: Store, form: str) -> Entries:
     """The posts with a tag, in its form."""
-    return Entries(store, Index.TAGGED, Projection.TAGS, tag_group(form), _by_item)
+    return Entries(store, Index.TAGGED, Projection.TAGS, tag_group(form), by_item)
 
 
 def bookmarked(store: Store, account: bytes) -> Entries:
@@ -146,14 +146,15 @@ def bookmarked(store: Store, account: bytes) -> Entries:
     return Entries(store, Index.BOOKMARKED, Projection.BOOKMARKS, group, _bookmark)
 
 
-def _by_item(member: bytes, value: bytes) -> Place:
+def by_item(member: bytes, value: bytes) -> Place:
+    """Where a post stands, by an entry whose member begins with its item."""
     item, author = member[: limits.POST_ITEM_BYTES], account_of(member[limits.POST_ITEM_BYTES :])
     return Place(member, Ref(author, item))
 
 
 def _in_thread(member: bytes, value: bytes) -> Place:
     answers = Ref(account_of(value[:PUBLIC_BYTES]), value[PUBLIC_BYTES:])
-    return _by_item(member, value)._replace(answers=answers)
+    return by_item(member, value)._replace(answers=answers)
 
 
 def _bookmark(member: bytes, value: bytes) -> Place:
@@ -237,7 +238,7 @@ class Home:
         """See `Listing`."""
         own, merged = self._read(after, limit)
         if not merged:
-            return list(map(_place, own))
+            return list(map(place_of, own))
         return _merge([own, *await self._merging.merged(merged, after, limit, reposts=True)], limit)
 
     def merged(self) -> list[bytes]:
@@ -250,7 +251,7 @@ class Home:
     def places_now(self, after: bytes | None, limit: int) -> list[Place] | None:
         """`places`, when nothing has to be merged; else None."""
         own, merged = self._read(after, limit)
-        return None if merged else list(map(_place, own))
+        return None if merged else list(map(place_of, own))
 
     def _read(self, after: bytes | None, limit: int) -> tuple[list[Shown], list[bytes]]:
         """What is in the inbox, and whose posts are to be merged with it."""
@@ -277,7 +278,8 @@ class _List:
         return _merge(await self._merging.merged(members, after, limit, reposts=False), limit)
 
 
-def _place(shown: Shown) -> Place:
+def place_of(shown: Shown) -> Place:
+    """Where something stands that is shown in a feed."""
     return Place(shown.at, Ref(shown.author, shown.item), shown.reposter)
 
 
@@ -291,5 +293,5 @@ def _once(ordered: Iterable[Shown]) -> Iterable[Place]:
     last = b""
     for shown in ordered:
         if shown.at != last:
-            yield _place(shown)
+            yield place_of(shown)
         last = shown.at

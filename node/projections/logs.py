@@ -7,11 +7,10 @@ log: what it has seen through the first is seen twice, and applying it twice cha
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Final, NamedTuple, Protocol
 
-import trio
 from folkmoot.node.contracts import Peers, PeerUnreachable
 from folkmoot.node.environment import Executor
 from folkmoot.node.projections.stretches import Stretch
@@ -21,7 +20,7 @@ from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import BUSY, STALE_TOPOLOGY, WireError
 from folkmoot.protocol.key import parse_key, place_prefix
 from folkmoot.protocol.projections.entries import Projection
-from folkmoot.protocol.projections.facts import Facts, is_projected
+from folkmoot.protocol.projections.facts import Facts, facts_log, is_projected
 from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeMap
 from folkmoot.storage.inboxes import Shown, latest_of
 from folkmoot.storage.projecting import Batch, Changed, read_batch
@@ -92,6 +91,10 @@ class _LatestTold(Struct):
     ]
 
 
+Unread = tuple[Stretch, Mapping[bytes, int]]
+"""A stretch, and how far logs of it have been read, by their ids."""
+
+
 class Read(NamedTuple):
     """What was read of a stretch.
 
@@ -125,6 +128,9 @@ class EpochCheck(Protocol):
 class Logs:
     """See the module.
 
+    Attributes:
+        own_log: the name of this node's log (see `facts.facts_log`).
+
     Args:
         store: this node's.
         router: orders replicas by distance.
@@ -145,6 +151,7 @@ class Logs:
         executor: Executor,
         as_of_us: Callable[[], int],
     ) -> None:
+        self.own_log = facts_log(store.log_id)
         self._as_of_us = as_of_us
         self._ranges = ranges
         self._store = store
@@ -168,34 +175,28 @@ class Logs:
 
         return await self._executor.run(read)
 
-    async def read_others(
-        self, wanted: Sequence[tuple[Stretch, Mapping[bytes, int]]]
-    ) -> list[tuple[Stretch, Read]]:
-        """The next changes of stretches of which this node has no slot, as far as replicas can be reached.
-
-        Args:
-            wanted: each with how far logs have been read, by their ids.
-        """
-        by_node: dict[bytes, list[tuple[Stretch, Mapping[bytes, int]]]] = {}
+    def divided(self, wanted: Sequence[Unread]) -> Iterator[tuple[bytes, Sequence[Unread]]]:
+        """Whom to ask for stretches of which this node has no slot: nodes, each with as many as it can be
+        asked for at once. Of what nobody is there for, nothing."""
+        by_node: dict[bytes, list[Unread]] = {}
         for each in wanted:
             replicas = self._replicas(each[0])
             if replicas:
                 by_node.setdefault(replicas[0], []).append(each)
-        found: list[tuple[Stretch, Read]] = []
+        for node_id, some in by_node.items():
+            for start in range(0, len(some), limits.PROJECTED_CHANGES):
+                yield node_id, some[start : start + limits.PROJECTED_CHANGES]
 
-        async def ask(node_id: bytes, some: Sequence[tuple[Stretch, Mapping[bytes, int]]]) -> None:
-            try:
-                found.extend(await self._ask(node_id, some))
-            except (WireError, PeerUnreachable):
-                for stretch, _ in some:  # the next one is asked next time
-                    self._followed.pop(stretch.owner.id, None)
-                    self._failed[stretch.owner.id] = node_id
-
-        async with trio.open_nursery() as nursery:
-            for node_id, some in by_node.items():
-                for start in range(0, len(some), limits.PROJECTED_CHANGES):
-                    nursery.start_soon(ask, node_id, some[start : start + limits.PROJECTED_CHANGES])
-        return found
+    async def ask(self, node_id: bytes, wanted: Sequence[Unread]) -> list[tuple[Stretch, Read]]:
+        """The next changes of stretches, as one other node tells them; none when it tells nothing, and then
+        others are asked next time."""
+        try:
+            return await self._ask(node_id, wanted)
+        except (WireError, PeerUnreachable):
+            for stretch, _ in wanted:
+                self._followed.pop(stretch.owner.id, None)
+                self._failed[stretch.owner.id] = node_id
+            return []
 
     def _replicas(self, stretch: Stretch) -> list[bytes]:
         """Whom to ask: the one that was asked last, if it is still there; then the nearest; last the one that
@@ -210,9 +211,7 @@ class Logs:
         engine = self._store.engine
         return read_batch(engine, stretch.lane, after, most, owner.start, owner.end, private=private)
 
-    async def _ask(
-        self, node_id: bytes, wanted: Sequence[tuple[Stretch, Mapping[bytes, int]]]
-    ) -> list[tuple[Stretch, Read]]:
+    async def _ask(self, node_id: bytes, wanted: Sequence[Unread]) -> list[tuple[Stretch, Read]]:
         asked = [
             (stretch.owner.id, stretch.owner.epoch, stretch.lane, _newest(positions))
             for stretch, positions in wanted
@@ -258,24 +257,29 @@ class Logs:
         asked = codec.shaped(params, _Changes, CHANGES)
         self._check_counts()
         told = await self._executor.run(partial(self._changes, asked.wanted))
-        return {"log": self._store.log_id, "told": told}
+        return {"log": self.own_log, "told": told}
 
     def _changes(self, wanted: Sequence[_Wanted]) -> list[Any]:
         """What to tell of each; of those there is no room for, nothing."""
         told: list[Any] = []
-        room = limits.PROJECTED_CHANGES
+        room, room_bytes = limits.PROJECTED_CHANGES, limits.PROJECTED_BYTES
         for each in wanted:
             try:
                 owner = self._own_range(each.range, each.epoch)
             except WireError:
                 told.append(None)
                 continue
-            if room <= 0:
+            if room <= 0 or room_bytes <= 0:
                 break
-            after = each.positions.get(self._store.log_id, 0)
+            after = each.positions.get(self.own_log, 0)
             batch = self._read(Stretch(owner, each.lane), after, private=False)
-            changed = [(change.position, change.key, change.facts.to_wire()) for change in batch.changed]
-            told.append((changed, batch.reached, batch.head))
+            changed: list[Any] = []
+            for change in batch.changed:
+                if room_bytes <= 0:
+                    break
+                changed.append((change.position, change.key, change.facts.to_wire()))
+                room_bytes -= len(change.key) + change.facts.weight
+            told.append((changed, batch.position_after(len(changed)), batch.head))
             room -= len(changed)
         return told
 

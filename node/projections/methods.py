@@ -45,6 +45,7 @@ class ProjectionMethods:
             "lag_ms": None if lag_s is None else int(lag_s * 1000),
             "applied": self._projector.applied,
             "rebuilding": [each.word for each in self._generations.building()],
+            **({} if (widening := self._projector.widening()) is None else {"widening": widening}),
         }
 
     async def list(self, asker: Asker, params: Params) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from folkmoot.node.projections.generations import Generations
 from folkmoot.node.projections.listings import Merging
 from folkmoot.node.projections.logs import Logs
 from folkmoot.node.projections.methods import ProjectionMethods
+from folkmoot.node.projections.notice_pages import NoticePages
+from folkmoot.node.projections.notifications import Notifications
 from folkmoot.node.projections.posts import Posts
 from folkmoot.node.projections.selecting import Selection
 from folkmoot.node.projections.streams import FeedStreams
@@ -68,20 +70,25 @@ class ProjectionParts:
 
         logs = Logs(store, router, links, epochs, ranges, environment.executor, as_of_us)
         self.generations = Generations(commits)
-        bounds = Bounds(feeds.followers_max, feeds.inbox_rows)
+        bounds = Bounds(feeds.followers_max, feeds.inbox_rows, feeds.notice_rows)
         watchers = Watchers()
         self.projector = Projector(
             wired.node_id, commits, logs, self.generations, ranges, bounds, wall, watchers
         )
         posts = Posts(store, router, ranges, links, epochs, trusted)
         viewers = Viewers(store, router, where, links, epochs, wall.now_us, trio.current_time)
-        builder = Builder(posts, Selection(posts, reading, trusted, wall.now_us))
+        selection = Selection(posts, reading, trusted, wall.now_us)
+        builder = Builder(posts, selection)
         merging = Merging(store, logs, trio.current_time)
         self._feeds = Feeds(
             store, router, where, links, epochs, reading, builder, viewers, merging, self.projector
         )
         self._streams = FeedStreams(store, posts, merging, viewers, builder, watchers, self.projector, wall)
-        self._asked_by_peers = (logs, posts, viewers, self._feeds)
+        pages = NoticePages(store, posts, selection, viewers, trusted, wall.now_us)
+        self._notifications = Notifications(
+            router, where, links, epochs, pages, posts.keeps, watchers, self.projector, wall
+        )
+        self._asked_by_peers = (logs, posts, viewers, self._feeds, self._notifications)
         self._methods = ProjectionMethods(self.projector, self.generations)
 
     def peer_methods(self) -> Mapping[str, Handler]:
@@ -92,7 +99,8 @@ class ProjectionParts:
 
     def client_methods(self) -> Mapping[str, Method]:
         """What clients may ask, by name."""
-        return {**self._feeds.client_methods(), **self._methods.table()}
+        served = {**self._feeds.client_methods(), **self._notifications.client_methods()}
+        return {**served, **self._methods.table()}
 
     def immediate(self) -> Mapping[str, Immediate]:
         """Methods that can often be answered at once, by name."""
@@ -100,11 +108,11 @@ class ProjectionParts:
 
     def opens(self) -> Mapping[str, Open]:
         """What clients can follow, by the key in `what`."""
-        return self._streams.opens()
+        return {**self._streams.opens(), **self._notifications.opens()}
 
     def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """What runs by itself, by name."""
-        return {"projector": self.projector.run}
+        return {"projector": self.projector.run, "backfiller": self.projector.backfiller.run}
 
     def status(self) -> dict[str, Any]:
         """How far projections have come on this node."""

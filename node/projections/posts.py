@@ -134,8 +134,8 @@ class Posts:
 
     def divided(self, keys: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
         """Those keys that this node may answer for by itself, and the others."""
-        own = [key for key in keys if self.is_own(self._where(key))]
-        return own, [key for key in keys if key not in own]
+        own = {key: self.is_own(self._where(key)) for key in keys}
+        return [key for key in own if own[key]], [key for key in own if not own[key]]
 
     def own_cells(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """This node's cells at some keys; None also where one is damaged."""

@@ -118,7 +118,7 @@ class Selection:
         if waiting:
             audience = Audience(viewer, kind, now_us)
             candidates = dict(zip(waiting, await self._candidates(list(waiting.values())), strict=True))
-            edges = await self._on(audience.edges_asked(candidates.values()))
+            edges = await self.on(audience.edges_asked(candidates.values()))
             decided |= {number: audience.decide(each, edges) for number, each in candidates.items()}
         return [Selected(decided[number]) for number in range(len(places))]
 
@@ -159,13 +159,16 @@ class Selection:
             if isinstance(post, Post) and post.frame is not None
         }
 
-    async def _on(self, edges: Iterable[Edge]) -> frozenset[Edge]:
+    async def on(self, edges: Iterable[Edge]) -> frozenset[Edge]:
         """Those of some flags that are on; one that cannot be found out is off."""
         keys = {cell_key(edge.author, edge.kind, edge.other): edge for edge in edges}
-        if not keys:
-            return frozenset()
+        cells = await self.cells(list(keys))
+        return frozenset(keys[key] for key, cell in cells.items() if is_on(cell))
+
+    async def cells(self, keys: Sequence[bytes]) -> dict[bytes, Cell]:
+        """The cells at some keys, as far as there are such and they can be read."""
         cells: dict[bytes, bytes | None] = {}
-        own, elsewhere = self._posts.divided(list(keys))
+        own, elsewhere = self._posts.divided(keys)
         cells.update(zip(own, self._posts.own_cells(own), strict=True))
         for start in range(0, len(elsewhere), limits.KEYS_PER_GET):
             some = elsewhere[start : start + limits.KEYS_PER_GET]
@@ -174,9 +177,7 @@ class Selection:
             except WireError:
                 continue
             cells.update(zip(some, read.cells, strict=True))
-        return frozenset(
-            keys[key] for key, cell in cells.items() if cell is not None and is_on(Cell.decode(cell))
-        )
+        return {key: Cell.decode(cell) for key, cell in cells.items() if cell is not None}
 
 
 @lru_cache(maxsize=8_192)

@@ -70,6 +70,10 @@ class KeptBlocks:
         """Whether the block of a key is kept."""
         return bool(self._bits >> block_of(key) & 1)
 
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return self._bits != 0
+
     def __le__(self, other: KeptBlocks) -> bool:
         return self._bits & ~other._bits == 0
 

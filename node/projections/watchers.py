@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import trio
+from folkmoot.protocol import limits
 from folkmoot.protocol.projections.entries import Index
+from folkmoot.storage.projections import Member
 
 
 def mark(index: Index, group: bytes) -> bytes:
@@ -13,18 +16,41 @@ def mark(index: Index, group: bytes) -> bytes:
     return bytes((index,)) + group
 
 
+class New(NamedTuple):
+    """An entry that was put into an index.
+
+    Args:
+        mark: of its index and group; see there.
+        entry: the rest of it.
+    """
+
+    mark: bytes
+    entry: Member
+
+
 class Watch:
-    """Somebody who waits."""
+    """Somebody who waits, and what has come that was not taken yet; of too much, only that it is so."""
 
     def __init__(self) -> None:
         self.marks: frozenset[bytes] = frozenset()
+        self._news: list[New] = []
+        self._is_too_much = False
         self._changed = trio.Event()
 
-    def clear(self) -> None:
-        """What comes from now on is news."""
+    def take(self) -> list[New] | None:
+        """What has come; None when it was too much."""
+        news, self._news = self._news, []
+        is_too_much, self._is_too_much = self._is_too_much, False
         self._changed = trio.Event()
+        return None if is_too_much else news
 
-    def wake(self) -> None:
+    def wake(self, each: bytes, entries: Sequence[Member]) -> None:
+        """Something has come."""
+        self._is_too_much |= len(self._news) + len(entries) > limits.FOLLOW_FEED_ROWS
+        if self._is_too_much:
+            self._news.clear()
+        else:
+            self._news += [New(each, entry) for entry in entries]
         self._changed.set()
 
     async def wait(self) -> None:
@@ -38,25 +64,22 @@ class Watchers:
     def __init__(self) -> None:
         self._watches: dict[bytes, set[Watch]] = {}
 
-    @property
-    def marks(self) -> Collection[bytes]:
-        """What is waited for now."""
-        return self._watches.keys()
-
-    def watch(self, watch: Watch, marks: Iterable[bytes]) -> None:
-        """Have somebody wait for these and nothing else."""
+    def watch(self, watch: Watch, marks: Iterable[bytes]) -> bool:
+        """Have somebody wait for these and nothing else; whether there are any they did not wait for yet."""
         wanted = frozenset(marks)
         for each in watch.marks - wanted:
             watching = self._watches[each]
             watching.discard(watch)
             if not watching:
                 del self._watches[each]
-        for each in wanted - watch.marks:
+        more = wanted - watch.marks
+        for each in more:
             self._watches.setdefault(each, set()).add(watch)
         watch.marks = wanted
+        return bool(more)
 
-    def wake(self, marks: Iterable[bytes]) -> None:
+    def wake(self, news: Mapping[bytes, Sequence[Member]]) -> None:
         """There is something new in these."""
-        for each in marks:
+        for each, entries in news.items():
             for watch in self._watches.get(each, ()):
-                watch.wake()
+                watch.wake(each, entries)

@@ -205,10 +205,11 @@ class Person:
                 await self._switch((self._key.account, "follow", author), on=True)
 
     async def answer(self) -> None:
-        """Answer something, with a tag."""
-        author, item = self._random.choice(self._town.posts[-RECENT_POSTS:])
-        ref = {"author": author, "item": item}
-        await self.post(more={"reply_to": ref, "tags": [self._random.choice(TAGS)]})
+        """Answer something with a tag, quote what is newest, and name somebody."""
+        recent = self._town.posts[-RECENT_POSTS:]
+        chosen = {"reply_to": self._random.choice(recent), "quote": recent[-1]}
+        refs = {name: {"author": author, "item": item} for name, (author, item) in chosen.items()}
+        await self.post(more={**refs, "tags": [self._random.choice(TAGS)], "mentions": [recent[0][0]]})
 
     async def bookmark(self) -> None:
         """Keep something for later."""

@@ -20,6 +20,7 @@ from folkmoot.protocol.client.errors import ClientError, Unreachable, UntrustedN
 from folkmoot.protocol.client.feeds import Page
 from folkmoot.protocol.client.following import Event, Follow, Gap
 from folkmoot.protocol.client.link_terms import LinkBroken
+from folkmoot.protocol.client.notices import mark_read
 from folkmoot.protocol.client.puts import PutResult
 
 __all__ = [
@@ -41,4 +42,5 @@ __all__ = [
     "Unreachable",
     "UntrustedNode",
     "connect",
+    "mark_read",
 ]

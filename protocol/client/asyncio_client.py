@@ -75,6 +75,14 @@ class AsyncioClient:
         while (page := await self._ask(lambda _: anext(pages, None))) is not None:
             yield page
 
+    async def notifications(
+        self, account: bytes, *, requests: bool = False, limit: int = limits.PAGE_ITEMS_DEFAULT
+    ) -> AsyncIterator[Page]:
+        """See `Client.notifications`."""
+        pages = self._running().client.notifications(account, requests=requests, limit=limit)
+        while (page := await self._ask(lambda _: anext(pages, None))) is not None:
+            yield page
+
     async def follow(self, what: Mapping[str, Any], **options: Any) -> AsyncGenerator[Event, None]:
         """See `Client.follow`; ends when nobody asks for more."""
 

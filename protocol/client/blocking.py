@@ -57,6 +57,14 @@ class BlockingClient:
         while (page := self._wait(lambda _: anext(pages, None))) is not None:
             yield page
 
+    def notifications(
+        self, account: bytes, *, requests: bool = False, limit: int = limits.PAGE_ITEMS_DEFAULT
+    ) -> Iterator[Page]:
+        """See `Client.notifications`."""
+        pages = self._background.client.notifications(account, requests=requests, limit=limit)
+        while (page := self._wait(lambda _: anext(pages, None))) is not None:
+            yield page
+
     def follow(self, what: Mapping[str, Any], **options: Any) -> Generator[Event, None, None]:
         """See `Client.follow`; ends when nobody asks for more."""
 

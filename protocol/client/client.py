@@ -29,8 +29,9 @@ from folkmoot.protocol.client.backoff import backoff_s
 from folkmoot.protocol.client.dialing import Dialler, Endpoint
 from folkmoot.protocol.client.errors import ClientError, Unreachable
 from folkmoot.protocol.client.failover import FIRST_ROUNDS, Failover
-from folkmoot.protocol.client.feeds import AuthorFeed
+from folkmoot.protocol.client.feeds import Pages
 from folkmoot.protocol.client.following import CREDIT, Events, Follow
+from folkmoot.protocol.client.idempotent import IDEMPOTENT
 from folkmoot.protocol.client.link import OnNotification
 from folkmoot.protocol.client.link_terms import LinkBroken, NoAnswer
 from folkmoot.protocol.client.puts import Frame, PutResult, put_in_batches
@@ -47,17 +48,6 @@ from folkmoot.protocol.errors import (
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.token import Token
 
-IDEMPOTENT: Final = frozenset(
-    {
-        *("ping", "record.put", "record.get", "cluster.status", "cluster.where"),
-        *("account.get", "account.history", "account.records", "handle.get"),
-        *("account.attest", "account.reactions"),
-        "account.change",  # an operation is appended once, however often it comes
-        *("feed.author", "feed.home", "feed.thread"),
-        *("media.begin", "media.put", "media.finish", "media.get", "media.stat", "media.list"),
-        *("join.authority", "join.admit"),  # which knows who asks by the key of the request
-    }
-)
 # Refusals that say the request was not carried out at all.
 _NOT_DONE: Final = frozenset({BUSY, RATE_LIMITED, SHUTTING_DOWN, STALE_TOPOLOGY})
 
@@ -231,7 +221,7 @@ class Client:
 
     def author_feed(
         self, account: bytes, *, limit: int = limits.PAGE_ITEMS_DEFAULT, level: str = "one"
-    ) -> AuthorFeed:
+    ) -> Pages:
         """An account's posts, newest first, page by page: `async for page in client.author_feed(account)`.
 
         Args:
@@ -239,7 +229,21 @@ class Client:
             limit: items a page, 1–200.
             level: what each read asks.
         """
-        return AuthorFeed(self._call_with_token, {"account": account, "limit": limit, "level": level})
+        asked: Params = {"account": account, "limit": limit, "level": level}
+        return Pages(self._call_with_token, "feed.author", asked)
+
+    def notifications(
+        self, account: bytes, *, requests: bool = False, limit: int = limits.PAGE_ITEMS_DEFAULT
+    ) -> Pages:
+        """What others did that concerns an account, newest first, page by page; after `auth` as that account.
+
+        Args:
+            account: 34 bytes.
+            requests: what strangers did, instead.
+            limit: notices a page, 1–200.
+        """
+        tab = "requests" if requests else "notifications"
+        return Pages(self.call, "notice.list", {"account": account, "tab": tab, "limit": limit})
 
     def follow(
         self,
@@ -256,7 +260,8 @@ class Client:
         may be missing are told as events with a `gap`.
 
         Args:
-            what: `{"author": account}`, `{"home": account}`, `{"tag": text}` or `{"range": number}`.
+            what: `{"author": account}`, `{"home": account}`, `{"tag": text}`, `{"range": number}` or, after
+                `auth`, `{"notifications": account}`.
             credit: how many items may be on their way.
             cursor: of an earlier event, after which to begin; now if not given.
             since_ms: without a cursor: begin with what came at this time or later, milliseconds since 1970; 0

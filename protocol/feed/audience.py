@@ -60,6 +60,7 @@ class PageKind(StrEnum):
     THREAD = "thread"
     TAG = "tag"
     LIST = "list"
+    NOTIFICATIONS = "notifications"
 
 
 class Candidate(NamedTuple):

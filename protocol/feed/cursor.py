@@ -37,6 +37,9 @@ class CursorKind(IntEnum):
     FOLLOW_RANGE = 17
     FOLLOW_HOME = 18
     FOLLOW_TAG = 19
+    NOTIFICATIONS = 24
+    REQUESTS = 25
+    FOLLOW_NOTIFICATIONS = 26
 
 
 def encode(kind: CursorKind, subject: bytes, position: bytes) -> bytes:
@@ -44,9 +47,9 @@ def encode(kind: CursorKind, subject: bytes, position: bytes) -> bytes:
 
     Args:
         kind: the feed's kind.
-        subject: whose feed it is: the account id (34 bytes) of an author, a home feed or bookmarks; what a
-            thread begins with, or a list, author and item (50); the form of a tag, in UTF-8; for
-            `FOLLOW_RANGE` the range's number (8).
+        subject: whose feed it is: the account id (34 bytes) of an author, a home feed, bookmarks or
+            notifications; what a thread begins with, or a list, author and item (50); the form of a tag, in
+            UTF-8; for `FOLLOW_RANGE` the range's number (8).
         position: the last item shown: for `AUTHOR` a post's item (16 bytes), for live streams a place, else
             the member of its entry (see `projections.entries`).
     """

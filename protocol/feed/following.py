@@ -25,6 +25,7 @@ EVENT: Final = "feed.event"
 SPLIT: Final = "split"
 NOT_PROVEN: Final = "not_proven"
 DAMAGED: Final = "damaged"
+OVERRUN: Final = "overrun"
 
 
 class Gap(NamedTuple):
@@ -34,7 +35,7 @@ class Gap(NamedTuple):
         from_ms, to_ms: milliseconds since 1970, by a node's clock; 0 for a beginning that is not known.
         reason: `not_proven`, when the log that was followed is out of reach, and nobody knows what it had of
             another replica's; `damaged`, when rows of the log cannot be read any more; `split`, when part of
-            a range is another range by now.
+            a range is another range by now; `overrun`, when more came into a feed than a stream looks at.
         range: the other range, of a split.
     """
 

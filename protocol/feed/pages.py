@@ -135,6 +135,26 @@ def pack_result(page: PackedPage, cursor: bytes | None, token: bytes, lag_ms: in
     )
 
 
+def pack_notices(
+    page: PackedPage, cursor: bytes | None, unread: int | None, read_us: int, lag_ms: int
+) -> bytes:
+    """The whole result map of `notice.list`, packed.
+
+    Args:
+        page, cursor: the result's.
+        unread: how many are unread; None when that was not counted.
+        read_us: up to when they were seen, microseconds since 1970.
+        lag_ms: how far behind the page may be.
+    """
+    said: dict[str, Any] = {"cursor": cursor, "lag_ms": lag_ms, "read_until": read_us}
+    if unread is not None:
+        said["unread"] = unread
+    pairs = b"".join(codec.pack(part) for pair in said.items() for part in pair)
+    return b"".join(
+        (bytes((0x80 | (1 + len(said)),)), pairs, codec.pack("items"), array_header(page.count), page.items)
+    )
+
+
 def array_header(length: int) -> bytes:
     """The MessagePack header of a list of up to 65,535 entries."""
     return bytes((0x90 | length,)) if length < 16 else b"\xdc" + length.to_bytes(2, "big")

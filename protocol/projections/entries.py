@@ -14,6 +14,7 @@ or in any order, and be made anew from nothing.
 | reposted | who reposted | when, item and author of the post | |
 | bookmarked | whose bookmark | when, author and item of the post | |
 | inbox | whose home feed | when, author of the post | empty, or what was reposted and by whom |
+| notices | who is to be told, and of what sort | see `notices` | see `notices` |
 
 Accounts in entries are public keys of 32 bytes, and times are such that members stand in their order.
 """
@@ -28,7 +29,7 @@ from typing import Final, NamedTuple
 
 from folkmoot.protocol import limits
 from folkmoot.protocol.identity import MULTICODEC_ED25519
-from folkmoot.protocol.key import PLACE_PREFIX_BYTES, KeyParts, place_prefix
+from folkmoot.protocol.key import HELD, PLACE_PREFIX_BYTES, KeyParts, place_prefix
 from folkmoot.protocol.projections.facts import Facts
 
 PUBLIC_BYTES: Final = 32
@@ -46,6 +47,7 @@ class Projection(IntEnum):
     REPOSTS = 4
     BOOKMARKS = 5
     HOME = 6
+    NOTIFICATIONS = 7
 
     @property
     def word(self) -> str:
@@ -66,6 +68,8 @@ class Index(IntEnum):
     FLOOR = 8  # of an inbox: the least member that may be in it
     MERGED = 9  # authors with too many followers for their posts to be put into inboxes
     BACKFILL = 10  # whose inbox is to be filled with whose posts
+    NOTICES = 11
+    NOTICES_FLOOR = 12  # of one sort of an account's notices: the least member that may be among them
 
 
 INDEXES: Final[dict[Projection, tuple[Index, ...]]] = {
@@ -75,9 +79,21 @@ INDEXES: Final[dict[Projection, tuple[Index, ...]]] = {
     Projection.REPOSTS: (Index.REPOSTED,),
     Projection.BOOKMARKS: (Index.BOOKMARKED,),
     Projection.HOME: (Index.INBOX, Index.FLOOR, Index.MERGED, Index.BACKFILL),
+    Projection.NOTIFICATIONS: (Index.NOTICES, Index.NOTICES_FLOOR),
 }
 
-COUNTED: Final = frozenset({Index.FOLLOWERS, Index.REPLIES})
+LOOKS_AT: Final[dict[Projection, frozenset[str]]] = {
+    Projection.FOLLOWERS: frozenset({"follow"}),
+    Projection.THREADS: frozenset({"post"}),
+    Projection.TAGS: frozenset({"post"}),
+    Projection.REPOSTS: frozenset({"repost"}),
+    Projection.BOOKMARKS: frozenset({"bookmark"}),
+    Projection.HOME: frozenset({"post", "repost", "follow"}),
+    Projection.NOTIFICATIONS: frozenset({"post", "follow", "like", "repost", "label", HELD}),
+}
+"""The kinds of cell that each projection is made of; of others nothing is looked up."""
+
+COUNTED: Final = frozenset({Index.FOLLOWERS, Index.REPLIES, Index.NOTICES})
 """Indexes of which it is kept how many entries a group has."""
 
 
@@ -133,7 +149,8 @@ def time_bytes(stamp: int) -> bytes:
 
 
 def entries_of(projection: Projection, parts: KeyParts, facts: Facts) -> list[Entry]:
-    """What one projection makes of one cell. Home feeds are made of two cells each: see `storage.inboxes`.
+    """What one projection makes of one cell. Home feeds are made of two cells each (see `storage.inboxes`),
+    and notifications have a module of their own (`notices`).
 
     Args:
         parts: of the cell's key.

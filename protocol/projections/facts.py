@@ -1,18 +1,23 @@
 """What projections need to know of a cell, and no more: no text, no signature, no history.
 
 Nodes hand these to each other where they could hand whole cells, so that following every range of a cluster
-costs a node some ten bytes a post where the posts themselves cost hundreds.
+costs a node some ten bytes a post where the posts themselves cost hundreds. Defaults at the end are left out,
+so a like is two numbers.
+
+Facts have an *edition*. Who has read a log for the facts of one edition has not read it for those of the
+next. So a log has another name for each: under a new one nobody has read anything yet.
 """
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Any, Final
 
 from folkmoot.protocol import limits
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.crdt.flag import is_on
 from folkmoot.protocol.identity import is_account
-from folkmoot.protocol.key import KIND_AT, KIND_BYTE
+from folkmoot.protocol.key import HELD, KIND_AT, KIND_BYTE
 from folkmoot.protocol.messages import Account
 from msgspec import Meta, Struct
 
@@ -22,7 +27,8 @@ Ref = tuple[Account, _PostItem]
 
 _Tag = Annotated[str, Meta(max_length=limits.POST_TAG_CODE_POINTS)]
 
-PROJECTED_KINDS: Final = frozenset({"post", "follow", "repost", "bookmark"})
+PROJECTED_KINDS: Final = frozenset({"post", "follow", "like", "repost", "bookmark", "label", HELD})
+_EDITION: Final = b"folkmoot-facts-2\0"
 PROJECTED_KIND_BYTES: Final = frozenset(KIND_BYTE[kind] for kind in PROJECTED_KINDS)
 
 
@@ -30,10 +36,12 @@ class Facts(Struct, frozen=True, array_like=True):
     """See the module.
 
     Args:
-        on: whether a post stands, which is until it is deleted; or whether a flag is on.
+        on: whether a post stands, which is until it is deleted; whether a flag is on; whether a label holds.
         stamp: of what is shown, microseconds since 1970.
         reply_to, root: what a post answers, and what its thread begins with.
         tags: of a post, as written.
+        quote: the post that one shows.
+        mentions: the accounts that a post names.
     """
 
     on: bool
@@ -41,10 +49,29 @@ class Facts(Struct, frozen=True, array_like=True):
     reply_to: Ref | None = None
     root: Ref | None = None
     tags: Annotated[list[_Tag], Meta(max_length=limits.POST_TAGS)] = []
+    quote: Ref | None = None
+    mentions: Annotated[list[Account], Meta(max_length=limits.POST_MENTIONS)] = []
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes it takes on the wire, at most."""
+        return _FACTS_BYTES + 4 * sum(map(len, self.tags)) + 40 * len(self.mentions)
 
     def to_wire(self) -> list[Any]:
         """As nodes tell each other."""
-        return [self.on, self.stamp, self.reply_to, self.root, self.tags]
+        told = [self.on, self.stamp, self.reply_to, self.root, self.tags, self.quote, self.mentions]
+        while len(told) > _ALWAYS_TOLD and not told[-1]:
+            told.pop()
+        return told
+
+
+_ALWAYS_TOLD: Final = 2
+_FACTS_BYTES: Final = 256
+
+
+def facts_log(log_id: bytes) -> bytes:
+    """The name of a log (16 bytes) of which the facts of this edition are read."""
+    return hashlib.sha256(_EDITION + log_id).digest()[: len(log_id)]
 
 
 def is_projected(key: bytes) -> bool:
@@ -55,6 +82,8 @@ def is_projected(key: bytes) -> bool:
 def facts_of(cell: Cell) -> Facts:
     """The facts of a cell of a projected kind."""
     shown = cell.winner
+    if shown.kind == "label":
+        return Facts(shown.body.get("negated") is not True, shown.stamp)
     if shown.kind != "post":
         stamps = [record.stamp for record in cell.survivors if record.body.get("on") is True]
         return Facts(is_on(cell), max(stamps, default=shown.stamp))
@@ -63,7 +92,15 @@ def facts_of(cell: Cell) -> Facts:
     body = shown.body
     reply_to = _post_ref(body.get("reply_to"))
     root = _post_ref(body.get("root")) or reply_to
-    return Facts(True, shown.stamp, reply_to, root if reply_to else None, list(body.get("tags", ())))
+    return Facts(
+        True,
+        shown.stamp,
+        reply_to,
+        root if reply_to else None,
+        list(body.get("tags", ())),
+        _post_ref(body.get("quote")),
+        list(body.get("mentions", ())),
+    )
 
 
 def _post_ref(value: Any) -> Ref | None:

@@ -25,6 +25,7 @@ BODIES: dict[str, tuple[bytes, dict[str, Any]]] = {
     "bookmark": (FRIEND.account + POST, {"on": True}),
     "like": (POST + ADA.account, {"on": True}),
     "repost": (POST + ADA.account, {"on": True}),
+    "preference": (b"notifications.read", {"until": 1}),
 }
 
 

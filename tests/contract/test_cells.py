@@ -150,7 +150,7 @@ async def test_a_deletion_that_comes_first_or_is_older_deletes_all_the_same(
 
 
 UNDER_SUBJECT = ("like", "repost", "report", "label", "vote", "decision", "appeal")
-AT_HOME = ("post", "profile", "follow", "mute", "block", "bookmark", "list", "listed")
+AT_HOME = ("post", "profile", "follow", "mute", "block", "bookmark", "list", "listed", "preference")
 
 
 @pytest.mark.parametrize("kind", UNDER_SUBJECT)
@@ -180,6 +180,7 @@ async def test_nothing_else_may_live_elsewhere(
         "bookmark": ann.account + uuid7(now_us // 1000),
         "list": bytes(16),
         "listed": bytes(16) + ann.account,
+        "preference": b"notifications",
     }.get(kind, ann.account)
     async with opened(node) as connection:
         record = bob.record(
@@ -263,7 +264,7 @@ async def test_a_list_is_a_register_and_can_come_back(node: Place, ann: Device, 
             assert cell is not None and cell["records"] == [record] and not cell["deleted"]
 
 
-PRIVATE = ("mute", "bookmark", "report", "vote")
+PRIVATE = ("mute", "bookmark", "preference", "report", "vote")
 
 
 @pytest.mark.parametrize("kind", PRIVATE)
@@ -274,6 +275,7 @@ async def test_what_is_private_is_read_by_its_author_alone(
     place, item, body, more = {
         "mute": (bob.account, ann.account, {"on": True}, {}),
         "bookmark": (bob.account, ann.account + post, {"on": True}, {}),
+        "preference": (bob.account, b"theme", {"dark": True}, {}),
     }.get(kind, (ann.account, post + bob.account, {"reason": "rude"}, {"place": ann.account}))
     record = bob.record(kind, item, body, now_us, **more)
     key = (place, kind, item)

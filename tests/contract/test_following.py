@@ -84,6 +84,6 @@ async def test_what_there_is_not(node: Place, ann: Device) -> None:
         assert await connection.refusal("feed.follow", {"what": {"range": 2**40}, "credit": 1}) == "not_found"
         for method in ("feed.credit", "feed.unfollow"):
             assert await connection.refusal(method, {"subscription": 1, "credit": 1}) == "not_found"
-        later: dict[str, Any]
-        later = {"notifications": ann.account}
-        assert await connection.refusal("feed.follow", {"what": later, "credit": 1}) == "unknown_method"
+        private: dict[str, Any] = {"notifications": ann.account}
+        asked = {"what": private, "credit": 1}
+        assert await connection.refusal("feed.follow", asked) == "unauthenticated"

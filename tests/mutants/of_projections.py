@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 from folkmoot.node.actors.projector import Projector
 from folkmoot.node.projections.stretches import KeptBlocks
 from folkmoot.node.simulation.schedule import MOVES
 from folkmoot.protocol.projections.entries import Entry, Projection
-from folkmoot.protocol.projections.facts import Facts
+from folkmoot.protocol.projections.notices import Crowd, Reaction
 from folkmoot.storage.inboxes import Inboxes, Shown
 from folkmoot.storage.interface import Table
 from folkmoot.storage.projecting import Application, Changed
@@ -72,8 +73,7 @@ def tags_are_forgotten(plant: Plant) -> None:
     real = Application.apply
 
     def apply(self: Application, book: ProjectionBook, change: Changed) -> None:
-        on, stamp, reply_to, root, _ = change.facts.to_wire()
-        real(self, book, change._replace(facts=Facts(on, stamp, reply_to, root)))
+        real(self, book, change._replace(facts=msgspec.structs.replace(change.facts, tags=[])))
 
     plant.setattr(Application, "apply", apply)
 
@@ -86,6 +86,26 @@ def tags_are_forgotten(plant: Plant) -> None:
 )
 def new_ranges_are_not_read(plant: Plant) -> None:
     async def cover(self: Projector) -> None:
-        self._kept = self._kept.joined(KeptBlocks.of(self._ranges(), self._node_id))
+        self._kept = self._covered = self._kept.joined(KeptBlocks.of(self._ranges(), self._node_id))
 
     plant.setattr(Projector, "_cover_what_is_kept", cover)
+
+
+@mutant("mentions-are-forgotten", "who is named in a post is not told of it", "projections")
+def mentions_are_forgotten(plant: Plant) -> None:
+    real = Application.apply
+
+    def apply(self: Application, book: ProjectionBook, change: Changed) -> None:
+        real(self, book, change._replace(facts=msgspec.structs.replace(change.facts, mentions=[])))
+
+    plant.setattr(Application, "apply", apply)
+
+
+@mutant("liked-for-ever", "who takes a like back is still among those who like the post", "projections")
+def liked_for_ever(plant: Plant) -> None:
+    real = Crowd.changed
+
+    def changed(self: Crowd, who: Reaction, *, on: bool) -> Crowd:
+        return real(self, who, on=True) if on else self
+
+    plant.setattr(Crowd, "changed", changed)

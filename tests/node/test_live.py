@@ -167,8 +167,9 @@ async def test_what_cannot_be_followed_is_refused(
         assert town[0].parts.live.subscriptions.count == 0
 
 
-async def test_what_this_version_has_no_streams_of(tmp_path: Path) -> None:
+async def test_what_a_node_has_no_streams_of(tmp_path: Path) -> None:
     async with founded(tmp_path, nodes=1, replicas=1) as town, follower(town[0].address) as one:
+        del town[0].parts.live.opens["notifications"]
         with pytest.raises(WireError, match="no streams of what: notifications") as caught:
             await one.follow(notifications=Author(1).account)
         assert caught.value.kind is UNKNOWN_METHOD

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import trio
 from folkmoot.node.projections.stretches import KeptBlocks
+from folkmoot.protocol import limits
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.errors import FORBIDDEN, NOT_FOUND, UNAUTHENTICATED, WireError
+from folkmoot.protocol.key import KIND_BYTE
+from folkmoot.protocol.projections import facts
 from folkmoot.protocol.projections.entries import Index, Projection
 from folkmoot.protocol.projections.facts import Facts, facts_of, is_projected
+from folkmoot.protocol.projections.notices import Sort, notices_group
 from folkmoot.storage.interface import Table
+from folkmoot.storage.projections import members
 from folkmoot.storage.rederiving import kept, rederived
 from folkmoot.storage.transaction import Admission, WriteTransaction
 
 from tests.node.harness import Town, founded
-from tests.node.nodes import Node
+from tests.node.nodes import Node, lay_out
 from tests.node.people import OPERATOR, Author
 from tests.projections.people import SEEN_S, follow, reply, repost, sees, tagged
 from tests.waiting import until
@@ -35,14 +42,14 @@ async def a_little_of_everything(town: Town) -> None:
 
 def differences(town: Town, node: Node) -> list[str]:
     """What a node has of projections that all nodes' cells together do not come to (I10)."""
-    facts: dict[bytes, Facts] = {}
+    known: dict[bytes, Facts] = {}
     for each in town.running():
         cells = each.parts.commits.store.cells_between(b"", b"", limit=100_000, bytes_max=1 << 30)
-        facts |= {key: facts_of(Cell.decode(cell)) for key, cell in cells if is_projected(key)}
+        known |= {key: facts_of(Cell.decode(cell)) for key, cell in cells if is_projected(key)}
     store = node.parts.commits.store
     keeps = KeptBlocks.of(node.parts.topology.current().ranges, node.id)
     with store.engine.begin() as transaction:
-        should = rederived(transaction, store.live, facts.items(), keeps.__contains__)
+        should = rederived(transaction, store.live, known.items(), keeps.__contains__)
         return should.differences(kept(transaction, store.live, keeps.__contains__))
 
 
@@ -166,3 +173,50 @@ async def test_what_a_follower_at_one_node_sees_of_another_after_a_cut(tmp_path:
             await far.put(second, level="all")
             town.heal()
             await sees(near, [second.id, first.id], "feed.home", account=ann.account)
+
+
+async def test_who_is_updated_reads_all_logs_for_what_was_not_told_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nodes of an edition that told nothing of likes, one after the other in the place of the next."""
+    shape: dict[str, Any] = {"nodes": 3, "regions": ("eu",), "replicas": 1}
+    post = PEOPLE[0].post("liked")
+    like = PEOPLE[1].record("like", post.item + PEOPLE[1].account, {"on": True}, place=post.author)
+    with monkeypatch.context() as older:
+        older.setattr(facts, "_EDITION", b"an older one")
+        older.setattr(facts, "PROJECTED_KIND_BYTES", facts.PROJECTED_KIND_BYTES - {KIND_BYTE["like"]})
+        nodes, ca = lay_out(tmp_path, **shape)
+        async with trio.open_nursery() as nursery:
+            town = Town(nodes, ca, nursery)
+            await town.start()
+            async with town.client(town[0]) as client:
+                await client.put(post, like, level="all")
+            await equal_their_recomputation(town)
+            for node in town.nodes:
+                await node.stop()
+            nursery.cancel_scope.cancel()
+    async with trio.open_nursery() as nursery:
+        again = Town(nodes, ca, nursery)
+        await again.start()
+        await equal_their_recomputation(again)
+        [keeper] = again.replicas_of(post.author)
+        with keeper.parts.commits.store.engine.begin() as transaction:
+            group = notices_group(post.author, Sort.LIKE)
+            assert len(members(transaction, Index.NOTICES, 0, group, limit=10)) == 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_facts_of_many_tags_do_not_fill_a_message(tmp_path: Path) -> None:
+    """All that one message may say of posts is more than a message has room for, when they have long tags."""
+    heavy = Author(40)
+    async with (
+        founded(tmp_path, nodes=3, regions=("eu",), replicas=1) as town,
+        town.client(town[0]) as client,
+    ):
+        tags = [chr(0x1F600 + n) * limits.POST_TAG_CODE_POINTS for n in range(limits.POST_TAGS)]
+        posts = [heavy.record("post", heavy.item(), {"text": "x", "tags": tags}) for _ in range(160)]
+        for start in range(0, len(posts), 20):
+            await client.put(*posts[start : start + 20], level="all")
+        await equal_their_recomputation(town)
+        async with town.client(town[1]) as other:
+            await sees(other, [post.id for post in reversed(posts)], "feed.tag", tag=tags[0])

@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 from folkmoot.node.configuration.feeds_section import FeedsSection
+from folkmoot.node.projections import streams
+from folkmoot.protocol import limits
+from folkmoot.protocol.bodies import make_uuid7
 from folkmoot.protocol.errors import BAD_REQUEST, BUSY, LEVEL_UNREACHABLE, WireError
+from folkmoot.protocol.feed.following import OVERRUN
+from folkmoot.protocol.projections.entries import Projection
 from folkmoot.protocol.record import Record
 
 from tests.node.followers import Follower, follower
@@ -110,6 +115,96 @@ async def test_merged_authors_are_told_too(tmp_path: Path) -> None:
         news = star.post("news")
         await client.put(news, level="all")
         await follows.told(news)
+
+
+async def test_who_is_merged_while_somebody_looks_goes_on_being_told(tmp_path: Path) -> None:
+    star, fans = Author(1), [Author(10 + n) for n in range(4)]
+    async with (
+        founded(tmp_path, feeds=FeedsSection(followers_max=2)) as town,
+        town.client(town[0]) as client,
+        follower(town[0].address) as follows,
+    ):
+        first, fan = star.post("first"), fans[0]
+        await client.put(first, *(follow(each, star) for each in fans[:2]), level="all")
+        await sees(client, [first.id], "feed.home", account=fan.account)
+        await begun(follows, home=fan.account)
+        second, third, fourth = star.post("second"), star.post("third"), star.post("fourth")
+        await client.put(second, level="all")
+        await follows.told(second)
+        await client.put(*(follow(each, star) for each in fans[2:]), level="all")
+        await sees(client, [second.id, first.id], "feed.home", account=fans[3].account)
+        await client.put(third, level="all")
+        await follows.told(third)
+        await client.put(follow(fan, star, on=False), level="all")
+        await sees(client, [], "feed.home", account=fan.account)
+        await client.put(follow(fan, star), level="all")
+        await sees(client, [third.id, second.id, first.id], "feed.home", account=fan.account)
+        await client.put(fourth, level="all")
+        await follows.told(fourth)
+        assert follows.gaps == []
+
+
+async def test_a_rebuild_tells_nobody_anything_again(tmp_path: Path) -> None:
+    ann, ben = Author(1), Author(2)
+    async with (
+        founded(tmp_path) as town,
+        town.client(town[0]) as client,
+        follower(town[0].address) as follows,
+    ):
+        old = [tagged(ben, "tea") for _ in range(5)]
+        await client.put(follow(ann, ben), *old, level="all")
+        newest_first = [post.id for post in reversed(old)]
+        await sees(client, newest_first, "feed.home", account=ann.account)
+        await sees(client, newest_first, "feed.tag", tag="tea")
+        await begun(follows, home=ann.account)
+        await begun(follows, tag="tea")
+        parts = town[0].parts.projections
+        for projection in (Projection.HOME, Projection.TAGS):
+            await parts.projector.rebuild(projection)
+        await until(lambda: not parts.generations.building(), what="both to be rebuilt", within_s=SEEN_S)
+        new = tagged(ben, "tea")
+        await client.put(new, level="all")
+        await until(lambda: follows.ids == [new.id, new.id], what="the new one to be told", within_s=SEEN_S)
+
+
+async def test_who_falls_behind_too_far_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "FOLLOW_FEED_ROWS", 5)
+    monkeypatch.setattr(streams.FeedOfPosts, "most", 5)
+    ann, ben = Author(1), Author(2)
+    async with (
+        founded(tmp_path) as town,
+        town.client(town[0]) as client,
+        follower(town[0].address) as follows,
+    ):
+        await client.put(follow(ann, ben), level="all")
+        await sees(client, [], "feed.home", account=ann.account)
+        await begun(follows, home=ann.account, credit=1)
+        posts = [ben.post(str(number)) for number in range(12)]
+        await client.put(posts[0], level="all")
+        await follows.told(posts[0])
+        for post in posts[1:]:
+            await client.put(post, level="all")
+        await sees(client, [post.id for post in reversed(posts)], "feed.home", account=ann.account)
+        await follows.call("feed.credit", subscription=1, credit=100)
+        await follows.told(posts[-1])
+        assert [gap["reason"] for gap in follows.gaps] == [OVERRUN]
+
+
+async def test_what_is_dated_long_ago_is_told_as_it_comes(tmp_path: Path) -> None:
+    """A stream is given what comes; it need not stand among the newest."""
+    ann, ben = Author(1), Author(2)
+    async with (
+        founded(tmp_path) as town,
+        town.client(town[0]) as client,
+        follower(town[0].address) as follows,
+    ):
+        recent = ben.post("recent")
+        await client.put(follow(ann, ben), recent, level="all")
+        await sees(client, [recent.id], "feed.home", account=ann.account)
+        await begun(follows, home=ann.account)
+        long_ago = ben.post("found in a drawer", make_uuid7(1_500_000_000_000, 7))
+        await client.put(long_ago, level="all")
+        await follows.told(long_ago)
 
 
 async def test_a_node_that_does_not_keep_a_feed_says_so(tmp_path: Path) -> None:

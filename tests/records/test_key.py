@@ -81,6 +81,7 @@ def test_kind_bytes_are_never_reused() -> None:
         "appeal": 13,
         "list": 14,
         "listed": 15,
+        "preference": 16,
         "held": 64,
     }
 

@@ -167,6 +167,9 @@ def _valid_social() -> dict[str, tuple[Record, bytes]]:
         ("a list", "list", LIST, {"name": "Neighbours", "about": "Our street."}),
         ("a list that is no more", "list", LIST, {"deleted": True}),
         ("a list member", "listed", LIST + BOB.account, {"on": True}),
+        ("whose notices are wanted", "preference", b"notifications", {"mention": "known", "like": "nobody"}),
+        ("a read mark", "preference", b"notifications.read", {"until": STAMP}),
+        ("a preference of a later version", "preference", b"theme", {"dark": True}),
     ]
     return {
         name: (Record.sign(ALICE, kind=kind, item=item, body=body, stamp=STAMP), ALICE.seed)
@@ -322,6 +325,7 @@ def _bad_edges() -> dict[str, bytes]:
     follow: Fields = {**like, "kind": spell("follow"), "item": bin8(BOB.account)}
     mute: Fields = {**follow, "kind": spell("mute")}
     listed: Fields = {**follow, "kind": spell("listed")}
+    preference: Fields = {**follow, "kind": spell("preference"), "item": bin8(b"notifications.read")}
     return {
         "a follow of no account": spell_fields({**follow, "item": bin8(POST)}),
         "a follow that says neither": spell_fields({**follow, "body": b"\x80"}),
@@ -335,6 +339,13 @@ def _bad_edges() -> dict[str, bytes]:
         "a muted word under the digest of another": spell_fields(
             {**mute, "item": bin8(_word_item("X")), "body": spell({"on": True, "word": "x"})}
         ),
+        "whose notices are wanted, in no word for it": spell_fields(
+            {**preference, "item": bin8(b"notifications"), "body": spell({"like": "friends"})}
+        ),
+        "a read mark of later than it was made": spell_fields(
+            {**preference, "body": spell({"until": STAMP + 1})}
+        ),
+        "a read mark of nothing": spell_fields({**preference, "body": b"\x80"}),
         "a list without a name": spell_fields({**listed, "kind": spell("list"), "item": bin8(LIST)}),
         "a list member that is no account": spell_fields({**listed, "item": bin8(LIST + POST)}),
         "a list member without a list": spell_fields({**listed, "item": bin8(BOB.account)}),

@@ -1,0 +1,260 @@
+"""What is told of each sort of notice, once all that it is about was looked up.
+
+The record that is told is the one that caused the notice: the post that answers, the newest like, the follow,
+the label. So nobody has to believe the node, and who follows a stream knows again what it was told before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from typing import Any, Final, NamedTuple
+
+from folkmoot.node.projections.notices import Notice
+from folkmoot.node.projections.posts import UNREACHED, Ref
+from folkmoot.node.projections.selecting import Found, Selected, record_of
+from folkmoot.node.projections.strangers import Acquaintance
+from folkmoot.protocol import codec, limits
+from folkmoot.protocol.crdt.cell import Cell
+from folkmoot.protocol.feed.audience import Hide
+from folkmoot.protocol.feed.controls import Edge
+from folkmoot.protocol.feed.notifying import Tab, is_silenced, is_thread_muted, tab_of
+from folkmoot.protocol.feed.pages import item_head, pack_gap, pack_item
+from folkmoot.protocol.feed.preferences import Policy
+from folkmoot.protocol.feed.viewer import Viewer
+from folkmoot.protocol.key import cell_key, held_key
+from folkmoot.protocol.projections.entries import account_of
+from folkmoot.protocol.projections.notices import CROWDS, SORT_BYTES, Crowd, Sort
+from folkmoot.protocol.record import Record
+from folkmoot.storage.post_cache import Post
+
+OF_POSTS: Final = frozenset({Sort.REPLY, Sort.MENTION, Sort.QUOTE, Sort.THREAD})
+_NAMING: Final = {Sort.REPLY: "reply_to", Sort.QUOTE: "quote", Sort.THREAD: "root"}
+KIND_OF: Final = {sort: kind for kind, sort in CROWDS.items()}
+
+
+class Look(NamedTuple):
+    """The account whose notices are looked at, and what it wants to know.
+
+    Args:
+        account: 34 bytes.
+        viewer: what it mutes and blocks.
+        policy: of whose doings it wants to be told.
+        read_us: up to when it has seen its notices, microseconds since 1970.
+        now_us: microseconds since 1970.
+        known: how others stand to it.
+        trusted: whose labels are outcomes of moderation.
+    """
+
+    account: bytes
+    viewer: Viewer
+    policy: Policy
+    read_us: int
+    now_us: int
+    known: Acquaintance
+    trusted: Set[bytes]
+
+    def tab(self, sort: Sort, actor: bytes) -> Tab | None:
+        """Where something that somebody did belongs."""
+        return tab_of(self.policy, sort.word, self.known.standing(actor), self.now_us)
+
+    def heard(self, sort: Sort, crowd: Crowd) -> list[bytes]:
+        """Of those in a crowd the newest that are to be named: of the better tab in which there are some."""
+        actors = [account_of(each.public) for each in crowd.newest]
+        tabs = {
+            each: self.tab(sort, each) for each in actors if not is_silenced(self.viewer, each, self.now_us)
+        }
+        for tab in Tab:
+            if named := [each for each in actors if tabs.get(each) is tab]:
+                return named[: limits.NOTICES_BY]
+        return []
+
+
+class Cause(NamedTuple):
+    """What a notice is about, before it was looked up.
+
+    Args:
+        actors: who did it, the newest first (34 bytes each).
+        keys: of the cells that say so; of posts none.
+        post: the post that did it, or that it was done to.
+    """
+
+    actors: Sequence[bytes] = ()
+    keys: Sequence[bytes] = ()
+    post: Ref | None = None
+
+
+class Known(NamedTuple):
+    """What was looked up for some notices.
+
+    Args:
+        posts: as far as they could be asked for; of the account's own, those that others name, too.
+        selected: what the account sees of those that others wrote.
+        cells: by their keys.
+        blocking: the blocks that are on.
+    """
+
+    posts: dict[Ref, Found]
+    selected: dict[Ref, Selected]
+    cells: dict[bytes, Cell]
+    blocking: frozenset[Edge]
+
+
+class Shown(NamedTuple):
+    """What is told of a notice.
+
+    Args:
+        tab: where.
+        item: packed.
+        unread: whether the account has not seen it.
+        is_gap: whether that is all that can be said now.
+    """
+
+    tab: Tab
+    item: bytes
+    unread: bool = False
+    is_gap: bool = False
+
+
+def named_by(sort: Sort, post: Found, account: bytes) -> Ref | None:
+    """Which of an account's posts a post answers, quotes or is in the thread of; None when it names none."""
+    if sort not in _NAMING or not isinstance(post, Post) or post.frame is None:
+        return None
+    body = record_of(post.frame).body
+    ref = body.get(_NAMING[sort]) or body.get("reply_to")
+    return Ref(account, ref["item"]) if ref is not None and ref["author"] == account else None
+
+
+def cause_of(look: Look, notice: Notice) -> Cause:
+    """What has to be looked up for a notice."""
+    account, sort = look.account, notice.sort
+    head, rest = notice.member[:SORT_BYTES], notice.member[SORT_BYTES:]
+    if sort in OF_POSTS:
+        return Cause([account_of(rest)], (), Ref(account_of(rest), head))
+    if sort in KIND_OF:
+        actors = look.heard(sort, Crowd.decode(notice.value))
+        keys = [cell_key(account, KIND_OF[sort], head + actor) for actor in actors]
+        own = cell_key(account, KIND_OF[sort], head + account)
+        return Cause(actors, [*keys, own], Ref(account, head))
+    if sort is Sort.FOLLOW:
+        return Cause([account_of(rest)], [cell_key(account_of(rest), "follow", account)])
+    if sort is Sort.LABEL:
+        post = Ref(account, notice.value[:SORT_BYTES])
+        return Cause([account_of(rest)], [cell_key(account, "label", notice.value)], post)
+    post = Ref(account, head)
+    return Cause((), [held_key(post.key), post.key], post)
+
+
+def shown_of(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | None:
+    """What is told of a notice; None when it is none, or none that is wanted."""
+    if notice.sort in OF_POSTS:
+        return _post(look, notice, cause, known)
+    if notice.sort in KIND_OF:
+        return _crowd(look, notice, cause, known)
+    if notice.sort is Sort.FOLLOW:
+        return _follow(look, notice, cause, known)
+    if notice.sort is Sort.LABEL:
+        return _label(look, notice, cause, known)
+    return _held(look, notice, cause, known)
+
+
+def _post(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | None:
+    assert cause.post is not None, "it is about a post"
+    [author], post = cause.actors, known.posts[cause.post]
+    tab = look.tab(notice.sort, author)
+    if tab is None:
+        return None
+    if post is UNREACHED:
+        return Shown(tab, pack_gap(*cause.post, "unreachable"), is_gap=True)
+    selected = known.selected[cause.post]
+    if not isinstance(post, Post) or post.frame is None or isinstance(selected.decision, Hide):
+        return None
+    named = named_by(notice.sort, post, look.account)
+    if notice.sort in _NAMING and (named is None or known.posts.get(named) is None):
+        return None  # who has never posted is not to be reached by answers to what there is not
+    unread = notice.time_us > look.read_us
+    told = _told(notice.sort, notice.time_us, [author], unread=unread)
+    head = item_head({**selected.more, "notice": told})
+    return Shown(tab, pack_item(post.frame, post.labels, *post.counts, post.replies, head=head), unread)
+
+
+def _crowd(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | None:
+    assert cause.post is not None, "it is about a post"
+    post = known.posts[cause.post]
+    records = [
+        record
+        for actor, key in zip(cause.actors, cause.keys, strict=False)
+        if Edge("block", actor, look.account) not in known.blocking
+        and (record := _switched_on(known.cells.get(key))) is not None
+    ]
+    if not records or not isinstance(post, Post) or post.frame is None:
+        return None
+    subject, newest = record_of(post.frame), records[0]
+    if is_thread_muted(look.viewer, subject, look.now_us):
+        return None
+    tab = look.tab(notice.sort, newest.author)
+    if tab is None:
+        return None
+    own = _switched_on(known.cells.get(cause.keys[-1])) is not None
+    count = (post.counts.likes if notice.sort is Sort.LIKE else post.counts.reposts) - own
+    time_us = 1000 * (newest.stamp // 1000)
+    by = [record.author for record in records]
+    more = {"count": max(count, len(by)), "post": cause.post._asdict()}
+    return _plain(look, tab, newest, _told(notice.sort, time_us, by, **more), subject)
+
+
+def _follow(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | None:
+    [actor], [key] = cause.actors, cause.keys
+    record, tab = _switched_on(known.cells.get(key)), look.tab(notice.sort, actor)
+    blocks = Edge("block", actor, look.account) in known.blocking
+    if record is None or tab is None or blocks or is_silenced(look.viewer, actor, look.now_us):
+        return None
+    return _plain(look, tab, record, _told(notice.sort, notice.time_us, [actor]))
+
+
+def _label(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | None:
+    """A label that one of the cluster's nodes has put on a post: what moderation did, and why."""
+    assert cause.post is not None, "it is about a post"
+    [labeller], [key], post = cause.actors, cause.keys, known.posts[cause.post]
+    cell = known.cells.get(key)
+    if cell is None or labeller not in look.trusted or not isinstance(post, Post) or post.frame is None:
+        return None
+    if cell.winner.body.get("negated") is True:
+        return None
+    told = _told(notice.sort, notice.time_us, [labeller], post=cause.post._asdict())
+    return _plain(look, Tab.NOTIFICATIONS, cell.winner, told, record_of(post.frame))
+
+
+def _held(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | None:
+    """A post that waits for review, until it is deleted or its own cell has it."""
+    assert cause.post is not None, "it is about a post"
+    waiting, released = (known.cells.get(key) for key in cause.keys)
+    if waiting is None or waiting.deleted:
+        return None
+    record = waiting.winner
+    if released is not None and (released.deleted or released.clock.get(record.device, 0) >= record.stamp):
+        return None
+    told = _told(notice.sort, notice.time_us, [], post=cause.post._asdict())
+    return _plain(look, Tab.NOTIFICATIONS, record, told)
+
+
+def _told(sort: Sort, time_us: int, by: Sequence[bytes], **more: Any) -> dict[str, Any]:
+    """What an item says of its notice."""
+    return {"sort": sort.word, "time": time_us, "by": list(by), **more}
+
+
+def _plain(
+    look: Look, tab: Tab, record: Record, told: dict[str, Any], subject: Record | None = None
+) -> Shown:
+    """An item whose record is no post that was read, or one that nobody has reacted to."""
+    unread = told["time"] > look.read_us
+    more: dict[str, Any] = {"notice": {**told, "unread": unread}}
+    if subject is not None:
+        more["subject"] = subject.to_wire()
+    item = pack_item(codec.pack(record.to_wire()), [], 0, 0, 0, head=item_head(more))
+    return Shown(tab, item, unread)
+
+
+def _switched_on(cell: Cell | None) -> Record | None:
+    """The newest record that says on; None when none does."""
+    records = [] if cell is None else [each for each in cell.survivors if each.body.get("on") is True]
+    return max(records, key=lambda record: record.stamp, default=None)

@@ -1,0 +1,85 @@
+"""A way through the logs of all ranges: how far it has come, and whether it is where another one is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from folkmoot.node.projections.logs import Read
+from folkmoot.node.projections.stretches import Stretch, stretches_of
+from folkmoot.protocol.ring.ranges import RangeMap
+
+Name = tuple[int, int]
+"""Of a stretch; see there."""
+
+
+class Step(NamedTuple):
+    """What was read of a stretch and is to be applied.
+
+    Args:
+        began: when it was read (trio's clock).
+    """
+
+    stretch: Stretch
+    read: Read
+    began: float
+
+    def until(self, position: int) -> Step:
+        """What of it was up to a position of its log."""
+        return self._replace(read=self.read._replace(batch=self.read.batch.until(position)))
+
+
+@dataclass(slots=True)
+class Run:
+    """See the module.
+
+    Args:
+        number: under which its cursors are kept.
+        positions: of each stretch, how far logs were read, by their ids.
+        ask_at: of each stretch of others, when they are next asked (trio's clock).
+        current_at: of each stretch, when its log was last read to its end (trio's clock).
+        ends: of each stretch, the log that it is followed in.
+        asked: the stretches of others that are being asked for.
+        arrived: what was told of such, and when it was asked for (trio's clock).
+    """
+
+    number: int
+    positions: dict[Name, dict[bytes, int]] = field(default_factory=dict)
+    ask_at: dict[Name, float] = field(default_factory=dict)
+    current_at: dict[Name, float] = field(default_factory=dict)
+    ends: dict[Name, bytes] = field(default_factory=dict)
+    asked: set[Name] = field(default_factory=set)
+    arrived: list[Step] = field(default_factory=list)
+
+    def position(self, name: Name, log_id: bytes) -> int:
+        """How far a log was read; 0 if not at all."""
+        return self.positions.get(name, {}).get(log_id, 0)
+
+    def has_caught_up(
+        self, main: Run, ranges: RangeMap, is_quiet: Callable[[Stretch, bytes, int], bool]
+    ) -> bool:
+        """Whether it has come to where the main run is, in the logs that this one follows.
+
+        Args:
+            ranges: the range map now.
+            is_quiet: whether nothing has changed of a stretch in a log after a position, as far as is known
+                without asking anybody: then there is nothing to read, and positions stay what they are.
+        """
+        for stretch in stretches_of(ranges):
+            log_id = main.ends.get(stretch.name)
+            if log_id is None:
+                continue
+            position = self.position(stretch.name, log_id)
+            ahead = main.position(stretch.name, log_id)
+            if position < ahead and not is_quiet(stretch, log_id, position):
+                return False
+        return True
+
+    def progress(self, main: Run) -> float:
+        """How far it has come towards the main run, from 0 to 1, by what has been read of logs."""
+        whole = read = 0
+        for name, log_id in main.ends.items():
+            whole += (ahead := main.position(name, log_id))
+            read += min(ahead, self.position(name, log_id))
+        return read / whole if whole else 0.0
