@@ -156,12 +156,8 @@ MEDIA_FETCH_WINDOW: Final = 4  # chunks of one of them that are on their way
 MEDIA_WAITING: Final = 1_024  # that a node has been asked to fetch; above it the answer is `busy`
 MEDIA_WANTED: Final = 4_096  # that a node knows it lacks; further ones are found once there is room
 MEDIA_ANSWER_S: Final = 7.0  # after which what is still being fetched is answered `busy`
-MEDIA_LOOK_S: Final = 0.5  # between two looks at what is to be fetched, while something is
-MEDIA_LOOK_REST_S: Final = 0.02  # after each step through the change log, several times what it takes
 MEDIA_ROWS: Final = 512  # of the change log, looked at in one step
 MEDIA_RETRY_S: Final = 5.0  # doubled each time, for what nobody could give
-MEDIA_RETRY_MAX_S: Final = 600.0
-MEDIA_DISK_RESERVE_BYTES: Final = 64 * MIB  # of the disk, that media leave free
 
 # Tokens.
 TOKEN_PAIRS: Final = 128
@@ -405,7 +401,6 @@ _FRAME_OVERHEAD_BYTES = 80
 
 assert MEDIA_CHUNKS <= MESSAGE_COLLECTION_ITEMS and 2 * MEDIA_CHUNK_BYTES < MESSAGE_BYTES
 assert MEDIA_ANSWER_S + REPLICA_READ_TIMEOUT_S <= REQUEST_TIMEOUT_S
-
 assert RECORD_BYTES + _FRAME_OVERHEAD_BYTES < 2**15, "rows have fifteen bits for the length of a frame"
 assert CELL_SURVIVORS <= CELL_DEVICES, "at most one survivor a device"
 assert (CELL_SURVIVORS + CELL_HISTORY) * (RECORD_BYTES + _FRAME_OVERHEAD_BYTES) <= CELL_BYTES < MESSAGE_BYTES

@@ -31,6 +31,9 @@ from folkmoot.storage.store import Store
 
 log = logging.getLogger(__name__)
 
+LOOK_S: Final = 0.5  # between two looks at what is to be fetched, while something is
+LOOK_REST_S: Final = 0.02  # after each step through the change log, several times what it takes
+RETRY_MAX_S: Final = 600.0  # between two attempts at what nobody could give
 DOUBLINGS: Final = 7
 
 
@@ -122,7 +125,7 @@ class Follower:
             await trio.sleep(limits.MEDIA_RETRY_S)
             return after
         self._want(found)
-        await trio.sleep(limits.MEDIA_LOOK_REST_S)
+        await trio.sleep(LOOK_REST_S)
         return reached
 
     def _look(self, lane: int, after: int) -> tuple[int, list[Name]]:
@@ -175,7 +178,7 @@ class Follower:
             async with trio.open_nursery() as nursery:
                 for name in due[: limits.MEDIA_WAITING // 2]:
                     nursery.start_soon(self._fetch, name, limiter)
-            await trio.sleep(limits.MEDIA_LOOK_S)
+            await trio.sleep(LOOK_S)
 
     async def _fetch(self, name: Name, limiter: trio.CapacityLimiter) -> None:
         async with limiter:
@@ -183,9 +186,7 @@ class Follower:
                 await self._bring(name)
             except (WireError, StorageError) as error:
                 failed = self._wanted[name].failed + 1
-                pause_s = min(
-                    limits.MEDIA_RETRY_MAX_S, limits.MEDIA_RETRY_S * 2 ** min(failed - 1, DOUBLINGS)
-                )
+                pause_s = min(RETRY_MAX_S, limits.MEDIA_RETRY_S * 2 ** min(failed - 1, DOUBLINGS))
                 self._wanted[name] = _Wanted(failed, trio.current_time() + pause_s)
                 log.info("medium %s of a post here is lacking: %s", name.hash.hex(), error)
             else:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
-from folkmoot.protocol import limits
+from folkmoot.protocol.limits import MIB
 from folkmoot.storage.errors import DiskFull
 from folkmoot.storage.room import free_bytes
+
+DISK_RESERVE_BYTES: Final = 64 * MIB  # of the disk, that media leave free
 
 
 def check_room(directory: Path, size: int, used: int, cap: int) -> None:
@@ -26,5 +29,5 @@ def check_room(directory: Path, size: int, used: int, cap: int) -> None:
             f"media.cache allows {cap}; raise it, or add nodes"
         )
     free = free_bytes(directory)
-    if free is not None and free < size + limits.MEDIA_DISK_RESERVE_BYTES:
+    if free is not None and free < size + DISK_RESERVE_BYTES:
         raise DiskFull(f"{directory}: the disk has {free} bytes free, and {size} more came; make room there")

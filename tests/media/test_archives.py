@@ -16,10 +16,11 @@ from folkmoot.protocol.media.chunks import MediaChunk
 from folkmoot.protocol.media.manifest import CHUNK_BYTES
 
 from tests.media import pictures
-from tests.media.test_nodes import impatient, kept_by, swept
+from tests.media.test_nodes import impatient, kept, kept_by, swept
 from tests.media.uploading import post_with, read, upload
 from tests.node.harness import Town, founded
 from tests.node.people import Author
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -100,8 +101,12 @@ async def test_an_account_moves_with_its_pictures(tmp_path: Path) -> None:
         other = post_with(ANN, shown)
         assert [each["status"] for each in (await client.put(edit, other))[0]] == ["stored", "stored"]
         await kept_by(here.nodes, ANN, shown.hash)
-        for _ in range(2):
+
+        async def given_up() -> bool:
             await swept(here)
+            return not any(kept(node, ANN, gone.hash) for node in here.nodes)
+
+        await until(given_up, what="the earlier picture to be given up", within_s=30)
         made = await exported(here, file, ANN)
         assert (made.records, made.media, made.lacking) == (3, 1, 1)
     contents = check(file, lambda done, total: None)
