@@ -9,8 +9,11 @@ import msgspec
 import pytest
 from folkmoot.node.configuration.search_section import SearchSection
 from folkmoot.protocol.errors import BUSY, LEVEL_UNREACHABLE, NOT_FOUND, WireError
+from folkmoot.storage.errors import DiskFull
 from folkmoot.storage.search import finding, rederiving
 from folkmoot.storage.search.errors import IndexDamaged
+from folkmoot.storage.search.files import FileIndexes
+from folkmoot.storage.search.index import SearchIndex
 
 from tests.node.harness import Client, Town, founded
 from tests.node.people import OPERATOR, Author
@@ -154,6 +157,27 @@ async def test_its_files_count_for_the_disk_cap(tmp_path: Path) -> None:
 
         await until(is_counted, what="the index to count for the cap", within_s=SEEN_S)
         assert store.usage().room_bytes <= store.usage().cap_bytes - store.engine.beside_bytes
+
+
+async def test_an_index_is_made_once_there_is_room_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real, tries = FileIndexes.open, []
+
+    def opens(indexes: FileIndexes, generation: int) -> SearchIndex:
+        tries.append(generation)
+        if len(tries) == 1:
+            raise DiskFull("no room for it")
+        return real(indexes, generation)
+
+    monkeypatch.setattr(FileIndexes, "open", opens)
+    async with founded(tmp_path, nodes=1) as town, town.client(town[0]) as client:
+        post = ANN.post("tea")
+        await client.put(post, level="all")
+        await finds(client, [post], "tea")
+        assert not indexer(town).status()["full"]
+    [warning] = [each.getMessage() for each in caplog.records if "search index" in each.getMessage()]
+    assert warning.startswith("there is no room for the search index: ")
 
 
 async def test_a_node_that_is_to_have_no_index_removes_it_and_says_so(tmp_path: Path) -> None:
