@@ -107,21 +107,11 @@ ALGORITHM_WEIGHT_MAX: Final = 1_000_000  # in thousandths
 ALGORITHM_HALF_LIFE_S: Final = 10 * 365 * 24 * 3600  # at most
 EXPRESSION_CODE_POINTS: Final = 500
 ALGORITHM_CODE_POINTS: Final = 4_000  # of all its expressions together
-EXPRESSIONS_CACHED: Final = 512  # compiled; of the longest, each takes about 25 KiB
 RANKED_CANDIDATES: Final = 500  # of one ranking, from all its sources
 RANKED_SOURCE_ITEMS: Final = 200  # of one source that says no limit
-RANKED_VALUE_MAX: Final = 1e9  # what is greater counts as much
 RANKING_TIME_S: Final = 0.25  # for the expressions of one ranking
-RANKINGS_AT_ONCE: Final = 2
-RANKINGS_WAITING: Final = 16
-RANKINGS_CACHED_BYTES: Final = 16 * MIB
-RANKING_KEPT_S: Final = 120.0  # so that later pages are of the same ranking
-RANKING_FRESH_S: Final = 2.0  # in which who asks again is told of the same ranking
 FRIENDS_ASKED: Final = 50  # of those whom a reader follows, and as many whom these follow
 FRIENDS_FOLLOWS: Final = 500  # of each of them, the latest
-FRIENDS_ROWS_SCANNED: Final = 2_000
-FRIENDS_POSTS: Final = 20  # of each, the latest
-RANKED_OWN_POSTS: Final = 50  # of a reader, whose tags are taken for what they like
 RANKED_TAGS: Final = 8
 
 # Live streams.
@@ -408,9 +398,7 @@ assert REPLICATION_BATCH_BYTES + CELL_BYTES > MESSAGE_BYTES > REPLICATION_BATCH_
 assert MESSAGE_BYTES <= OUTPUT_HIGH_WATER_BYTES < OUTPUT_CLIENT_BYTES <= OUTPUT_BYTES
 assert OUTPUT_BYTES <= OUTPUT_CLIENTS_BYTES // 8, "a client that is alone may pipeline as peers do"
 assert 2 * PROJECTED_LATEST <= MESSAGE_COLLECTION_ITEMS
-assert (1 + RANKINGS_WAITING / RANKINGS_AT_ONCE) * RANKING_TIME_S < REPLICA_READ_TIMEOUT_S
 assert RANKED_SOURCE_ITEMS <= PAGE_ITEMS and RANKED_CANDIDATES < PAGE_ROWS_SCANNED
-assert ALGORITHM_TERMS * RANKED_VALUE_MAX * ALGORITHM_WEIGHT_MAX < 2**62, "scores fit into eight bytes"
 assert KEYS_PER_GET <= MESSAGE_COLLECTION_ITEMS and RECORDS_PER_PUT <= MESSAGE_COLLECTION_ITEMS
 assert PAGE_ITEMS * 4 <= MESSAGE_COLLECTION_ITEMS
 assert 3 * REPLICA_READ_TIMEOUT_S < REQUEST_TIMEOUT_S

@@ -33,6 +33,7 @@ from msgspec import Meta, Struct
 
 FOLLOWS: Final = "ranking.follows"
 
+_ROWS_SCANNED: Final = 2_000  # of those whom somebody follows
 _REMEMBERED: Final = 256
 _REMEMBERED_S: Final = 60.0
 
@@ -122,7 +123,7 @@ class Friends:
         prefix = kind_prefix(account, "follow")
         with self._store.engine.begin() as transaction:
             scanned = transaction.scan(Table.CELLS, prefix, prefix_end(prefix))
-            rows = list(islice(scanned, limits.FRIENDS_ROWS_SCANNED))
+            rows = list(islice(scanned, _ROWS_SCANNED))
         found: list[tuple[int, bytes]] = []
         for key, row in rows:
             try:

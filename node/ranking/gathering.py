@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import trio
 from folkmoot.node.projections import listings
@@ -29,6 +29,9 @@ from folkmoot.storage.inboxes import Shown
 from folkmoot.storage.post_cache import Post
 from folkmoot.storage.store import Store
 from msgspec import UNSET
+
+_FRIENDS_POSTS: Final = 20  # of each of them, the latest
+_OWN_POSTS: Final = 50  # of a reader, the latest, which say what they like
 
 
 @dataclass(slots=True)
@@ -154,9 +157,9 @@ class Gathering:
             if each not in followed and each != viewer.account and not _unwanted(viewer, each, now_us)
         ]
         shown = await self._merging.latest(
-            wanted[: limits.FRIENDS_ASKED], _before(until_ms), limits.FRIENDS_POSTS, reposts=False
+            wanted[: limits.FRIENDS_ASKED], _before(until_ms), _FRIENDS_POSTS, reposts=False
         )
-        return [_place(each) for latest in shown for each in latest[: limits.FRIENDS_POSTS]]
+        return [_place(each) for latest in shown for each in latest[:_FRIENDS_POSTS]]
 
     def followed(self, account: bytes, others: Iterable[bytes]) -> set[bytes]:
         """Those of others whom an account follows that this node keeps."""
@@ -221,7 +224,7 @@ class Gathering:
         refs = await self._own_posts(account)
         if viewer.account == account:
             bookmarked = listings.bookmarked(self._store, account)
-            refs += [place.ref for place in await bookmarked.places(None, limits.RANKED_OWN_POSTS)]
+            refs += [place.ref for place in await bookmarked.places(None, _OWN_POSTS)]
         used: Counter[str] = Counter()
         for body in await self._bodies(refs):
             used.update({form for form in map(tag_form, body.get("tags", ())) if form})
@@ -229,7 +232,7 @@ class Gathering:
 
     async def _own_posts(self, account: bytes) -> list[Ref]:
         """The latest posts of an account."""
-        latest = await self._merging.latest([account], None, limits.RANKED_OWN_POSTS, reposts=False)
+        latest = await self._merging.latest([account], None, _OWN_POSTS, reposts=False)
         return [Ref(each.author, each.item) for shown in latest for each in shown]
 
     async def _bodies(self, refs: Iterable[Ref]) -> list[dict[str, Any]]:

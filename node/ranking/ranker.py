@@ -33,9 +33,16 @@ from folkmoot.storage.post_cache import Post
 
 T = TypeVar("T")
 
+AT_ONCE: Final = 2  # rankings whose expressions are worked out
+WAITING: Final = 16  # that wait for their turn; above it the answer is `busy`
+_KEPT_S: Final = 120.0  # so that later pages are of the same ranking
+_FRESH_S: Final = 2.0  # in which who asks again is told of the same ranking
+_KEPT_BYTES: Final = 16 * limits.MIB
 _PLACE_BYTES: Final = 700  # about, in memory, besides its terms
 _TERM_BYTES: Final = 24
 _RETRY_MS: Final = 500
+
+assert (1 + WAITING / AT_ONCE) * limits.RANKING_TIME_S < limits.REPLICA_READ_TIMEOUT_S
 
 
 class Asked(NamedTuple):
@@ -142,11 +149,9 @@ class Ranker:
         self._executor = executor
         self._trusted = trusted
         self._now_us = now_us
-        self._limiter = trio.CapacityLimiter(limits.RANKINGS_AT_ONCE)
-        self._kept: TTLCache[tuple[Asked, int], Kept] = TTLCache(
-            limits.RANKINGS_CACHED_BYTES, limits.RANKING_KEPT_S, now, Kept.weight
-        )
-        self._fresh: TTLCache[Asked, int] = TTLCache(1_024, limits.RANKING_FRESH_S, now)
+        self._limiter = trio.CapacityLimiter(AT_ONCE)
+        self._kept: TTLCache[tuple[Asked, int], Kept] = TTLCache(_KEPT_BYTES, _KEPT_S, now, Kept.weight)
+        self._fresh: TTLCache[Asked, int] = TTLCache(1_024, _FRESH_S, now)
 
     async def ranking(self, asked: Asked, document: Document, viewer: Viewer, as_of_ms: int | None) -> Kept:
         """A ranking: one that is kept, or a new one.
@@ -198,7 +203,7 @@ class Ranker:
 
     async def _run(self, work: Callable[[], T]) -> T:
         """Do something off the event loop, when it is its turn."""
-        if self._limiter.statistics().tasks_waiting >= limits.RANKINGS_WAITING:
+        if self._limiter.statistics().tasks_waiting >= WAITING:
             raise WireError(BUSY, "too many feeds are being ranked", retry_after_ms=_RETRY_MS)
         async with self._limiter:
             return await self._executor.run(work)

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from cel_expr_python import cel
 from folkmoot.protocol.errors import BAD_REQUEST, FolkmootError, WireError
-from folkmoot.protocol.limits import EXPRESSION_CODE_POINTS, EXPRESSIONS_CACHED
+from folkmoot.protocol.limits import EXPRESSION_CODE_POINTS
 
 Signals = Mapping[str, float | bool | str | list[str]]
 """What is known of a post, by the names in `SIGNALS`."""
@@ -101,6 +101,7 @@ _environment: Final = cel.NewEnv(
     variables={name: _TYPES[sort] for name, (sort, _) in SIGNALS.items()},
 )
 
+_CACHED: Final = 512  # expressions; the longest take about 25 KiB each
 _AT: Final = re.compile(r"<input>:(-?\d+):(-?\d+): ([^\n]*)")
 _LEFT_OUT: Final = re.compile(
     "undeclared reference to "
@@ -162,7 +163,7 @@ class Activation:
         self.bound = _environment.Activation(signals)
 
 
-@lru_cache(maxsize=EXPRESSIONS_CACHED)
+@lru_cache(maxsize=_CACHED)
 def compile_expression(source: str) -> Expression:
     """Check an expression and compile it; those that were compiled lately are remembered.
 

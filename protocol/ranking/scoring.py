@@ -7,7 +7,7 @@ the order of the candidates, or of the terms, changes nothing. Of two posts with
 first.
 
 What goes wrong with one post stays with it: a term that has no value is 0, and a post for which a filter has
-none is left out. What cannot be added up is cut: the infinite counts as `RANKED_VALUE_MAX`.
+none is left out. What cannot be added up is cut: the infinite counts as `VALUE_MAX`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,11 @@ from folkmoot.protocol.ranking.program import Program
 from msgspec import UNSET
 
 THOUSAND: Final = 1_000
+VALUE_MAX: Final = 1e9  # what is greater counts as much
 _FAILED: Final = -(2**62)  # no value is so small
 _A_TERM: Final = 3  # numbers: value, decay, points
+
+assert limits.ALGORITHM_TERMS * VALUE_MAX * limits.ALGORITHM_WEIGHT_MAX < 2**62, "scores fit into eight bytes"
 
 
 class Candidate(NamedTuple):
@@ -151,7 +154,7 @@ def _value(expression: Expression, activation: Activation) -> float | None:
         return None
     if math.isnan(value):
         return None
-    return min(max(value, -limits.RANKED_VALUE_MAX), limits.RANKED_VALUE_MAX)
+    return min(max(value, -VALUE_MAX), VALUE_MAX)
 
 
 def _thinned(

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 from folkmoot.protocol.errors import WireError
-from folkmoot.protocol.limits import RANKED_VALUE_MAX
 from folkmoot.protocol.ranking.position import POSITION_BYTES, Position
 from folkmoot.protocol.ranking.program import compiled
-from folkmoot.protocol.ranking.scoring import Candidate, Ranking, rank, terms_of
+from folkmoot.protocol.ranking.scoring import VALUE_MAX, Candidate, Ranking, rank, terms_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,8 +34,8 @@ def order(ranking: Ranking) -> list[int]:
         ({"value": "1.0", "weight": 1_000, "half_life_s": 60}, {"age_s": 60.0}, 500),
         ({"value": "1.0", "weight": 1_000, "half_life_s": 60}, {"age_s": 0.0}, 1_000),
         ({"value": "1.0", "weight": 1_000_000, "half_life_s": 1}, {"age_s": 1e12}, 0),
-        ({"value": "1.0 / likes", "weight": 1_000}, {}, 1_000 * int(RANKED_VALUE_MAX)),
-        ({"value": "-1.0 / likes", "weight": 1_000}, {}, -1_000 * int(RANKED_VALUE_MAX)),
+        ({"value": "1.0 / likes", "weight": 1_000}, {}, 1_000 * int(VALUE_MAX)),
+        ({"value": "-1.0 / likes", "weight": 1_000}, {}, -1_000 * int(VALUE_MAX)),
         ({"value": "likes / likes", "weight": 1_000}, {}, 0),
         ({"value": "{'a': likes}.b", "weight": 1_000}, {"likes": 1.0}, 0),
     ],
