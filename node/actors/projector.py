@@ -195,7 +195,9 @@ class Projector:
         return moved
 
     def _recall(self) -> None:
-        """What the store says of what was read for which blocks."""
+        """What the store says of what was read for which blocks, and how far; nobody is being asked."""
+        self._look_again()
+        self._rebuilding.clear()
         with self._commits.store.engine.begin() as transaction:
             self._kept = self._covered = KeptBlocks(projections.covered(transaction))
             wanted = projections.wanted(transaction)

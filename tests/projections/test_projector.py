@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import trio
+from folkmoot.node.actors.projector import Projector
 from folkmoot.node.projections.stretches import KeptBlocks
 from folkmoot.protocol import limits
 from folkmoot.protocol.crdt.cell import Cell
@@ -223,6 +224,32 @@ async def test_who_is_updated_reads_all_logs_for_what_was_not_told_before(
             group = notices_group(post.author, Sort.LIKE)
             assert len(members(transaction, Index.NOTICES, 0, group, limit=10)) == 1
         nursery.cancel_scope.cancel()
+
+
+async def test_one_that_failed_while_others_were_asked_asks_them_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with founded(tmp_path, nodes=3, regions=("eu",), replicas=1) as town:
+        await a_little_of_everything(town)
+        await equal_their_recomputation(town)
+        projector = town[0].parts.projections.projector
+        asked: set[tuple[int, int]] = set()
+        real = Projector._widen
+
+        async def widen(self: Projector) -> bool:
+            if self is projector and self._main.asked and not asked:
+                asked.update(self._main.asked)
+                raise OSError("the disk failed for once")
+            return await real(self)
+
+        monkeypatch.setattr(Projector, "_widen", widen)
+        await until(lambda: asked, what="a failure while somebody is asked", within_s=SEEN_S)
+        failed_at = trio.current_time()
+        await until(
+            lambda: all(projector._main.current_at.get(each, 0.0) > failed_at for each in asked),
+            what="those logs to be read again",
+            within_s=SEEN_S,
+        )
 
 
 async def test_facts_of_many_tags_do_not_fill_a_message(tmp_path: Path) -> None:
