@@ -10,7 +10,7 @@ from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.feeds import check_signers, described_post, post_lines
 from folkmoot.cli.post_names import post_name
 from folkmoot.protocol.identity import account_to_text
-from folkmoot.protocol.limits import NOTICES_UNREAD
+from folkmoot.protocol.projections.bounds import NOTICES_UNREAD
 from folkmoot.protocol.record import Record
 
 if TYPE_CHECKING:

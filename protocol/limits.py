@@ -135,19 +135,6 @@ PROFILE_FIELDS: Final = 256  # are told of one account
 
 # Media.
 MEDIA_CHUNK_BYTES: Final = 256 * KIB  # (wire)
-MEDIA_BYTES: Final = 256 * MIB  # of one, however much a node's configuration allows
-MEDIA_CHUNKS: Final = MEDIA_BYTES // MEDIA_CHUNK_BYTES
-MEDIA_UPLOADS_PER_ACCOUNT: Final = 8  # begun and not finished, at one node
-MEDIA_PER_ACCOUNT: Final = 65_536  # files of one account, whatever their sizes
-MEDIA_LISTED: Final = 256  # on one page
-MEDIA_ASKED: Final = 256  # about at once, between nodes
-MEDIA_FETCHES_AT_ONCE: Final = 4  # media that a node fetches from others
-MEDIA_FETCH_WINDOW: Final = 4  # chunks of one of them that are on their way
-MEDIA_WAITING: Final = 1_024  # that a node has been asked to fetch; above it the answer is `busy`
-MEDIA_WANTED: Final = 4_096  # that a node knows it lacks; further ones are found once there is room
-MEDIA_ANSWER_S: Final = 7.0  # after which what is still being fetched is answered `busy`
-MEDIA_ROWS: Final = 512  # of the change log, looked at in one step
-MEDIA_RETRY_S: Final = 5.0  # doubled each time, for what nobody could give
 
 # Tokens.
 TOKEN_PAIRS: Final = 128
@@ -229,12 +216,6 @@ PROJECTED_CHANGES: Final = 256  # read of one lane at a time
 PROJECTED_BYTES: Final = 512 * KIB  # of them in one message; but for the last one
 PROJECTION_ERASED_ROWS: Final = 2_048  # in one transaction
 PROJECTED_LATEST: Final = 2_000  # posts of an account, and as many reposts, for a new follower's inbox
-NOTICE_NAMES: Final = 16  # of those who like or repost one post, the newest, are kept with its notice
-NOTICES_BY: Final = 5  # of them are told with it
-NOTICES_SPARE: Final = 64  # entries above the bound, before a list of notices is cut
-NOTICES_LOOKED_AT: Final = 50  # at a time, when a page is built
-NOTICES_FOLLOWED: Final = 500  # the newest, which a live stream of them looks at
-NOTICES_UNREAD: Final = 100  # are counted; as many as that may be more
 PROJECTION_LOGS: Final = 16  # of one range, in which an asker says how far it has come
 PROJECTION_WRITES: Final = 2_000  # rows in one transaction, after which no further change is applied
 FOLLOW_FEED_ROWS: Final = PROJECTED_LATEST  # the newest of a feed, which a live stream of it looks at
@@ -245,21 +226,6 @@ PROJECTION_ASK_S: Final = 1.0  # between two times that another node is asked ab
 PROJECTION_RETRY_S: Final = 5.0  # after a replica was not to be reached, or the disk was full
 
 # Search.
-SEARCH_CODE_POINTS: Final = 512  # of a query
-SEARCH_TERMS: Final = 16  # of a query
-SEARCH_PREFIX_CODE_POINTS: Final = 3  # at least, before a *: shorter ones begin half of all words
-SEARCH_TOKEN_CODE_POINTS: Final = 40  # of a word, by which it is told from others
-SEARCH_HITS: Final = 512  # that one node tells at a time
-SEARCH_CANDIDATES: Final = 400  # the newest that match, among which the best are looked for
-SEARCH_SAME_MOMENT: Final = 4_096  # posts of one millisecond that are found
-SEARCH_TIMEOUT_S: Final = 2.0  # for all nodes that are asked for a page together
-SEARCH_ASK_TIMEOUT_S: Final = 1.0  # for one of them, after which another replica is asked
-SEARCH_BATCH_CHANGES: Final = 128  # that are indexed in one transaction
-SEARCH_ROWS_ERASED: Final = 512  # in one transaction
-TREND_ROWS: Final = 200_000  # posts and tags that one node looks at, the newest
-TREND_TAGS: Final = 256  # that one node tells of, those that are used most
-TRENDS: Final = 50  # in one answer
-SEARCH_READERS: Final = 4  # connections to one index
 
 # Registers.
 SEAT_ID_BYTES: Final = 16
@@ -389,8 +355,6 @@ def announced() -> dict[str, int]:
 
 _FRAME_OVERHEAD_BYTES = 80
 
-assert MEDIA_CHUNKS <= MESSAGE_COLLECTION_ITEMS and 2 * MEDIA_CHUNK_BYTES < MESSAGE_BYTES
-assert MEDIA_ANSWER_S + REPLICA_READ_TIMEOUT_S <= REQUEST_TIMEOUT_S
 assert RECORD_BYTES + _FRAME_OVERHEAD_BYTES < 2**15, "rows have fifteen bits for the length of a frame"
 assert CELL_SURVIVORS <= CELL_DEVICES, "at most one survivor a device"
 assert (CELL_SURVIVORS + CELL_HISTORY) * (RECORD_BYTES + _FRAME_OVERHEAD_BYTES) <= CELL_BYTES < MESSAGE_BYTES
@@ -414,8 +378,6 @@ assert GOSSIP_MEMBERS * (GOSSIP_DESCRIPTION_BYTES + _FRAME_OVERHEAD_BYTES) <= ME
 assert GOSSIP_DESCRIPTION_BYTES + 2 * _FRAME_OVERHEAD_BYTES < GOSSIP_DATAGRAM_BYTES
 assert LANES & (LANES - 1) == 0 and BLOCKS_PER_LANE & (BLOCKS_PER_LANE - 1) == 0
 assert LANES == RANGES_INITIAL <= RANGES <= MESSAGE_COLLECTION_ITEMS
-assert 2 * SEARCH_ASK_TIMEOUT_S <= SEARCH_TIMEOUT_S and 4 * SEARCH_TIMEOUT_S < REQUEST_TIMEOUT_S
-assert PAGE_ITEMS < SEARCH_HITS < SEARCH_SAME_MOMENT
 assert RANGES * EPOCH_MAX <= EPOCHS_SUM_MAX < 2**64, "whatever epochs are adopted, their sum can be told"
 assert EPOCH_STEP < EPOCH_MAX // 2**32, "nobody reaches the last epoch by steps"
 assert SEATS_RECOVERY_STEP * 2**SEATS_RECOVERY_BITS < SEATS_STEP

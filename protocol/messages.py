@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal
 
 from folkmoot.protocol import limits
+from folkmoot.protocol.search import bounds
 from msgspec import Meta, Struct
 
 VERSIONS: Final = (1, 1)
@@ -116,7 +117,7 @@ class FeedTag(Struct):
     level: Level = "one"
 
 
-QueryText = Annotated[str, Meta(max_length=limits.SEARCH_CODE_POINTS)]
+QueryText = Annotated[str, Meta(max_length=bounds.SEARCH_CODE_POINTS)]
 
 
 class SearchPosts(Struct):
@@ -132,7 +133,7 @@ class SearchPosts(Struct):
 class FeedTrends(Struct):
     """`feed.trends`: the tags that surprise most."""
 
-    limit: Annotated[int, Meta(ge=1, le=limits.TRENDS)] = 10
+    limit: Annotated[int, Meta(ge=1, le=bounds.TRENDS)] = 10
 
 
 class What(Struct):

@@ -13,6 +13,7 @@ from itertools import islice
 
 from folkmoot.protocol import limits
 from folkmoot.protocol.key import KeyParts, place_prefix, prefix_end
+from folkmoot.protocol.projections import bounds
 from folkmoot.protocol.projections.entries import Entry, Index, Projection, public_of
 from folkmoot.protocol.projections.facts import Facts
 from folkmoot.protocol.projections.notices import CROWDS, Crowd, Reaction, notices_group, notices_of
@@ -85,7 +86,7 @@ class Notices:
     def _trim(self, group: bytes) -> None:
         """Have a list keep its newest entries."""
         spare = tally(self._book.rows, Index.NOTICES, self._generation, group) - self._rows_max
-        if spare < limits.NOTICES_SPARE:
+        if spare < bounds.NOTICES_SPARE:
             return
         prefix = entry_key(Index.NOTICES, self._generation, group)
         rows = self._book.rows.scan(Table.ENTRIES, prefix, prefix_end(prefix))

@@ -9,7 +9,7 @@ from folkmoot.cli.connection import Target, converse, target_options
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
 from folkmoot.cli.output import Output, json_option, table
-from folkmoot.protocol.limits import TRENDS
+from folkmoot.protocol.search.bounds import TRENDS
 
 if TYPE_CHECKING:
     from folkmoot.protocol.client import Client

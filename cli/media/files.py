@@ -15,7 +15,7 @@ from folkmoot.cli.output import Output
 from folkmoot.cli.progress import progress_bar
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.identity import KeyPair, account_from_text, account_to_text
-from folkmoot.protocol.limits import MEDIA_BYTES
+from folkmoot.protocol.media.bounds import MEDIA_BYTES
 from folkmoot.protocol.media.kinds import TYPES, kind_of
 from folkmoot.protocol.media.manifest import CHUNK_BYTES, HASH_BYTES, Manifest, manifest_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from folkmoot.node.configuration.setting import ByteSize, Section, setting
-from folkmoot.protocol import limits
+from folkmoot.protocol.media import bounds
 from folkmoot.protocol.media.kinds import TYPES
 
 
@@ -46,7 +46,7 @@ class MediaSection(Section, frozen=True, kw_only=True):
             why="A minute of film, or any picture.",
             unit="bytes",
             ge=1,
-            le=limits.MEDIA_BYTES,
+            le=bounds.MEDIA_BYTES,
         ),
     ] = ByteSize(50 << 20)
     max_megapixels: Annotated[

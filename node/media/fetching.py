@@ -17,6 +17,7 @@ from folkmoot.node.environment import Executor
 from folkmoot.node.media import messages
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.errors import BUSY, NOT_FOUND, WireError
+from folkmoot.protocol.media import bounds
 from folkmoot.protocol.media.manifest import Manifest
 from folkmoot.storage.errors import StorageError
 from folkmoot.storage.media.blobs import Blobs
@@ -58,8 +59,8 @@ class Fetcher:
         self._executor = executor
         self._peers = peers
         self._running: dict[Name, Fetch] = {}
-        self._limiter = trio.CapacityLimiter(limits.MEDIA_FETCHES_AT_ONCE)
-        self._begun, self._to_begin = trio.open_memory_channel[Fetch](limits.MEDIA_WAITING)
+        self._limiter = trio.CapacityLimiter(bounds.MEDIA_FETCHES_AT_ONCE)
+        self._begun, self._to_begin = trio.open_memory_channel[Fetch](bounds.MEDIA_WAITING)
         self.fetched = 0
         self.failed = 0
 
@@ -103,7 +104,7 @@ class Fetcher:
         Raises:
             WireError: `busy`, while it is still coming; or why it will not come.
         """
-        with trio.move_on_after(limits.MEDIA_ANSWER_S):
+        with trio.move_on_after(bounds.MEDIA_ANSWER_S):
             await fetch.done.wait()
         if not fetch.done.is_set():
             left = "" if fetch.left is None else f"; {fetch.left} chunks are missing"
@@ -155,7 +156,7 @@ class Fetcher:
         indexes = iter(missing)
         failures: list[Exception] = []
         async with trio.open_nursery() as nursery:
-            for _ in range(limits.MEDIA_FETCH_WINDOW):
+            for _ in range(bounds.MEDIA_FETCH_WINDOW):
                 stop = nursery.cancel_scope.cancel
                 nursery.start_soon(self._some_chunks, source, fetch, manifest, indexes, failures, stop)
         if failures:

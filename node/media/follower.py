@@ -24,6 +24,7 @@ from folkmoot.protocol import limits
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.identity import MULTICODEC_ED25519
 from folkmoot.protocol.key import HASH_BYTES, KIND_AT, PLACE_PREFIX_BYTES, place_prefix
+from folkmoot.protocol.media import bounds
 from folkmoot.protocol.media.references import REFERRING, hashes_in, may_refer
 from folkmoot.storage.errors import StorageError
 from folkmoot.storage.media.layout import Area, Name
@@ -93,7 +94,7 @@ class Follower:
 
     def _want(self, names: Iterable[Name]) -> None:
         for name in names:
-            if len(self._wanted) >= limits.MEDIA_WANTED and name not in self._wanted:
+            if len(self._wanted) >= bounds.MEDIA_WANTED and name not in self._wanted:
                 self._overflowed = True  # it is found again, once there is room
                 self._anew.set()
             else:
@@ -113,7 +114,7 @@ class Follower:
                         after = await self._read_on(lane, after)
                 if self._overflowed:
                     self._overflowed = False
-                    await trio.sleep(limits.MEDIA_RETRY_S)
+                    await trio.sleep(bounds.MEDIA_RETRY_S)
                 await self._anew.wait()
 
     async def _read_on(self, lane: int, after: int) -> int:
@@ -122,7 +123,7 @@ class Follower:
             reached, found = await self._keeping.executor.run(partial(self._look, lane, after))
         except StorageError as error:
             log.warning("media are not looked for: %s", error)
-            await trio.sleep(limits.MEDIA_RETRY_S)
+            await trio.sleep(bounds.MEDIA_RETRY_S)
             return after
         self._want(found)
         await trio.sleep(LOOK_REST_S)
@@ -130,7 +131,7 @@ class Follower:
 
     def _look(self, lane: int, after: int) -> tuple[int, list[Name]]:
         """The next rows of a lane's log: how far they go, and what of their media is lacking; blocks."""
-        changes = self._store.changes(lane, after, limits.MEDIA_ROWS)
+        changes = self._store.changes(lane, after, bounds.MEDIA_ROWS)
         keys = [key for _, key in changes.rows if key[KIND_AT] in REFERRING]
         found: list[Name] = []
         for key, cell in zip(keys, self._cells(keys), strict=True):
@@ -168,7 +169,7 @@ class Follower:
 
     async def _fetch_wanted(self) -> None:
         """Fetch what is due, some at a time."""
-        limiter = trio.CapacityLimiter(limits.MEDIA_FETCHES_AT_ONCE)
+        limiter = trio.CapacityLimiter(bounds.MEDIA_FETCHES_AT_ONCE)
         while True:
             if not self._wanted:
                 self._some = trio.Event()
@@ -176,7 +177,7 @@ class Follower:
             now = trio.current_time()
             due = [name for name, wanted in self._wanted.items() if wanted.not_before <= now]
             async with trio.open_nursery() as nursery:
-                for name in due[: limits.MEDIA_WAITING // 2]:
+                for name in due[: bounds.MEDIA_WAITING // 2]:
                     nursery.start_soon(self._fetch, name, limiter)
             await trio.sleep(LOOK_S)
 
@@ -186,7 +187,7 @@ class Follower:
                 await self._bring(name)
             except (WireError, StorageError) as error:
                 failed = self._wanted[name].failed + 1
-                pause_s = min(RETRY_MAX_S, limits.MEDIA_RETRY_S * 2 ** min(failed - 1, DOUBLINGS))
+                pause_s = min(RETRY_MAX_S, bounds.MEDIA_RETRY_S * 2 ** min(failed - 1, DOUBLINGS))
                 self._wanted[name] = _Wanted(failed, trio.current_time() + pause_s)
                 log.info("medium %s of a post here is lacking: %s", name.hash.hex(), error)
             else:

@@ -16,10 +16,11 @@ from folkmoot.node.environment import Executor, WallClock
 from folkmoot.node.media import messages
 from folkmoot.node.media.fetching import Fetcher
 from folkmoot.node.media.references import references_of
-from folkmoot.protocol import codec, limits
+from folkmoot.protocol import codec
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import BAD_REQUEST, BUSY, MEDIA_MISSING, NOT_FOUND, TOO_LARGE, WireError
 from folkmoot.protocol.key import place_prefix
+from folkmoot.protocol.media import bounds
 from folkmoot.protocol.media.manifest import Manifest
 from folkmoot.protocol.media.references import Reference, references
 from folkmoot.protocol.record import Record
@@ -161,7 +162,7 @@ class Keeping:
         """What this node keeps of an account; blocks."""
         listed = self.blobs.listed(Area.KEPT, asked.account)
         after = asked.after or b""
-        page = [each for each in listed if each.hash > after][: limits.MEDIA_LISTED]
+        page = [each for each in listed if each.hash > after][: bounds.MEDIA_LISTED]
         items = []
         for each in page:
             try:
@@ -263,7 +264,7 @@ def check_quota(used: int, count: int, size: int, quota: int) -> None:
     Raises:
         WireError: `too_large`, with `{used, quota}`.
     """
-    if used + size > quota or count >= limits.MEDIA_PER_ACCOUNT:
+    if used + size > quota or count >= bounds.MEDIA_PER_ACCOUNT:
         raise WireError(
             TOO_LARGE,
             f"the account has {count} media of {used} bytes together, and may have {quota}; delete posts "

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
+from folkmoot.protocol.media import bounds
 from folkmoot.protocol.media.manifest import CHUNK_BYTES, Hash, Index, Manifest, Mime
 from folkmoot.protocol.messages import Account, Level
 from msgspec import Meta, Struct
@@ -17,7 +18,7 @@ ACCOUNT: Final = "media.account"
 REFERS: Final = "media.refers"
 
 Claims = Annotated[list[tuple[int, int]], Meta(max_length=limits.MESSAGE_COLLECTION_ITEMS)]
-Hashes = Annotated[list[Hash], Meta(max_length=limits.MEDIA_ASKED)]
+Hashes = Annotated[list[Hash], Meta(max_length=bounds.MEDIA_ASKED)]
 Chunk = Annotated[bytes, Meta(max_length=CHUNK_BYTES)]
 
 
@@ -115,7 +116,7 @@ class ToldAccount(Struct):
     used: int
     quota: int
     kept: bool
-    items: Annotated[list[Item], Meta(max_length=limits.MEDIA_LISTED)]
+    items: Annotated[list[Item], Meta(max_length=bounds.MEDIA_LISTED)]
     more: bool
 
 

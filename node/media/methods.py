@@ -28,6 +28,7 @@ from folkmoot.protocol.errors import (
 )
 from folkmoot.protocol.identity import is_account
 from folkmoot.protocol.key import place_prefix
+from folkmoot.protocol.media import bounds
 from folkmoot.protocol.media.kinds import kind_of
 from folkmoot.protocol.media.manifest import CHUNK_BYTES, Manifest
 from folkmoot.protocol.media.references import references
@@ -216,7 +217,7 @@ class MediaMethods:
 
     def _begin(self, account: bytes, manifest: Manifest) -> set[int]:
         under_way = {each.hash for each in self._blobs.listed(Area.PARTIAL, account)}
-        if len(under_way - {manifest.hash}) >= limits.MEDIA_UPLOADS_PER_ACCOUNT:
+        if len(under_way - {manifest.hash}) >= bounds.MEDIA_UPLOADS_PER_ACCOUNT:
             raise WireError(
                 RATE_LIMITED,
                 f"{len(under_way)} uploads of this account are under way here: finish one first, or wait "

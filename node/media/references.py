@@ -7,6 +7,7 @@ from typing import Final
 
 from folkmoot.protocol import limits
 from folkmoot.protocol.key import HELD, kind_prefix, prefix_end
+from folkmoot.protocol.media import bounds
 from folkmoot.protocol.media.references import hashes_in, may_refer
 from folkmoot.storage.store import Store
 
@@ -23,7 +24,7 @@ def references_of(store: Store, account: bytes) -> set[bytes]:
     found: set[bytes] = set()
     for kind in _KINDS:
         start, stop = kind_prefix(account, kind), prefix_end(kind_prefix(account, kind))
-        while page := store.cells_between(start, stop, limit=limits.MEDIA_ROWS, bytes_max=_PAGE_BYTES):
+        while page := store.cells_between(start, stop, limit=bounds.MEDIA_ROWS, bytes_max=_PAGE_BYTES):
             found |= _hashes_in(page)
             start = page[-1][0] + b"\0"
     return found

@@ -16,6 +16,7 @@ from folkmoot.node.media.keeping import Keeping
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BUSY, LEVEL_UNREACHABLE, STALE_TOPOLOGY, WireError
 from folkmoot.protocol.key import place_prefix
+from folkmoot.protocol.media import bounds
 from folkmoot.protocol.ring import levels
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import RangeDescriptor
@@ -80,7 +81,7 @@ class Spreader:
         self._peers = peers
         self._keeping = keeping
         self._running: dict[Name, Spread] = {}
-        self._begun, self._to_begin = trio.open_memory_channel[Spread](limits.MEDIA_WAITING)
+        self._begun, self._to_begin = trio.open_memory_channel[Spread](bounds.MEDIA_WAITING)
 
     async def run(self) -> None:
         """Spread what is begun until cancelled."""
@@ -103,7 +104,7 @@ class Spreader:
                 sentence = "this node has too many uploads in work"
                 raise WireError(BUSY, sentence, retry_after_ms=1000) from None
             self._running[name] = spread
-        with trio.move_on_after(limits.MEDIA_ANSWER_S):
+        with trio.move_on_after(bounds.MEDIA_ANSWER_S):
             while spread.waiting and not self._satisfied(spread, level):
                 await spread.changed.wait()
         slots, region = spread.owner.slots, self._site.region

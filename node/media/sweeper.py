@@ -29,6 +29,7 @@ from folkmoot.node.media.keeping import HOUR_US, Keeping
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.key import place_prefix
+from folkmoot.protocol.media import bounds
 from folkmoot.protocol.ring.ranges import RangeDescriptor
 from folkmoot.storage.errors import StorageError
 from folkmoot.storage.media.blobs import Listed
@@ -126,8 +127,8 @@ class Sweeper:
         for account in await self._run(partial(self._blobs.accounts, Area.KEPT)):
             if self._is_mine(account):
                 listed = await self._run(partial(self._blobs.listed, Area.KEPT, account))
-                for first in range(0, len(listed), limits.MEDIA_ASKED):
-                    await self._sweep_own(account, listed[first : first + limits.MEDIA_ASKED])
+                for first in range(0, len(listed), bounds.MEDIA_ASKED):
+                    await self._sweep_own(account, listed[first : first + bounds.MEDIA_ASKED])
         self._follower.look_anew()
         self.statistics.sweeps += 1
 

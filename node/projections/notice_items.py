@@ -13,7 +13,7 @@ from folkmoot.node.projections.notices import Notice
 from folkmoot.node.projections.posts import UNREACHED, Ref
 from folkmoot.node.projections.selecting import Found, Selected, record_of
 from folkmoot.node.projections.strangers import Acquaintance
-from folkmoot.protocol import codec, limits
+from folkmoot.protocol import codec
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.feed.audience import Hide
 from folkmoot.protocol.feed.controls import Edge
@@ -22,6 +22,7 @@ from folkmoot.protocol.feed.pages import item_head, pack_gap, pack_item
 from folkmoot.protocol.feed.preferences import Policy
 from folkmoot.protocol.feed.viewer import Viewer
 from folkmoot.protocol.key import cell_key, held_key
+from folkmoot.protocol.projections import bounds
 from folkmoot.protocol.projections.entries import account_of
 from folkmoot.protocol.projections.notices import CROWDS, SORT_BYTES, Crowd, Sort
 from folkmoot.protocol.record import Record
@@ -65,7 +66,7 @@ class Look(NamedTuple):
         }
         for tab in Tab:
             if named := [each for each in actors if tabs.get(each) is tab]:
-                return named[: limits.NOTICES_BY]
+                return named[: bounds.NOTICES_BY]
         return []
 
 

@@ -35,6 +35,7 @@ from folkmoot.protocol.feed.notifying import Tab
 from folkmoot.protocol.feed.pages import PackedPage, pack_page
 from folkmoot.protocol.feed.preferences import POLICY, READ, policy_of, read_until_us
 from folkmoot.protocol.key import cell_key
+from folkmoot.protocol.projections import bounds
 from folkmoot.protocol.projections.notices import Sort
 from folkmoot.storage.store import Store
 
@@ -44,7 +45,7 @@ class BuiltNotices(NamedTuple):
 
     Args:
         page: its items.
-        unread: how many there are that the account has not seen, at most `limits.NOTICES_UNREAD`; None but on
+        unread: how many there are that the account has not seen, at most `bounds.NOTICES_UNREAD`; None but on
             first pages.
         read_us: up to when the account has seen them, microseconds since 1970.
     """
@@ -94,10 +95,10 @@ class NoticePages:
         look, listing = await self._look(account), self.listing(account)
         page = _Page(after, limit, look.read_us)
         while page.goes_on:
-            places = await listing.places(page.at, limits.NOTICES_LOOKED_AT)
+            places = await listing.places(page.at, bounds.NOTICES_LOOKED_AT)
             for place, shown in zip(places, await self._shown(look, places), strict=True):
                 page.take(place, shown if shown is not None and shown.tab is tab else None)
-            page.ended = len(places) < limits.NOTICES_LOOKED_AT
+            page.ended = len(places) < bounds.NOTICES_LOOKED_AT
         return page.built()
 
     def listing(self, account: bytes) -> NoticeList:
@@ -205,7 +206,7 @@ class _Page:
         self._counting &= place.time_us > self._read_us
         if shown is not None:
             self._unread += self._counting and shown.unread
-            self._counting &= self._unread < limits.NOTICES_UNREAD
+            self._counting &= self._unread < bounds.NOTICES_UNREAD
             self._full |= self._size + len(shown.item) > limits.PAGE_BYTES
             self._left_out |= self._full
         if not self._full:

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
+from folkmoot.protocol.projections import bounds
 from folkmoot.protocol.projections.entries import Index, Projection
 from folkmoot.protocol.projections.notices import (
     CROWDS,
@@ -120,7 +121,7 @@ class NoticeList:
 
     def _read_crowds(self, transaction: Transaction) -> Iterator[Notice]:
         generation = self._store.live[Projection.NOTIFICATIONS]
-        most = limits.PROJECTED_LATEST + limits.NOTICES_SPARE
+        most = limits.PROJECTED_LATEST + bounds.NOTICES_SPARE
         for sort in _CROWD_SORTS:
             group = notices_group(self._account, sort)
             rows = projections.members(transaction, Index.NOTICES, generation, group, limit=most)

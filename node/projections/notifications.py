@@ -34,6 +34,7 @@ from folkmoot.protocol.feed.notifying import Tab
 from folkmoot.protocol.feed.pages import PackedPage, array_header, pack_notices
 from folkmoot.protocol.identity import is_account
 from folkmoot.protocol.key import place_prefix
+from folkmoot.protocol.projections import bounds
 from folkmoot.protocol.projections.entries import Index
 from folkmoot.protocol.ring.ranges import RangeDescriptor
 from msgspec import Meta, Struct
@@ -65,7 +66,7 @@ class _Built(Struct):
     lag_ms: _Uint
     read_us: _Uint
     resume: _Place | None = None
-    unread: Annotated[int, Meta(ge=0, le=limits.NOTICES_UNREAD)] | None = None
+    unread: Annotated[int, Meta(ge=0, le=bounds.NOTICES_UNREAD)] | None = None
 
 
 class _Answer(NamedTuple):
@@ -219,7 +220,7 @@ class Notifications:
 class _Followed:
     """The notifications of an account, as a stream looks at them; see `live.Followed`."""
 
-    most = limits.NOTICES_FOLLOWED
+    most = bounds.NOTICES_FOLLOWED
     is_looked_at = True  # what has come is one of a crowd, which is told as one
 
     def __init__(self, pages: NoticePages, account: bytes, check: Callable[[], None]) -> None:

@@ -10,6 +10,7 @@ from folkmoot.node.search.places import MEMBER_BYTES, SCORE_MAX
 from folkmoot.node.search.scattering import Epochs, RangeIds, Scatter
 from folkmoot.protocol import codec, limits, messages
 from folkmoot.protocol.connection import Params
+from folkmoot.protocol.search import bounds
 from folkmoot.protocol.search.documents import TIME_MS_MAX
 from folkmoot.protocol.search.query import Query, parse
 from folkmoot.storage.search.finding import Asked, Hit
@@ -27,18 +28,18 @@ class _Find(Struct):
     """`search.find`: hits among the posts of ranges that the asked node keeps."""
 
     query: messages.QueryText
-    accounts: Annotated[dict[_Handle, messages.Account], Meta(max_length=limits.SEARCH_TERMS)]
+    accounts: Annotated[dict[_Handle, messages.Account], Meta(max_length=bounds.SEARCH_TERMS)]
     ranges: Epochs
     best: bool
     as_of_ms: Annotated[int, Meta(ge=0, le=TIME_MS_MAX)]
-    limit: Annotated[int, Meta(ge=1, le=limits.SEARCH_HITS)]
+    limit: Annotated[int, Meta(ge=1, le=bounds.SEARCH_HITS)]
     after: _Hit | None = None
 
 
 class _Found(Struct):
     """The answer: the hits in order, the ranges that were searched, and how far behind the index is."""
 
-    hits: Annotated[list[_Hit], Meta(max_length=limits.SEARCH_HITS)]
+    hits: Annotated[list[_Hit], Meta(max_length=bounds.SEARCH_HITS)]
     ranges: RangeIds
     lag_ms: Annotated[int, Meta(ge=0)]
 

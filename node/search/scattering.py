@@ -18,6 +18,7 @@ from folkmoot.node.search.assigning import assigned
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BUSY, WireError
 from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeMap, Slot
+from folkmoot.protocol.search import bounds
 from msgspec import Meta
 
 SEARCHES_AT_ONCE: Final = 64
@@ -57,7 +58,7 @@ class Scatter:
 
     async def call(self, node_id: bytes, method: str, params: Mapping[str, Any]) -> Any:
         """Ask another node; see `Peers.call`."""
-        return await self._peers.call(node_id, method, params, limits.SEARCH_ASK_TIMEOUT_S)
+        return await self._peers.call(node_id, method, params, bounds.SEARCH_ASK_TIMEOUT_S)
 
     async def over_ranges(self, ask: Ask, failed: set[bytes]) -> set[int]:
         """Ask about all ranges, as far as that goes in time; which of them were answered for.
@@ -73,7 +74,7 @@ class Scatter:
         async def ask_one(node_id: bytes, some: Sequence[int]) -> None:
             answered: Collection[int] = ()
             try:
-                with trio.fail_after(limits.SEARCH_ASK_TIMEOUT_S):
+                with trio.fail_after(bounds.SEARCH_ASK_TIMEOUT_S):
                     answered = await ask(node_id, [(range_id, epochs[range_id]) for range_id in some])
             except (WireError, PeerUnreachable, trio.TooSlowError):
                 pass  # its ranges are asked of others, or said to be missing
@@ -81,7 +82,7 @@ class Scatter:
             if not covered.issuperset(some):
                 failed.add(node_id)
 
-        with trio.move_on_after(limits.SEARCH_TIMEOUT_S):
+        with trio.move_on_after(bounds.SEARCH_TIMEOUT_S):
             for _ in range(_ROUNDS):
                 left = [owner for owner in ranges.ranges if owner.id not in covered]
                 whom = assigned(self._candidates(left, readers, failed), self.node_id)

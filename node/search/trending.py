@@ -12,6 +12,7 @@ from folkmoot.protocol import codec, limits, messages
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import LEVEL_UNREACHABLE, WireError
 from folkmoot.protocol.ring.ranges import RangeMap
+from folkmoot.protocol.search import bounds
 from folkmoot.protocol.search.documents import TIME_MS_MAX
 from folkmoot.protocol.trends.sketch import HASH_BITS, HASHES_MAX, Sketch, merged, most_used, trends
 from msgspec import Meta, Struct
@@ -38,7 +39,7 @@ class _Asked(Struct):
 class _Sketches(Struct):
     """The answer: those that are used most, the ranges, and how far behind the index is."""
 
-    tags: Annotated[list[_Told], Meta(max_length=limits.TREND_TAGS)]
+    tags: Annotated[list[_Told], Meta(max_length=bounds.TREND_TAGS)]
     ranges: RangeIds
     lag_ms: _Number
 
@@ -159,7 +160,7 @@ class Trending:
             lag_s = self._index.lag_s()
             if sketches is None:
                 made = await self._index.sketch(keeps, asked.now_ms, asked.half_life_ms)
-                self._made[key] = sketches = most_used(made, limits.TREND_TAGS)
+                self._made[key] = sketches = most_used(made, bounds.TREND_TAGS)
         tags = [(tag, each.observed, each.usual, list(each.hashes)) for tag, each in sketches.items()]
         return _Sketches(tags, searched, int(1000 * (lag_s or 0.0)))
 

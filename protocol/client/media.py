@@ -16,6 +16,7 @@ from folkmoot.protocol import codec, limits
 from folkmoot.protocol.client.errors import ClientError
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import BUSY, CONFLICT, LEVEL_UNREACHABLE, NOT_FOUND, WireError
+from folkmoot.protocol.media import bounds
 from folkmoot.protocol.media.manifest import CHUNK_BYTES, Manifest
 from folkmoot.protocol.record import Record
 from msgspec import Meta, Struct
@@ -38,7 +39,7 @@ class Calls(Protocol):
 class _Begun(Struct):
     """The answer to `media.begin`."""
 
-    have: Annotated[list[int], Meta(max_length=limits.MEDIA_CHUNKS)]
+    have: Annotated[list[int], Meta(max_length=bounds.MEDIA_CHUNKS)]
     whole: bool
 
 

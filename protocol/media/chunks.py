@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
+from folkmoot.protocol.media import bounds
 from folkmoot.protocol.media.manifest import CHUNK_BYTES, HASH_BYTES, chunk_count
 
 
@@ -47,7 +47,7 @@ class MediumReader:
     """
 
     def __init__(self, first: MediaChunk) -> None:
-        if len(first.hash) != HASH_BYTES or not 1 <= first.size <= limits.MEDIA_BYTES:
+        if len(first.hash) != HASH_BYTES or not 1 <= first.size <= bounds.MEDIA_BYTES:
             raise WireError(BAD_REQUEST, "a medium that has no hash of 32 bytes, or no size")
         self.hash = first.hash
         self._of = (first.hash, first.size, first.mime)

@@ -13,15 +13,16 @@ from typing import Annotated, Any, Final
 
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
+from folkmoot.protocol.media import bounds
 from msgspec import Meta, Struct
 
 HASH_BYTES: Final = 32
 CHUNK_BYTES: Final = limits.MEDIA_CHUNK_BYTES
 
 Hash = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=HASH_BYTES)]
-Size = Annotated[int, Meta(ge=1, le=limits.MEDIA_BYTES)]
+Size = Annotated[int, Meta(ge=1, le=bounds.MEDIA_BYTES)]
 Mime = Annotated[str, Meta(min_length=1, max_length=limits.POST_MIME_CODE_POINTS)]
-Index = Annotated[int, Meta(ge=0, lt=limits.MEDIA_CHUNKS)]
+Index = Annotated[int, Meta(ge=0, lt=bounds.MEDIA_CHUNKS)]
 
 
 class Manifest(Struct, frozen=True):
@@ -37,7 +38,7 @@ class Manifest(Struct, frozen=True):
     hash: Hash
     size: Size
     mime: Mime
-    chunks: Annotated[list[Hash], Meta(min_length=1, max_length=limits.MEDIA_CHUNKS)]
+    chunks: Annotated[list[Hash], Meta(min_length=1, max_length=bounds.MEDIA_CHUNKS)]
 
     @classmethod
     def from_wire(cls, value: Any, what: str) -> Manifest:

@@ -26,6 +26,7 @@ from typing import Final, NamedTuple
 
 from folkmoot.protocol import limits
 from folkmoot.protocol.key import HELD, KIND_BYTE, PLACE_PREFIX_BYTES, KeyParts, place_prefix
+from folkmoot.protocol.projections import bounds
 from folkmoot.protocol.projections.entries import PUBLIC_BYTES, Entry, Index, public_of, time_bytes
 from folkmoot.protocol.projections.facts import Facts
 
@@ -143,7 +144,7 @@ class Reaction(NamedTuple):
 
 
 class Crowd(NamedTuple):
-    """Those who like, or repost, one post: the newest, at most `limits.NOTICE_NAMES`.
+    """Those who like, or repost, one post: the newest, at most `bounds.NOTICE_NAMES`.
 
     Which are listed follows from who likes the post and from `below` alone: all after it. It rises where
     somebody has to make room, and never sinks. So what it costs to change a crowd does not grow with it. How
@@ -162,9 +163,9 @@ class Crowd(NamedTuple):
         others = [each for each in self.newest if each.public != who.public]
         if on and (self.below is None or who > self.below):
             others = sorted([*others, who], reverse=True)
-        if len(others) <= limits.NOTICE_NAMES:
+        if len(others) <= bounds.NOTICE_NAMES:
             return Crowd(tuple(others), self.below)
-        return Crowd(tuple(others[: limits.NOTICE_NAMES]), others[limits.NOTICE_NAMES])
+        return Crowd(tuple(others[: bounds.NOTICE_NAMES]), others[bounds.NOTICE_NAMES])
 
     def encode(self) -> bytes:
         """The value of its entry: `below` (40 bytes, nought for none), and then the newest; of each the

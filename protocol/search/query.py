@@ -18,6 +18,7 @@ from folkmoot.protocol.accounts.handle import check_handle
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
 from folkmoot.protocol.identity import DID_KEY_PREFIX, account_from_text
 from folkmoot.protocol.projections.entries import tag_form
+from folkmoot.protocol.search import bounds
 from folkmoot.protocol.search.documents import author_token, language_token, tag_token
 from folkmoot.protocol.search.tokens import Phrase, phrase
 
@@ -81,9 +82,9 @@ def parse(text: str) -> Query:
     Raises:
         WireError: `bad_request`, saying what is wrong and at which character, counted from 1.
     """
-    if len(text) > limits.SEARCH_CODE_POINTS:
+    if len(text) > bounds.SEARCH_CODE_POINTS:
         raise WireError(
-            BAD_REQUEST, f"query: {len(text)} characters; at most {limits.SEARCH_CODE_POINTS} are looked for"
+            BAD_REQUEST, f"query: {len(text)} characters; at most {bounds.SEARCH_CODE_POINTS} are looked for"
         )
     reading = _Reading()
     at = 0
@@ -109,8 +110,8 @@ class _Reading:
 
     def take(self, match: re.Match[str]) -> None:
         """Take the next term."""
-        if len(self._terms) + len(self._handles) == limits.SEARCH_TERMS:
-            raise _wrong(match.end(), f"at most {limits.SEARCH_TERMS} terms are looked for")
+        if len(self._terms) + len(self._handles) == bounds.SEARCH_TERMS:
+            raise _wrong(match.end(), f"at most {bounds.SEARCH_TERMS} terms are looked for")
         excluded = bool(match["minus"])
         if match["quote"]:
             self._words(match["quoted"], excluded)
@@ -136,9 +137,9 @@ class _Reading:
         if found is None:
             return
         last = found.tokens[-1]
-        if last.isascii() and len(last) < limits.SEARCH_PREFIX_CODE_POINTS:
+        if last.isascii() and len(last) < bounds.SEARCH_PREFIX_CODE_POINTS:
             raise _wrong(
-                at, f"before a * stand at least {limits.SEARCH_PREFIX_CODE_POINTS} letters or digits"
+                at, f"before a * stand at least {bounds.SEARCH_PREFIX_CODE_POINTS} letters or digits"
             )
         self._terms.append(Term("body", found, excluded))
 

@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 
 from folkmoot.protocol.feed.words import UNSPACED
 from folkmoot.protocol.invisible import INVISIBLE
-from folkmoot.protocol.limits import SEARCH_TOKEN_CODE_POINTS
+from folkmoot.protocol.search.bounds import SEARCH_TOKEN_CODE_POINTS
 
 TOKENS_VERSION: Final = f"1/{unicodedata.unidata_version}"
 """Of the rules here and the Unicode data under them: what was indexed by others is indexed anew."""

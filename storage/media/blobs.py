@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, NOT_FOUND, WireError
+from folkmoot.protocol.media import bounds
 from folkmoot.protocol.media.manifest import Manifest
 from folkmoot.storage.directory import DIRECTORY_MODE, FILE_MODE, os_failure, sync_folder
 from folkmoot.storage.media.layout import (
@@ -190,7 +190,7 @@ class Blobs:
                     CONFLICT,
                     f"{len(missing)} of {len(manifest.chunks)} chunks are missing, first {missing[0]}; "
                     "media.begin tells which are here",
-                    details={"missing": missing[: limits.MEDIA_LISTED]},
+                    details={"missing": missing[: bounds.MEDIA_LISTED]},
                 )
             if hash_of(descriptor, begins) == name.hash:
                 os.fsync(descriptor)

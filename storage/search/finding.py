@@ -15,7 +15,8 @@ from typing import Final, NamedTuple
 
 from folkmoot.protocol.bodies import post_time_ms
 from folkmoot.protocol.key import HASH_BYTES, ITEM_AT, PLACE_PREFIX_BYTES
-from folkmoot.protocol.limits import POST_ITEM_BYTES, SEARCH_CANDIDATES, SEARCH_SAME_MOMENT
+from folkmoot.protocol.limits import POST_ITEM_BYTES
+from folkmoot.protocol.search.bounds import SEARCH_CANDIDATES, SEARCH_SAME_MOMENT
 from folkmoot.protocol.search.documents import TIME_MS_MAX
 from folkmoot.protocol.search.query import Query, Term
 from folkmoot.protocol.search.ranking import score

@@ -24,13 +24,8 @@ from folkmoot.protocol.key import (
     block_start,
     prefix_end,
 )
-from folkmoot.protocol.limits import (
-    BLOCKS_PER_LANE,
-    FOLLOW_LOG_ROWS,
-    LANES,
-    SEARCH_BATCH_CHANGES,
-    SEARCH_ROWS_ERASED,
-)
+from folkmoot.protocol.limits import BLOCKS_PER_LANE, FOLLOW_LOG_ROWS, LANES
+from folkmoot.protocol.search.bounds import SEARCH_BATCH_CHANGES, SEARCH_ROWS_ERASED
 from folkmoot.protocol.search.documents import SEARCHABLE, Document, document_of, is_indexed, is_searchable
 from folkmoot.storage.boots import Moment, present_moment, went_through
 from folkmoot.storage.changes import Change, changes

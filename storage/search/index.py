@@ -25,7 +25,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from folkmoot.protocol.bodies import post_time_ms
 from folkmoot.protocol.key import ITEM_AT, PLACE_PREFIX_BYTES
-from folkmoot.protocol.limits import SEARCH_READERS, SEARCH_ROWS_ERASED
+from folkmoot.protocol.search.bounds import SEARCH_READERS, SEARCH_ROWS_ERASED
 from folkmoot.protocol.search.documents import Document
 from folkmoot.protocol.search.tokens import TOKENS_VERSION
 from folkmoot.storage.directory import FILE_MODE

@@ -14,8 +14,8 @@ from typing import Final
 from folkmoot.protocol import codec
 from folkmoot.protocol.bodies import post_time_ms
 from folkmoot.protocol.key import ITEM_AT, KIND_AT, KIND_BYTE, PLACE_PREFIX_BYTES, prefix_end
-from folkmoot.protocol.limits import TREND_ROWS
 from folkmoot.protocol.record import Record
+from folkmoot.protocol.search.bounds import TREND_ROWS
 from folkmoot.protocol.trends.sketch import WINDOW_MS, Sketch, Use, sketched
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.pages import TrustedLabellers

@@ -9,7 +9,6 @@ import pytest
 from folkmoot.node.configuration.media_section import MediaSection
 from folkmoot.node.media import sweeper
 from folkmoot.node.media.sweeper import Sweeper
-from folkmoot.protocol import limits
 from folkmoot.protocol.errors import (
     BAD_REQUEST,
     BAD_SIGNATURE,
@@ -19,6 +18,7 @@ from folkmoot.protocol.errors import (
     UNAUTHENTICATED,
     WireError,
 )
+from folkmoot.protocol.media import bounds
 from folkmoot.protocol.media.manifest import CHUNK_BYTES
 from folkmoot.storage.media.layout import Area, Name
 
@@ -348,8 +348,8 @@ async def test_a_node_finds_what_its_disk_has_lost_while_it_was_down(tmp_path: P
 async def test_more_than_a_node_can_note_is_found_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "MEDIA_WANTED", 2)
-    monkeypatch.setattr(limits, "MEDIA_RETRY_S", 0.1)
+    monkeypatch.setattr(bounds, "MEDIA_WANTED", 2)
+    monkeypatch.setattr(bounds, "MEDIA_RETRY_S", 0.1)
     author = Author(15)
     async with founded(tmp_path) as town:
         away = town[2]

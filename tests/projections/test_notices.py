@@ -14,6 +14,7 @@ from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.key import block_of, held_key, parse_key, place_prefix
 from folkmoot.protocol.moderation.label import label_item
+from folkmoot.protocol.projections import bounds
 from folkmoot.protocol.projections.entries import Index, account_of, public_of
 from folkmoot.protocol.projections.facts import Facts, facts_log, facts_of
 from folkmoot.protocol.projections.notices import (
@@ -33,7 +34,7 @@ from hypothesis import strategies as st
 
 from tests.projections.test_applying import BASE_US, BOUNDS, PEOPLE, Town, item_of
 
-MANY = [KeyPair(number.to_bytes(32, "big")) for number in range(100, 100 + 4 * limits.NOTICE_NAMES)]
+MANY = [KeyPair(number.to_bytes(32, "big")) for number in range(100, 100 + 4 * bounds.NOTICE_NAMES)]
 
 person = st.integers(0, len(PEOPLE) - 1)
 number = st.integers(0, 3)
@@ -186,7 +187,7 @@ def test_a_flood_of_likes_is_one_notice_of_bounded_size() -> None:
     [notice] = listed(town, 0, Sort.LIKE)
     newest = Crowd.decode(notice.value).newest
     assert [account_of(each.public) for each in newest] == [
-        who.account for who in reversed(MANY[-limits.NOTICE_NAMES :])
+        who.account for who in reversed(MANY[-bounds.NOTICE_NAMES :])
     ]
     again = [react("like", MANY[0], 0, 1, 10_000 + at, on=at % 2 == 0) for at in range(100)]
     town.apply([town.put(like) for like in again])
@@ -204,7 +205,7 @@ def test_floods_of_one_sort_take_no_room_from_another() -> None:
         town.apply([town.put(post)])
     assert len(listed(town, 0, Sort.REPLY)) == 1
     kept = listed(town, 0, Sort.MENTION)
-    assert 10 <= len(kept) < 10 + limits.NOTICES_SPARE and town.differences() == []
+    assert 10 <= len(kept) < 10 + bounds.NOTICES_SPARE and town.differences() == []
     assert max(kept).member[:16] == item
 
 
@@ -220,7 +221,7 @@ def test_a_labeller_takes_no_room_from_another() -> None:
     kept = {who: notices_group(PEOPLE[0].account, Sort.LABEL, PEOPLE[who].account) for who in (1, 2)}
     with town.store.engine.begin() as transaction:
         lists = {who: members(transaction, Index.NOTICES, 0, group, limit=500) for who, group in kept.items()}
-    assert len(lists[1]) == 1 and 10 <= len(lists[2]) < 10 + limits.NOTICES_SPARE
+    assert len(lists[1]) == 1 and 10 <= len(lists[2]) < 10 + bounds.NOTICES_SPARE
     assert town.differences() == []
 
 
@@ -234,7 +235,7 @@ def test_who_is_listed_of_a_crowd_follows_from_who_is_in_it(changes: Any, random
     for stamp, who, likes in changes:
         reaction = Reaction(stamp, bytes((who,)) * 32)
         crowd = crowd.changed(reaction, on=likes)
-        assert Crowd.decode(crowd.encode()) == crowd and len(crowd.newest) <= limits.NOTICE_NAMES
+        assert Crowd.decode(crowd.encode()) == crowd and len(crowd.newest) <= bounds.NOTICE_NAMES
         assert latest_in(crowd.encode()) == (crowd.newest[0] if crowd.newest else crowd.below)
         on.pop(who, None)
         if likes:

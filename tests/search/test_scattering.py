@@ -13,8 +13,8 @@ from folkmoot.node.search.methods import Search
 from folkmoot.node.search.scattering import Epochs, Scatter
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.key import kind_prefix
-from folkmoot.protocol.limits import SEARCH_ASK_TIMEOUT_S, SEARCH_TIMEOUT_S
 from folkmoot.protocol.record import Record
+from folkmoot.protocol.search.bounds import SEARCH_ASK_TIMEOUT_S, SEARCH_TIMEOUT_S
 from folkmoot.storage.search.finding import Hit, member_of
 from hypothesis import given
 from hypothesis import strategies as st
