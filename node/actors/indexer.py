@@ -19,7 +19,7 @@ from folkmoot.node.environment import Executor
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BUSY, WireError
 from folkmoot.protocol.trends.sketch import Sketch
-from folkmoot.storage.errors import DiskFull
+from folkmoot.storage.errors import DiskFull, StorageError
 from folkmoot.storage.pages import TrustedLabellers
 from folkmoot.storage.search import finding, following, trending
 from folkmoot.storage.search.errors import IndexDamaged
@@ -95,7 +95,7 @@ class Indexer:
             await self._executor.run(self._remove_all)
             return
         try:
-            await self._executor.run(self._open)
+            await self._open_when_possible()
             while True:
                 try:
                     more = await self._advance()
@@ -103,11 +103,8 @@ class Indexer:
                     await self._discard(error)
                     more = False
                 except DiskFull as error:
-                    if not self._cramped:
-                        log.warning("there is no room for the search index: %s", error)
-                    self._cramped = self._full = True
                     more = False
-                    await trio.sleep(_RETRY_S)
+                    await self._wait_for_room(error)
                 if not more:
                     await self._wait()
         finally:
@@ -115,6 +112,22 @@ class Indexer:
                 if each is not None:
                     each[1].close()
             self._live = self._building = None
+
+    async def _open_when_possible(self) -> None:
+        """Open what there is, or begin, as soon as the disk allows it."""
+        while True:
+            try:
+                await self._executor.run(self._open)
+            except StorageError as error:
+                await self._wait_for_room(error)
+            else:
+                return
+
+    async def _wait_for_room(self, error: StorageError) -> None:
+        if not self._cramped:
+            log.warning("there is no room for the search index: %s", error)
+        self._cramped = self._full = True
+        await trio.sleep(_RETRY_S)
 
     async def _wait(self) -> None:
         """Wait until there is news, or something else is due."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from folkmoot.storage.errors import DiskFull, StorageError
 
@@ -15,6 +16,19 @@ class IndexDamaged(StorageError):
     plainly = "this node's search index is being made anew; another node may answer"
 
 
+# What says nothing of what is in the file: it cannot be written, or made, just now.
+_NO_ROOM: Final = (
+    "SQLITE_FULL",
+    "SQLITE_CANTOPEN",
+    "SQLITE_READONLY",
+    "SQLITE_BUSY",
+    "SQLITE_IOERR_WRITE",
+    "SQLITE_IOERR_FSYNC",
+    "SQLITE_IOERR_TRUNCATE",
+    "SQLITE_IOERR_SHM",
+)
+
+
 @contextmanager
 def of_index(where: str) -> Iterator[None]:
     """Have errors of SQLite's told as what they mean here.
@@ -23,12 +37,12 @@ def of_index(where: str) -> Iterator[None]:
         where: the index, for people.
 
     Raises:
-        DiskFull: there is no room; nothing was changed.
+        DiskFull: there is no room, or nothing can be written; nothing was changed.
         IndexDamaged: anything else.
     """
     try:
         yield
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        if getattr(error, "sqlite_errorname", "").startswith(_NO_ROOM):
             raise DiskFull(f"{where}: {error}") from error
         raise IndexDamaged(f"{where}: {error}") from error
