@@ -55,7 +55,9 @@ SLOWER: Final = frozenset(
         "deleted-and-backed-up",
         "new-ranges-are-not-read",
         "nobody-asks-the-seats",
+        "rebuilt-from-where-it-ended",
         "refutation-ignored",
+        "what-was-merged-stays",
     }
 )
 """Mutants that the first seed does not find in a minute, or that keep a run from ending for ten more."""

@@ -18,8 +18,9 @@ _stamps: list[int] = [0]
 
 
 def _later() -> int:
-    """A stamp after everything that was posted so far, and after the last of these."""
-    _stamps.append(max(_stamps[-1] + 1, time.time_ns() // 1000 + 1_000_000))
+    """A stamp after everything that was posted so far, and after the last of these, in another millisecond:
+    within one they stand in an order that nobody chooses."""
+    _stamps.append(max(_stamps[-1] + 1_000, time.time_ns() // 1000 + 1_000_000))
     return _stamps[-1]
 
 
