@@ -55,6 +55,7 @@ SLOWER: Final = frozenset(
         "deleted-and-backed-up",
         "new-ranges-are-not-read",
         "nobody-asks-the-seats",
+        "nobody-is-merged",
         "rebuilt-from-where-it-ended",
         "refutation-ignored",
         "what-was-merged-stays",
