@@ -94,6 +94,12 @@ def test_people_read_what_others_write(town: Town) -> None:
     town.says("post", "More tea", "--key", ben)
     live = town.says("follow-feed", ann, "--home", "--since", "1h", "--limit", "1")
     assert (live["kind"], live["body"]["text"]) == ("post", "More tea")
+    loud = town.says("post", "Boo!", "--warning", "ghosts", "--key", ben)["post"]
+    for viewer in ((), ("--as", ann)):
+        first = town.says("feed", ben, *viewer)["items"][0]
+        assert first["post"] == loud and [each["text"] for each in first["cautions"]] == ["ghosts"]
+    town.says("block", ben, "--key", ann)
+    assert town.says("feed", ben, "--as", ann)["items"] == [] != town.says("feed", ben)["items"]
 
 
 def test_feeds_in_the_order_of_an_algorithm(town: Town) -> None:
