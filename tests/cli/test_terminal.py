@@ -42,9 +42,7 @@ def feed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     body = {"text": f"one\n{EVIL}\n"}
     record = Record.sign(ANN, kind="post", item=make_uuid7(1, 1), body=body, stamp=1_790_000_000_000_000)
     item = {"record": record.to_wire(), "counts": {f"likes{EVIL}": 1}}
-    monkeypatch.setattr(
-        "folkmoot.cli.commands.feed.converse", lambda target, talk: (ANN.account, [item], None)
-    )
+    monkeypatch.setattr("folkmoot.cli.commands.feed.converse", lambda *_, **__: (ANN.account, [item], None))
     return ["feed", account_to_text(ANN.account), "--node", "h:1", "--tls", "off"]
 
 

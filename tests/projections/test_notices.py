@@ -123,8 +123,8 @@ def test_in_any_order_and_twice_it_comes_to_the_recomputation(
     town = Town(keeps, BOUNDS._replace(notices_max=4))
     waiting: list[bytes] = []
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(limits, "NOTICE_NAMES", names)
-        patched.setattr(limits, "NOTICES_SPARE", 1)
+        patched.setattr(bounds, "NOTICE_NAMES", names)
+        patched.setattr(bounds, "NOTICES_SPARE", 1)
         for at, what in enumerate(steps):
             change = put(town, record_of(what, at), held=what[0] == "held")
             if at in late:
