@@ -39,9 +39,7 @@ _TOLD_LIVE: Final = {
     Index.NOTICES: Projection.NOTIFICATIONS,
 }
 _PUT_LIVE: Final = frozenset({Index.INBOX, Index.TAGGED, Index.NOTICES})  # that they were put is told
-_REPLACED: Final = frozenset(
-    {Index.NOTICES}
-)  # indexes whose entries say something else when they are put again
+_REPLACED: Final = frozenset({Index.NOTICES})  # put again, they say something else
 _GENERATION: Final = b"g"
 _CURSOR: Final = b"c"
 _COVERED: Final = b"b"
@@ -173,7 +171,7 @@ def generation_of(transaction: Transaction, projection: Projection) -> Generatio
 
 def cursors_at(transaction: Transaction, run: int, range_id: int, lane: int) -> dict[bytes, int]:
     """Up to which positions of logs, by their ids, a run has read one lane of a range."""
-    prefix = _cursor_key(run, range_id, lane, b"")
+    prefix = _cursor_prefix(run, range_id, lane)
     found: dict[bytes, int] = {}
     for key, row in transaction.scan(Table.CURSORS, prefix, prefix_end(prefix)):
         try:
@@ -311,13 +309,14 @@ class ProjectionBook:
         self._rows.put(table, key, row)
         self.written += 1
 
-    def set_cursor(self, run: int, range_id: int, lane: int, log_id: bytes, position: int) -> None:
-        """Remember up to which position of a log a run has read one lane of a range."""
-        self._put(
-            Table.CURSORS,
-            _cursor_key(run, range_id, lane, log_id),
-            position.to_bytes(SEQUENCE_BYTES, "big"),
-        )
+    def set_cursor(
+        self, run: int, range_id: int, lane: int, log_id: bytes, position: int, *, alone: bool = False
+    ) -> None:
+        """Remember how far a run has read one lane of a range in a log; if `alone`, and in no other one."""
+        prefix = _cursor_prefix(run, range_id, lane)
+        if alone:
+            self._forget_cursors(prefix)
+        self._put(Table.CURSORS, prefix + log_id, position.to_bytes(SEQUENCE_BYTES, "big"))
 
     def set_generation(self, projection: Projection, generation: Generation) -> None:
         """Have these generations of a projection be known, and no others."""
@@ -349,17 +348,18 @@ class ProjectionBook:
         """Have the main run go on where another one has come to, in each log. It may have read more, in logs
         that it does not follow now; that was not made into what the other has made."""
         main = _CURSOR + bytes((MAIN,))
-        for key in [key for key, _ in self._rows.scan(Table.CURSORS, main, prefix_end(main))]:
-            position = value_at(self._rows, Table.CURSORS, key) or b""
+        for key, row in list(self._rows.scan(Table.CURSORS, main, prefix_end(main))):
             other = value_at(self._rows, Table.CURSORS, _CURSOR + bytes((run,)) + key[len(main) :]) or b""
             if not other:
                 self._rows.delete(Table.CURSORS, key)
-            elif other < position:
+            elif other < row[:SEQUENCE_BYTES]:
                 self._put(Table.CURSORS, key, other)
 
     def forget_cursors(self, run: int) -> None:
         """Have a run begin at the beginning."""
-        prefix = _CURSOR + bytes((run,))
+        self._forget_cursors(_CURSOR + bytes((run,)))
+
+    def _forget_cursors(self, prefix: bytes) -> None:
         for key in [key for key, _ in self._rows.scan(Table.CURSORS, prefix, prefix_end(prefix))]:
             self._rows.delete(Table.CURSORS, key)
 
@@ -396,5 +396,5 @@ class ProjectionBook:
         return len(stale)
 
 
-def _cursor_key(run: int, range_id: int, lane: int, log_id: bytes) -> bytes:
-    return _CURSOR + bytes((run,)) + range_id.to_bytes(4, "big") + bytes((lane,)) + log_id
+def _cursor_prefix(run: int, range_id: int, lane: int) -> bytes:
+    return _CURSOR + bytes((run,)) + range_id.to_bytes(4, "big") + bytes((lane,))

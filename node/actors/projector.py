@@ -253,7 +253,7 @@ class Projector:
                 steps.append(step)
                 waiting += len(changed)
             else:
-                self._done(run, step, 0)
+                run.note(step, 0)
             if waiting >= limits.PROJECTION_WRITES:
                 break
         if steps:
@@ -301,15 +301,6 @@ class Projector:
         run.arrived += [Step(stretch, read, began) for stretch, read in found]
         self._wake()
 
-    def _done(self, run: Run, step: Step, count: int) -> None:
-        """So many of the changes that were read of a stretch are applied."""
-        stretch, read, began = step
-        batch = read.batch
-        run.positions[stretch.name][read.log_id] = batch.position_after(count)
-        run.ends[stretch.name] = read.log_id
-        if count == len(batch.changed) and batch.reached >= batch.head:
-            run.current_at[stretch.name] = began
-
     def _kept_positions(self, run: Run, stretch: Stretch) -> dict[bytes, int]:
         with self._commits.store.engine.begin() as transaction:
             return projections.cursors_at(transaction, run.number, *stretch.name)
@@ -330,7 +321,8 @@ class Projector:
                     count += 1
                 done.append(count)
                 if count or not batch.changed:
-                    book.set_cursor(run.number, *stretch.name, log_id, batch.position_after(count))
+                    position = batch.position_after(count)
+                    book.set_cursor(run.number, *stretch.name, log_id, position, alone=count > 0)
             return done
 
         for step, count in zip(steps, await self._commit(job), strict=True):
@@ -338,7 +330,7 @@ class Projector:
             self._applied += count
             self._much |= count < len(batch.changed) or batch.reached < batch.head
             if count or not batch.changed:
-                self._done(run, step, count)
+                run.note(step, count)
 
     async def _rebuild(self, projection: Projection) -> bool:
         """Go on with building a projection anew; whether there was something to do."""

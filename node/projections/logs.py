@@ -1,8 +1,8 @@
 """The logs that projections follow: this node's own, and other nodes' for ranges that it has no slot for.
 
 What is read of a range is read at one replica, the nearest, for as long as it is there. Each replica has its
-own log with its own positions, so who turns to another one goes on from where it had last come to in *that*
-log: what it has seen through the first is seen twice, and applying it twice changes nothing.
+own log with its own positions, so who turns to another one reads that from the beginning, and so once more
+who goes back to the first: what was seen is seen again, and applying it again changes nothing.
 """
 
 from __future__ import annotations

@@ -52,6 +52,19 @@ class Run:
     asked: set[Name] = field(default_factory=set)
     arrived: list[Step] = field(default_factory=list)
 
+    def note(self, step: Step, count: int) -> None:
+        """So many of the changes that were read of a stretch are applied.
+
+        What was made of other logs before may have been newer: who goes back to them reads all of it again.
+        """
+        name, (log_id, batch) = step.stretch.name, step.read
+        if count:
+            self.positions[name] = {}
+        self.positions[name][log_id] = batch.position_after(count)
+        self.ends[name] = log_id
+        if count == len(batch.changed) and batch.reached >= batch.head:
+            self.current_at[name] = step.began
+
     def position(self, name: Name, log_id: bytes) -> int:
         """How far a log was read; 0 if not at all."""
         return self.positions.get(name, {}).get(log_id, 0)

@@ -44,6 +44,18 @@ def test_nor_than_what_was_read_once_more_for_what_it_has_come_to_keep() -> None
         assert cursors_at(book.rows, WIDENING, 7, 3) == {}
 
 
+def test_what_was_read_in_one_log_is_read_anew_once_another_was() -> None:
+    """A replica that is behind may have told what is older than what another one had told."""
+    town = Town(None)
+    with town.store.write() as transaction:
+        book = ProjectionBook(transaction)
+        for lane, log_id in ((3, OWN), (3, NEAR), (4, OWN)):
+            book.set_cursor(MAIN, 7, lane, log_id, 500)
+        book.set_cursor(MAIN, 7, 3, NEAR, 600, alone=True)
+        assert cursors_at(book.rows, MAIN, 7, 3) == {NEAR: 600}
+        assert cursors_at(book.rows, MAIN, 7, 4) == {OWN: 500}
+
+
 @pytest.mark.parametrize(
     ("positions", "followed", "expected"),
     [
