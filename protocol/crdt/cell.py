@@ -106,9 +106,12 @@ class Cell:
     def covers(self, record: Record) -> bool:
         """Whether joining `record` can teach this cell nothing that anyone would see.
 
-        A deletion is not covered until the cell is deleted, whatever the clock says.
+        Whatever the clock says, a deletion is not covered until the cell is deleted; nor is a record that
+        erases, which may come after what superseded it, as long as the history is another one without it.
         """
         if record.deleted and not self.deleted:
+            return False
+        if record.erases and _newest((record,), self.history, (), self.survivors) != self.history:
             return False
         return clocks.covers(self.clock, record.device, record.stamp)
 

@@ -210,6 +210,15 @@ class TestDuplicates:
         assert not cell.covers(post(0, 3, "third"))
         assert not cell.covers(post(1, 1, "another device"))
 
+    def test_a_record_that_erases_is_none_before_it_has_erased(self) -> None:
+        """It may come after what its device said next, and what it erases after it."""
+        old, erasing, new = field(0, 1, "old"), field(0, 2, "", erase=True), field(0, 3, "new")
+        for cell in (joined(old, new), joined(new)):
+            assert not cell.covers(erasing)
+            assert joined(*cell.records(), erasing).covers(erasing)
+        assert joined(new, erasing, old).history == (erasing,)
+        assert joined(old, new).covers(field(0, 2, "not erasing"))
+
 
 class TestEncoding:
     def test_one_record_is_spelled_without_making_a_cell(self) -> None:

@@ -13,8 +13,8 @@ from folkmoot.node.actors.gatekeeper import Gatekeeper
 from folkmoot.node.actors.intake import Intake
 from folkmoot.node.contracts import Coverage, Origin, Put, PutRequest, PutResult, Settle
 from folkmoot.node.environment import Executor
+from folkmoot.node.examining import examine
 from folkmoot.node.moderation.quota import QuotaRates, Rate
-from folkmoot.node.signatures import check_written
 from folkmoot.node.system import SystemWallClock
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BUSY, REVOKED_KEY, WireError
@@ -211,9 +211,9 @@ def verified(monkeypatch: pytest.MonkeyPatch) -> list[Record]:
 
     async def counting(records: Sequence[Record], executor: Executor) -> list[WireError | None]:
         looked_at.extend(records)
-        return await check_written(records, executor)
+        return await examine(records, executor)
 
-    monkeypatch.setattr("folkmoot.node.actors.intake.check_written", counting)
+    monkeypatch.setattr("folkmoot.node.actors.intake.examine", counting)
     return looked_at
 
 

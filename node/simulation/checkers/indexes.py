@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from folkmoot.node.simulation.checkers.verdict import Evidence, HeldCells, Inquiry, Verdict
+from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.search import rederiving
 
 INDEXED_S_MAX = 90.0
@@ -26,7 +27,10 @@ def check(evidence: Evidence) -> Verdict:
 
 def differences(held: HeldCells) -> tuple[int, list[str]]:
     """How many posts a node should find, and what it has otherwise."""
-    should = rederiving.expected(held.engine)
+    try:
+        should = rederiving.expected(held.engine)
+    except StoreCorrupt as error:
+        return 0, [f"what it should find cannot be told: {error}"]
     if held.index is None:
         return len(should), ["there is no index that was ever whole"]
     return len(should), rederiving.differences(should, rederiving.held(held.index))
