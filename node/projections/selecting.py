@@ -113,7 +113,8 @@ class Selection:
             if not isinstance(post, Post) or post.frame is None:
                 decided[number] = _SHOW
             elif viewer is PUBLIC and not post.telling:
-                decided[number] = _CLOCK if post_time_ms(place.ref.item) > latest_ms else _SHOW
+                is_ahead = kind is not PageKind.AUTHOR and post_time_ms(place.ref.item) > latest_ms
+                decided[number] = _CLOCK if is_ahead else _SHOW
             else:
                 waiting[number] = (place, post, record_of(post.frame))
         if waiting:

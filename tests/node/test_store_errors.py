@@ -12,6 +12,8 @@ from folkmoot.protocol.errors import DISK_FULL
 from folkmoot.storage import errors
 from folkmoot.storage.damage import Damage
 from folkmoot.storage.errors import DiskFull, StorageError, StoreCorrupt
+from folkmoot.storage.media.layout import MediumDamaged
+from folkmoot.storage.search.errors import IndexDamaged
 
 HERE = Path("/var/lib/folkmoot/store")
 EVERY = [
@@ -25,6 +27,8 @@ EVERY = [
     DiskFull(f"{HERE}: no space left on device"),
     errors.StoreClosed(),
     errors.CommitFailed(f"{HERE}: EIO"),
+    IndexDamaged(f"{HERE}: database disk image is malformed"),
+    MediumDamaged(HERE, "its hash is another one"),
 ]
 
 
