@@ -43,6 +43,10 @@ class Executor(Protocol):
         """Run `work` off the loop (inline under simulation) and return its result."""
         ...
 
+    def spent_s(self) -> float:
+        """The processor time that the calling thread has spent, seconds; under simulation it stands still."""
+        ...
+
 
 class Disk(Protocol):
     """Where a node's store lives."""

@@ -48,6 +48,10 @@ class ThreadExecutor:
             self._limiter = trio.CapacityLimiter(VERIFY_THREADS)
         return await trio.to_thread.run_sync(work, limiter=self._limiter)
 
+    def spent_s(self) -> float:
+        """See `environment.Executor`."""
+        return time.thread_time()
+
 
 class LmdbDisk:
     """Stores in LMDB.

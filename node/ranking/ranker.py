@@ -5,7 +5,7 @@ ranked for anew *as of the time of the first page*: what came since is left out,
 a post may come twice or not at all.
 
 Expressions are worked out off the event loop, of a few rankings at a time, and of each for a quarter of a
-second at most.
+second of processor time at most.
 """
 
 from __future__ import annotations
@@ -192,8 +192,8 @@ class Ranker:
         authors = {place.ref.author for place, _ in standing}
         followed = self._gathering.followed(asked.account, authors)
         reader = Reader(asked.account, followed, as_of_ms, self._trusted())
-        clock = trio.lowlevel.current_clock()
-        ranking = await self._run(lambda: _ranked(program, standing, gathered, reader, clock.current_time))
+        spent_s = self._executor.spent_s
+        ranking = await self._run(lambda: _ranked(program, standing, gathered, reader, spent_s))
         places = [
             standing[each.candidate][0]._replace(at=_position(asked, as_of_ms, each))
             for each in ranking.ranked
@@ -214,9 +214,9 @@ def _ranked(
     standing: list[tuple[Place, Post]],
     gathered: Gathered,
     reader: Reader,
-    now: Callable[[], float],
+    spent_s: Callable[[], float],
 ) -> Ranking:
-    """Rank, on whatever thread this is."""
+    """Rank, on whatever thread this is. Other threads may keep it waiting: only its own time is counted."""
     candidates = [
         Candidate(
             place.ref.item + public_of(place.ref.author),
@@ -225,8 +225,8 @@ def _ranked(
         )
         for place, post in standing
     ]
-    ends = now() + limits.RANKING_TIME_S
-    return rank(program, candidates, lambda: now() > ends)
+    ends = spent_s() + limits.RANKING_TIME_S
+    return rank(program, candidates, lambda: spent_s() > ends)
 
 
 def _position(asked: Asked, as_of_ms: int, ranked: Ranked) -> bytes:

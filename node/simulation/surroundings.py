@@ -57,6 +57,10 @@ class InlineExecutor:
         await trio.lowlevel.checkpoint()
         return work()
 
+    def spent_s(self) -> float:
+        """See `environment.Executor`."""
+        return 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class SimulatedSecrets:

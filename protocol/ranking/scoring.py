@@ -176,7 +176,7 @@ def _too_long(part: str, code: str) -> WireError:
     milliseconds = int(1000 * limits.RANKING_TIME_S)
     return WireError(
         TOO_LARGE,
-        f"ranking took more than {milliseconds} ms, and had come to {part}: {code}; "
+        f"ranking took more than {milliseconds} ms of processor time, and had come to {part}: {code}; "
         "shorten the expressions, or have sources with lower limits",
         details={"expression": part},
     )

@@ -54,6 +54,9 @@ class Inline:
         await trio.lowlevel.checkpoint()
         return work()
 
+    def spent_s(self) -> float:
+        return 0.0
+
 
 def post(body: dict[str, Any] | str, number: int = 0) -> Record:
     body = {"text": body} if isinstance(body, str) else body
