@@ -7,7 +7,8 @@ are shown, and how, is decided afterwards (see `building`).
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
+from itertools import starmap
 from typing import Any, Final, NamedTuple, Protocol
 
 from folkmoot.node.environment import Executor
@@ -30,10 +31,12 @@ from folkmoot.protocol.projections.entries import (
 from folkmoot.storage import inboxes, projections
 from folkmoot.storage.inbox import merged_followed
 from folkmoot.storage.inboxes import Shown
+from folkmoot.storage.projections import Member
 from folkmoot.storage.store import Store
 
 _FIRST: Final = b"\0"  # the place of what a thread begins with, before all members
 _INBOX_ROWS: Final = 64
+_PLACES_KNOWN: Final = 8_192
 
 
 class Place(NamedTuple):
@@ -224,7 +227,7 @@ class Home:
         """See `Listing`."""
         own, merged = self._read(after, limit)
         if not merged:
-            return list(map(place_of, own))
+            return list(starmap(_place_of_entry, own))
         inbox = Source(self._account, after)
         sources = [Source(account, after) for account in merged]
         stale = frozenset(merged)
@@ -250,16 +253,16 @@ class Home:
     def places_now(self, after: bytes | None, limit: int) -> list[Place] | None:
         """`places`, when nothing has to be merged; else None."""
         own, merged = self._read(after, limit)
-        return None if merged else list(map(place_of, own))
+        return None if merged else list(starmap(_place_of_entry, own))
 
-    def _read(self, after: bytes | None, limit: int) -> tuple[list[Shown], list[bytes]]:
+    def _read(self, after: bytes | None, limit: int) -> tuple[list[Member], list[bytes]]:
         """What is in the inbox, and whose posts are to be merged with it."""
         live = self._store.live
         home, group = live[Projection.HOME], place_prefix(self._account)
         with self._store.engine.begin() as transaction:
             found = projections.newest(transaction, Index.INBOX, home, group, before=after, limit=limit)
             merged = merged_followed(transaction, home, live[Projection.FOLLOWERS], self._account)
-        return [inboxes.of_entry(*entry) for entry in found], merged
+        return found, merged
 
 
 class _List:
@@ -293,10 +296,16 @@ class _List:
         return [key[len(self._prefix) :] for key, cell in cells if is_on(Cell.decode(cell))]
 
 
-def _without(own: list[Shown], merged: Collection[bytes], limit: int) -> Piece:
+def _without(own: Iterable[Member], merged: Collection[bytes], limit: int) -> Piece:
     """What of an inbox is looked at: not what is there from before its author was merged."""
-    piece = Piece.of(own, limit)
-    return piece._replace(shown=[each for each in own if each.by not in merged])
+    shown = list(starmap(inboxes.of_entry, own))
+    return Piece.of(shown, limit)._replace(shown=[each for each in shown if each.by not in merged])
+
+
+@lru_cache(maxsize=_PLACES_KNOWN)
+def _place_of_entry(member: bytes, value: bytes) -> Place:
+    """Where something stands by its entry in an inbox; those that are read often are read once."""
+    return place_of(inboxes.of_entry(member, value))
 
 
 def place_of(shown: Shown) -> Place:
