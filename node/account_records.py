@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Protocol
 
 import trio
 from folkmoot.node.actors.session import Asker, Method
-from folkmoot.node.contracts import Peers, PeerUnreachable, Reading, Topology
+from folkmoot.node.contracts import EpochCheck, Peers, PeerUnreachable, Reading, Topology
 from folkmoot.node.routing import Router
 from folkmoot.protocol import codec, limits, messages
 from folkmoot.protocol.connection import Params
@@ -52,12 +52,6 @@ class Cells(Protocol):
     """This node's own store."""
 
     def leaves(self, start: bytes, stop: bytes, limit: int) -> Sequence[Leaf]: ...
-
-
-class EpochCheck(Protocol):
-    """Refuses what was asked under other epochs than ours."""
-
-    def check_epochs(self, ranges: Mapping[int, int], keys: Sequence[bytes]) -> None: ...
 
 
 class AccountRecords:

@@ -78,6 +78,12 @@ class Liveness(Protocol):
         ...
 
 
+class EpochCheck(Protocol):
+    """Refuses what was asked under other epochs than ours."""
+
+    def check_epochs(self, ranges: Mapping[int, int], keys: Sequence[bytes]) -> None: ...
+
+
 class Topology(Protocol):
     """Who owns what, by epoch. Never decides who is reachable."""
 

@@ -10,10 +10,10 @@ from folkmoot.node.accounts.attesting import Attesting, Standing
 from folkmoot.node.accounts.key_gate import Coordination, KeyGate
 from folkmoot.node.accounts.keys import AccountKeys
 from folkmoot.node.accounts.methods import AccountMethods, ChangeQuota
-from folkmoot.node.accounts.reactions import AccountReactions, EpochCheck
+from folkmoot.node.accounts.reactions import AccountReactions
 from folkmoot.node.actors.account_follower import AccountFollower
 from folkmoot.node.actors.session import Method
-from folkmoot.node.contracts import FeedReading, Reading
+from folkmoot.node.contracts import EpochCheck, FeedReading, Reading
 from folkmoot.node.registers.accounts import AccountRegisters
 from folkmoot.node.routing import Router
 from folkmoot.node.wired import Wired

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Annotated, Any, Final, Protocol
+from typing import Annotated, Any, Final
 
 import trio
 from folkmoot.node.actors.session import Asker, Method
-from folkmoot.node.contracts import Peers, PeerUnreachable, Reading, Topology
+from folkmoot.node.contracts import EpochCheck, Peers, PeerUnreachable, Reading, Topology
 from folkmoot.node.environment import Executor
 from folkmoot.node.routing import Router
 from folkmoot.protocol import codec, limits, messages
@@ -47,12 +47,6 @@ class _Asked(Struct):
 class _Told(Struct):
     keys: Annotated[list[_Key], Meta(max_length=limits.KEYS_PER_GET)]
     resume: _Key | None = None
-
-
-class EpochCheck(Protocol):
-    """Refuses what was asked under other epochs than ours."""
-
-    def check_epochs(self, ranges: Mapping[int, int], keys: list[bytes]) -> None: ...
 
 
 class AccountReactions:

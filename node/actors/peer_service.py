@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final, Protocol
 
 import trio
-from folkmoot.node.contracts import CellBatch, Joined, LocalReplica, Put, PutResult
+from folkmoot.node.contracts import CellBatch, EpochCheck, Joined, LocalReplica, Put, PutResult
 from folkmoot.node.environment import Executor
 from folkmoot.node.fitting import fitting
 from folkmoot.node.passes import Passes
@@ -87,12 +87,6 @@ class _Join:
     link: Link
     msgid: int
     batch: CellBatch
-
-
-class EpochCheck(Protocol):
-    """Refuses what was asked under other epochs than ours."""
-
-    def check_epochs(self, ranges: Mapping[int, int], keys: list[bytes]) -> None: ...
 
 
 class Epochs(Protocol):

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
+from folkmoot.node.contracts import EpochCheck
 from folkmoot.node.environment import Executor, WallClock
 from folkmoot.node.media import messages
 from folkmoot.node.media.fetching import Fetcher
@@ -36,12 +37,6 @@ T = TypeVar("T")
 HOUR_US: Final = 3_600_000_000
 
 Handler = Callable[[bytes, Params], Awaitable[Any]]
-
-
-class EpochCheck(Protocol):
-    """Refuses what was asked under other epochs than ours."""
-
-    def check_epochs(self, ranges: Mapping[int, int], keys: Sequence[bytes]) -> None: ...
 
 
 class Standing(Protocol):

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Annotated, Any, Final, NamedTuple, Protocol
+from typing import Annotated, Any, Final, NamedTuple
 
 from folkmoot.node.actors.session import Asker, Immediate, Method
-from folkmoot.node.contracts import Peers, Reading
+from folkmoot.node.contracts import EpochCheck, Peers, Reading
 from folkmoot.node.projections import listings
 from folkmoot.node.projections.building import Builder
 from folkmoot.node.projections.listings import Merging, Thread
@@ -90,12 +90,6 @@ class BuiltPage(NamedTuple):
 
     page: PackedPage
     lag_ms: int
-
-
-class EpochCheck(Protocol):
-    """Refuses what was asked under other epochs than ours."""
-
-    def check_epochs(self, ranges: Mapping[int, int], keys: list[bytes]) -> None: ...
 
 
 class Feeds:

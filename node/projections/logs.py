@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any, Final, NamedTuple, Protocol
+from typing import Annotated, Any, Final, NamedTuple
 
-from folkmoot.node.contracts import Peers, PeerUnreachable
+from folkmoot.node.contracts import EpochCheck, Peers, PeerUnreachable
 from folkmoot.node.environment import Executor
 from folkmoot.node.projections.stretches import Stretch
 from folkmoot.node.routing import Router
@@ -120,12 +120,6 @@ class Latest(NamedTuple):
 
     shown: list[Shown]
     as_of_us: int
-
-
-class EpochCheck(Protocol):
-    """Refuses what was asked under other epochs than ours."""
-
-    def check_epochs(self, ranges: Mapping[int, int], keys: Sequence[bytes]) -> None: ...
 
 
 class Logs:

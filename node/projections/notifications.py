@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any, Final, NamedTuple, Protocol
+from typing import Annotated, Any, Final, NamedTuple
 
 from folkmoot.node.actors.session import Asker, Method
-from folkmoot.node.contracts import Peers
+from folkmoot.node.contracts import EpochCheck, Peers
 from folkmoot.node.environment import WallClock
 from folkmoot.node.live.contracts import Open, Subject
 from folkmoot.node.projections.live import FeedSource
@@ -74,12 +74,6 @@ class _Answer(NamedTuple):
 
     built: BuiltNotices
     lag_ms: int
-
-
-class EpochCheck(Protocol):
-    """Refuses what was asked under other epochs than ours."""
-
-    def check_epochs(self, ranges: Mapping[int, int], keys: list[bytes]) -> None: ...
 
 
 class Notifications:

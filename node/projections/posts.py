@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Annotated, Any, Final, NamedTuple, Protocol
+from typing import Annotated, Any, Final, NamedTuple
 
 import trio
-from folkmoot.node.contracts import Peers, PeerUnreachable
+from folkmoot.node.contracts import EpochCheck, Peers, PeerUnreachable
 from folkmoot.node.routing import Router
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.connection import Params
@@ -63,12 +63,6 @@ class Ref(NamedTuple):
     def key(self) -> bytes:
         """The key of its cell."""
         return kind_prefix(self.author, "post") + self.item
-
-
-class EpochCheck(Protocol):
-    """Refuses what was asked under other epochs than ours."""
-
-    def check_epochs(self, ranges: Mapping[int, int], keys: Sequence[bytes]) -> None: ...
 
 
 class Unreached(NamedTuple):

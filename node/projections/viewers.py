@@ -6,11 +6,11 @@ is another than last time are they read. What another node keeps is remembered f
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Annotated, Any, Final, NamedTuple, Protocol
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Annotated, Any, Final, NamedTuple
 
 from cachetools import LRUCache, TTLCache
-from folkmoot.node.contracts import Peers, PeerUnreachable
+from folkmoot.node.contracts import EpochCheck, Peers, PeerUnreachable
 from folkmoot.node.routing import Router
 from folkmoot.protocol import codec, limits, messages
 from folkmoot.protocol.connection import Params
@@ -52,12 +52,6 @@ class _Told(Struct):
 
     cells: Annotated[list[_Cell], Meta(max_length=limits.MESSAGE_COLLECTION_ITEMS)]
     next: _Key | None = None
-
-
-class EpochCheck(Protocol):
-    """Refuses what was asked under other epochs than ours."""
-
-    def check_epochs(self, ranges: Mapping[int, int], keys: Sequence[bytes]) -> None: ...
 
 
 class _Read(NamedTuple):

@@ -10,9 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Final, NamedTuple
 
 from folkmoot.node.actors.session import Asker, Method
-from folkmoot.node.contracts import Peers, PeerUnreachable, Reading
+from folkmoot.node.contracts import EpochCheck, Peers, PeerUnreachable, Reading
 from folkmoot.node.projections.building import Builder
-from folkmoot.node.projections.feeds import EpochCheck
 from folkmoot.node.projections.serving import Lagging, lag_of
 from folkmoot.node.projections.viewers import Viewers
 from folkmoot.node.ranking.ranker import Asked, Ranker

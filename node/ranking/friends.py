@@ -14,9 +14,8 @@ from typing import Annotated, Any, Final
 
 import trio
 from cachetools import TTLCache
-from folkmoot.node.contracts import Peers, PeerUnreachable
+from folkmoot.node.contracts import EpochCheck, Peers, PeerUnreachable
 from folkmoot.node.environment import Executor
-from folkmoot.node.projections.posts import EpochCheck
 from folkmoot.node.routing import Router
 from folkmoot.protocol import codec, limits, messages
 from folkmoot.protocol.connection import Params

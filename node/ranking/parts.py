@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import trio
 from folkmoot.node.actors.session import Method
-from folkmoot.node.contracts import Peers, Reading
+from folkmoot.node.contracts import EpochCheck, Peers, Reading
 from folkmoot.node.environment import Executor
 from folkmoot.node.projections.building import Builder
 from folkmoot.node.projections.feeds import Feeds
 from folkmoot.node.projections.listings import Merging
-from folkmoot.node.projections.posts import EpochCheck, Posts
+from folkmoot.node.projections.posts import Posts
 from folkmoot.node.projections.serving import Lagging
 from folkmoot.node.projections.viewers import Viewers
 from folkmoot.node.ranking.feeds import RankedFeeds
