@@ -89,9 +89,9 @@ class Town:
         self.keeps: Keeps = lambda key: keeps is None or block_of(key) in keeps
         self.bounds = bounds
 
-    def application(self, book: ProjectionBook) -> Application:
+    def application(self, book: ProjectionBook, targets: Sequence[Target] = TARGETS) -> Application:
         """What applies changes in one transaction."""
-        return Application(book, TARGETS, 0, self.keeps, self.bounds, BASE_US)
+        return Application(book, targets, 0, self.keeps, self.bounds, BASE_US)
 
     def put(self, record: Record) -> Changed:
         """Join a record into its cell; the change that has to be applied."""
@@ -100,17 +100,17 @@ class Town:
             transaction.commit()
         return Changed(0, outcome.key, facts_of(Cell.decode(outcome.cell)))
 
-    def apply(self, changes: Sequence[Changed]) -> None:
+    def apply(self, changes: Sequence[Changed], targets: Sequence[Target] = TARGETS) -> None:
         with self.store.write() as transaction:
-            application = self.application(ProjectionBook(transaction))
+            application = self.application(ProjectionBook(transaction), targets)
             for change in changes:
                 application.apply(change)
             application.write()
             transaction.commit()
 
-    def waiting(self, transaction: Transaction) -> list[Backfill]:
+    def waiting(self, transaction: Transaction, generation: int = 0) -> list[Backfill]:
         """Who waits for their inbox to be filled."""
-        return list(inboxes.waiting(transaction, 0))
+        return list(inboxes.waiting(transaction, generation))
 
     def fill(self, follower: bytes, account: bytes, latest: Sequence[Shown], *, complete: bool) -> None:
         """Fill an inbox with what another node told."""
@@ -119,12 +119,12 @@ class Town:
             filling.fill(follower, account, latest, complete=complete)
             transaction.commit()
 
-    def backfill(self) -> None:
+    def backfill(self, generation: int = 0) -> None:
         """Fill the inboxes that wait for it."""
         with self.store.write() as transaction:
             book = ProjectionBook(transaction)
-            filling = Inboxes(book, 0, 0, self.keeps, self.bounds, BASE_US)
-            while waiting := self.waiting(book.rows):
+            filling = Inboxes(book, generation, 0, self.keeps, self.bounds, BASE_US)
+            while waiting := self.waiting(book.rows, generation):
                 for follower, account, _ in waiting:
                     filling.fill(follower, account, self.latest(book, account))
             transaction.commit()
