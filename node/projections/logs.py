@@ -19,6 +19,7 @@ from folkmoot.protocol import codec, limits, messages
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import BUSY, STALE_TOPOLOGY, WireError
 from folkmoot.protocol.key import parse_key, place_prefix
+from folkmoot.protocol.projections import bounds
 from folkmoot.protocol.projections.entries import Projection
 from folkmoot.protocol.projections.facts import Facts, facts_log, is_projected
 from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeMap
@@ -182,7 +183,7 @@ class Logs:
             for stretch, after in wanted:
                 if left <= 0:
                     break
-                found.append(self._read(stretch, after, limits.PROJECTION_LOG_ROWS, True, left, without))
+                found.append(self._read(stretch, after, bounds.LOG_ROWS_READ, True, left, without))
                 left -= len(found[-1].changed)
             return found
 
@@ -229,9 +230,9 @@ class Logs:
         without: Container[int] = (),
     ) -> Batch:
         owner, engine = stretch.owner, self._store.engine
-        bounds = owner.start, owner.end
+        between = owner.start, owner.end
         return read_batch(
-            engine, stretch.lane, after, rows, *bounds, private=private, most=most, without=without
+            engine, stretch.lane, after, rows, *between, private=private, most=most, without=without
         )
 
     async def _ask(self, node_id: bytes, wanted: Sequence[Unread]) -> list[tuple[Stretch, Read]]:

@@ -15,6 +15,7 @@ from folkmoot.node.projections.logs import Read, Unread
 from folkmoot.node.projections.runs import Run, Step
 from folkmoot.node.projections.stretches import Stretch, stretches_of
 from folkmoot.protocol import limits
+from folkmoot.protocol.projections import bounds
 from folkmoot.protocol.ring.ranges import RangeMap
 from folkmoot.storage import projections
 from folkmoot.storage.projecting import Batch
@@ -85,7 +86,7 @@ class LogReading:
         for node_id, some in self._logs.divided(others):
             run.asked.update(stretch.name for stretch, _ in some)
             asking.start_soon(self._ask, run, node_id, some)
-        room = limits.PROJECTION_CHANGES - run.changes_waiting
+        room = bounds.CHANGES_READ - run.changes_waiting
         if not own or room <= 0:
             return
         batches = await self._logs.read_own(own, room, run.without)
