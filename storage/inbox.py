@@ -7,7 +7,7 @@ then, at moments that nobody who posts can foresee, or they could choose what to
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from folkmoot.protocol.key import prefix_end
@@ -56,23 +56,27 @@ class Inbox:
     def _floor_key(self) -> bytes:
         return entry_key(Index.FLOOR, self._generation, self._group)
 
-    def put(self, member: bytes, value: bytes, *, count: bool = True) -> None:
-        """Keep an entry, if it is not below the floor.
+    def put(self, entries: Sequence[Member], *, count: bool = True) -> None:
+        """Keep some entries, those that are not below the floor; best in the order of their members.
 
         Args:
-            count: whether the inbox may be counted for it.
+            count: whether the inbox may be counted for them.
+
+        Raises:
+            DiskFull: nothing was changed.
         """
         floor = self.floor
-        if floor is not None and member < floor:
+        kept = entries if floor is None else [entry for entry in entries if entry.member >= floor]
+        if not kept:
             return
-        self._book.put(self._generation, Entry(Index.INBOX, self._group, member, value))
-        if count and self._is_drawn(member):
+        self._book.insert(Index.INBOX, self._generation, self._group, kept)
+        if count and self._is_drawn(kept[0].member, len(kept)):
             self.trim()
 
-    def _is_drawn(self, member: bytes) -> bool:
-        """Whether the inbox is counted for this entry."""
+    def _is_drawn(self, member: bytes, tickets: int) -> bool:
+        """Whether the inbox is counted for some entries, of which this is one."""
         drawn = hashlib.sha256(time_bytes(self._now_us) + self._group + member).digest()
-        return int.from_bytes(drawn[:_DRAWN_BYTES], "big") % max(1, self._rows_max // _SHARE) == 0
+        return int.from_bytes(drawn[:_DRAWN_BYTES], "big") % max(1, self._rows_max // _SHARE) < tickets
 
     def trim(self, least: bytes = b"") -> None:
         """Have it keep its newest entries.

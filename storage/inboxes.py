@@ -36,7 +36,7 @@ from folkmoot.protocol.projections.entries import (
     repost_place,
     time_bytes,
 )
-from folkmoot.storage.inbox import Inbox
+from folkmoot.storage.deliveries import Deliveries
 from folkmoot.storage.interface import Table, Transaction
 from folkmoot.storage.projections import (
     Member,
@@ -44,11 +44,9 @@ from folkmoot.storage.projections import (
     entry_key,
     has,
     members,
-    newest,
     tally,
     value_at,
 )
-from folkmoot.storage.rows import Frames, row_frames
 
 SORT_BYTES: Final = limits.POST_ITEM_BYTES
 FEWER: Final = 0.8
@@ -118,7 +116,8 @@ def of_entry(member: bytes, value: bytes) -> Shown:
 
 
 class Inboxes:
-    """The inboxes that a node fills, in one write transaction.
+    """The inboxes that a node fills, in one write transaction: what is put into them is there once it was
+    written with `write`. Who follows whom changes meanwhile only as `followed` says.
 
     Args:
         book: what they are kept in.
@@ -145,6 +144,24 @@ class Inboxes:
         self._followers = followers
         self._keeps = keeps
         self._bounds = bounds
+        self._deliveries = Deliveries(book, generation, bounds.rows_max, now_us)
+        self._audiences: dict[bytes, list[bytes] | None] = {}
+        self._weighed: set[bytes] = set()
+        self._looked_up = 0
+
+    @property
+    def cost(self) -> int:
+        """What is to be written, and the followers that were looked up, in rows that are written one by one:
+        each of these takes about half as long as one of those."""
+        return (self._deliveries.waiting + self._looked_up) // 2
+
+    def write(self) -> None:
+        """Write what has come into inboxes and gone out of them.
+
+        Raises:
+            DiskFull: nothing was changed.
+        """
+        self._deliveries.write()
 
     def posted(self, author: bytes, item: bytes, *, stands: bool) -> None:
         """A post was made, or deleted."""
@@ -177,30 +194,34 @@ class Inboxes:
 
     def _fan_out(self, shown: Shown, stands: bool) -> None:
         """Put something into all inboxes it belongs into, or take it out of them."""
-        self._weigh(shown.by)  # the bound may be another than when somebody last followed them
-        if self.is_merged(shown.by):
-            if stands:
-                self._book.tell(Index.MERGED, self._generation, place_prefix(shown.by), Member(*shown.entry))
-            return
+        audience = self._audience(shown.by)
         member, value = shown.entry
-        for group in self._kept_followers(shown.by):
-            if stands:
-                self._inbox(group).put(member, value)
-            else:
-                self._book.drop(Index.INBOX, self._generation, group, member)
+        if audience is not None:
+            self._deliveries.add(audience, member, value if stands else None)
+        elif stands:
+            self._book.tell(Index.MERGED, self._generation, place_prefix(shown.by), [Member(member, value)])
 
-    def _kept_followers(self, account: bytes) -> Iterator[bytes]:
+    def _audience(self, account: bytes) -> list[bytes] | None:
+        """The groups of the inboxes that what an account posts is put into; None when it is merged."""
+        if account not in self._audiences:
+            self.weigh(account)
+            merged = self.is_merged(account)
+            self._audiences[account] = None if merged else self._kept_followers(account)
+        return self._audiences[account]
+
+    def _kept_followers(self, account: bytes) -> list[bytes]:
         """The groups of the inboxes of those who follow an account and are kept here."""
         most = self._bounds.followers_max + 1
         found = members(self._rows, Index.FOLLOWERS, self._followers, place_prefix(account), limit=most)
-        for follower in found:
-            group = place_prefix(account_of(follower.member))
-            if self._keeps(group):
-                yield group
+        self._looked_up += len(found)
+        groups = (place_prefix(account_of(follower.member)) for follower in found)
+        return [group for group in groups if self._keeps(group)]
 
     def followed(self, follower: bytes, account: bytes, *, on: bool) -> None:
         """A follow was switched on or off; the index of followers has it already."""
-        self._weigh(account)
+        self._audiences.pop(account, None)
+        self._weighed.discard(account)
+        self.weigh(account)
         group = place_prefix(follower)
         if not self._keeps(group) or follower == account:
             return
@@ -213,7 +234,7 @@ class Inboxes:
 
     def _turn_over(self, group: bytes) -> None:
         """Tell who waits for what comes into an inbox that something may have come that is not in it."""
-        self._book.tell(Index.INBOX, self._generation, group, Member(b"", b""))
+        self._book.tell(Index.INBOX, self._generation, group, [Member(b"", b"")])
 
     def _ask(self, group: bytes, account: bytes, *, stale: bool = False) -> None:
         """Ask for a backfill.
@@ -228,8 +249,12 @@ class Inboxes:
         key = entry_key(Index.BACKFILL, self._generation, group, public_of(account))
         return (value_at(self._rows, Table.ENTRIES, key) or b"").endswith(_STALE, TIME_BYTES)
 
-    def _weigh(self, account: bytes) -> None:
-        """Have an account be merged, or not any more, by how many follow it."""
+    def weigh(self, account: bytes) -> None:
+        """Have an account be merged, or not any more, by how many follow it. The bound may be another than
+        when somebody last followed it, so it is weighed once in each transaction that is about it."""
+        if account in self._weighed:
+            return
+        self._weighed.add(account)
         place = place_prefix(account)
         count = tally(self._rows, Index.FOLLOWERS, self._followers, place)
         merged = self.is_merged(account)
@@ -267,16 +292,15 @@ class Inboxes:
             self._book.drop(Index.BACKFILL, self._generation, group, public_of(account))
         if not wanted:
             return
-        inbox, brought = self._inbox(group), sorted(latest, key=lambda shown: shown.at, reverse=True)
+        inbox, brought = self._deliveries.inbox(group), sorted(latest, key=lambda shown: shown.at)
         if stale:  # what is news since then goes, too: so it is asked for again
             inbox.take_out(lambda entry: of_entry(*entry).by == account)
             self._book.drop(Index.BACKFILL, self._generation, group, public_of(account))
             self._ask(group, account)
-        for shown in brought:
-            if shown.reposter is None or self._is_news(shown):
-                inbox.put(*shown.entry, count=False)
+        news = [shown for shown in brought if shown.reposter is None or self._is_news(shown)]
+        inbox.put([Member(*shown.entry) for shown in news], count=False)
         most = self._bounds.rows_max
-        inbox.trim(brought[most - 1].at if len(brought) >= most else b"")
+        inbox.trim(brought[-most].at if len(brought) >= most else b"")
 
     def _is_news(self, shown: Shown) -> bool:
         """Whether a repost that another node tells of is as it is known here, or not known yet.
@@ -290,14 +314,12 @@ class Inboxes:
             self._remember(source, shown.at)
         return known is None or known == shown.at
 
-    def _inbox(self, group: bytes) -> Inbox:
-        return Inbox(self._book, self._generation, group, self._bounds.rows_max, self._now_us)
-
     def _take_out(self, group: bytes, account: bytes) -> None:
         """Take out of an inbox what an account has brought into it. What has come to be missing below is
         asked for again when much is."""
         self._book.drop(Index.BACKFILL, self._generation, group, public_of(account))
-        inbox = self._inbox(group)
+        self.write()
+        inbox = self._deliveries.inbox(group)
         left = inbox.take_out(lambda entry: of_entry(*entry).by == account)
         if inbox.floor is not None and 2 * left < self._bounds.rows_max:
             inbox.open_downwards()
@@ -315,62 +337,6 @@ class Inboxes:
             )
             if known and not self.is_merged(account):
                 self._ask(group, account)
-
-
-def latest_of(transaction: Transaction, reposted: int, account: bytes, limit: int) -> list[Shown]:
-    """The latest posts and reposts of an account whose place this node keeps, the newest first. Where very
-    many were deleted it may be fewer than there are: it is not looked further for ever.
-
-    Args:
-        reposted: the generation of reposts that is read.
-
-    Raises:
-        StoreCorrupt: a cell is damaged.
-    """
-    latest: list[Shown] = []
-    before: bytes | None = None
-    for _ in range(max(1, limits.PAGE_ROWS_SCANNED // limit)):
-        rows = _rows_of(transaction, reposted, account, limit, before)
-        latest += [shown for shown, stands in rows if stands]
-        if len(latest) >= limit or len(rows) < limit:
-            break
-        before = rows[-1][0].at
-    return latest[:limit]
-
-
-def places_of(
-    transaction: Transaction, reposted: int, account: bytes, limit: int, before: bytes | None = None
-) -> list[Shown]:
-    """The next posts and reposts of an account before a place in a feed, the newest first; posts that were
-    deleted are among them, so that there are fewer than `limit` only at the end.
-
-    Args:
-        reposted, account: see `latest_of`.
-
-    Raises:
-        StoreCorrupt: a cell is damaged.
-    """
-    return [shown for shown, _ in _rows_of(transaction, reposted, account, limit, before)]
-
-
-def _rows_of(
-    transaction: Transaction, reposted: int, account: bytes, limit: int, before: bytes | None
-) -> list[tuple[Shown, bool]]:
-    """What `places_of` tells, each with whether it stands."""
-    public, prefix = public_of(account), kind_prefix(account, "post")
-    stop = prefix_end(prefix)
-    if before is not None:
-        stop = prefix + before[:SORT_BYTES] + (b"\0" if public < before[SORT_BYTES:] else b"")
-    rows = transaction.last(Table.CELLS, prefix, stop, limit)
-    cut = row_frames(rows) if rows else Frames([], [], 0)
-    found = [
-        (of_post(account, key[len(prefix) :]), frame is not None)
-        for key, frame in zip(cut.keys, cut.frames, strict=True)
-    ]
-    entries = newest(transaction, Index.REPOSTED, reposted, place_prefix(account), before=before, limit=limit)
-    for at, item in entries:
-        found.append((Shown(at, account_of(at[SORT_BYTES:]), item, account), True))
-    return sorted(found, key=lambda row: row[0].at, reverse=True)[:limit]
 
 
 class Backfill(NamedTuple):

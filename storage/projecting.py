@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Container, Iterable
+from enum import IntEnum
+from typing import Final, NamedTuple
 
 from folkmoot.protocol import limits
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.errors import WireError
-from folkmoot.protocol.key import KINDS_PRIVATE, KeyParts, parse_key
+from folkmoot.protocol.key import KIND_BYTE, KIND_NAME, KINDS_PRIVATE, KeyParts, parse_key
 from folkmoot.protocol.projections.entries import LOOKS_AT, Projection, entries_of
 from folkmoot.protocol.projections.facts import Facts, facts_of, is_projected
 from folkmoot.storage.changes import changes
@@ -18,6 +19,12 @@ from folkmoot.storage.interface import Engine, Table
 from folkmoot.storage.noticing import Notices
 from folkmoot.storage.projections import ProjectionBook
 from folkmoot.storage.rows import row_cell
+
+OF_NO_USE: Final = {
+    projection: frozenset(KIND_NAME) - {KIND_BYTE[kind] for kind in kinds}
+    for projection, kinds in LOOKS_AT.items()
+}
+"""Of each projection the kinds of cells that it is not made of, as bytes of keys."""
 
 
 class Changed(NamedTuple):
@@ -58,13 +65,22 @@ class Batch(NamedTuple):
 
 
 def read_batch(
-    engine: Engine, lane: int, after: int, limit: int, start: bytes, end: bytes, *, private: bool
+    engine: Engine,
+    lane: int,
+    after: int,
+    limit: int,
+    start: bytes,
+    end: bytes,
+    *,
+    private: bool,
+    most: int | None = None,
+    without: Container[int] = (),
 ) -> Batch:
     """The next changes of a lane.
 
     Args:
         engine: the store's.
-        lane, after, limit, start, end: see `changes.changes`.
+        lane, after, limit, start, end, most, without: see `changes.changes`.
         private: whether what only its author may read is among them.
 
     Raises:
@@ -72,7 +88,7 @@ def read_batch(
             mended, and have changed then.
     """
     with engine.begin() as transaction:
-        read = changes(transaction, lane, after, limit, start, end)
+        read = changes(transaction, lane, after, limit, start, end, most=most, without=without)
         rows = [
             (each, transaction.get(Table.CELLS, each.key)) for each in read.rows if is_projected(each.key)
         ]
@@ -87,17 +103,37 @@ def read_batch(
     return Batch(changed, read.reached, read.head)
 
 
+class Part(IntEnum):
+    """Which part of what a projection is made of is applied.
+
+    A home feed that is built anew is made by two runs. The one through all logs puts posts and reposts into
+    the inboxes of those who follow by then; who they are is known already. What becomes known of it only
+    while that run is under way, the main run brings: it has inboxes that are being built be filled by a
+    follow, or rid of who is not followed any more, as those that are read. So no inbox is filled twice.
+    """
+
+    ALL = 0
+    POSTS = 1
+    FOLLOWS = 2
+
+
 class Target(NamedTuple):
-    """A projection on its way through the logs, into one of its generations."""
+    """A projection on its way through the logs, into one of its generations.
+
+    Args:
+        part: see there; of others than home feeds it is all.
+    """
 
     projection: Projection
     generation: int
+    part: Part = Part.ALL
 
 
 class Application:
-    """See the module.
+    """See the module. One for each transaction; what was applied is there once it was written with `write`.
 
     Args:
+        book: the transaction's.
         targets: what is projected.
         followers: the generation of followers that is read.
         keeps: see `Keeps`.
@@ -107,51 +143,79 @@ class Application:
 
     def __init__(
         self,
+        book: ProjectionBook,
         targets: Iterable[Target],
         followers: int,
         keeps: Keeps,
         bounds: Bounds,
         now_us: int,
     ) -> None:
-        self._now_us = now_us
+        self._book = book
         # Home feeds come after followers: they are filled from what is known of these.
         self._targets = sorted(targets)
-        self._followers = followers
         self._keeps = keeps
-        self._bounds = bounds
+        self._inboxes = {
+            target: Inboxes(book, target.generation, followers, keeps, bounds, now_us)
+            for target in self._targets
+            if target.projection is Projection.HOME
+        }
+        self._notices = {
+            target: Notices(book, target.generation, keeps, bounds.notices_max)
+            for target in self._targets
+            if target.projection is Projection.NOTIFICATIONS
+        }
 
-    def apply(self, book: ProjectionBook, change: Changed) -> None:
+    @property
+    def cost(self) -> int:
+        """How many rows were written, or wait to be, or were looked up because there may be many."""
+        return self._book.written + sum(inboxes.cost for inboxes in self._inboxes.values())
+
+    def apply(self, change: Changed) -> None:
         """Bring the projections up to what a cell is now; doing it again changes nothing.
 
         Raises:
             DiskFull: nothing was changed.
         """
         parts = parse_key(change.key)
-        for projection, generation in self._targets:
+        for target in self._targets:
+            projection = target.projection
             if parts.kind not in LOOKS_AT[projection]:
                 continue
             if projection is Projection.HOME:
-                self._fill_inboxes(book, generation, change, parts)
+                _fill(self._inboxes[target], target.part, change, parts)
             elif projection is Projection.NOTIFICATIONS:
-                notices = Notices(book, generation, self._keeps, self._bounds.notices_max)
-                notices.apply(change.key, parts, change.facts)
+                self._notices[target].apply(change.key, parts, change.facts)
             else:
                 entries = [
                     entry
                     for entry in entries_of(projection, parts, change.facts)
                     if any(map(self._keeps, entry.places(change.key)))
                 ]
-                book.replace(projection, generation, change.key, entries)
+                self._book.replace(projection, target.generation, change.key, entries)
 
-    def _fill_inboxes(self, book: ProjectionBook, generation: int, change: Changed, parts: KeyParts) -> None:
-        inboxes = Inboxes(book, generation, self._followers, self._keeps, self._bounds, self._now_us)
-        place, kind, item = parts
-        on = change.facts.on
-        match kind:
-            case "post":
-                inboxes.posted(place, item, stands=on)
-            case "repost":
-                post, reposter = item[: limits.POST_ITEM_BYTES], item[limits.POST_ITEM_BYTES :]
-                inboxes.reposted(change.key, reposter, change.facts.stamp, (place, post), on=on)
-            case "follow":
-                inboxes.followed(place, item, on=on)
+    def write(self) -> None:
+        """Write what waits.
+
+        Raises:
+            DiskFull: nothing was changed.
+        """
+        for inboxes in self._inboxes.values():
+            inboxes.write()
+
+
+def _fill(inboxes: Inboxes, part: Part, change: Changed, parts: KeyParts) -> None:
+    """Bring inboxes up to what a cell is now."""
+    place, kind, item = parts
+    on = change.facts.on
+    match kind:
+        case "follow" if part is Part.POSTS:
+            inboxes.weigh(item)
+        case "follow":
+            inboxes.followed(place, item, on=on)
+        case _ if part is Part.FOLLOWS:
+            return
+        case "post":
+            inboxes.posted(place, item, stands=on)
+        case "repost":
+            post, reposter = item[: limits.POST_ITEM_BYTES], item[limits.POST_ITEM_BYTES :]
+            inboxes.reposted(change.key, reposter, change.facts.stamp, (place, post), on=on)

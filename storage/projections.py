@@ -10,7 +10,7 @@ back: nobody else remembers which tag an edit has removed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import Final, NamedTuple
 from zlib import crc32
@@ -18,7 +18,7 @@ from zlib import crc32
 from folkmoot.protocol import codec
 from folkmoot.protocol.key import KIND_AT, KIND_BYTE, prefix_end
 from folkmoot.protocol.limits import POST_ITEM_BYTES
-from folkmoot.protocol.projections.entries import COUNTED, INDEXES, PUBLIC_BYTES, Entry, Index, Projection
+from folkmoot.protocol.projections.entries import COUNTED, PUBLIC_BYTES, Entry, Index, Projection
 from folkmoot.protocol.projections.notices import group_of
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Table, Transaction
@@ -273,17 +273,38 @@ class ProjectionBook:
         if entry.into in COUNTED and value_at(self._rows, Table.ENTRIES, key) is None:
             self._count(entry.into, generation, entry.group, 1)
         if entry.into in _PUT_LIVE and (entry.into in _REPLACED or not self._rows.get(Table.ENTRIES, key)):
-            self.tell(entry.into, generation, entry.group, Member(entry.member, entry.value))
+            self.tell(entry.into, generation, entry.group, [Member(entry.member, entry.value)])
         self._put(Table.ENTRIES, key, entry.value)
         self.asked |= entry.into is Index.BACKFILL
 
-    def tell(self, index: Index, generation: int, group: bytes, new: Member) -> None:
-        """Something is new in a group, for those who wait for it, if this generation is the one they see."""
+    def insert(self, index: Index, generation: int, group: bytes, entries: Sequence[Member]) -> None:
+        """Keep some entries of one group, of an index that is not counted and whose entries never change: so
+        what is there already is right, unless it is damaged. Best in the order of their members.
+
+        Raises:
+            DiskFull: nothing was changed.
+        """
+        assert index not in COUNTED and index not in _REPLACED, "each of those is looked up"
+        head = entry_key(index, generation, group)
+        rows = [(key := head + member, seal(key, value)) for member, value in entries]
+        self._transaction.make_room(sum(len(key) + len(row) for key, row in rows))
+        new = []
+        for entry, (key, row) in zip(entries, rows, strict=True):
+            if self._rows.insert(Table.ENTRIES, key, row):
+                new.append(entry)
+            elif self._rows.get(Table.ENTRIES, key) != row:
+                self._rows.put(Table.ENTRIES, key, row)
+        self.written += len(rows)
+        if new and index in _PUT_LIVE:
+            self.tell(index, generation, group, new)
+
+    def tell(self, index: Index, generation: int, group: bytes, new: Sequence[Member]) -> None:
+        """Some is new in a group, for those who wait for it, if this generation is the one they see."""
         projection = _TOLD_LIVE[index]
         if projection not in self._live:
             self._live[projection] = generation_of(self._rows, projection).live
         if generation == self._live[projection]:
-            self.news.setdefault(bytes((index,)) + group, []).append(new)
+            self.news.setdefault(bytes((index,)) + group, []).extend(new)
 
     def drop(self, index: Index, generation: int, group: bytes, member: bytes) -> bool:
         """Forget an entry; whether there was one."""
@@ -362,38 +383,6 @@ class ProjectionBook:
     def _forget_cursors(self, prefix: bytes) -> None:
         for key in [key for key, _ in self._rows.scan(Table.CURSORS, prefix, prefix_end(prefix))]:
             self._rows.delete(Table.CURSORS, key)
-
-    def erase_stale(self, generations: Mapping[Projection, Generation], most: int) -> bool:
-        """Erase at most so many rows of generations that are neither read nor built; whether none is left."""
-        left = most
-        for projection, generation in generations.items():
-            heads = [(Table.SOURCES, int(projection))]
-            heads += [
-                (table, int(i)) for i in INDEXES[projection] for table in (Table.ENTRIES, Table.TALLIES)
-            ]
-            for table, head in heads:
-                left -= self._erase_but(table, head, set(generation), left)
-                if left <= 0:
-                    return False
-        return True
-
-    def _erase_but(self, table: Table, head: int, kept: set[int | None], most: int) -> int:
-        """Erase the rows that begin with one byte and go on with a generation that is not kept."""
-        stale: list[bytes] = []
-        start, stop = bytes((head,)), bytes((head + 1,))
-        while len(stale) < most:
-            first = next(iter(self._rows.scan(table, start, stop)), None)
-            if first is None:
-                break
-            prefix = first[0][:HEAD_BYTES]
-            end = prefix_end(prefix)
-            if prefix[1] not in kept:
-                scan = self._rows.scan(table, prefix, end)
-                stale += [key for key, _ in islice(scan, most - len(stale))]
-            start = end
-        for key in stale:
-            self._rows.delete(table, key)
-        return len(stale)
 
 
 def _cursor_prefix(run: int, range_id: int, lane: int) -> bytes:

@@ -16,7 +16,7 @@ does waits for the next one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
 import trio
@@ -24,7 +24,7 @@ from folkmoot.node.commits import Commits
 from folkmoot.node.environment import WallClock
 from folkmoot.node.projections.backfilling import Backfiller, TellsLatest
 from folkmoot.node.projections.generations import Generations
-from folkmoot.node.projections.logs import Read, Unread
+from folkmoot.node.projections.reading import LogReading, ReadsLogs
 from folkmoot.node.projections.runs import Run, Step
 from folkmoot.node.projections.stretches import KeptBlocks, Stretch, stretches_of
 from folkmoot.node.projections.watchers import Watchers
@@ -35,7 +35,8 @@ from folkmoot.protocol.ring.ranges import RangeMap
 from folkmoot.storage import projections
 from folkmoot.storage.errors import DiskFull
 from folkmoot.storage.inboxes import Bounds
-from folkmoot.storage.projecting import Application, Batch, Target
+from folkmoot.storage.outdated import erase_outdated
+from folkmoot.storage.projecting import OF_NO_USE, Application, Target
 from folkmoot.storage.projections import MAIN, WIDENING, ProjectionBook
 from folkmoot.storage.transaction import Admission, WriteTransaction
 
@@ -47,22 +48,8 @@ T = TypeVar("T")
 _ROWS = limits.STORE_GROUP_ROWS
 
 
-class ReadsLogs(TellsLatest, Protocol):
-    """See `projections.logs`.
-
-    Attributes:
-        own_log: the name of this node's log.
-    """
-
-    own_log: bytes
-
-    def is_own(self, stretch: Stretch) -> bool: ...
-
-    async def read_own(self, wanted: Sequence[tuple[Stretch, int]]) -> list[Batch]: ...
-
-    def divided(self, wanted: Sequence[Unread]) -> Iterator[tuple[bytes, Sequence[Unread]]]: ...
-
-    async def ask(self, node_id: bytes, wanted: Sequence[Unread]) -> list[tuple[Stretch, Read]]: ...
+class FollowsLogs(ReadsLogs, TellsLatest, Protocol):
+    """See `projections.logs`."""
 
 
 class Projector:
@@ -83,7 +70,7 @@ class Projector:
         self,
         node_id: bytes,
         commits: Commits,
-        logs: ReadsLogs,
+        logs: FollowsLogs,
         generations: Generations,
         ranges: Callable[[], RangeMap],
         bounds: Bounds,
@@ -106,6 +93,7 @@ class Projector:
         self.backfiller = Backfiller(
             commits.store, self._commit, logs, generations, lambda key: key in self._kept, bounds, wall
         )
+        self._reading = LogReading(commits.store, logs, ranges, self._wake)
         self._asking: trio.Nursery
         self._news = trio.Event()
         commits.notice(self._wake)
@@ -210,6 +198,9 @@ class Projector:
         if kept <= self._kept or self._widening is not None:
             return
         wider = kept.joined(self._kept)
+        for projection in self._generations.building():  # what was read for them was too little
+            self._wanted.setdefault(projection, trio.Event())
+        await self._begin_rebuilds()
         if self._covered:
             await self._commit(lambda book: book.widen(wider.to_bytes()))
             self._widening = Run(WIDENING)
@@ -217,8 +208,6 @@ class Projector:
             await self._commit(lambda book: book.begin_anew(wider.to_bytes()))
             self._covered, self._main = wider, Run(MAIN)
         self._kept = wider
-        for projection in self._generations.building():  # what was read for them was too little
-            self._wanted.setdefault(projection, trio.Event())
 
     async def _widen(self) -> bool:
         """Go on with reading for what this node has come to keep; whether there was something to do."""
@@ -243,104 +232,62 @@ class Projector:
         Args:
             behind: a run that is not overtaken.
         """
+        await self._reading.read(run, self._asking)
         steps: list[Step] = []
-        waiting = 0
-        for step in await self._read(run):
+        for step in list(run.waiting.values()):
             if behind is not None:
                 step = step.until(behind.position(step.stretch.name, step.read.log_id))
-            changed = step.read.batch.changed
-            if changed or not run.positions[step.stretch.name]:
+            if step.read.batch.changed or not run.positions[step.stretch.name]:
                 steps.append(step)
-                waiting += len(changed)
             else:
-                run.note(step, 0)
-            if waiting >= limits.PROJECTION_WRITES:
-                break
+                self._note(run, step, 0)
         if steps:
             await self._apply(run, steps, list(targets))
         return bool(steps)
 
-    async def _read(self, run: Run) -> list[Step]:
-        """What is new in own logs that may have something new, and what others have told by now."""
-        store, own_log, began = self._commits.store, self._logs.own_log, trio.current_time()
-        own: list[tuple[Stretch, int]] = []
-        others: list[Unread] = []
-        for stretch in stretches_of(self._ranges()):
-            positions = run.positions.get(stretch.name)
-            if positions is None:
-                positions = run.positions[stretch.name] = self._kept_positions(run, stretch)
-            if not self._logs.is_own(stretch):
-                if stretch.name not in run.asked and run.ask_at.get(stretch.name, 0.0) <= began:
-                    others.append((stretch, positions))
-            elif store.lane_changed(stretch.lane, after := positions.get(own_log, 0)) or not positions:
-                own.append((stretch, after))
-            else:
-                run.ends[stretch.name] = own_log
-                run.current_at[stretch.name] = began
-        arrived, run.arrived = run.arrived, []
-        run.asked.difference_update(step.stretch.name for step in arrived)
-        for node_id, some in self._logs.divided(others):
-            run.asked.update(stretch.name for stretch, _ in some)
-            self._asking.start_soon(self._ask, run, node_id, some)
-        if not own:
-            return arrived
-        batches = await self._logs.read_own(own)
-        found = [Step(each[0], Read(own_log, batch), began) for each, batch in zip(own, batches, strict=True)]
-        return arrived + found
-
-    async def _ask(self, run: Run, node_id: bytes, some: Sequence[Unread]) -> None:
-        """Ask another node; nobody else is asked for the same, by the same run, before that is applied."""
-        began = trio.current_time()
-        found = await self._logs.ask(node_id, some)
-        busy = {stretch.name for stretch, read in found if read.batch.changed}
-        for stretch, _ in some:
-            if stretch.name not in busy:
-                run.ask_at[stretch.name] = trio.current_time() + limits.PROJECTION_ASK_S
-        told = {stretch.name for stretch, _ in found}
-        run.asked.difference_update(stretch.name for stretch, _ in some if stretch.name not in told)
-        run.arrived += [Step(stretch, read, began) for stretch, read in found]
-        self._wake()
-
-    def _kept_positions(self, run: Run, stretch: Stretch) -> dict[bytes, int]:
-        with self._commits.store.engine.begin() as transaction:
-            return projections.cursors_at(transaction, run.number, *stretch.name)
-
     async def _apply(self, run: Run, steps: list[Step], targets: list[Target]) -> None:
         followers, keeps = self._generations.live(Projection.FOLLOWERS), self._kept.__contains__
-        application = Application(targets, followers, keeps, self._bounds, self._wall.now_us())
+        now_us = self._wall.now_us()
 
         def job(book: ProjectionBook) -> list[int]:
             """How many changes of each step were applied, before it was enough for one transaction."""
+            application = Application(book, targets, followers, keeps, self._bounds, now_us)
             done: list[int] = []
             for stretch, (log_id, batch), _ in steps:
                 count = 0
                 for change in batch.changed:
-                    if book.written >= limits.PROJECTION_WRITES:
+                    if application.cost >= limits.PROJECTION_WRITES:
                         break
-                    application.apply(book, change)
+                    application.apply(change)
                     count += 1
                 done.append(count)
                 if count or not batch.changed:
                     position = batch.position_after(count)
                     book.set_cursor(run.number, *stretch.name, log_id, position, alone=count > 0)
+            application.write()
             return done
 
         for step, count in zip(steps, await self._commit(job), strict=True):
-            batch = step.read.batch
             self._applied += count
-            self._much |= count < len(batch.changed) or batch.reached < batch.head
-            if count or not batch.changed:
-                run.note(step, count)
+            self._note(run, step, count)
+
+    def _note(self, run: Run, step: Step, count: int) -> None:
+        """So many of the changes that were read of a stretch are applied."""
+        batch = step.read.batch
+        self._much |= count < len(batch.changed) or batch.reached < batch.head
+        if count or not batch.changed:
+            run.note(step, count)
 
     async def _rebuild(self, projection: Projection) -> bool:
         """Go on with building a projection anew; whether there was something to do."""
-        generation = self._generations.of(projection)
-        assert generation.building is not None, "only what is being built is gone on with"
-        run = self._rebuilding.setdefault(projection, Run(projection))
-        moved = await self._advance(run, [Target(projection, generation.building)], behind=self._main)
+        target = self._generations.target_of(projection)
+        if projection not in self._rebuilding:
+            self._rebuilding[projection] = Run(projection, without=OF_NO_USE[projection])
+        run = self._rebuilding[projection]
+        moved = await self._advance(run, [target], behind=self._main)
         if moved or not self._has_caught_up(run):
             return moved
-        if projection is Projection.HOME and self.backfiller.has_due(generation.building):
+        if projection is Projection.HOME and self.backfiller.has_due(target.generation):
             return False
         await self._generations.finish(projection)
         del self._rebuilding[projection]
@@ -374,7 +321,7 @@ class Projector:
             self._wanted.pop(projection).set()
 
     def _erase_stale(self, book: ProjectionBook) -> bool:
-        return book.erase_stale(self._generations.all(), limits.PROJECTION_ERASED_ROWS)
+        return erase_outdated(book.rows, self._generations.all(), limits.PROJECTION_ERASED_ROWS)
 
     async def _commit(self, job: Callable[[ProjectionBook], T]) -> T:
         books: list[ProjectionBook] = []

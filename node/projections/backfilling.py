@@ -23,7 +23,7 @@ from folkmoot.node.projections.logs import Latest
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.projections.entries import Projection
-from folkmoot.storage import inboxes
+from folkmoot.storage import inboxes, latest
 from folkmoot.storage.errors import DiskFull, StoreCorrupt
 from folkmoot.storage.inboxes import Backfill, Bounds, Inboxes, Keeps, Shown
 from folkmoot.storage.interface import Transaction
@@ -184,7 +184,7 @@ class Backfiller:
     def _own_latest(self, rows: Transaction, reposted: int, account: bytes) -> list[Shown] | None:
         """The latest of an account that is kept here; None while something of it is damaged."""
         try:
-            return inboxes.latest_of(rows, reposted, account, self._bounds.rows_max)
+            return latest.latest_of(rows, reposted, account, self._bounds.rows_max)
         except StoreCorrupt as error:
             self._store.damage.note(error)
             return None

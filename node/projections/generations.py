@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from folkmoot.node.commits import Commits
 from folkmoot.protocol.projections.entries import Projection
-from folkmoot.storage.projecting import Target
+from folkmoot.storage.projecting import Part, Target
 from folkmoot.storage.projections import Generation, ProjectionBook, generation_of
 from folkmoot.storage.transaction import Admission, WriteTransaction
 
@@ -36,8 +36,16 @@ class Generations:
         return self._known[projection].live
 
     def live_targets(self) -> list[Target]:
-        """What follows the logs."""
-        return [Target(each, known.live) for each, known in self._known.items()]
+        """What follows the logs. Home feeds that are being built are told of follows by it, too."""
+        targets = [Target(each, known.live) for each, known in self._known.items()]
+        building = self._known[Projection.HOME].building
+        return targets if building is None else [*targets, Target(Projection.HOME, building, Part.FOLLOWS)]
+
+    def target_of(self, projection: Projection) -> Target:
+        """What is being built of a projection, by a run of its own."""
+        building = self._known[projection].building
+        assert building is not None, "only what is being built is gone on with"
+        return Target(projection, building, Part.POSTS if projection is Projection.HOME else Part.ALL)
 
     def building(self) -> list[Projection]:
         """The projections that are being built anew."""

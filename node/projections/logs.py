@@ -7,7 +7,7 @@ who goes back to the first: what was seen is seen again, and applying it again c
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -19,10 +19,12 @@ from folkmoot.protocol import codec, limits, messages
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import BUSY, STALE_TOPOLOGY, WireError
 from folkmoot.protocol.key import parse_key, place_prefix
+from folkmoot.protocol.projections import bounds
 from folkmoot.protocol.projections.entries import Projection
 from folkmoot.protocol.projections.facts import Facts, facts_log, is_projected
 from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeMap
-from folkmoot.storage.inboxes import Shown, latest_of, places_of
+from folkmoot.storage.inboxes import Shown
+from folkmoot.storage.latest import latest_of, places_of
 from folkmoot.storage.projecting import Batch, Changed, read_batch
 from folkmoot.storage.projections import generation_of
 from folkmoot.storage.store import LOG_ID_BYTES, Store
@@ -164,11 +166,26 @@ class Logs:
         readers = {slot.reader for slot in stretch.owner.slots}
         return self._router.node_id in readers and self._router.counts_itself
 
-    async def read_own(self, wanted: Sequence[tuple[Stretch, int]]) -> list[Batch]:
-        """The next changes of stretches that this node's own log is read for, each after a position."""
+    async def read_own(
+        self, wanted: Sequence[tuple[Stretch, int]], most: int, without: Container[int]
+    ) -> list[Batch]:
+        """The next changes of stretches that this node's own log is read for, each after a position; of the
+        first of them, as soon as these are many.
+
+        Args:
+            most: changes in all.
+            without: kinds of cells that are passed over, as bytes of keys.
+        """
 
         def read() -> list[Batch]:
-            return [self._read(stretch, after, private=True) for stretch, after in wanted]
+            found: list[Batch] = []
+            left = most
+            for stretch, after in wanted:
+                if left <= 0:
+                    break
+                found.append(self._read(stretch, after, bounds.LOG_ROWS_READ, True, left, without))
+                left -= len(found[-1].changed)
+            return found
 
         return await self._executor.run(read)
 
@@ -203,10 +220,20 @@ class Logs:
         there = self._router.candidates(owner.slots, {own})
         return sorted(there, key=lambda node: (node == failed, node != last))
 
-    def _read(self, stretch: Stretch, after: int, *, private: bool) -> Batch:
-        owner, most = stretch.owner, limits.PROJECTED_CHANGES
-        engine = self._store.engine
-        return read_batch(engine, stretch.lane, after, most, owner.start, owner.end, private=private)
+    def _read(
+        self,
+        stretch: Stretch,
+        after: int,
+        rows: int,
+        private: bool,
+        most: int | None = None,
+        without: Container[int] = (),
+    ) -> Batch:
+        owner, engine = stretch.owner, self._store.engine
+        between = owner.start, owner.end
+        return read_batch(
+            engine, stretch.lane, after, rows, *between, private=private, most=most, without=without
+        )
 
     async def _ask(self, node_id: bytes, wanted: Sequence[Unread]) -> list[tuple[Stretch, Read]]:
         asked = [
@@ -282,7 +309,7 @@ class Logs:
             if room <= 0 or room_bytes <= 0:
                 break
             after = each.positions.get(self.own_log, 0)
-            batch = self._read(Stretch(owner, each.lane), after, private=False)
+            batch = self._read(Stretch(owner, each.lane), after, limits.PROJECTED_CHANGES, private=False)
             changed: list[Any] = []
             for change in batch.changed:
                 if room_bytes <= 0:

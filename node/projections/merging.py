@@ -17,7 +17,7 @@ from cachetools import TLRUCache
 from folkmoot.node.environment import Executor
 from folkmoot.protocol import limits
 from folkmoot.protocol.projections.entries import Projection
-from folkmoot.storage import inboxes
+from folkmoot.storage import latest
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.inboxes import Shown
 from folkmoot.storage.store import Store
@@ -189,7 +189,7 @@ class Accounts:
         with self._store.engine.begin() as transaction:
             for source in sources:
                 try:
-                    found = inboxes.places_of(transaction, reposted, source.account, some, source.before)
+                    found = latest.places_of(transaction, reposted, source.account, some, source.before)
                     pieces.append(Piece.of(found, some))
                 except StoreCorrupt as error:
                     self._store.damage.note(error)

@@ -29,6 +29,11 @@ class Step(NamedTuple):
         """What of it was up to a position of its log."""
         return self._replace(read=self.read._replace(batch=self.read.batch.until(position)))
 
+    def after(self, count: int) -> Step:
+        """What of it is left once so many of its changes are applied."""
+        batch = self.read.batch
+        return self._replace(read=self.read._replace(batch=batch._replace(changed=batch.changed[count:])))
+
 
 @dataclass(slots=True)
 class Run:
@@ -41,16 +46,23 @@ class Run:
         current_at: of each stretch, when its log was last read to its end (trio's clock).
         ends: of each stretch, the log that it is followed in.
         asked: the stretches of others that are being asked for.
-        arrived: what was told of such, and when it was asked for (trio's clock).
+        waiting: of each stretch, what was read of it and is yet to be applied, what was read first first.
+        without: kinds of cells that it has no use for, as bytes of keys.
     """
 
     number: int
+    without: frozenset[int] = frozenset()
     positions: dict[Name, dict[bytes, int]] = field(default_factory=dict)
     ask_at: dict[Name, float] = field(default_factory=dict)
     current_at: dict[Name, float] = field(default_factory=dict)
     ends: dict[Name, bytes] = field(default_factory=dict)
     asked: set[Name] = field(default_factory=set)
-    arrived: list[Step] = field(default_factory=list)
+    waiting: dict[Name, Step] = field(default_factory=dict)
+
+    @property
+    def changes_waiting(self) -> int:
+        """How many changes were read and are yet to be applied."""
+        return sum(len(step.read.batch.changed) for step in self.waiting.values())
 
     def note(self, step: Step, count: int) -> None:
         """So many of the changes that were read of a stretch are applied.
@@ -62,7 +74,11 @@ class Run:
             self.positions[name] = {}
         self.positions[name][log_id] = batch.position_after(count)
         self.ends[name] = log_id
-        if count == len(batch.changed) and batch.reached >= batch.head:
+        if count < len(batch.changed):
+            self.waiting[name] = step.after(count)
+            return
+        self.waiting.pop(name, None)
+        if batch.reached >= batch.head:
             self.current_at[name] = step.began
 
     def position(self, name: Name, log_id: bytes) -> int:

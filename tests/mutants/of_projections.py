@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from folkmoot.node.actors.projector import Projector
 from folkmoot.node.projections.stretches import KeptBlocks
@@ -12,7 +14,7 @@ from folkmoot.storage.inbox import Inbox
 from folkmoot.storage.inboxes import Inboxes, Shown
 from folkmoot.storage.interface import Table
 from folkmoot.storage.projecting import Application, Changed
-from folkmoot.storage.projections import MAIN, ProjectionBook, entry_key
+from folkmoot.storage.projections import MAIN, Member, ProjectionBook, entry_key
 
 from tests.mutants.mutant import ORDINARY, Plant, mutant
 
@@ -73,8 +75,8 @@ def counted_whatever_was_there(plant: Plant) -> None:
 def tags_are_forgotten(plant: Plant) -> None:
     real = Application.apply
 
-    def apply(self: Application, book: ProjectionBook, change: Changed) -> None:
-        real(self, book, change._replace(facts=msgspec.structs.replace(change.facts, tags=[])))
+    def apply(self: Application, change: Changed) -> None:
+        real(self, change._replace(facts=msgspec.structs.replace(change.facts, tags=[])))
 
     plant.setattr(Application, "apply", apply)
 
@@ -94,8 +96,8 @@ def new_ranges_are_not_read(plant: Plant) -> None:
 
 @mutant("floors-hold-nothing-back", "what is below the floor of an inbox comes into it", "projections")
 def floors_hold_nothing_back(plant: Plant) -> None:
-    def put(self: Inbox, member: bytes, value: bytes, *, count: bool = True) -> None:
-        self._book.put(self._generation, Entry(Index.INBOX, self._group, member, value))
+    def put(self: Inbox, entries: Sequence[Member], *, count: bool = True) -> None:
+        self._book.insert(Index.INBOX, self._generation, self._group, entries)
         if count:
             self.trim()
 
@@ -115,7 +117,7 @@ def nobody_is_merged(plant: Plant) -> None:
     def weigh(self: Inboxes, account: bytes) -> None:
         return
 
-    plant.setattr(Inboxes, "_weigh", weigh)
+    plant.setattr(Inboxes, "weigh", weigh)
 
 
 @mutant("what-was-merged-stays", "who is no longer merged is filled in beside what was there", "projections")
@@ -141,8 +143,8 @@ def rebuilt_from_where_it_ended(plant: Plant) -> None:
 def mentions_are_forgotten(plant: Plant) -> None:
     real = Application.apply
 
-    def apply(self: Application, book: ProjectionBook, change: Changed) -> None:
-        real(self, book, change._replace(facts=msgspec.structs.replace(change.facts, mentions=[])))
+    def apply(self: Application, change: Changed) -> None:
+        real(self, change._replace(facts=msgspec.structs.replace(change.facts, mentions=[])))
 
     plant.setattr(Application, "apply", apply)
 

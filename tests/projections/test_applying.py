@@ -16,6 +16,7 @@ from folkmoot.protocol.record import Record
 from folkmoot.storage import inboxes
 from folkmoot.storage.inboxes import Backfill, Bounds, Inboxes, Keeps, Shown
 from folkmoot.storage.interface import Table, Transaction
+from folkmoot.storage.latest import latest_of
 from folkmoot.storage.memory_engine import MemoryEngine
 from folkmoot.storage.projecting import Application, Changed, Target
 from folkmoot.storage.projections import ProjectionBook, members, tally
@@ -86,12 +87,11 @@ class Town:
         owner = Owner(bytes(16), "town")
         self.store = Store(MemoryEngine(cap_bytes=1 << 26), owner=owner, fresh_log_id=bytes(16))
         self.keeps: Keeps = lambda key: keeps is None or block_of(key) in keeps
-        self.bounds_are(bounds)
-
-    def bounds_are(self, bounds: Bounds) -> None:
-        """From now on."""
         self.bounds = bounds
-        self.application = Application(TARGETS, 0, self.keeps, bounds, BASE_US)
+
+    def application(self, book: ProjectionBook, targets: Sequence[Target] = TARGETS) -> Application:
+        """What applies changes in one transaction."""
+        return Application(book, targets, 0, self.keeps, self.bounds, BASE_US)
 
     def put(self, record: Record) -> Changed:
         """Join a record into its cell; the change that has to be applied."""
@@ -100,16 +100,17 @@ class Town:
             transaction.commit()
         return Changed(0, outcome.key, facts_of(Cell.decode(outcome.cell)))
 
-    def apply(self, changes: Sequence[Changed]) -> None:
+    def apply(self, changes: Sequence[Changed], targets: Sequence[Target] = TARGETS) -> None:
         with self.store.write() as transaction:
-            book = ProjectionBook(transaction)
+            application = self.application(ProjectionBook(transaction), targets)
             for change in changes:
-                self.application.apply(book, change)
+                application.apply(change)
+            application.write()
             transaction.commit()
 
-    def waiting(self, transaction: Transaction) -> list[Backfill]:
+    def waiting(self, transaction: Transaction, generation: int = 0) -> list[Backfill]:
         """Who waits for their inbox to be filled."""
-        return list(inboxes.waiting(transaction, 0))
+        return list(inboxes.waiting(transaction, generation))
 
     def fill(self, follower: bytes, account: bytes, latest: Sequence[Shown], *, complete: bool) -> None:
         """Fill an inbox with what another node told."""
@@ -118,12 +119,12 @@ class Town:
             filling.fill(follower, account, latest, complete=complete)
             transaction.commit()
 
-    def backfill(self) -> None:
+    def backfill(self, generation: int = 0) -> None:
         """Fill the inboxes that wait for it."""
         with self.store.write() as transaction:
             book = ProjectionBook(transaction)
-            filling = Inboxes(book, 0, 0, self.keeps, self.bounds, BASE_US)
-            while waiting := self.waiting(book.rows):
+            filling = Inboxes(book, generation, 0, self.keeps, self.bounds, BASE_US)
+            while waiting := self.waiting(book.rows, generation):
                 for follower, account, _ in waiting:
                     filling.fill(follower, account, self.latest(book, account))
             transaction.commit()
@@ -131,12 +132,12 @@ class Town:
     def latest(self, book: ProjectionBook, account: bytes) -> list[Shown]:
         """The latest of an account: by its place's index, or as another node that keeps it would tell."""
         if self.keeps(place_prefix(account)):
-            return inboxes.latest_of(book.rows, 0, account, self.bounds.rows_max)
+            return latest_of(book.rows, 0, account, self.bounds.rows_max)
         other = Town(None)
         other.apply([Changed(0, key, facts_of(Cell.decode(cell))) for key, cell in self.cells()])
         with self.store.engine.begin() as cells, other.store.engine.begin() as entries:
-            posts = inboxes.latest_of(cells, 0, account, self.bounds.rows_max)
-            reposts = inboxes.latest_of(entries, 0, account, self.bounds.rows_max)
+            posts = latest_of(cells, 0, account, self.bounds.rows_max)
+            reposts = latest_of(entries, 0, account, self.bounds.rows_max)
         return sorted(posts + reposts, key=lambda each: each.at, reverse=True)[: self.bounds.rows_max]
 
     def inbox(self, who: int) -> list[Shown]:

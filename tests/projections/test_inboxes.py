@@ -112,10 +112,10 @@ def test_another_bound_holds_from_the_next_post_on() -> None:
     town = applied(*(("follow", who, BEN, True) for who in (ANN, CLEO, DAN)), bounds=Bounds(5, 5))
     happen(town, 100, *posts(BEN, range(1)))
     assert all(items(town, who) == [item_of(BEN, 0)] for who in (ANN, CLEO, DAN))
-    town.bounds_are(Bounds(1, 5))
+    town.bounds = Bounds(1, 5)
     happen(town, 200, *posts(BEN, range(1, 2)))
     assert all(items(town, who) == [item_of(BEN, 0)] for who in (ANN, CLEO, DAN))
-    town.bounds_are(Bounds(5, 5))
+    town.bounds = Bounds(5, 5)
     happen(town, 300, *posts(BEN, range(2, 3)))
     everything = [item_of(BEN, number) for number in range(3)]
     assert all(items(town, who) == everything for who in (ANN, CLEO, DAN))
@@ -143,6 +143,6 @@ def test_nobody_can_choose_items_so_that_an_inbox_is_never_counted() -> None:
 def test_after_an_unfollow_nothing_of_theirs_is_there_however_much_it_was() -> None:
     town = applied(("follow", ANN, BEN, True), *posts(BEN, range(40)), bounds=Bounds(2, 100))
     assert len(town.inbox(ANN)) == 40
-    town.bounds_are(BOUNDS)
+    town.bounds = BOUNDS
     happen(town, 100, ("follow", ANN, BEN, False))
     assert town.inbox(ANN) == []

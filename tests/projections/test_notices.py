@@ -251,7 +251,7 @@ async def test_who_begins_to_wait_while_something_is_committed_is_woken() -> Non
     change = town.put(named)
     with town.store.write() as transaction:
         book = ProjectionBook(transaction)
-        town.application.apply(book, change)
+        town.application(book).apply(change)
         watchers.watch(watch, [mark(Index.NOTICES, notices_group(PEOPLE[0].account, Sort.MENTION))])
         transaction.commit()
     watchers.wake(book.news)
