@@ -36,13 +36,17 @@ ALL_SEEN_S = 60.0
 
 
 class Watch:
-    """A reader of a home feed at one node.
+    """Somebody who follows their home feed at one node.
+
+    Args:
+        account: whose it is.
 
     Attributes:
         seen_at: when each post came (trio's clock), by its payload.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, account: bytes) -> None:
+        self._account = account
         self.seen_at: dict[bytes, float] = {}
         self._more = trio.Event()
 
@@ -57,7 +61,7 @@ class Watch:
         link = Link(await trio.open_tcp_stream(host, port), on_notification=self._heard)
         nursery.start_soon(link.run)
         await link.call("hello", CLIENT)
-        await link.call("feed.follow", {"what": {"home": READER.account}, "credit": CREDIT})
+        await link.call("feed.follow", {"what": {"home": self._account}, "credit": CREDIT})
 
     def _heard(self, link: Link, notification: Notification) -> None:
         now = trio.current_time()
@@ -81,7 +85,7 @@ async def watch(rate: str, turn: str, *addresses: str) -> dict[str, Any]:
     records = posts_of_turn(float(rate), int(turn))
     due_at: dict[bytes, float] = {}
     (host, port), *others = (address.rsplit(":", 1) for address in addresses)
-    watches = [Watch() for _ in others]
+    watches = [Watch(READER.account) for _ in others]
 
     async def send(record: Record, due: float) -> None:
         def on_reply(reply: Reply) -> None:
