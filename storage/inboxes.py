@@ -330,7 +330,7 @@ class Inboxes:
             self._book.drop(Index.BACKFILL, self._generation, group, public_of(account))
             self._ask(group, account)
         news = [shown for shown in brought if shown.reposter is None or self._is_news(shown)]
-        inbox.put([Member(*shown.entry) for shown in news], count=False)
+        inbox.put([Member(*shown.entry) for shown in news], news=False)
         most = self._bounds.rows_max
         inbox.trim(brought[-most].at if len(brought) >= most else b"")
 
