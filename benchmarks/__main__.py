@@ -18,6 +18,7 @@ NAMES = (
     "memory",
     "home_page",
     "fan_out",
+    "top_author",
     "visible",
     "audience",
     "search",

@@ -36,31 +36,49 @@ ALL_SEEN_S = 60.0
 
 
 class Watch:
-    """A reader of a home feed at one node.
+    """Somebody who follows their home feed at one node.
+
+    Args:
+        account: whose it is.
 
     Attributes:
         seen_at: when each post came (trio's clock), by its payload.
+        said: what the node said besides: gaps, and why the stream ended.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, account: bytes) -> None:
+        self._account = account
         self.seen_at: dict[bytes, float] = {}
+        self.said: list[str] = []
         self._more = trio.Event()
 
     async def wait_seen(self, count: int) -> None:
-        """Wait until so many posts have come."""
-        while len(self.seen_at) < count:
-            self._more = trio.Event()
-            await self._more.wait()
+        """Wait until so many posts have come.
+
+        Raises:
+            RuntimeError: they have not within `ALL_SEEN_S`, or the stream said that it left some out.
+        """
+        with trio.move_on_after(ALL_SEEN_S):
+            while len(self.seen_at) < count and not self.said:
+                self._more = trio.Event()
+                await self._more.wait()
+        if len(self.seen_at) < count:
+            raise RuntimeError(
+                f"{len(self.seen_at)} of {count} posts have come; {self.said or 'nothing was said'}"
+            )
 
     async def begin(self, host: str, port: int, nursery: trio.Nursery) -> None:
         """Follow the feed from now on."""
         link = Link(await trio.open_tcp_stream(host, port), on_notification=self._heard)
         nursery.start_soon(link.run)
         await link.call("hello", CLIENT)
-        await link.call("feed.follow", {"what": {"home": READER.account}, "credit": CREDIT})
+        await link.call("feed.follow", {"what": {"home": self._account}, "credit": CREDIT})
 
     def _heard(self, link: Link, notification: Notification) -> None:
         now = trio.current_time()
+        self.said += [
+            f"{what}: {told}" for what in ("gap", "error") if (told := notification.params.get(what))
+        ]
         for item in notification.params.get("items", ()):
             self.seen_at.setdefault(item["record"][0], now)
         self._more.set()
@@ -81,7 +99,7 @@ async def watch(rate: str, turn: str, *addresses: str) -> dict[str, Any]:
     records = posts_of_turn(float(rate), int(turn))
     due_at: dict[bytes, float] = {}
     (host, port), *others = (address.rsplit(":", 1) for address in addresses)
-    watches = [Watch() for _ in others]
+    watches = [Watch(READER.account) for _ in others]
 
     async def send(record: Record, due: float) -> None:
         def on_reply(reply: Reply) -> None:
@@ -98,9 +116,8 @@ async def watch(rate: str, turn: str, *addresses: str) -> dict[str, Any]:
             await each.begin(there, int(number), nursery)
         wait_for_the_word()
         await paced_posts(records, float(rate), int(turn), send)
-        with trio.fail_after(ALL_SEEN_S):
-            for each in watches:
-                await each.wait_seen(len(due_at))
+        for each in watches:
+            await each.wait_seen(len(due_at))
         nursery.cancel_scope.cancel()
     return {"latencies_ms": [each.latencies_ms(due_at) for each in watches]}
 

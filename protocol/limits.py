@@ -218,6 +218,7 @@ PROJECTION_ERASED_ROWS: Final = 2_048  # in one transaction
 PROJECTED_LATEST: Final = 2_000  # posts of an account, and as many reposts, for a new follower's inbox
 PROJECTION_LOGS: Final = 16  # of one range, in which an asker says how far it has come
 PROJECTION_WRITES: Final = 2_000  # rows in one transaction, after which no further change is applied
+PROJECTION_WRITES_AMONG_OTHERS: Final = 256  # the same while clients write: they wait for it
 FOLLOW_FEED_ROWS: Final = PROJECTED_LATEST  # the newest of a feed, which a live stream of it looks at
 FOLLOW_FEED_LATE_S: Final = 3_600.0  # what came so late while nobody listened is told to who comes back
 PROJECTION_PAUSE_S: Final = 0.05  # while something changes; each pause costs at most one commit

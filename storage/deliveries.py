@@ -3,15 +3,48 @@
 One author's posts go to the same inboxes, and these lie far apart. So what there is for each is gathered
 first and then written in the order of keys: each page of the tree is looked for and copied once for all that
 comes into it, and each inbox is asked for its floor once. Of what comes and goes again only the last counts.
+
+There may be thousands of inboxes, and whoever else writes waits until a transaction ends. So what was
+gathered in one may be written in several, which in that order share few pages. How far that has come is kept
+nowhere: after a crash it is gathered again, and finds done what is done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from folkmoot.protocol.projections.entries import Index
 from folkmoot.storage.inbox import Inbox
 from folkmoot.storage.projections import Member, ProjectionBook
+
+Entries = Sequence[tuple[bytes, Mapping[bytes, bytes | None]]]
+"""Of groups of inboxes, in their order, what comes into each and, of no value, what goes out of it."""
+
+
+class Standing(NamedTuple):
+    """Where a repost stands in feeds.
+
+    Args:
+        meanwhile: wherever it may be before all is written: from all of these it is to be taken out again,
+            should it be taken back.
+        at: afterwards; empty for nowhere.
+    """
+
+    meanwhile: tuple[bytes, ...]
+    at: bytes
+
+
+class Left(NamedTuple):
+    """What a transaction had no room for.
+
+    Args:
+        entries: to be written.
+        standing: of reposts, by the keys of their cells.
+    """
+
+    entries: Entries
+    standing: Mapping[bytes, Standing]
 
 
 class Deliveries:
@@ -46,22 +79,37 @@ class Deliveries:
             waiting[member] = value
         self.waiting += len(groups)
 
-    def write(self) -> None:
+    def write(self, room: int | None = None) -> Entries:
         """Write what was gathered.
+
+        Args:
+            room: for about so many entries; for all, if not given.
+
+        Returns:
+            What there was no room for.
 
         Raises:
             DiskFull: nothing was changed.
         """
         by_group, self._by_group, self.waiting = self._by_group, {}, 0
-        for group in sorted(by_group):
+        return self.deliver(sorted(by_group.items()), room)
+
+    def deliver(self, entries: Entries, room: int | None = None) -> Entries:
+        """Write what was gathered, perhaps in another transaction; see `write`."""
+        written = 0
+        for at, (group, waiting) in enumerate(entries):
+            if room is not None and written >= room:
+                return entries[at:]
+            written += len(waiting)
             come: list[Member] = []
-            for member, value in sorted(by_group[group].items()):
+            for member, value in sorted(waiting.items()):
                 if value is None:
                     self._book.drop(Index.INBOX, self._generation, group, member)
                 else:
                     come.append(Member(member, value))
             if come:
                 self.inbox(group).put(come)
+        return ()
 
     def inbox(self, group: bytes) -> Inbox:
         """One of the inboxes, as it is without what is gathered."""

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from folkmoot.protocol import limits
 from folkmoot.protocol.key import prefix_end
 from folkmoot.protocol.projections.entries import (
     PUBLIC_BYTES,
@@ -24,6 +25,7 @@ from folkmoot.storage.projections import Member, ProjectionBook, entry_key, has,
 
 _SHARE: Final = 8  # an inbox has, on average, at most this part more than its bound before it is counted
 _DRAWN_BYTES: Final = 4
+_MS_BYTES: Final = 6  # that a member begins with: when something was posted, milliseconds since 1970
 
 
 class Inbox:
@@ -56,22 +58,33 @@ class Inbox:
     def _floor_key(self) -> bytes:
         return entry_key(Index.FLOOR, self._generation, self._group)
 
-    def put(self, entries: Sequence[Member], *, count: bool = True) -> None:
+    def put(self, entries: Sequence[Member], *, news: bool = True) -> None:
         """Keep some entries, those that are not below the floor; best in the order of their members.
 
         Args:
-            count: whether the inbox may be counted for them.
+            news: whether they have come just now: the inbox may be counted for them, and who follows it live
+                is told also of those that it has no room for.
 
         Raises:
             DiskFull: nothing was changed.
         """
-        floor = self.floor
-        kept = entries if floor is None else [entry for entry in entries if entry.member >= floor]
+        floor = self.floor or b""
+        kept = [entry for entry in entries if entry.member >= floor]
+        if news and len(kept) < len(entries):
+            self._tell([entry for entry in entries if entry.member < floor])
         if not kept:
             return
         self._book.insert(Index.INBOX, self._generation, self._group, kept)
-        if count and self._is_drawn(kept[0].member, len(kept)):
+        if news and self._is_drawn(kept[0].member, len(kept)):
             self.trim()
+
+    def _tell(self, below: Sequence[Member]) -> None:
+        """Tell of entries that are not kept. Whether they were told of before, nobody knows; so not of those
+        that are old: these were only edited."""
+        since_us = self._now_us - int(limits.FOLLOW_FEED_LATE_S * 1e6)
+        since = (since_us // 1000).to_bytes(_MS_BYTES, "big")
+        if late := [entry for entry in below if entry.member >= since]:
+            self._book.tell(Index.INBOX, self._generation, self._group, late)
 
     def _is_drawn(self, member: bytes, tickets: int) -> bool:
         """Whether the inbox is counted for some entries, of which this is one."""

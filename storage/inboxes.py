@@ -19,7 +19,7 @@ again, it is taken out before their inboxes are filled anew. And an inbox keeps 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -36,7 +36,7 @@ from folkmoot.protocol.projections.entries import (
     repost_place,
     time_bytes,
 )
-from folkmoot.storage.deliveries import Deliveries
+from folkmoot.storage.deliveries import Deliveries, Entries, Left, Standing
 from folkmoot.storage.interface import Table, Transaction
 from folkmoot.storage.projections import (
     Member,
@@ -145,6 +145,7 @@ class Inboxes:
         self._keeps = keeps
         self._bounds = bounds
         self._deliveries = Deliveries(book, generation, bounds.rows_max, now_us)
+        self._standing: dict[bytes, Standing] = {}
         self._audiences: dict[bytes, list[bytes] | None] = {}
         self._weighed: set[bytes] = set()
         self._looked_up = 0
@@ -155,13 +156,39 @@ class Inboxes:
         each of these takes about half as long as one of those."""
         return (self._deliveries.waiting + self._looked_up) // 2
 
-    def write(self) -> None:
+    def write(self, most: int | None = None) -> Left | None:
         """Write what has come into inboxes and gone out of them.
+
+        Args:
+            most: about so many rows in the whole transaction; any number, if not given.
+
+        Returns:
+            What is to be gone on with in the next transaction.
 
         Raises:
             DiskFull: nothing was changed.
         """
-        self._deliveries.write()
+        standing, self._standing = self._standing, {}
+        left = self._ended(self._deliveries.write(self._room(most)), standing)
+        if left is not None:
+            for source, stands in standing.items():
+                self._remember(source, *stands.meanwhile)
+        return left
+
+    def go_on(self, left: Left, most: int) -> Left | None:
+        """Write what another transaction had no room for; see `write`."""
+        return self._ended(self._deliveries.deliver(left.entries, self._room(most)), left.standing)
+
+    def _room(self, most: int | None) -> int | None:
+        return None if most is None else most - self._book.written
+
+    def _ended(self, entries: Entries, standing: Mapping[bytes, Standing]) -> Left | None:
+        """Remember where reposts stand, unless there are entries left."""
+        if entries:
+            return Left(entries, standing)
+        for source, stands in standing.items():
+            self._remember(source, stands.at)
+        return None
 
     def posted(self, author: bytes, item: bytes, *, stands: bool) -> None:
         """A post was made, or deleted."""
@@ -177,20 +204,26 @@ class Inboxes:
             stamp: when, microseconds since 1970.
             post: its author and item.
         """
-        before, now = self._reposted_at(source), of_repost(reposter, stamp, *post)
-        if before and (not on or before != now.at):
-            self._fan_out(Shown(before, *post, reposter), False)
+        known, now = self._reposted_at(source) or (), of_repost(reposter, stamp, *post)
+        before = [at for at in known if at and not (on and at == now.at)]
+        for at in before:
+            self._fan_out(Shown(at, *post, reposter), False)
         if on:
             self._fan_out(now, True)
-        self._remember(source, now.at if on else b"")
+        stands = (now.at,) if on else ()
+        self._standing[source] = Standing((*before, *stands), now.at if on else b"")
 
-    def _reposted_at(self, source: bytes) -> bytes | None:
-        """Where a repost stands in feeds; empty when it was taken back, None when nothing is known of it."""
+    def _reposted_at(self, source: bytes) -> Sequence[bytes] | None:
+        """Where a repost may stand in feeds; empty places when it was taken back, None when nothing is known
+        of it."""
+        if source in self._standing:
+            return self._standing[source].meanwhile
         known = self._book.source(Projection.HOME, self._generation, source)
-        return known[0].member if known else None
+        return [entry.member for entry in known] or None
 
-    def _remember(self, source: bytes, at: bytes) -> None:
-        self._book.remember(Projection.HOME, self._generation, source, [Entry(Index.INBOX, b"", at)])
+    def _remember(self, source: bytes, *places: bytes) -> None:
+        entries = [Entry(Index.INBOX, b"", at) for at in places or (b"",)]
+        self._book.remember(Projection.HOME, self._generation, source, entries)
 
     def _fan_out(self, shown: Shown, stands: bool) -> None:
         """Put something into all inboxes it belongs into, or take it out of them."""
@@ -298,7 +331,7 @@ class Inboxes:
             self._book.drop(Index.BACKFILL, self._generation, group, public_of(account))
             self._ask(group, account)
         news = [shown for shown in brought if shown.reposter is None or self._is_news(shown)]
-        inbox.put([Member(*shown.entry) for shown in news], count=False)
+        inbox.put([Member(*shown.entry) for shown in news], news=False)
         most = self._bounds.rows_max
         inbox.trim(brought[-most].at if len(brought) >= most else b"")
 
@@ -312,7 +345,7 @@ class Inboxes:
         known = self._reposted_at(source)
         if known is None:
             self._remember(source, shown.at)
-        return known is None or known == shown.at
+        return known is None or shown.at in known
 
     def _take_out(self, group: bytes, account: bytes) -> None:
         """Take out of an inbox what an account has brought into it. What has come to be missing below is

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -13,6 +13,7 @@ from folkmoot.protocol.key import KIND_BYTE, KIND_NAME, KINDS_PRIVATE, KeyParts,
 from folkmoot.protocol.projections.entries import LOOKS_AT, Projection, entries_of
 from folkmoot.protocol.projections.facts import Facts, facts_of, is_projected
 from folkmoot.storage.changes import changes
+from folkmoot.storage.deliveries import Left
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.inboxes import Bounds, Inboxes, Keeps
 from folkmoot.storage.interface import Engine, Table
@@ -193,14 +194,26 @@ class Application:
                 ]
                 self._book.replace(projection, target.generation, change.key, entries)
 
-    def write(self) -> None:
+    def write(self, most: int | None = None) -> Mapping[Target, Left]:
         """Write what waits.
+
+        Args:
+            most: about so many rows in the whole transaction; any number, if not given.
+
+        Returns:
+            What is to be gone on with in further transactions, before anything else is applied; what was
+            applied is there after the last of them.
 
         Raises:
             DiskFull: nothing was changed.
         """
-        for inboxes in self._inboxes.values():
-            inboxes.write()
+        left = {target: inboxes.write(most) for target, inboxes in self._inboxes.items()}
+        return {target: each for target, each in left.items() if each is not None}
+
+    def go_on(self, left: Mapping[Target, Left], most: int) -> Mapping[Target, Left]:
+        """Write what an application in another transaction has left; see `write`."""
+        still = {target: self._inboxes[target].go_on(each, most) for target, each in left.items()}
+        return {target: each for target, each in still.items() if each is not None}
 
 
 def _fill(inboxes: Inboxes, part: Part, change: Changed, parts: KeyParts) -> None:

@@ -183,7 +183,11 @@ class WriterThread:
             group: list[Job] = []
             rows = 0
             for lane in (self._urgent, self._jobs):
-                while lane and len(group) < STORE_GROUP_JOBS and (not group or rows < STORE_GROUP_ROWS):
+                while (
+                    lane
+                    and len(group) < STORE_GROUP_JOBS
+                    and (not group or rows + lane[0].rows <= STORE_GROUP_ROWS)
+                ):
                     job = lane.popleft()
                     rows += job.rows
                     group.append(job)

@@ -16,6 +16,7 @@ from folkmoot.cli.bench.mixes import DEEDS_MAX, MIXES, WRITES, Action, Deed, Sca
 from folkmoot.cli.bench.people import People, put_all
 from folkmoot.cli.bench.readers import Readers
 from folkmoot.cli.bench.replay import Due, Replay
+from folkmoot.cli.bench.settling import settled
 from folkmoot.cli.bench.tally import spread_ms
 from folkmoot.cli.bench.watching import watched
 from folkmoot.cli.clients import journals_of, open_client, operator_of
@@ -48,6 +49,7 @@ class MixPlan:
         burst: a file that writes go by; None for random times.
         accounts: how many people; None for all of the graph's.
         seed: makes the people, the graph if it is made up, and what they do.
+        settle_s: how long home feeds may take to have all follows; 0 for not to wait for them.
     """
 
     mix: str
@@ -59,6 +61,7 @@ class MixPlan:
     burst: Path | None
     accounts: int | None
     seed: int
+    settle_s: float
 
 
 async def run_mix(
@@ -68,7 +71,8 @@ async def run_mix(
 
     Raises:
         Usage: it would be too much for this machine's memory.
-        OperatorError: a file cannot be used, or a node does not have what the mix needs.
+        OperatorError: a file cannot be used, a node does not have what the mix needs, or home feeds do not
+            have all follows in time.
     """
     if plan.rate * plan.seconds > DEEDS_MAX:
         raise Usage(f"--rate times --seconds is over {DEEDS_MAX:,} requests, which are all made beforehand")
@@ -89,6 +93,7 @@ async def run_mix(
         output.note(f"{people.graph.accounts:,} accounts with {len(people.graph):,} follows")
         with progress_bar("follows", quiet=output.as_json) as progress:
             written, there = await people.meet(clients, plan.level, progress)
+        settled_s = await settled(target, plan.settle_s, output)
         readers = await _readers(stack, plan, people, _turned(target, 1), key, missing, output)
         requests = await _requests(clients[0], plan, people, deeds, missing, random, output)
         file = (journals or journals_of(target, cluster)) / f"bench-{time.time_ns() // 10**6}{SUFFIX}"
@@ -99,6 +104,7 @@ async def run_mix(
             seconds, stopped = await watched(replay, output, _figures(replay))
     value = {
         **_told(plan, cluster, people.graph, (written, there)),
+        "settled_s": settled_s,
         **replay.tally.summary(seconds),
         "readers": None if readers is None else readers.summary(),
         "left_out": sorted(missing),
@@ -249,6 +255,8 @@ def _text(value: dict[str, Any]) -> Iterator[str]:
     follows, readers = value["follows"], value["readers"]
     yield f"{value['mix']}: {value['accounts']:,} accounts"
     yield f"{follows['written']:,} follows were written, {follows['there']:,} were there already"
+    if value["settled_s"] is not None:
+        yield f"home feeds had all follows after {value['settled_s']:.1f} s"
     for name, figures in value["actions"].items():
         yield f"{figures['count']:,} × {name}, {figures['per_s']:,.1f}/s; ms: {_spread(figures['ms'])}"
     if readers is not None:

@@ -37,7 +37,8 @@ POSTS_PER_S: Final = 8_000
 MIXES: Final = ("posts", "timeline", "viral", "firehose")
 MIX_RATE: Final = 100.0
 ONLY_POSTS: Final = ("batch", "window", "read_share", "posts")
-ONLY_MIXES: Final = ("graphs", "burst", "accounts", "seed")
+ONLY_MIXES: Final = ("graphs", "burst", "accounts", "seed", "settle")
+SETTLE_S: Final = 600.0
 
 
 @click.group()
@@ -116,6 +117,13 @@ def command() -> None:
     help="How many people, the most followed. [default: all of --graph; 1,000]",
 )
 @click.option("--seed", type=click.IntRange(0, 2**63), default=1, show_default=True, help="Makes the people.")
+@click.option(
+    "--settle",
+    type=FiniteFloat(min=0),
+    default=SETTLE_S,
+    show_default=True,
+    help="How many seconds home feeds may take to have all follows before it begins; 0: do not wait.",
+)
 @click.option("--posts", type=click.IntRange(min=1), help="Posts to sign beforehand. [default: enough]")
 @click.option(
     "--journal",
@@ -143,6 +151,7 @@ def run(
     burst: Path | None,
     accounts: int | None,
     seed: int,
+    settle: float,
     posts: int | None,
     journals: Path | None,
     operator: Path | None,
@@ -157,7 +166,8 @@ def run(
     cluster to them.
 
     The other mixes are open loops of people who follow each other, by --graph or made up. They follow first,
-    unless the cluster has it from an earlier run with the same --seed. In timeline nine of ten requests read
+    unless the cluster has it from an earlier run with the same --seed, and nothing is measured before home
+    feeds have what comes of it. In timeline nine of ten requests read
     a home feed and one posts; in viral everybody likes, reposts and answers one post and reads its thread; in
     firehose everybody posts and some follow. --burst lays a real burst over them by rank of activity, its
     time compressed.
@@ -170,7 +180,8 @@ def run(
 
     _check_options(mix)
     if mix != "posts":
-        people = MixPlan(mix, level, seconds, rate or MIX_RATE, connections, graphs, burst, accounts, seed)
+        crowd = graphs, burst, accounts, seed, settle
+        people = MixPlan(mix, level, seconds, rate or MIX_RATE, connections, *crowd)
         return trio.run(partial(run_mix, people, journals, operator, target, output))
     plan = LoadPlan(level, seconds, rate, batch, window, read_share)
     return trio.run(partial(_run, plan, posts, connections, journals, operator, target, output))

@@ -61,6 +61,8 @@ def ls(operator: Path | None, target: Target, output: Output) -> int:
     behind = "not all ranges were read yet" if lag_ms is None else f"at most {lag_ms / 1000:.1f} s behind"
     if "widening" in told:
         behind += f"; {told['widening']:.0%} read for what this node has come to keep"
+    if told.get("backfills"):
+        behind += f"; {told['backfills']:,} home feeds or more to be filled for new follows"
     if (search := told.get("search")) is not None and search["enabled"]:
         behind += f"; search {_search_lag(search)}"
     lines = [behind, f"{told['applied']:,} changes applied since the node started", *table(rows, COLUMNS)]

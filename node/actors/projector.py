@@ -16,7 +16,7 @@ does waits for the next one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import trio
@@ -33,6 +33,7 @@ from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.projections.entries import Projection
 from folkmoot.protocol.ring.ranges import RangeMap
 from folkmoot.storage import projections
+from folkmoot.storage.deliveries import Left
 from folkmoot.storage.errors import DiskFull
 from folkmoot.storage.inboxes import Bounds
 from folkmoot.storage.outdated import erase_outdated
@@ -103,6 +104,7 @@ class Projector:
         self._began = 0.0
         self._oldest: float | None = None
         self._applied = 0
+        self._written = 0
 
     @property
     def applied(self) -> int:
@@ -247,29 +249,46 @@ class Projector:
 
     async def _apply(self, run: Run, steps: list[Step], targets: list[Target]) -> None:
         followers, keeps = self._generations.live(Projection.FOLLOWERS), self._kept.__contains__
-        now_us = self._wall.now_us()
+        now_us, at_once = self._wall.now_us(), self._rows_at_once(run)
 
-        def job(book: ProjectionBook) -> list[int]:
-            """How many changes of each step were applied, before it was enough for one transaction."""
-            application = Application(book, targets, followers, keeps, self._bounds, now_us)
-            done: list[int] = []
-            for stretch, (log_id, batch), _ in steps:
+        def application(book: ProjectionBook) -> Application:
+            return Application(book, targets, followers, keeps, self._bounds, now_us)
+
+        def begin(book: ProjectionBook) -> tuple[list[int], Mapping[Target, Left]]:
+            """How many changes of each step were applied, before it was enough for one transaction, and what
+            of them has to be written in further ones."""
+            beginning, done = application(book), list[int]()
+            for step in steps:
                 count = 0
-                for change in batch.changed:
-                    if application.cost >= limits.PROJECTION_WRITES:
+                for change in step.read.batch.changed:
+                    if beginning.cost >= limits.PROJECTION_WRITES or book.written >= at_once:
                         break
-                    application.apply(change)
+                    beginning.apply(change)
                     count += 1
                 done.append(count)
-                if count or not batch.changed:
-                    position = batch.position_after(count)
-                    book.set_cursor(run.number, *stretch.name, log_id, position, alone=count > 0)
-            application.write()
-            return done
+            left = beginning.write(2 * at_once)
+            if not left:
+                _set_cursors(book, run, steps, done)
+            return done, left
 
-        for step, count in zip(steps, await self._commit(job), strict=True):
+        def go_on(book: ProjectionBook) -> Mapping[Target, Left]:
+            still = application(book).go_on(left, 2 * at_once)
+            if not still:
+                _set_cursors(book, run, steps, done)
+            return still
+
+        done, left = await self._commit(begin)
+        while left:
+            left = await self._commit(go_on)
+        for step, count in zip(steps, done, strict=True):
             self._applied += count
             self._note(run, step, count)
+
+    def _rows_at_once(self, run: Run) -> int:
+        """How much of what a run applies is one transaction: little while others write, who wait for it."""
+        written, self._written = self._written, self._commits.store.sequence
+        is_alone = run is not self._main or written == self._written
+        return limits.PROJECTION_WRITES if is_alone else limits.PROJECTION_WRITES_AMONG_OTHERS
 
     def _note(self, run: Run, step: Step, count: int) -> None:
         """So many of the changes that were read of a stretch are applied."""
@@ -335,3 +354,11 @@ class Projector:
         if books[-1].asked:
             self.backfiller.wake()
         return done
+
+
+def _set_cursors(book: ProjectionBook, run: Run, steps: Sequence[Step], done: Sequence[int]) -> None:
+    """Remember that so many changes of each step are applied."""
+    for (stretch, (log_id, batch), _), count in zip(steps, done, strict=True):
+        if count or not batch.changed:
+            position = batch.position_after(count)
+            book.set_cursor(run.number, *stretch.name, log_id, position, alone=count > 0)

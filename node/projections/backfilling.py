@@ -84,6 +84,16 @@ class Backfiller:
         self._asks = trio.CapacityLimiter(limits.BACKFILL_ASKS)
         self._asked = trio.Event()
         self._some_wait = True
+        self._is_through = False
+
+    def waiting(self) -> int:
+        """How many inboxes wait to be filled while some are due, counted up to `BACKFILLS_LOOKED_AT`; 0 once
+        whatever could be filled is: what is left then was filled, too, and is only made sure of."""
+        if self._is_through and not self._asked.is_set():
+            return 0
+        live = self._generations.live(Projection.HOME)
+        with self._store.engine.begin() as transaction:
+            return sum(1 for _ in islice(inboxes.waiting(transaction, live), limits.BACKFILLS_LOOKED_AT))
 
     def wake(self) -> None:
         """Somebody's latest posts are to be put into an inbox."""
@@ -92,7 +102,7 @@ class Backfiller:
     async def run(self) -> None:
         """Fill inboxes until cancelled."""
         while True:
-            self._asked, self._some_wait = trio.Event(), False
+            self._asked, self._some_wait, self._is_through = trio.Event(), False, False
             try:
                 for generation in self._numbers():
                     while await self._some(generation):
@@ -101,6 +111,7 @@ class Backfiller:
                 log.warning("new followers' home feeds wait: %s", error)
                 await trio.sleep(limits.PROJECTION_RETRY_S)
                 continue
+            self._is_through = True
             with trio.move_on_after(limits.BACKFILL_IDLE_S if self._some_wait else float("inf")):
                 await self._asked.wait()
 

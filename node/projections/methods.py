@@ -47,6 +47,7 @@ class ProjectionMethods:
         return {
             "lag_ms": None if lag_s is None else int(lag_s * 1000),
             "applied": self._projector.applied,
+            "backfills": self._projector.backfiller.waiting(),
             "rebuilding": [each.word for each in self._generations.building()],
             **({} if (widening := self._projector.widening()) is None else {"widening": widening}),
             SEARCH: self._indexer.status(),

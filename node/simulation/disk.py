@@ -330,7 +330,7 @@ class SimulatedCommits:
             while (
                 lane
                 and len(group) < limits.STORE_GROUP_JOBS
-                and (not group or rows < limits.STORE_GROUP_ROWS)
+                and (not group or rows + lane[0].rows <= limits.STORE_GROUP_ROWS)
             ):
                 job = lane.popleft()
                 rows += job.rows

@@ -68,6 +68,7 @@ def test_people_follow_each_other_once_and_then_act(tmp_path: Path) -> None:
         code, viral = folkmoot(*run, "--mix", "viral")
         assert code == OK, viral
         assert viral["follows"]["written"] > 60 and viral["follows"]["there"] == 0
+        assert viral["settled_s"] > 0
         assert all(viral["actions"][name]["ms"]["p99"] > 0 for name in ("like", "repost", "reply"))
         assert viral["actions"]["thread"]["ms"]["p99"] > 0 and viral["left_out"] == []
         code, firehose = folkmoot(*run, "--mix", "firehose")
@@ -90,6 +91,7 @@ def test_people_follow_each_other_once_and_then_act(tmp_path: Path) -> None:
         (("--mix", "viral", "--batch", "3"), "--batch"),
         (("--mix", "timeline", "--read-share", "0.5"), "--read-share"),
         (("--accounts", "9"), "--accounts"),
+        (("--settle", "9"), "--settle"),
         (("--mix", "posts", "--seed", "9"), "--seed"),
     ],
 )

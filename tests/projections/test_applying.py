@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from folkmoot.protocol.projections.entries import Index, Projection
 from folkmoot.protocol.projections.facts import facts_of
 from folkmoot.protocol.record import Record
 from folkmoot.storage import inboxes
+from folkmoot.storage.deliveries import Left
 from folkmoot.storage.inboxes import Backfill, Bounds, Inboxes, Keeps, Shown
 from folkmoot.storage.interface import Table, Transaction
 from folkmoot.storage.latest import latest_of
@@ -100,13 +101,39 @@ class Town:
             transaction.commit()
         return Changed(0, outcome.key, facts_of(Cell.decode(outcome.cell)))
 
-    def apply(self, changes: Sequence[Changed], targets: Sequence[Target] = TARGETS) -> None:
+    def apply(
+        self,
+        changes: Sequence[Changed],
+        targets: Sequence[Target] = TARGETS,
+        *,
+        most: int | None = None,
+        crashes: bool = False,
+    ) -> None:
+        """Apply changes.
+
+        Args:
+            targets: where to.
+            most: rows in one transaction, after which the next is begun.
+            crashes: after the first transaction, so that it begins again.
+        """
+        left = self._begun(changes, most, targets)
+        if crashes:
+            left = self._begun(changes, most, targets)
+        while left:
+            with self.store.write() as transaction:
+                left = self.application(ProjectionBook(transaction), targets).go_on(left, most or 1)
+                transaction.commit()
+
+    def _begun(
+        self, changes: Sequence[Changed], most: int | None, targets: Sequence[Target] = TARGETS
+    ) -> Mapping[Target, Left]:
         with self.store.write() as transaction:
             application = self.application(ProjectionBook(transaction), targets)
             for change in changes:
                 application.apply(change)
-            application.write()
+            left = application.write(most)
             transaction.commit()
+        return left
 
     def waiting(self, transaction: Transaction, generation: int = 0) -> list[Backfill]:
         """Who waits for their inbox to be filled."""
@@ -162,10 +189,17 @@ class Town:
     steps=st.lists(step, max_size=30),
     late=st.lists(st.integers(0, 29), max_size=8),
     kept_people=st.none() | st.sets(person, max_size=3),
+    most=st.none() | st.just(1),
+    crashes=st.booleans(),
     data=st.data(),
 )
 def test_in_any_order_and_twice_it_comes_to_the_recomputation(
-    steps: list[Any], late: list[int], kept_people: set[int] | None, data: st.DataObject
+    steps: list[Any],
+    late: list[int],
+    kept_people: set[int] | None,
+    most: int | None,
+    crashes: bool,
+    data: st.DataObject,
 ) -> None:
     keeps = None
     if kept_people is not None:
@@ -177,7 +211,7 @@ def test_in_any_order_and_twice_it_comes_to_the_recomputation(
         if at in late:
             waiting.append(change.key)
         else:
-            town.apply([change])
+            town.apply([change], most=most, crashes=crashes)
         if at % 5 == 4:
             town.backfill()
     # What was not applied at once is applied later as the log tells it: each cell as it is by then.
@@ -189,7 +223,7 @@ def test_in_any_order_and_twice_it_comes_to_the_recomputation(
     for key in data.draw(st.permutations(keys)):
         cell = town.store.get_cell(key)
         assert cell is not None
-        town.apply([Changed(0, key, facts_of(Cell.decode(cell)))])
+        town.apply([Changed(0, key, facts_of(Cell.decode(cell)))], most=most, crashes=crashes)
     town.backfill()
     assert town.differences() == []
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+from folkmoot.node.projections.watchers import mark
+from folkmoot.protocol import limits
 from folkmoot.protocol.bodies import make_uuid7
 from folkmoot.protocol.key import place_prefix
+from folkmoot.protocol.projections.entries import Index
 from folkmoot.protocol.record import Record
+from folkmoot.storage import inboxes
 from folkmoot.storage.inboxes import Bounds
+from folkmoot.storage.projecting import Application
+from folkmoot.storage.projections import ProjectionBook
 
-from tests.projections.test_applying import BASE_US, BOUNDS, PEOPLE, Town, item_of, record_of
+from tests.projections.test_applying import BASE_US, BOUNDS, PEOPLE, TARGETS, Town, item_of, record_of
 
 ANN, BEN, CLEO, DAN = range(4)
 
@@ -66,6 +73,21 @@ def test_nothing_comes_in_below_the_floor() -> None:
     happen(town, 100, *posts(BEN, range(1)))
     assert items(town, ANN) == before
     assert town.differences() == []
+
+
+@pytest.mark.parametrize(("late_s", "told"), [(60, 1), (limits.FOLLOW_FEED_LATE_S + 60, 0)])
+def test_of_what_comes_late_and_has_no_room_who_follows_live_is_told(late_s: float, told: int) -> None:
+    town = applied(("follow", ANN, BEN, True), *posts(BEN, range(1, 8)))
+    change = town.put(record_of(("post", BEN, 0, "", None), 100))
+    with town.store.write() as transaction:
+        book = ProjectionBook(transaction)
+        now_us = BASE_US + int(late_s * 1e6)
+        application = Application(book, TARGETS, 0, town.keeps, BOUNDS, now_us)
+        application.apply(change)
+        application.write()
+        news = book.news.get(mark(Index.INBOX, place_prefix(PEOPLE[ANN].account)), [])
+    assert [inboxes.of_entry(*each).item for each in news] == [item_of(BEN, 0)] * told
+    assert item_of(BEN, 0) not in items(town, ANN)
 
 
 def test_a_repost_taken_back_while_its_author_is_merged_is_not_there_afterwards() -> None:

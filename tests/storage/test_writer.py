@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from folkmoot.protocol.errors import BUSY, WireError
-from folkmoot.protocol.limits import STORE_GROUP_JOBS, STORE_QUEUE_JOBS, STORE_URGENT_JOBS
+from folkmoot.protocol.limits import STORE_GROUP_JOBS, STORE_GROUP_ROWS, STORE_QUEUE_JOBS, STORE_URGENT_JOBS
 from folkmoot.storage import writer as writer_module
 from folkmoot.storage.errors import CommitFailed, StoreClosed
 from folkmoot.storage.group import Completion, Job
@@ -108,10 +108,23 @@ def test_urgent_jobs_go_first(writing: Writing) -> None:
 def test_a_group_is_bounded_in_rows(writing: Writing) -> None:
     writing.hold()
     for number in range(4):
-        writing.submit(lambda tx, number=number: number, rows=3000)
+        writing.submit(lambda tx, number=number: number, rows=STORE_GROUP_ROWS // 2)
     writing.go_on()
     assert [completion.result for completion in writing.next_group()] == [0, 1]
     assert [completion.result for completion in writing.next_group()] == [2, 3]
+
+
+def test_who_came_before_a_large_job_does_not_wait_for_it(writing: Writing) -> None:
+    writing.hold()
+    writing.submit(lambda tx: "small")
+    writing.submit(lambda tx: "large", rows=STORE_GROUP_ROWS)
+    writing.submit(lambda tx: "after it")
+    writing.go_on()
+    assert [[completion.result for completion in writing.next_group()] for _ in range(3)] == [
+        ["small"],
+        ["large"],
+        ["after it"],
+    ]
 
 
 @pytest.mark.parametrize(("urgent", "longest"), [(False, STORE_QUEUE_JOBS), (True, STORE_URGENT_JOBS)])
