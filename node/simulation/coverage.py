@@ -37,6 +37,14 @@ REQUESTS: Final = (
     "device_post",
     "thief_post",
     "rebuild",
+    "show",
+    "show_again",
+    "exchange",
+    "take_down",
+    "portray",
+    "put_aside",
+    "look",
+    "count",
 )
 """What people, householders, strangers, clerks and the renovator do in every run."""
 

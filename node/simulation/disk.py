@@ -115,6 +115,7 @@ class SimulatedDisk:
         self.at_boot, self.files_at_boot = self.engine.copy(), self.files.copy()
         self.has_failed = False
         self.witness.booted(self.node, owner.node, self.engine)
+        self.witness.media.booted(self.node, owner.node, self.engine, self.files, directory)
         engine = FallibleEngine(self.engine, self._fails_to_read)
         store = Store(engine, owner=owner, fresh_log_id=self.random.randbytes(LOG_ID_BYTES))
         self.commits = SimulatedCommits(self, store, owner.node)
@@ -127,6 +128,7 @@ class SimulatedDisk:
         def open_media(directory: Path) -> Blobs:
             return Blobs(self.files, directory / "media", settings.disk_cap, settings.cache)
 
+        self.files.on_unlink = partial(self.witness.media.unlinked, self.node)
         self.file_work = FileWork(self.files, self.fsync_s, self.random)
         return MediaHome(open_media, self.file_work)
 

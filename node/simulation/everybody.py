@@ -13,6 +13,7 @@ from folkmoot.node.simulation.clerks import Clerk
 from folkmoot.node.simulation.history import History
 from folkmoot.node.simulation.householder import Householder
 from folkmoot.node.simulation.layout import OPERATOR
+from folkmoot.node.simulation.photographer import Photographer
 from folkmoot.node.simulation.renovator import Renovator
 from folkmoot.node.simulation.skeptic import Skeptic
 from folkmoot.node.simulation.stranger import Stranger
@@ -24,6 +25,7 @@ from folkmoot.protocol.identity import SEED_BYTES, KeyPair
 
 CLERKS: Final = 3
 HOUSEHOLDERS: Final = 2  # who want the same handles
+PHOTOGRAPHERS: Final = 2
 
 
 class Everybody:
@@ -66,6 +68,15 @@ class Everybody:
         self._householders = [
             householder(f"householder-{number + 1}") for number in range(HOUSEHOLDERS if people else 0)
         ]
+        def photographer(name: str) -> Photographer:
+            random = world.random(f"photographer/{name}")
+            key = KeyPair(random.randbytes(SEED_BYTES))
+            wall = SimulatedWallClock(random.randint(-SKEW_US_MAX, SKEW_US_MAX))
+            return Photographer(town, key, random, wall, Caller(world, name, random, nursery, key), pause_s)
+
+        self.photographers = [
+            photographer(f"photographer-{number + 1}") for number in range(PHOTOGRAPHERS if people else 0)
+        ]
         self._stranger = Stranger(world, town, nursery, pause_s)
         self._skeptic = Skeptic(world, town, "skeptic", nursery, pause_s)
 
@@ -91,9 +102,13 @@ class Everybody:
                 nursery.start_soon(clerk.live, lambda: trio.current_time() >= until_s)
             for householder in self._householders:
                 nursery.start_soon(householder.live, lambda: trio.current_time() >= until_s)
+            for photographer in self.photographers:
+                nursery.start_soon(photographer.live, lambda: trio.current_time() >= until_s)
         async with trio.open_nursery() as nursery:
             for person in self._people:
                 nursery.start_soon(person.settle)
             for householder in self._householders:
                 nursery.start_soon(householder.settle)
+            for photographer in self.photographers:
+                nursery.start_soon(photographer.settle)
         await self._stranger.conclude()

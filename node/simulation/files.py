@@ -9,6 +9,7 @@ come in the middle of what a program was at: then it does the first few of its s
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -140,9 +141,14 @@ class SimulatedFile:
 
 
 class SimulatedFiles:
-    """See the module, and `storage.media.files.Files`."""
+    """See the module, and `storage.media.files.Files`.
+
+    Attributes:
+        on_unlink: told of each file that is taken away.
+    """
 
     def __init__(self) -> None:
+        self.on_unlink: Callable[[Path], None] = lambda path: None
         self._root = _Folder()
         self._steps_left: int | None = None
 
@@ -161,6 +167,15 @@ class SimulatedFiles:
     def cut_after(self, steps: int | None) -> None:
         """Have the power fail after so many changes more; None for never."""
         self._steps_left = steps
+
+    def is_safe(self, path: Path) -> bool:
+        """Whether a file would be there after a power cut, as it is now."""
+        at: _Inode | _Folder | None = self._root
+        for part in path.parts:
+            if not isinstance(at, _Folder):
+                return False
+            at = at.safe.get(part)
+        return isinstance(at, _Inode) and at.safe[0] == at.data
 
     def step(self) -> None:
         """Something is about to change.
@@ -218,6 +233,7 @@ class SimulatedFiles:
         self.step()
         self._file(path)
         self._folder(path.parent).remove(path.name)
+        self.on_unlink(path)
 
     def names(self, folder: Path) -> list[str]:
         """See `Files`."""
