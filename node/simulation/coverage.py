@@ -45,6 +45,16 @@ REQUESTS: Final = (
     "put_aside",
     "look",
     "count",
+    "tell",
+    "admire",
+    "opt",
+    "prefer",
+    "design",
+    "block",
+    "mute",
+    "relent",
+    "search",
+    "rank",
 )
 """What people, householders, strangers, clerks and the renovator do in every run."""
 

@@ -10,6 +10,7 @@ from typing import Final
 import trio
 from folkmoot.node.simulation.caller import Caller
 from folkmoot.node.simulation.clerks import Clerk
+from folkmoot.node.simulation.curator import Curator
 from folkmoot.node.simulation.history import History
 from folkmoot.node.simulation.householder import Householder
 from folkmoot.node.simulation.layout import OPERATOR
@@ -26,6 +27,7 @@ from folkmoot.protocol.identity import SEED_BYTES, KeyPair
 CLERKS: Final = 3
 HOUSEHOLDERS: Final = 2  # who want the same handles
 PHOTOGRAPHERS: Final = 2
+CURATORS: Final = 2
 
 
 class Everybody:
@@ -77,6 +79,13 @@ class Everybody:
         self.photographers = [
             photographer(f"photographer-{number + 1}") for number in range(PHOTOGRAPHERS if people else 0)
         ]
+        def curator(name: str) -> Curator:
+            random = world.random(f"curator/{name}")
+            key = KeyPair(random.randbytes(SEED_BYTES))
+            wall = SimulatedWallClock(random.randint(-SKEW_US_MAX, SKEW_US_MAX))
+            return Curator(town, key, random, wall, Caller(world, name, random, nursery, key), pause_s)
+
+        self.curators = [curator(f"curator-{number + 1}") for number in range(CURATORS if people else 0)]
         self._stranger = Stranger(world, town, nursery, pause_s)
         self._skeptic = Skeptic(world, town, "skeptic", nursery, pause_s)
 
@@ -104,6 +113,8 @@ class Everybody:
                 nursery.start_soon(householder.live, lambda: trio.current_time() >= until_s)
             for photographer in self.photographers:
                 nursery.start_soon(photographer.live, lambda: trio.current_time() >= until_s)
+            for curator in self.curators:
+                nursery.start_soon(curator.live, lambda: trio.current_time() >= until_s)
         async with trio.open_nursery() as nursery:
             for person in self._people:
                 nursery.start_soon(person.settle)
@@ -111,4 +122,6 @@ class Everybody:
                 nursery.start_soon(householder.settle)
             for photographer in self.photographers:
                 nursery.start_soon(photographer.settle)
+            for curator in self.curators:
+                nursery.start_soon(curator.settle)
         await self._stranger.conclude()

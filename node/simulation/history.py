@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from folkmoot.node.simulation.client_history import Exchange
 from folkmoot.node.simulation.key_history import DevicePost, KeyChange
 from folkmoot.node.simulation.media_history import Audit, Looked
+from folkmoot.node.simulation.page_history import RankedPage, Searched
 from folkmoot.node.simulation.pictures import Picture
 from folkmoot.protocol.crdt.clock import Clock
 from folkmoot.protocol.key import cell_key
@@ -140,6 +141,7 @@ class History:
         key_changes, device_posts: what was answered to householders, see `key_history`.
         pictures: whatever was drawn, by account and hash.
         looked, visited, audits: what was seen of media under load and in the quiet, and what was told of them.
+        searches, rankings: the pages that curators were told.
         counts: outcomes, for the report.
         ran_twice: whether a node did, see `without_weak_acks`.
     """
@@ -157,6 +159,8 @@ class History:
     looked: list[Looked] = field(default_factory=list)
     visited: list[Looked] = field(default_factory=list)
     audits: list[Audit] = field(default_factory=list)
+    searches: list[Searched] = field(default_factory=list)
+    rankings: list[RankedPage] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     ran_twice: bool = False
     _events: int = 0

@@ -233,6 +233,8 @@ async def _break_and_recover(
     await exhibition.visit()
     tidied_s = await _seconds_until(exhibition.is_tidy)
     await exhibition.audit()
+    for curator in everybody.curators:
+        await curator.conclude()
     noticed_s = await _notice(world, observer)
     lasting_s = await _seconds_until_lasting(agreed)
     times = equal_s, agreed_s, noticed_s, lasting_s, known_s, projected_s, indexed_s
