@@ -106,6 +106,8 @@ class Projector:
         self.backfiller = Backfiller(
             commits.store, self._commit, logs, generations, lambda key: key in self._kept, bounds, wall
         )
+        self._mapped: RangeMap | None = None
+        self._followed: list[tuple[tuple[int, int], Stretch]] = []
         self._asking: trio.Nursery
         self._news = trio.Event()
         commits.notice(self._wake)
@@ -144,16 +146,24 @@ class Projector:
         was before it came.
         """
         oldest = trio.current_time()
-        for stretch in stretches_of(self._ranges()):
-            if stretch.name in self._main.current_at:
-                oldest = min(oldest, self._main.current_at[stretch.name])
-            elif self._main.positions.get(stretch.name):
+        for name, _ in self._stretches():
+            if (current_at := self._main.current_at.get(name)) is not None:
+                oldest = min(oldest, current_at)
+            elif self._main.positions.get(name):
                 oldest = min(oldest, self._began)
             elif self._oldest is None:
                 return None
             else:
                 oldest = min(oldest, self._oldest)
         return oldest
+
+    def _stretches(self) -> list[tuple[tuple[int, int], Stretch]]:
+        """Everything that is followed, by name; put together once for each map."""
+        ranges = self._ranges()
+        if ranges is not self._mapped:
+            self._mapped = ranges
+            self._followed = [(stretch.name, stretch) for stretch in stretches_of(ranges)]
+        return self._followed
 
     async def run(self) -> None:
         """Follow the logs until cancelled."""
@@ -265,18 +275,18 @@ class Projector:
         store, own_log, began = self._commits.store, self._logs.own_log, trio.current_time()
         own: list[tuple[Stretch, int]] = []
         others: list[Unread] = []
-        for stretch in stretches_of(self._ranges()):
-            positions = run.positions.get(stretch.name)
+        for name, stretch in self._stretches():
+            positions = run.positions.get(name)
             if positions is None:
-                positions = run.positions[stretch.name] = self._kept_positions(run, stretch)
+                positions = run.positions[name] = self._kept_positions(run, stretch)
             if not self._logs.is_own(stretch):
-                if stretch.name not in run.asked and run.ask_at.get(stretch.name, 0.0) <= began:
+                if name not in run.asked and run.ask_at.get(name, 0.0) <= began:
                     others.append((stretch, positions))
             elif store.lane_changed(stretch.lane, after := positions.get(own_log, 0)) or not positions:
                 own.append((stretch, after))
             else:
-                run.ends[stretch.name] = own_log
-                run.current_at[stretch.name] = began
+                run.ends[name] = own_log
+                run.current_at[name] = began
         arrived, run.arrived = run.arrived, []
         run.asked.difference_update(step.stretch.name for step in arrived)
         for node_id, some in self._logs.divided(others):

@@ -25,7 +25,7 @@ from folkmoot.protocol.record import Record
 
 Doing = Callable[[], Coroutine[Any, Any, object]]
 
-SELDOM: Final = 1.5  # than what people do: pages are work
+SELDOM: Final = 3  # of what people do meanwhile: pages are work
 RECENT: Final = 20
 WORD: Final = "morning"
 MUTED_WORDS: Final = ("coffee", "cheap")
@@ -34,7 +34,7 @@ PAGES_MAX: Final = 20
 AGAIN: Final = 8
 AGAIN_S: Final = 1.0
 NAME: Final = "mine"
-SHIPPED: Final = ("latest", "best", "discover")
+SHIPPED: Final = ("latest", "best")  # the other one asks for an extra that not every machine has
 TERMS: Final[tuple[dict[str, Any], ...]] = (
     {"name": "liked", "value": "likes", "weight": 2_000},
     {"name": "new", "value": "1.0", "weight": 3_000, "half_life_s": 60},

@@ -8,6 +8,7 @@ its own cells refer to nor those on another disk that were there long before eve
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -20,6 +21,7 @@ from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.identity import MULTICODEC_ED25519
 from folkmoot.protocol.key import HASH_BYTES, KIND_AT, PLACE_PREFIX_BYTES, place_prefix
 from folkmoot.protocol.media.references import REFERRING, may_refer, references
+from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Table
 from folkmoot.storage.media.layout import UNUSED, Area, account_of, folder_of
 from folkmoot.storage.memory_engine import MemoryEngine
@@ -84,8 +86,9 @@ class MediaWatch:
         disk = self._disks[name] = _Disk(node_id, files, directory)
         with engine.begin() as transaction:
             for key, row in transaction.scan(Table.CELLS):
-                if key[KIND_AT] in REFERRING and may_refer(key, row_cell(key, row)):
-                    self._note(disk, key, Cell.decode(row_cell(key, row)))
+                if key[KIND_AT] in REFERRING and may_refer(key, row):
+                    with suppress(StoreCorrupt):  # it says nothing before it is mended
+                        self._note(disk, key, Cell.decode(row_cell(key, row)))
         if before is not None:  # what was there was there before
             disk.cells |= {key: before.cells[key] for key in disk.cells.keys() & before.cells.keys()}
 
@@ -95,7 +98,7 @@ class MediaWatch:
             self._note(disk, key, cell)
 
     def removed(self, name: str, key: bytes) -> None:
-        """A commit took a cell from a disk."""
+        """A cell is on a disk no more, or damaged."""
         if disk := self._disks.get(name):
             disk.cells.pop(key, None)
 

@@ -21,7 +21,7 @@ from folkmoot.protocol.identity import KeyPair
 
 Doing = Callable[[], Coroutine[Any, Any, object]]
 
-SELDOM: Final = 1.5  # than what people do: pictures are large
+SELDOM: Final = 3  # of what people do meanwhile: pictures are large
 UPLOAD_AGAIN: Final = 3
 RETRY_S: Final = 1.0
 BREAKS_OFF: Final = 0.15

@@ -117,6 +117,7 @@ class Witness:
         """A cell on a node's disk is damaged: what comes in its place is what others have."""
         self._held.pop((node, key), None)
         self.promises.damaged(node, key)
+        self.media.removed(node, key)
 
     # What nodes are asked by each other, and answer.
 

@@ -264,7 +264,7 @@ class Blobs:
                 return False
             if area is Area.KEPT:
                 self.unmark(name)
-                self.files.sync_folder(file.parent)  # what is given up does not return with a loss of power
+            self.files.sync_folder(file.parent)  # what is erased does not return with a loss of power
             self._tidy(file.parent)
             with self._lock:
                 self._used[area] -= size
