@@ -70,6 +70,7 @@ class Everybody:
         self._householders = [
             householder(f"householder-{number + 1}") for number in range(HOUSEHOLDERS if people else 0)
         ]
+
         def photographer(name: str) -> Photographer:
             random = world.random(f"photographer/{name}")
             key = KeyPair(random.randbytes(SEED_BYTES))
@@ -79,6 +80,7 @@ class Everybody:
         self.photographers = [
             photographer(f"photographer-{number + 1}") for number in range(PHOTOGRAPHERS if people else 0)
         ]
+
         def curator(name: str) -> Curator:
             random = world.random(f"curator/{name}")
             key = KeyPair(random.randbytes(SEED_BYTES))

@@ -1,4 +1,4 @@
-"""The exhibition: what is looked at of media in the quiet, when all that is shown is to be seen everywhere."""
+"""The exhibition: media are looked at in the quiet, when all that is shown is to be seen everywhere."""
 
 from __future__ import annotations
 
@@ -75,7 +75,9 @@ class Exhibition:
             if told is None:
                 continue
             owners = self._world.ranges.lookup(place_prefix(told.account)).nodes()
-            found = tuple(media.used_by(each, told.account) for each in self._held() if each.node_id in owners)
+            found = tuple(
+                media.used_by(each, told.account) for each in self._held() if each.node_id in owners
+            )
             self._history.audits.append(Audit("what an account's media take", told.used, found))
         for node in self._world.nodes:
             try:

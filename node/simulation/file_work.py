@@ -1,4 +1,4 @@
-"""Work on files, as the threads of a simulated machine do it: it takes a while, and the power may fail in it."""
+"""Work on files, as the threads of a simulated machine do it: it takes time, and the power may fail in it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ STEPS_MAX: Final = 8  # of one piece of work before the power fails
 class FileWork:
     """One process's; see the module, and `environment.Executor`.
 
-    Work is done at the end of the time it takes, all at once. When the power fails within that time, the first
-    few of its steps are done.
+    Work is done at the end of the time it takes, all at once. When the power fails within that time, the
+    first few of its steps are done.
 
     Args:
         files: that are worked on.

@@ -1,9 +1,9 @@
 """Files on a simulated disk: what was not brought there before the power was cut may be there or not.
 
-What counts is told apart as POSIX does. The bytes of a file are safe once the *file* was synced, its name once
-its *folder* was; a rename is two names in two folders. Of what was written since, a crash keeps some: of each
-write nothing, all or its first pages, of the changes of names in a folder the first few. The crash may also
-come in the middle of what a program was at: then it does the first few of its steps, and no more.
+What counts is told apart as POSIX does. The bytes of a file are safe once the *file* was synced, its name
+once its *folder* was; a rename is two names in two folders. Of what was written since, a crash keeps some: of
+each write nothing, all or its first pages, of the changes of names in a folder the first few. The crash may
+also come in the middle of what a program was at: then it does the first few of its steps, and no more.
 """
 
 from __future__ import annotations

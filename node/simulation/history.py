@@ -140,7 +140,8 @@ class History:
         kept_back: records that the policy refused or holds for review.
         key_changes, device_posts: what was answered to householders, see `key_history`.
         pictures: whatever was drawn, by account and hash.
-        looked, visited, audits: what was seen of media under load and in the quiet, and what was told of them.
+        looked, visited: what was seen of media, under load and in the quiet.
+        audits: what was told in the quiet of how much there is.
         searches, rankings: the pages that curators were told.
         counts: outcomes, for the report.
         ran_twice: whether a node did, see `without_weak_acks`.

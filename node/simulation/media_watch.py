@@ -1,8 +1,8 @@
 """Media on the disks of nodes, held against the cells that refer to them.
 
-What a node says that it keeps is on its disk, by its name too: no power cut takes it away. What it says that it
-knows no reference to none of its cells refers to. And what it erases, of a range that it has a slot of, neither
-its own cells refer to nor those on another disk that were there long before everybody was asked.
+What a node says that it keeps is on its disk, by its name too: no power cut takes it away. What it says that
+it knows no reference to none of its cells refers to. And what it erases, of a range that it has a slot of,
+neither its own cells refer to nor those on another disk that were there long before everybody was asked.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A photographer: somebody who uploads pictures, shows them in posts, exchanges and takes them down, and looks.
+"""A photographer: somebody who uploads pictures, shows them, exchanges and takes them down, and looks around.
 
 Uploads break off and go on, at the same node or another; some pictures no post ever shows, and some are shown
 again long after they were taken down, when they may be gone. Others' pictures are looked at wherever one is.

@@ -165,7 +165,7 @@ class OsFiles:
 
     def names(self, folder: Path) -> list[str]:
         """See `Files`."""
-        return os.listdir(folder)
+        return [each.name for each in folder.iterdir()]
 
     def make_folder(self, folder: Path) -> None:
         """See `Files`; nobody else may look into it."""

@@ -1,8 +1,8 @@
 """Media: what posts show is kept by every replica and seen everywhere; what nothing shows is gone in the end.
 
-Files are looked at on the disks, byte by byte, and compared with what photographers drew. What has to be gone
-is worked out from the times of the files, by the clocks of the nodes that keep them: a clock that was ahead for
-a while keeps something for longer.
+Files are looked at on the disks, byte by byte, and compared with what photographers drew. What has to be
+gone is worked out from the times of the files, by the clocks of the nodes that keep them: a clock that was
+ahead for a while keeps something for longer.
 """
 
 from __future__ import annotations
