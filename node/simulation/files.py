@@ -225,6 +225,8 @@ class SimulatedFiles:
         """See `Files`."""
         self.step()
         inode = self._file(old)
+        if old == new:
+            return
         self._folder(new.parent).put(new.name, inode)
         self._folder(old.parent).remove(old.name)
 

@@ -1,9 +1,9 @@
 """Searches and ranked feeds: what curators were told of them.
 
 In the quiet every page is what all cells of the cluster come to. A search finds the posts that have the
-word, of those who want to be found; nobody sees whom they block or mute, or who blocks them; and a ranked feed
-is put in order anew, by the document and what cells say of each post. Of answers to posts of people who block
-the one who answers no more is said than that they may be missing.
+word, of those who want to be found; nobody sees whom they block or mute, or who blocks them; and a ranked
+feed is put in order anew, by the document and what cells say of each post. Of answers to posts of people who
+block the one who answers no more is said than that they may be missing.
 
 At any time a post is on a page once, and the terms of its score add up to it.
 """
