@@ -55,8 +55,11 @@ REQUESTS: Final = (
     "relent",
     "search",
     "rank",
+    "flock",
+    "disperse",
+    "thin_out",
 )
-"""What people, householders, strangers, clerks and the renovator do in every run."""
+"""What everybody does in every run."""
 
 Counts = Mapping[tuple[str, str], int]
 

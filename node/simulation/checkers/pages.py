@@ -107,7 +107,7 @@ class Settled:
             body = self.posts[ref].body
             said = " ".join((body["text"], *(f"#{tag}" for tag in body.get("tags", ()))))
             return mute.body["word"] in said.casefold()
-        return mute.item == author + item
+        return mute.item == author + item and "reply_to" not in self.posts[ref].body  # else it is no thread
 
 
 def check(evidence: Evidence) -> Verdict:
