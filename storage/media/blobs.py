@@ -70,10 +70,8 @@ class Blobs:
     """
 
     def __init__(self, files: Files, directory: Path, cap_bytes: int, cache_bytes: int) -> None:
-        self.files = files
-        self.directory = directory
-        self.cap_bytes = cap_bytes
-        self.cache_bytes = cache_bytes
+        self.files, self.directory = files, directory
+        self.cap_bytes, self.cache_bytes = cap_bytes, cache_bytes
         self._lock = threading.Lock()  # of what is in memory; held for moments
         self._names = threading.RLock()  # of folders: none is taken away while something is put into it
         self._used = dict.fromkeys(Area, 0)
@@ -140,15 +138,13 @@ class Blobs:
         name = Name(account, manifest.hash)
         file = self._file(Area.PARTIAL, name)
         with self._told():
-            try:
-                with self._opened(Area.PARTIAL, name) as (opened, begun, begins):
-                    if begun == manifest:
-                        have = self._have.get(name)
-                        if have is None:  # this process has not seen them come
-                            have = self._have[name] = set(whole_chunks(opened, begun, begins))
-                        return set(have)
-            except (WireError, MediumDamaged):
-                pass
+            known = contextlib.suppress(WireError, MediumDamaged)
+            with known, self._opened(Area.PARTIAL, name) as (opened, begun, begins):
+                if begun == manifest:
+                    have = self._have.get(name)
+                    if have is None:  # this process has not seen them come
+                        have = self._have[name] = set(whole_chunks(opened, begun, begins))
+                    return set(have)
             self.drop(Area.PARTIAL, name)
             head = head_of(manifest)
             room = room_of(len(head) + manifest.size)
@@ -230,12 +226,16 @@ class Blobs:
 
     # What becomes of what is here.
 
-    def renew(self, name: Name, now_us: int) -> None:
-        """A kept medium was brought again: it is as if it had come now."""
+    def renew(self, name: Name, now_us: int, *, durable: bool = False) -> None:
+        """A kept medium was brought again: it is as if it had come now. If `durable`, no crash undoes that."""
         file = self._file(Area.KEPT, name)
         with self._told(), contextlib.suppress(FileNotFoundError):
             self.files.set_time(file, now_us)
             self.unmark(name)
+            if durable:
+                with contextlib.closing(self.files.open(file)) as opened:
+                    opened.sync()
+                self.files.sync_folder(file.parent)
 
     def mark(self, name: Name, now_us: int) -> None:
         """Note durably that no replica knows of a reference to a kept medium, from now on."""

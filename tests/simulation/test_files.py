@@ -139,6 +139,21 @@ def create_some(files: SimulatedFiles) -> None:
         files.create(FOLDER / str(number))
 
 
+def test_what_was_brought_again_counts_as_new_after_a_power_cut() -> None:
+    for seed in SEEDS:
+        files = SimulatedFiles()
+        blobs = Blobs(files, FOLDER, 1 << 30, 1 << 30)
+        blobs.begin(ANN, WHOLE)
+        for index, part in enumerate(pictures.chunks(DATA, WHOLE)):
+            blobs.write(NAME, index, part)
+        blobs.seal(NAME)
+        blobs.promote(NAME, Area.PARTIAL, Area.KEPT)
+        blobs.mark(NAME, 5)
+        blobs.renew(NAME, 7, durable=True)
+        [listed] = Blobs(files.crash(Random(seed)), FOLDER, 1 << 30, 1 << 30).listed(Area.KEPT, ANN)
+        assert (listed.since_us, listed.unused_us) == (7, None)
+
+
 async def test_work_is_done_in_part_when_the_power_fails_in_it(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
