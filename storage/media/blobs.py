@@ -227,7 +227,7 @@ class Blobs:
     # What becomes of what is here.
 
     def renew(self, name: Name, now_us: int, *, durable: bool = False) -> None:
-        """A kept medium was brought again: it is as if it had come now. If `durable`, no crash undoes that."""
+        """A kept medium was brought again: it is as if it came now; `durable`, if no crash may undo it."""
         file = self._file(Area.KEPT, name)
         with self._told(), contextlib.suppress(FileNotFoundError):
             self.files.set_time(file, now_us)
