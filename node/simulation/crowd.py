@@ -18,7 +18,7 @@ from folkmoot.node.simulation.pen import Pen
 from folkmoot.node.simulation.town import Town
 from folkmoot.protocol.record import Record
 
-SELDOM: Final = 4  # of what people do meanwhile
+SELDOM: Final = 3  # of what people do meanwhile
 SAID: Final = 5
 TAKEN_BACK: Final = 3
 PAGE: Final = 3
@@ -76,17 +76,19 @@ class Crowd:
             await fan.write("follow", self._idol.account, {"on": True})
 
     async def disperse(self) -> None:
-        """Have all but one follow the idol no more."""
-        for fan in self._random.sample(self._fans, len(self._fans) - 1):
+        """Have all but the most faithful one follow the idol no more."""
+        for fan in self._fans[1:]:
             await fan.write("follow", self._idol.account, {"on": False})
 
     async def thin_out(self) -> None:
-        """Say several things, take most of the newest back, and look at once what there is instead."""
+        """Say several things, take most of them and something older back, and look what there is instead."""
         for _ in range(SAID):
             item = self._idol.new_item()
             self._items.append(item)
             await self._idol.write("post", item, {"text": f"here I am {self._random.getrandbits(32):x}"})
-        for item in self._random.sample(self._items[-SAID:], TAKEN_BACK):
+        older = self._items[:-SAID]
+        gone = [*self._random.sample(self._items[-SAID:], TAKEN_BACK), *older[-1:]]
+        for item in gone:
             self._items.remove(item)
             await self._idol.write("post", item, {"deleted": True})
         for _ in range(PAGES):

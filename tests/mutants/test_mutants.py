@@ -79,8 +79,8 @@ SLOWER: Final = frozenset(
         "ranked-for-everybody",
     }
 )
-"""Mutants that the first seed does not find in a minute, or that keep a run from ending for ten more; and some
-that it finds, but that are left to the gate because another one of their room is hunted here."""
+"""Mutants that the first seed does not find in a minute, or that keep a run from ending for ten more; and
+some that it finds, but that are left to the gate because another one of their room is hunted here."""
 
 
 def test_without_a_mutant_the_run_holds() -> None:
