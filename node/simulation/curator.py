@@ -34,6 +34,7 @@ PAGES_MAX: Final = 20
 AGAIN: Final = 8
 AGAIN_S: Final = 1.0
 NAME: Final = "mine"
+CURATORS_SHARE: Final = 0.3
 SHIPPED: Final = ("latest", "best")  # the other one asks for an extra that not every machine has
 TERMS: Final[tuple[dict[str, Any], ...]] = (
     {"name": "liked", "value": "likes", "weight": 2_000},
@@ -72,6 +73,7 @@ class Curator:
         self._caller = caller
         self._pause_s = pause_s
         self._pen = Pen(town, key, random, wall, caller)
+        town.curators.append(self._pen.account)
         self._off: list[tuple[str, bytes, dict[str, Any]]] = []
 
     async def live(self, over: Callable[[], bool]) -> None:
@@ -188,7 +190,10 @@ class Curator:
         await self._pen.write(kind, item, {**(more or {}), "on": True})
 
     def _somebody(self) -> bytes | None:
-        """An account that has posted, another than the own."""
+        """An account that has posted, another than the own: another curator, who looks at pages, more often."""
+        curators = [each for each in self._town.curators if each != self._pen.account]
+        if curators and self._random.random() < CURATORS_SHARE:
+            return self._random.choice(curators)
         authors = dict.fromkeys(author for author, _ in self._town.posts if author != self._pen.account)
         return self._random.choice(list(authors)) if authors else None
 
