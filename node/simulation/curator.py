@@ -190,7 +190,7 @@ class Curator:
         await self._pen.write(kind, item, {**(more or {}), "on": True})
 
     def _somebody(self) -> bytes | None:
-        """An account that has posted, another than the own: another curator, who looks at pages, more often."""
+        """Another account that has posted: one of a curator, who looks at pages, more often."""
         curators = [each for each in self._town.curators if each != self._pen.account]
         if curators and self._random.random() < CURATORS_SHARE:
             return self._random.choice(curators)
