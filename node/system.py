@@ -22,6 +22,7 @@ from folkmoot.protocol.node_name import NodeName
 from folkmoot.storage.backup.restore import check_finished
 from folkmoot.storage.lmdb_engine import LmdbEngine
 from folkmoot.storage.media.blobs import Blobs
+from folkmoot.storage.media.files import OsFiles
 from folkmoot.storage.search.files import FileIndexes
 from folkmoot.storage.store import LOG_ID_BYTES, Owner, Store
 
@@ -111,7 +112,7 @@ def machine_environment(config: NodeConfig) -> Environment:
     name = NodeName(config.cluster.id, bytes.fromhex(config.node.id))
 
     def open_media(directory: Path) -> Blobs:
-        return Blobs(directory / "media", config.media.disk_cap, config.media.cache)
+        return Blobs(OsFiles(), directory / "media", config.media.disk_cap, config.media.cache)
 
     return Environment(
         wall=SystemWallClock(),

@@ -26,7 +26,7 @@ from folkmoot.node.projections.backfilling import Backfiller, TellsLatest
 from folkmoot.node.projections.generations import Generations
 from folkmoot.node.projections.reading import LogReading, ReadsLogs
 from folkmoot.node.projections.runs import Run, Step
-from folkmoot.node.projections.stretches import KeptBlocks, Stretch, stretches_of
+from folkmoot.node.projections.stretches import KeptBlocks, Stretch, Stretches
 from folkmoot.node.projections.watchers import Watchers
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import WireError
@@ -94,7 +94,8 @@ class Projector:
         self.backfiller = Backfiller(
             commits.store, self._commit, logs, generations, lambda key: key in self._kept, bounds, wall
         )
-        self._reading = LogReading(commits.store, logs, ranges, self._wake)
+        self._stretches = Stretches(ranges)
+        self._reading = LogReading(commits.store, logs, self._stretches, self._wake)
         self._asking: trio.Nursery
         self._news = trio.Event()
         commits.notice(self._wake)
@@ -134,10 +135,10 @@ class Projector:
         was before it came.
         """
         oldest = trio.current_time()
-        for stretch in stretches_of(self._ranges()):
-            if stretch.name in self._main.current_at:
-                oldest = min(oldest, self._main.current_at[stretch.name])
-            elif self._main.positions.get(stretch.name):
+        for name, _ in self._stretches():
+            if (current_at := self._main.current_at.get(name)) is not None:
+                oldest = min(oldest, current_at)
+            elif self._main.positions.get(name):
                 oldest = min(oldest, self._began)
             elif self._oldest is None:
                 return None

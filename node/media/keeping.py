@@ -139,7 +139,8 @@ class Keeping:
             WireError: `too_large`, when the account's quota is used up; `busy`, while it is coming.
         """
         run, blobs = self.executor.run, self.blobs
-        if await run(partial(blobs.find, name)) is not Area.KEPT:
+        already = await run(partial(blobs.find, name)) is Area.KEPT
+        if not already:
             if size is not None:
                 await run(partial(self._check_quota, name, size))
             if await run(partial(blobs.find, name)) is Area.CACHE:
@@ -147,7 +148,8 @@ class Keeping:
             else:
                 sources = [] if source is None else [source]
                 await self._fetcher.wait(self._fetcher.begin(name, Area.KEPT, sources))
-        await run(partial(blobs.renew, name, self.wall.now_us()))
+        # What was here already may have come a moment ago, by a name that is not on the disk yet.
+        await run(partial(blobs.renew, name, self.wall.now_us(), durable=already))
 
     def _check_quota(self, name: Name, size: int) -> None:
         listed = self.blobs.listed(Area.KEPT, name.account)

@@ -163,8 +163,8 @@ class Logs:
 
     def is_own(self, stretch: Stretch) -> bool:
         """Whether this node's own log is read for it."""
-        readers = {slot.reader for slot in stretch.owner.slots}
-        return self._router.node_id in readers and self._router.counts_itself
+        router = self._router
+        return any(slot.reader == router.node_id for slot in stretch.owner.slots) and router.counts_itself
 
     async def read_own(
         self, wanted: Sequence[tuple[Stretch, int]], most: int, without: Container[int]

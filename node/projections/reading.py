@@ -13,10 +13,9 @@ from typing import Protocol
 import trio
 from folkmoot.node.projections.logs import Read, Unread
 from folkmoot.node.projections.runs import Run, Step
-from folkmoot.node.projections.stretches import Stretch, stretches_of
+from folkmoot.node.projections.stretches import Stretch, Stretches
 from folkmoot.protocol import limits
 from folkmoot.protocol.projections import bounds
-from folkmoot.protocol.ring.ranges import RangeMap
 from folkmoot.storage import projections
 from folkmoot.storage.projecting import Batch
 from folkmoot.storage.store import Store
@@ -47,17 +46,15 @@ class LogReading:
 
     Args:
         store: this node's.
-        logs: what is followed.
-        ranges: the range map now.
+        logs: where it is read.
+        stretches: what is followed now.
         wake: called when another node has answered.
     """
 
-    def __init__(
-        self, store: Store, logs: ReadsLogs, ranges: Callable[[], RangeMap], wake: Callable[[], None]
-    ) -> None:
+    def __init__(self, store: Store, logs: ReadsLogs, stretches: Stretches, wake: Callable[[], None]) -> None:
         self._store = store
         self._logs = logs
-        self._ranges = ranges
+        self._stretches = stretches
         self._wake = wake
 
     async def read(self, run: Run, asking: trio.Nursery) -> None:
@@ -69,20 +66,20 @@ class LogReading:
         own_log, began = self._logs.own_log, trio.current_time()
         own: list[tuple[Stretch, int]] = []
         others: list[Unread] = []
-        for stretch in stretches_of(self._ranges()):
-            positions = run.positions.get(stretch.name)
+        for name, stretch in self._stretches():
+            positions = run.positions.get(name)
             if positions is None:
-                positions = run.positions[stretch.name] = self._kept_positions(run, stretch)
-            if stretch.name in run.waiting:
+                positions = run.positions[name] = self._kept_positions(run, stretch)
+            if name in run.waiting:
                 continue
             if not self._logs.is_own(stretch):
-                if stretch.name not in run.asked and run.ask_at.get(stretch.name, 0.0) <= began:
+                if name not in run.asked and run.ask_at.get(name, 0.0) <= began:
                     others.append((stretch, positions))
             elif self._store.lane_changed(stretch.lane, after := positions.get(own_log, 0)) or not positions:
                 own.append((stretch, after))
             else:
-                run.ends[stretch.name] = own_log
-                run.current_at[stretch.name] = began
+                run.ends[name] = own_log
+                run.current_at[name] = began
         for node_id, some in self._logs.divided(others):
             run.asked.update(stretch.name for stretch, _ in some)
             asking.start_soon(self._ask, run, node_id, some)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from folkmoot.protocol.key import block_of, lane_of
@@ -35,6 +35,27 @@ def stretches_of(ranges: RangeMap) -> Iterator[Stretch]:
         first = lane_of(owner.start) if owner.start else 0
         for lane in range(first, _last_lane(owner) + 1):
             yield Stretch(owner, lane)
+
+
+class Stretches:
+    """Every stretch of the map there is, with its name; put together once for each map.
+
+    Args:
+        ranges: the range map now.
+    """
+
+    def __init__(self, ranges: Callable[[], RangeMap]) -> None:
+        self._ranges = ranges
+        self._mapped: RangeMap | None = None
+        self._named: list[tuple[tuple[int, int], Stretch]] = []
+
+    def __call__(self) -> list[tuple[tuple[int, int], Stretch]]:
+        """Name and stretch, in key order."""
+        ranges = self._ranges()
+        if ranges is not self._mapped:
+            self._mapped = ranges
+            self._named = [(stretch.name, stretch) for stretch in stretches_of(ranges)]
+        return self._named
 
 
 def _last_lane(owner: RangeDescriptor) -> int:

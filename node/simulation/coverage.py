@@ -37,8 +37,29 @@ REQUESTS: Final = (
     "device_post",
     "thief_post",
     "rebuild",
+    "show",
+    "show_again",
+    "exchange",
+    "take_down",
+    "portray",
+    "put_aside",
+    "look",
+    "count",
+    "tell",
+    "admire",
+    "opt",
+    "prefer",
+    "design",
+    "block",
+    "mute",
+    "relent",
+    "search",
+    "rank",
+    "flock",
+    "disperse",
+    "thin_out",
 )
-"""What people, householders, strangers, clerks and the renovator do in every run."""
+"""What everybody does in every run."""
 
 Counts = Mapping[tuple[str, str], int]
 

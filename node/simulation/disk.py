@@ -22,7 +22,11 @@ from random import Random
 from typing import Any, Final, TypeVar
 
 import trio
+from folkmoot.node.configuration.media_section import MediaSection
+from folkmoot.node.environment import MediaHome
 from folkmoot.node.simulation.disk_errors import EIO, FallibleEngine
+from folkmoot.node.simulation.file_work import FileWork
+from folkmoot.node.simulation.files import SimulatedFiles
 from folkmoot.node.simulation.ownership import owns
 from folkmoot.node.simulation.trace import Trace
 from folkmoot.node.simulation.witness import Witness
@@ -30,6 +34,7 @@ from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BUSY, WireError
 from folkmoot.storage.errors import CommitFailed, DiskFull, StoreClosed
 from folkmoot.storage.group import Completion, Job, commit_group
+from folkmoot.storage.media.blobs import Blobs
 from folkmoot.storage.memory_engine import MemoryEngine
 from folkmoot.storage.search.files import MemoryIndexes
 from folkmoot.storage.store import LOG_ID_BYTES, Owner, Store
@@ -70,6 +75,8 @@ class SimulatedDisk:
         commits: the open store; None while it is closed.
         at_boot: what was on it when it was last opened.
         indexes: what of search is on it; a commit of theirs is whole or not there, and takes no time.
+        files: the media on it.
+        file_work: what is being done with those by the process that runs; None while none does.
     """
 
     def __init__(
@@ -89,6 +96,9 @@ class SimulatedDisk:
         self.engine = MemoryEngine()
         self.at_boot = self.engine.copy()
         self.indexes = MemoryIndexes()
+        self.files = SimulatedFiles()
+        self.files_at_boot = self.files.copy()
+        self.file_work: FileWork | None = None
         self.slowdown = 1.0
         self.refused_share = 0.0
         self.crash_point: CommitPoint | None = None
@@ -102,26 +112,40 @@ class SimulatedDisk:
     def open(self, directory: Path, owner: Owner) -> SimulatedCommits:
         """See `environment.Disk`; there is one store, whatever the directory."""
         assert self.commits is None, "a second daemon on one disk"
-        self.at_boot = self.engine.copy()
+        self.at_boot, self.files_at_boot = self.engine.copy(), self.files.copy()
         self.has_failed = False
         self.witness.booted(self.node, owner.node, self.engine)
+        self.witness.media.booted(self.node, owner.node, self.engine, self.files, directory)
         engine = FallibleEngine(self.engine, self._fails_to_read)
         store = Store(engine, owner=owner, fresh_log_id=self.random.randbytes(LOG_ID_BYTES))
         self.commits = SimulatedCommits(self, store, owner.node)
         self._nursery.start_soon(self.commits.write)
         return self.commits
 
+    def media(self, settings: MediaSection) -> MediaHome:
+        """Where the media of a process that begins lie."""
+
+        def open_media(directory: Path) -> Blobs:
+            return Blobs(self.files, directory / "media", settings.disk_cap, settings.cache)
+
+        self.files.on_unlink = partial(self.witness.media.unlinked, self.node)
+        self.file_work = FileWork(self.files, self.fsync_s, self.random)
+        return MediaHome(open_media, self.file_work)
+
     def crash(self) -> None:
         """Keep what is committed; whoever waits for more is never answered."""
         self.crash_point = None
+        if self.file_work is not None:
+            self.file_work.crash()
+            self.file_work, self.files = None, self.files.crash(self.random)
         if self.commits is not None:
             self.commits.die()
         self.closed()
 
-    def put_back(self, copy: MemoryEngine) -> None:
+    def put_back(self, copy: MemoryEngine, files: SimulatedFiles) -> None:
         """Have an older state in the place of what is on it."""
         assert self.commits is None, "a disk is exchanged while its node is down"
-        self.engine = copy
+        self.engine, self.files = copy, files
         self.witness.forget(self.node)
 
     def closed(self) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from folkmoot.node.simulation.bit_flips import BitFlips, damaged_cells
+from folkmoot.node.simulation.files import SimulatedFiles
 from folkmoot.node.simulation.ownership import seats_are_whole
 from folkmoot.node.simulation.schedule import FLIP
 from folkmoot.node.simulation.world import SimulatedNode, World
@@ -23,12 +24,16 @@ from folkmoot.storage.memory_engine import MemoryEngine
 OLD_SEAT: Final = "older than what its seat has promised"
 
 
+Copy = tuple[MemoryEngine, SimulatedFiles]
+"""Of a disk: its store and its media."""
+
+
 @dataclass(slots=True)
 class _Suffered:
     """What a node suffers: it runs twice, or a copy of its disk will be put back."""
 
     clone: SimulatedNode | None
-    copy: MemoryEngine | None
+    copy: Copy | None
 
 
 class DiskFaults:
@@ -58,12 +63,15 @@ class DiskFaults:
             if self._flips is not None:
                 self._flips.flip(node)
             return
-        copy = node.disk.engine.copy() if live else node.disk.at_boot.copy()
+        disk = node.disk
+        now, then = (disk.engine, disk.files), (disk.at_boot, disk.files_at_boot)
+        store, files = now if live else then
+        copy = store.copy(), files.copy()
         if fault == "olddisk":
             self._suffered[node.name] = _Suffered(None, copy)
         else:
             self._lose_disks()
-            self._suffered[node.name] = _Suffered(self._world.clone(node, copy), None)
+            self._suffered[node.name] = _Suffered(self._world.clone(node, *copy), None)
 
     async def end(self, node: SimulatedNode) -> None:
         """Put the copy back, end the second process, or have the damage met."""
@@ -78,7 +86,7 @@ class DiskFaults:
             self._lose_disks()
             self._world.crash(node)
             await node.ended.wait()
-            node.disk.put_back(suffered.copy)
+            node.disk.put_back(*suffered.copy)
         await bring_up(self._world, node)
 
     def may_give_up(self, node: SimulatedNode) -> bool:

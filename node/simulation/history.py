@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from folkmoot.node.simulation.client_history import Exchange
 from folkmoot.node.simulation.key_history import DevicePost, KeyChange
+from folkmoot.node.simulation.media_history import Audit, Looked
+from folkmoot.node.simulation.page_history import RankedPage, Searched
+from folkmoot.node.simulation.pictures import Picture
 from folkmoot.protocol.crdt.clock import Clock
 from folkmoot.protocol.key import cell_key
 from folkmoot.protocol.record import Record
@@ -136,6 +139,10 @@ class History:
         exchanges: what each session did, see `client_history`.
         kept_back: records that the policy refused or holds for review.
         key_changes, device_posts: what was answered to householders, see `key_history`.
+        pictures: whatever was drawn, by account and hash.
+        looked, visited: what was seen of media, under load and in the quiet.
+        audits: what was told in the quiet of how much there is.
+        searches, rankings: the pages that curators were told.
         counts: outcomes, for the report.
         ran_twice: whether a node did, see `without_weak_acks`.
     """
@@ -149,6 +156,12 @@ class History:
     kept_back: list[Record] = field(default_factory=list)
     key_changes: list[KeyChange] = field(default_factory=list)
     device_posts: list[DevicePost] = field(default_factory=list)
+    pictures: dict[tuple[bytes, bytes], Picture] = field(default_factory=dict)
+    looked: list[Looked] = field(default_factory=list)
+    visited: list[Looked] = field(default_factory=list)
+    audits: list[Audit] = field(default_factory=list)
+    searches: list[Searched] = field(default_factory=list)
+    rankings: list[RankedPage] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     ran_twice: bool = False
     _events: int = 0

@@ -10,7 +10,8 @@ from typing import Final
 import msgspec
 from folkmoot import configs
 from folkmoot.node.configuration.feeds_section import FeedsSection
-from folkmoot.node.configuration.setting import AccountId
+from folkmoot.node.configuration.media_section import MediaSection
+from folkmoot.node.configuration.setting import AccountId, ByteSize
 from folkmoot.node.configuration.settings import (
     ClusterSection,
     Founder,
@@ -40,6 +41,16 @@ RANGES: Final = 16  # of four lanes each, so that a node that goes has a quarter
 PROOF_WAIT_S: Final = 3_600.0  # nobody believes an unproven disk: any two failures may come together
 FEEDS: Final = (FeedsSection(followers_max=2, inbox_rows=12), FeedsSection())
 """So small that a few people come to the bounds, or as operators have them."""
+MEDIA: Final = MediaSection(
+    quota=ByteSize(1 << 20),
+    cache=ByteSize(768 << 10),
+    cache_hours=20 / 3600,
+    upload_hours=20 / 3600,
+    unused_hours=8 / 3600,
+    grace_hours=10 / 3600,
+    sweep_minutes=8 / 60,
+)
+"""So short and small that people live to see what is given up, and come to their quota."""
 POLICY: Final = Path(configs.__file__).parent / "policies" / "strict.toml"
 
 
@@ -150,5 +161,6 @@ def _config(index: int, founders: tuple[Founder, ...], feeds: FeedsSection) -> N
         operators=OperatorsSection(accounts=(AccountId(OPERATOR.account),)),
         gossip=GossipSection(profile="lan"),
         feeds=feeds,
+        media=MEDIA,
         gate=GateSection(policy=POLICY, account_rate=60_000.0, account_burst=60_000, address_rate=60_000.0),
     )

@@ -21,6 +21,7 @@ from folkmoot.node.simulation.coverage import Counts
 from folkmoot.node.simulation.determinism import run_repeatably
 from folkmoot.node.simulation.disk_faults import bring_up
 from folkmoot.node.simulation.everybody import Everybody
+from folkmoot.node.simulation.exhibition import Exhibition
 from folkmoot.node.simulation.faults import FaultInjector, Hands
 from folkmoot.node.simulation.gauges import Gauges
 from folkmoot.node.simulation.history import History
@@ -187,26 +188,31 @@ async def _break_and_recover(
     """Let people live while things break, mend everything, and wait for membership, then for repair."""
     observer = Caller(world, "observer", world.random("observer"), links)
 
+    def held() -> list[HeldCells]:
+        return [_held(node) for node in world.nodes]
+
+    exhibition = Exhibition(world, history, everybody.photographers, held, links)
+
     async def agreed() -> bool:
         return await _all_alive(world, observer)
 
     async def known() -> bool:
-        held = [_held(node) for node in world.nodes]
-        return keys.known_everywhere(held) and not keys.unlabelled(
-            history, world.witness.keys, held, world.ranges, world.services()
+        now = held()
+        return keys.known_everywhere(now) and not keys.unlabelled(
+            history, world.witness.keys, now, world.ranges, world.services()
         )
 
     async def projected() -> bool:
-        return projections.are_equal([_held(node) for node in world.nodes], world.ranges, _bounds(world))
+        return projections.are_equal(held(), world.ranges, _bounds(world))
 
     async def indexed() -> bool:
-        return indexes.are_equal([_held(node) for node in world.nodes])
+        return indexes.are_equal(held())
 
     async def equal() -> bool:
         if hands.flips is not None:
             await hands.flips.look_everywhere()
-        held = {node.node_id: whole_cells(node.disk.engine) for node in world.nodes}
-        return equal_replicas(held, world.ranges)
+        cells = {node.node_id: whole_cells(node.disk.engine) for node in world.nodes}
+        return equal_replicas(cells, world.ranges)
 
     episodes = list(episodes_of(plan).values())
     until_s = trio.current_time() + plan.load_s
@@ -223,9 +229,16 @@ async def _break_and_recover(
     equal_s = await _seconds_until(equal)
     projected_s = await _seconds_until(projected)
     indexed_s = await _seconds_until(indexed)
+    shown_s = await _seconds_until(exhibition.is_hung)
+    await exhibition.visit()
+    tidied_s = await _seconds_until(exhibition.is_tidy)
+    await exhibition.audit()
+    for curator in everybody.curators:
+        await curator.conclude()
     noticed_s = await _notice(world, observer)
     lasting_s = await _seconds_until_lasting(agreed)
-    return Quiet(equal_s, agreed_s, noticed_s, lasting_s, known_s, projected_s, indexed_s)
+    times = equal_s, agreed_s, noticed_s, lasting_s, known_s, projected_s, indexed_s
+    return Quiet(*times, shown_s, tidied_s)
 
 
 async def _notice(world: World, observer: Caller) -> float | None:
@@ -315,6 +328,7 @@ def _bounds(world: World) -> Bounds:
 
 
 def _held(node: SimulatedNode) -> HeldCells:
-    """What a node's disk has after the world's end, which crashed it."""
-    engine = node.disk.engine
-    return HeldCells(node.name, node.node_id, engine, whole_cells(engine), node.disk.indexes.newest())
+    """What a node's disk has; after the world's end, which crashed it, and before."""
+    disk, data = node.disk, node.member.config.node.data
+    cells, index = whole_cells(disk.engine), disk.indexes.newest()
+    return HeldCells(node.name, node.node_id, disk.engine, cells, disk.files, data, node.wall.now_us(), index)

@@ -54,6 +54,7 @@ class Town:
     Attributes:
         posts: (author, item) of every post whose making was answered.
         places: every cell any record was sent for, the one written last at the end.
+        curators: the accounts of those.
         sessions: how many there were.
     """
 
@@ -62,6 +63,7 @@ class Town:
     watched: Watched = unwatched
     posts: list[tuple[bytes, bytes]] = field(default_factory=list)
     places: dict[Place, None] = field(default_factory=dict)
+    curators: list[bytes] = field(default_factory=list)
     sessions: int = 0
 
     def written(self, place: Place) -> None:

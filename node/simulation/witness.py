@@ -17,6 +17,7 @@ import trio
 from folkmoot.node.simulation.claim_watch import ABOUT_RANGES, TELLING, ClaimWatch
 from folkmoot.node.simulation.epoch_watch import EpochWatch
 from folkmoot.node.simulation.key_watch import KeyWatch
+from folkmoot.node.simulation.media_watch import OVERHEARD, MediaWatch
 from folkmoot.node.simulation.promise_watch import COUNTING, PromiseWatch
 from folkmoot.node.simulation.wiretap import Question
 from folkmoot.protocol.crdt import clock as clocks
@@ -43,6 +44,7 @@ class Witness:
         claims: under which epochs nodes acted.
         promises: what nodes acknowledged to each other.
         keys: what each store knew of accounts, and when.
+        media: which media were on disks, and what cells there referred to.
     """
 
     def __init__(self, now: Callable[[], float] = trio.current_time) -> None:
@@ -50,6 +52,7 @@ class Witness:
         self.claims = ClaimWatch(self.epochs.ranges_on)
         self.promises = PromiseWatch(self.epochs.owns, self._read, now)
         self.keys = KeyWatch(now)
+        self.media = MediaWatch(self.epochs.owns, now)
         self.states: dict[bytes, dict[bytes, Cell]] = {}
         self.transitions = 0
         self.complaints: list[str] = []
@@ -89,6 +92,7 @@ class Witness:
                     continue  # a damaged row, taken out to put a whole one in its place
                 self._held.pop((node, change.key), None)
                 self.promises.removed(node, change.key)
+                self.media.removed(node, change.key)
                 if owns(change.key):
                     self.complaints.append(f"{node} removed the cell at {change.key.hex()}")
                 continue
@@ -99,31 +103,40 @@ class Witness:
             self.transitions += 1
             self._held[node, change.key] = cell
             self.promises.wrote(node, change.key, change.value, cell)
+            self.media.wrote(node, change.key, cell)
 
     def forget(self, node: str) -> None:
         """A node's disk is another one from now on."""
         self.epochs.forget(node)
         self.promises.exchanged(node)
         self.keys.exchanged(node)
+        self.media.exchanged(node)
         self._held = {at: cell for at, cell in self._held.items() if at[0] != node}
 
     def forget_cell(self, node: str, key: bytes) -> None:
         """A cell on a node's disk is damaged: what comes in its place is what others have."""
         self._held.pop((node, key), None)
         self.promises.damaged(node, key)
+        self.media.removed(node, key)
 
     # What nodes are asked by each other, and answer.
 
     def is_of_interest(self, method: str) -> bool:
-        """See `wiretap.Overhearing`; whoever counts is asked about ranges."""
-        return method in ABOUT_RANGES
+        """See `wiretap.Overhearing`; whoever counts is asked about ranges, and replicas about media."""
+        return method in ABOUT_RANGES or method in OVERHEARD
 
     def asked(self, question: Question) -> None:
         """See `wiretap.Overhearing`."""
-        question.notes = self.claims.asked(question)
+        if question.method in OVERHEARD:
+            self.media.heard(question)
+        else:
+            question.notes = self.claims.asked(question)
 
     def answered(self, question: Question, result: Callable[[], Any]) -> None:
         """See `wiretap.Overhearing`."""
+        if question.method in OVERHEARD:
+            self.media.answered(question, result())
+            return
         told = result() if question.method in TELLING else None
         self.claims.answered(question, question.notes, told)
         if question.method in COUNTING:

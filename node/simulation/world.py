@@ -22,6 +22,7 @@ from folkmoot.node.environment import Environment
 from folkmoot.node.simulation.coverage import Coverage
 from folkmoot.node.simulation.determinism import Freezer, frozen_by
 from folkmoot.node.simulation.disk import SimulatedDisk
+from folkmoot.node.simulation.files import SimulatedFiles
 from folkmoot.node.simulation.layout import (
     FEEDS,
     Member,
@@ -226,13 +227,13 @@ class World:
             node.freezer.thaw()
             self.network.links.thaw(node.host)
 
-    def clone(self, node: SimulatedNode, copy: MemoryEngine) -> SimulatedNode:
+    def clone(self, node: SimulatedNode, copy: MemoryEngine, files: SimulatedFiles) -> SimulatedNode:
         """Boot a second process of a node on a copy of its disk, on a host of its own."""
         number = len(self.copies) + 1
         member = elsewhere(node.member, f"127.0.2.{number}")
         self._regions[member.host] = member.region
         clone = self._make_node(member, node.wall.skew_us, f"{node.name}-copy-{number}")
-        clone.disk.engine = copy
+        clone.disk.engine, clone.disk.files = copy, files
         self.copies.append(clone)
         self.start(clone)
         return clone
@@ -324,6 +325,7 @@ class World:
             faults=LinkFaults(self.random(f"{node.disk.node}/{node.boots}/faults")),
             process_id=node.boots,
             versions=node.versions,
+            media=node.disk.media(node.member.config.media),
         )
         scope, ended = node.scope, node.ended
         try:

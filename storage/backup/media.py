@@ -7,6 +7,7 @@ hash, so each proves itself; that none is missing is said by the list, whose sum
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +19,7 @@ from folkmoot.protocol.media.manifest import HASH_BYTES, Manifest
 from folkmoot.storage.backup.errors import BackupDamaged, os_error
 from folkmoot.storage.backup.manifest import Backup, MediaList, write_file
 from folkmoot.storage.directory import DIRECTORY_MODE, FILE_MODE, sync_folder
+from folkmoot.storage.media.files import OsFiles
 from folkmoot.storage.media.layout import (
     Area,
     MediumDamaged,
@@ -145,12 +147,9 @@ def read_chunk(file: Path, index: int) -> bytes:
         MediumDamaged: its beginning is not as it was written.
         OSError: it cannot be read.
     """
-    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        manifest, begins = read_head(descriptor, file)
-        return os.pread(descriptor, manifest.length(index), offset_of(begins, index))
-    finally:
-        os.close(descriptor)
+    with contextlib.closing(OsFiles().open(file)) as opened:
+        manifest, begins = read_head(opened, file)
+        return opened.read(manifest.length(index), offset_of(begins, index))
 
 
 def names_in(area: Path) -> Iterator[Name]:
@@ -170,16 +169,13 @@ def check_file(file: Path, name: Name) -> Manifest:
         MediumDamaged: it is not what it is named by.
         OSError: it cannot be read.
     """
-    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        manifest, begins = read_head(descriptor, file)
-        if manifest.hash != name.hash or hash_of(descriptor, begins) != name.hash:
+    with contextlib.closing(OsFiles().open(file)) as opened:
+        manifest, begins = read_head(opened, file)
+        if manifest.hash != name.hash or hash_of(opened, begins) != name.hash:
             raise MediumDamaged(file, "its bytes do not have the hash it is named by")
-        if len(list(whole_chunks(descriptor, manifest, begins))) != len(manifest.chunks):
+        if len(list(whole_chunks(opened, manifest, begins))) != len(manifest.chunks):
             raise MediumDamaged(file, "its chunks are not those of its manifest")
         return manifest
-    finally:
-        os.close(descriptor)
 
 
 def copy_checked(source: Path, target: Path, name: Name) -> int:

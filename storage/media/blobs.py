@@ -10,7 +10,6 @@ Everything here blocks, and may be called from several threads.
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -20,7 +19,8 @@ from typing import Final, NamedTuple
 from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, NOT_FOUND, WireError
 from folkmoot.protocol.media import bounds
 from folkmoot.protocol.media.manifest import Manifest
-from folkmoot.storage.directory import DIRECTORY_MODE, FILE_MODE, os_failure, sync_folder
+from folkmoot.storage.directory import os_failure
+from folkmoot.storage.media.files import File, Files, Status
 from folkmoot.storage.media.layout import (
     UNUSED,
     Area,
@@ -34,7 +34,6 @@ from folkmoot.storage.media.layout import (
     read_head,
     room_of,
     whole_chunks,
-    write_all,
 )
 from folkmoot.storage.media.room import check_room
 
@@ -61,6 +60,7 @@ class Blobs:
     """See the module.
 
     Args:
+        files: where they lie.
         directory: of all media; made when it does not exist.
         cap_bytes: how much may be kept, uploads under way included.
         cache_bytes: how much may be in the cache.
@@ -69,10 +69,9 @@ class Blobs:
         StorageError: it cannot be read or written.
     """
 
-    def __init__(self, directory: Path, cap_bytes: int, cache_bytes: int) -> None:
-        self.directory = directory
-        self.cap_bytes = cap_bytes
-        self.cache_bytes = cache_bytes
+    def __init__(self, files: Files, directory: Path, cap_bytes: int, cache_bytes: int) -> None:
+        self.files, self.directory = files, directory
+        self.cap_bytes, self.cache_bytes = cap_bytes, cache_bytes
         self._lock = threading.Lock()  # of what is in memory; held for moments
         self._names = threading.RLock()  # of folders: none is taken away while something is put into it
         self._used = dict.fromkeys(Area, 0)
@@ -80,9 +79,9 @@ class Blobs:
         self._pinned: dict[Name, int] = {}
         self._have: dict[Name, set[int]] = {}
         with self._told():
-            directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
-            for area in Area:
-                (directory / area.value).mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+            for folder in (directory, *(directory / area.value for area in Area)):
+                files.make_folder(folder)
+                files.sync_folder(folder.parent)
             self._look_around()
 
     def used(self, area: Area) -> int:
@@ -91,7 +90,7 @@ class Blobs:
 
     def find(self, name: Name) -> Area | None:
         """Where a whole medium lies."""
-        return next((area for area in _AREAS if self._file(area, name).exists()), None)
+        return next((area for area in _AREAS if self.files.exists(self._file(area, name))), None)
 
     def manifest(self, area: Area, name: Name) -> Manifest:
         """What a medium is made of.
@@ -110,8 +109,8 @@ class Blobs:
             WireError: `not_found`; `bad_request` for a chunk that there is not.
             MediumDamaged: it is not what was written.
         """
-        with self._opened(area, name) as (descriptor, manifest, begins):
-            data = os.pread(descriptor, manifest.length(index), offset_of(begins, index))
+        with self._opened(area, name) as (file, manifest, begins):
+            data = file.read(manifest.length(index), offset_of(begins, index))
             try:
                 manifest.check(index, data)
             except WireError as error:
@@ -139,24 +138,22 @@ class Blobs:
         name = Name(account, manifest.hash)
         file = self._file(Area.PARTIAL, name)
         with self._told():
-            try:
-                with self._opened(Area.PARTIAL, name) as (descriptor, begun, begins):
-                    if begun == manifest:
-                        have = self._have.get(name)
-                        if have is None:  # this process has not seen them come
-                            have = self._have[name] = set(whole_chunks(descriptor, begun, begins))
-                        return set(have)
-            except (WireError, MediumDamaged):
-                pass
+            known = contextlib.suppress(WireError, MediumDamaged)
+            with known, self._opened(Area.PARTIAL, name) as (opened, begun, begins):
+                if begun == manifest:
+                    have = self._have.get(name)
+                    if have is None:  # this process has not seen them come
+                        have = self._have[name] = set(whole_chunks(opened, begun, begins))
+                    return set(have)
             self.drop(Area.PARTIAL, name)
             head = head_of(manifest)
             room = room_of(len(head) + manifest.size)
             self._make_room(room, target)
             with self._names:
                 self._make_folder(file.parent)
-                with open(file, "xb", opener=_private) as made:
-                    made.write(head)
-                    made.truncate(len(head) + manifest.size)
+                with contextlib.closing(self.files.create(file)) as made:
+                    made.write(head, 0)
+                    made.resize(len(head) + manifest.size)
             with self._lock:
                 self._used[Area.PARTIAL] += room
                 self._have[name] = set()
@@ -169,9 +166,9 @@ class Blobs:
             WireError: `not_found`, when it was not begun; `bad_request`, when it is another chunk.
             DiskFull: the disk has no room.
         """
-        with self._told(), self._opened(Area.PARTIAL, name, write=True) as (descriptor, manifest, begins):
+        with self._told(), self._opened(Area.PARTIAL, name, write=True) as (file, manifest, begins):
             manifest.check(index, data)
-            write_all(descriptor, data, offset_of(begins, index))
+            file.write(data, offset_of(begins, index))
             have = self._have.setdefault(name, set())
             have.add(index)
             return len(manifest.chunks) - len(have)
@@ -183,7 +180,7 @@ class Blobs:
             WireError: `not_found`; `conflict`, when chunks are missing; `bad_request`, when the bytes are not
                 what the hash says: then nothing of it is left.
         """
-        with self._told(), self._opened(Area.PARTIAL, name, write=True) as (descriptor, manifest, begins):
+        with self._told(), self._opened(Area.PARTIAL, name, write=True) as (file, manifest, begins):
             missing = [each for each in range(len(manifest.chunks)) if each not in self._have.get(name, ())]
             if missing:
                 raise WireError(
@@ -192,8 +189,8 @@ class Blobs:
                     "media.begin tells which are here",
                     details={"missing": missing[: bounds.MEDIA_LISTED]},
                 )
-            if hash_of(descriptor, begins) == name.hash:
-                os.fsync(descriptor)
+            if hash_of(file, begins) == name.hash:
+                file.sync()
                 return manifest
         self.drop(Area.PARTIAL, name)
         raise WireError(
@@ -210,13 +207,13 @@ class Blobs:
         with self._told(), self._names:
             self._make_folder(new.parent)
             try:
-                size = room_of(old.stat().st_size)
-                old.rename(new)
+                size = room_of(self.files.status(old).size)
+                self.files.rename(old, new)
             except FileNotFoundError:
                 raise _not_found() from None
-            sync_folder(new.parent)
-            sync_folder(old.parent)
-            _tidy(old.parent)
+            self.files.sync_folder(new.parent)
+            self.files.sync_folder(old.parent)
+            self._tidy(old.parent)
             with self._lock:
                 self._have.pop(name, None)
                 self._used[source] -= size
@@ -229,41 +226,46 @@ class Blobs:
 
     # What becomes of what is here.
 
-    def renew(self, name: Name, now_us: int) -> None:
-        """A kept medium was brought again: it is as if it had come now."""
+    def renew(self, name: Name, now_us: int, *, durable: bool = False) -> None:
+        """A kept medium was brought again: it is as if it came now; `durable`, if no crash may undo it."""
         file = self._file(Area.KEPT, name)
         with self._told(), contextlib.suppress(FileNotFoundError):
-            os.utime(file, ns=(now_us * 1000, now_us * 1000))
+            self.files.set_time(file, now_us)
             self.unmark(name)
+            if durable:
+                with contextlib.closing(self.files.open(file)) as opened:
+                    opened.sync()
+                self.files.sync_folder(file.parent)
 
     def mark(self, name: Name, now_us: int) -> None:
         """Note durably that no replica knows of a reference to a kept medium, from now on."""
         file = self._file(Area.KEPT, name)
         note = file.with_name(file.name + UNUSED)
         with self._told():
-            with open(note, "wb", opener=_private) as made:
-                os.utime(note, ns=(now_us * 1000, now_us * 1000))
-                os.fsync(made.fileno())
-            sync_folder(file.parent)
+            with contextlib.closing(self.files.create(note, anew=True)) as made:
+                self.files.set_time(note, now_us)
+                made.sync()
+            self.files.sync_folder(file.parent)
 
     def unmark(self, name: Name) -> None:
         """Take that note away."""
         file = self._file(Area.KEPT, name)
-        with self._told():
-            file.with_name(file.name + UNUSED).unlink(missing_ok=True)
+        with self._told(), contextlib.suppress(FileNotFoundError):
+            self.files.unlink(file.with_name(file.name + UNUSED))
 
     def drop(self, area: Area, name: Name) -> bool:
         """Erase a medium; whether there was one."""
         file = self._file(area, name)
         with self._told(), self._names:
             try:
-                size = room_of(file.stat().st_size)
-                file.unlink()
+                size = room_of(self.files.status(file).size)
+                self.files.unlink(file)
             except FileNotFoundError:
                 return False
             if area is Area.KEPT:
                 self.unmark(name)
-            _tidy(file.parent)
+            self.files.sync_folder(file.parent)  # what is erased does not return with a loss of power
+            self._tidy(file.parent)
             with self._lock:
                 self._used[area] -= size
                 self._cached.pop(name, None)
@@ -298,7 +300,7 @@ class Blobs:
         used, cap = self._used[Area.KEPT] + self._used[Area.PARTIAL], self.cap_bytes
         if target is Area.CACHE:
             used, cap = 0, self.cache_bytes
-        check_room(self.directory, size, used, cap)
+        check_room(self.files, self.directory, size, used, cap)
 
     def _give_up_partial(self) -> bool:
         """Drop the upload that was longest untouched; whether there was one."""
@@ -314,26 +316,29 @@ class Blobs:
         """The accounts (34 bytes) with something in an area, in the order of the key space."""
         found: list[bytes] = []
         with self._told():
-            for lane in sorted((self.directory / area.value).iterdir()):
+            lanes = self.directory / area.value
+            for lane in sorted(self.files.names(lanes)):
                 with self._names:  # or the lane is taken away meanwhile
-                    folders = sorted(each.name for each in lane.iterdir()) if lane.exists() else []
+                    there = self.files.exists(lanes / lane)
+                    folders = sorted(self.files.names(lanes / lane)) if there else []
                 found += [account for each in folders if (account := account_of(each)) is not None]
         return found
 
     def listed(self, area: Area, account: bytes) -> list[Listed]:
         """What an account has in an area, by hash."""
-        found: dict[str, os.stat_result] = {}
+        found: dict[str, Status] = {}
+        folder = folder_of(self.directory / area.value, account)
         with self._told(), contextlib.suppress(FileNotFoundError):
-            for entry in folder_of(self.directory / area.value, account).iterdir():
+            for entry in self.files.names(folder):
                 with contextlib.suppress(FileNotFoundError):
-                    found[entry.name] = entry.stat()
+                    found[entry] = self.files.status(folder / entry)
         whole = sorted(name for name in found if not name.endswith(UNUSED))
         return [
             Listed(
                 bytes.fromhex(name),
-                room_of(found[name].st_size),
-                found[name].st_mtime_ns // 1000,
-                found[name + UNUSED].st_mtime_ns // 1000 if name + UNUSED in found else None,
+                room_of(found[name].size),
+                found[name].changed_us,
+                found[name + UNUSED].changed_us if name + UNUSED in found else None,
             )
             for name in whole
         ]
@@ -343,11 +348,17 @@ class Blobs:
 
     def _make_folder(self, folder: Path) -> None:
         """Make a folder of an account, so that it outlives a loss of power."""
-        if folder.exists():
+        if self.files.exists(folder):
             return
         for each in (folder.parent, folder):
-            each.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
-            sync_folder(each.parent)
+            self.files.make_folder(each)
+            self.files.sync_folder(each.parent)
+
+    def _tidy(self, folder: Path) -> None:
+        """Take away the folder of an account that has nothing in it any more."""
+        with contextlib.suppress(OSError):  # it is another medium's, too
+            self.files.remove_folder(folder)
+            self.files.remove_folder(folder.parent)
 
     def _look_around(self) -> None:
         """Count what is there."""
@@ -362,19 +373,19 @@ class Blobs:
         self.trim()
 
     @contextlib.contextmanager
-    def _opened(self, area: Area, name: Name, *, write: bool = False) -> Iterator[tuple[int, Manifest, int]]:
+    def _opened(self, area: Area, name: Name, *, write: bool = False) -> Iterator[tuple[File, Manifest, int]]:
         file = self._file(area, name)
         try:
-            descriptor = os.open(file, (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC)
+            opened = self.files.open(file, write=write)
         except FileNotFoundError:
             raise _not_found() from None
         except OSError as error:
             raise os_failure(file, error) from error
         try:
-            manifest, begins = read_head(descriptor, file)
-            yield descriptor, manifest, begins
+            manifest, begins = read_head(opened, file)
+            yield opened, manifest, begins
         finally:
-            os.close(descriptor)
+            opened.close()
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
@@ -383,17 +394,6 @@ class Blobs:
             yield
         except OSError as error:
             raise os_failure(Path(error.filename or self.directory), error) from error
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, FILE_MODE)
-
-
-def _tidy(folder: Path) -> None:
-    """Take away the folder of an account that has nothing in it any more."""
-    with contextlib.suppress(OSError):  # it is another medium's, too
-        folder.rmdir()
-        folder.parent.rmdir()
 
 
 def _not_found() -> WireError:

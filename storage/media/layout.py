@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import enum
 import hashlib
-import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -32,6 +31,7 @@ from folkmoot.protocol.key import HASH_BYTES as PLACE_HASH_BYTES
 from folkmoot.protocol.key import place_prefix
 from folkmoot.protocol.media.manifest import CHUNK_BYTES, Manifest
 from folkmoot.storage.errors import StorageError
+from folkmoot.storage.media.files import File
 
 MAGIC: Final = b"fmmedia1"
 UNUSED: Final = ".unused"
@@ -97,19 +97,19 @@ def head_of(manifest: Manifest) -> bytes:
     return head + _LENGTH.pack(zlib.crc32(head))
 
 
-def read_head(descriptor: int, path: Path) -> tuple[Manifest, int]:
+def read_head(file: File, path: Path) -> tuple[Manifest, int]:
     """The manifest in a file, and where the medium's own bytes begin.
 
     Raises:
         MediumDamaged: it is not as it was written.
     """
-    start = os.pread(descriptor, _HEAD_BYTES, 0)
+    start = file.read(_HEAD_BYTES, 0)
     if len(start) < _HEAD_BYTES or not start.startswith(MAGIC):
         raise MediumDamaged(path, "it does not begin as media do")
     (length,) = _LENGTH.unpack_from(start, len(MAGIC))
     if length > _BODY_BYTES_MAX:
         raise MediumDamaged(path, "its manifest has no such length")
-    rest = os.pread(descriptor, length + _CRC_BYTES, _HEAD_BYTES)
+    rest = file.read(length + _CRC_BYTES, _HEAD_BYTES)
     if zlib.crc32(start + rest[:length]) != int.from_bytes(rest[length:], "big"):
         raise MediumDamaged(path, "the checksum of its manifest does not fit")
     try:
@@ -124,26 +124,18 @@ def offset_of(begins: int, index: int) -> int:
     return begins + index * CHUNK_BYTES
 
 
-def write_all(descriptor: int, data: bytes, offset: int) -> None:
-    """Write at a place, however little the system takes at once."""
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(descriptor, view, offset)
-        view, offset = view[written:], offset + written
-
-
-def whole_chunks(descriptor: int, manifest: Manifest, begins: int) -> Iterator[int]:
+def whole_chunks(file: File, manifest: Manifest, begins: int) -> Iterator[int]:
     """The chunks that are in a file as they should be."""
     for index in range(len(manifest.chunks)):
         with contextlib.suppress(WireError):
-            manifest.check(index, os.pread(descriptor, manifest.length(index), offset_of(begins, index)))
+            manifest.check(index, file.read(manifest.length(index), offset_of(begins, index)))
             yield index
 
 
-def hash_of(descriptor: int, begins: int) -> bytes:
+def hash_of(file: File, begins: int) -> bytes:
     """The SHA-256 of what stands in a file from `begins` on."""
     whole = hashlib.sha256()
-    while data := os.pread(descriptor, _READ_BYTES, begins):
+    while data := file.read(_READ_BYTES, begins):
         whole.update(data)
         begins += len(data)
     return whole.digest()

@@ -7,15 +7,16 @@ from typing import Final
 
 from folkmoot.protocol.limits import MIB
 from folkmoot.storage.errors import DiskFull
-from folkmoot.storage.room import free_bytes
+from folkmoot.storage.media.files import Files
 
 DISK_RESERVE_BYTES: Final = 64 * MIB  # of the disk, that media leave free
 
 
-def check_room(directory: Path, size: int, used: int, cap: int) -> None:
+def check_room(files: Files, directory: Path, size: int, used: int, cap: int) -> None:
     """Refuse what would pass a cap, or fill the disk.
 
     Args:
+        files: where they lie.
         directory: of the media.
         size: of what is to come, in bytes.
         used, cap: how much there is of its sort, and how much there may be.
@@ -28,6 +29,6 @@ def check_room(directory: Path, size: int, used: int, cap: int) -> None:
             f"{directory}: {used} bytes of media are there, {size} more came, and media.disk_cap or "
             f"media.cache allows {cap}; raise it, or add nodes"
         )
-    free = free_bytes(directory)
+    free = files.free_bytes(directory)
     if free is not None and free < size + DISK_RESERVE_BYTES:
         raise DiskFull(f"{directory}: the disk has {free} bytes free, and {size} more came; make room there")

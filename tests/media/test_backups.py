@@ -14,6 +14,7 @@ from folkmoot.storage.backup.errors import BackupDamaged, BackupError
 from folkmoot.storage.backup.manifest import Backup, chain_of
 from folkmoot.storage.backup.media import FOLDER
 from folkmoot.storage.media.blobs import Blobs
+from folkmoot.storage.media.files import OsFiles
 from folkmoot.storage.media.layout import Area, Name
 from folkmoot.storage.store import Store
 
@@ -36,7 +37,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def blobs_of(directory: Path) -> Blobs:
-    return Blobs(directory / "media", 1 << 30, 1 << 30)
+    return Blobs(OsFiles(), directory / "media", 1 << 30, 1 << 30)
 
 
 def files(backup: Backup) -> list[Path]:

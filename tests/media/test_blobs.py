@@ -12,8 +12,9 @@ import pytest
 from folkmoot.protocol.errors import CONFLICT, NOT_FOUND, WireError
 from folkmoot.protocol.media.manifest import CHUNK_BYTES, Manifest
 from folkmoot.storage.errors import DiskFull
-from folkmoot.storage.media import room as module
+from folkmoot.storage.media import files as module
 from folkmoot.storage.media.blobs import Blobs
+from folkmoot.storage.media.files import OsFiles
 from folkmoot.storage.media.layout import Area, MediumDamaged, Name, room_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -29,7 +30,7 @@ NAME = Name(ANN, WHOLE.hash)
 
 
 def opened(directory: Path, cap: int = 1 << 30, cache: int = 1 << 30) -> Blobs:
-    return Blobs(directory / "media", cap, cache)
+    return Blobs(OsFiles(), directory / "media", cap, cache)
 
 
 def bring(blobs: Blobs, data: bytes, account: bytes = ANN, area: Area = Area.KEPT) -> Name:

@@ -59,9 +59,28 @@ SLOWER: Final = frozenset(
         "rebuilt-from-where-it-ended",
         "refutation-ignored",
         "what-was-merged-stays",
+        "references-are-forgotten-at-boot",
+        "media-are-not-synced",
+        "names-are-not-synced",
+        "caches-are-not-erased",
+        "uploads-are-not-given-up",
+        "unused-and-still-kept",
+        "lacking-media-are-not-fetched",
+        "room-is-not-given-back",
+        "quotas-count-bytes-of-uploads",
+        "opted-out-and-still-found",
+        "opted-in-and-not-found",
+        "searched-for-everybody",
+        "blocks-work-one-way",
+        "a-term-is-not-told",
+        "likes-are-not-heeded",
+        "posts-never-age",
+        "algorithms-are-never-read-again",
+        "ranked-for-everybody",
     }
 )
-"""Mutants that the first seed does not find in a minute, or that keep a run from ending for ten more."""
+"""Mutants that the first seed does not find in a minute, or that keep a run from ending for ten more; and
+some that it finds, but that are left to the gate because another one of their room is hunted here."""
 
 
 def test_without_a_mutant_the_run_holds() -> None:

@@ -102,7 +102,7 @@ def test_nothing_is_built_on_what_a_node_has_lost(tmp_path: Path) -> None:
             await node.ended.wait()
             world.disks_lost = True
             world.expected_errors.add(OLD_SEAT)
-            node.disk.put_back(old)
+            node.disk.put_back(old, node.disk.files)
             await world.restart(node)
             await comes_to(base.manifest.sequence)
             with pytest.raises(BackupForeign, match="set back"):

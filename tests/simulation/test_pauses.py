@@ -187,7 +187,7 @@ async def test_time_that_a_node_stood_still_does_not_prove_its_disk(
         await link.call("record.put", {"records": [post().to_wire()], "level": "all"})
         world.crash(node)
         await node.ended.wait()
-        node.disk.put_back(old)
+        node.disk.put_back(old, node.disk.files)
         world.expected_errors.add(OLD_SEAT)
         between = [pair for other in others for pair in ((node.host, other.host), (other.host, node.host))]
         for pair in between:

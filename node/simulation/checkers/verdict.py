@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from folkmoot.node.configuration.feeds_section import FeedsSection
+from folkmoot.node.simulation.files import SimulatedFiles
 from folkmoot.node.simulation.history import History
 from folkmoot.node.simulation.witness import Witness
 from folkmoot.protocol.ring.ranges import RangeMap
@@ -101,6 +103,9 @@ class HeldCells:
         name, node_id: the node's.
         engine: its store's, stopped.
         cells: cell key → encoded cell.
+        files: its media.
+        data: the folder in which these lie.
+        wall_us: what its clock says, microseconds since 1970.
         index: what its searches look in; None when there is nothing that could be.
     """
 
@@ -108,6 +113,9 @@ class HeldCells:
     node_id: bytes
     engine: MemoryEngine
     cells: Mapping[bytes, bytes]
+    files: SimulatedFiles = field(default_factory=SimulatedFiles)
+    data: Path = Path()
+    wall_us: int = 0
     index: SearchIndex | None = None
 
 
@@ -124,6 +132,8 @@ class Quiet:
             it, and every post was labelled that was to be.
         projected_s: from then until projections were what all cells come to, on every node.
         indexed_s: from then until every node's search index was what its cells come to.
+        shown_s: from then until every replica had all media that are shown.
+        tidied_s: from then until nothing else was anywhere.
     """
 
     equal_s: float | None
@@ -133,6 +143,8 @@ class Quiet:
     known_s: float | None
     projected_s: float | None
     indexed_s: float | None = None
+    shown_s: float | None = None
+    tidied_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
