@@ -88,6 +88,10 @@ PLURALS: Final[Mapping[str, str]] = {
     "vote": "votes",
     "decision": "decisions",
     "appeal": "appeals",
+    "list": "lists",
+    "listed": "list members",
+    "preference": "preferences",
+    "algorithm": "feed algorithms",
 }
 
 

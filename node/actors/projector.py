@@ -158,11 +158,14 @@ class Projector:
     async def run(self) -> None:
         """Follow the logs until cancelled."""
         self._began = trio.current_time()
-        self._recall()
+        recalled = False
         async with trio.open_nursery() as self._asking:
             while True:
                 self._news = trio.Event()
                 try:
+                    if not recalled:
+                        await self._recall()
+                        recalled = True
                     moved = await self._turn()
                     self._oldest = self._oldest_of_all()
                 except (DiskFull, WireError) as error:
@@ -194,8 +197,11 @@ class Projector:
             self._stale = not await self._commit(self._erase_stale)
         return moved
 
-    def _recall(self) -> None:
+    async def _recall(self) -> None:
         """What the store says of what was read for which blocks, and how far; nobody is being asked."""
+        for projection in await self._generations.begin_formats():
+            log.warning("projection %s is of another format, and is made anew", projection.word)
+            self._stale = True
         self._look_again()
         self._rebuilding.clear()
         with self._commits.store.engine.begin() as transaction:
