@@ -86,7 +86,7 @@ def write(two: Two, key: KeyPair) -> list[Record]:
         ("follow", FRIEND.account, {"on": True}),
         ("mute", FRIEND.account, {"on": True}),
     ]
-    elsewhere = [
+    elsewhere: list[tuple[str, bytes, dict[str, Any]]] = [
         ("like", item + key.account, {"on": True}),
         ("report", item + key.account, {"reason": "spam"}),
     ]
