@@ -155,12 +155,7 @@ def scrub(
     """
     known = _known(engine, account, item)
     search = _Search(engine, account, known.deleted, texts)
-    sizes = [_size(file) for file in files]
-    total, done = sum(sizes), 0
-    for file, size in zip(files, sizes, strict=True):
-        for searched in search.file(file, size):
-            progress(done + searched, total)
-        done += size
+    searched = search.files(files, progress)
     unsettled = indexes is not None and search.indexes(indexes)
     search.media(unshown)
     usage = engine.usage()
@@ -171,7 +166,7 @@ def scrub(
         moved=known.moved,
         alive=None if item is None else known.live > 0,
         files=tuple(map(str, files)),
-        searched_bytes=total,
+        searched_bytes=searched,
         free_bytes=max(0, usage.file_bytes - usage.live_bytes),
         remains=tuple(search.remains),
         remains_left_off=search.remains_left_off,
@@ -232,7 +227,17 @@ class _Search:
         self.pieces = 0
         self.leftovers = 0
 
-    def file(self, file: Path, size: int) -> Iterator[int]:
+    def files(self, files: Sequence[Path], progress: OnBytes) -> int:
+        """Search some files, and say how far that has got; how many bytes they have."""
+        sizes = [_size(file) for file in files]
+        total, done = sum(sizes), 0
+        for file, size in zip(files, sizes, strict=True):
+            for searched in self._file(file, size):
+                progress(done + searched, total)
+            done += size
+        return total
+
+    def _file(self, file: Path, size: int) -> Iterator[int]:
         """Search a file, and say how far that has got."""
         if not size:
             return

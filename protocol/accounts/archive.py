@@ -43,6 +43,7 @@ from folkmoot.protocol.record import Record
 MAGIC: Final = b"fmarchv1"
 SIGNED_PREFIX: Final = b"folkmoot-archive-v1\x00"
 VERSION: Final = 1
+_NAMES: Final = frozenset({"account", "record", "media", "page", "elsewhere", "chain", "manifest"})
 _LENGTH: Final = struct.Struct(">I")
 _AROUND: Final = 2 * _LENGTH.size
 
@@ -325,10 +326,7 @@ class ArchiveReader:
                 return self._read_chain(entries)
             case ["manifest", bytes(payload), bytes(signature)] if self.chain is not None:
                 return self._read_manifest(payload, signature)
-            case [
-                str("account" | "record" | "media" | "page" | "elsewhere" | "chain" | "manifest" as name),
-                *_,
-            ]:
+            case [str(name), *_] if name in _NAMES:
                 raise self._damaged(f"a frame called {name} that is misshapen, or in the wrong place")
             case [str(name), *_]:
                 return Unknown(name[:40])
