@@ -137,23 +137,12 @@ class Projector:
         nothing."""
         return None if self._widening is None else self._widening.progress(self._main)
 
-    def _oldest_of_all(self) -> float | None:
-        """When the log that was read to its end longest ago was.
-
-        One that has never been read, of a range that was split off or cannot be reached, counts as old as all
-        was before it came.
-        """
-        oldest = trio.current_time()
-        for stretch in stretches_of(self._ranges()):
-            if stretch.name in self._main.current_at:
-                oldest = min(oldest, self._main.current_at[stretch.name])
-            elif self._main.positions.get(stretch.name):
-                oldest = min(oldest, self._began)
-            elif self._oldest is None:
-                return None
-            else:
-                oldest = min(oldest, self._oldest)
-        return oldest
+    def unread(self) -> Iterator[tuple[int, float]]:
+        """See `pressure.Followed`."""
+        for stretch in filter(self._logs.is_own, stretches_of(self._ranges())):
+            position = self._main.position(stretch.name, self._logs.own_log)
+            if self._commits.store.lane_changed(stretch.lane, position):
+                yield position, self._main.current_at.get(stretch.name, self._began)
 
     async def run(self) -> None:
         """Follow the logs until cancelled."""
@@ -167,7 +156,9 @@ class Projector:
                         await self._recall()
                         recalled = True
                     moved = await self._turn()
-                    self._oldest = self._oldest_of_all()
+                    self._oldest = self._main.oldest(
+                        self._ranges(), trio.current_time(), self._began, self._oldest
+                    )
                 except (DiskFull, WireError) as error:
                     log.warning("projections wait: %s", error)
                     await trio.sleep(limits.PROJECTION_RETRY_S)

@@ -69,6 +69,29 @@ class Run:
         """How far a log was read; 0 if not at all."""
         return self.positions.get(name, {}).get(log_id, 0)
 
+    def oldest(self, ranges: RangeMap, now: float, began: float, before: float | None) -> float | None:
+        """When the log that was read to its end longest ago was; None before all were read at all.
+
+        One that has never been read, of a range that was split off or cannot be reached, counts as old as all
+        was before it came.
+
+        Args:
+            ranges: the range map now.
+            now, began: the time, and when the run began (trio's clock).
+            before: what this was before.
+        """
+        oldest = now
+        for stretch in stretches_of(ranges):
+            if stretch.name in self.current_at:
+                oldest = min(oldest, self.current_at[stretch.name])
+            elif self.positions.get(stretch.name):
+                oldest = min(oldest, began)
+            elif before is None:
+                return None
+            else:
+                oldest = min(oldest, before)
+        return oldest
+
     def has_caught_up(
         self, main: Run, ranges: RangeMap, is_quiet: Callable[[Stretch, bytes, int], bool]
     ) -> bool:
