@@ -9,6 +9,9 @@ rises step by step while it is a quarter of the bound at most, until nobody is t
 increase, multiplicative decrease; see `pace` for the source). What was taken before the bound was reached is
 still to be applied, so the age passes the bound at first, by as much as clients were faster than projections.
 
+What was in the log before the node started (it was away, or makes everything anew) is read on at some speed,
+and as long as clients bring less than that there is ever less of it: they are held to a share of it.
+
 What other nodes send is never slowed: a replica that did not join would be repaired later, at a greater
 price. Logs of others that cannot be reached do not count, for slowing clients here would not bring them back.
 And a projection that does not get on at all slows nobody: what is stored is the truth, and waiting for what
@@ -20,7 +23,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import trio
 
@@ -35,6 +38,7 @@ INCREASE_SHARE: Final = 0.05
 DECREASE: Final = 0.7
 TARGET: Final = 0.25
 CALM_TICKS: Final = 5
+SMOOTHING: Final = 0.2
 WAIT_MIN_MS: Final = 50
 WAIT_MAX_MS: Final = 5_000
 
@@ -51,6 +55,21 @@ class Followed(Protocol):
         """Of each part of the log that has more than was applied: the last change that was, by its number,
         and when nothing was left there for the last time (trio's clock)."""
         ...
+
+
+class Behind(NamedTuple):
+    """How far something is behind the log that it follows.
+
+    Args:
+        age_s: how old the oldest change is that it has not applied.
+        applied_per_s: how many it does, lately.
+        is_old: whether that change was made before it was looked at all: its age says nothing but how long
+            the node runs, and less is left however that grows.
+    """
+
+    age_s: float = 0.0
+    applied_per_s: float = 0.0
+    is_old: bool = False
 
 
 class Throttle:
@@ -74,19 +93,22 @@ class Throttle:
         self.rate: float | None = None
         self.refused = 0
 
-    def judge(self, behind_s: float, applied_per_s: float, now: float) -> None:
+    def judge(self, behind: Behind, now: float) -> None:
         """Set the rate, once a tick.
 
         Args:
-            behind_s: how old the oldest change is that was not applied yet.
-            applied_per_s: how many were, lately.
+            behind: how far what is furthest behind is.
             now: monotonic seconds.
         """
+        behind_s, share = behind.age_s, max(RATE_MIN, behind.applied_per_s * DECREASE)
         grows, self._behind_s = behind_s > self._behind_s, behind_s
         turned_away, self._refused_before = self.refused > self._refused_before, self.refused
         if self.rate is None:
             if behind_s > self._bound_s:
-                self.rate, self._tokens, self._at = max(RATE_MIN, applied_per_s * DECREASE), 0.0, now
+                self.rate, self._tokens, self._at = share, 0.0, now
+            return
+        if behind.is_old:
+            self.rate, self._calm = share, 0
             return
         self._calm = self._calm + 1 if behind_s <= self._bound_s * TARGET and not turned_away else 0
         if self._calm == CALM_TICKS:
@@ -129,7 +151,8 @@ class Pressure:
         self._throttle = Throttle(bound_s)
         self._moments: deque[tuple[float, int]] = deque(maxlen=MOMENTS)
         self._moved: dict[str, tuple[int, float]] = {}
-        self._behind_s = 0.0
+        self._speeds: dict[str, float] = {}
+        self._behind = Behind()
         self._stuck: list[str] = []
 
     async def run(self) -> None:
@@ -146,33 +169,37 @@ class Pressure:
         """See how far behind each is, and set the rate."""
         now = trio.current_time()
         self._moments.append((now, self._sequence()))
-        behind_s, applied_per_s = 0.0, 0.0
+        worst = Behind()
         stuck: list[str] = []
         for name, each in self._followed.items():
-            own_s = self.age_s(each, now)
             before, moved_at = self._moved.get(name, (each.applied, now))
             got_on = each.applied - before
-            if got_on or own_s <= self._bound_s:
+            speed = self._speeds.get(name, 0.0)
+            self._speeds[name] = speed = speed + SMOOTHING * (max(0, got_on) / TICK_S - speed)
+            behind = self._behind_of(each, speed, now)
+            if got_on or behind.age_s <= self._bound_s:
                 moved_at = now
             self._moved[name] = each.applied, moved_at
             if now - moved_at >= STUCK_S:
                 stuck.append(name)
-            elif own_s > behind_s:
-                behind_s, applied_per_s = own_s, max(0, got_on) / TICK_S
+            elif behind.age_s > worst.age_s:
+                worst = behind
         for name in set(stuck).difference(self._stuck):
             log.error("%s does not get on, and slows nobody down any more: see why", name)
-        self._stuck, self._behind_s = stuck, behind_s
+        self._stuck, self._behind = stuck, worst
         was, slowed = self._throttle.rate, self._throttle
-        slowed.judge(behind_s, applied_per_s, now)
+        slowed.judge(worst, now)
         if (was is None) != (slowed.rate is None):
             log.warning("clients are %s", "let in freely again" if slowed.rate is None else "slowed down")
 
-    def age_s(self, followed: Followed, now: float) -> float:
-        """How old the oldest change may be that something has not applied yet, seconds."""
-        oldest = now
+    def _behind_of(self, followed: Followed, speed: float, now: float) -> Behind:
+        oldest, first = now, self._moments[0][1]
+        is_old = False
         for position, current_at in followed.unread():
-            oldest = min(oldest, max(current_at, self._made_at(position)))
-        return now - oldest
+            made_at = max(current_at, self._made_at(position))
+            if made_at < oldest:
+                oldest, is_old = made_at, position < first and made_at <= self._moments[0][0]
+        return Behind(now - oldest, speed, is_old)
 
     def _made_at(self, number: int) -> float:
         """When a change was made, as far back as it was looked."""
@@ -189,7 +216,7 @@ class Pressure:
         """What `cluster.status` tells of it."""
         rate = self._throttle.rate
         return {
-            "behind_ms": int(self._behind_s * 1000),
+            "behind_ms": int(self._behind.age_s * 1000),
             "admitted_per_s": None if rate is None else round(rate, 1),
             "refused": self._throttle.refused,
             "stuck": self._stuck,

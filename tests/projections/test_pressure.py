@@ -11,7 +11,7 @@ import trio
 from folkmoot.node.actors.projector import Projector
 from folkmoot.node.configuration.feeds_section import FeedsSection
 from folkmoot.node.projections import pressure
-from folkmoot.node.projections.pressure import STUCK_S, Pressure, Throttle
+from folkmoot.node.projections.pressure import STUCK_S, Behind, Pressure, Throttle
 from folkmoot.protocol.errors import BUSY, WireError
 
 from tests.node.harness import founded
@@ -100,6 +100,14 @@ async def test_what_does_not_get_on_slows_nobody(autojump_clock: object) -> None
     assert admitted < 300 and shop.pressure.status()["stuck"] == [], "it gets on again, and is waited for"
 
 
+async def test_what_was_there_before_the_start_leaves_clients_their_share(autojump_clock: object) -> None:
+    """A node that reads everything anew for minutes is no reason to stop writing."""
+    shop = Shop(capacity=100)
+    shop.stored, shop.made_at = 20_000, [trio.current_time()] * 20_000
+    admitted = [await shop.second(offered=300) for _ in range(900)]
+    assert sum(admitted[60:600]) >= 0.5 * 100 * 540 and shop.age_s <= 1.5 * BOUND_S
+
+
 async def test_what_is_not_behind_is_free(autojump_clock: object) -> None:
     shop = Shop(capacity=1000)
     for _ in range(100):
@@ -109,7 +117,7 @@ async def test_what_is_not_behind_is_free(autojump_clock: object) -> None:
 
 def test_who_is_turned_away_is_told_when_to_come() -> None:
     throttle = Throttle(BOUND_S)
-    throttle.judge(BOUND_S + 1, 100.0, now=0.0)
+    throttle.judge(Behind(BOUND_S + 1, 100.0), now=0.0)
     assert throttle.rate == 70.0
     assert throttle.admit(210, now=1.0) == 0, "however much one request has, it comes through"
     assert throttle.admit(1, now=1.0) == 2000
