@@ -63,12 +63,8 @@ class ProjectionParts:
 
     def __init__(self, wired: Keeping, reading: Reading) -> None:
         environment, commits, topology = wired.environment, wired.commits, wired.topology
-        store, where, wall, trusted = (
-            commits.store,
-            topology.where,
-            environment.wall,
-            topology.service_accounts,
-        )
+        store, where = commits.store, topology.where
+        wall, trusted = environment.wall, topology.service_accounts
         router, epochs, links, feeds = wired.router, wired.replica, wired.links, wired.config.feeds
 
         def ranges() -> RangeMap:

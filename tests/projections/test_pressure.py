@@ -13,6 +13,7 @@ from folkmoot.node.configuration.feeds_section import FeedsSection
 from folkmoot.node.projections import pressure
 from folkmoot.node.projections.pressure import STUCK_S, Behind, Pressure, Throttle
 from folkmoot.protocol.errors import BUSY, WireError
+from trio.testing import MockClock
 
 from tests.node.harness import founded
 from tests.node.people import Author
@@ -31,7 +32,8 @@ class Shop:
         made_at: of each change, when it was made.
     """
 
-    def __init__(self, capacity: float) -> None:
+    def __init__(self, clock: MockClock, capacity: float) -> None:
+        self._clock = clock
         self.capacity = capacity
         self.stored = 0
         self.applied = 0
@@ -48,70 +50,70 @@ class Shop:
         """What it is really."""
         return trio.current_time() - self.made_at[self.applied] if self.applied < self.stored else 0.0
 
-    async def second(self, offered: int, joined: int = 0) -> int:
+    def second(self, offered: int, joined: int = 0) -> int:
         """One passes; how many records were admitted of those that clients brought, ten at a time."""
         admitted = sum(10 for _ in range(offered // 10) if not self.pressure.admit(10))
         self.stored += admitted + joined
         self.made_at += [trio.current_time()] * (admitted + joined)
         self._done = min(self._done + self.capacity, self.stored)
         self.applied = int(self._done)
-        await trio.sleep(1.0)
+        self._clock.jump(1.0)
         self.pressure.look()
         return admitted
 
 
-async def test_more_than_can_be_applied_is_turned_away(autojump_clock: object) -> None:
-    shop = Shop(capacity=100)
+async def test_more_than_can_be_applied_is_turned_away(mock_clock: MockClock) -> None:
+    shop = Shop(mock_clock, capacity=100)
     ages, admitted = [], []
     for _ in range(600):
-        admitted.append(await shop.second(offered=300))
+        admitted.append(shop.second(offered=300))
         ages.append(shop.age_s)
     assert max(ages) <= 4 * BOUND_S, "what was taken before it was noticed"
     assert max(ages[120:]) <= 1.5 * BOUND_S, "and three times as much as it can for ten minutes"
     assert sum(admitted[60:]) >= 0.8 * 100 * 540, "and what it can is used"
     for _ in range(60):
-        await shop.second(offered=50)
+        shop.second(offered=50)
     assert shop.pressure.status()["admitted_per_s"] is None and shop.age_s == 0
-    assert await shop.second(offered=90) == 90
+    assert shop.second(offered=90) == 90
 
 
-async def test_what_others_send_leaves_clients_less(autojump_clock: object) -> None:
+async def test_what_others_send_leaves_clients_less(mock_clock: MockClock) -> None:
     """Joins are never refused, so clients give way to them; but not to nothing."""
-    shop = Shop(capacity=100)
+    shop = Shop(mock_clock, capacity=100)
     ages, admitted = [], 0
     for _ in range(600):
-        admitted += await shop.second(offered=300, joined=70)
+        admitted += shop.second(offered=300, joined=70)
         ages.append(shop.age_s)
     assert max(ages[300:]) <= 1.5 * BOUND_S and admitted >= 15 * 600
 
 
-async def test_what_does_not_get_on_slows_nobody(autojump_clock: object) -> None:
-    shop = Shop(capacity=100)
+async def test_what_does_not_get_on_slows_nobody(mock_clock: MockClock) -> None:
+    shop = Shop(mock_clock, capacity=100)
     for _ in range(60):
-        await shop.second(offered=300)
+        shop.second(offered=300)
     assert shop.pressure.status()["admitted_per_s"] is not None
     shop.capacity = 0
     for _ in range(int(STUCK_S) + 120):
-        admitted = await shop.second(offered=300)
+        admitted = shop.second(offered=300)
     assert admitted == 300 and shop.pressure.status()["stuck"] == ["shop"]
     shop.capacity = 100
     for _ in range(10):
-        admitted = await shop.second(offered=300)
+        admitted = shop.second(offered=300)
     assert admitted < 300 and shop.pressure.status()["stuck"] == [], "it gets on again, and is waited for"
 
 
-async def test_what_was_there_before_the_start_leaves_clients_their_share(autojump_clock: object) -> None:
+async def test_what_was_there_before_the_start_leaves_clients_their_share(mock_clock: MockClock) -> None:
     """A node that reads everything anew for minutes is no reason to stop writing."""
-    shop = Shop(capacity=100)
+    shop = Shop(mock_clock, capacity=100)
     shop.stored, shop.made_at = 20_000, [trio.current_time()] * 20_000
-    admitted = [await shop.second(offered=300) for _ in range(900)]
+    admitted = [shop.second(offered=300) for _ in range(900)]
     assert sum(admitted[60:600]) >= 0.5 * 100 * 540 and shop.age_s <= 1.5 * BOUND_S
 
 
-async def test_what_is_not_behind_is_free(autojump_clock: object) -> None:
-    shop = Shop(capacity=1000)
+async def test_what_is_not_behind_is_free(mock_clock: MockClock) -> None:
+    shop = Shop(mock_clock, capacity=1000)
     for _ in range(100):
-        assert await shop.second(offered=900) == 900
+        assert shop.second(offered=900) == 900
     assert shop.pressure.status()["refused"] == 0
 
 
