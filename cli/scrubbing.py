@@ -8,6 +8,7 @@ from pathlib import Path
 from folkmoot.cli.progress import OnProgress
 from folkmoot.protocol.limits import MIB
 from folkmoot.storage.lmdb_reader import open_beside
+from folkmoot.storage.media.remains import samples, unshown
 from folkmoot.storage.scrub import ScrubReport, scrub
 from folkmoot.storage.search.files import FOLDER, FileIndexes
 
@@ -23,16 +24,24 @@ def scrub_replica(
     account: bytes,
     item: bytes | None,
     texts: Sequence[bytes],
+    media: Iterable[Path],
     also: Iterable[Path],
     progress: OnProgress,
 ) -> ScrubReport:
-    """Search everything that the store in `data` keeps, and what else is named; see `scrub`."""
+    """Search everything that the store in `data` keeps, and what else is named; see `scrub`.
+
+    Args:
+        media: copies of media, of which samples are looked for.
+    """
+    wanted = [*texts, *(piece for file in media for piece in samples(file))]
     reader = open_beside(data)
     try:
         folders = (data / "store", data / FOLDER, *also)
         files = [file for folder in folders if folder.exists() for file in _files(folder)]
+        gone = [] if item is not None else unshown(reader, data, account)
+        files += gone
         indexes = FileIndexes(data)
-        return scrub(reader, files, account, item, texts, indexes=indexes, progress=progress)
+        return scrub(reader, files, account, item, wanted, indexes=indexes, unshown=gone, progress=progress)
     finally:
         reader.close()
 
@@ -86,6 +95,11 @@ def _beside(report: ScrubReport) -> list[str]:
         lines.append(
             "words that were taken out of the search index may be in its file until the node merges it, "
             "which takes some seconds: search again"
+        )
+    if report.media:
+        lines.append(
+            f"{report.media} files of the account's media lie here that nothing known here shows: folkmoot "
+            "user purge has them gone from all nodes at once, else they are given up after the grace period"
         )
     if report.leftovers:
         lines.append(

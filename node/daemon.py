@@ -270,10 +270,11 @@ class _Parts:
         self.gatekeeper = Gatekeeper(config.gate.policy, rates_of(config.gate), wall=wall, executor=executor)
         coordinator = Coordinator(self.router, self.topology, self.links, self.replica)
         gate = self.accounts.key_gate(coordinator, config.gate.cut_off_hours)
-        self.intake = Intake(
-            wall, executor, self.gatekeeper, coordinator, gate, self.service, trio.current_time
-        )
         reader, projections = self.reader, self.projections
+        self.intake = Intake(
+            *(wall, executor, self.gatekeeper, coordinator, gate, self.service, trio.current_time),
+            projections.pressure.admit,
+        )
         feeds = FeedReader(self.router, self.topology, self.links, self.replica, reader)
         self.identity = Identity(
             self.node_id.hex(),

@@ -15,10 +15,15 @@ from folkmoot.protocol.feed.controls import check_controls
 from folkmoot.protocol.feed.mute import parse_mute
 from folkmoot.protocol.feed.preferences import check_preference
 from folkmoot.protocol.identity import is_account
+from folkmoot.protocol.key import KINDS_FLAG
 from folkmoot.protocol.moderation.label import check_label_value, parse_label
 from folkmoot.protocol.ranking.document import parse_document
 
 Body = Mapping[str, Any]
+
+_GONE: Final[Body] = {"deleted": True}
+# What is required of a body that says nothing, by kind.
+_EMPTY: Final[Mapping[str, Body]] = {"profile": {"value": ""}, "list": _GONE, "algorithm": _GONE}
 
 # The shape of a language tag (RFC 5646, section 2.1); which of them exist is not looked up.
 _LANGUAGE: Final = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*")
@@ -30,6 +35,15 @@ def check_body(kind: str, item: bytes, body: Body) -> None:
     if check is None:
         raise WireError(BAD_REQUEST, f"records of kind {kind!r} are not written by clients")
     check(item, body)
+
+
+def emptied(kind: str) -> dict[str, Any]:
+    """The body of a record that takes back all that is at its key; of a kind that can be taken back."""
+    if kind == "post":
+        return dict(_GONE)
+    if kind in KINDS_FLAG:
+        return {"on": False, "erase": True}
+    return {**_EMPTY.get(kind, {}), "erase": True}
 
 
 def post_time_ms(item: bytes) -> int:
@@ -180,13 +194,18 @@ def _check_list(item: bytes, body: Body) -> None:
     if len(item) != limits.POST_ITEM_BYTES:
         raise WireError(BAD_REQUEST, f"the item of a list is {limits.POST_ITEM_BYTES} bytes")
     if "deleted" in body:
-        if body["deleted"] is not True or len(body) != 1:
-            raise WireError(BAD_REQUEST, "the body of a list that is no more is exactly {deleted: true}")
+        _check_gone(body, "list")
         return
     _check_text(body, "name", limits.LIST_NAME_CODE_POINTS, required=True)
     if not body["name"]:
         raise WireError(BAD_REQUEST, "a list has a name")
     _check_text(body, "about", limits.LIST_ABOUT_CODE_POINTS)
+
+
+def _check_gone(body: Body, what: str) -> None:
+    if body["deleted"] is not True or not body.keys() <= {"deleted", "erase"}:
+        raise WireError(BAD_REQUEST, f"the body of a {what} that is no more is {{deleted: true, erase?}}")
+    _check_erase(body)
 
 
 def _check_listed(item: bytes, body: Body) -> None:
@@ -204,10 +223,7 @@ def _check_algorithm(item: bytes, body: Body) -> None:
             f"the item of an algorithm is its name: 1 to {limits.ALGORITHM_NAME_BYTES} bytes of UTF-8",
         )
     if "deleted" in body:
-        if body["deleted"] is not True or len(body) != 1:
-            raise WireError(
-                BAD_REQUEST, "the body of an algorithm that is no more is exactly {deleted: true}"
-            )
+        _check_gone(body, "algorithm")
         return
     parse_document(body.get("document"))
 

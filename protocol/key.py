@@ -53,10 +53,12 @@ KINDS_UNDER_SUBJECT: Final = frozenset({"like", "repost", "report", "label", "vo
 KINDS_PRIVATE: Final = frozenset({"mute", "bookmark", "report", "vote", "preference", HELD})
 KINDS_FLAG: Final = frozenset({"like", "repost", "follow", "mute", "block", "bookmark", "listed"})
 KINDS_OF_TWO: Final = frozenset({"follow", "mute", "block"})  # said by one account about another
+# Statements in others' cases, which are never superseded.
+KINDS_STATEMENT: Final = frozenset({"report", "label", "vote", "decision", "appeal"})
+# What an account can take back: all else, so that a kind that is added to the table is not forgotten.
+KINDS_TAKEN_BACK: Final = frozenset(KIND_BYTE) - KINDS_STATEMENT - {HELD}
 # Of these a record can say that nothing older is to be kept; of a post the deletion says so.
-KINDS_ERASING: Final = KINDS_FLAG | {"profile", "preference"}
-# What an account can take back; all else are statements in others' cases, which are never superseded.
-KINDS_TAKEN_BACK: Final = KINDS_ERASING | {"post"}
+KINDS_ERASING: Final = KINDS_TAKEN_BACK - {"post"}
 
 _LANE_SHIFT: Final = 16 - (LANES.bit_length() - 1)
 _BLOCK_SHIFT: Final = _LANE_SHIFT - (BLOCKS_PER_LANE.bit_length() - 1)

@@ -1,4 +1,4 @@
-"""Where an account's reactions are: likes and reposts lie with the posts they are about.
+"""Where an account's reactions are: likes, reposts, reports and other statements lie with their subjects.
 
 Their keys end with who made them. No index lists them by who that is: they are found by going through the
 store from place to place, and of each place only through what can be one. So finding them costs a look at
@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from folkmoot.protocol.key import KIND_AT, KIND_BYTE, place_prefix, prefix_end
+from folkmoot.protocol.key import KIND_AT, KIND_BYTE, KINDS_UNDER_SUBJECT, place_prefix, prefix_end
 from folkmoot.protocol.limits import KEYS_PER_GET, REACTIONS_STEP_ROWS
 from folkmoot.storage.interface import Engine, Table
 
-_FIRST: Final = KIND_BYTE["like"]
-_LAST: Final = KIND_BYTE["repost"]
+_FIRST: Final = min(map(KIND_BYTE.__getitem__, KINDS_UNDER_SUBJECT))
+_LAST: Final = max(map(KIND_BYTE.__getitem__, KINDS_UNDER_SUBJECT))
+assert len(KINDS_UNDER_SUBJECT) == _LAST - _FIRST + 1, "nothing else lies between"
 
 
 class Reactions(NamedTuple):
@@ -30,7 +31,7 @@ class Reactions(NamedTuple):
 
 
 def reactions_of(engine: Engine, account: bytes, start: bytes, stop: bytes) -> Reactions:
-    """Find an account's reactions to others' posts with start ≤ key < stop (an empty `stop` is the end).
+    """Find what an account wrote under others' places with start ≤ key < stop (an empty `stop` is the end).
 
     Whose they are is told by their keys alone; no cell is read.
 

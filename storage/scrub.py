@@ -86,6 +86,7 @@ class ScrubReport:
         pieces: beginnings of posts of the account, deleted ones or not.
         leftovers: whole records of posts of the account of which this store knows nothing.
         unsettled: whether a search index may still have words of what was taken out of it.
+        media: how many files of the account's media lie here that nothing known here refers to.
     """
 
     deleted: int
@@ -101,6 +102,7 @@ class ScrubReport:
     pieces: int
     leftovers: int
     unsettled: bool = False
+    media: int = 0
 
     @property
     def verdict(self) -> str:
@@ -132,6 +134,7 @@ def scrub(
     texts: Sequence[bytes] = (),
     *,
     indexes: Indexes | None = None,
+    unshown: Sequence[Path] = (),
     progress: OnBytes = lambda done, total: None,
 ) -> ScrubReport:
     """Search files for what an account deleted.
@@ -143,6 +146,7 @@ def scrub(
         item: of one post (16 bytes); all that are deleted otherwise.
         texts: to be looked for besides, wherever no record of another post says them.
         indexes: the search indexes of the replica, which are asked what they have of what is deleted.
+        unshown: files of the account's media to which nothing in the store refers (any more).
         progress: called now and then with bytes searched and bytes in all.
 
     Raises:
@@ -151,13 +155,9 @@ def scrub(
     """
     known = _known(engine, account, item)
     search = _Search(engine, account, known.deleted, texts)
-    sizes = [_size(file) for file in files]
-    total, done = sum(sizes), 0
-    for file, size in zip(files, sizes, strict=True):
-        for searched in search.file(file, size):
-            progress(done + searched, total)
-        done += size
+    searched = search.files(files, progress)
     unsettled = indexes is not None and search.indexes(indexes)
+    search.media(unshown)
     usage = engine.usage()
     return ScrubReport(
         deleted=len(known.deleted),
@@ -166,13 +166,14 @@ def scrub(
         moved=known.moved,
         alive=None if item is None else known.live > 0,
         files=tuple(map(str, files)),
-        searched_bytes=total,
+        searched_bytes=searched,
         free_bytes=max(0, usage.file_bytes - usage.live_bytes),
         remains=tuple(search.remains),
         remains_left_off=search.remains_left_off,
         pieces=search.pieces,
         leftovers=search.leftovers,
         unsettled=unsettled,
+        media=len(unshown),
     )
 
 
@@ -226,7 +227,17 @@ class _Search:
         self.pieces = 0
         self.leftovers = 0
 
-    def file(self, file: Path, size: int) -> Iterator[int]:
+    def files(self, files: Sequence[Path], progress: OnBytes) -> int:
+        """Search some files, and say how far that has got; how many bytes they have."""
+        sizes = [_size(file) for file in files]
+        total, done = sum(sizes), 0
+        for file, size in zip(files, sizes, strict=True):
+            for searched in self._file(file, size):
+                progress(done + searched, total)
+            done += size
+        return total
+
+    def _file(self, file: Path, size: int) -> Iterator[int]:
         """Search a file, and say how far that has got."""
         if not size:
             return
@@ -255,6 +266,11 @@ class _Search:
             except IndexDamaged:
                 unsettled = True
         return unsettled
+
+    def media(self, unshown: Sequence[Path]) -> None:
+        """A store that knows what was deleted knows what is shown, and everything else must be gone."""
+        for file in unshown if self._deleted else ():
+            self._remain(str(file), 0, "", "a medium that nothing shows")
 
     def _slice(self, file: str, data: mmap.mmap, start: int, stop: int) -> None:
         """Look at everything that begins from `start` to before `stop`."""

@@ -134,12 +134,20 @@ def compact(data: Path, output: Output) -> int:
         "folkmoot store scrub --account did:key:z6Mk…",
         "folkmoot store scrub --account did:key:z6Mk… --post 0192f0c1a2b37c4d8e5f60718293a4b5 --json",
         "folkmoot store scrub --account did:key:z6Mk… --text 'a sentence of it' --also backups",
+        "folkmoot store scrub --account did:key:z6Mk… --medium holiday.jpg",
     )
 )
 @data_option
 @click.option("--account", type=AccountType(), required=True, help="Whose deleted posts.")
 @click.option("--post", "item", type=PostItem(), help="Only this one: its item, in hexadecimal.")
 @click.option("--text", "texts", multiple=True, help="A text to look for besides. May be repeated.")
+@click.option(
+    "--medium",
+    "media",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    multiple=True,
+    help="A picture, sound or film, pieces of which to look for besides. May be repeated.",
+)
 @click.option(
     "--also",
     type=click.Path(path_type=Path, exists=True),
@@ -152,10 +160,14 @@ def scrub(
     account: bytes,
     item: bytes | None,
     texts: tuple[str, ...],
+    media: tuple[Path, ...],
     also: tuple[Path, ...],
     output: Output,
 ) -> int:
     """Search a replica's files, byte by byte, for what an account deleted.
+
+    Of the account's media none may lie there, kept, half uploaded or as a copy, but those that its posts and
+    profile still show.
 
     The node may run, unless its directory can only be read. Exit code 0 says that it is proven that nothing
     is left: nothing was found, and the store was compacted after every one of the deletions that this replica
@@ -168,7 +180,7 @@ def scrub(
 
     _require_store(data)
     with progress_bar("bytes", quiet=output.as_json) as show:
-        report = scrub_replica(data, account, item, [text.encode() for text in texts], also, show)
+        report = scrub_replica(data, account, item, [text.encode() for text in texts], media, also, show)
     output.result(report.to_json(), lines_of(report, data))
     return {"proven": OK, "searched": DEGRADED, "unknown": DEGRADED}.get(report.verdict, FAILED)
 

@@ -127,12 +127,12 @@ class Begun:
 
     Args:
         reader: has read what is whole of it.
-        after: the key after which it goes on; None for the beginning.
+        after: where it goes on.
         media: the hashes of those that are in it.
     """
 
     reader: ArchiveReader
-    after: bytes | None
+    after: PageEnd
     media: set[bytes]
 
 
@@ -152,12 +152,12 @@ def begun(file: Path, progress: OnProgress) -> Begun | None:
         raise OperatorError(
             f"{file} is in the way, and is no export that was begun", hint="another file name"
         )
-    whole, after = 0, None
+    whole, after = 0, PageEnd(b"")
     reader = ArchiveReader()
     with suppress(Damaged):  # the end is torn where the machine went down
         for item in items_of(file, reader, progress):
             if isinstance(item, PageEnd):
-                whole, after = reader.end, item.key
+                whole, after = reader.end, item
     if not whole:
         file.unlink()
         return None

@@ -52,12 +52,11 @@ UNSIGNED = "nobody signed that this is all: every record proves itself, and some
 def export_command(
     who: Who, file: Path, key_file: Path | None, level: str, target: Target, output: Output
 ) -> None:
-    """Write all of an account into one FILE: its history, the records under its own name, and its media.
+    """Write all of an account into one FILE: its history, its records, and its media.
 
-    WHO is an account (did:key:z6Mk…), a handle, or a key file. With --key what only the account may read
-    (bookmarks, mutes) is in it, too, and the key signs that nothing is missing. An export that breaks off
-    is gone on with by the same command. Likes and reposts lie with the posts they are about, which are
-    others', and are not in it.
+    WHO is an account (did:key:z6Mk…), a handle, or a key file. With --key what only the account may read or
+    find is in it, too (bookmarks, mutes; its likes, reposts and reports of what others wrote), and the key
+    signs that nothing is missing. An export that breaks off is gone on with by the same command.
     """
     key = None if key_file is None else read_key(key_file)
 

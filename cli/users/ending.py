@@ -75,10 +75,10 @@ def purge_command(
 ) -> int:
     """Take back everything that the account of KEYFILE wrote.
 
-    Every post is deleted, every profile field emptied; follows, mutes, blocks, bookmarks, likes and reposts
-    are switched off. Nothing older stays on any replica but the name of each and when it was taken back. The
-    account lives on. What is interrupted is gone on with by the same command, and one that is done changes
-    nothing.
+    Every post is deleted, every profile field and preference emptied, lists and feed algorithms are deleted;
+    follows, mutes, blocks, bookmarks, likes and reposts are switched off. Nothing older stays on any replica
+    but the name of each and when it was taken back; what the account uploaded is erased. The account lives
+    on. What is interrupted is gone on with by the same command, and one that is done changes nothing.
 
     Every replica is waited for; where one cannot be reached a majority is, and the others hear of it later.
     Exit code 3 says that something is left, or that a replica does not attest that nothing is.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from folkmoot.protocol.client import Client
 
 NO_WAY_BACK: Final = "what is taken back is gone from every replica and cannot be had again"
+MEDIA_LATER: Final = "they go by themselves after the cluster's grace period, and at once by the same again"
 STAY: Final = "stay: they are statements in others' cases"
 
 
@@ -88,6 +89,10 @@ PLURALS: Final[Mapping[str, str]] = {
     "vote": "votes",
     "decision": "decisions",
     "appeal": "appeals",
+    "list": "lists",
+    "listed": "list members",
+    "preference": "preferences",
+    "algorithm": "feed algorithms",
 }
 
 
@@ -117,6 +122,8 @@ def purged_value(key: KeyPair, purged: Purged) -> dict[str, Any]:
         "taken_back": dict(purged.taken_back),
         "at_quorum": purged.at_quorum,
         "reasons": dict(purged.reasons),
+        "media": purged.media,
+        "media_at": purged.media_at,
         "complete": purged.complete,
     }
 
@@ -132,6 +139,10 @@ def purged_lines(key: KeyPair, purged: Purged) -> list[str]:
     lines += [f"refused ({count:,}): {reason}" for reason, count in purged.reasons.most_common()]
     if purged.found.staying:
         lines.append(f"{in_words(purged.found.staying)} {STAY}")
+    if purged.media:
+        lines.append(f"{purged.media:,} files of pictures, sound and films are erased, on all nodes together")
+    for node, why in purged.media_at.items():
+        lines.append(f"node {node} may have media still: {why}; {MEDIA_LATER}")
     return lines
 
 

@@ -12,11 +12,12 @@ from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.progress import OnProgress
 from folkmoot.cli.users.archive_files import begun
 from folkmoot.cli.users.archived_media import MediaWriter
-from folkmoot.cli.users.written import written_page
+from folkmoot.cli.users.written import reaction_page, written_page
 from folkmoot.node.data_directory import give_name, sync_directory
-from folkmoot.protocol.accounts.archive import ArchiveWriter, Header
+from folkmoot.protocol.accounts.archive import ArchiveWriter, Header, PageEnd
 from folkmoot.protocol.accounts.chain import Chain
 from folkmoot.protocol.identity import KeyPair, account_to_text
+from folkmoot.protocol.record import Record
 
 if TYPE_CHECKING:
     from folkmoot.protocol.client import Client
@@ -65,18 +66,20 @@ async def export(
     cluster = (await client.ready()).cluster
     begun = _begin(file, Header(account, cluster, time.time_ns() // 1000, private=key is not None), progress)
     writer, after, resumed = begun.writer, begun.after, begun.writer.records
+    private = writer.header.private
     with begun.opened as opened:
         media = MediaWriter(client, account, lambda chunk: opened.write(writer.media(chunk)), begun.media)
         while True:
-            page = await written_page(client, account, after, level)
-            for record in page.records:
+            records, following = await _page(client, account, after, level, private=private)
+            for record in records:
                 opened.write(writer.record(record))
-            await media.add(page.records)
+            await media.add(records)
             progress(writer.records, None)
-            if page.after is None:
+            if following is None:
                 break
-            after = page.after
-            opened.write(writer.page(after))
+            if records or following.elsewhere != after.elsewhere:
+                opened.write(writer.page(following))
+            after = following
         chain = (await client.account_history(account, current=True)).chain()
         _check(writer, chain, key)
         opened.write(writer.chain(chain) + writer.manifest(key))
@@ -84,6 +87,22 @@ async def export(
         os.fsync(opened.fileno())
     _finish(file)
     return Exported(writer.header, writer.records, resumed, chain, len(media.have), len(media.lacking))
+
+
+async def _page(
+    client: Client, account: bytes, after: PageEnd, level: str, *, private: bool
+) -> tuple[list[Record], PageEnd | None]:
+    """Some of what an account wrote, and where the next page begins; None when there is none.
+
+    What it wrote under others' places comes last, and is told to nobody but itself.
+    """
+    if not after.elsewhere:
+        own = await written_page(client, account, after.key or None, level)
+        if own.after is not None:
+            return own.records, PageEnd(own.after)
+        return own.records, PageEnd(b"", elsewhere=True) if private else None
+    others = await reaction_page(client, account, after.key, level)
+    return others.records, None if others.after is None else PageEnd(others.after, elsewhere=True)
 
 
 def part_of(file: Path) -> Path:
@@ -96,7 +115,7 @@ class _Begun:
     """An archive that is open, and what is in it already."""
 
     writer: ArchiveWriter
-    after: bytes | None
+    after: PageEnd
     opened: BinaryIO
     media: set[bytes]
 
@@ -118,7 +137,7 @@ def _begin(file: Path, header: Header, progress: OnProgress) -> _Begun:
     writer = ArchiveWriter(header)
     opened = os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
     opened.write(writer.begin())
-    return _Begun(writer, None, opened, set())
+    return _Begun(writer, PageEnd(b""), opened, set())
 
 
 def _finish(file: Path) -> None:

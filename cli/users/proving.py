@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from folkmoot.cli.users.purging import Survey
     from folkmoot.protocol.client import Client
 
-COLUMNS: Final = ("node", "replica", "gone", "left", "free pages", "complaint")
+COLUMNS: Final = ("node", "replica", "gone", "left", "media", "free pages", "complaint")
 CLEAN: Final = "clean"
 UNCLEAN: Final = "may hold bytes"
 FREE_PAGES: Final = (
@@ -189,6 +189,7 @@ def _value(judged: Judged) -> dict[str, Any]:
         "replica": judged.asked.replica,
         "gone": judged.gone,
         "left": judged.left,
+        "media": judged.media,
         "free_pages_clean": judged.proven,
         "boot": boot,
         "change": change,
@@ -203,6 +204,7 @@ def _lines(evidence: Evidence, judged: Sequence[Judged], *, attested: bool) -> l
             "replica": each.asked.replica,
             "gone": None if each.mark is None else each.gone,
             "left": None if each.mark is None else each.left,
+            "media": None if each.mark is None else each.media,
             "free pages": _free_pages(each),
             "complaint": "; ".join(each.complaints) or None,
         }

@@ -71,12 +71,16 @@ class Purged:
         at_quorum: how many of them not every replica has heard of yet.
         reasons: why some were refused, with how many.
         found: what the last look has found.
+        media: how many files of media were erased, on all nodes together.
+        media_at: which nodes (in hexadecimal) may have some still, and why.
     """
 
     taken_back: Counter[str] = field(default_factory=Counter)
     at_quorum: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     found: Survey = field(default_factory=Survey)
+    media: int = 0
+    media_at: dict[str, str] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -142,8 +146,19 @@ class Purge:
             self._reads = listing.level
             self._purged.found = await self.survey(lambda done, total: None)
             if self._purged.complete:
+                await self._purge_media()
                 break
         return self._purged
+
+    async def _purge_media(self) -> None:
+        """Have every node erase what the account uploaded, now that nothing refers to it."""
+        told = await self._client.call("media.purge", {"account": self._key.owner})
+        for each in told["nodes"]:
+            self._purged.media += each.get("erased", 0)
+            if "error" in each:
+                self._purged.media_at[each["node"].hex()] = each["error"]
+            elif each["left"]:
+                self._purged.media_at[each["node"].hex()] = "it has yet to hear what was taken back"
 
     def _listing(self) -> Listing:
         return Listing(self._client, self._key.owner, self._reads, self._note)

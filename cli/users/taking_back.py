@@ -1,19 +1,19 @@
 """What takes back what an account wrote: a deletion of each post, an erasing record for all else that can be.
 
-A post's deletion absorbs whatever it had not seen. Profile fields and preferences are emptied and flags
-switched off by records that erase what is older (`erase`), so these have to have seen, and be newer than, all
-that is there. Reports, labels, votes, decisions and appeals are statements in others' cases: they are never
-superseded, and stay.
+A post's deletion absorbs whatever it had not seen. All else is emptied or switched off by records that erase
+what is older (`erase`), so these have to have seen, and be newer than, all that is there. What can be taken
+back is told by the kind alone (`key.KINDS_TAKEN_BACK`); statements in others' cases are never superseded, and
+stay.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import Any
 
+from folkmoot.protocol.bodies import emptied
 from folkmoot.protocol.identity import KeyPair
-from folkmoot.protocol.key import KINDS_FLAG, KINDS_TAKEN_BACK
+from folkmoot.protocol.key import KINDS_TAKEN_BACK
 from folkmoot.protocol.record import Record
 
 
@@ -58,18 +58,10 @@ class Taker:
             place=first.place,
             kind=first.kind,
             item=first.item,
-            body=_body(first.kind),
+            body=emptied(first.kind),
             stamp=stamp,
             seen={} if first.kind == "post" else seen,
         )
-
-
-def _body(kind: str) -> dict[str, Any]:
-    if kind == "post":
-        return {"deleted": True}
-    if kind == "preference":
-        return {"erase": True}
-    return {"erase": True, **({"on": False} if kind in KINDS_FLAG else {"value": ""})}
 
 
 def _seen(cell: Sequence[Record]) -> dict[bytes, int]:

@@ -47,7 +47,7 @@ async def written_page(client: Client, account: bytes, after: bytes | None, leve
 
 
 async def reaction_page(client: Client, account: bytes, start: bytes, level: str) -> WrittenPage:
-    """A page of an account's likes and reposts of others' posts; for who proved to be the account.
+    """A page of what an account wrote under others' places; for who proved to be the account.
 
     Args:
         client: of the cluster.
@@ -79,7 +79,7 @@ AT_LEAST: Final[Level] = "quorum"
 
 
 class Listing:
-    """Everything an account wrote that can be found: under its own name, then its reactions to others' posts.
+    """Everything an account wrote that can be found: under its own name, then under others' places.
 
     Attributes:
         level: what reads ask: every replica, until one cannot answer; then a majority.

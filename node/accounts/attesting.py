@@ -63,6 +63,7 @@ class Attesting:
         service: signs.
         cluster: the cluster's id.
         now_us: the wall clock, microseconds since 1970.
+        media_of: how many files of an account's media lie here; blocks.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Attesting:
         service: KeyPair,
         cluster: str,
         now_us: Callable[[], int],
+        media_of: Callable[[bytes], int],
     ) -> None:
         self._router = router
         self._topology = topology
@@ -88,6 +90,7 @@ class Attesting:
         self._service = service
         self._cluster = cluster
         self._now_us = now_us
+        self._media_of = media_of
         self._one_at_a_time = trio.CapacityLimiter(1)
 
     def peer_methods(self) -> Mapping[str, Callable[[bytes, Params], Awaitable[Any]]]:
@@ -142,13 +145,14 @@ class Attesting:
             boot = self._standing.mark[0]
             try:
                 examined = await self._executor.run(partial(examine, self._store.engine, account, after))
+                media = await self._executor.run(partial(self._media_of, account))
             except StorageError as error:
                 self._store.damage.note(error)
                 raise
             self._require_counted()
-            return Statement.sign(self._service, self._found(account, after, boot, examined))
+            return Statement.sign(self._service, self._found(account, after, boot, examined, media))
 
-    def _found(self, account: bytes, after: bytes | None, boot: int, examined: Examined) -> Found:
+    def _found(self, account: bytes, after: bytes | None, boot: int, examined: Examined, media: int) -> Found:
         owner = self._topology.where(place_prefix(account))
         return Found(
             account=account,
@@ -159,6 +163,7 @@ class Attesting:
             gone=examined.gone.count,
             left=examined.left,
             marks=marks_bytes(examined.gone),
+            media=media,
             moved=examined.moved,
             node=self._router.node_id,
             others=examined.others,

@@ -39,6 +39,7 @@ class AccountParts:
         self._commits = wired.commits
         self._registers = AccountRegisters(wired.registers.registrar, environment.wall.now_us)
         self.keys = AccountKeys(wired.commits.store)
+        self.media_of: Callable[[bytes], int] = lambda account: 0
         self.follower = AccountFollower(
             wired.node_id,
             self.keys,
@@ -80,6 +81,7 @@ class AccountParts:
             environment.secrets.service(),
             wired.config.cluster.id,
             environment.wall.now_us,
+            self.media_of,
         )
         store = wired.commits.store
         self._reactions = AccountReactions(router, wired.topology, wired.links, store, environment.executor)

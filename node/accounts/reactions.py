@@ -1,9 +1,10 @@
-"""`account.reactions`: an account's likes and reposts of others' posts, so that it can take them back.
+"""`account.reactions`: what an account wrote under others' places, for itself to take back or along.
 
-They lie with the posts they are about, all over the key space, and nobody lists them by who made them. So the
-account has the cluster looked through, page by page: each page is about a slice of one range, in which as
-many replicas as the level needs look for keys that end with the account, off the event loop and one search at
-a time; what any of them has is read at the level. A page may be empty and not the last.
+Likes, reposts, reports and other statements lie with what they are about, all over the key space, and nobody
+lists them by who made them. So the account has the cluster looked through, page by page: each page is about a
+slice of one range, in which as many replicas as the level needs look for keys that end with the account, off
+the event loop and one search at a time; what any of them has is read at the level. A page may be empty and
+not the last.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ meanwhile other replicas are asked.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -301,6 +301,16 @@ class Indexer:
         if self._live is None or self._current_at is None:
             return None
         return trio.current_time() - self._current_at if self._has_news() else 0.0
+
+    @property
+    def applied(self) -> int:
+        """See `pressure.Followed`."""
+        return 0 if self._position is None else self._position.sequence
+
+    def unread(self) -> Iterator[tuple[int, float]]:
+        """See `pressure.Followed`; an index that is being opened, or made anew, has nothing that is late."""
+        if self._position is not None and self._current_at is not None and self._has_news():
+            yield self._position.sequence, self._current_at
 
     async def find(self, asked: Asked, keeps: Callable[[bytes], bool]) -> list[Hit]:
         """The next hits among the posts of ranges that this node keeps; see `finding.find`.

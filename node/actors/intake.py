@@ -23,16 +23,16 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import trio
+from folkmoot.node.ahead import ahead
 from folkmoot.node.contracts import Put, PutRequest, PutResult, Settle
 from folkmoot.node.environment import Executor, WallClock
 from folkmoot.node.examining import examine
 from folkmoot.node.passes import Passes, PassStatistics
 from folkmoot.node.rpc import wire_error
 from folkmoot.protocol import limits
-from folkmoot.protocol.bodies import post_time_ms
 from folkmoot.protocol.client.outbox import gathered
 from folkmoot.protocol.crdt.clock import Clock
-from folkmoot.protocol.errors import BAD_REQUEST, BUSY, WireError
+from folkmoot.protocol.errors import BUSY, WireError
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.moderation.label import KIND as LABEL
 from folkmoot.protocol.moderation.label import Label
@@ -125,6 +125,7 @@ class Intake:
         keys: which keys may sign.
         service: this node's key pair, which signs labels.
         now: monotonic seconds.
+        admit: see `pressure.Throttle.admit`.
     """
 
     def __init__(
@@ -136,6 +137,7 @@ class Intake:
         keys: Keys,
         service: KeyPair,
         now: Callable[[], float],
+        admit: Callable[[int], int],
     ) -> None:
         self._wall = wall
         self._executor = executor
@@ -144,6 +146,7 @@ class Intake:
         self._keys = keys
         self._service = service
         self._now = now
+        self._admit = admit
         self._in_work = 0
         self._in_work_for: Counter[str] = Counter()
         self._passes: Passes[_InWork] = Passes(
@@ -167,16 +170,19 @@ class Intake:
         """Take in the records of one request; it is answered when each has its result.
 
         Raises:
-            WireError: `busy`, when more than a bounded number of records are in work for all clients, or for
-                this one's address.
+            WireError: `busy`, when too many records are in work for all clients or for this one's address, or
+                feeds are too far behind.
         """
         count, origin = len(request.raw), request.origin
         if self._in_work + count > limits.RECORDS_IN_INTAKE:
             raise WireError(BUSY, "this node has too many records in work", retry_after_ms=BUSY_RETRY_MS)
         theirs = self._in_work_for[origin.address] + count
         if theirs > limits.RECORDS_IN_INTAKE_PER_ADDRESS and not origin.exempt:
-            sentence = "too many records from your address are in work: wait for answers"
-            raise WireError(BUSY, sentence, retry_after_ms=BUSY_RETRY_MS)
+            raise WireError(
+                BUSY, "too many records from your address are in work", retry_after_ms=BUSY_RETRY_MS
+            )
+        if wait_ms := self._admit(count):
+            raise WireError(BUSY, "this node's feeds are too far behind", retry_after_ms=wait_ms)
         self._in_work += count
         self._in_work_for[origin.address] += count
         self._passes.submit(_InWork(request, self._read(request.raw)))
@@ -256,7 +262,7 @@ class Intake:
                 entries.append(_Entry(_id_of(value), error=error))
                 continue
             entry = _Entry(record.id, record)
-            entry.error = _ahead(record, latest_us) or self._keys.refusal(record.author, record.device)
+            entry.error = ahead(record, latest_us) or self._keys.refusal(record.author, record.device)
             entries.append(entry)
         return entries
 
@@ -383,18 +389,3 @@ def _id_of(value: Any) -> bytes:
     """The id of what could not be read, so that a client can still tell which of its records is meant."""
     payload = value[0] if isinstance(value, list | tuple) and value else None
     return hashlib.sha256(payload).digest() if isinstance(payload, bytes) else b""
-
-
-def _ahead(record: Record, latest_us: int) -> WireError | None:
-    """A clock more than five minutes ahead of ours would win every later edit."""
-    newest_us = max((record.stamp, *record.seen.values()))
-    if newest_us > latest_us:
-        seconds = (newest_us - latest_us + limits.STAMP_AHEAD_US) // 1_000_000
-        return WireError(
-            BAD_REQUEST,
-            f"stamp or seen is {seconds} s ahead of this node's clock; at most 300 s are accepted",
-            details={"node_time_us": latest_us - limits.STAMP_AHEAD_US},
-        )
-    if record.kind == "post" and post_time_ms(record.item) * 1000 > latest_us:
-        return WireError(BAD_REQUEST, "the post's UUIDv7 is more than 5 minutes ahead of this node's clock")
-    return None

@@ -16,7 +16,7 @@ does waits for the next one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import trio
@@ -128,34 +128,30 @@ class Projector:
         nothing."""
         return None if self._widening is None else self._widening.progress(self._main)
 
-    def _oldest_of_all(self) -> float | None:
-        """When the log that was read to its end longest ago was.
-
-        One that has never been read, of a range that was split off or cannot be reached, counts as old as all
-        was before it came.
-        """
-        oldest = trio.current_time()
-        for name, _ in self._stretches():
-            if (current_at := self._main.current_at.get(name)) is not None:
-                oldest = min(oldest, current_at)
-            elif self._main.positions.get(name):
-                oldest = min(oldest, self._began)
-            elif self._oldest is None:
-                return None
-            else:
-                oldest = min(oldest, self._oldest)
-        return oldest
+    def unread(self) -> Iterator[tuple[int, float]]:
+        """See `pressure.Followed`."""
+        for name, stretch in self._stretches():
+            if not self._logs.is_own(stretch):
+                continue
+            position = self._main.position(name, self._logs.own_log)
+            if self._commits.store.lane_changed(stretch.lane, position):
+                yield position, self._main.current_at.get(name, self._began)
 
     async def run(self) -> None:
         """Follow the logs until cancelled."""
         self._began = trio.current_time()
-        self._recall()
+        recalled = False
         async with trio.open_nursery() as self._asking:
             while True:
                 self._news = trio.Event()
                 try:
+                    if not recalled:
+                        await self._recall()
+                        recalled = True
                     moved = await self._turn()
-                    self._oldest = self._oldest_of_all()
+                    self._oldest = self._main.oldest(
+                        self._stretches(), trio.current_time(), self._began, self._oldest
+                    )
                 except (DiskFull, WireError) as error:
                     log.warning("projections wait: %s", error)
                     await trio.sleep(limits.PROJECTION_RETRY_S)
@@ -185,8 +181,11 @@ class Projector:
             self._stale = not await self._commit(self._erase_stale)
         return moved
 
-    def _recall(self) -> None:
+    async def _recall(self) -> None:
         """What the store says of what was read for which blocks, and how far; nobody is being asked."""
+        for projection in await self._generations.begin_formats():
+            log.warning("projection %s is of another format, and is made anew", projection.word)
+            self._stale = True
         self._look_again()
         self._rebuilding.clear()
         with self._commits.store.engine.begin() as transaction:
@@ -318,7 +317,7 @@ class Projector:
 
     def _has_caught_up(self, run: Run) -> bool:
         """Whether a run has come to where the main one is."""
-        return run.has_caught_up(self._main, self._ranges(), self._is_quiet)
+        return run.has_caught_up(self._main, self._stretches(), self._is_quiet)
 
     def _is_quiet(self, stretch: Stretch, log_id: bytes, position: int) -> bool:
         is_own = log_id == self._logs.own_log

@@ -41,3 +41,13 @@ class FeedsSection(Section, frozen=True, kw_only=True):
             le=limits.PROJECTED_LATEST,
         ),
     ] = 1_000
+    lag_max_s: Annotated[
+        float,
+        setting(
+            "How old what feeds or search do not show yet may be before clients are slowed down; 0: any age.",
+            why="Posts that come faster than feeds are made would put these behind without end.",
+            unit="seconds",
+            ge=0,
+            le=86_400,
+        ),
+    ] = 30.0

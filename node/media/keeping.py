@@ -186,6 +186,14 @@ class Keeping:
         kept = {each.hash: each for each in self.blobs.listed(Area.KEPT, account)}
         return [each for each in hashes if each in known or (each in kept and self.is_fresh(kept[each]))]
 
+    def referred(self, account: bytes) -> set[bytes]:
+        """The media of an account that a cell here refers to; blocks. Raises as `refers` does."""
+        return references_of(self._store, account)
+
+    def files_of(self, account: bytes) -> int:
+        """How many files of an account's media lie here, uploads and copies among them; blocks."""
+        return sum(len(self.blobs.listed(area, account)) for area in Area)
+
     @property
     def counted(self) -> bool:
         """Whether this node knows that it has all it acknowledged."""

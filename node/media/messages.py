@@ -16,6 +16,7 @@ CHUNK: Final = "media.chunk"
 KEEP: Final = "media.keep"
 ACCOUNT: Final = "media.account"
 REFERS: Final = "media.refers"
+PURGE: Final = "media.erase"
 
 Claims = Annotated[list[tuple[int, int]], Meta(max_length=limits.MESSAGE_COLLECTION_ITEMS)]
 Hashes = Annotated[list[Hash], Meta(max_length=bounds.MEDIA_ASKED)]
@@ -131,6 +132,37 @@ class Answered(Struct):
     """The answer: those of which it is so."""
 
     hashes: Hashes
+
+
+class PurgeAccount(Struct):
+    """`media.purge`: whose media are to be gone."""
+
+    account: Account
+
+
+class Purge(Struct):
+    """`media.erase`: whose media; without `erase` it is only told what refers to some.
+
+    With `ranges` the asked node answers as a replica, at that very epoch.
+    """
+
+    account: Account
+    erase: bool
+    ranges: Claims = []
+
+
+class ToldPurge(Struct):
+    """The answer to it.
+
+    Args:
+        shown: how many media the node's cells refer to.
+        erased: how many files were erased.
+        left: how many were not, because something refers to them.
+    """
+
+    shown: Annotated[int, Meta(ge=0)]
+    erased: Annotated[int, Meta(ge=0)]
+    left: Annotated[int, Meta(ge=0)]
 
 
 def told_manifest(value: object, wanted: bytes) -> Manifest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
+from folkmoot.node.accounts.parts import AccountParts
 from folkmoot.node.actors.replica import Replica
 from folkmoot.node.actors.session import Method
 from folkmoot.node.actors.standing import Standing
@@ -12,6 +13,7 @@ from folkmoot.node.media.fetching import Fetcher
 from folkmoot.node.media.follower import Follower
 from folkmoot.node.media.keeping import Handler, Keeping
 from folkmoot.node.media.methods import Keys, MediaMethods
+from folkmoot.node.media.purging import Purging
 from folkmoot.node.media.spreading import Spreader
 from folkmoot.node.media.sweeper import Sweeper
 from folkmoot.node.movement.parts import MovementParts
@@ -27,6 +29,7 @@ class KeepsCells(Wired, Protocol):
     replica: Replica
     standing: Standing
     movement: MovementParts
+    accounts: AccountParts
 
 
 class MediaParts:
@@ -62,11 +65,15 @@ class MediaParts:
         self.spreader = Spreader(wired.router, topology, links, keeping)
         self.follower = Follower(node_id, store, keeping, self.fetcher, topology, self._reachable)
         wired.replica.joined = self.follower.hear
+        self.purging = Purging(keeping, wired.router, topology, links, wired.replica, self._members)
+        wired.accounts.media_of = keeping.files_of
         self.sweeper = Sweeper(node_id, settings, keeping, topology, links, self._members, self.follower)
 
     def peer_methods(self) -> Mapping[str, Handler]:
         """What other nodes may ask, by name."""
-        return {} if self._keeping is None else self._keeping.peer_methods()
+        if self._keeping is None:
+            return {}
+        return {**self._keeping.peer_methods(), **self.purging.peer_methods()}
 
     def client_methods(self, keys: Keys) -> Mapping[str, Method]:
         """What clients may ask, by name.
@@ -88,7 +95,7 @@ class MediaParts:
             links,
             keys,
         )
-        return methods.table()
+        return {**methods.table(), **self.purging.client_methods()}
 
     def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """What runs by itself, by name."""

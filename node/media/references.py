@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from typing import Final
 
 from folkmoot.protocol import limits
-from folkmoot.protocol.key import HELD, kind_prefix, prefix_end
+from folkmoot.protocol.key import kind_prefix, prefix_end
 from folkmoot.protocol.media import bounds
-from folkmoot.protocol.media.references import hashes_in, may_refer
+from folkmoot.protocol.media.references import REFERRING_KINDS, hashes_in, may_refer
 from folkmoot.storage.store import Store
 
-_KINDS: Final = ("post", "profile", HELD)
 _PAGE_BYTES: Final = 4 * limits.MIB
 
 
@@ -22,7 +21,7 @@ def references_of(store: Store, account: bytes) -> set[bytes]:
         StoreCorrupt: a cell is damaged, which may refer to anything.
     """
     found: set[bytes] = set()
-    for kind in _KINDS:
+    for kind in REFERRING_KINDS:
         start, stop = kind_prefix(account, kind), prefix_end(kind_prefix(account, kind))
         while page := store.cells_between(start, stop, limit=bounds.MEDIA_ROWS, bytes_max=_PAGE_BYTES):
             found |= _hashes_in(page)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from folkmoot.node.commits import Commits
 from folkmoot.protocol.projections.entries import Projection
 from folkmoot.storage.projecting import Part, Target
+from folkmoot.storage.projection_formats import begin_formats, of_other_formats
 from folkmoot.storage.projections import Generation, ProjectionBook, generation_of
 from folkmoot.storage.transaction import Admission, WriteTransaction
 
@@ -22,6 +23,24 @@ class Generations:
         self._commits = commits
         with commits.store.engine.begin() as transaction:
             self._known = {each: generation_of(transaction, each) for each in Projection}
+
+    async def begin_formats(self) -> list[Projection]:
+        """Throw away what is of another format than this program's; see `projection_formats`.
+
+        Returns:
+            The projections of which there was something, and for which everything is to be read anew.
+
+        Raises:
+            DiskFull: nothing was changed.
+        """
+        with self._commits.store.engine.begin() as transaction:
+            if not of_other_formats(transaction):
+                return []
+        begun = await self._commits.run(begin_formats, Admission.PEER_JOIN)
+        with self._commits.store.engine.begin() as transaction:
+            for projection in begun:
+                self._note(projection, generation_of(transaction, projection))
+        return begun
 
     def of(self, projection: Projection) -> Generation:
         """The generations of a projection."""
@@ -71,6 +90,10 @@ class Generations:
             book.forget_cursors(projection)
 
         await self._commits.run(job, Admission.PEER_JOIN)
+        self._note(projection, generation)
+
+    def _note(self, projection: Projection, generation: Generation) -> None:
+        """Another generation is read, or built, than was."""
         self._known[projection] = generation
         self._commits.store.live[projection] = generation.live
         if projection is Projection.THREADS:

@@ -10,6 +10,7 @@ from folkmoot.node.actors.projector import Projector
 from folkmoot.node.actors.session import Asker, Method
 from folkmoot.node.operators import operators_only
 from folkmoot.node.projections.generations import Generations
+from folkmoot.node.projections.pressure import Pressure
 from folkmoot.protocol import codec
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import NOT_FOUND, WireError
@@ -30,12 +31,16 @@ class ProjectionMethods:
         projector: has projections be built anew.
         generations: which rows are read, and which are built.
         indexer: the same for the search index.
+        pressure: slows clients while either is too far behind.
     """
 
-    def __init__(self, projector: Projector, generations: Generations, indexer: Indexer) -> None:
+    def __init__(
+        self, projector: Projector, generations: Generations, indexer: Indexer, pressure: Pressure
+    ) -> None:
         self._projector = projector
         self._generations = generations
         self._indexer = indexer
+        self._pressure = pressure
 
     def table(self) -> Mapping[str, Method]:
         """The methods by their names on the wire."""
@@ -50,6 +55,7 @@ class ProjectionMethods:
             "backfills": self._projector.backfiller.waiting(),
             "rebuilding": [each.word for each in self._generations.building()],
             **({} if (widening := self._projector.widening()) is None else {"widening": widening}),
+            "pressure": self._pressure.status(),
             SEARCH: self._indexer.status(),
         }
 

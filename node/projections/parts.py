@@ -23,6 +23,7 @@ from folkmoot.node.projections.methods import ProjectionMethods
 from folkmoot.node.projections.notice_pages import NoticePages
 from folkmoot.node.projections.notifications import Notifications
 from folkmoot.node.projections.posts import Posts
+from folkmoot.node.projections.pressure import Followed, Pressure
 from folkmoot.node.projections.selecting import Selection
 from folkmoot.node.projections.streams import FeedStreams
 from folkmoot.node.projections.viewers import Viewers
@@ -53,6 +54,7 @@ class ProjectionParts:
         projector: see there.
         search: finding posts.
         generations: which rows are read, and which are built.
+        pressure: slows clients while these are too far behind.
 
     Args:
         wired: the node's.
@@ -61,12 +63,8 @@ class ProjectionParts:
 
     def __init__(self, wired: Keeping, reading: Reading) -> None:
         environment, commits, topology = wired.environment, wired.commits, wired.topology
-        store, where, wall, trusted = (
-            commits.store,
-            topology.where,
-            environment.wall,
-            topology.service_accounts,
-        )
+        store, where = commits.store, topology.where
+        wall, trusted = environment.wall, topology.service_accounts
         router, epochs, links, feeds = wired.router, wired.replica, wired.links, wired.config.feeds
 
         def ranges() -> RangeMap:
@@ -106,9 +104,13 @@ class ProjectionParts:
         handles = wired.accounts.keys.with_handle
         scatter = Scatter(router, links, ranges)
         self.search = SearchParts(wired, scatter, builder, viewers, reading, handles)
+        followed: dict[str, Followed] = {"projections": self.projector, "search": self.search.indexer}
+        self.pressure = Pressure(lambda: store.sequence, followed, feeds.lag_max_s)
         self._served = self._feeds, ranking, self._notifications, self.search
         self._asked_by_peers = (logs, posts, viewers, *self._served)
-        self._methods = ProjectionMethods(self.projector, self.generations, self.search.indexer)
+        self._methods = ProjectionMethods(
+            self.projector, self.generations, self.search.indexer, self.pressure
+        )
 
     def peer_methods(self) -> Mapping[str, Handler]:
         """What other nodes may ask, by name."""
@@ -139,6 +141,7 @@ class ProjectionParts:
             "projector": self.projector.run,
             "backfiller": self.projector.backfiller.run,
             "indexer": self.search.indexer.run,
+            "pressure": self.pressure.run,
         }
 
     def status(self) -> dict[str, Any]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from folkmoot.node.projections.logs import Read
-from folkmoot.node.projections.stretches import Stretch, stretches_of
-from folkmoot.protocol.ring.ranges import RangeMap
+from folkmoot.node.projections.stretches import Named, Stretch
 
 Name = tuple[int, int]
 """Of a stretch; see there."""
@@ -85,8 +84,33 @@ class Run:
         """How far a log was read; 0 if not at all."""
         return self.positions.get(name, {}).get(log_id, 0)
 
+    def oldest(
+        self, stretches: Iterable[Named], now: float, began: float, before: float | None
+    ) -> float | None:
+        """When the log that was read to its end longest ago was; None before all were read at all.
+
+        One that has never been read, of a range that was split off or cannot be reached, counts as old as all
+        was before it came.
+
+        Args:
+            stretches: what is followed now.
+            now, began: the time, and when the run began (trio's clock).
+            before: what this was before.
+        """
+        oldest = now
+        for name, _ in stretches:
+            if (current_at := self.current_at.get(name)) is not None:
+                oldest = min(oldest, current_at)
+            elif self.positions.get(name):
+                oldest = min(oldest, began)
+            elif before is None:
+                return None
+            else:
+                oldest = min(oldest, before)
+        return oldest
+
     def has_caught_up(
-        self, main: Run, ranges: RangeMap, is_quiet: Callable[[Stretch, bytes, int], bool]
+        self, main: Run, stretches: Iterable[Named], is_quiet: Callable[[Stretch, bytes, int], bool]
     ) -> bool:
         """Whether it has come to where the main run is, in the logs that this one follows.
 
@@ -94,18 +118,18 @@ class Run:
         there to be read.
 
         Args:
-            ranges: the range map now.
+            stretches: what is followed now.
             is_quiet: whether nothing has changed of a stretch in a log after a position, as far as is known
                 without asking anybody: then there is nothing to read, and positions stay what they are.
         """
-        for stretch in stretches_of(ranges):
-            log_id, known = main.ends.get(stretch.name), main.positions.get(stretch.name)
+        for name, stretch in stretches:
+            log_id, known = main.ends.get(name), main.positions.get(name)
             if known is None or (log_id is None and any(known.values())):
                 return False
             if log_id is None:
                 continue
-            position = self.position(stretch.name, log_id)
-            ahead = main.position(stretch.name, log_id)
+            position = self.position(name, log_id)
+            ahead = main.position(name, log_id)
             if position < ahead and not is_quiet(stretch, log_id, position):
                 return False
         return True

@@ -29,6 +29,10 @@ class Stretch(NamedTuple):
         return self.owner.id, self.lane
 
 
+Named = tuple[tuple[int, int], Stretch]
+"""A stretch beside its name, which is asked for more often than it is worth making."""
+
+
 def stretches_of(ranges: RangeMap) -> Iterator[Stretch]:
     """Every stretch of a map, in key order."""
     for owner in ranges.ranges:
@@ -47,9 +51,9 @@ class Stretches:
     def __init__(self, ranges: Callable[[], RangeMap]) -> None:
         self._ranges = ranges
         self._mapped: RangeMap | None = None
-        self._named: list[tuple[tuple[int, int], Stretch]] = []
+        self._named: list[Named] = []
 
-    def __call__(self) -> list[tuple[tuple[int, int], Stretch]]:
+    def __call__(self) -> list[Named]:
         """Name and stretch, in key order."""
         ranges = self._ranges()
         if ranges is not self._mapped:

@@ -8,7 +8,7 @@ A body is canonical MessagePack, a list that begins with what it is:
     ["account", account, cluster, made_us, private]              first, once
     ["record", payload, signature]                               as it was signed
     ["media", hash, size, mime, index, bytes]                    a chunk of a medium, all of them in order
-    ["page", key]                                                where an export that breaks off goes on
+    ["page", key], ["elsewhere", key]                            where an export that breaks off goes on
     ["chain", [[payload, signature, decided_us], …]]             once, after all records
     ["manifest", payload, signature]                             last, once; the signature may be empty
 
@@ -43,6 +43,7 @@ from folkmoot.protocol.record import Record
 MAGIC: Final = b"fmarchv1"
 SIGNED_PREFIX: Final = b"folkmoot-archive-v1\x00"
 VERSION: Final = 1
+_NAMES: Final = frozenset({"account", "record", "media", "page", "elsewhere", "chain", "manifest"})
 _LENGTH: Final = struct.Struct(">I")
 _AROUND: Final = 2 * _LENGTH.size
 
@@ -95,9 +96,10 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class PageEnd:
-    """All records up to a key are there."""
+    """All records up to a key are there; with `elsewhere`, of those under others' places, after the own."""
 
     key: bytes
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +169,9 @@ class ArchiveWriter:
         """A chunk of a medium; those of one medium follow each other from the first to the last."""
         return self._frame(["media", chunk.hash, chunk.size, chunk.mime, chunk.index, chunk.data])
 
-    def page(self, key: bytes) -> bytes:
+    def page(self, place: PageEnd) -> bytes:
         """A place where an export that breaks off can go on."""
-        return self._frame(["page", key])
+        return self._frame(["elsewhere" if place.elsewhere else "page", place.key])
 
     def chain(self, chain: Chain) -> bytes:
         """The account's chain; after all records."""
@@ -316,15 +318,15 @@ class ArchiveReader:
         match value:
             case ["record", bytes(payload), bytes(signature)] if self.chain is None:
                 return self._read_record(Record(payload, signature))
-            case ["page", bytes(key)] if self.chain is None:
-                return PageEnd(key)
+            case [str("page" | "elsewhere" as name), bytes(key)] if self.chain is None:
+                return PageEnd(key, elsewhere=name == "elsewhere")
             case ["media", bytes(hash_), int(size), str(mime), int(at), bytes(data)] if self.chain is None:
                 return self._read_media(MediaChunk(hash_, size, mime, at, data))
             case ["chain", list(entries)] if self.chain is None:
                 return self._read_chain(entries)
             case ["manifest", bytes(payload), bytes(signature)] if self.chain is not None:
                 return self._read_manifest(payload, signature)
-            case [str("account" | "record" | "media" | "page" | "chain" | "manifest" as name), *_]:
+            case [str(name), *_] if name in _NAMES:
                 raise self._damaged(f"a frame called {name} that is misshapen, or in the wrong place")
             case [str(name), *_]:
                 return Unknown(name[:40])

@@ -12,7 +12,8 @@ that they are the ones. Sums can be added, so it does not matter where slices en
 
 `proven` counts those of which no byte is left in any file of the store either: they are older than its last
 compaction, which wrote rows and nothing else (see `storage.compaction`). For the others nobody can say what
-free pages and the spaces between rows still hold.
+free pages and the spaces between rows still hold. Media are files, of which none may lie on the node,
+whatever the slice is about.
 
 The payload is canonical MessagePack, signed by the node's service account over `"folkmoot-statement-v1" 0x00
 payload`.
@@ -31,7 +32,7 @@ from folkmoot.protocol.record import Record
 from folkmoot.protocol.sync.fingerprint import LEAF_BYTES, Fingerprint, leaf_hash
 from msgspec import Meta, Struct
 
-VERSION: Final = 1
+VERSION: Final = 2
 SIGNED_PREFIX: Final = b"folkmoot-statement-v1\x00"
 
 Count = Annotated[int, Meta(ge=0, le=limits.STAMP_MAX)]
@@ -50,6 +51,7 @@ class Found(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True)
         gone: how many records say that something was taken back, and are alone with it.
         left: how many cells could have been taken back and were not, versions that wait for review included.
         marks: the sum of what stands for `gone` (32 bytes).
+        media: how many files of the account's media lie on the node: kept, begun, or copies for its readers.
         moved: whether cells of this part of the key space were erased since the last compaction, because
             their range moved away: what they were may be in free pages.
         node: which (16 bytes).
@@ -60,7 +62,7 @@ class Found(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True)
         service: the node's service account, which signs.
         staying: how many cells hold statements that cannot be taken back.
         time: microseconds since 1970 by the node's clock.
-        version: 1.
+        version: 2.
         after: the slice begins after this key; None at the account's first.
         compacted: up to which change the store was compacted; None for never.
         through: the last key of the slice; None at the account's end.
@@ -74,6 +76,7 @@ class Found(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True)
     gone: Count
     left: Count
     marks: Annotated[bytes, Meta(min_length=LEAF_BYTES, max_length=LEAF_BYTES)]
+    media: Count
     moved: bool
     node: NodeId
     others: Count

@@ -187,6 +187,7 @@ class Judged:
         complaints: why it does not attest that all is gone; none when it does.
         gone: how many records it has that took something back.
         left: how many cells it has that were not taken back.
+        media: how many files of the account's media.
         proven: whether no byte of what is gone can be left in its files, by its own word.
         mark: its boot, and the latest change when it began; None without a statement.
     """
@@ -195,6 +196,7 @@ class Judged:
     complaints: tuple[str, ...]
     gone: int = 0
     left: int = 0
+    media: int = 0
     proven: bool = False
     mark: tuple[int, int] | None = None
 
@@ -227,12 +229,14 @@ def judge(evidence: Evidence) -> list[Judged]:
             complaints.append(asked.reason)
         if asked.replica and (sums.count, marks_bytes(sums)) != expected:
             complaints.append("what it knows to be taken back is not what was signed, or what others know")
-        left = sum(each.left for each in slices)
+        left, media = sum(each.left for each in slices), max(each.media for each in slices)
         if left:
             complaints.append(f"it holds {left:,} that were not taken back")
+        if media:
+            complaints.append(f"it holds {media:,} files of pictures, sound or films")
         proven = all(each.proven == each.gone and not each.moved for each in slices)
         mark = slices[0].boot, slices[0].change
-        judged.append(Judged(asked, tuple(complaints), sums.count, left, proven, mark))
+        judged.append(Judged(asked, tuple(complaints), sums.count, left, media, proven, mark))
     return judged
 
 

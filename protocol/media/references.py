@@ -15,7 +15,8 @@ from folkmoot.protocol.key import HELD, KIND_AT, KIND_BYTE
 from folkmoot.protocol.media.manifest import HASH_BYTES
 from folkmoot.protocol.record import Record
 
-REFERRING: Final = frozenset(KIND_BYTE[kind] for kind in ("post", "profile", HELD))
+REFERRING_KINDS: Final = ("post", "profile", HELD)
+REFERRING: Final = frozenset(KIND_BYTE[kind] for kind in REFERRING_KINDS)
 """The kinds, as bytes of keys, whose cells may refer to media."""
 
 _KEY: Final = b"\xa4hash"  # as the key of a map is spelled; what has none of it refers to nothing

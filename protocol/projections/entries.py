@@ -83,6 +83,10 @@ INDEXES: Final[dict[Projection, tuple[Index, ...]]] = {
     Projection.NOTIFICATIONS: (Index.NOTICES, Index.NOTICES_FLOOR),
 }
 
+FORMATS: Final[dict[Projection, int]] = {**dict.fromkeys(Projection, 1), Projection.REPOSTS: 2}
+"""By which format the rows of each projection are made. Whatever changes what a cell is made into, or how an
+entry is written, raises it, and rows of any other format are thrown away."""
+
 LOOKS_AT: Final[dict[Projection, frozenset[str]]] = {
     Projection.FOLLOWERS: frozenset({"follow"}),
     Projection.THREADS: frozenset({"post"}),

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from folkmoot.protocol import codec
 from folkmoot.protocol.accounts.actions import AddKey, Create, RevokeKey
-from folkmoot.protocol.accounts.archive import MAGIC, ArchiveWriter, Header
+from folkmoot.protocol.accounts.archive import MAGIC, ArchiveWriter, Header, PageEnd
 from folkmoot.protocol.accounts.chain import Chain
 from folkmoot.protocol.accounts.operation import Operation
 from folkmoot.protocol.identity import KeyPair
@@ -51,7 +51,7 @@ def written(records: Iterable[Record] = RECORDS, key: KeyPair | None = ADA, of: 
     writer = ArchiveWriter(HEADER)
     pieces = [writer.begin()]
     for record in records:
-        pieces += [writer.record(record), writer.page(record.key)]
+        pieces += [writer.record(record), writer.page(PageEnd(record.key))]
     return [*pieces, writer.chain(of), writer.manifest(key)]
 
 

@@ -107,12 +107,22 @@ def test_what_is_for_later_versions_is_counted_and_passed_by() -> None:
         read(b"".join([pieces[0], *pieces[2:]]))
 
 
+def test_where_an_export_goes_on_with_what_lies_elsewhere() -> None:
+    first = written()[0]
+    reader = ArchiveReader()
+    list(reader.feed(first))
+    writer = ArchiveWriter.resumed(reader)
+    place = PageEnd(b"\x80", elsewhere=True)
+    items, _ = read(b"".join([first, writer.page(place), writer.chain(CHAIN), writer.manifest(None)]))
+    assert items[1] == place
+
+
 def test_an_archive_that_was_begun_is_gone_on_with() -> None:
     first, *others = written()
     begun = b"".join([first, *others[:4]])
     reader = ArchiveReader()
     assert len(list(reader.feed(begun))) == 5 and reader.end == len(begun)
     writer = ArchiveWriter.resumed(reader)
-    rest = [writer.record(record) + writer.page(record.key) for record in RECORDS[2:]]
+    rest = [writer.record(record) + writer.page(PageEnd(record.key)) for record in RECORDS[2:]]
     whole = b"".join([begun, *rest, writer.chain(CHAIN), writer.manifest(ADA)])
     assert whole == b"".join([first, *others])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.accounts.actions import Close, Create
-from folkmoot.protocol.accounts.attestation import Statement, marks_bytes, marks_of
+from folkmoot.protocol.accounts.attestation import VERSION, Statement, marks_bytes, marks_of
 from folkmoot.protocol.accounts.chain import Chain
 from folkmoot.protocol.accounts.evidence import MAGIC, Evidence, judge
 from folkmoot.protocol.errors import BAD_REQUEST, BAD_SIGNATURE, TOO_LARGE, WireError
@@ -50,7 +50,7 @@ def test_the_longest_statement_fits() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"version": 2},
+        {"version": VERSION + 1},
         {"account": bytes(34)},
         {"service": ADA.account[:-1]},
         {"after": b"elsewhere"},

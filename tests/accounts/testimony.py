@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from folkmoot.protocol.accounts.attestation import Found, Statement, marks_bytes, marks_of
+from folkmoot.protocol.accounts.attestation import VERSION, Found, Statement, marks_bytes, marks_of
 from folkmoot.protocol.accounts.chain import Chain
 from folkmoot.protocol.accounts.evidence import Asked, Evidence, Marks
 from folkmoot.protocol.identity import KeyPair
@@ -39,6 +39,7 @@ def found(number: int, records: Sequence[Record] = TAKEN, **more: Any) -> Found:
             gone=marks.count,
             left=0,
             marks=marks_bytes(marks),
+            media=0,
             moved=False,
             node=NODES[number],
             others=2,
@@ -49,7 +50,7 @@ def found(number: int, records: Sequence[Record] = TAKEN, **more: Any) -> Found:
             service=SERVICES[number].account,
             staying=1,
             time=1_790_000_000_000_000,
-            version=1,
+            version=VERSION,
         ),
         **more,
     )

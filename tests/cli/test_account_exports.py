@@ -32,6 +32,15 @@ from tests.cli.travel import (
     post,
 )
 
+LIKE = Record.sign(
+    ADA,
+    kind="like",
+    item=RECORDS[0].item + ADA.account,
+    body={"on": True},
+    stamp=1_000,
+    place=OPERATOR.account,
+)
+
 
 class Pages:
     """A client that tells an account's records page by page, and is gone after some.
@@ -52,15 +61,22 @@ class Pages:
         pass
 
     async def call(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        assert method == "account.records"
         if not self.left:
             raise WireError(BUSY, "gone for today")
         self.left -= 1
+        if method == "account.reactions":
+            return self._reactions(params["start"])
         start = int.from_bytes(params["after"][-1:], "big") if "after" in params else 0
         told: dict[str, Any] = {"records": [each.to_wire() for each in self.records[start : start + 2]]}
         if start + 2 < len(self.records):
             told["next"] = place_prefix(ADA.account) + bytes([1, start + 2])
         return told
+
+    def _reactions(self, start: bytes) -> dict[str, Any]:
+        """Two ranges, in the second of which is something."""
+        if start == b"":
+            return {"records": [], "next": b"\x80"}
+        return {"records": [LIKE.to_wire()]}
 
     async def account_history(self, account: bytes, *, current: bool = False) -> History:
         assert current
@@ -88,6 +104,19 @@ async def test_an_export_that_breaks_off_is_gone_on_with(tmp_path: Path) -> None
         assert (made.records, made.resumed) == (len(RECORDS), 2 * broken)
         assert ids(file) == len(RECORDS) and not part_of(file).exists()
         file.unlink()
+
+
+async def test_what_lies_with_others_is_in_it_and_gone_on_with(tmp_path: Path) -> None:
+    file, pages = tmp_path / "ada", len(RECORDS) // 2
+    for broken in (pages, 1, None):
+        if broken is None:
+            made = await Pages(RECORDS).gives(file, ADA)
+            continue
+        with pytest.raises(WireError, match="gone for today"):
+            await Pages(RECORDS, broken).gives(file, ADA)
+    assert (made.records, made.resumed) == (len(RECORDS) + 1, len(RECORDS))
+    assert check(file, lambda done, total: None).kinds == {"post": len(RECORDS), "like": 1}
+    assert (await Pages(RECORDS).gives(tmp_path / "public")).records == len(RECORDS), "for itself alone"
 
 
 async def test_an_export_of_something_else_is_not_gone_on_with(tmp_path: Path) -> None:

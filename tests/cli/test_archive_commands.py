@@ -86,9 +86,17 @@ def write(two: Two, key: KeyPair) -> list[Record]:
         ("follow", FRIEND.account, {"on": True}),
         ("mute", FRIEND.account, {"on": True}),
     ]
+    elsewhere: list[tuple[str, bytes, dict[str, Any]]] = [
+        ("like", item + key.account, {"on": True}),
+        ("report", item + key.account, {"reason": "spam"}),
+    ]
     records = [
         Record.sign(key, kind=kind, item=of, body=body, stamp=1_700_000_000_000_000 + number)
         for number, (kind, of, body) in enumerate(told)
+    ]
+    records += [
+        Record.sign(key, kind=kind, item=of, body=body, stamp=1_700_000_000_000_000, place=FRIEND.account)
+        for kind, of, body in elsewhere
     ]
     with BlockingClient(address(two, HERE), tls=False) as client:
         for record in records:
@@ -108,22 +116,22 @@ def test_an_account_moves_with_all_it_has(two: Two) -> None:
     write(two, KeyPair(seed))
 
     made = two.user(HERE, "export", "@ada.l", "ada.archive", "--key", "phone-2.key")
-    assert made["records"] == 8 and made["signed"] and made["private"]
+    assert made["records"] == 10 and made["signed"] and made["private"]
     verified = two.run("user", "verify", "ada.archive", "--json").json
-    assert verified["kinds"] == {"post": 5, "profile": 1, "follow": 1, "mute": 1}
+    assert verified["kinds"] == {"post": 5, "profile": 1, "follow": 1, "mute": 1, "like": 1, "report": 1}
     assert verified["account"] == account and verified["signer"] is not None
     public = two.user(HERE, "export", "ada.key", "public.archive")
     assert public["records"] == 7 and not public["signed"]
 
     brought = two.user(THERE, "import", "ada.archive")
-    assert brought["records"] == {"stored": 8} and brought["operations"] == 4
+    assert brought["records"] == {"stored": 10} and brought["operations"] == 4
     assert two.feed(THERE, "@ada.l") == two.feed(HERE, "@ada.l") and len(two.feed(HERE, account)) == 3
     assert two.user(THERE, "show", account)["head"] == two.user(HERE, "show", account)["head"]
     assert cells(two, THERE, seed) == cells(two, HERE, seed)
 
-    assert two.user(THERE, "import", "ada.archive")["records"] == {"settled": 8}
+    assert two.user(THERE, "import", "ada.archive")["records"] == {"settled": 10}
     again = two.user(THERE, "import", "ada.archive", "--again")
-    assert again["records"] == {"duplicate": 8} and again["operations"] == 0
+    assert again["records"] == {"duplicate": 10} and again["operations"] == 0
     assert two.user(THERE, "import", "public.archive")["records"] == {"duplicate": 7}
     two.post(THERE, "phone-2.key", "and on I go")
     assert two.run("post", "not me", "--key", "phone.key", "--cluster", THERE).code == FAILED

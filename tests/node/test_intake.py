@@ -72,11 +72,21 @@ class Desk:
 
     def __init__(self, address_burst: int) -> None:
         self.coordination = Coordination()
+        self.wait_ms = 0
         self.told: dict[str, dict[str, Any] | WireError] = {}
         wall, executor = SystemWallClock(), InlineExecutor()
         rates = QuotaRates(Rate(0.001, BURST), Rate(0.001, address_burst))
         gate = Gatekeeper(None, rates, wall=wall, executor=executor)
-        self.intake = Intake(wall, executor, gate, self.coordination, AnyKey(), SERVICE, trio.current_time)
+        self.intake = Intake(
+            wall,
+            executor,
+            gate,
+            self.coordination,
+            AnyKey(),
+            SERVICE,
+            trio.current_time,
+            lambda count: self.wait_ms,
+        )
 
     def submit(
         self,
@@ -117,6 +127,18 @@ async def opened(address_burst: int = 1_000_000) -> AsyncIterator[Desk]:
         await nursery.start(desk.intake.run)
         yield desk
         nursery.cancel_scope.cancel()
+
+
+async def test_who_comes_while_feeds_are_far_behind_is_told_when_to_come_again() -> None:
+    async with opened() as desk:
+        desk.wait_ms = 700
+        with pytest.raises(WireError) as refused:
+            desk.submit("early", Author(1).post())
+        assert (refused.value.kind, refused.value.retry_after_ms) == (BUSY, 700)
+        desk.wait_ms = 0
+        desk.submit("later", Author(1).post())
+        await desk.rest()
+        assert desk.statuses("later") == ["stored"]
 
 
 async def test_what_many_bring_at_once_is_one_pass() -> None:

@@ -10,7 +10,8 @@ from folkmoot.cli.users.purging import Purge, Purged
 from folkmoot.protocol import client as clients
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.identity import KeyPair
-from folkmoot.protocol.key import cell_key
+from folkmoot.protocol.key import KINDS_TAKEN_BACK, cell_key
+from folkmoot.protocol.ranking.shipped import SHIPPED
 from folkmoot.protocol.record import Record
 
 from tests.node.harness import Town, founded
@@ -39,7 +40,8 @@ async def purge(town: Town, node: Node, person: Author) -> tuple[Purged, list[st
 def life_of(person: Author, friend: Author) -> list[Record]:
     """Something of every kind that can be taken back, with secrets in what was replaced, too."""
     posts = [person.post(f"secret {number}") for number in range(5)]
-    return [
+    friends = bytes(16)
+    life = [
         *posts,
         person.post("secret, edited", posts[0].item),
         person.deletion(posts[1]),
@@ -48,8 +50,16 @@ def life_of(person: Author, friend: Author) -> list[Record]:
         *(person.record(kind, friend.account, {"on": True}) for kind in ("follow", "mute", "block")),
         person.record("follow", friend.account, {"on": False}),
         person.record("bookmark", friend.account + posts[0].item, {"on": True}),
-        person.record("like", posts[2].item + person.account, {"on": True}),
+        *(person.record(kind, posts[2].item + person.account, {"on": True}) for kind in ("like", "repost")),
+        person.record("list", friends, {"name": "secret friends"}),
+        person.record("list", friends, {"name": "secret friends", "about": "renamed"}),
+        person.record("listed", friends + friend.account, {"on": True}),
+        person.record("preference", b"notifications", {"like": "nobody"}),
+        person.record("preference", b"mine", {"note": "secret"}),
+        person.record("algorithm", b"best", {"document": {**SHIPPED["best"], "about": "secret"}}),
     ]
+    assert {record.kind for record in life} == KINDS_TAKEN_BACK
+    return life
 
 
 def cells_of(node: Node, person: Author) -> dict[bytes, Cell]:
@@ -77,7 +87,8 @@ async def test_everything_is_taken_back_from_every_replica(tmp_path: Path) -> No
             found = await running.survey(lambda done, total: None)
         assert found.left == {
             **{"post": 4, "profile": 1, "follow": 1, "mute": 1, "block": 1},
-            **{"bookmark": 1, "like": 1},
+            **{"bookmark": 1, "like": 1, "repost": 1},
+            **{"list": 1, "listed": 1, "preference": 2, "algorithm": 1},
         }
         assert found.gone == 1 and not found.staying
         purged, said = await purge(town, town[2], person)

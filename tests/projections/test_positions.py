@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from folkmoot.node.projections.runs import Run
-from folkmoot.node.projections.stretches import stretches_of
+from folkmoot.node.projections.stretches import Stretches, stretches_of
 from folkmoot.protocol.projections.entries import Projection
 from folkmoot.protocol.ring.ranges import OPEN, RangeDescriptor, RangeMap, Slot
 from folkmoot.storage.projections import MAIN, WIDENING, ProjectionBook, cursors_at
@@ -77,4 +77,7 @@ def test_what_is_built_is_only_done_where_the_main_run_is(
             main.positions[stretch.name] = dict(positions)
         if followed is not None:
             main.ends[stretch.name] = followed
-    assert run.has_caught_up(main, RANGES, lambda stretch, log_id, position: False) == expected
+    assert (
+        run.has_caught_up(main, Stretches(lambda: RANGES)(), lambda stretch, log_id, position: False)
+        == expected
+    )

@@ -14,11 +14,12 @@ from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.errors import FORBIDDEN, NOT_FOUND, UNAUTHENTICATED, WireError
 from folkmoot.protocol.key import KIND_BYTE
 from folkmoot.protocol.projections import facts
-from folkmoot.protocol.projections.entries import Index, Projection
+from folkmoot.protocol.projections.entries import FORMATS, INDEXES, Entry, Index, Projection
 from folkmoot.protocol.projections.facts import Facts, facts_of, is_projected
 from folkmoot.protocol.projections.notices import Sort, notices_group
 from folkmoot.storage.interface import Table
-from folkmoot.storage.projections import members
+from folkmoot.storage.projection_formats import format_of, set_format
+from folkmoot.storage.projections import HEAD_BYTES, ProjectionBook, members
 from folkmoot.storage.rederiving import kept, rederived
 from folkmoot.storage.transaction import Admission, WriteTransaction
 
@@ -266,3 +267,50 @@ async def test_facts_of_many_tags_do_not_fill_a_message(tmp_path: Path) -> None:
         await equal_their_recomputation(town)
         async with town.client(town[1]) as other:
             await sees(other, [post.id for post in reversed(posts)], "feed.tag", tag=tags[0])
+
+
+async def test_rows_of_another_format_are_made_anew(tmp_path: Path) -> None:
+    """An updated node throws away what it made by other rules, and says nothing until it has read all."""
+    async with founded(tmp_path, nodes=3, regions=("eu",), replicas=2) as town:
+        await a_little_of_everything(town)
+        await equal_their_recomputation(town)
+        node, old = town[1], Projection.REPOSTS
+        before = dict(node.parts.projections.generations.all())
+        assert {format_of_node(node, each) for each in Projection} == set(FORMATS.values())
+
+        def make_older(transaction: WriteTransaction) -> None:
+            set_format(transaction, old, FORMATS[old] - 1)
+            book = ProjectionBook(transaction)
+            rows = list(transaction.rows.scan(Table.ENTRIES, bytes((Index.REPOSTED,)), bytes((Index.INBOX,))))
+            for key, _ in rows:
+                book.put(0, Entry(Index.REPOSTED, key[HEAD_BYTES:], b"as it was before", b"?"))
+
+        await node.parts.commits.run(make_older, Admission.PEER_JOIN)
+        assert differences(town, node)
+        await node.stop()
+        await town.start(node)
+        await equal_their_recomputation(town)
+        after = node.parts.projections.generations.all()
+        assert [each for each in Projection if after[each] != before[each]] == [old]
+        assert format_of_node(node, old) == FORMATS[old]
+        await until(lambda: not rows_before(node, old, after[old].live), what="the old rows to be erased")
+        generations = dict(after)
+        await node.stop()
+        await town.start(node)
+        assert dict(node.parts.projections.generations.all()) == generations, "it is not done twice"
+
+
+def format_of_node(node: Node, projection: Projection) -> int:
+    with node.parts.commits.store.engine.begin() as transaction:
+        return format_of(transaction, projection)
+
+
+def rows_before(node: Node, projection: Projection, generation: int) -> list[bytes]:
+    """The rows of a projection that are of another generation."""
+    with node.parts.commits.store.engine.begin() as transaction:
+        keys = [
+            key
+            for index in INDEXES[projection]
+            for key, _ in transaction.scan(Table.ENTRIES, bytes((index,)), bytes((index + 1,)))
+        ]
+    return [key for key in keys if key[1] != generation]

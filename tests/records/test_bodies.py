@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from folkmoot.cli.users.erasing import PLURALS
 from folkmoot.protocol import limits
-from folkmoot.protocol.bodies import check_body, make_uuid7
+from folkmoot.protocol.bodies import check_body, emptied, make_uuid7
+from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.identity import KeyPair
+from folkmoot.protocol.key import HELD, KIND_BYTE, KINDS_TAKEN_BACK
 from folkmoot.protocol.moderation.label import Label
+from folkmoot.protocol.record import Record
 
 ITEM = make_uuid7(1_700_000_000_000, 7)
 BOB = KeyPair(b"\x02" * 32).account
@@ -86,3 +90,26 @@ def test_the_body_of_a_label(change: dict[str, Any], outcome: str | None) -> Non
 )
 def test_the_item_of_a_label(item: bytes) -> None:
     assert refusal("label", item, LABEL.body()) == "bad_request"
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS_TAKEN_BACK))
+def test_what_empties_a_cell_of_any_kind(kind: str) -> None:
+    """All kinds but statements in others' cases can be taken back, those included that are added one day."""
+    carol = KeyPair(b"\x03" * 32)
+    account = carol.account
+    items = {
+        "post": ITEM,
+        "list": ITEM,
+        "listed": ITEM + BOB,
+        "bookmark": BOB + ITEM,
+        "like": ITEM + account,
+        "repost": ITEM + account,
+        **dict.fromkeys(("follow", "mute", "block"), BOB),
+    }
+    record = Record.sign(carol, kind=kind, item=items.get(kind, b"name"), body=emptied(kind), stamp=7)
+    assert record.takes_back and Cell.of(record).taken_back
+    assert PLURALS[kind] != kind, "people are told what was taken back"
+
+
+def test_what_cannot_be_taken_back_is_named() -> None:
+    assert KIND_BYTE.keys() - KINDS_TAKEN_BACK == {HELD, "report", "label", "vote", "decision", "appeal"}

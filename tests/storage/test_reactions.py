@@ -39,7 +39,8 @@ def town(store: Store) -> tuple[Store, list[Record]]:
         put(store, *(post(other, number) for number in range(3)), label(BEN, other, 1))
         mine += [reaction("like", ANN, other, 1), reaction("repost", ANN, other, 2)]
         put(store, reaction("like", BEN, other, 1), *mine[-2:])
-    put(store, post(ANN, 1), reaction("like", ANN, ANN, 1), reaction("like", BEN, ANN, 1))
+    mine.append(label(ANN, BEN, 2))
+    put(store, mine[-1], post(ANN, 1), reaction("like", ANN, ANN, 1), reaction("like", BEN, ANN, 1))
     return store, mine
 
 

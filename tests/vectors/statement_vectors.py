@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from folkmoot.protocol import codec
-from folkmoot.protocol.accounts.attestation import SIGNED_PREFIX, Statement
+from folkmoot.protocol.accounts.attestation import SIGNED_PREFIX, VERSION, Statement
 from folkmoot.protocol.accounts.evidence import Evidence, judge
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.identity import account_to_text
@@ -79,7 +79,7 @@ def _statement(number: int, statement: Statement) -> dict[str, Any]:
 def _invalid() -> dict[str, tuple[bytes, bytes]]:
     fields = codec.decode_canonical(said(0).payload)
     changed = {
-        "a version to come": {"version": 2},
+        "a version to come": {"version": VERSION + 1},
         "a key that this version does not know": {"unless": "it rains"},
         "more proven than gone": {"proven": 7, "compacted": 700},
         "proven without a compaction": {"proven": 1},
