@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
+from folkmoot.node.actors.reader import Reader
 from folkmoot.node.actors.replica import Replica
 from folkmoot.node.actors.session import Method
 from folkmoot.node.actors.standing import Standing
@@ -25,6 +26,7 @@ class KeepsCells(Wired, Protocol):
 
     router: Router
     replica: Replica
+    reader: Reader
     standing: Standing
     movement: MovementParts
 
@@ -87,6 +89,7 @@ class MediaParts:
             wired.topology,
             links,
             keys,
+            wired.reader,
         )
         return methods.table()
 

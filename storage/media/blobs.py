@@ -15,18 +15,26 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, NOT_FOUND, WireError
 from folkmoot.protocol.media import bounds
 from folkmoot.protocol.media.manifest import Manifest
 from folkmoot.storage.directory import DIRECTORY_MODE, FILE_MODE, os_failure, sync_folder
+from folkmoot.storage.media.folders import (
+    Listed,
+    accounts_in,
+    changed_us,
+    lanes_in,
+    listed_in,
+    room_at,
+    tidy,
+)
 from folkmoot.storage.media.layout import (
     UNUSED,
     Area,
     MediumDamaged,
     Name,
-    account_of,
     folder_of,
     hash_of,
     head_of,
@@ -40,21 +48,6 @@ from folkmoot.storage.media.room import check_room
 
 PARTIAL_SHARE: Final = 4  # of the cap, this part at most is for uploads under way
 _AREAS: Final = (Area.KEPT, Area.CACHE)
-
-
-class Listed(NamedTuple):
-    """One medium that lies in an area.
-
-    Attributes:
-        file_bytes: how much room it takes.
-        since_us: when it was brought or last renewed, microseconds since 1970.
-        unused_us: since when no replica has known of a reference to it; None while one may.
-    """
-
-    hash: bytes
-    file_bytes: int
-    since_us: int
-    unused_us: int | None
 
 
 class Blobs:
@@ -75,6 +68,7 @@ class Blobs:
         self.cache_bytes = cache_bytes
         self._lock = threading.Lock()  # of what is in memory; held for moments
         self._names = threading.RLock()  # of folders: none is taken away while something is put into it
+        self._fate = threading.Lock()  # of a kept medium: it is renewed or given up; held for moments
         self._used = dict.fromkeys(Area, 0)
         self._cached: OrderedDict[Name, int] = OrderedDict()  # the one longest unread first
         self._pinned: dict[Name, int] = {}
@@ -136,31 +130,42 @@ class Blobs:
         Raises:
             DiskFull: it would pass the cap, or fill the disk.
         """
+        with self._told():
+            if (have := self._begun(account, manifest)) is not None:
+                return have
+            with self._names:  # somebody may have begun it meanwhile, and taken the same room
+                have = self._begun(account, manifest)
+                return self._begin_anew(account, manifest, target) if have is None else have
+
+    def _begun(self, account: bytes, manifest: Manifest) -> set[int] | None:
+        """The chunks that are here of an upload that was begun with this manifest; None when it was not."""
+        name = Name(account, manifest.hash)
+        try:
+            with self._opened(Area.PARTIAL, name) as (descriptor, begun, begins):
+                if begun != manifest:
+                    return None
+                have = self._have.get(name)
+                if have is None:  # this process has not seen them come
+                    have = self._have[name] = set(whole_chunks(descriptor, begun, begins))
+                return set(have)
+        except (WireError, MediumDamaged):
+            return None
+
+    def _begin_anew(self, account: bytes, manifest: Manifest, target: Area) -> set[int]:
         name = Name(account, manifest.hash)
         file = self._file(Area.PARTIAL, name)
-        with self._told():
-            try:
-                with self._opened(Area.PARTIAL, name) as (descriptor, begun, begins):
-                    if begun == manifest:
-                        have = self._have.get(name)
-                        if have is None:  # this process has not seen them come
-                            have = self._have[name] = set(whole_chunks(descriptor, begun, begins))
-                        return set(have)
-            except (WireError, MediumDamaged):
-                pass
-            self.drop(Area.PARTIAL, name)
-            head = head_of(manifest)
-            room = room_of(len(head) + manifest.size)
-            self._make_room(room, target)
-            with self._names:
-                self._make_folder(file.parent)
-                with open(file, "xb", opener=_private) as made:
-                    made.write(head)
-                    made.truncate(len(head) + manifest.size)
-            with self._lock:
-                self._used[Area.PARTIAL] += room
-                self._have[name] = set()
-            return set()
+        self.drop(Area.PARTIAL, name)
+        head = head_of(manifest)
+        room = room_of(len(head) + manifest.size)
+        self._make_room(room, target)
+        self._make_folder(file.parent)
+        with open(file, "xb", opener=_private) as made:
+            made.write(head)
+            made.truncate(len(head) + manifest.size)
+        with self._lock:
+            self._used[Area.PARTIAL] += room
+            self._have[name] = set()
+        return set()
 
     def write(self, name: Name, index: int, data: bytes) -> int:
         """Take a chunk of an upload that was begun; how many are still missing.
@@ -201,26 +206,27 @@ class Blobs:
         )
 
     def promote(self, name: Name, source: Area, target: Area) -> None:
-        """Have a whole, durable medium stand in another area.
+        """Have a whole, durable medium stand in another area; it may stand there already.
 
         Raises:
             WireError: `not_found`.
         """
         old, new = self._file(source, name), self._file(target, name)
         with self._told(), self._names:
+            replaced = room_at(new)
+            if (size := room_at(old)) is None:
+                if replaced is None:
+                    raise _not_found()
+                return
             self._make_folder(new.parent)
-            try:
-                size = room_of(old.stat().st_size)
-                old.rename(new)
-            except FileNotFoundError:
-                raise _not_found() from None
+            old.rename(new)
             sync_folder(new.parent)
             sync_folder(old.parent)
-            _tidy(old.parent)
+            tidy(old.parent)
             with self._lock:
                 self._have.pop(name, None)
                 self._used[source] -= size
-                self._used[target] += size
+                self._used[target] += size - (replaced or 0)
                 self._cached.pop(name, None)
                 if target is Area.CACHE:
                     self._cached[name] = size
@@ -229,18 +235,24 @@ class Blobs:
 
     # What becomes of what is here.
 
-    def renew(self, name: Name, now_us: int) -> None:
-        """A kept medium was brought again: it is as if it had come now."""
+    def renew(self, name: Name, now_us: int) -> bool:
+        """A kept medium was brought again: it is as if it had come now. Whether it is there."""
         file = self._file(Area.KEPT, name)
-        with self._told(), contextlib.suppress(FileNotFoundError):
-            os.utime(file, ns=(now_us * 1000, now_us * 1000))
+        with self._told(), self._fate:
+            try:
+                os.utime(file, ns=(now_us * 1000, now_us * 1000))
+            except FileNotFoundError:
+                return False
             self.unmark(name)
+        return True
 
     def mark(self, name: Name, now_us: int) -> None:
         """Note durably that no replica knows of a reference to a kept medium, from now on."""
         file = self._file(Area.KEPT, name)
         note = file.with_name(file.name + UNUSED)
-        with self._told():
+        with self._told(), self._names:
+            if not file.exists():
+                return
             with open(note, "wb", opener=_private) as made:
                 os.utime(note, ns=(now_us * 1000, now_us * 1000))
                 os.fsync(made.fileno())
@@ -256,19 +268,26 @@ class Blobs:
         """Erase a medium; whether there was one."""
         file = self._file(area, name)
         with self._told(), self._names:
-            try:
-                size = room_of(file.stat().st_size)
-                file.unlink()
-            except FileNotFoundError:
-                return False
             if area is Area.KEPT:
-                self.unmark(name)
-            _tidy(file.parent)
+                self.unmark(name)  # before its file: what is left of a crash is no note of nothing
+            if (size := room_at(file)) is None:
+                return False
+            file.unlink()
+            tidy(file.parent)
             with self._lock:
                 self._used[area] -= size
                 self._cached.pop(name, None)
                 self._have.pop(name, None)
         return True
+
+    def give_up(self, name: Name, seen: Listed) -> bool:
+        """Erase a kept medium that was neither renewed nor unmarked since it was listed; whether it was."""
+        file = self._file(Area.KEPT, name)
+        with self._told(), self._names, self._fate, contextlib.suppress(FileNotFoundError):
+            note = file.with_name(file.name + UNUSED)
+            if (changed_us(file.stat()), changed_us(note.stat())) == (seen.since_us, seen.unused_us):
+                return self.drop(Area.KEPT, name)
+        return False
 
     @contextlib.contextmanager
     def pinned(self, name: Name) -> Iterator[None]:
@@ -314,29 +333,15 @@ class Blobs:
         """The accounts (34 bytes) with something in an area, in the order of the key space."""
         found: list[bytes] = []
         with self._told():
-            for lane in sorted((self.directory / area.value).iterdir()):
+            for lane in lanes_in(self.directory / area.value):
                 with self._names:  # or the lane is taken away meanwhile
-                    folders = sorted(each.name for each in lane.iterdir()) if lane.exists() else []
-                found += [account for each in folders if (account := account_of(each)) is not None]
+                    found += accounts_in(lane)
         return found
 
     def listed(self, area: Area, account: bytes) -> list[Listed]:
         """What an account has in an area, by hash."""
-        found: dict[str, os.stat_result] = {}
-        with self._told(), contextlib.suppress(FileNotFoundError):
-            for entry in folder_of(self.directory / area.value, account).iterdir():
-                with contextlib.suppress(FileNotFoundError):
-                    found[entry.name] = entry.stat()
-        whole = sorted(name for name in found if not name.endswith(UNUSED))
-        return [
-            Listed(
-                bytes.fromhex(name),
-                room_of(found[name].st_size),
-                found[name].st_mtime_ns // 1000,
-                found[name + UNUSED].st_mtime_ns // 1000 if name + UNUSED in found else None,
-            )
-            for name in whole
-        ]
+        with self._told():
+            return listed_in(self.directory / area.value, account)
 
     def _file(self, area: Area, name: Name) -> Path:
         return folder_of(self.directory / area.value, name.account) / name.hash.hex()
@@ -364,17 +369,16 @@ class Blobs:
     @contextlib.contextmanager
     def _opened(self, area: Area, name: Name, *, write: bool = False) -> Iterator[tuple[int, Manifest, int]]:
         file = self._file(area, name)
-        try:
-            descriptor = os.open(file, (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC)
-        except FileNotFoundError:
-            raise _not_found() from None
-        except OSError as error:
-            raise os_failure(file, error) from error
-        try:
-            manifest, begins = read_head(descriptor, file)
-            yield descriptor, manifest, begins
-        finally:
-            os.close(descriptor)
+        with self._told():
+            try:
+                descriptor = os.open(file, (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC)
+            except FileNotFoundError:
+                raise _not_found() from None
+            try:
+                manifest, begins = read_head(descriptor, file)
+                yield descriptor, manifest, begins
+            finally:
+                os.close(descriptor)
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
@@ -387,13 +391,6 @@ class Blobs:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC, FILE_MODE)
-
-
-def _tidy(folder: Path) -> None:
-    """Take away the folder of an account that has nothing in it any more."""
-    with contextlib.suppress(OSError):  # it is another medium's, too
-        folder.rmdir()
-        folder.parent.rmdir()
 
 
 def _not_found() -> WireError:
