@@ -67,7 +67,7 @@ class Others:
 @asynccontextmanager
 async def fetching(directory: Path, others: Others) -> AsyncIterator[tuple[Fetcher, Blobs]]:
     blobs = Blobs(directory / "media", 1 << 30, 1 << 30)
-    fetcher = Fetcher(blobs, Inline(), others)  # type: ignore[arg-type]
+    fetcher = Fetcher(blobs, Inline(), others)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(fetcher.run)
         yield fetcher, blobs

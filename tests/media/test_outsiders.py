@@ -97,7 +97,7 @@ async def test_what_is_given_up_while_a_post_comes_is_missing(
         look = blobs.manifest
 
         def late(area: Area, name: Name) -> Manifest:
-            found = look(area, name)
+            found: Manifest = look(area, name)
             blobs.drop(area, name)
             return found
 
