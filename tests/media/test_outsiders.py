@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import trio
 from folkmoot.node.configuration.media_section import MediaSection
 from folkmoot.protocol.errors import CONFLICT, MEDIA_MISSING, NOT_FOUND, TOO_LARGE, ErrorKind, WireError
 from folkmoot.protocol.media.manifest import Manifest
+from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.media.layout import Area, Name
 
 from tests.media import pictures
@@ -83,6 +85,57 @@ async def test_uploads_that_end_at_once_count_each_other(tmp_path: Path) -> None
         for node in town.nodes:
             listed = node.parts.media._keeping.blobs.listed(Area.KEPT, author.account)
             assert listed and sum(each.file_bytes for each in listed) <= 3 * size
+
+
+async def test_a_post_that_comes_while_all_are_asked_keeps_the_medium(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes by another way than a client's, so that nobody renews the file."""
+    author = Author(24)
+    async with founded(tmp_path, nodes=1, replicas=1, media=impatient()) as town:
+        async with town.client(town[0]) as client:
+            await client.auth(author)
+            manifest = await upload(client, pictures.png(2000))
+        sweep = town[0].parts.media.sweeper
+        await sweep.sweep()
+        ask_all = sweep.unused
+
+        async def slowly(account: bytes, hashes: Sequence[bytes]) -> set[bytes]:
+            found: set[bytes] = await ask_all(account, hashes)
+            await town[0].plant(post_with(author, manifest))
+            return found
+
+        with monkeypatch.context() as patched:
+            patched.setattr(sweep, "unused", slowly)
+            await sweep.sweep()
+        assert kept(town[0], author, manifest.hash) is Area.KEPT
+
+
+async def test_what_cannot_be_read_of_one_account_keeps_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = [Author(number) for number in range(25, 29)]
+    async with founded(tmp_path, nodes=1, replicas=1, media=impatient()) as town:
+        media = []
+        for author in people:
+            async with town.client(town[0]) as client:
+                await client.auth(author)
+                media.append(await upload(client, pictures.png(2000, seed=author.account[-1])))
+        damaged = people[2].account
+
+        def refers(account: bytes, hashes: Sequence[bytes]) -> list[bytes]:
+            if account == damaged:
+                raise StoreCorrupt("a table", "a cell is not whole")
+            found: list[bytes] = look(account, hashes)
+            return found
+
+        keeping = town[0].parts.media._keeping
+        look = keeping.refers
+        monkeypatch.setattr(keeping, "refers", refers)
+        for _ in range(2):
+            await town[0].parts.media.sweeper.sweep()
+        left = [kept(town[0], author, each.hash) for author, each in zip(people, media, strict=True)]
+        assert left == [None, None, Area.KEPT, None]
 
 
 async def test_what_is_given_up_while_a_post_comes_is_missing(
