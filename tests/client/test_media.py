@@ -48,7 +48,6 @@ class Nodes:
             self.sent.append(params["index"])
         found = node.get(params["index"], PARTS[params["index"]])
         if isinstance(found, WireError):
-            await trio.sleep(0.1)
             raise found
         return {"data": found}
 

@@ -156,7 +156,8 @@ class _Index:
 
     async def find(self, asked: Asked, keeps: Any) -> Found:
         self.asked.append(asked)
-        await trio.sleep(self._takes_s)
+        with trio.move_on_after(self._takes_s):
+            await trio.sleep_forever()
         return self.looks[min(len(self.asked), len(self.looks)) - 1]
 
     def lag_s(self) -> float:
