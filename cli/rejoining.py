@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from folkmoot.cli.progress import OnProgress
 from folkmoot.protocol import limits
 from folkmoot.protocol.crdt.cell import Cell
-from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.errors import CONFLICT, WireError
 from folkmoot.protocol.media.references import may_refer, references
 from folkmoot.protocol.record import Record
 from folkmoot.storage.backup.errors import BackupForeign
@@ -146,7 +146,8 @@ class _Media:
         except WireError as error:
             if error.kind.retryable:
                 raise
-            self.reasons[f"medium {name.hash.hex()}: {error.message}"] += 1
+            if error.kind is not CONFLICT:  # the record was deleted or replaced there
+                self.reasons[f"medium {name.hash.hex()}: {error.message}"] += 1
         else:
             self.brought.add(name)
 

@@ -79,11 +79,11 @@ def get(medium: MediaRef, file: Path, target: Target, output: Output) -> int:
     # Imported here so that a command's help need not wait for the client.
     from folkmoot.protocol.client import media
 
-    aside = file.with_name(f"{file.name}.part")
+    aside = file.with_name(f".{file.name}.{os.getpid()}.part")  # which no file of the user's is called
 
     async def talk(client: Client) -> Any:
         manifest = await media.stat(client, medium.account, medium.hash)
-        with aside.open("wb") as opened, progress_bar("bytes", quiet=output.as_json) as progress:
+        with aside.open("xb") as opened, progress_bar("bytes", quiet=output.as_json) as progress:
             await media.fetch(client, medium.account, manifest, opened.write, on_progress=progress)
             opened.flush()
             os.fsync(opened.fileno())

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from folkmoot.protocol.errors import NOT_FOUND, WireError
+from folkmoot.protocol.errors import CONFLICT, NOT_FOUND, WireError
 from folkmoot.protocol.media.chunks import MediaChunk
 from folkmoot.protocol.media.manifest import CHUNK_BYTES, Manifest
 from folkmoot.protocol.media.references import Reference, references
@@ -166,6 +166,7 @@ class MediaBringer:
         except WireError as error:
             if error.kind.retryable:
                 raise
-            self.reasons[f"medium {shown.hash.hex()}: {error.message}"] += 1
+            if error.kind is not CONFLICT:  # the record was deleted or replaced there
+                self.reasons[f"medium {shown.hash.hex()}: {error.message}"] += 1
         else:
             self.brought.add(shown.hash)

@@ -24,7 +24,7 @@ from folkmoot.storage.pages import TrustedLabellers
 from folkmoot.storage.search import finding, following, trending
 from folkmoot.storage.search.errors import IndexDamaged
 from folkmoot.storage.search.files import Indexes
-from folkmoot.storage.search.finding import Asked, Hit
+from folkmoot.storage.search.finding import Asked, Found
 from folkmoot.storage.search.index import Position, SearchIndex
 
 log = logging.getLogger(__name__)
@@ -312,7 +312,7 @@ class Indexer:
         if self._position is not None and self._current_at is not None and self._has_news():
             yield self._position.sequence, self._current_at
 
-    async def find(self, asked: Asked, keeps: Callable[[bytes], bool]) -> list[Hit]:
+    async def find(self, asked: Asked, keeps: Callable[[bytes], bool]) -> Found:
         """The next hits among the posts of ranges that this node keeps; see `finding.find`.
 
         Raises:

@@ -16,8 +16,9 @@ from folkmoot.node.contracts import Peers, PeerUnreachable
 from folkmoot.node.environment import Executor
 from folkmoot.node.media import messages
 from folkmoot.protocol import codec, limits
-from folkmoot.protocol.errors import BUSY, NOT_FOUND, WireError
+from folkmoot.protocol.errors import BAD_REQUEST, BUSY, NOT_FOUND, WireError
 from folkmoot.protocol.media import bounds
+from folkmoot.protocol.media.kinds import is_kind
 from folkmoot.protocol.media.manifest import Manifest
 from folkmoot.storage.errors import StorageError
 from folkmoot.storage.media.blobs import Blobs
@@ -31,14 +32,16 @@ class Fetch:
 
     Attributes:
         area: where it is to stand; who is to keep it decides.
+        size: how many bytes it is said to have, for the quota of its account; 0 where that is not asked.
         done: set when it has come or will not.
         error: why it did not come.
         left: how many chunks are missing; None before it is known.
     """
 
-    def __init__(self, name: Name, area: Area, sources: Sequence[bytes]) -> None:
+    def __init__(self, name: Name, area: Area, sources: Sequence[bytes], size: int) -> None:
         self.name = name
         self.area = area
+        self.size = size
         self.sources = list(sources)
         self.done = trio.Event()
         self.error: WireError | None = None
@@ -75,26 +78,31 @@ class Fetcher:
             async for fetch in self._to_begin:
                 nursery.start_soon(self._fetch, fetch)
 
-    def begin(self, name: Name, area: Area, sources: Sequence[bytes]) -> Fetch:
+    def coming(self, account: bytes) -> dict[bytes, int]:
+        """What is on its way to be kept of an account: by hash, how many bytes it is said to have."""
+        fetches = [each for name, each in self._running.items() if name.account == account]
+        return {each.name.hash: each.size for each in fetches if each.area is Area.KEPT}
+
+    def begin(self, name: Name, area: Area, sources: Sequence[bytes], size: int = 0) -> Fetch:
         """Have a medium fetched, or join who waits for it already.
 
         Args:
             sources: nodes that may have it, in the order in which they are asked.
+            size: see `Fetch`.
 
         Raises:
             WireError: `busy`, when too many are waiting.
         """
         fetch = self._running.get(name)
         if fetch is None:
-            fetch = Fetch(name, area, sources)
-            try:
-                self._begun.send_nowait(fetch)
-            except trio.WouldBlock:
-                raise _busy("this node has too many media to fetch") from None
-            self._running[name] = fetch
+            if len(self._running) >= bounds.MEDIA_WAITING:
+                raise _busy("this node has too many media to fetch")
+            fetch = self._running[name] = Fetch(name, area, sources, size)
+            self._begun.send_nowait(fetch)  # as many find room
             return fetch
         if area is Area.KEPT:
             fetch.area = area
+        fetch.size = max(fetch.size, size)
         fetch.sources += [each for each in sources if each not in fetch.sources]
         return fetch
 
@@ -138,7 +146,7 @@ class Fetcher:
 
     async def _from(self, source: bytes, fetch: Fetch) -> None:
         name, blobs = fetch.name, self._blobs
-        asked = {"account": name.account, "hash": name.hash}
+        asked = {"account": name.account, "hash": name.hash, "kept": fetch.area is Area.CACHE}
         answer = await self._peers.call(source, messages.MANIFEST, asked, limits.REPLICA_READ_TIMEOUT_S)
         manifest = messages.told_manifest(answer, name.hash)
         have = await self._executor.run(partial(blobs.begin, name.account, manifest, fetch.area))
@@ -148,8 +156,15 @@ class Fetcher:
             await self._chunks(source, fetch, manifest, missing)
         finally:
             fetch.left = None
-        await self._executor.run(partial(blobs.seal, name))
+        await self._executor.run(partial(self._check, name))
         await self._executor.run(partial(blobs.promote, name, Area.PARTIAL, fetch.area))
+
+    def _check(self, name: Name) -> None:
+        """Compare what has come with its hash, and with what the other node calls it; blocks."""
+        manifest = self._blobs.seal(name)
+        if not is_kind(manifest.mime, self._blobs.read(Area.PARTIAL, name, 0)):
+            self._blobs.drop(Area.PARTIAL, name)
+            raise WireError(BAD_REQUEST, f"a node calls it {manifest.mime}, which it is not")
 
     async def _chunks(self, source: bytes, fetch: Fetch, manifest: Manifest, missing: Sequence[int]) -> None:
         """Fetch some chunks, a few at a time."""

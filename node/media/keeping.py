@@ -8,7 +8,8 @@ says so when it is on its disk.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
@@ -26,8 +27,9 @@ from folkmoot.protocol.media.manifest import Manifest
 from folkmoot.protocol.media.references import Reference, references
 from folkmoot.protocol.record import Record
 from folkmoot.storage.errors import StorageError
-from folkmoot.storage.media.blobs import Blobs, Listed
-from folkmoot.storage.media.layout import Area, MediumDamaged, Name
+from folkmoot.storage.media.blobs import Blobs
+from folkmoot.storage.media.folders import Listed
+from folkmoot.storage.media.layout import Area, MediumDamaged, Name, room_of
 from folkmoot.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -35,6 +37,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 HOUR_US: Final = 3_600_000_000
+ANYWHERE: Final = (Area.KEPT, Area.CACHE, Area.KEPT)
+"""Where a medium is looked for, which may move from the cache to what is kept meanwhile, and never back."""
 
 Handler = Callable[[bytes, Params], Awaitable[Any]]
 
@@ -81,6 +85,7 @@ class Keeping:
         self._epochs = epochs
         self._standing = standing
         self._fresh_us = int(unused_hours * HOUR_US)
+        self._promoted: dict[Name, int] = {}
 
     def peer_methods(self) -> Mapping[str, Handler]:
         """What other nodes may ask, by name."""
@@ -109,24 +114,18 @@ class Keeping:
         try:
             manifest = self.blobs.manifest(Area.KEPT, name)
         except (WireError, StorageError):
-            return WireError(
-                MEDIA_MISSING,
-                f"the post shows medium {told}, which its account has not uploaded here, or so long ago that "
-                "it was given up; upload it (media.begin), then send the same bytes again",
-                details={"hash": name.hash},
-            )
+            return _missing(name)
         if reference.size not in (None, manifest.size) or reference.mime not in (None, manifest.mime):
             return WireError(
                 BAD_REQUEST,
                 f"the post says that medium {told} is {reference.mime} of {reference.size} bytes; "
                 f"it is {manifest.mime} of {manifest.size}",
             )
-        try:
-            self.blobs.renew(name, self.wall.now_us())
-        except StorageError as error:  # it may be given up before the post is known everywhere
+        try:  # or it may be given up before the post is known everywhere
+            return None if self.blobs.renew(name, self.wall.now_us()) else _missing(name)
+        except StorageError as error:
             log.error("%s", error)
             return error.to_wire_error()
-        return None
 
     async def keep(self, name: Name, size: int | None, source: bytes | None) -> None:
         """Have a medium kept here, durably.
@@ -139,21 +138,46 @@ class Keeping:
             WireError: `too_large`, when the account's quota is used up; `busy`, while it is coming.
         """
         run, blobs = self.executor.run, self.blobs
-        already = await run(partial(blobs.find, name)) is Area.KEPT
+        area = await run(partial(blobs.find, name))
+        already = area is Area.KEPT
         if not already:
             if size is not None:
-                await run(partial(self._check_quota, name, size))
-            if await run(partial(blobs.find, name)) is Area.CACHE:
-                await run(partial(blobs.promote, name, Area.CACHE, Area.KEPT))
+                await self._check_quota(name, size)
+            # What is begun from here on counts, before anybody else can ask.
+            if area is Area.CACHE:
+                with self._counted(name, size or 0):
+                    await run(partial(blobs.promote, name, Area.CACHE, Area.KEPT))
             else:
                 sources = [] if source is None else [source]
-                await self._fetcher.wait(self._fetcher.begin(name, Area.KEPT, sources))
+                await self._fetcher.wait(self._fetcher.begin(name, Area.KEPT, sources, size or 0))
         # What was here already may have come a moment ago, by a name that is not on the disk yet.
         await run(partial(blobs.renew, name, self.wall.now_us(), durable=already))
 
-    def _check_quota(self, name: Name, size: int) -> None:
-        listed = self.blobs.listed(Area.KEPT, name.account)
-        check_quota(sum(each.file_bytes for each in listed), len(listed), size, self.quota_bytes)
+    async def _check_quota(self, name: Name, size: int) -> None:
+        """Count what is kept of an account and what is on its way: uploads that end at once count each other.
+
+        What arrives while the folder is read was known to be coming before.
+        """
+        coming = self._coming(name.account)
+        listed = await self.executor.run(partial(self.blobs.listed, Area.KEPT, name.account))
+        coming |= self._coming(name.account)
+        for each in (name.hash, *(each.hash for each in listed)):
+            coming.pop(each, None)
+        used = sum(each.file_bytes for each in listed) + sum(map(room_of, coming.values()))
+        check_quota(used, len(listed) + len(coming), size, self.quota_bytes)
+
+    def _coming(self, account: bytes) -> dict[bytes, int]:
+        """What is about to be kept of an account: by hash, how many bytes it is said to have."""
+        promoted = {name.hash: size for name, size in self._promoted.items() if name.account == account}
+        return self._fetcher.coming(account) | promoted
+
+    @contextmanager
+    def _counted(self, name: Name, size: int) -> Iterator[None]:
+        self._promoted[name] = size
+        try:
+            yield
+        finally:
+            self._promoted.pop(name, None)
 
     def told(self, asked: messages.OfAccount) -> dict[str, Any]:
         """What this node keeps of an account; blocks."""
@@ -194,6 +218,14 @@ class Keeping:
         """How many files of an account's media lie here, uploads and copies among them; blocks."""
         return sum(len(self.blobs.listed(area, account)) for area in Area)
 
+    def is_shown(self, name: Name) -> bool:
+        """Whether a cell here is known to refer to a medium; blocks."""
+        try:
+            return name.hash in references_of(self._store, name.account)
+        except StorageError as error:  # it is mended, and looked at again then
+            log.warning("%s", error)
+            return False
+
     @property
     def counted(self) -> bool:
         """Whether this node knows that it has all it acknowledged."""
@@ -206,8 +238,8 @@ class Keeping:
     # What other nodes ask.
 
     async def _manifest(self, node_id: bytes, params: Params) -> dict[str, Any]:
-        name = _name(codec.shaped(params, messages.Named, messages.MANIFEST))
-        return (await self.manifest(name)).to_wire()
+        asked = codec.shaped(params, messages.ManifestOf, messages.MANIFEST)
+        return (await self.manifest(_name(asked), kept=asked.kept)).to_wire()
 
     async def _chunk(self, node_id: bytes, params: Params) -> dict[str, Any]:
         asked = codec.shaped(params, messages.ChunkOf, messages.CHUNK)
@@ -223,15 +255,16 @@ class Keeping:
             partial(self._wherever, name, lambda area: self.blobs.read(area, name, index))
         )
 
-    async def manifest(self, name: Name) -> Manifest:
-        """What something that this node has is made of. Raises as `read` does."""
+    async def manifest(self, name: Name, *, kept: bool = False) -> Manifest:
+        """What something that this node has, or keeps, is made of. Raises as `read` does."""
+        areas = (Area.KEPT,) if kept else ANYWHERE
         return await self.executor.run(
-            partial(self._wherever, name, lambda area: self.blobs.manifest(area, name))
+            partial(self._wherever, name, lambda area: self.blobs.manifest(area, name), areas)
         )
 
-    def _wherever(self, name: Name, look: Callable[[Area], T]) -> T:
-        """Look at a medium, which may move from the cache to what is kept meanwhile, and never back."""
-        for area in (Area.KEPT, Area.CACHE, Area.KEPT):
+    def _wherever(self, name: Name, look: Callable[[Area], T], areas: Sequence[Area] = ANYWHERE) -> T:
+        """Look at a medium in some areas in turn."""
+        for area in areas:
             try:
                 return look(area)
             except MediumDamaged as error:
@@ -263,20 +296,33 @@ class Keeping:
         return {"hashes": await self.executor.run(partial(self.refers, asked.account, asked.hashes))}
 
 
+def _missing(name: Name) -> WireError:
+    return WireError(
+        MEDIA_MISSING,
+        f"the post shows medium {name.hash.hex()}, which its account has not uploaded here, or so long ago "
+        "that it was given up; upload it (media.begin), then send the same bytes again",
+        details={"hash": name.hash},
+    )
+
+
 def check_quota(used: int, count: int, size: int, quota: int) -> None:
     """Refuse what an account may not have kept besides.
 
     Raises:
         WireError: `too_large`, with `{used, quota}`.
     """
-    if used + size > quota or count >= bounds.MEDIA_PER_ACCOUNT:
-        raise WireError(
-            TOO_LARGE,
-            f"the account has {count} media of {used} bytes together, and may have {quota}; delete posts "
-            "that show some, and they are given up after a while",
-            details={"used": used, "quota": quota},
-        )
+    if used + size > quota:
+        has = f"media of {used} bytes, and may have {quota}"
+    elif count >= bounds.MEDIA_PER_ACCOUNT:
+        has = f"{count} media, and may have no more"
+    else:
+        return
+    raise WireError(
+        TOO_LARGE,
+        f"the account has {has}; delete posts that show some, and they are given up after a while",
+        details={"used": used, "quota": quota},
+    )
 
 
-def _name(asked: messages.Named | messages.ChunkOf | messages.Keep) -> Name:
+def _name(asked: messages.Named | messages.ManifestOf | messages.ChunkOf | messages.Keep) -> Name:
     return Name(asked.account, asked.hash)

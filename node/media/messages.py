@@ -55,7 +55,7 @@ class Get(Struct):
 
 
 class Named(Struct):
-    """`media.stat`, and `media.manifest` between nodes: a medium."""
+    """`media.stat`: a medium."""
 
     account: Account
     hash: Hash
@@ -65,6 +65,17 @@ class List(Struct):
     """`media.list`: what the account that asks has kept, after one."""
 
     after: Hash | None = None
+
+
+class ManifestOf(Struct):
+    """`media.manifest`: what a medium that the node has is made of.
+
+    What is `kept` alone is asked for by caches: what caches gave each other would never grow old.
+    """
+
+    account: Account
+    hash: Hash
+    kept: bool = False
 
 
 class ChunkOf(Struct):

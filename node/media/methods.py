@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
+from cachetools import LRUCache
 from folkmoot.node.actors.session import Asker, Method
 from folkmoot.node.configuration.media_section import MediaSection
-from folkmoot.node.contracts import Peers, PeerUnreachable, Topology
+from folkmoot.node.contracts import Peers, PeerUnreachable, Reading, Topology
 from folkmoot.node.media import messages
 from folkmoot.node.media.fetching import Fetcher
 from folkmoot.node.media.keeping import Keeping, check_quota
@@ -16,9 +17,11 @@ from folkmoot.node.media.spreading import Spreader
 from folkmoot.node.routing import Router
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.connection import Params
+from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.errors import (
     BAD_REQUEST,
     BUSY,
+    CONFLICT,
     INTERNAL,
     NOT_FOUND,
     RATE_LIMITED,
@@ -34,6 +37,7 @@ from folkmoot.protocol.media.manifest import CHUNK_BYTES, Manifest
 from folkmoot.protocol.media.references import references
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import parse_level
+from folkmoot.protocol.token import Token
 from folkmoot.storage.errors import StorageError
 from folkmoot.storage.media.layout import Area, Name
 
@@ -56,6 +60,7 @@ class MediaMethods:
         spreader: brings uploads to their replicas.
         router, topology, peers: see `contracts`.
         keys: see `Keys`.
+        reading: reads cells wherever they are kept.
     """
 
     def __init__(
@@ -68,6 +73,7 @@ class MediaMethods:
         topology: Topology,
         peers: Peers,
         keys: Keys,
+        reading: Reading,
     ) -> None:
         self._settings = settings
         self._keeping = keeping
@@ -79,6 +85,8 @@ class MediaMethods:
         self._topology = topology
         self._peers = peers
         self._keys = keys
+        self._reading = reading
+        self._shown: LRUCache[Name, bool] = LRUCache(bounds.MEDIA_WAITING)
 
     def table(self) -> Mapping[str, Method]:
         """The methods by their names on the wire."""
@@ -98,6 +106,8 @@ class MediaMethods:
         account = self._uploader(asker) if shown_by is None else await self._author_of(shown_by, manifest)
         self._check_claim(manifest)
         name = Name(account, manifest.hash)
+        if shown_by is not None:
+            self._shown[name] = True
         told = await self._of_account(messages.OfAccount(account, hash=manifest.hash))
         if not told.kept:
             check_quota(told.used, 0, manifest.size, told.quota)
@@ -194,11 +204,37 @@ class MediaMethods:
         if (refusal := self._keys.refusal(record.author, record.device)) is not None:
             raise refusal
         await self._run(record.verify)
+        await self._check_stands(record)
         return record.author
 
+    async def _check_stands(self, record: Record) -> None:
+        """Refuse what was deleted or replaced: nothing comes back by whoever has kept a copy.
+
+        A record that nobody here knows yet is on its way: what it shows is brought first.
+        """
+        [data] = (await self._reading.get([record.key], "one", Token())).cells
+        cell = None if data is None else Cell.decode(data)
+        if cell is None or (not cell.deleted and not cell.covers(record)):
+            return
+        if record.id not in {each.id for each in cell.survivors}:
+            raise WireError(
+                CONFLICT, "media.begin: the record was deleted or replaced, and what it showed is not taken"
+            )
+
     def _begun(self, asker: Asker, account: bytes | None, digest: bytes) -> Name:
-        """What was begun: for another account by a record of it, so that its chunks may come from anybody."""
-        return Name(self._uploader(asker), digest) if account is None else _named(account, digest)
+        """What was begun: for another account by a record of it, so that its chunks may come from anybody.
+
+        Raises:
+            WireError: `not_found`, when it was not begun so here; who has no part in it would renew it else.
+        """
+        if account is None or account == asker.account:
+            return Name(self._uploader(asker), digest)
+        name = _named(account, digest)
+        if name not in self._shown:
+            raise WireError(
+                NOT_FOUND, "no upload for that account was begun here with a record that shows it"
+            )
+        return name
 
     def _check_claim(self, manifest: Manifest) -> None:
         settings = self._settings
@@ -270,12 +306,12 @@ class MediaMethods:
         raise self._router.unreachable(owner.slots, "one", failed)
 
     async def _elsewhere(self, name: Name) -> tuple[bytes, Manifest]:
-        """The nearest other replica that has a medium, and what it says that it is.
+        """The nearest other replica that keeps a medium, and what it says that it is.
 
         Raises:
             WireError: `not_found`.
         """
-        asked = {"account": name.account, "hash": name.hash}
+        asked = {"account": name.account, "hash": name.hash, "kept": True}
         for node_id in self._router.candidates(self._topology.where(place_prefix(name.account)).slots):
             if node_id == self._router.node_id:
                 continue
@@ -289,10 +325,17 @@ class MediaMethods:
         raise WireError(NOT_FOUND, "no node that can be reached has this medium")
 
     async def _fetch(self, name: Name) -> None:
-        """Fetch what another replica has; what nobody has costs no place among what is fetched."""
+        """Fetch what another replica has; what nobody has costs no place among what is fetched.
+
+        What no cell here refers to is not kept because somebody reads it: else who reads from one replica
+        after the other what both give up would have them keep it for ever.
+        """
         source, _ = await self._elsewhere(name)
         owner = self._topology.where(place_prefix(name.account))
-        area = Area.KEPT if self._router.node_id in owner.nodes() else Area.CACHE
+        is_kept = self._router.node_id in owner.nodes() and await self._run(
+            partial(self._keeping.is_shown, name)
+        )
+        area = Area.KEPT if is_kept else Area.CACHE
         with self._blobs.pinned(name):
             others = [each for each in owner.nodes() if each not in (source, self._router.node_id)]
             await self._fetcher.wait(self._fetcher.begin(name, area, [source, *others]))

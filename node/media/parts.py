@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from folkmoot.node.accounts.parts import AccountParts
+from folkmoot.node.actors.reader import Reader
 from folkmoot.node.actors.replica import Replica
 from folkmoot.node.actors.session import Method
 from folkmoot.node.actors.standing import Standing
@@ -27,6 +28,7 @@ class KeepsCells(Wired, Protocol):
 
     router: Router
     replica: Replica
+    reader: Reader
     standing: Standing
     movement: MovementParts
     accounts: AccountParts
@@ -94,6 +96,7 @@ class MediaParts:
             wired.topology,
             links,
             keys,
+            wired.reader,
         )
         return {**methods.table(), **self.purging.client_methods()}
 

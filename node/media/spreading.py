@@ -97,13 +97,11 @@ class Spreader:
         """
         spread = self._running.get(name)
         if spread is None:
+            if len(self._running) >= bounds.MEDIA_WAITING:
+                raise WireError(BUSY, "this node has too many uploads in work", retry_after_ms=1000)
             spread = Spread(name, size, self._topology.where(place_prefix(name.account)))
-            try:
-                self._begun.send_nowait(spread)
-            except trio.WouldBlock:
-                sentence = "this node has too many uploads in work"
-                raise WireError(BUSY, sentence, retry_after_ms=1000) from None
             self._running[name] = spread
+            self._begun.send_nowait(spread)  # as many find room
         with trio.move_on_after(bounds.MEDIA_ANSWER_S):
             while spread.waiting and not self._satisfied(spread, level):
                 await spread.changed.wait()

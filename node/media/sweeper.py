@@ -28,11 +28,12 @@ from folkmoot.node.media.follower import Follower
 from folkmoot.node.media.keeping import HOUR_US, Keeping
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.identity import account_to_text
 from folkmoot.protocol.key import place_prefix
 from folkmoot.protocol.media import bounds
 from folkmoot.protocol.ring.ranges import RangeDescriptor
 from folkmoot.storage.errors import StorageError
-from folkmoot.storage.media.blobs import Listed
+from folkmoot.storage.media.folders import Listed
 from folkmoot.storage.media.layout import Area, Name
 
 log = logging.getLogger(__name__)
@@ -126,9 +127,10 @@ class Sweeper:
         await self._expire(Area.CACHE, self._settings.cache_hours)
         for account in await self._run(partial(self._blobs.accounts, Area.KEPT)):
             if self._is_mine(account):
-                listed = await self._run(partial(self._blobs.listed, Area.KEPT, account))
-                for first in range(0, len(listed), bounds.MEDIA_ASKED):
-                    await self._sweep_own(account, listed[first : first + bounds.MEDIA_ASKED])
+                try:
+                    await self._sweep_account(account)
+                except StorageError as error:  # a damaged cell may refer to anything; others are swept
+                    log.warning("media of %s are not swept: %s", account_to_text(account), error)
         self._follower.look_anew()
         self.statistics.sweeps += 1
 
@@ -143,6 +145,11 @@ class Sweeper:
                         self._blobs.drop(area, Name(account, each.hash))
 
         await self._run(expire)
+
+    async def _sweep_account(self, account: bytes) -> None:
+        listed = await self._run(partial(self._blobs.listed, Area.KEPT, account))
+        for first in range(0, len(listed), bounds.MEDIA_ASKED):
+            await self._sweep_own(account, listed[first : first + bounds.MEDIA_ASKED])
 
     async def _sweep_own(self, account: bytes, listed: Sequence[Listed]) -> None:
         hashes = [each.hash for each in listed]
@@ -167,16 +174,14 @@ class Sweeper:
         if seen.unused_us is None:
             await self._run(partial(self._blobs.mark, name, now_us))
             self.statistics.marked += 1
-        elif await self._run(partial(self._erase_if_unchanged, name, seen)):
+        elif await self._run(partial(self._erase, name, seen)):
             self.statistics.erased += 1
             log.info("medium %s is given up: nobody refers to it", name.hash.hex())
 
-    def _erase_if_unchanged(self, name: Name, seen: Listed) -> bool:
+    def _erase(self, name: Name, seen: Listed) -> bool:
         """Erase a medium that is still as it was when everybody was asked; blocks."""
-        if name.hash in self._keeping.refers(name.account, [name.hash]):
-            return False
-        now = {each.hash: each for each in self._blobs.listed(Area.KEPT, name.account)}
-        return now.get(name.hash) == seen and self._blobs.drop(Area.KEPT, name)
+        referred = name.hash in self._keeping.refers(name.account, [name.hash])
+        return not referred and self._blobs.give_up(name, seen)
 
     async def unused(self, account: bytes, hashes: Sequence[bytes]) -> set[bytes]:
         """Those of some media to which no member of the cluster knows a reference.

@@ -6,14 +6,15 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Protocol
 
-from folkmoot.node.search.places import MEMBER_BYTES, SCORE_MAX
+import trio
+from folkmoot.node.search.places import SCORE_MAX
 from folkmoot.node.search.scattering import Epochs, RangeIds, Scatter
 from folkmoot.protocol import codec, limits, messages
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.search import bounds
 from folkmoot.protocol.search.documents import TIME_MS_MAX
 from folkmoot.protocol.search.query import Query, parse
-from folkmoot.storage.search.finding import Asked, Hit
+from folkmoot.storage.search.finding import MEMBER_BYTES, Asked, Found, Hit
 from msgspec import Meta, Struct
 
 FIND: Final = "search.find"
@@ -47,7 +48,7 @@ class _Found(Struct):
 class Finds(Protocol):
     """See `indexer`."""
 
-    async def find(self, asked: Asked, keeps: Callable[[bytes], bool]) -> list[Hit]: ...
+    async def find(self, asked: Asked, keeps: Callable[[bytes], bool]) -> Found: ...
 
     def lag_s(self) -> float | None: ...
 
@@ -150,8 +151,28 @@ class Gathering:
             after = None if asked.after is None else Hit(*asked.after)
             looked_for = Asked(wanted.query(), asked.best, asked.as_of_ms, after, asked.limit)
             lag_s = self._index.lag_s()
-            hits = await self._index.find(looked_for, keeps)
-        return _Found([(hit.score, hit.member) for hit in hits], searched, int(1000 * (lag_s or 0.0)))
+            hits, whole = await self._look(looked_for, keeps)
+        lag_ms = int(1000 * (lag_s or 0.0))
+        return _Found([(hit.score, hit.member) for hit in hits], searched if whole else [], lag_ms)
+
+    async def _look(self, asked: Asked, keeps: Callable[[bytes], bool]) -> tuple[list[Hit], bool]:
+        """Look until there are enough, and for as long as whoever asks waits: posts of other ranges may be in
+        the way, as many as somebody likes to write.
+
+        Returns:
+            The hits, and whether they are all that there are up to the last one.
+        """
+        hits: list[Hit] = []
+        ends = trio.current_time() + bounds.SEARCH_LOOK_S
+        while True:
+            found = await self._index.find(asked._replace(limit=asked.limit - len(hits)), keeps)
+            hits += found.hits
+            if found.reached is None:
+                return hits, True
+            gets_on = not asked.best and (asked.after is None or found.reached < asked.after)
+            if not gets_on or trio.current_time() >= ends:
+                return hits, False
+            asked = asked._replace(after=found.reached)
 
 
 def _params(asked: _Find) -> dict[str, Any]:

@@ -10,13 +10,10 @@ from typing import Final, NamedTuple
 
 from folkmoot.protocol.bodies import post_time_ms
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
-from folkmoot.protocol.limits import POST_ITEM_BYTES
-from folkmoot.protocol.projections.entries import PUBLIC_BYTES
 from folkmoot.protocol.search.documents import TIME_MS_MAX
-from folkmoot.storage.search.finding import Hit
+from folkmoot.storage.search.finding import MEMBER_BYTES, Hit
 
 SCORE_MAX: Final = 2**63 - 1
-MEMBER_BYTES: Final = POST_ITEM_BYTES + PUBLIC_BYTES
 _SCORE_BYTES: Final = 8
 _TIME_BYTES: Final = 6
 _HEAD_BYTES: Final = _SCORE_BYTES + _TIME_BYTES

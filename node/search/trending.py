@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Annotated, Any, Final, NamedTuple, Protocol
 
+import trio
 from cachetools import TTLCache
 from folkmoot.node.actors.session import Asker, Method
 from folkmoot.node.search.scattering import Epochs, Keeps, RangeIds, Scatter
@@ -91,6 +92,7 @@ class Trending:
         self._terms = terms
         self._now_us = now_us
         self._made: TTLCache[Any, dict[str, Sketch]] = TTLCache(_REMEMBERED, _REMEMBERED_S, now)
+        self._making = trio.Lock()
 
     def table(self) -> Mapping[str, Method]:
         """The methods by their names on the wire."""
@@ -113,7 +115,9 @@ class Trending:
             else:
                 params = {"ranges": some, "now_ms": of_ms, "half_life_ms": half_life_ms}
                 answer = codec.shaped(await self._scatter.call(node_id, TRENDS, params), _Sketches, TRENDS)
-            told.append({tag: Sketch(seen, usual, tuple(who)) for tag, seen, usual, who in answer.tags})
+            told.append(
+                {tag: Sketch(seen, usual, tuple(sorted(set(who)))) for tag, seen, usual, who in answer.tags}
+            )
             lag_ms = max(lag_ms, answer.lag_ms)
             return answer.ranges
 
@@ -156,11 +160,12 @@ class Trending:
         """
         async with self._scatter.answering(asked.ranges) as (searched, keeps):
             key = frozenset(searched), asked.now_ms, asked.half_life_ms
-            sketches = self._made.get(key)
             lag_s = self._index.lag_s()
-            if sketches is None:
-                made = await self._index.sketch(keeps, asked.now_ms, asked.half_life_ms)
-                self._made[key] = sketches = most_used(made, bounds.TREND_TAGS)
+            async with self._making:  # one at a time: who asks meanwhile mostly asks for the same
+                sketches = self._made.get(key)
+                if sketches is None:
+                    made = await self._index.sketch(keeps, asked.now_ms, asked.half_life_ms)
+                    self._made[key] = sketches = most_used(made, bounds.TREND_TAGS)
         tags = [(tag, each.observed, each.usual, list(each.hashes)) for tag, each in sketches.items()]
         return _Sketches(tags, searched, int(1000 * (lag_s or 0.0)))
 

@@ -349,6 +349,13 @@ class Client:
         """The open session, for those who pipeline on its link themselves."""
         return await self._failover.session(trio.current_time() + self.settings.deadline_s)
 
+    def abandon(self, session: Session) -> None:
+        """Go on with another node, if there is one: what this session's said is not so.
+
+        Many may say it of the same session.
+        """
+        self._failover.abandon(session)
+
     def _judge(self, error: LinkBroken | WireError, method: str, session: Session) -> None:
         """Return when sending again may help, having given up a link of no use; otherwise raise `error`."""
         if isinstance(error, LinkBroken | NoAnswer):

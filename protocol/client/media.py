@@ -14,6 +14,8 @@ from typing import Annotated, Any, Final, Protocol
 import trio
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.client.errors import ClientError
+from folkmoot.protocol.client.plain import plain_nursery
+from folkmoot.protocol.client.session import Session
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import BUSY, CONFLICT, LEVEL_UNREACHABLE, NOT_FOUND, WireError
 from folkmoot.protocol.media import bounds
@@ -34,6 +36,10 @@ class Calls(Protocol):
     """A client, as far as media go."""
 
     async def call(self, method: str, params: Params | None = None) -> Any: ...
+
+    async def session(self) -> Session: ...
+
+    def abandon(self, session: Session) -> None: ...
 
 
 class _Begun(Struct):
@@ -104,27 +110,20 @@ async def _send(
 ) -> None:
     done = manifest.size - sum(map(manifest.length, missing))
     told(done, manifest.size)
-    failures: list[Exception] = []
 
-    async def some(indexes: Iterator[int], stop: Callable[[], None]) -> None:
+    async def some(indexes: Iterator[int]) -> None:
         nonlocal done
-        try:
-            for index in indexes:
-                data = read(index)
-                asked = {"hash": manifest.hash, "index": index, "data": data, **whose}
-                await client.call("media.put", asked)
-                done += len(data)
-                told(done, manifest.size)
-        except Exception as error:
-            failures.append(error)  # raised below as itself: a nursery would wrap it in a group
-            stop()
+        for index in indexes:
+            data = read(index)
+            asked = {"hash": manifest.hash, "index": index, "data": data, **whose}
+            await client.call("media.put", asked)
+            done += len(data)
+            told(done, manifest.size)
 
-    async with trio.open_nursery() as nursery:
+    async with plain_nursery() as nursery:
         indexes = iter(missing)
         for _ in range(WINDOW):
-            nursery.start_soon(some, indexes, nursery.cancel_scope.cancel)
-    if failures:
-        raise failures[0]
+            nursery.start_soon(some, indexes)
 
 
 async def _finish(client: Calls, asked: Params, patience_s: float) -> dict[str, Any]:
@@ -177,8 +176,9 @@ async def fetch(
         patience_s: for the node to fetch it from where it is kept.
 
     Raises:
-        WireError: `not_found`; `bad_request`, when a chunk is not what it should be.
-        ClientError: the bytes do not have the medium's hash; what was written is worth nothing.
+        WireError: `not_found`.
+        ClientError: no node sent what the manifest says, or all of it does not have the medium's hash; what
+            was written is worth nothing.
     """
     whole = hashlib.sha256()
     done = 0
@@ -199,31 +199,36 @@ async def _chunks(
 ) -> list[bytes]:
     """Some chunks, asked for at once, in their order."""
     found: dict[int, bytes] = {}
-    failures: list[Exception] = []
 
     async def ask(index: int) -> None:
-        try:
-            found[index] = await _chunk(client, account, manifest, index, ends)
-        except Exception as error:
-            failures.append(error)  # raised below as itself: a nursery would wrap it in a group
+        found[index] = await _chunk(client, account, manifest, index, ends)
 
-    async with trio.open_nursery() as nursery:
+    async with plain_nursery() as nursery:
         for index in indexes:
             nursery.start_soon(ask, index)
-    if failures:
-        raise failures[0]
     return [found[index] for index in indexes]
 
 
 async def _chunk(client: Calls, account: bytes, manifest: Manifest, index: int, ends: float) -> bytes:
+    """One chunk; from another node when what one sends is not it."""
+    asked = {"account": account, "hash": manifest.hash, "index": index}
+    wrong = 0
     while True:
+        session = await client.session()
         try:
-            asked = {"account": account, "hash": manifest.hash, "index": index}
-            data = codec.shaped(await client.call("media.get", asked), _Got, "media.get").data
+            answer = await client.call("media.get", asked)
         except WireError as error:
             if error.kind is not BUSY or trio.current_time() >= ends:
                 raise
             await trio.sleep(PAUSE_S)
-        else:
+            continue
+        try:
+            data = codec.shaped(answer, _Got, "media.get").data
             manifest.check(index, data)
+        except WireError as error:
+            wrong += 1
+            if wrong == ATTEMPTS:
+                raise ClientError(f"what the nodes sent is not the medium: {error.message}") from error
+            client.abandon(session)
+        else:
             return data

@@ -10,8 +10,8 @@ HEIF and AVIF (ISO 23008-12, 6.5.3), MP4 (ISO 14496-12, 4.3), Matroska (RFC 9559
 
 from __future__ import annotations
 
-import re
 import struct
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 TYPES: Final = (
@@ -26,7 +26,7 @@ _MP4: Final = frozenset(
 )
 _JPEG_SIZES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BARE: Final = frozenset({0x01, *range(0xD0, 0xD9)})  # markers that nothing belongs to
-_ISPE: Final = re.compile(rb"ispe\0{4}(.{8})", re.DOTALL)
+_PROPERTIES: Final = (b"meta", b"iprp", b"ipco")  # boxes in each other, in which an AVIF's sizes stand
 
 
 class Size(NamedTuple):
@@ -60,11 +60,11 @@ def kind_of(head: bytes) -> Kind | None:
             a camera has to say.
     """
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return Kind(("image/png",), _at(head, ">II", 16) if head[12:16] == b"IHDR" else None)
+        return Kind(("image/png",), _size_at(head, ">II", 16) if head[12:16] == b"IHDR" else None)
     if head.startswith(b"\xff\xd8\xff"):
         return Kind(("image/jpeg",), _jpeg_size(head))
     if head.startswith((b"GIF87a", b"GIF89a")):
-        return Kind(("image/gif",), _at(head, "<HH", 6))
+        return Kind(("image/gif",), _gif_size(head))
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return Kind(("image/webp",), _webp_size(head))
     if head[4:8] == b"ftyp":
@@ -78,10 +78,19 @@ def kind_of(head: bytes) -> Kind | None:
     return None
 
 
-def _at(head: bytes, form: str, offset: int) -> Size | None:
-    if len(head) < offset + struct.calcsize(form):
-        return None
-    return Size(*struct.unpack_from(form, head, offset))
+def is_kind(mime: str, head: bytes) -> bool:
+    """Whether what begins with `head` may be called that."""
+    kind = kind_of(head)
+    return kind is not None and mime in kind.types
+
+
+def _at(head: bytes, form: str, offset: int) -> tuple[int, ...] | None:
+    return struct.unpack_from(form, head, offset) if len(head) >= offset + struct.calcsize(form) else None
+
+
+def _size_at(head: bytes, form: str, offset: int) -> Size | None:
+    found = _at(head, form, offset)
+    return None if found is None else Size(*found)
 
 
 def _jpeg_size(head: bytes) -> Size | None:
@@ -99,6 +108,33 @@ def _jpeg_size(head: bytes) -> Size | None:
         else:
             at += 2 + struct.unpack_from(">H", head, at + 2)[0]
     return None
+
+
+def _gif_size(head: bytes) -> Size | None:
+    """The screen's, or more: viewers make room for a frame that is larger."""
+    size = _size_at(head, "<HH", 6)
+    if size is None or len(head) < 13:
+        return size
+    at = 13 + _colours(head[10])
+    while at < len(head) and head[at] in b"\x21\x2c":
+        if head[at] == 0x21:  # an extension
+            at += 2
+        else:
+            frame = _at(head, "<HHHHB", at + 1)
+            if frame is None:
+                break
+            left, top, width, height, packed = frame
+            size = Size(max(size.width, left + width), max(size.height, top + height))
+            at += 11 + _colours(packed)
+        while at < len(head) and head[at]:  # the blocks of data, of which an empty one is the last
+            at += 1 + head[at]
+        at += 1
+    return size
+
+
+def _colours(packed: int) -> int:
+    """How many bytes a table of colours takes, by the byte that tells of it."""
+    return 3 << (packed & 7) + 1 if packed & 0x80 else 0
 
 
 def _webp_size(head: bytes) -> Size | None:
@@ -121,12 +157,37 @@ def _iso_kind(head: bytes) -> Kind | None:
     box = head[8 : min(length, 256)]
     brands = {box[:4], *(box[at : at + 4] for at in range(8, len(box), 4))}
     if brands & _AVIF:
-        sizes = [Size(*struct.unpack(">II", found)) for found in _ISPE.findall(head)]
-        return Kind(("image/avif",), max(sizes, key=lambda size: size.width * size.height, default=None))
+        return Kind(("image/avif",), _avif_size(head))
     if brands & _MP4:
         sound = ("audio/mp4", "video/mp4")
         return Kind(sound if box[:4] == b"M4A " else sound[::-1])
     return None
+
+
+def _avif_size(head: bytes) -> Size | None:
+    """The largest of the sizes that its items may have: where a reader looks for them, and nowhere else."""
+    inside = [head]
+    for name in _PROPERTIES:
+        inside = [body for outer in inside for found, body in _boxes(outer) if found == name]
+        if name == b"meta":  # which has a version and flags before its boxes
+            inside = [body[4:] for body in inside]
+    found = [body for properties in inside for name, body in _boxes(properties) if name == b"ispe"]
+    sizes = [Size(*struct.unpack_from(">II", body, 4)) for body in found if len(body) >= 12]
+    return max(sizes, key=lambda size: size.width * size.height, default=None)
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The boxes that follow each other, each with its content, as far as that is there."""
+    at = 0
+    while at + 8 <= len(data):
+        length, begins = int.from_bytes(data[at : at + 4], "big"), 8
+        if length == 1:  # it stands behind the name
+            length, begins = int.from_bytes(data[at + 8 : at + 16], "big"), 16
+        end = at + length if length else len(data)
+        if end < at + begins:
+            return
+        yield data[at + 4 : at + 8], data[at + begins : end]
+        at = end
 
 
 def _is_mpeg_audio(head: bytes) -> bool:

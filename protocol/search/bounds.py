@@ -12,9 +12,9 @@ SEARCH_PREFIX_CODE_POINTS: Final = 3  # at least, before a *: shorter ones begin
 SEARCH_TOKEN_CODE_POINTS: Final = 40  # of a word, by which it is told from others
 SEARCH_HITS: Final = 512  # that one node tells at a time
 SEARCH_CANDIDATES: Final = 400  # the newest that match, among which the best are looked for
-SEARCH_SAME_MOMENT: Final = 4_096  # posts of one millisecond that are found
 SEARCH_TIMEOUT_S: Final = 2.0  # for all nodes that are asked for a page together
 SEARCH_ASK_TIMEOUT_S: Final = 1.0  # for one of them, after which another replica is asked
+SEARCH_LOOK_S: Final = 0.7  # that one of them goes on looking, so that its answer is in time
 SEARCH_BATCH_CHANGES: Final = 128  # that are indexed in one transaction
 SEARCH_ROWS_ERASED: Final = 512  # in one transaction
 TREND_ROWS: Final = 200_000  # posts and tags that one node looks at, the newest
@@ -23,4 +23,4 @@ TRENDS: Final = 50  # in one answer
 SEARCH_READERS: Final = 4  # connections to one index
 
 assert 2 * SEARCH_ASK_TIMEOUT_S <= SEARCH_TIMEOUT_S and 4 * SEARCH_TIMEOUT_S < REQUEST_TIMEOUT_S
-assert PAGE_ITEMS < SEARCH_HITS < SEARCH_SAME_MOMENT
+assert PAGE_ITEMS < SEARCH_HITS

@@ -16,6 +16,7 @@ from typing import Final
 from folkmoot.protocol import limits
 from folkmoot.protocol.accounts.handle import check_handle
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
+from folkmoot.protocol.feed.words import UNSPACED
 from folkmoot.protocol.identity import DID_KEY_PREFIX, account_from_text
 from folkmoot.protocol.projections.entries import tag_form
 from folkmoot.protocol.search import bounds
@@ -137,7 +138,7 @@ class _Reading:
         if found is None:
             return
         last = found.tokens[-1]
-        if last.isascii() and len(last) < bounds.SEARCH_PREFIX_CODE_POINTS:
+        if not UNSPACED.match(last) and len(last) < bounds.SEARCH_PREFIX_CODE_POINTS:
             raise _wrong(
                 at, f"before a * stand at least {bounds.SEARCH_PREFIX_CODE_POINTS} letters or digits"
             )

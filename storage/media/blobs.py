@@ -14,19 +14,26 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, NOT_FOUND, WireError
 from folkmoot.protocol.media import bounds
 from folkmoot.protocol.media.manifest import Manifest
 from folkmoot.storage.directory import os_failure
-from folkmoot.storage.media.files import File, Files, Status
+from folkmoot.storage.media.files import File, Files
+from folkmoot.storage.media.folders import (
+    Listed,
+    accounts_in,
+    lanes_in,
+    listed_in,
+    room_at,
+    tidy,
+)
 from folkmoot.storage.media.layout import (
     UNUSED,
     Area,
     MediumDamaged,
     Name,
-    account_of,
     folder_of,
     hash_of,
     head_of,
@@ -39,21 +46,6 @@ from folkmoot.storage.media.room import check_room
 
 PARTIAL_SHARE: Final = 4  # of the cap, this part at most is for uploads under way
 _AREAS: Final = (Area.KEPT, Area.CACHE)
-
-
-class Listed(NamedTuple):
-    """One medium that lies in an area.
-
-    Attributes:
-        file_bytes: how much room it takes.
-        since_us: when it was brought or last renewed, microseconds since 1970.
-        unused_us: since when no replica has known of a reference to it; None while one may.
-    """
-
-    hash: bytes
-    file_bytes: int
-    since_us: int
-    unused_us: int | None
 
 
 class Blobs:
@@ -74,6 +66,7 @@ class Blobs:
         self.cap_bytes, self.cache_bytes = cap_bytes, cache_bytes
         self._lock = threading.Lock()  # of what is in memory; held for moments
         self._names = threading.RLock()  # of folders: none is taken away while something is put into it
+        self._fate = threading.Lock()  # of a kept medium: it is renewed or given up; held for moments
         self._used = dict.fromkeys(Area, 0)
         self._cached: OrderedDict[Name, int] = OrderedDict()  # the one longest unread first
         self._pinned: dict[Name, int] = {}
@@ -135,29 +128,42 @@ class Blobs:
         Raises:
             DiskFull: it would pass the cap, or fill the disk.
         """
+        with self._told():
+            if (have := self._begun(account, manifest)) is not None:
+                return have
+            with self._names:  # somebody may have begun it meanwhile, and taken the same room
+                have = self._begun(account, manifest)
+                return self._begin_anew(account, manifest, target) if have is None else have
+
+    def _begun(self, account: bytes, manifest: Manifest) -> set[int] | None:
+        """The chunks that are here of an upload that was begun with this manifest; None when it was not."""
+        name = Name(account, manifest.hash)
+        try:
+            with self._opened(Area.PARTIAL, name) as (opened, begun, begins):
+                if begun != manifest:
+                    return None
+                have = self._have.get(name)
+                if have is None:  # this process has not seen them come
+                    have = self._have[name] = set(whole_chunks(opened, begun, begins))
+                return set(have)
+        except (WireError, MediumDamaged):
+            return None
+
+    def _begin_anew(self, account: bytes, manifest: Manifest, target: Area) -> set[int]:
         name = Name(account, manifest.hash)
         file = self._file(Area.PARTIAL, name)
-        with self._told():
-            known = contextlib.suppress(WireError, MediumDamaged)
-            with known, self._opened(Area.PARTIAL, name) as (opened, begun, begins):
-                if begun == manifest:
-                    have = self._have.get(name)
-                    if have is None:  # this process has not seen them come
-                        have = self._have[name] = set(whole_chunks(opened, begun, begins))
-                    return set(have)
-            self.drop(Area.PARTIAL, name)
-            head = head_of(manifest)
-            room = room_of(len(head) + manifest.size)
-            self._make_room(room, target)
-            with self._names:
-                self._make_folder(file.parent)
-                with contextlib.closing(self.files.create(file)) as made:
-                    made.write(head, 0)
-                    made.resize(len(head) + manifest.size)
-            with self._lock:
-                self._used[Area.PARTIAL] += room
-                self._have[name] = set()
-            return set()
+        self.drop(Area.PARTIAL, name)
+        head = head_of(manifest)
+        room = room_of(len(head) + manifest.size)
+        self._make_room(room, target)
+        self._make_folder(file.parent)
+        with contextlib.closing(self.files.create(file)) as made:
+            made.write(head, 0)
+            made.resize(len(head) + manifest.size)
+        with self._lock:
+            self._used[Area.PARTIAL] += room
+            self._have[name] = set()
+        return set()
 
     def write(self, name: Name, index: int, data: bytes) -> int:
         """Take a chunk of an upload that was begun; how many are still missing.
@@ -198,26 +204,27 @@ class Blobs:
         )
 
     def promote(self, name: Name, source: Area, target: Area) -> None:
-        """Have a whole, durable medium stand in another area.
+        """Have a whole, durable medium stand in another area; it may stand there already.
 
         Raises:
             WireError: `not_found`.
         """
         old, new = self._file(source, name), self._file(target, name)
         with self._told(), self._names:
+            replaced = room_at(self.files, new)
+            if (size := room_at(self.files, old)) is None:
+                if replaced is None:
+                    raise _not_found()
+                return
             self._make_folder(new.parent)
-            try:
-                size = room_of(self.files.status(old).size)
-                self.files.rename(old, new)
-            except FileNotFoundError:
-                raise _not_found() from None
+            self.files.rename(old, new)
             self.files.sync_folder(new.parent)
             self.files.sync_folder(old.parent)
-            self._tidy(old.parent)
+            tidy(self.files, old.parent)
             with self._lock:
                 self._have.pop(name, None)
                 self._used[source] -= size
-                self._used[target] += size
+                self._used[target] += size - (replaced or 0)
                 self._cached.pop(name, None)
                 if target is Area.CACHE:
                     self._cached[name] = size
@@ -226,22 +233,32 @@ class Blobs:
 
     # What becomes of what is here.
 
-    def renew(self, name: Name, now_us: int, *, durable: bool = False) -> None:
-        """A kept medium was brought again: it is as if it came now; `durable`, if no crash may undo it."""
+    def renew(self, name: Name, now_us: int, *, durable: bool = False) -> bool:
+        """A kept medium was brought again: it is as if it came now; `durable`, if no crash may undo it.
+
+        Returns:
+            Whether it is there.
+        """
         file = self._file(Area.KEPT, name)
-        with self._told(), contextlib.suppress(FileNotFoundError):
-            self.files.set_time(file, now_us)
+        with self._told(), self._fate:
+            try:
+                self.files.set_time(file, now_us)
+            except FileNotFoundError:
+                return False
             self.unmark(name)
             if durable:
                 with contextlib.closing(self.files.open(file)) as opened:
                     opened.sync()
                 self.files.sync_folder(file.parent)
+        return True
 
     def mark(self, name: Name, now_us: int) -> None:
         """Note durably that no replica knows of a reference to a kept medium, from now on."""
         file = self._file(Area.KEPT, name)
         note = file.with_name(file.name + UNUSED)
-        with self._told():
+        with self._told(), self._names:
+            if not self.files.exists(file):
+                return
             with contextlib.closing(self.files.create(note, anew=True)) as made:
                 self.files.set_time(note, now_us)
                 made.sync()
@@ -257,20 +274,28 @@ class Blobs:
         """Erase a medium; whether there was one."""
         file = self._file(area, name)
         with self._told(), self._names:
-            try:
-                size = room_of(self.files.status(file).size)
-                self.files.unlink(file)
-            except FileNotFoundError:
-                return False
             if area is Area.KEPT:
-                self.unmark(name)
+                self.unmark(name)  # before its file: what is left of a crash is no note of nothing
+            if (size := room_at(self.files, file)) is None:
+                return False
+            self.files.unlink(file)
             self.files.sync_folder(file.parent)  # what is erased does not return with a loss of power
-            self._tidy(file.parent)
+            tidy(self.files, file.parent)
             with self._lock:
                 self._used[area] -= size
                 self._cached.pop(name, None)
                 self._have.pop(name, None)
         return True
+
+    def give_up(self, name: Name, seen: Listed) -> bool:
+        """Erase a kept medium that was neither renewed nor unmarked since it was listed; whether it was."""
+        file = self._file(Area.KEPT, name)
+        with self._told(), self._names, self._fate, contextlib.suppress(FileNotFoundError):
+            note = file.with_name(file.name + UNUSED)
+            times = self.files.status(file).changed_us, self.files.status(note).changed_us
+            if times == (seen.since_us, seen.unused_us):
+                return self.drop(Area.KEPT, name)
+        return False
 
     @contextlib.contextmanager
     def pinned(self, name: Name) -> Iterator[None]:
@@ -316,32 +341,15 @@ class Blobs:
         """The accounts (34 bytes) with something in an area, in the order of the key space."""
         found: list[bytes] = []
         with self._told():
-            lanes = self.directory / area.value
-            for lane in sorted(self.files.names(lanes)):
+            for lane in lanes_in(self.files, self.directory / area.value):
                 with self._names:  # or the lane is taken away meanwhile
-                    there = self.files.exists(lanes / lane)
-                    folders = sorted(self.files.names(lanes / lane)) if there else []
-                found += [account for each in folders if (account := account_of(each)) is not None]
+                    found += accounts_in(self.files, lane)
         return found
 
     def listed(self, area: Area, account: bytes) -> list[Listed]:
         """What an account has in an area, by hash."""
-        found: dict[str, Status] = {}
-        folder = folder_of(self.directory / area.value, account)
-        with self._told(), contextlib.suppress(FileNotFoundError):
-            for entry in self.files.names(folder):
-                with contextlib.suppress(FileNotFoundError):
-                    found[entry] = self.files.status(folder / entry)
-        whole = sorted(name for name in found if not name.endswith(UNUSED))
-        return [
-            Listed(
-                bytes.fromhex(name),
-                room_of(found[name].size),
-                found[name].changed_us,
-                found[name + UNUSED].changed_us if name + UNUSED in found else None,
-            )
-            for name in whole
-        ]
+        with self._told():
+            return listed_in(self.files, self.directory / area.value, account)
 
     def _file(self, area: Area, name: Name) -> Path:
         return folder_of(self.directory / area.value, name.account) / name.hash.hex()
@@ -353,12 +361,6 @@ class Blobs:
         for each in (folder.parent, folder):
             self.files.make_folder(each)
             self.files.sync_folder(each.parent)
-
-    def _tidy(self, folder: Path) -> None:
-        """Take away the folder of an account that has nothing in it any more."""
-        with contextlib.suppress(OSError):  # it is another medium's, too
-            self.files.remove_folder(folder)
-            self.files.remove_folder(folder.parent)
 
     def _look_around(self) -> None:
         """Count what is there."""
@@ -375,17 +377,16 @@ class Blobs:
     @contextlib.contextmanager
     def _opened(self, area: Area, name: Name, *, write: bool = False) -> Iterator[tuple[File, Manifest, int]]:
         file = self._file(area, name)
-        try:
-            opened = self.files.open(file, write=write)
-        except FileNotFoundError:
-            raise _not_found() from None
-        except OSError as error:
-            raise os_failure(file, error) from error
-        try:
-            manifest, begins = read_head(opened, file)
-            yield opened, manifest, begins
-        finally:
-            opened.close()
+        with self._told():
+            try:
+                opened = self.files.open(file, write=write)
+            except FileNotFoundError:
+                raise _not_found() from None
+            try:
+                manifest, begins = read_head(opened, file)
+                yield opened, manifest, begins
+            finally:
+                opened.close()
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:

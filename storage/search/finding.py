@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from heapq import nlargest
 from itertools import groupby
 from operator import attrgetter
 from typing import Final, NamedTuple
@@ -16,15 +17,17 @@ from typing import Final, NamedTuple
 from folkmoot.protocol.bodies import post_time_ms
 from folkmoot.protocol.key import HASH_BYTES, ITEM_AT, PLACE_PREFIX_BYTES
 from folkmoot.protocol.limits import POST_ITEM_BYTES
-from folkmoot.protocol.search.bounds import SEARCH_CANDIDATES, SEARCH_SAME_MOMENT
+from folkmoot.protocol.search.bounds import SEARCH_CANDIDATES
 from folkmoot.protocol.search.documents import TIME_MS_MAX
 from folkmoot.protocol.search.query import Query, Term
 from folkmoot.protocol.search.ranking import score
 from folkmoot.storage.search.index import MOMENT_BITS, SearchIndex
 
 ROWS_MAX: Final = 20_000
-"""That are looked at for one page, whether they are in ranges that were asked for or not."""
+"""That are looked at in one go, whether they are in ranges that were asked for or not."""
 
+MEMBER_BYTES: Final = POST_ITEM_BYTES + PLACE_PREFIX_BYTES - HASH_BYTES
+_TIME_BYTES: Final = 6  # of a member, with which it begins
 _SELECT: Final = (
     "SELECT posts.key, posts.body FROM words JOIN posts ON posts.id = words.rowid "
     "WHERE words MATCH ? AND words.rowid >= ? AND words.rowid < ? "
@@ -63,8 +66,20 @@ class Asked(NamedTuple):
     limit: int
 
 
-def find(index: SearchIndex, asked: Asked, keeps: Callable[[bytes], bool]) -> list[Hit]:
-    """The next hits, in order; fewer than asked for at the end.
+class Found(NamedTuple):
+    """What one look came to.
+
+    Args:
+        hits: in order; fewer than asked for at the end.
+        reached: after which to go on, when looking ended early: all before it was looked at.
+    """
+
+    hits: list[Hit]
+    reached: Hit | None = None
+
+
+def find(index: SearchIndex, asked: Asked, keeps: Callable[[bytes], bool]) -> Found:
+    """The next hits.
 
     Args:
         keeps: whether a key is in the ranges that are asked for.
@@ -75,45 +90,77 @@ def find(index: SearchIndex, asked: Asked, keeps: Callable[[bytes], bool]) -> li
     return _best(index, asked, keeps) if asked.best else _newest(index, asked, keeps)
 
 
-def _newest(index: SearchIndex, asked: Asked, keeps: Callable[[bytes], bool]) -> list[Hit]:
+def _newest(index: SearchIndex, asked: Asked, keeps: Callable[[bytes], bool]) -> Found:
     hits: list[Hit] = []
     latest_ms = asked.as_of_ms
     if asked.after is not None:
         latest_ms = min(latest_ms, post_time_ms(asked.after.member))
-    rows = (Hit(0, member_of(key)) for key, _ in _rows(index, asked.query, latest_ms) if keeps(key))
+    rows = _Rows(index, asked.query, latest_ms)
+    kept = (Hit(0, member_of(key)) for key, _ in rows if keeps(key))
     # Which of those of one millisecond was indexed first means nothing: they are put in order here.
-    for _, same in groupby(rows, key=lambda hit: post_time_ms(hit.member)):
-        moment = sorted((hit for hit, _ in zip(same, range(SEARCH_SAME_MOMENT), strict=False)), reverse=True)
-        hits += [hit for hit in moment if asked.after is None or hit.member < asked.after.member]
-        if len(hits) >= asked.limit:
-            break
-    return hits[: asked.limit]
+    for time_ms, same in groupby(kept, key=lambda hit: post_time_ms(hit.member)):
+        later = (hit for hit in same if asked.after is None or hit.member < asked.after.member)
+        moment = nlargest(asked.limit - len(hits), later)
+        if time_ms == rows.ended_ms:
+            break  # not all of it was looked at
+        hits += moment
+        if len(hits) == asked.limit:
+            return Found(hits)
+    return Found(hits, rows.reached)
 
 
-def _best(index: SearchIndex, asked: Asked, keeps: Callable[[bytes], bool]) -> list[Hit]:
+def _best(index: SearchIndex, asked: Asked, keeps: Callable[[bytes], bool]) -> Found:
     hits: list[Hit] = []
-    for key, body in _rows(index, asked.query, asked.as_of_ms):
+    rows = _Rows(index, asked.query, asked.as_of_ms)
+    for key, body in rows:
         if keeps(key):
             age_ms = max(0, asked.as_of_ms - post_time_ms(key[ITEM_AT:]))
             hits.append(Hit(score(asked.query, body, age_ms), member_of(key)))
             if len(hits) == SEARCH_CANDIDATES:
                 break
     later = (hit for hit in hits if asked.after is None or hit < asked.after)
-    return sorted(later, key=attrgetter("score", "member"), reverse=True)[: asked.limit]
+    best = sorted(later, key=attrgetter("score", "member"), reverse=True)[: asked.limit]
+    return Found(best, rows.reached if len(hits) < asked.limit else None)
 
 
-def _rows(index: SearchIndex, query: Query, latest_ms: int) -> Iterator[tuple[bytes, str]]:
-    """The posts that meet a query, the newest first."""
-    first = 0 if query.since_ms is None else min(query.since_ms, TIME_MS_MAX + 1)
-    last = latest_ms if query.until_ms is None else min(latest_ms, query.until_ms - 1)
-    bounds = (first << MOMENT_BITS, (min(last, TIME_MS_MAX) + 1) << MOMENT_BITS)
-    bounds = (bounds[0], min(bounds[1], 2**63 - 1))
-    if bounds[0] >= bounds[1]:
-        return
-    asked = (matched(query), *bounds, PLACE_PREFIX_BYTES)
-    with index.reading() as connection, closing(connection.execute(_SELECT, asked)) as rows:
-        for _, row in zip(range(ROWS_MAX), rows, strict=False):
-            yield row
+class _Rows:
+    """The keys and bodies of posts that meet a query, the newest first; so many as are looked at in one go.
+
+    Attributes:
+        ended_ms: the time of the last one, when there were more; else None.
+    """
+
+    def __init__(self, index: SearchIndex, query: Query, latest_ms: int) -> None:
+        self._index = index
+        self._query = query
+        self._latest_ms = latest_ms
+        self.ended_ms: int | None = None
+
+    @property
+    def reached(self) -> Hit | None:
+        """What would come before all of that time, when there were more: no item ends so."""
+        if self.ended_ms is None:
+            return None
+        return Hit(0, self.ended_ms.to_bytes(_TIME_BYTES, "big") + b"\xff" * (MEMBER_BYTES - _TIME_BYTES))
+
+    def __iter__(self) -> Iterator[tuple[bytes, str]]:
+        query, last = self._query, self._latest_ms
+        first = 0 if query.since_ms is None else min(query.since_ms, TIME_MS_MAX + 1)
+        if query.until_ms is not None:
+            last = min(last, query.until_ms - 1)
+        bounds = (first << MOMENT_BITS, (min(last, TIME_MS_MAX) + 1) << MOMENT_BITS)
+        bounds = (bounds[0], min(bounds[1], 2**63 - 1))
+        if bounds[0] >= bounds[1]:
+            return
+        asked = (matched(query), *bounds, PLACE_PREFIX_BYTES)
+        key = b""
+        with self._index.reading() as connection, closing(connection.execute(_SELECT, asked)) as rows:
+            for number, (found, body) in enumerate(rows):
+                if number == ROWS_MAX:
+                    self.ended_ms = post_time_ms(key[ITEM_AT:])
+                    return
+                key = found
+                yield key, body
 
 
 def matched(query: Query) -> str:

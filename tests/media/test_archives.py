@@ -120,6 +120,12 @@ async def test_an_account_moves_with_its_pictures(tmp_path: Path) -> None:
             assert await client.get(other) is not None
         again = await imported(there, file)
         assert again.statuses["duplicate"] >= 2 and again.statuses["stored"] == 0
+        async with there.client(there[0]) as client:
+            for post in (edit, other):
+                assert (await client.put_one(ANN.deletion(post), "all"))["status"] == "stored"
+        third = await imported(there, file)
+        assert third.media == 0, "what it shows was deleted, and does not come back"
+        assert not any(reason.startswith("medium ") for reason in third.reasons), third.reasons
 
 
 async def test_every_flipped_bit_is_named_and_an_export_that_broke_off_goes_on(tmp_path: Path) -> None:

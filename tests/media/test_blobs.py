@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 from typing import NoReturn
@@ -11,7 +12,7 @@ from typing import NoReturn
 import pytest
 from folkmoot.protocol.errors import CONFLICT, NOT_FOUND, WireError
 from folkmoot.protocol.media.manifest import CHUNK_BYTES, Manifest
-from folkmoot.storage.errors import DiskFull
+from folkmoot.storage.errors import DiskFull, StorageError
 from folkmoot.storage.media import files as module
 from folkmoot.storage.media.blobs import Blobs
 from folkmoot.storage.media.files import OsFiles
@@ -234,3 +235,63 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
         with pytest.raises(WireError) as caught:
             work()
         assert caught.value.kind is NOT_FOUND
+
+
+def test_what_stands_there_already_is_counted_once(tmp_path: Path) -> None:
+    blobs = opened(tmp_path)
+    name = bring(blobs, DATA)
+    bring(blobs, DATA, area=Area.CACHE)
+    blobs.promote(name, Area.CACHE, Area.KEPT)
+    blobs.promote(name, Area.CACHE, Area.KEPT)  # as whoever else wanted it kept would
+    assert blobs.used(Area.KEPT) == opened(tmp_path).used(Area.KEPT) and not blobs.used(Area.CACHE)
+
+
+def test_an_upload_is_begun_once_by_however_many_at_once(tmp_path: Path) -> None:
+    blobs = opened(tmp_path)
+
+    def begin(_: int) -> set[int]:
+        return blobs.begin(ANN, WHOLE)
+
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(20):
+            assert list(pool.map(begin, range(4))) == [set()] * 4
+            assert blobs.used(Area.PARTIAL) == opened(tmp_path).used(Area.PARTIAL)
+            blobs.drop(Area.PARTIAL, NAME)
+
+
+def test_files_of_others_are_passed_over(tmp_path: Path) -> None:
+    name = bring(opened(tmp_path), DATA)
+    folder = opened(tmp_path)._file(Area.KEPT, name).parent
+    for stray in (folder / ".nfs0001", folder / "ab", folder.parent.parent / ".DS_Store"):
+        stray.write_bytes(b"?")
+    (folder.parent.parent / "lost+found").mkdir()
+    blobs = opened(tmp_path)
+    assert blobs.accounts(Area.KEPT) == [ANN]
+    assert [each.hash for each in blobs.listed(Area.KEPT, ANN)] == [WHOLE.hash]
+
+
+def test_what_is_renewed_is_not_given_up_and_what_was_given_up_is_not_renewed(tmp_path: Path) -> None:
+    blobs = opened(tmp_path)
+    name = bring(blobs, DATA)
+    blobs.mark(name, 7_000_000)
+    [seen] = blobs.listed(Area.KEPT, ANN)
+    assert blobs.renew(name, 9_000_000) and not blobs.give_up(name, seen)
+    blobs.mark(name, 7_000_000)
+    assert not blobs.give_up(name, seen), "it was brought again and noted again"
+    [seen] = blobs.listed(Area.KEPT, ANN)
+    assert blobs.give_up(name, seen) and not blobs.renew(name, 9_000_000)
+    blobs.mark(name, 9_000_000)
+    assert list(tmp_path.rglob("*.unused")) == [], "nothing is noted of what is gone"
+
+
+def test_what_the_disk_cannot_give_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blobs = opened(tmp_path)
+    name = bring(blobs, DATA)
+
+    def fails(*_: object) -> NoReturn:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "pread", fails)
+    for work in (lambda: blobs.read(Area.KEPT, name, 0), lambda: blobs.manifest(Area.KEPT, name)):
+        with pytest.raises(StorageError, match="Input/output error"):
+            work()

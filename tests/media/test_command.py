@@ -38,9 +38,12 @@ def test_what_is_put_is_listed_got_and_named_by_its_hash(home: Home) -> None:
     listed = home.run("media", "ls", "--json").json
     assert [each["hash"] for each in listed["items"]] == [told.json["hash"]]
     assert len(DATA) <= listed["used"] < listed["quota"]
+    (home.path / "copy.png.part").write_text("the user's own")
     got = home.run("media", "get", name, "-o", "copy.png", "--json")
     assert got.code == OK and (home.path / "copy.png").read_bytes() == DATA
-    assert list(home.path.glob("*.part")) == []
+    assert [each.name for each in home.path.rglob("*.part")] == ["copy.png.part"]
+    assert (home.path / "copy.png.part").read_text() == "the user's own"
+    (home.path / "copy.png.part").unlink()
     words = home.run("media", "ls")
     assert told.json["hash"] in words.out and "of 1073741824 bytes" in words.out
 
@@ -81,4 +84,4 @@ def test_what_nobody_has_is_said_and_leaves_no_file(home: Home) -> None:
     account = home.run("media", "put", "heron.png", "--json").json["medium"].partition("/")[0]
     ran = home.run("media", "get", f"{account}/{Path('0' * 64)}", "-o", "none.png")
     assert ran.code == FAILED and "has this medium" in ran.err
-    assert not (home.path / "none.png").exists() and list(home.path.glob("*.part")) == []
+    assert not (home.path / "none.png").exists() and list(home.path.rglob("*.part")) == []

@@ -17,7 +17,25 @@ SIZE = Size(640, 480)
 SOF = b"\xff\xc0\x00\x11\x08" + struct.pack(">HH", 480, 640) + b"\x03"
 EXIF = b"\xff\xe1\xea\x60" + bytes(0xEA60 - 2)
 AVIF_BOX = struct.pack(">I4s4sI", 24, b"ftyp", b"avif", 0) + b"mif1miaf"
-ISPE = b"ispe" + bytes(4) + struct.pack(">II", 640, 480)
+
+
+def box(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I4s", len(content) + 8, name) + content
+
+
+def ispe(width: int, height: int) -> bytes:
+    return box(b"ispe", bytes(4) + struct.pack(">II", width, height))
+
+
+def meta(*sizes: bytes) -> bytes:
+    return box(b"meta", bytes(4) + box(b"hdlr", bytes(8)) + box(b"iprp", box(b"ipco", b"".join(sizes))))
+
+
+def frame(width: int, height: int, left: int = 0) -> bytes:
+    return b"\x2c" + struct.pack("<HHHHB", left, 0, width, height, 0x80) + bytes(6) + b"\x02\x02\x44\x01\0"
+
+
+GIF = b"GIF89a" + struct.pack("<HHBBB", 8, 8, 0x80, 0, 0) + bytes(6) + b"\x21\xf9\x04" + bytes(4) + b"\0"
 VP8X = b"VP8X" + struct.pack("<I", 10) + bytes(4) + (639).to_bytes(3, "little") + (479).to_bytes(3, "little")
 VP8L = b"VP8L" + struct.pack("<I", 9) + b"\x2f" + (639 | 479 << 14).to_bytes(4, "little") + bytes(8)
 VP8 = b"VP8 " + struct.pack("<I", 20) + bytes(3) + b"\x9d\x01\x2a" + struct.pack("<HH", 640, 480)
@@ -45,11 +63,15 @@ KNOWN = [
     (riff(VP8L), "image/webp", SIZE),
     (riff(VP8), "image/webp", SIZE),
     (riff(b"XXXX"), "image/webp", None),
-    (
-        AVIF_BOX + ISPE.replace(struct.pack(">II", 640, 480), struct.pack(">II", 8, 8)) + ISPE,
-        "image/avif",
-        SIZE,
-    ),
+    (GIF + frame(8, 8) + frame(640, 480), "image/gif", SIZE),
+    (GIF + frame(8, 480, left=632) + b"\x3b", "image/gif", SIZE),
+    (GIF + frame(8, 8)[:9], "image/gif", Size(8, 8)),
+    (AVIF_BOX + meta(ispe(8, 8), ispe(640, 480)), "image/avif", SIZE),
+    (AVIF_BOX + struct.pack(">I4sQ", 1, b"free", 20) + bytes(4) + meta(ispe(640, 480)), "image/avif", SIZE),
+    (AVIF_BOX + box(b"free", ispe(8, 8)) + meta(ispe(640, 480)), "image/avif", SIZE),
+    (AVIF_BOX + box(b"free", meta(ispe(8, 8))) + box(b"mdat", bytes(99)), "image/avif", None),
+    (AVIF_BOX + box(b"mdat", ispe(8, 8)), "image/avif", None),
+    (AVIF_BOX + meta(ispe(640, 480)[:-1]), "image/avif", None),
     (mp4(b"isom", b"avc1"), "video/mp4", None),
     (mp4(b"XXXX", b"mp42"), "video/mp4", None),
     (mp4(b"M4A "), "audio/mp4", None),

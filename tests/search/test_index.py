@@ -9,11 +9,11 @@ from random import Random
 
 import pytest
 from folkmoot.protocol.bodies import make_uuid7, post_time_ms
-from folkmoot.protocol.key import cell_key
+from folkmoot.protocol.key import cell_key, kind_prefix
 from folkmoot.protocol.search.documents import TIME_MS_MAX, Document, author_token
 from folkmoot.protocol.search.query import parse
 from folkmoot.protocol.search.tokens import tokens
-from folkmoot.storage.search import rederiving
+from folkmoot.storage.search import finding, rederiving
 from folkmoot.storage.search.errors import IndexDamaged
 from folkmoot.storage.search.finding import Asked, Hit, find, member_of
 from folkmoot.storage.search.index import MEMORY, IndexWriting, Position, SearchIndex, Waiting
@@ -50,7 +50,7 @@ def found(
     ranges: Sequence[bytes] = (b"",),
 ) -> list[Hit]:
     asked = Asked(parse(query), best, TIME_MS_MAX if not best else NOW_MS, after, limit)
-    return find(index, asked, lambda each: each.startswith(tuple(ranges)))
+    return find(index, asked, lambda each: each.startswith(tuple(ranges))).hits
 
 
 def all_pages(index: SearchIndex, query: str, limit: int, *, best: bool = False) -> list[bytes]:
@@ -92,6 +92,36 @@ def test_only_ranges_that_are_asked_for_are_searched(index: SearchIndex) -> None
     put(index, {key(author=author): document("tea", author) for author in (ANN, BEN)})
     [hit] = found(index, "tea", ranges=[key(author=BEN)[:8]])
     assert hit.member == member_of(key(author=BEN))
+
+
+@pytest.mark.parametrize("best", [False, True])
+def test_what_is_in_the_way_is_said_and_passed_by(
+    index: SearchIndex, monkeypatch: pytest.MonkeyPatch, best: bool
+) -> None:
+    """Posts of ranges that are not asked for stand before others, whole milliseconds full of them, too."""
+    monkeypatch.setattr(finding, "ROWS_MAX", 10)
+    flood: dict[bytes, Document | None] = {
+        key(NOW_MS - number // 6, number, BEN): document("tea", BEN) for number in range(33)
+    }
+    mine = [key(NOW_MS - moment, 99 - number) for number, moment in enumerate((0, 2, 4, 4, 9, 10))]
+    put(index, flood | dict.fromkeys(mine, document("tea")))
+    asked, looks = Asked(parse("tea"), best, NOW_MS, None, 5), 0
+    hits: list[Hit] = []
+    ann = kind_prefix(ANN, "post")
+    while (found := find(index, asked, lambda each: each.startswith(ann))).reached is not None and not best:
+        assert asked.after is None or found.reached < asked.after, "it gets on"
+        hits, looks = hits + found.hits, looks + 1
+        asked = asked._replace(after=found.reached, limit=5 - len(hits))
+    assert best == (found.reached is not None), "the best are not looked for any further, and that is said"
+    if not best:
+        expected = sorted((member_of(each) for each in mine), reverse=True)[:5]
+        assert [hit.member for hit in hits + found.hits] == expected and looks > 2
+
+
+def test_a_dense_moment_loses_nothing(index: SearchIndex) -> None:
+    posts = [key(NOW_MS - number % 2, 7 * number % 5_003, (ANN, BEN)[number % 2]) for number in range(5_000)]
+    put(index, dict.fromkeys(posts, document("tea")))
+    assert all_pages(index, "tea", 800) == sorted(map(member_of, posts), reverse=True)
 
 
 def test_putting_again_replaces_and_none_takes_out(index: SearchIndex) -> None:

@@ -9,13 +9,16 @@ import pytest
 import trio
 from folkmoot.node.contracts import PeerUnreachable
 from folkmoot.node.search.assigning import assigned
+from folkmoot.node.search.gathering import Gathering, Wanted
 from folkmoot.node.search.methods import Search
 from folkmoot.node.search.scattering import Epochs, Scatter
+from folkmoot.protocol.bodies import make_uuid7
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.key import kind_prefix
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.search.bounds import SEARCH_ASK_TIMEOUT_S, SEARCH_TIMEOUT_S
-from folkmoot.storage.search.finding import Hit, member_of
+from folkmoot.protocol.search.documents import TIME_MS_MAX
+from folkmoot.storage.search.finding import Asked, Found, Hit, member_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -141,3 +144,63 @@ async def test_whose_profile_lies_elsewhere_is_looked_up(split: bool) -> None:
     search = Search(anything, lambda: ranges, anything, anything, reading, anything, anything)
     hits = [Hit(0, member_of(each.key)) for each in (post, other)]
     assert await search.hidden(hits) == (frozenset({ann.account}) if split else frozenset())
+
+
+class _Index:
+    """Answers with what it is told to, one look after the other, each of which takes a while."""
+
+    def __init__(self, *looks: Found, takes_s: float = 0.0) -> None:
+        self.looks = list(looks)
+        self.asked: list[Asked] = []
+        self._takes_s = takes_s
+
+    async def find(self, asked: Asked, keeps: Any) -> Found:
+        self.asked.append(asked)
+        with trio.move_on_after(self._takes_s):
+            await trio.sleep_forever()
+        return self.looks[min(len(self.asked), len(self.looks)) - 1]
+
+    def lag_s(self) -> float:
+        return 0.0
+
+
+def _reached(time_ms: int) -> Hit:
+    return Hit(0, time_ms.to_bytes(6, "big") + b"\xff" * 42)
+
+
+def _hit(time_ms: int) -> Hit:
+    return Hit(0, make_uuid7(time_ms, 1) + bytes(32))
+
+
+async def _gathered(index: _Index, *, best: bool = False, limit: int = 5) -> tuple[list[Hit], set[int]]:
+    gathering = Gathering(scatter(_Range(1, A)), index)
+    found = await gathering.gather(Wanted("tea", {}, best, TIME_MS_MAX), None, limit, set())
+    return found.hits, found.covered
+
+
+async def test_looking_goes_on_past_what_is_in_the_way(autojump_clock: Any) -> None:
+    hits = [_hit(90), _hit(70), _hit(60)]
+    index = _Index(Found(hits[:1], _reached(80)), Found([], _reached(75)), Found(hits[1:]))
+    assert await _gathered(index) == (hits, {1})
+    assert [(each.after, each.limit) for each in index.asked] == [
+        (None, 5),
+        (_reached(80), 4),
+        (_reached(75), 4),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("index", "best"),
+    [
+        (_Index(Found([], _reached(80))), False),
+        (_Index(*(Found([], _reached(999 - number)) for number in range(99)), takes_s=0.1), False),
+        (_Index(Found([], _reached(80))), True),
+    ],
+    ids=["stuck", "slow", "best"],
+)
+async def test_what_was_not_looked_through_is_not_covered(
+    autojump_clock: Any, index: _Index, best: bool
+) -> None:
+    began_s = trio.current_time()
+    assert await _gathered(index, best=best) == ([], set())
+    assert trio.current_time() - began_s < SEARCH_ASK_TIMEOUT_S and len(index.asked) < 20

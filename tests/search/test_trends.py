@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import reduce
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import trio
+from folkmoot.node.actors.session import Asker
+from folkmoot.node.search.trending import Terms, Trending
 from folkmoot.protocol.bodies import make_uuid7
 from folkmoot.protocol.errors import BUSY, LEVEL_UNREACHABLE, WireError
 from folkmoot.protocol.moderation.label import Label
@@ -168,6 +174,60 @@ async def trend(client: Client, *expected: tuple[str, int]) -> None:
         await until(is_so, what=f"{expected} to trend", within_s=2 * SEEN_S)
     except AssertionError as error:
         raise AssertionError(f"{error}\nseen {told}") from None
+
+
+class _Alone:
+    """Stands for a scatter of one range, kept by one node, or by another that answers as it likes."""
+
+    def __init__(self, answer: dict[str, Any] | None = None) -> None:
+        self.node_id, self._answer = b"own", answer
+
+    async def over_ranges(self, ask: Any, failed: set[bytes]) -> set[int]:
+        return set(await ask(b"own" if self._answer is None else b"other", [(1, 1)]))
+
+    async def call(self, node_id: bytes, method: str, params: Any) -> Any:
+        return self._answer
+
+    @asynccontextmanager
+    async def answering(self, asked: Any) -> AsyncIterator[Any]:
+        yield [1], lambda key: True
+
+
+class _Sketching:
+    """An index that lets others run meanwhile; how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def sketch(self, keeps: Any, now_ms: int, half_life_ms: int) -> dict[str, Sketch]:
+        self.asked += 1
+        await trio.lowlevel.checkpoint()
+        return {"tea": Sketch(5 * ONE, 0, (1, 2, 3))}
+
+    def lag_s(self) -> float:
+        return 0.0
+
+
+def trending(scatter: _Alone, index: _Sketching) -> Trending:
+    alone: Any = scatter
+    known: Any = SimpleNamespace(ranges=[1])
+    return Trending(alone, lambda: known, index, Terms(HALF_MS, 3), lambda: NOW_MS * 1000, trio.current_time)
+
+
+async def test_who_asks_at_once_has_one_sketch_made(autojump_clock: Any) -> None:
+    index = _Sketching()
+    asked, nobody = trending(_Alone(), index), Asker("::1", bytes(32))
+    async with trio.open_nursery() as nursery:
+        for _ in range(8):
+            nursery.start_soon(asked.trends, nobody, {})
+    [trend] = (await asked.trends(nobody, {}))["trends"]
+    assert (trend["tag"], trend["authors"], index.asked) == ("tea", 3, 1)
+
+
+async def test_one_person_told_of_three_times_is_one(autojump_clock: Any) -> None:
+    answer = {"tags": [["tea", 9 * ONE, 0, [7, 7, 7]], ["cake", 9 * ONE, 0, [9, 3, 5]]], "ranges": [1]}
+    asked = trending(_Alone({**answer, "lag_ms": 0}), _Sketching())
+    assert [each["tag"] for each in (await asked.trends(Asker("::1", bytes(32)), {}))["trends"]] == ["cake"]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
