@@ -3,14 +3,18 @@
 The words of a query become a query of FTS5's by this module alone, out of tokens that are made of letters and
 digits and stand between quotation marks. Rows come in the order of times, the newest first, and reading ends
 as soon as there are enough; so the commonest words cost the least.
+
+Rows come in parts, each put together by SQLite in one step. Python's interpreter lock is let go for every
+step, and has to be had again afterwards from whoever has taken it meanwhile, so that a search that fetches its
+rows one by one waits as often as it has rows on a node that has other things to do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from heapq import nlargest
 from itertools import groupby
-from operator import attrgetter
 from typing import Final, NamedTuple
 
 from folkmoot.protocol.bodies import post_time_ms
@@ -19,18 +23,25 @@ from folkmoot.protocol.limits import POST_ITEM_BYTES
 from folkmoot.protocol.search.bounds import SEARCH_CANDIDATES, SEARCH_SAME_MOMENT
 from folkmoot.protocol.search.documents import TIME_MS_MAX
 from folkmoot.protocol.search.query import Query, Term
-from folkmoot.protocol.search.ranking import score
+from folkmoot.protocol.search.ranking import scoring
 from folkmoot.storage.search.index import MOMENT_BITS, SearchIndex
 
 ROWS_MAX: Final = 20_000
 """That are looked at for one page, whether they are in ranges that were asked for or not."""
 
-_SELECT: Final = (
-    "SELECT posts.key, posts.body FROM words JOIN posts ON posts.id = words.rowid "
+_PART_MORE: Final = 8
+"""Rows that are fetched beyond those that are wanted: one tells that a millisecond is over."""
+_PART_GROWTH: Final = 4
+_MATCHING: Final = (
+    "SELECT posts.id AS id, posts.key AS key, {body} AS body FROM words JOIN posts ON posts.id = words.rowid "
     "WHERE words MATCH ? AND words.rowid >= ? AND words.rowid < ? "
     "AND NOT EXISTS (SELECT 1 FROM hidden WHERE place = substr(posts.key, 1, ?)) "
-    "ORDER BY words.rowid DESC"
+    "ORDER BY words.rowid DESC LIMIT ?"
 )
+# Keys in hexadecimal digits and bodies, which are words of ours, have no line breaks.
+_PART: Final = "SELECT min(id), count(*), group_concat(hex(key) || ' ' || body, char(10)) FROM ({matching})"
+_WITH_BODIES: Final = _PART.format(matching=_MATCHING.format(body="posts.body"))
+_WITHOUT_BODIES: Final = _PART.format(matching=_MATCHING.format(body="''"))
 
 
 class Hit(NamedTuple):
@@ -80,7 +91,8 @@ def _newest(index: SearchIndex, asked: Asked, keeps: Callable[[bytes], bool]) ->
     latest_ms = asked.as_of_ms
     if asked.after is not None:
         latest_ms = min(latest_ms, post_time_ms(asked.after.member))
-    rows = (Hit(0, member_of(key)) for key, _ in _rows(index, asked.query, latest_ms) if keeps(key))
+    found = _rows(index, asked.query, latest_ms, asked.limit + _PART_MORE, _WITHOUT_BODIES)
+    rows = (Hit(0, member_of(key)) for key, _ in found if keeps(key))
     # Which of those of one millisecond was indexed first means nothing: they are put in order here.
     for _, same in groupby(rows, key=lambda hit: post_time_ms(hit.member)):
         moment = sorted((hit for hit, _ in zip(same, range(SEARCH_SAME_MOMENT), strict=False)), reverse=True)
@@ -91,29 +103,45 @@ def _newest(index: SearchIndex, asked: Asked, keeps: Callable[[bytes], bool]) ->
 
 
 def _best(index: SearchIndex, asked: Asked, keeps: Callable[[bytes], bool]) -> list[Hit]:
-    hits: list[Hit] = []
-    for key, body in _rows(index, asked.query, asked.as_of_ms):
+    scored: list[tuple[int, bytes]] = []
+    score, as_of_ms = scoring(asked.query), asked.as_of_ms
+    for key, body in _rows(index, asked.query, as_of_ms, SEARCH_CANDIDATES, _WITH_BODIES):
         if keeps(key):
-            age_ms = max(0, asked.as_of_ms - post_time_ms(key[ITEM_AT:]))
-            hits.append(Hit(score(asked.query, body, age_ms), member_of(key)))
-            if len(hits) == SEARCH_CANDIDATES:
+            member = member_of(key)
+            scored.append((score(body, max(0, as_of_ms - post_time_ms(member))), member))
+            if len(scored) == SEARCH_CANDIDATES:
                 break
-    later = (hit for hit in hits if asked.after is None or hit < asked.after)
-    return sorted(later, key=attrgetter("score", "member"), reverse=True)[: asked.limit]
+    if asked.after is not None:
+        scored = [each for each in scored if each < asked.after]
+    return [Hit(*each) for each in nlargest(asked.limit, scored)]
 
 
-def _rows(index: SearchIndex, query: Query, latest_ms: int) -> Iterator[tuple[bytes, str]]:
-    """The posts that meet a query, the newest first."""
+def _rows(
+    index: SearchIndex, query: Query, latest_ms: int, wanted: int, select: str
+) -> Iterator[tuple[bytes, str]]:
+    """The keys and bodies of the posts that meet a query, the newest first.
+
+    Args:
+        latest_ms: nothing later is told of.
+        wanted: about how many will be enough.
+        select: with bodies or without.
+    """
     first = 0 if query.since_ms is None else min(query.since_ms, TIME_MS_MAX + 1)
     last = latest_ms if query.until_ms is None else min(latest_ms, query.until_ms - 1)
-    bounds = (first << MOMENT_BITS, (min(last, TIME_MS_MAX) + 1) << MOMENT_BITS)
-    bounds = (bounds[0], min(bounds[1], 2**63 - 1))
-    if bounds[0] >= bounds[1]:
-        return
-    asked = (matched(query), *bounds, PLACE_PREFIX_BYTES)
-    with index.reading() as connection, closing(connection.execute(_SELECT, asked)) as rows:
-        for _, row in zip(range(ROWS_MAX), rows, strict=False):
-            yield row
+    start = first << MOMENT_BITS
+    end = min((min(last, TIME_MS_MAX) + 1) << MOMENT_BITS, 2**63 - 1)
+    left, part, text = ROWS_MAX, wanted, matched(query)
+    with index.reading() as connection:
+        while start < end and left > 0:
+            limit = min(part, left)
+            with closing(connection.execute(select, (text, start, end, PLACE_PREFIX_BYTES, limit))) as told:
+                lowest, count, lines = told.fetchone()
+            for line in lines.split("\n") if count else ():
+                key, _, body = line.partition(" ")
+                yield bytes.fromhex(key), body
+            if count < limit:
+                break
+            left, end, part = left - count, lowest, part * _PART_GROWTH
 
 
 def matched(query: Query) -> str:
