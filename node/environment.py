@@ -99,6 +99,7 @@ class Environment:
         network: see `transport.interface`.
         disk: see `Disk`.
         indexes: where the search indexes of the node are kept.
+        searches: where the search indexes are read, so that a search waits for nothing but other searches.
         executor: for signature batches and other pure, slow work.
         secrets: the node's keys.
         faults: planted on links to peers by operators, when the configuration allows it.
@@ -112,6 +113,7 @@ class Environment:
     network: Network
     disk: Disk
     indexes: Indexes
+    searches: Executor
     executor: Executor
     secrets: Secrets
     faults: LinkFaults

@@ -19,6 +19,7 @@ from folkmoot.node.transport.tcp import TcpNetwork
 from folkmoot.node.transport.tls import TlsFiles
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.node_name import NodeName
+from folkmoot.protocol.search.bounds import SEARCH_READERS
 from folkmoot.storage.backup.restore import check_finished
 from folkmoot.storage.lmdb_engine import LmdbEngine
 from folkmoot.storage.media.blobs import Blobs
@@ -29,6 +30,7 @@ from folkmoot.storage.store import LOG_ID_BYTES, Owner, Store
 T = TypeVar("T")
 
 VERIFY_THREADS = 2
+MEDIA_THREADS = 2
 
 
 class SystemWallClock:
@@ -39,14 +41,19 @@ class SystemWallClock:
 
 
 class ThreadExecutor:
-    """Runs work on a few threads of its own, so that nothing else in the process can starve it."""
+    """Runs work on a few threads of its own, so that nothing else in the process can starve it.
 
-    def __init__(self) -> None:
+    Args:
+        threads: at most so many at once; more work waits, and who came first goes first.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
         self._limiter: trio.CapacityLimiter | None = None
 
     async def run(self, work: Callable[[], T]) -> T:
         if self._limiter is None:
-            self._limiter = trio.CapacityLimiter(VERIFY_THREADS)
+            self._limiter = trio.CapacityLimiter(self._threads)
         return await trio.to_thread.run_sync(work, limiter=self._limiter)
 
     def spent_s(self) -> float:
@@ -120,9 +127,10 @@ def machine_environment(config: NodeConfig) -> Environment:
         network=TcpNetwork(name, files, faults),
         disk=LmdbDisk(config.store.disk_cap, random),
         indexes=FileIndexes(config.node.data),
-        executor=ThreadExecutor(),
+        searches=ThreadExecutor(SEARCH_READERS),
+        executor=ThreadExecutor(VERIFY_THREADS),
         secrets=FileSecrets(config),
         faults=faults,
         process_id=os.getpid(),
-        media=MediaHome(open_media, ThreadExecutor()),
+        media=MediaHome(open_media, ThreadExecutor(MEDIA_THREADS)),
     )

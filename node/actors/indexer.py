@@ -18,6 +18,7 @@ from folkmoot.node.commits import Commits
 from folkmoot.node.environment import Executor
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BUSY, WireError
+from folkmoot.protocol.search.tokens import tokens
 from folkmoot.protocol.trends.sketch import Sketch
 from folkmoot.storage.errors import DiskFull, StorageError
 from folkmoot.storage.pages import TrustedLabellers
@@ -49,7 +50,8 @@ class Indexer:
     Args:
         commits: this node's store.
         indexes: where indexes are kept.
-        executor: where they are read and written.
+        executor: where they are written.
+        searches: where they are read.
         trusted: whose labels keep a post from being recommended.
         enabled: whether there is to be one.
 
@@ -63,6 +65,7 @@ class Indexer:
         commits: Commits,
         indexes: Indexes,
         executor: Executor,
+        searches: Executor,
         trusted: TrustedLabellers,
         *,
         enabled: bool,
@@ -72,6 +75,7 @@ class Indexer:
         self._store = commits.store
         self._indexes = indexes
         self._executor = executor
+        self._searches = searches
         self._enabled = enabled
         self._live: tuple[int, SearchIndex] | None = None
         self._building: tuple[int, SearchIndex] | None = None
@@ -177,14 +181,15 @@ class Indexer:
         room = self._store.usage().fraction < limits.DISK_FULL_CLIENT_PUT
         self._full = not room
 
-        def work() -> tuple[following.Step, int, int]:
-            if index is self._live_index and not following.is_due(index, self._store):
-                return following.Step(0, at_end=True, left_out=False), index.size_bytes(), index.erased
-            return following.step(index, self._store, room=room), index.size_bytes(), index.erased
+        def work() -> tuple[following.Step, int, int, Position | None]:
+            step = following.Step(0, at_end=True, left_out=False)
+            if index is not self._live_index or following.is_due(index, self._store):
+                step = following.step(index, self._store, room=room)
+            return step, index.size_bytes(), index.erased, index.position
 
-        step, size, erased = await self._executor.run(work)
+        step, size, erased, position = await self._executor.run(work)
         if index is self._live_index:
-            self._bytes, self._erased, self._position = size, erased, index.position
+            self._bytes, self._erased, self._position = size, erased, position
             self._store.engine.beside_bytes = size
         return step
 
@@ -204,6 +209,7 @@ class Indexer:
 
     def _open(self) -> None:
         """Open what there is; throw away what cannot be used, or is no use any more."""
+        tokens("\u044f")  # the first text beyond ASCII takes 25 ms; that should not be a query, on the loop
         self._live = self._building = None
         for generation in reversed(self._indexes.generations()):
             try:
@@ -340,7 +346,7 @@ class Indexer:
 
     async def _read(self, index: SearchIndex, work: Callable[[], T]) -> T:
         try:
-            return await self._executor.run(work)
+            return await self._searches.run(work)
         except IndexDamaged as error:
             if self._live_index is index:
                 self._unreadable = error

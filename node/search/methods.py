@@ -27,6 +27,7 @@ from folkmoot.protocol.feed import cursor as cursors
 from folkmoot.protocol.feed.audience import PageKind
 from folkmoot.protocol.feed.cursor import CursorKind
 from folkmoot.protocol.feed.pages import PackedPage, array_header
+from folkmoot.protocol.key import PLACE_PREFIX_BYTES
 from folkmoot.protocol.projections.entries import account_of
 from folkmoot.protocol.ring.ranges import RangeMap
 from folkmoot.protocol.search.documents import is_searchable, searchable_key
@@ -72,6 +73,7 @@ class Search:
         self._reading = reading
         self._with_handle = with_handle
         self._now_us = now_us
+        self._judged: tuple[RangeMap, bool] | None = None
 
     def table(self) -> Mapping[str, Method]:
         """The methods by their names on the wire."""
@@ -116,8 +118,8 @@ class Search:
         """The accounts among the authors of hits that do not want to be found, of those that are so large
         that their profile lies in another range than their posts: who indexes these cannot know."""
         ranges = self._ranges()
-        split = {}
-        for hit in hits:
+        split: dict[bytes, bytes] = {}
+        for hit in hits if self._splits_accounts(ranges) else ():
             ref = _ref(hit)
             key = searchable_key(ref.author)
             if ranges.lookup(key).id != ranges.lookup(ref.key).id:
@@ -131,6 +133,12 @@ class Search:
             for key, cell in zip(keys, read.cells, strict=True)
             if not is_searchable(None if cell is None else Cell.decode(cell))
         )
+
+    def _splits_accounts(self, ranges: RangeMap) -> bool:
+        """Whether a range begins amid the keys of an account; worked out once for each map."""
+        if self._judged is None or self._judged[0] is not ranges:
+            self._judged = ranges, any(len(owner.start) > PLACE_PREFIX_BYTES for owner in ranges.ranges)
+        return self._judged[1]
 
 
 class _Listing:

@@ -54,6 +54,7 @@ class SearchParts:
             wired.commits,
             environment.indexes,
             environment.executor,
+            environment.searches,
             topology.service_accounts,
             enabled=settings.enabled,
         )

@@ -88,6 +88,9 @@ class Scatter:
                 whom = assigned(self._candidates(left, readers, failed), self.node_id)
                 if not whom:
                     break
+                if len(whom) == 1:  # of small clusters each node has it all
+                    await ask_one(*whom.popitem())
+                    continue
                 async with trio.open_nursery() as nursery:
                     for node_id, some in whom.items():
                         nursery.start_soon(ask_one, node_id, some)

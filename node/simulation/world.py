@@ -320,6 +320,7 @@ class World:
             network=NextVersionNetwork(network) if node.versions[1] == NEXT_VERSION else network,
             disk=node.disk,
             indexes=node.disk.indexes,
+            searches=InlineExecutor(),
             executor=InlineExecutor(),
             secrets=node.member.secrets,
             faults=LinkFaults(self.random(f"{node.disk.node}/{node.boots}/faults")),

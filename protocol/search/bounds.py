@@ -20,7 +20,7 @@ SEARCH_ROWS_ERASED: Final = 512  # in one transaction
 TREND_ROWS: Final = 200_000  # posts and tags that one node looks at, the newest
 TREND_TAGS: Final = 256  # that one node tells of, those that are used most
 TRENDS: Final = 50  # in one answer
-SEARCH_READERS: Final = 4  # connections to one index
+SEARCH_READERS: Final = 4  # that look at one index at once, with a connection each
 
 assert 2 * SEARCH_ASK_TIMEOUT_S <= SEARCH_TIMEOUT_S and 4 * SEARCH_TIMEOUT_S < REQUEST_TIMEOUT_S
 assert PAGE_ITEMS < SEARCH_HITS

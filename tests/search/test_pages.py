@@ -55,7 +55,8 @@ def search(gathering: _Gathering, now: list[int], *, parts: int = 1) -> Search:
         return None
 
     same = SimpleNamespace(id=1)
-    ranges: Any = SimpleNamespace(ranges=[1, 2, 3], lookup=lambda _: same)
+    whole = [SimpleNamespace(start=b"")] * 3
+    ranges: Any = SimpleNamespace(ranges=whole, lookup=lambda _: same)
     stand: Any = gathering
     building: Any = _Builder(parts)
     viewers: Any = SimpleNamespace(of=nobody)

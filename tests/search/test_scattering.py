@@ -14,8 +14,9 @@ from folkmoot.node.search.methods import Search
 from folkmoot.node.search.scattering import Epochs, Scatter
 from folkmoot.protocol.bodies import make_uuid7
 from folkmoot.protocol.crdt.cell import Cell
-from folkmoot.protocol.key import kind_prefix
+from folkmoot.protocol.key import kind_prefix, place_prefix
 from folkmoot.protocol.record import Record
+from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeMap, Slot
 from folkmoot.protocol.search.bounds import SEARCH_ASK_TIMEOUT_S, SEARCH_TIMEOUT_S
 from folkmoot.protocol.search.documents import TIME_MS_MAX
 from folkmoot.storage.search.finding import Asked, Found, Hit, member_of
@@ -132,14 +133,12 @@ async def test_whose_profile_lies_elsewhere_is_looked_up(split: bool) -> None:
     ann, ben = Author(1), Author(2)
     post, other = ann.post(), ben.post()
 
-    class Split:
-        """A map that cuts accounts in two, between their posts and their profiles."""
-
-        def lookup(self, key: bytes) -> Any:
-            return _Range(int(split and key[40:41] == kind_prefix(ann.account, "profile")[40:41]), A)
-
+    slots = (Slot("eu", (A,)),)
+    between = kind_prefix(ann.account, "profile") if split else place_prefix(ann.account)
+    ranges = RangeMap(
+        (RangeDescriptor(0, 1, b"", between, slots), RangeDescriptor(1, 1, between, b"", slots))
+    )
     anything: Any = None
-    ranges: Any = Split()
     reading: Any = _Reading(ann.record("profile", b"searchable", {"value": False}))
     search = Search(anything, lambda: ranges, anything, anything, reading, anything, anything)
     hits = [Hit(0, member_of(each.key)) for each in (post, other)]
