@@ -26,8 +26,8 @@ from folkmoot.protocol.feed.pages import (
     read_items,
 )
 from folkmoot.protocol.feed.viewer import PUBLIC, Viewer
-from folkmoot.storage.post_cache import Post
 from folkmoot.storage.rows import Counts
+from folkmoot.storage.shown_post import Post
 
 UNKNOWN: Final = "unknown"
 DELETED: Final = "deleted"

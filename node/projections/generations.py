@@ -65,5 +65,5 @@ class Generations:
         await self._commits.run(job, Admission.PEER_JOIN)
         self._known[projection] = generation
         self._commits.store.live[projection] = generation.live
-        if projection is Projection.THREADS:
-            self._commits.store.post_cache.forget_all()
+        if projection in (Projection.THREADS, Projection.FOLLOWERS):
+            self._commits.store.shown.forget_all()

@@ -26,7 +26,7 @@ from folkmoot.protocol.projections import bounds
 from folkmoot.protocol.projections.entries import account_of
 from folkmoot.protocol.projections.notices import CROWDS, SORT_BYTES, Crowd, Sort
 from folkmoot.protocol.record import Record
-from folkmoot.storage.post_cache import Post
+from folkmoot.storage.shown_post import Post
 
 OF_POSTS: Final = frozenset({Sort.REPLY, Sort.MENTION, Sort.QUOTE, Sort.THREAD})
 _NAMING: Final = {Sort.REPLY: "reply_to", Sort.QUOTE: "quote", Sort.THREAD: "root"}

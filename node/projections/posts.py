@@ -15,8 +15,8 @@ from folkmoot.protocol.key import kind_prefix
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeMap
 from folkmoot.storage.errors import StoreCorrupt
-from folkmoot.storage.post_cache import GONE, Post
 from folkmoot.storage.rows import Counts
+from folkmoot.storage.shown_post import GONE, Post
 from folkmoot.storage.store import Store
 from msgspec import Meta, Struct
 

@@ -27,7 +27,7 @@ from folkmoot.protocol.key import cell_key
 from folkmoot.protocol.moderation.label import Label, parse_label
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.token import Token
-from folkmoot.storage.post_cache import Post
+from folkmoot.storage.shown_post import Post
 
 Found = Post | Unreached | None
 

@@ -26,7 +26,7 @@ from folkmoot.protocol.ranking.document import Document, Origin, Source
 from folkmoot.protocol.record import Record
 from folkmoot.storage import projections
 from folkmoot.storage.inboxes import Shown
-from folkmoot.storage.post_cache import Post
+from folkmoot.storage.shown_post import Post
 from folkmoot.storage.store import Store
 from msgspec import UNSET
 

@@ -29,7 +29,7 @@ from folkmoot.protocol.ranking.document import Document
 from folkmoot.protocol.ranking.position import Position
 from folkmoot.protocol.ranking.program import Program, compiled
 from folkmoot.protocol.ranking.scoring import Candidate, Ranked, Ranking, rank, terms_of
-from folkmoot.storage.post_cache import Post
+from folkmoot.storage.shown_post import Post
 
 T = TypeVar("T")
 

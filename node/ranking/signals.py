@@ -17,7 +17,7 @@ from folkmoot.protocol.feed.words import normal_form
 from folkmoot.protocol.identity import account_to_text
 from folkmoot.protocol.projections.entries import tag_form
 from folkmoot.protocol.ranking.expressions import SIGNALS, Signals
-from folkmoot.storage.post_cache import Post
+from folkmoot.storage.shown_post import Post
 
 
 class Reader(NamedTuple):

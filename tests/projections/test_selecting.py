@@ -12,8 +12,8 @@ from folkmoot.node.projections.selecting import Selection
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.feed.audience import Hide, PageKind, Reason, Show
 from folkmoot.protocol.feed.viewer import PUBLIC
-from folkmoot.storage.post_cache import Post
 from folkmoot.storage.rows import Counts
+from folkmoot.storage.shown_post import Post
 
 from tests.node.people import Author
 

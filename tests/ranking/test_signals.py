@@ -17,8 +17,8 @@ from folkmoot.protocol.limits import POST_TEXT_CODE_POINTS
 from folkmoot.protocol.projections.entries import public_of
 from folkmoot.protocol.ranking.expressions import SIGNALS
 from folkmoot.protocol.record import Record
-from folkmoot.storage.post_cache import Post
 from folkmoot.storage.rows import Counts
+from folkmoot.storage.shown_post import Post
 
 from tests.ranking.posts import program
 
