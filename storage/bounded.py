@@ -62,13 +62,18 @@ class BoundedCache(Generic[K, V]):
         self.misses = 0
         self.evictions = 0
 
-    def get(self, key: K) -> V | None:
-        """What is kept under a key; None when nothing is."""
+    def get(self, key: K, holds: Callable[[V], bool] | None = None) -> V | None:
+        """What is kept under a key; None when nothing is.
+
+        Args:
+            key: its.
+            holds: whether what is kept can still be used; None when it can.
+        """
         value = self._kept.get(key)
-        if value is None:
+        if value is None or (holds is not None and not holds(value)):
             self.misses += 1
-        else:
-            self.hits += 1
+            return None
+        self.hits += 1
         return value
 
     def peek(self, key: K) -> V | None:

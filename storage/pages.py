@@ -162,7 +162,7 @@ def _post(transaction: Transaction, key: bytes, row: bytes, trusted: TrustedLabe
     if transaction.holds(Table.CELLS, labels_at, prefix_end(labels_at)):
         labels = _labels_on(transaction, labels_at, _Trusted.of(trusted()))
     replies = tally(transaction, Index.REPLIES, threads, place + item)
-    return Post.of(frame, labels, counts.read(transaction, place + item), replies)
+    return Post(frame, labels, counts.read(transaction, place + item), replies)
 
 
 def _posts(

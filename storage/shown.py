@@ -151,7 +151,7 @@ class ShownCaches:
         """What each has done, and what it holds, by name."""
         caches: dict[str, BoundedCache[Any, Any]] = {
             "posts": self._posts,
-            "heads": self._heads,
+            "pages": self._heads,
             "profiles": self._profiles,
         }
         with self._lock:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final
 
+from folkmoot.protocol import codec
 from folkmoot.protocol.feed.pages import pack_item
 from folkmoot.protocol.feed.telling import is_telling
 from folkmoot.protocol.key import ITEM_AT, KIND_AT, KIND_BYTE
 from folkmoot.protocol.limits import POST_ITEM_BYTES
+from folkmoot.protocol.record import Record
 from folkmoot.storage.rows import NO_COUNTS, Counts
 
-_POST_BYTES: Final = 400  # of a post, besides its item and frame
+_POST_BYTES: Final = 1_000  # of a post, besides its item, its frame and its record
 _POST: Final = bytes((KIND_BYTE["post"],))
 
 
-class Post(NamedTuple):
+class Post:
     """A post as a page shows it.
 
     Args:
@@ -22,29 +25,45 @@ class Post(NamedTuple):
         labels: the labels' frames, as in `pages.AuthorPage`.
         counts: likes and reposts.
         replies: how many.
+
+    Attributes:
         telling: whether it has to be read to know who may see it, and what is to be said first.
         item: the item of a page that shows it, packed; empty when it is deleted.
     """
 
-    frame: bytes | None
-    labels: list[bytes]
-    counts: Counts
-    replies: int
-    telling: bool
-    item: bytes
+    __slots__ = ("_label_records", "_record", "counts", "frame", "item", "labels", "replies", "telling")
 
-    @classmethod
-    def of(cls, frame: bytes, labels: list[bytes], counts: Counts, replies: int) -> Post:
-        """A post that stands."""
-        telling = bool(labels) or is_telling(frame)
-        return cls(frame, labels, counts, replies, telling, pack_item(frame, labels, *counts, replies))
+    def __init__(self, frame: bytes | None, labels: Sequence[bytes], counts: Counts, replies: int) -> None:
+        self.frame = frame
+        self.labels = labels
+        self.counts = counts
+        self.replies = replies
+        self.telling = bool(labels) or (frame is not None and is_telling(frame))
+        self.item = b"" if frame is None else pack_item(frame, labels, *counts, replies)
+        self._record: Record | None = None
+        self._label_records: list[Record] | None = None
+
+    @property
+    def record(self) -> Record:
+        """The record of a post that stands; who reads it first decodes it for all."""
+        if self._record is None:
+            assert self.frame is not None, "nothing is left of a deleted post to be read"
+            self._record = Record.from_wire(codec.unpack(self.frame))
+        return self._record
+
+    @property
+    def label_records(self) -> list[Record]:
+        """The records of its labels; the same."""
+        if self._label_records is None:
+            self._label_records = [Record.from_wire(codec.unpack(label)) for label in self.labels]
+        return self._label_records
 
     def weight(self) -> int:
-        """About how many bytes it takes."""
-        return _POST_BYTES + 2 * len(self.item)
+        """About how many bytes it takes once it has been read."""
+        return _POST_BYTES + 4 * len(self.item)
 
 
-GONE: Final = Post(None, [], NO_COUNTS, 0, False, b"")
+GONE: Final = Post(None, (), NO_COUNTS, 0)
 """A post that was deleted."""
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
+import trio
 from folkmoot.node.commits import Commits
 from folkmoot.node.contracts import (
     CellBatch,
@@ -29,6 +30,7 @@ from folkmoot.node.contracts import (
     nodes_of,
 )
 from folkmoot.node.environment import Executor, WallClock
+from folkmoot.node.metrics.registry import Histogram
 from folkmoot.node.signatures import check_signatures
 from folkmoot.node.spread import Spread
 from folkmoot.node.store_errors import StoreErrors
@@ -94,6 +96,7 @@ class Replica:
 
     Attributes:
         refuses: why this replica does not take a client's record, such as a post whose media it has not.
+        commit_s: how long commits took, seconds.
         joined: told of cells that others sent, once they are on disk; must not wait.
     """
 
@@ -119,6 +122,7 @@ class Replica:
         self._trusted_labellers = trusted_labellers
         self.refuses: Callable[[Record], WireError | None] = lambda record: None
         self.joined: Callable[[CellBatch], None] = lambda batch: None
+        self.commit_s = Histogram("commit_seconds", "How long what was put or joined waited to be durable.")
         self._puts = 0
         self._joins = 0
         self._changed = 0
@@ -174,10 +178,13 @@ class Replica:
 
     async def _commit(self, job: Callable[[WriteTransaction], T], admission: Admission, rows: int) -> T:
         """Commit, and say what the store could not do in the words of the contract."""
+        began = trio.current_time()
         try:
-            return await self._commits.run(job, admission, rows=rows)
+            result = await self._commits.run(job, admission, rows=rows)
         except StorageError as error:
             raise self.in_the_contract(error) from error
+        self.commit_s.observe(trio.current_time() - began)
+        return result
 
     def in_the_contract(self, error: StorageError) -> WireError:
         """See `StoreErrors`."""

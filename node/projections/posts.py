@@ -211,4 +211,4 @@ def _post(told: _Told | None) -> Post | None:
     frame, labels, likes, reposts, replies = told
     for each in (*([frame] if frame is not None else []), *labels):
         Record.from_wire(codec.unpack(each))
-    return GONE if frame is None else Post.of(frame, labels, Counts(likes, reposts), replies)
+    return GONE if frame is None else Post(frame, labels, Counts(likes, reposts), replies)

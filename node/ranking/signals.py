@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from folkmoot.node.projections.listings import Place
-from folkmoot.node.projections.selecting import labels_of, record_of
+from folkmoot.node.projections.selecting import labels_of
 from folkmoot.node.ranking.gathering import Gathered
 from folkmoot.protocol import limits
 from folkmoot.protocol.feed.words import normal_form
@@ -64,7 +64,7 @@ def signals_of(
         reader: see there.
     """
     assert post.frame is not None, "what was deleted is no candidate"
-    seen = Seen(place, post, record_of(post.frame).body, gathered, reader)
+    seen = Seen(place, post, post.record.body, gathered, reader)
     return {name: _READ[name](seen) for name in names}
 
 
