@@ -23,6 +23,7 @@ NAMES = (
     "search",
     "media",
     "ranked",
+    "caches",
 )
 
 
