@@ -89,8 +89,6 @@ PAGE_BYTES: Final = MESSAGE_BYTES - 64 * KIB
 PAGE_ROWS_SCANNED: Final = 4_000
 PAGE_LABELS_PER_POST: Final = 16
 CURSOR_BYTES: Final = 256
-SHOWN_CACHED_BYTES: Final = 16 * MIB  # of each of what a store remembers of posts, pages and profiles
-HEADS_PER_AUTHOR: Final = 4  # first pages that are remembered, of as many sizes
 LIST_MEMBERS: Final = 500  # of one list are looked at for its feed
 VIEWER_EDGES: Final = 10_000  # of each sort: followed, blocked, muted accounts and threads; the newest
 PREFERENCE_NAME_BYTES: Final = 64
@@ -127,7 +125,6 @@ FOLLOW_WAIT_S: Final = 5.0  # for which one node waits at another for something 
 FOLLOW_WAITS: Final = 1_024  # of other nodes at one; more of them are answered at once
 FOLLOW_MOMENT_S: Final = 0.02  # of commits that are told together
 FOLLOW_RANGES_AWAY: Final = 128  # that are followed at other nodes
-FOLLOW_ASKER_S: Final = 30.0  # of silence, after which nothing is held for another node's clients
 FOLLOW_UNREACHABLE_S: Final = 10.0  # without any replica to read from, after which a stream ends
 FOLLOW_CLOCKS_S: Final = 2.0  # by which the clocks of two nodes are taken to differ at most
 FOLLOW_PASSES: Final = 256  # of repair with one node, that are remembered
@@ -369,7 +366,6 @@ assert KEYS_PER_GET <= MESSAGE_COLLECTION_ITEMS and RECORDS_PER_PUT <= MESSAGE_C
 assert PAGE_ITEMS * 4 <= MESSAGE_COLLECTION_ITEMS
 assert 3 * REPLICA_READ_TIMEOUT_S < REQUEST_TIMEOUT_S
 assert FOLLOW_WAIT_S + REPLICA_READ_TIMEOUT_S < REQUEST_TIMEOUT_S
-assert 2 * (FOLLOW_WAIT_S + REPLICA_READ_TIMEOUT_S) < FOLLOW_ASKER_S, "who waits is not taken for gone"
 assert FOLLOW_UNREACHABLE_S < FOLLOW_HEARTBEAT_S, "no heartbeat of a stream that has nothing to read from"
 assert FOLLOW_RANGES_AWAY < INFLIGHT_PER_CONNECTION, "other requests have room beside what waits"
 assert PAGE_LABELS_PER_POST * (RECORD_BYTES + _FRAME_OVERHEAD_BYTES) + FOLLOW_EVENT_BYTES < MESSAGE_BYTES

@@ -20,8 +20,8 @@ from typing import Any, Final, NamedTuple
 
 from folkmoot.protocol.feed.pages import PackedPage
 from folkmoot.protocol.key import KIND_AT, KIND_BYTE
-from folkmoot.protocol.limits import HEADS_PER_AUTHOR, SHOWN_CACHED_BYTES
 from folkmoot.storage.bounded import BoundedCache, CacheFigures
+from folkmoot.storage.bounds import HEADS_PER_AUTHOR, SHOWN_BYTES
 from folkmoot.storage.profiles import StoredProfile
 from folkmoot.storage.shown_post import Post, post_key
 
@@ -36,9 +36,9 @@ Heads = Mapping[tuple[int, int], PackedPage]
 class Sizes(NamedTuple):
     """What each may take, bytes."""
 
-    posts: int = SHOWN_CACHED_BYTES
-    heads: int = SHOWN_CACHED_BYTES
-    profiles: int = SHOWN_CACHED_BYTES
+    posts: int = SHOWN_BYTES
+    heads: int = SHOWN_BYTES
+    profiles: int = SHOWN_BYTES
 
 
 class ShownCaches:

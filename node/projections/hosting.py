@@ -25,6 +25,7 @@ from folkmoot.protocol.feed.cursor import CursorKind
 from folkmoot.protocol.feed.following import Batch, Gap
 from folkmoot.protocol.identity import is_account
 from folkmoot.protocol.key import place_prefix
+from folkmoot.protocol.projections import bounds
 from folkmoot.protocol.projections.entries import tag_group
 from msgspec import Meta, Struct
 
@@ -221,7 +222,7 @@ class Hosting:
 
     def _give_up_who_is_gone(self) -> None:
         """Hold nothing for those who have asked for nothing for so long that they are gone, or restarted."""
-        late = trio.current_time() - limits.FOLLOW_ASKER_S
+        late = trio.current_time() - bounds.ASKER_SILENT_S
         for node_id in [each for each, asker in self._askers.items() if asker.asked_at < late]:
             asker = self._askers.pop(node_id)
             for number in list(asker.streams):

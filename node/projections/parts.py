@@ -60,6 +60,7 @@ class ProjectionParts:
         projector: see there.
         search: finding posts.
         generations: which rows are read, and which are built.
+        away, hosting: what is followed at other nodes, and by them.
 
     Args:
         wired: the node's.
@@ -68,12 +69,8 @@ class ProjectionParts:
 
     def __init__(self, wired: Keeping, reading: Reading) -> None:
         environment, commits, topology = wired.environment, wired.commits, wired.topology
-        store, where, wall, trusted = (
-            commits.store,
-            topology.where,
-            environment.wall,
-            topology.service_accounts,
-        )
+        store, where = commits.store, topology.where
+        wall, trusted = environment.wall, topology.service_accounts
         router, epochs, links, feeds = wired.router, wired.replica, wired.links, wired.config.feeds
 
         def ranges() -> RangeMap:
@@ -101,10 +98,7 @@ class ProjectionParts:
         self._feeds = Feeds(
             store, router, where, links, epochs, reading, builder, viewers, merging, self.projector
         )
-        self._streams = FeedStreams(store, merging, viewers, builder, watchers, wall)
-        number = partial(environment.random.randbytes, NUMBER_BYTES)
-        self.away = Away(router, where, links, self._source, posts.keeps, self.projector, number)
-        self.hosting = Hosting(self._source, epochs, lambda: router.counts_itself, self.projector)
+        self._follow(wired, posts, FeedStreams(store, merging, viewers, builder, watchers, wall))
         self._viewers, self._builder = viewers, builder
         around = Around(
             *(store, router, where, links, epochs, reading, environment.executor, trusted),
@@ -122,6 +116,15 @@ class ProjectionParts:
         self._served = self._feeds, ranking, self._notifications, self.search
         self._asked_by_peers = (logs, posts, viewers, self.hosting, *self._served)
         self._methods = ProjectionMethods(self.projector, self.generations, self.search.indexer)
+
+    def _follow(self, wired: Keeping, posts: Posts, streams: FeedStreams) -> None:
+        """What is followed: here, here for other nodes, and at other nodes."""
+        self._streams, router = streams, wired.router
+        number = partial(wired.environment.random.randbytes, NUMBER_BYTES)
+        self.away = Away(
+            router, wired.topology.where, wired.links, self._source, posts.keeps, self.projector, number
+        )
+        self.hosting = Hosting(self._source, wired.replica, lambda: router.counts_itself, self.projector)
 
     def peer_methods(self) -> Mapping[str, Handler]:
         """What other nodes may ask, by name."""
