@@ -69,6 +69,8 @@ def _others(parts: Parts) -> Iterator[Family]:
     live = parts.live.statistics()
     yield gauge("sessions", "Connections of clients.", parts.sessions.open_count)
     yield gauge("live_subscriptions", "Streams that clients follow.", live.subscriptions)
+    hosted = parts.projections.hosting.streams
+    yield gauge("live_hosted_streams", "Streams that clients of other nodes follow here.", hosted)
     yield gauge("live_logs", "Ranges whose ends are watched for them.", live.logs)
     gossip, traffic = parts.membership.statistics()
     members = {"alive": gossip.alive, "suspect": gossip.suspect, "dead": gossip.dead}

@@ -269,8 +269,13 @@ class AnySource:
         number = self._number if node_id == self._node else self._away.number()
         asked = {"range": owner.id, "epoch": owner.epoch, "feed": int(kind), "subject": subject}
         asked |= {"viewer": viewer, "stream": number, **params}
-        answer = await self._away.peers.call(node_id, TELL, asked, limits.REPLICA_READ_TIMEOUT_S)
-        batch, fresh = batch_of(answer)
+        try:
+            answer = await self._away.peers.call(node_id, TELL, asked, limits.REPLICA_READ_TIMEOUT_S)
+            batch, fresh = batch_of(answer)
+        except BaseException:
+            if node_id != self._node:  # it may hold the stream all the same
+                self._away.leave(node_id, number)
+            raise
         if node_id != self._node:
             self._follow(node_id, number)
             self._away.wait_at(node_id, number, self._wake)

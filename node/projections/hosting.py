@@ -176,12 +176,16 @@ class Hosting:
         if not self._counts():
             raise WireError(BUSY, "this replica does not know all it acknowledged", retry_after_ms=250)
         lag_of(self._lagging, followed.group)
+        if asked.after is not None:
+            FeedSource.check_place(asked.after)
         stream, fresh = self._stream(node_id, asked.stream, followed)
-        async with stream.reading:  # an asker that was cut off in the middle may ask again
-            if asked.after is None:
-                return {"place": await stream.source.begin(asked.since_us), "fresh": fresh}
-            stream.source.check(asked.after)
-            return {**_told(await stream.source.read(asked.after, asked.limit)), "fresh": fresh}
+        try:
+            async with stream.reading:  # an asker that was cut off in the middle may ask again
+                return {**await _next(stream.source, asked), "fresh": fresh}
+        except BaseException:
+            if fresh:  # the asker goes on elsewhere, or under another number
+                self._askers[node_id].close(asked.stream)
+            raise
 
     def _stream(self, node_id: bytes, number: bytes, followed: Followed) -> tuple[_Stream, bool]:
         """The stream of an asker under a number, begun if there is none, and whether it was."""
@@ -227,6 +231,12 @@ class Hosting:
             asker = self._askers.pop(node_id)
             for number in list(asker.streams):
                 asker.close(number)
+
+
+async def _next(source: FeedSource[Any], asked: Tell) -> dict[str, Any]:
+    if asked.after is None:
+        return {"place": await source.begin(asked.since_us)}
+    return _told(await source.read(asked.after, asked.limit))
 
 
 def _told(batch: Batch) -> dict[str, Any]:

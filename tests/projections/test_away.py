@@ -20,7 +20,7 @@ from tests.node.harness import Town, founded
 from tests.node.nodes import Node
 from tests.node.people import Author
 from tests.projections.people import SEEN_S, follow, sees, tagged
-from tests.projections.test_notifications import is_told, like
+from tests.projections.test_notifications import is_told, like, mention
 from tests.projections.test_streams import begun
 from tests.waiting import until
 
@@ -38,8 +38,11 @@ def holding(town: Town) -> list[Node]:
     return [node for node in town.running() if node.parts.projections.hosting.streams]
 
 
-async def test_a_home_feed_goes_on_when_the_node_that_keeps_it_is_lost(tmp_path: Path) -> None:
+async def test_a_home_feed_goes_on_when_the_node_that_keeps_it_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Within the stream that the client has, and nothing is told from before it began."""
+    monkeypatch.setattr(limits, "FOLLOW_WAIT_S", 0.5)
     ann, ben = Author(1), Author(2)
     async with founded(tmp_path, nodes=3, regions=("eu",), replicas=2) as town:
         away = away_from(town, ann.account)
@@ -64,7 +67,11 @@ async def test_a_home_feed_goes_on_when_the_node_that_keeps_it_is_lost(tmp_path:
             await until(lambda: not holding(town), what="the stream to be given up", within_s=SEEN_S)
 
 
-async def test_notifications_and_tags_are_told_by_any_node(tmp_path: Path) -> None:
+async def test_notifications_and_tags_are_told_by_any_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the node that holds a stream has come to know nothing of it."""
+    monkeypatch.setattr(limits, "FOLLOW_WAIT_S", 0.5)
     ann, ben = Author(1), Author(2)
     async with founded(tmp_path, nodes=2, regions=("eu",), replicas=1) as town:
         away = away_from(town, ann.account)
@@ -78,12 +85,20 @@ async def test_notifications_and_tags_are_told_by_any_node(tmp_path: Path) -> No
             liked, cup = like(ben, post), tagged(ben, "tea")
             await client.put(liked, cup, level="all")
             await follows.told(liked, cup)
+            for node in town.nodes:
+                node.parts.projections.hosting._askers.clear()
+            again = mention(ben, ann)
+            await client.put(again, level="all")
+            await follows.told(again)
 
 
 async def test_a_client_goes_on_when_its_own_node_and_the_keeper_are_lost(tmp_path: Path) -> None:
-    ann, ben = Author(1), Author(2)
+    ann = Author(1)
     async with founded(tmp_path, nodes=4, regions=("eu",), replicas=2) as town:
-        strangers = [node for node in town.nodes if node not in town.replicas_of(ann.account)]
+        keepers = town.replicas_of(ann.account)
+        strangers = [node for node in town.nodes if node not in keepers]
+        people = map(Author, range(2, 1_000))
+        ben = next(each for each in people if town.replicas_of(each.account) == keepers)  # is not lost either
         told: list[bytes] = []
         async with town.client(strangers[1]) as client:
             await client.put(follow(ann, ben), level="all")
