@@ -7,4 +7,4 @@ from typing import Final
 from folkmoot.protocol.limits import MIB
 
 SHOWN_BYTES: Final = 16 * MIB  # of posts, of pages and of profiles each, unless a node says otherwise
-HEADS_PER_AUTHOR: Final = 4  # first pages, of as many sizes
+FIRST_PAGES_PER_AUTHOR: Final = 4  # of as many sizes

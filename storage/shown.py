@@ -2,8 +2,8 @@
 
 - *Posts.* A post on a page is three reads: its cell, its counts, and whether there are labels. Posts that
   many look at are read once, whichever page they stand on.
-- *Heads.* The first page of an author's posts, joined and packed as it is sent. Further pages are seldom
-  asked for twice.
+- *First pages.* The first page of an author's posts, joined and packed as it is sent. Further pages are
+  seldom asked for twice.
 - *Profiles.* An account's profile fields, read and decoded.
 
 What a commit changes is forgotten as part of that commit, before anybody is told of it; so what is remembered
@@ -21,15 +21,15 @@ from typing import Any, Final, NamedTuple
 from folkmoot.protocol.feed.pages import PackedPage
 from folkmoot.protocol.key import KIND_AT, KIND_BYTE
 from folkmoot.storage.bounded import BoundedCache, CacheFigures
-from folkmoot.storage.bounds import HEADS_PER_AUTHOR, SHOWN_BYTES
+from folkmoot.storage.bounds import FIRST_PAGES_PER_AUTHOR, SHOWN_BYTES
 from folkmoot.storage.profiles import StoredProfile
 from folkmoot.storage.shown_post import Post, post_key
 
 _ON_PAGES: Final = frozenset(KIND_BYTE[kind] for kind in ("post", "label", "like", "repost"))
 _PROFILE: Final = KIND_BYTE["profile"]
-_HEAD_BYTES: Final = 300  # of a page, besides its items
+_PAGE_BYTES: Final = 300  # of a page, besides its items
 
-Heads = Mapping[tuple[int, int], PackedPage]
+FirstPages = Mapping[tuple[int, int], PackedPage]
 """First pages of one author, by how many items and bytes were asked for."""
 
 
@@ -37,7 +37,7 @@ class Sizes(NamedTuple):
     """What each may take, bytes."""
 
     posts: int = SHOWN_BYTES
-    heads: int = SHOWN_BYTES
+    pages: int = SHOWN_BYTES
     profiles: int = SHOWN_BYTES
 
 
@@ -48,11 +48,11 @@ class ShownCaches:
         sizes: the most they take.
     """
 
-    __slots__ = ("_heads", "_labellers", "_lock", "_posts", "_profiles", "_version")
+    __slots__ = ("_labellers", "_lock", "_pages", "_posts", "_profiles", "_version")
 
     def __init__(self, sizes: Sizes) -> None:
         self._posts: BoundedCache[bytes, Post] = BoundedCache(sizes.posts, Post.weight)
-        self._heads: BoundedCache[bytes, Heads] = BoundedCache(sizes.heads, _weight_of_heads)
+        self._pages: BoundedCache[bytes, FirstPages] = BoundedCache(sizes.pages, _weight_of_pages)
         self._profiles: BoundedCache[bytes, StoredProfile] = BoundedCache(
             sizes.profiles, StoredProfile.weight
         )
@@ -64,7 +64,7 @@ class ShownCaches:
         """Take no more than this from now on."""
         with self._lock:
             self._posts.bound(sizes.posts)
-            self._heads.bound(sizes.heads)
+            self._pages.bound(sizes.pages)
             self._profiles.bound(sizes.profiles)
 
     def version(self, labellers: frozenset[bytes] | None = None) -> int:
@@ -93,7 +93,7 @@ class ShownCaches:
                 for key, post in posts:
                     self._posts.put(key, post)
 
-    def head(self, place: bytes, asked: tuple[int, int]) -> PackedPage | None:
+    def first_page(self, place: bytes, asked: tuple[int, int]) -> PackedPage | None:
         """An author's first page, if it is remembered.
 
         Args:
@@ -101,21 +101,16 @@ class ShownCaches:
             asked: for how many items and bytes.
         """
         with self._lock:
-            heads = self._heads.peek(place)
-            head = None if heads is None else heads.get(asked)
-            if head is None:
-                self._heads.misses += 1
-                return None
-            self._heads.get(place)
-            return head
+            known = self._pages.get(place, lambda pages: asked in pages)
+            return None if known is None else known[asked]
 
-    def keep_head(self, place: bytes, asked: tuple[int, int], page: PackedPage, version: int) -> None:
+    def keep_first_page(self, place: bytes, asked: tuple[int, int], page: PackedPage, version: int) -> None:
         """Remember an author's first page."""
         with self._lock:
             if version == self._version:
-                known = self._heads.peek(place) or {}
-                kept = dict(list(known.items())[1 - HEADS_PER_AUTHOR :])
-                self._heads.put(place, {**kept, asked: page})
+                known = self._pages.peek(place) or {}
+                kept = dict(list(known.items())[1 - FIRST_PAGES_PER_AUTHOR :])
+                self._pages.put(place, {**kept, asked: page})
 
     def profile(self, place: bytes) -> StoredProfile | None:
         """An account's profile, by its prefix of keys, if it is remembered."""
@@ -132,7 +127,7 @@ class ShownCaches:
         """Everything may look different by now: what is counted is kept elsewhere, or others label first."""
         with self._lock:
             self._version += 1
-            for cache in (self._posts, self._heads, self._profiles):
+            for cache in (self._posts, self._pages, self._profiles):
                 cache.clear()
 
     def forget(self, keys: Iterable[bytes]) -> None:
@@ -143,7 +138,7 @@ class ShownCaches:
                 kind = key[KIND_AT]
                 if kind in _ON_PAGES:
                     self._posts.forget(post_key(key))
-                    self._heads.forget(key[:KIND_AT])
+                    self._pages.forget(key[:KIND_AT])
                 elif kind == _PROFILE:
                     self._profiles.forget(key[:KIND_AT])
 
@@ -151,12 +146,12 @@ class ShownCaches:
         """What each has done, and what it holds, by name."""
         caches: dict[str, BoundedCache[Any, Any]] = {
             "posts": self._posts,
-            "pages": self._heads,
+            "pages": self._pages,
             "profiles": self._profiles,
         }
         with self._lock:
             return {name: cache.figures() for name, cache in caches.items()}
 
 
-def _weight_of_heads(heads: Heads) -> int:
-    return sum(_HEAD_BYTES + len(head.items) for head in heads.values())
+def _weight_of_pages(pages: FirstPages) -> int:
+    return sum(_PAGE_BYTES + len(page.items) for page in pages.values())

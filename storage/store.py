@@ -197,13 +197,13 @@ class Store:
         shown, place, asked = self._heads.shown, place_prefix(author), (limit, bytes_max)
         labellers = trusted()
         version = shown.version(labellers)
-        if before_item is None and (known := shown.head(place, asked)) is not None:
+        if before_item is None and (known := shown.first_page(place, asked)) is not None:
             return known
         page = self.author_page(
             author, before_item, limit=limit, bytes_max=bytes_max, trusted=lambda: labellers
         ).packed()
         if before_item is None:
-            shown.keep_head(place, asked, page, version)
+            shown.keep_first_page(place, asked, page, version)
         return page
 
     def posts(self, keys: Sequence[bytes], trusted: TrustedLabellers) -> list[Post | None]:

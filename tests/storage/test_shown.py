@@ -38,7 +38,7 @@ FANS = [person(number) for number in (11, 12, 13)]
 LABELLERS = [frozenset({FANS[0].account}), frozenset({FANS[1].account})]
 POSTS = 12
 STEPS = 250
-SIZES = Sizes(30_000, 30_000, 30_000)  # some of it has to make room
+SIZES = Sizes(15_000, 6_000, 1_200)  # some of each has to make room
 NOTHING = Sizes(0, 0, 0)
 _BOUND = {"bytes_max": limits.PAGE_BYTES}
 
@@ -86,7 +86,7 @@ class Reading:
         page = self.bare.packed_page(author, None, limit=3, trusted=lambda: self.trusted, **_BOUND)
         profile = self.bare.profile(author)
         self.write()
-        shown.keep_head(place_prefix(author), (3, limits.PAGE_BYTES), page, version)
+        shown.keep_first_page(place_prefix(author), (3, limits.PAGE_BYTES), page, version)
         shown.keep_profile(place_prefix(author), profile, version)
 
     def _number(self) -> int:
@@ -137,7 +137,10 @@ class Reading:
     def _counts(self) -> None:
         """As the self-check does when it finds other numbers than are kept."""
         key = kind_prefix(self.random.choice(AUTHORS).account, "like") + post_item(self._number())
-        run(self.store, lambda transaction: transaction.set_counts(counts_key(key), Counts(self.stamp, 1)))
+        run(
+            self.store,
+            lambda transaction: transaction.set_counts(counts_key(key), Counts(1_000 + self.stamp, 1_000)),
+        )
 
     def _labellers(self) -> None:
         self.trusted = self.random.choice(LABELLERS)
@@ -189,10 +192,10 @@ def _forgets_no_profiles(plant: pytest.MonkeyPatch) -> None:
 
 
 def _remembers_what_was_read_before(plant: pytest.MonkeyPatch) -> None:
-    keep = ShownCaches.keep_head
+    keep = ShownCaches.keep_first_page
     plant.setattr(
         ShownCaches,
-        "keep_head",
+        "keep_first_page",
         lambda self, place, asked, page, version: keep(self, place, asked, page, self.version()),
     )
 
