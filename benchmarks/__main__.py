@@ -24,6 +24,7 @@ NAMES = (
     "search",
     "media",
     "ranked",
+    "caches",
 )
 
 

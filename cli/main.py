@@ -33,6 +33,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "A cluster": {
         "status": "Show how a cluster is.",
+        "metrics": "Show what a node measures of itself.",
         "node": "Show, add, drain, decommission and replace nodes.",
         "join-token": "Make, list and revoke join tokens, with which machines become nodes.",
         "ring": "Show which nodes keep what, and what has still to move.",

@@ -23,6 +23,7 @@ from folkmoot.protocol.ring import levels
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
 from folkmoot.protocol.token import Token
+from folkmoot.storage.profiles import StoredProfile
 
 
 class PeerUnreachable(FolkmootError):
@@ -289,7 +290,7 @@ class ProfileRead(NamedTuple):
         followers: how many follow it.
     """
 
-    fields: dict[str, Any]
+    fields: Mapping[str, Any]
     complete: bool
     followers: int
 
@@ -321,7 +322,7 @@ class LocalReplica(Protocol):
 
     def labels(self, key: bytes) -> list[bytes]: ...
 
-    def profile(self, account: bytes) -> Profile: ...
+    def profile(self, account: bytes) -> StoredProfile: ...
 
     def page(self, place: bytes, before: bytes | None, limit: int) -> PackedPage: ...
 
@@ -332,24 +333,6 @@ class Recounting(Protocol):
     async def recount(self, start: bytes, end: bytes) -> int:
         """Work out anew the sums of the blocks from `start` to before `end`; how many were wrong."""
         ...
-
-
-class Profile(NamedTuple):
-    """What a replica has of an account's profile.
-
-    Args:
-        frames: of each field, the display winner's `[payload, signature]`, in the order of the fields' names.
-        complete: whether these are all there are.
-        followers: how many follow the account.
-    """
-
-    frames: Sequence[bytes]
-    complete: bool
-    followers: int
-
-    def to_wire(self) -> dict[str, Any]:
-        """The result of `replica.profile`."""
-        return {"frames": list(self.frames), "complete": self.complete, "followers": self.followers}
 
 
 class Replication(Protocol):

@@ -47,6 +47,9 @@ from folkmoot.node.joining.seeds import Joining
 from folkmoot.node.live.parts import LiveParts
 from folkmoot.node.media.parts import MediaParts
 from folkmoot.node.methods import Identity, Methods
+from folkmoot.node.metrics.methods import MetricsMethods
+from folkmoot.node.metrics.registry import Registry
+from folkmoot.node.metrics.sources import measured
 from folkmoot.node.moderation.quota import rates_of
 from folkmoot.node.movement.parts import MovementParts
 from folkmoot.node.projections.parts import ProjectionParts
@@ -163,6 +166,7 @@ class _Parts:
         self.ring = KeyRing(environment.secrets.gossip_ring())
         self.remembered = Remembered(commits)
         self.told: dict[str, MetaValue] = {}
+        self.metrics = Registry()
         self._join_the_cluster()
         self._keep_cells()
         self._mend_cells()
@@ -293,7 +297,8 @@ class _Parts:
         table |= {**self.registers.client_methods(), **self.movement.client_methods()}
         table |= self.accounts.client_methods(reader, feeds, self.gatekeeper)
         table |= {**self.records.client_methods(reader), **projections.client_methods()}
-        table |= self.media.client_methods(keys)
+        self.metrics.add(partial(measured, self))
+        table |= {**self.media.client_methods(keys), **MetricsMethods(self.metrics, executor).table()}
         if config.faults.enabled:
             table |= FaultMethods(environment.faults).table()
         immediate = {**methods.immediate(), **projections.immediate()}

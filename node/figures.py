@@ -19,11 +19,13 @@ from folkmoot.node.actors.standing import Standing
 from folkmoot.node.commits import Commits
 from folkmoot.node.live.parts import LiveParts
 from folkmoot.node.media.parts import MediaParts
+from folkmoot.node.metrics.caches import caches_told
 from folkmoot.node.movement.parts import MovementParts
 from folkmoot.node.projections.parts import ProjectionParts
 from folkmoot.node.push_pulls import PushPulls
 from folkmoot.node.registers.parts import RegisterParts
 from folkmoot.storage.backup.restore import mark_of
+from folkmoot.storage.bounded import CacheFigures
 from folkmoot.storage.store import Store
 
 
@@ -86,9 +88,15 @@ def figures(parts: Parts, for_operator: bool) -> dict[str, Any]:
             "sent_bytes": traffic.sent_bytes,
         },
         "media": parts.media.status(),
+        "caches": caches_told(caches_of(parts)),
         "clock": parts.push_pulls.clocks.status(),
         "gate": parts.gatekeeper.status().to_wire(for_operator=for_operator),
     }
+
+
+def caches_of(parts: Parts) -> dict[str, CacheFigures]:
+    """What the node's caches have done, by name."""
+    return {**parts.commits.store.shown.figures(), **parts.projections.caches()}
 
 
 def _store(store: Store) -> dict[str, Any]:

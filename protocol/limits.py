@@ -89,7 +89,6 @@ PAGE_BYTES: Final = MESSAGE_BYTES - 64 * KIB
 PAGE_ROWS_SCANNED: Final = 4_000
 PAGE_LABELS_PER_POST: Final = 16
 CURSOR_BYTES: Final = 256
-POSTS_CACHED_BYTES: Final = 16 * MIB  # of a node's own posts, as pages show them
 LIST_MEMBERS: Final = 500  # of one list are looked at for its feed
 VIEWER_EDGES: Final = 10_000  # of each sort: followed, blocked, muted accounts and threads; the newest
 PREFERENCE_NAME_BYTES: Final = 64

@@ -7,8 +7,8 @@ from typing import Final
 from folkmoot.protocol.limits import BLOCKS_PER_LANE, LANES
 from folkmoot.storage.blocks import BlockSums
 from folkmoot.storage.interface import Table, Transaction
-from folkmoot.storage.post_cache import PostCache
 from folkmoot.storage.rows import unseal
+from folkmoot.storage.shown import ShownCaches, Sizes
 
 SEQUENCE: Final = b"sequence"
 
@@ -38,17 +38,17 @@ class Heads:
         lanes: of each lane the latest change to a cell; some later one, until a cell has changed since the
             store was opened.
         hints_dropped: hints that were not kept, since the store was opened.
-        posts: those that are remembered, until they change.
+        shown: what pages show, remembered until it changes.
     """
 
-    __slots__ = ("blocks", "hints_dropped", "lanes", "posts", "sequence")
+    __slots__ = ("blocks", "hints_dropped", "lanes", "sequence", "shown")
 
     def __init__(self, transaction: Transaction) -> None:
         self.blocks = BlockSums(transaction)
         self.sequence = last_sequence(transaction)
         self.lanes = [self.sequence] * LANES
         self.hints_dropped = 0
-        self.posts = PostCache()
+        self.shown = ShownCaches(Sizes())
 
     def committed(self, blocks: dict[int, list[int]], sequence: int) -> None:
         """These changes of blocks are durable, and all up to this sequence. Any thread may look meanwhile."""

@@ -17,6 +17,8 @@ from typing import Final, NamedTuple, cast
 
 from folkmoot.protocol import codec
 from folkmoot.protocol.crdt.cell import winner_frame
+from folkmoot.protocol.feed.pages import PackedPage, pack_item, pack_page, pack_plain_page
+from folkmoot.protocol.feed.telling import any_telling
 from folkmoot.protocol.key import (
     ITEM_AT,
     KIND_AT,
@@ -39,9 +41,9 @@ from folkmoot.protocol.record import Record
 from folkmoot.storage import counts
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Table, Transaction
-from folkmoot.storage.post_cache import GONE, Post
 from folkmoot.storage.projections import entry_key, tally
 from folkmoot.storage.rows import NO_COUNTS, Counts, Frames, counts_key, row_cell, row_frames, unseal
+from folkmoot.storage.shown_post import GONE, Post
 
 _POST: Final = KIND_BYTE["post"]
 _LABEL: Final = bytes((KIND_BYTE["label"],))
@@ -80,6 +82,17 @@ class AuthorPage(NamedTuple):
     def items(self) -> list[bytes]:
         """The posts' items (16 bytes each)."""
         return [key[ITEM_AT:] for key in self.keys]
+
+    def packed(self) -> PackedPage:
+        """The page as it is sent."""
+        labels, counted, replies = self.labels, self.counts, self.replies
+        if not labels and not counted and not replies:
+            return pack_plain_page(self.frames, self.resume)
+        packed = (
+            pack_item(frame, labels.get(item, ()), *counted.get(item, NO_COUNTS), replies.get(item, 0))
+            for item, frame in zip(self.items, self.frames, strict=True)
+        )
+        return pack_page(packed, self.resume, telling=bool(labels) or any_telling(self.frames))
 
 
 def author_page(
@@ -149,7 +162,7 @@ def _post(transaction: Transaction, key: bytes, row: bytes, trusted: TrustedLabe
     if transaction.holds(Table.CELLS, labels_at, prefix_end(labels_at)):
         labels = _labels_on(transaction, labels_at, _Trusted.of(trusted()))
     replies = tally(transaction, Index.REPLIES, threads, place + item)
-    return Post.of(frame, labels, counts.read(transaction, place + item), replies)
+    return Post(frame, labels, counts.read(transaction, place + item), replies)
 
 
 def _posts(

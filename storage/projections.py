@@ -31,7 +31,7 @@ TALLY_BYTES: Final = 8
 MAIN: Final = 0  # the run of all projections together; a rebuilding one's is its number
 WIDENING: Final = 255  # the run that reads everything once more for what has come to be kept
 
-_POST: Final = bytes((KIND_BYTE["post"],))
+_SHOWN_WITH: Final = {Index.REPLIES: "post", Index.FOLLOWERS: "profile"}  # the kind of cells
 _TOLD_LIVE: Final = {
     Index.INBOX: Projection.HOME,
     Index.MERGED: Projection.HOME,
@@ -316,8 +316,8 @@ class ProjectionBook:
 
     def _count(self, index: Index, generation: int, group: bytes, change: int) -> None:
         key = entry_key(index, generation, group)
-        if index is Index.REPLIES:
-            self._transaction.touched.append(group[:KIND_AT] + _POST + group[KIND_AT:])
+        if (kind := _SHOWN_WITH.get(index)) is not None:
+            self._transaction.touched.append(group[:KIND_AT] + bytes((KIND_BYTE[kind],)) + group[KIND_AT:])
         count = tally(self._rows, index, generation, group) + change
         if count > 0:
             self._put(Table.TALLIES, key, count.to_bytes(TALLY_BYTES, "big"))

@@ -42,6 +42,7 @@ NODE_BYTES: Final = 16
 SUM_MASK: Final = 2**256 - 1
 _NO_FIT: Final = "its checksum does not fit"
 
+POST: Final = KIND_BYTE["post"]
 LIKE: Final = KIND_BYTE["like"]
 REPOST: Final = KIND_BYTE["repost"]
 COUNTED_KINDS: Final = frozenset({LIKE, REPOST})
@@ -218,6 +219,11 @@ def row_block(key: bytes, row: bytes) -> tuple[int, int]:
 def counts_key(key: bytes) -> bytes:
     """Where the counts are kept that a like or repost at `key` adds to: its place prefix and post item."""
     return key[:PLACE_PREFIX_BYTES] + key[ITEM_AT : ITEM_AT + POST_ITEM_BYTES]
+
+
+def post_of_counts(key: bytes) -> bytes:
+    """The key of the post whose counts are kept at `key`."""
+    return key[:PLACE_PREFIX_BYTES] + bytes((POST,)) + key[PLACE_PREFIX_BYTES:]
 
 
 def is_counted(key: bytes) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
+from folkmoot.protocol.feed.pages import PackedPage
 from folkmoot.protocol.key import place_prefix
 from folkmoot.protocol.projections.entries import Index, Projection
 from folkmoot.protocol.sync.fingerprint import Fingerprint, Leaf
@@ -24,9 +25,11 @@ from folkmoot.storage.hints import Hint
 from folkmoot.storage.interface import Engine, Table, Transaction, Usage
 from folkmoot.storage.log_pages import LogAsked, LogPage
 from folkmoot.storage.pages import AuthorPage, TrustedLabellers
-from folkmoot.storage.post_cache import Post, PostCache
+from folkmoot.storage.profiles import StoredProfile, read_profile
 from folkmoot.storage.projections import generation_of, tally
 from folkmoot.storage.rows import HintState, row_cell
+from folkmoot.storage.shown import ShownCaches
+from folkmoot.storage.shown_post import Post
 from folkmoot.storage.transaction import WriteTransaction
 from folkmoot.storage.view import HeavyBlocks, block_view
 
@@ -181,37 +184,68 @@ class Store:
                 threads=self.live[Projection.THREADS],
             )
 
+    def packed_page(
+        self,
+        author: bytes,
+        before_item: bytes | None,
+        *,
+        limit: int,
+        bytes_max: int,
+        trusted: TrustedLabellers = frozenset,
+    ) -> PackedPage:
+        """`author_page` as it is sent; a first page that has not changed since it was read is remembered."""
+        shown, place, asked = self._heads.shown, place_prefix(author), (limit, bytes_max)
+        labellers = trusted()
+        version = shown.version(labellers)
+        if before_item is None and (known := shown.first_page(place, asked)) is not None:
+            return known
+        page = self.author_page(
+            author, before_item, limit=limit, bytes_max=bytes_max, trusted=lambda: labellers
+        ).packed()
+        if before_item is None:
+            shown.keep_first_page(place, asked, page, version)
+        return page
+
     def posts(self, keys: Sequence[bytes], trusted: TrustedLabellers) -> list[Post | None]:
         """See `pages.posts_at`; what was read before, and has not changed, is remembered."""
-        cache = self._heads.posts
-        found, version = cache.get(keys), cache.version
+        shown, labellers = self._heads.shown, trusted()
+        version = shown.version(labellers)
+        found = shown.posts(keys)
         missed = [number for number, post in enumerate(found) if post is None]
         if not missed:
             return found
         with self._engine.begin() as transaction:
             threads = self.live[Projection.THREADS]
-            read = pages.posts_at(transaction, (keys[number] for number in missed), trusted, threads)
+            read = pages.posts_at(
+                transaction, (keys[number] for number in missed), lambda: labellers, threads
+            )
         for number, post in zip(missed, read, strict=True):
             found[number] = post
         known = [(keys[number], post) for number in missed if (post := found[number]) is not None]
-        cache.keep(known, version)
+        shown.keep_posts(known, version)
         return found
 
     @property
-    def post_cache(self) -> PostCache:
-        """The posts that are remembered."""
-        return self._heads.posts
+    def shown(self) -> ShownCaches:
+        """What is remembered of what pages show."""
+        return self._heads.shown
 
     def labels_of(self, key: bytes, trusted: TrustedLabellers = frozenset) -> list[bytes]:
         """See `pages.labels_of`; nobody is trusted if nobody is named."""
         with self._engine.begin() as transaction:
             return pages.labels_of(transaction, key, trusted)
 
-    def followers(self, account: bytes) -> int:
-        """How many follow an account (34 bytes) whose place this node keeps, as far as is known by now."""
+    def profile(self, account: bytes) -> StoredProfile:
+        """See `profiles.read_profile`; what was read before, and has not changed, is remembered."""
+        shown, place = self._heads.shown, place_prefix(account)
+        if (known := shown.profile(place)) is not None:
+            return known
+        version = shown.version()
         with self._engine.begin() as transaction:
-            generation = self.live[Projection.FOLLOWERS]
-            return tally(transaction, Index.FOLLOWERS, generation, place_prefix(account))
+            followers = tally(transaction, Index.FOLLOWERS, self.live[Projection.FOLLOWERS], place)
+            profile = read_profile(transaction, account, followers)
+        shown.keep_profile(place, profile, version)
+        return profile
 
     def fingerprint(self, start: bytes, stop: bytes) -> Fingerprint:
         """Of the cells with start ≤ key < stop; see `view`."""

@@ -35,7 +35,6 @@ from folkmoot.storage.interface import Table, Transaction
 from folkmoot.storage.outcomes import JoinOutcome, PutOutcome, PutStatus
 from folkmoot.storage.registers import RegisterBook
 from folkmoot.storage.rows import (
-    HINT_ROW_BYTES,
     NODE_BYTES,
     SEQUENCE_BYTES,
     Counts,
@@ -66,7 +65,7 @@ class WriteTransaction:
     """One group of jobs, to be committed together. Made by `Store.write`; lives on one thread.
 
     Attributes:
-        touched: the keys of cells that are written or taken out.
+        touched: the keys of cells that are written or taken out, or shown otherwise.
 
     Args:
         transaction: the engine's.
@@ -217,6 +216,7 @@ class WriteTransaction:
     def set_counts(self, post: bytes, found: Counts) -> None:
         """The same with the counts of a post, at its counts key."""
         self._count_changes[post] = counts.correction(self._transaction, post, found)
+        self.touched.append(rows.post_of_counts(post))
 
     def hint(self, node: bytes, key: bytes, now_us: int) -> bool:
         """Remember that `node` (16 bytes) was not given the cell at `key`.
@@ -230,7 +230,7 @@ class WriteTransaction:
         """
         if self._hints.renew(node, key, self.sequence):
             return True
-        room = self._live_bytes + _PAGE_FILL * (NODE_BYTES + len(key) + HINT_ROW_BYTES)
+        room = self._live_bytes + _PAGE_FILL * (NODE_BYTES + len(key) + rows.HINT_ROW_BYTES)
         if room > self._hint_limit or not self._hints.add(node, key, now_us, self.sequence):
             self._hints_dropped += 1
             return False
@@ -297,7 +297,7 @@ class WriteTransaction:
         self._transaction.commit()
         heads.committed(self._block_changes, self.sequence)
         heads.hints_dropped += self._hints_dropped
-        heads.posts.forget(self.touched)
+        heads.shown.forget(self.touched)
 
     def __enter__(self) -> Self:
         return self

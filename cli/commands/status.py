@@ -120,7 +120,7 @@ def _text(status: dict[str, Any]) -> list[str]:
     of_seats = [seats_line(status["seats"]), *seats_warnings(status)]
     heading_lines = [heading + because, *of_seats, replicas_line(status.get("replicas"))]
     node = status["node"]
-    more = [*_rebuilding(status), *_restored(node["store"].get("restored"))]
+    more = [*_cached(node.get("caches", {})), *_rebuilding(status), *_restored(node["store"].get("restored"))]
     return [*heading_lines, *table(rows, COLUMNS), *more]
 
 
@@ -134,6 +134,17 @@ def replicas_line(replicas: dict[str, Any] | None) -> str:
     for_now = replicas["for_now"]
     fewer = f", {for_now} for now" if for_now is not None and for_now < asked else ""
     return f"replicas: {asked}, spread over the regions{fewer}"
+
+
+def _cached(caches: dict[str, Any]) -> list[str]:
+    """How often the caches of the node that answers have helped, of those that were asked."""
+    asked = {name: each["hits"] + each["misses"] for name, each in caches.items()}
+    rates = [
+        f"{name.replace('_', ' ')} {100 * each['hits'] // asked[name]} % of {asked[name]:,}"
+        for name, each in caches.items()
+        if asked[name]
+    ]
+    return [f"caches of the node that answers: {', '.join(rates)}"] if rates else []
 
 
 def _restored(mark: dict[str, Any] | None) -> list[str]:

@@ -159,17 +159,16 @@ class FeedReader:
 
     async def _profile_at(self, node_id: bytes, owner: RangeDescriptor, account: bytes) -> ProfileRead:
         if node_id == self._router.node_id:
-            frames, complete, followers = self._local.profile(account)
-        else:
-            params = {"ranges": [(owner.id, owner.epoch)], "account": account}
-            answer = await self._peers.call(node_id, "replica.profile", params, limits.REPLICA_READ_TIMEOUT_S)
-            told = codec.shaped(answer, _Profile, "a profile")
-            frames, complete, followers = told.frames, told.complete, told.followers
-        records = [Record.from_wire(codec.unpack(frame)) for frame in frames]
+            own = self._local.profile(account)
+            return ProfileRead(own.fields, own.complete, own.followers)
+        params = {"ranges": [(owner.id, owner.epoch)], "account": account}
+        answer = await self._peers.call(node_id, "replica.profile", params, limits.REPLICA_READ_TIMEOUT_S)
+        told = codec.shaped(answer, _Profile, "a profile")
+        records = [Record.from_wire(codec.unpack(frame)) for frame in told.frames]
         if any((record.kind, record.author) != ("profile", account) for record in records):
             raise PeerUnreachable(f"node {node_id.hex()[:8]} sent something else than the profile asked for")
         fields = {record.item.decode(): record.body["value"] for record in records}
-        return ProfileRead(fields, complete, followers)
+        return ProfileRead(fields, told.complete, told.followers)
 
     async def _ask_all(
         self,

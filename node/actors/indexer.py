@@ -310,11 +310,11 @@ class Indexer:
 
     @property
     def applied(self) -> int:
-        """See `pressure.Followed`."""
+        """See `pressure.FollowsLog`."""
         return 0 if self._position is None else self._position.sequence
 
     def unread(self) -> Iterator[tuple[int, float]]:
-        """See `pressure.Followed`; an index that is being opened, or made anew, has nothing that is late."""
+        """See `pressure.FollowsLog`; an index that is opened, or made anew, has nothing that is late."""
         if self._position is not None and self._current_at is not None and self._has_news():
             yield self._position.sequence, self._current_at
 

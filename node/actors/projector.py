@@ -129,7 +129,7 @@ class Projector:
         return None if self._widening is None else self._widening.progress(self._main)
 
     def unread(self) -> Iterator[tuple[int, float]]:
-        """See `pressure.Followed`."""
+        """See `pressure.FollowsLog`."""
         for name, stretch in self._stretches():
             if not self._logs.is_own(stretch):
                 continue

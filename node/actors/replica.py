@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
+import trio
 from folkmoot.node.commits import Commits
 from folkmoot.node.contracts import (
     CellBatch,
     Joined,
     Liveness,
-    Profile,
     Put,
     PutResult,
     Replication,
@@ -30,20 +30,20 @@ from folkmoot.node.contracts import (
     nodes_of,
 )
 from folkmoot.node.environment import Executor, WallClock
+from folkmoot.node.metrics.registry import Histogram
 from folkmoot.node.signatures import check_signatures
 from folkmoot.node.spread import Spread
 from folkmoot.node.store_errors import StoreErrors
 from folkmoot.protocol import limits
-from folkmoot.protocol.crdt.cell import Cell, winner_frame
+from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.errors import BAD_REQUEST, BUSY, STALE_TOPOLOGY, WireError
-from folkmoot.protocol.feed.pages import PackedPage, pack_item, pack_page, pack_plain_page
-from folkmoot.protocol.feed.telling import any_telling
-from folkmoot.protocol.key import kind_prefix, prefix_end
+from folkmoot.protocol.feed.pages import PackedPage
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import RangeDescriptor
 from folkmoot.storage.errors import StorageError, StoreCorrupt
 from folkmoot.storage.outcomes import PutOutcome, PutStatus
+from folkmoot.storage.profiles import StoredProfile
 from folkmoot.storage.transaction import Admission, WriteTransaction
 
 log = logging.getLogger(__name__)
@@ -96,6 +96,7 @@ class Replica:
 
     Attributes:
         refuses: why this replica does not take a client's record, such as a post whose media it has not.
+        commit_s: how long commits took, seconds.
         joined: told of cells that others sent, once they are on disk; must not wait.
     """
 
@@ -121,6 +122,7 @@ class Replica:
         self._trusted_labellers = trusted_labellers
         self.refuses: Callable[[Record], WireError | None] = lambda record: None
         self.joined: Callable[[CellBatch], None] = lambda batch: None
+        self.commit_s = Histogram("commit_seconds", "How long what was put or joined waited to be durable.")
         self._puts = 0
         self._joins = 0
         self._changed = 0
@@ -176,10 +178,13 @@ class Replica:
 
     async def _commit(self, job: Callable[[WriteTransaction], T], admission: Admission, rows: int) -> T:
         """Commit, and say what the store could not do in the words of the contract."""
+        began = trio.current_time()
         try:
-            return await self._commits.run(job, admission, rows=rows)
+            result = await self._commits.run(job, admission, rows=rows)
         except StorageError as error:
             raise self.in_the_contract(error) from error
+        self.commit_s.observe(trio.current_time() - began)
+        return result
 
     def in_the_contract(self, error: StorageError) -> WireError:
         """See `StoreErrors`."""
@@ -316,36 +321,14 @@ class Replica:
     @_told_in_the_contract
     def page(self, place: bytes, before: bytes | None, limit: int) -> PackedPage:
         """A page of the posts this node has of an author."""
-        found = self._commits.store.author_page(
+        return self._commits.store.packed_page(
             place, before, limit=limit, bytes_max=limits.PAGE_BYTES, trusted=self._trusted_labellers
         )
-        labels, counts, replies = found.labels, found.counts, found.replies
-        if not labels and not counts and not replies:
-            return pack_plain_page(found.frames, found.resume)
-        items = (
-            pack_item(frame, labels.get(item, ()), *counts.get(item, (0, 0)), replies.get(item, 0))
-            for item, frame in zip(found.items, found.frames, strict=True)
-        )
-        return pack_page(items, found.resume, telling=bool(labels) or any_telling(found.frames))
 
     @_told_in_the_contract
-    def profile(self, account: bytes) -> Profile:
+    def profile(self, account: bytes) -> StoredProfile:
         """An account's profile fields: as many as there may be, and as a message has room for."""
-        frames: list[bytes] = []
-        start = prefix = kind_prefix(account, "profile")
-        followers = self._commits.store.followers(account)
-        size = 0
-        while found := self._commits.store.cells_between(
-            start, prefix_end(prefix), limit=limits.PROFILE_FIELDS, bytes_max=limits.PAGE_BYTES
-        ):
-            for _, cell in found:
-                frame = winner_frame(cell)
-                size += len(frame)
-                if size > limits.PAGE_BYTES or len(frames) == limits.PROFILE_FIELDS:
-                    return Profile(frames, False, followers)
-                frames.append(frame)
-            start = found[-1][0] + b"\0"
-        return Profile(frames, True, followers)
+        return self._commits.store.profile(account)
 
     @_told_in_the_contract
     def labels(self, key: bytes) -> list[bytes]:

@@ -115,6 +115,7 @@ class TopologyHolder:
         self._refreshing: dict[bytes, trio.Event] = {}
         self._conflicts: dict[bytes, tuple[Summary, Summary]] = {}
         self._answered: dict[bytes, tuple[Summary, Summary]] = {}
+        self._labellers: tuple[Roster, frozenset[bytes]] | None = None  # worked out once a roster
         self._fetches = 0
         self._adopted = 0
 
@@ -160,7 +161,10 @@ class TopologyHolder:
         Raises:
             WireError: `stale_topology`, until the topology is learned.
         """
-        return frozenset(node.service_account for node in self.current().roster.nodes)
+        roster = self.current().roster
+        if self._labellers is None or self._labellers[0] is not roster:
+            self._labellers = roster, frozenset(node.service_account for node in roster.nodes)
+        return self._labellers[1]
 
     def where(self, key: bytes) -> RangeDescriptor:
         """The range that holds `key`."""

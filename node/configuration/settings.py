@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
+from folkmoot.node.configuration.cache_section import CacheSection
 from folkmoot.node.configuration.feeds_section import FeedsSection
 from folkmoot.node.configuration.media_section import MediaSection
 from folkmoot.node.configuration.search_section import SearchSection
@@ -378,6 +379,7 @@ class NodeConfig(Section, frozen=True, kw_only=True):
     feeds: FeedsSection = FeedsSection()
     search: SearchSection = SearchSection()
     media: MediaSection = MediaSection()
+    cache: CacheSection = CacheSection()
     faults: FaultsSection = FaultsSection()
     operators: OperatorsSection = OperatorsSection()
     log: LogSection = LogSection()

@@ -68,11 +68,15 @@ class _OfSession:
         self._opening += 1  # others may be asked for while this one's source is found
         try:
             subject = await self._subject(asker, asked.what)
-            place = await _place(subject, asked)
+            try:
+                place = await _place(subject, asked)
+                core = Following(place, asked.credit, trio.current_time(), self._all.heartbeat_s)
+            except BaseException:
+                subject.source.close()
+                raise
         finally:
             self._opening -= 1
         self._last += 1
-        core = Following(place, asked.credit, trio.current_time(), self._all.heartbeat_s)
         stream = self._streams[self._last] = _Stream(self._last, subject, core, self._link)
         self._all.count += 1
         # The answer is on its way before the task first runs: nothing is waited for in between.

@@ -8,11 +8,11 @@ than it was asked for, even none, and only a page without a cursor is the last.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, cast
+from typing import Final, NamedTuple
 
 from folkmoot.node.projections.listings import Home, Listing, Place, Thread
 from folkmoot.node.projections.posts import UNREACHED, Posts, Ref, Unreached
-from folkmoot.node.projections.selecting import Found, Selected, Selection, record_of
+from folkmoot.node.projections.selecting import Found, Selected, Selection
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.feed.audience import Hide, PageKind, Reason
 from folkmoot.protocol.feed.pages import (
@@ -26,8 +26,9 @@ from folkmoot.protocol.feed.pages import (
     read_items,
 )
 from folkmoot.protocol.feed.viewer import PUBLIC, Viewer
-from folkmoot.storage.post_cache import Post
+from folkmoot.storage.bounded import BoundedCache, CacheFigures
 from folkmoot.storage.rows import Counts
+from folkmoot.storage.shown_post import Post
 
 UNKNOWN: Final = "unknown"
 DELETED: Final = "deleted"
@@ -42,11 +43,17 @@ class Builder:
     Args:
         posts: reads posts from wherever they are kept.
         selection: which of them a viewer sees.
+        seen_bytes: what is remembered of authors' pages that were taken apart takes at most.
     """
 
-    def __init__(self, posts: Posts, selection: Selection) -> None:
+    def __init__(self, posts: Posts, selection: Selection, seen_bytes: int) -> None:
         self._posts = posts
         self._selection = selection
+        self._seen: BoundedCache[bytes, _Seen] = BoundedCache(seen_bytes, _Seen.weight)
+
+    def caches(self) -> dict[str, CacheFigures]:
+        """Authors' pages that were taken apart."""
+        return {"seen_pages": self._seen.figures()}
 
     async def page(
         self, kind: PageKind, listing: Listing, viewer: Viewer, after: bytes | None, limit: int
@@ -94,8 +101,10 @@ class Builder:
             page: all that is on it.
             viewer: who looks. When one of the two blocks the other, it is empty and the last one.
         """
-        posts = [_read_post(item) for item in read_items(page)]
-        places = [Place(b"", Ref(author, record_of(cast(bytes, post.frame)).item)) for post in posts]
+        if (seen := self._seen.get(page.items)) is None:
+            seen = _Seen.of(author, page)
+            self._seen.put(page.items, seen)
+        places, posts = seen
         selected = await self._selection.select(viewer, PageKind.AUTHOR, places, posts)
         if any(each.decision == _BLOCKED for each in selected):
             return pack_page([], None)
@@ -141,6 +150,22 @@ class Builder:
 
     async def _read(self, places: Sequence[Place]) -> list[Found]:
         return await self._posts.read([place.ref for place in places]) if places else []
+
+
+class _Seen(NamedTuple):
+    """The posts on an author's page, and where they stand: nothing but what its bytes say, so that it holds
+    for as long as they are the same."""
+
+    places: list[Place]
+    posts: list[Post]
+
+    @classmethod
+    def of(cls, author: bytes, page: PackedPage) -> _Seen:
+        posts = [_read_post(item) for item in read_items(page)]
+        return cls([Place(b"", Ref(author, post.record.item)) for post in posts], posts)
+
+    def weight(self) -> int:
+        return sum(post.weight() for post in self.posts)
 
 
 class _Page:
@@ -211,7 +236,7 @@ def _read_post(item: Item) -> Post:
     frame, labels = codec.pack(item.record), [codec.pack(label) for label in item.labels]
     counts = item.counts
     told = Counts(counts.get("likes", 0), counts.get("reposts", 0))
-    return Post.of(frame, labels, told, counts.get("replies", 0))
+    return Post(frame, labels, told, counts.get("replies", 0))
 
 
 def _reason(post: Found, selected: Selected | None = None) -> str | None:

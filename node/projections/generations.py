@@ -96,5 +96,5 @@ class Generations:
         """Another generation is read, or built, than was."""
         self._known[projection] = generation
         self._commits.store.live[projection] = generation.live
-        if projection is Projection.THREADS:
-            self._commits.store.post_cache.forget_all()
+        if projection in (Projection.THREADS, Projection.FOLLOWERS):
+            self._commits.store.shown.forget_all()

@@ -95,15 +95,27 @@ class FeedSource(Generic[Standing]):
             self._told = {each.at for each in await self._followed.places()}
         return (now_us if since_us is None else since_us).to_bytes(_PLACE_BYTES, "big")
 
-    def check(self, place: bytes) -> None:
+    @staticmethod
+    def check_place(place: bytes) -> None:
+        """See `live.contracts.Source.check`."""
         if len(place) != _PLACE_BYTES:
             raise WireError(BAD_REQUEST, "the cursor is not one of this stream")
+
+    def check(self, place: bytes) -> None:
+        self.check_place(place)
+
+    def when_changed(self, call: Callable[[], None]) -> None:
+        """Have something be called when `wait_changed` would return; it must not wait."""
+        self._watch.heard = call
 
     async def read(self, after: bytes, limit: int) -> Batch:
         now_us = self._now_us()
         gap = await self._look(after) if self._has_missed_something(after) else None
         some = sorted(self._waiting.values(), key=lambda each: each.at)[:limit]
         items = await self._followed.items(some)
+        while len(some) > 1 and sum(map(len, items)) > limits.FOLLOW_EVENT_BYTES:
+            some = some[: len(some) // 2]
+            items = await self._followed.items(some)
         for each in some:
             self._told.add(each.at)
             del self._waiting[each.at]

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from folkmoot.node.projections.notices import Notice
 from folkmoot.node.projections.posts import UNREACHED, Ref
-from folkmoot.node.projections.selecting import Found, Selected, record_of
+from folkmoot.node.projections.selecting import Found, Selected
 from folkmoot.node.projections.strangers import Acquaintance
 from folkmoot.protocol import codec
 from folkmoot.protocol.crdt.cell import Cell
@@ -26,7 +26,7 @@ from folkmoot.protocol.projections import bounds
 from folkmoot.protocol.projections.entries import account_of
 from folkmoot.protocol.projections.notices import CROWDS, SORT_BYTES, Crowd, Sort
 from folkmoot.protocol.record import Record
-from folkmoot.storage.post_cache import Post
+from folkmoot.storage.shown_post import Post
 
 OF_POSTS: Final = frozenset({Sort.REPLY, Sort.MENTION, Sort.QUOTE, Sort.THREAD})
 _NAMING: Final = {Sort.REPLY: "reply_to", Sort.QUOTE: "quote", Sort.THREAD: "root"}
@@ -120,7 +120,7 @@ def named_by(sort: Sort, post: Found, account: bytes) -> Ref | None:
     """Which of an account's posts a post answers, quotes or is in the thread of; None when it names none."""
     if sort not in _NAMING or not isinstance(post, Post) or post.frame is None:
         return None
-    body = record_of(post.frame).body
+    body = post.record.body
     ref = body.get(_NAMING[sort]) or body.get("reply_to")
     return Ref(account, ref["item"]) if ref is not None and ref["author"] == account else None
 
@@ -189,7 +189,7 @@ def _crowd(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | No
     ]
     if not records or not isinstance(post, Post) or post.frame is None:
         return None
-    subject, newest = record_of(post.frame), records[0]
+    subject, newest = post.record, records[0]
     if is_thread_muted(look.viewer, subject, look.now_us):
         return None
     tab = look.tab(notice.sort, newest.author)
@@ -222,7 +222,7 @@ def _label(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | No
     if cell.winner.body.get("negated") is True:
         return None
     told = _told(notice.sort, notice.time_us, [labeller], post=cause.post._asdict())
-    return _plain(look, Tab.NOTIFICATIONS, cell.winner, told, record_of(post.frame))
+    return _plain(look, Tab.NOTIFICATIONS, cell.winner, told, post.record)
 
 
 def _held(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | None:

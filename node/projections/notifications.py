@@ -10,6 +10,8 @@ from folkmoot.node.actors.session import Asker, Method
 from folkmoot.node.contracts import EpochCheck, Peers
 from folkmoot.node.environment import WallClock
 from folkmoot.node.live.contracts import Open, Subject
+from folkmoot.node.projections.away import Away
+from folkmoot.node.projections.hosting import Followed
 from folkmoot.node.projections.live import FeedSource
 from folkmoot.node.projections.nearest import from_nearest
 from folkmoot.node.projections.notice_pages import BuiltNotices, NoticePages
@@ -24,7 +26,6 @@ from folkmoot.protocol.errors import (
     BAD_REQUEST,
     BUSY,
     FORBIDDEN,
-    LEVEL_UNREACHABLE,
     UNAUTHENTICATED,
     WireError,
 )
@@ -85,7 +86,7 @@ class Notifications:
         peers: how to reach the others.
         epochs: checks claims of other nodes.
         pages: puts pages together.
-        keeps: whether this node may answer by itself for what is at a key.
+        away: follows what is kept here or elsewhere.
         watchers: wake streams.
         lagging: how far behind projections are.
         wall: dates cursors.
@@ -98,7 +99,7 @@ class Notifications:
         peers: Peers,
         epochs: EpochCheck,
         pages: NoticePages,
-        keeps: Callable[[bytes], bool],
+        away: Away,
         watchers: Watchers,
         lagging: Lagging,
         wall: WallClock,
@@ -108,7 +109,7 @@ class Notifications:
         self._peers = peers
         self._epochs = epochs
         self._pages = pages
-        self._keeps = keeps
+        self._away = away
         self._watchers = watchers
         self._lagging = lagging
         self._wall = wall
@@ -199,16 +200,18 @@ class Notifications:
         if not isinstance(account, bytes):
             raise WireError(BAD_REQUEST, "notifications is not an account id of 34 bytes")
         self._check_owner(asker, account)
-        if not self._keeps(place_prefix(account)):
-            raise WireError(
-                LEVEL_UNREACHABLE,
-                "this node does not keep that account: follow it at one that `cluster.where` names",
-                retry_after_ms=1000,
-            )
-        lag_of(self._lagging, place_prefix(account))
-        followed = _Followed(self._pages, account, partial(self._check_owner, asker, account))
-        source = FeedSource(followed, self._watchers, self._wall.now_us)
-        return Subject(CursorKind.FOLLOW_NOTIFICATIONS, account, source)
+        return Subject(
+            CursorKind.FOLLOW_NOTIFICATIONS,
+            account,
+            self._away.source(
+                Followed(CursorKind.FOLLOW_NOTIFICATIONS, account, account),
+                partial(self._check_owner, asker, account),
+            ),
+        )
+
+    def source(self, account: bytes) -> FeedSource[Notice]:
+        """The notifications of an account that this node keeps."""
+        return FeedSource(_Followed(self._pages, account), self._watchers, self._wall.now_us)
 
 
 class _Followed:
@@ -217,10 +220,9 @@ class _Followed:
     most = bounds.NOTICES_FOLLOWED
     is_looked_at = True  # what has come is one of a crowd, which is told as one
 
-    def __init__(self, pages: NoticePages, account: bytes, check: Callable[[], None]) -> None:
+    def __init__(self, pages: NoticePages, account: bytes) -> None:
         self._pages = pages
         self._account = account
-        self._check = check
 
     def marks(self) -> list[bytes]:
         return [mark(Index.NOTICES, group) for group in self._pages.groups(self._account)]
@@ -229,7 +231,6 @@ class _Followed:
         return None if news else []
 
     async def places(self) -> list[Notice]:
-        self._check()
         return await self._pages.listing(self._account).places(None, self.most)
 
     async def items(self, places: Sequence[Notice]) -> list[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import trio
@@ -13,17 +14,20 @@ from folkmoot.node.actors.session import Immediate, Method
 from folkmoot.node.contracts import FeedReading, Reading
 from folkmoot.node.live.contracts import Open
 from folkmoot.node.projections.authors import AuthorPages
+from folkmoot.node.projections.away import Away
 from folkmoot.node.projections.building import Builder
 from folkmoot.node.projections.feeds import Feeds
 from folkmoot.node.projections.generations import Generations
+from folkmoot.node.projections.hosting import NUMBER_BYTES, Followed, Hosting
 from folkmoot.node.projections.listings import Merging
+from folkmoot.node.projections.live import FeedSource
 from folkmoot.node.projections.logs import Logs
 from folkmoot.node.projections.merging import Accounts
 from folkmoot.node.projections.methods import ProjectionMethods
 from folkmoot.node.projections.notice_pages import NoticePages
 from folkmoot.node.projections.notifications import Notifications
 from folkmoot.node.projections.posts import Posts
-from folkmoot.node.projections.pressure import Followed, Pressure
+from folkmoot.node.projections.pressure import FollowsLog, Pressure
 from folkmoot.node.projections.selecting import Selection
 from folkmoot.node.projections.streams import FeedStreams
 from folkmoot.node.projections.viewers import Viewers
@@ -33,8 +37,11 @@ from folkmoot.node.routing import Router
 from folkmoot.node.search.parts import SearchParts
 from folkmoot.node.search.scattering import Scatter
 from folkmoot.node.wired import Wired
+from folkmoot.protocol.feed.cursor import CursorKind
 from folkmoot.protocol.ring.ranges import RangeMap
+from folkmoot.storage.bounded import CacheFigures
 from folkmoot.storage.inboxes import Bounds
+from folkmoot.storage.shown import Sizes
 
 Handler = Callable[[bytes, Any], Awaitable[Any]]
 
@@ -55,6 +62,7 @@ class ProjectionParts:
         search: finding posts.
         generations: which rows are read, and which are built.
         pressure: slows clients while these are too far behind.
+        away, hosting: what is followed at other nodes, and by them.
 
     Args:
         wired: the node's.
@@ -74,6 +82,8 @@ class ProjectionParts:
             lag_s = self.projector.lag_s()
             return 0 if lag_s is None else wall.now_us() - int(lag_s * 1e6)
 
+        cache = wired.config.cache
+        store.shown.bound(Sizes(cache.posts, cache.pages, cache.profiles))
         logs = Logs(store, router, links, epochs, ranges, environment.executor, as_of_us)
         self.generations = Generations(commits)
         bounds = Bounds(feeds.followers_max, feeds.inbox_rows, feeds.notice_rows)
@@ -82,35 +92,45 @@ class ProjectionParts:
             wired.node_id, commits, logs, self.generations, ranges, bounds, wall, watchers
         )
         posts = Posts(store, router, ranges, links, epochs, trusted)
-        viewers = Viewers(store, router, where, links, epochs, wall.now_us, trio.current_time)
+        viewers = Viewers(store, router, where, links, epochs, wall.now_us, trio.current_time, cache.viewers)
         selection = Selection(posts, reading, trusted, wall.now_us)
-        builder = Builder(posts, selection)
+        builder = Builder(posts, selection, cache.seen_pages)
         accounts = Accounts(store, logs, environment.executor, trio.current_time)
         merging = Merging(store, accounts, environment.executor)
         self._feeds = Feeds(
             store, router, where, links, epochs, reading, builder, viewers, merging, self.projector
         )
-        self._streams = FeedStreams(store, posts, merging, viewers, builder, watchers, self.projector, wall)
+        self._follow(wired, posts, FeedStreams(store, merging, viewers, builder, watchers, wall))
         self._viewers, self._builder = viewers, builder
         around = Around(
             *(store, router, where, links, epochs, reading, environment.executor, trusted),
             *(wall.now_us, self.projector),
         )
-        ranking = RankingParts(around, posts, builder, viewers, merging, self._feeds)
+        ranking = RankingParts(around, posts, builder, viewers, merging, self._feeds, cache.rankings)
+        self._cached = viewers, builder, ranking
         pages = NoticePages(store, posts, selection, viewers, trusted, wall.now_us)
         self._notifications = Notifications(
-            router, where, links, epochs, pages, posts.keeps, watchers, self.projector, wall
+            router, where, links, epochs, pages, self.away, watchers, self.projector, wall
         )
         handles = wired.accounts.keys.with_handle
         scatter = Scatter(router, links, ranges)
         self.search = SearchParts(wired, scatter, builder, viewers, reading, handles)
-        followed: dict[str, Followed] = {"projections": self.projector, "search": self.search.indexer}
+        followed: dict[str, FollowsLog] = {"projections": self.projector, "search": self.search.indexer}
         self.pressure = Pressure(lambda: store.sequence, followed, feeds.lag_max_s)
         self._served = self._feeds, ranking, self._notifications, self.search
-        self._asked_by_peers = (logs, posts, viewers, *self._served)
+        self._asked_by_peers = (logs, posts, viewers, self.hosting, *self._served)
         self._methods = ProjectionMethods(
             self.projector, self.generations, self.search.indexer, self.pressure
         )
+
+    def _follow(self, wired: Keeping, posts: Posts, streams: FeedStreams) -> None:
+        """What is followed: here, here for other nodes, and at other nodes."""
+        self._streams, router = streams, wired.router
+        number = partial(wired.environment.random.randbytes, NUMBER_BYTES)
+        self.away = Away(
+            router, wired.topology.where, wired.links, self._source, posts.keeps, self.projector, number
+        )
+        self.hosting = Hosting(self._source, wired.replica, lambda: router.counts_itself, self.projector)
 
     def peer_methods(self) -> Mapping[str, Handler]:
         """What other nodes may ask, by name."""
@@ -133,7 +153,7 @@ class ProjectionParts:
 
     def opens(self) -> Mapping[str, Open]:
         """What clients can follow, by the key in `what`."""
-        return {**self._streams.opens(), **self._notifications.opens()}
+        return {**self.away.opens(), **self._notifications.opens()}
 
     def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """What runs by itself, by name."""
@@ -142,7 +162,21 @@ class ProjectionParts:
             "backfiller": self.projector.backfiller.run,
             "indexer": self.search.indexer.run,
             "pressure": self.pressure.run,
+            "away": self.away.run,
         }
+
+    def _source(self, followed: Followed) -> FeedSource[Any]:
+        """What this node tells of a feed that it keeps."""
+        match followed.kind:
+            case CursorKind.FOLLOW_HOME:
+                return self._streams.home(followed.subject, followed.viewer)
+            case CursorKind.FOLLOW_TAG:
+                return self._streams.tag(followed.subject.decode(), followed.viewer)
+        return self._notifications.source(followed.subject)
+
+    def caches(self) -> dict[str, CacheFigures]:
+        """What is remembered for feeds, by name."""
+        return {name: figures for each in self._cached for name, figures in each.caches().items()}
 
     def status(self) -> dict[str, Any]:
         """How far projections have come on this node."""

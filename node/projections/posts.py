@@ -15,8 +15,8 @@ from folkmoot.protocol.key import kind_prefix
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeMap
 from folkmoot.storage.errors import StoreCorrupt
-from folkmoot.storage.post_cache import GONE, Post
 from folkmoot.storage.rows import Counts
+from folkmoot.storage.shown_post import GONE, Post
 from folkmoot.storage.store import Store
 from msgspec import Meta, Struct
 
@@ -211,4 +211,4 @@ def _post(told: _Told | None) -> Post | None:
     frame, labels, likes, reposts, replies = told
     for each in (*([frame] if frame is not None else []), *labels):
         Record.from_wire(codec.unpack(each))
-    return GONE if frame is None else Post.of(frame, labels, Counts(likes, reposts), replies)
+    return GONE if frame is None else Post(frame, labels, Counts(likes, reposts), replies)

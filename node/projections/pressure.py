@@ -43,7 +43,7 @@ WAIT_MIN_MS: Final = 50
 WAIT_MAX_MS: Final = 5_000
 
 
-class Followed(Protocol):
+class FollowsLog(Protocol):
     """Something that follows this node's own log."""
 
     @property
@@ -144,7 +144,9 @@ class Pressure:
         bound_s: see `Throttle`; 0 to slow nobody.
     """
 
-    def __init__(self, sequence: Callable[[], int], followed: Mapping[str, Followed], bound_s: float) -> None:
+    def __init__(
+        self, sequence: Callable[[], int], followed: Mapping[str, FollowsLog], bound_s: float
+    ) -> None:
         self._sequence = sequence
         self._followed = followed
         self._bound_s = bound_s
@@ -192,7 +194,7 @@ class Pressure:
         if (was is None) != (slowed.rate is None):
             log.warning("clients are %s", "let in freely again" if slowed.rate is None else "slowed down")
 
-    def _behind_of(self, followed: Followed, speed: float, now: float) -> Behind:
+    def _behind_of(self, followed: FollowsLog, speed: float, now: float) -> Behind:
         oldest, first = now, self._moments[0][1]
         is_old = False
         for position, current_at in followed.unread():

@@ -8,13 +8,12 @@ nobody in particular looks at nothing is even read.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from folkmoot.node.contracts import Reading
 from folkmoot.node.projections.listings import Place
 from folkmoot.node.projections.posts import Posts, Ref, Unreached
-from folkmoot.protocol import codec, limits
+from folkmoot.protocol import limits
 from folkmoot.protocol.bodies import make_uuid7, post_time_ms
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.crdt.flag import is_on
@@ -27,7 +26,7 @@ from folkmoot.protocol.key import cell_key
 from folkmoot.protocol.moderation.label import Label, parse_label
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.token import Token
-from folkmoot.storage.post_cache import Post
+from folkmoot.storage.shown_post import Post
 
 Found = Post | Unreached | None
 
@@ -116,7 +115,7 @@ class Selection:
                 is_ahead = kind is not PageKind.AUTHOR and post_time_ms(place.ref.item) > latest_ms
                 decided[number] = _CLOCK if is_ahead else _SHOW
             else:
-                waiting[number] = (place, post, record_of(post.frame))
+                waiting[number] = (place, post, post.record)
         if waiting:
             audience = Audience(viewer, kind, now_us)
             candidates = dict(zip(waiting, await self._candidates(list(waiting.values())), strict=True))
@@ -156,7 +155,7 @@ class Selection:
             return {}
         found = await self._posts.read(wanted)
         return {
-            ref: record_of(post.frame)
+            ref: post.record
             for ref, post in zip(wanted, found, strict=True)
             if isinstance(post, Post) and post.frame is not None
         }
@@ -182,16 +181,9 @@ class Selection:
         return {key: Cell.decode(cell) for key, cell in cells.items() if cell is not None}
 
 
-@lru_cache(maxsize=8_192)
-def record_of(frame: bytes) -> Record:
-    """The record in a frame that was stored or checked; those that are read often are read once."""
-    return Record.from_wire(codec.unpack(frame))
-
-
 def labels_of(post: Post, trusted: Collection[bytes]) -> list[Label]:
     """The labels that readers are to be told of: those of the cluster's own nodes."""
-    records = map(record_of, post.labels)
-    return [parse_label(each.item, each.body) for each in records if each.author in trusted]
+    return [parse_label(each.item, each.body) for each in post.label_records if each.author in trusted]
 
 
 def _ref(value: Mapping[str, Any] | None) -> Ref | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Annotated, Any, Final, NamedTuple
 
-from cachetools import LRUCache, TTLCache
 from folkmoot.node.contracts import EpochCheck, Peers, PeerUnreachable
 from folkmoot.node.routing import Router
 from folkmoot.protocol import codec, limits, messages
@@ -20,6 +19,7 @@ from folkmoot.protocol.feed.viewer import PUBLIC, Viewer, viewer_of
 from folkmoot.protocol.key import kind_prefix, place_prefix, prefix_end
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.ranges import RangeDescriptor
+from folkmoot.storage.bounded import BoundedCache, CacheFigures
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Table
 from folkmoot.storage.rows import SEQUENCE_BYTES, row_cell
@@ -30,7 +30,8 @@ VIEWER: Final = "replica.viewer"
 
 # Whom a viewer follows decides about no page.
 _KINDS: Final = ("mute", "block")
-_CACHED: Final = 1_024
+_VIEWER_BYTES: Final = 1_000  # of a viewer, besides what it is made of
+_FLAG_BYTES: Final = 150
 _REMEMBERED_S: Final = 3.0
 _PAGES_MAX: Final = 64
 
@@ -60,6 +61,12 @@ class _Read(NamedTuple):
     state: bytes
     viewer: Viewer
 
+    def weight(self) -> int:
+        """About how many bytes it takes."""
+        viewer = self.viewer
+        flags = len(viewer.blocks) + len(viewer.accounts) + len(viewer.threads) + len(viewer.words.words)
+        return _VIEWER_BYTES + len(self.state) + _FLAG_BYTES * flags
+
 
 class Viewers:
     """See the module.
@@ -72,6 +79,7 @@ class Viewers:
         epochs: checks claims of other nodes.
         now_us: wall time, microseconds since 1970.
         now: the clock by which what others told is remembered.
+        bytes_max: what is remembered takes at most; half of it what others told.
     """
 
     def __init__(
@@ -83,6 +91,7 @@ class Viewers:
         epochs: EpochCheck,
         now_us: Callable[[], int],
         now: Callable[[], float],
+        bytes_max: int,
     ) -> None:
         self._store = store
         self._router = router
@@ -90,8 +99,14 @@ class Viewers:
         self._peers = peers
         self._epochs = epochs
         self._now_us = now_us
-        self._own: LRUCache[bytes, _Read] = LRUCache(_CACHED)
-        self._told: TTLCache[bytes, Viewer] = TTLCache(_CACHED, _REMEMBERED_S, now)
+        self._own: BoundedCache[bytes, _Read] = BoundedCache(bytes_max // 2, _Read.weight)
+        self._told: BoundedCache[bytes, _Read] = BoundedCache(
+            bytes_max // 2, _Read.weight, lasting_s=_REMEMBERED_S, now=now
+        )
+
+    def caches(self) -> dict[str, CacheFigures]:
+        """What is remembered of viewers whose cells are here, and of those whose are elsewhere."""
+        return {"viewers": self._own.figures(), "viewers_told": self._told.figures()}
 
     async def of(self, account: bytes | None) -> Viewer:
         """The viewer that an account is; the public one for None.
@@ -107,9 +122,9 @@ class Viewers:
         if self._router.node_id in readers and self._router.counts_itself:
             return self._read_own(account)
         if (known := self._told.get(account)) is not None:
-            return known
+            return known.viewer
         viewer = viewer_of(account, await self._ask(account, owner), self._now_us())
-        self._told[account] = viewer
+        self._told.put(account, _Read(b"", viewer))
         return viewer
 
     def _read_own(self, account: bytes) -> Viewer:
@@ -119,11 +134,11 @@ class Viewers:
                 prefix = kind_prefix(account, kind)
                 rows += transaction.scan(Table.CELLS, prefix, prefix_end(prefix))
         state = b"".join(row[:SEQUENCE_BYTES] for _, row in rows)
-        known = self._own.get(account)
-        if known is not None and known.state == state:
+        known = self._own.get(account, lambda kept: kept.state == state)
+        if known is not None:
             return known.viewer
         viewer = viewer_of(account, _records(rows), self._now_us())
-        self._own[account] = _Read(state, viewer)
+        self._own.put(account, _Read(state, viewer))
         return viewer
 
     async def _ask(self, account: bytes, owner: RangeDescriptor) -> list[Record]:

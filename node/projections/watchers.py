@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import trio
@@ -29,10 +29,16 @@ class New(NamedTuple):
 
 
 class Watch:
-    """Somebody who waits, and what has come that was not taken yet; of too much, only that it is so."""
+    """Somebody who waits, and what has come that was not taken yet; of too much, only that it is so.
+
+    Attributes:
+        marks: what is waited for.
+        heard: called as soon as there is news; it must not wait.
+    """
 
     def __init__(self) -> None:
         self.marks: frozenset[bytes] = frozenset()
+        self.heard: Callable[[], None] | None = None
         self._news: list[New] = []
         self._is_too_much = False
         self._changed = trio.Event()
@@ -52,6 +58,8 @@ class Watch:
         else:
             self._news += [New(each, entry) for entry in entries]
         self._changed.set()
+        if self.heard is not None:
+            self.heard()
 
     async def wait(self) -> None:
         """Wait until there is news."""

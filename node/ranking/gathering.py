@@ -12,7 +12,7 @@ from folkmoot.node.projections import listings
 from folkmoot.node.projections.feeds import Feed, Feeds
 from folkmoot.node.projections.listings import Merging, Place
 from folkmoot.node.projections.posts import Posts, Ref
-from folkmoot.node.projections.selecting import Found, record_of
+from folkmoot.node.projections.selecting import Found
 from folkmoot.node.ranking.friends import Friends
 from folkmoot.node.ranking.neighbours import Neighbours
 from folkmoot.protocol import codec, limits
@@ -26,7 +26,7 @@ from folkmoot.protocol.ranking.document import Document, Origin, Source
 from folkmoot.protocol.record import Record
 from folkmoot.storage import projections
 from folkmoot.storage.inboxes import Shown
-from folkmoot.storage.post_cache import Post
+from folkmoot.storage.shown_post import Post
 from folkmoot.storage.store import Store
 from msgspec import UNSET
 
@@ -209,7 +209,7 @@ class Gathering:
         own = [body["text"] for body in await self._bodies(await self._own_posts(account)) if body["text"]]
         found = await self.read(place.ref for place in places)
         standing = [
-            (place, record_of(post.frame).body.get("text", ""))
+            (place, post.record.body.get("text", ""))
             for place in places
             if isinstance(post := found[place.ref], Post) and post.frame is not None
         ]
@@ -238,8 +238,7 @@ class Gathering:
     async def _bodies(self, refs: Iterable[Ref]) -> list[dict[str, Any]]:
         """What posts say that stand."""
         found = (await self.read(refs)).values()
-        standing = (post.frame for post in found if isinstance(post, Post))
-        return [record_of(frame).body for frame in standing if frame is not None]
+        return [post.record.body for post in found if isinstance(post, Post) and post.frame is not None]
 
     async def read(self, refs: Iterable[Ref]) -> Mapping[Ref, Found]:
         """Posts, as they are now."""

@@ -46,6 +46,7 @@ class RankingParts:
     Args:
         around: see there.
         posts, builder, viewers, merging, feeds: those of other feeds.
+        kept_bytes: what rankings that are kept take at most.
     """
 
     def __init__(
@@ -56,11 +57,13 @@ class RankingParts:
         viewers: Viewers,
         merging: Merging,
         feeds: Feeds,
+        kept_bytes: int,
     ) -> None:
         store, router, where, peers, epochs, reading, executor, trusted, now_us, lagging = around
         self._friends = Friends(store, router, where, peers, epochs, executor, trio.current_time)
         gathering = Gathering(store, posts, merging, feeds, self._friends, Neighbours(executor))
-        ranker = Ranker(gathering, executor, trusted, now_us, trio.current_time)
+        ranker = Ranker(gathering, executor, trusted, now_us, trio.current_time, kept_bytes)
+        self.caches = ranker.caches
         self._feeds = RankedFeeds(
             router, where, peers, epochs, reading, builder, viewers, ranker, lagging, now_us
         )

@@ -29,7 +29,8 @@ from folkmoot.protocol.ranking.document import Document
 from folkmoot.protocol.ranking.position import Position
 from folkmoot.protocol.ranking.program import Program, compiled
 from folkmoot.protocol.ranking.scoring import Candidate, Ranked, Ranking, rank, terms_of
-from folkmoot.storage.post_cache import Post
+from folkmoot.storage.bounded import BoundedCache, CacheFigures
+from folkmoot.storage.shown_post import Post
 
 T = TypeVar("T")
 
@@ -37,7 +38,6 @@ AT_ONCE: Final = 2  # rankings whose expressions are worked out
 WAITING: Final = 16  # that wait for their turn; above it the answer is `busy`
 _KEPT_S: Final = 120.0  # so that later pages are of the same ranking
 _FRESH_S: Final = 2.0  # in which who asks again is told of the same ranking
-_KEPT_BYTES: Final = 16 * limits.MIB
 _PLACE_BYTES: Final = 700  # about, in memory, besides its terms
 _TERM_BYTES: Final = 24
 _RETRY_MS: Final = 500
@@ -135,6 +135,7 @@ class Ranker:
         trusted: whose labels are heeded.
         now_us: wall time, microseconds since 1970.
         now: the clock by which rankings are kept.
+        kept_bytes: what they take at most.
     """
 
     def __init__(
@@ -144,14 +145,21 @@ class Ranker:
         trusted: Callable[[], Collection[bytes]],
         now_us: Callable[[], int],
         now: Callable[[], float],
+        kept_bytes: int,
     ) -> None:
         self._gathering = gathering
         self._executor = executor
         self._trusted = trusted
         self._now_us = now_us
         self._limiter = trio.CapacityLimiter(AT_ONCE)
-        self._kept: TTLCache[tuple[Asked, int], Kept] = TTLCache(_KEPT_BYTES, _KEPT_S, now, Kept.weight)
+        self._kept: BoundedCache[tuple[Asked, int], Kept] = BoundedCache(
+            kept_bytes, Kept.weight, lasting_s=_KEPT_S, now=now
+        )
         self._fresh: TTLCache[Asked, int] = TTLCache(1_024, _FRESH_S, now)
+
+    def caches(self) -> dict[str, CacheFigures]:
+        """What is kept of rankings."""
+        return {"rankings": self._kept.figures()}
 
     async def ranking(self, asked: Asked, document: Document, viewer: Viewer, as_of_ms: int | None) -> Kept:
         """A ranking: one that is kept, or a new one.
@@ -172,8 +180,7 @@ class Ranker:
         if known is not None:
             return known
         kept = await self._rank(asked, document, viewer, as_of_ms)
-        if kept.weight() <= self._kept.maxsize:
-            self._kept[asked, kept.as_of_ms] = kept
+        self._kept.put((asked, kept.as_of_ms), kept)
         if as_of_ms is None:
             self._fresh[asked] = kept.as_of_ms
         return kept

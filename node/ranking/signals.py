@@ -10,14 +10,14 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from folkmoot.node.projections.listings import Place
-from folkmoot.node.projections.selecting import labels_of, record_of
+from folkmoot.node.projections.selecting import labels_of
 from folkmoot.node.ranking.gathering import Gathered
 from folkmoot.protocol import limits
 from folkmoot.protocol.feed.words import normal_form
 from folkmoot.protocol.identity import account_to_text
 from folkmoot.protocol.projections.entries import tag_form
 from folkmoot.protocol.ranking.expressions import SIGNALS, Signals
-from folkmoot.storage.post_cache import Post
+from folkmoot.storage.shown_post import Post
 
 
 class Reader(NamedTuple):
@@ -64,7 +64,7 @@ def signals_of(
         reader: see there.
     """
     assert post.frame is not None, "what was deleted is no candidate"
-    seen = Seen(place, post, record_of(post.frame).body, gathered, reader)
+    seen = Seen(place, post, post.record.body, gathered, reader)
     return {name: _READ[name](seen) for name in names}
 
 

@@ -166,3 +166,41 @@ async def test_a_reader_that_has_had_enough_is_no_error(tmp_path: Path) -> None:
             assert watching.popen.stderr is not None
             assert (watching.popen.returncode, watching.popen.stderr.read()) == (exit_codes.OK, b"")
             watching.popen.stderr.close()
+
+
+async def test_the_command_shows_a_home_feed_while_those_who_keep_it_are_killed(tmp_path: Path) -> None:
+    """It talks to the one node that does not keep the feed, and never hears of what happens to the others."""
+    lay_out(tmp_path / "town", nodes=3, cluster__replicas=2, **FREE)
+    cluster = LocalCluster.find(directory=tmp_path / "town")
+    cluster.up()
+    ann, ben = Author(1), Author(2)
+    try:
+        nodes = {each["id"]: each for each in cluster.ask("status")["nodes"]}
+        async with connect([each["address"] for each in nodes.values()], tls=False) as client:
+            follow = ann.record("follow", ben.account, {"on": True})
+            await client.put_records([(follow.payload, follow.signature)], level="all")
+            keepers = [each["node"] for each in (await client.where(ann.account))["replicas"]]
+            [away] = [each for node_id, each in nodes.items() if node_id not in keepers]
+            watching = Watching(away["address"], ann.account, "--home")
+            with children_reaped(watching.popen):
+                await _shown(watching, client, ben, "before")
+                for number, keeper in enumerate(keepers):
+                    name = nodes[keeper]["name"]
+                    await trio.to_thread.run_sync(cluster.ask, "kill", [name])
+                    await _shown(watching, client, ben, f"while {number} is away")
+                    await trio.to_thread.run_sync(cluster.ask, "restart", [name])
+                watching.popen.send_signal(signal.SIGINT)
+                rest, errors = await trio.to_thread.run_sync(watching.popen.communicate)
+            assert watching.popen.returncode == exit_codes.OK and errors == b""
+            shown = "".join(watching.lines) + rest.decode()
+            assert "may be missing" not in shown
+            assert [shown.count(f"while {number} is away") for number in range(2)] == [1, 1]
+    finally:
+        cluster.down()
+
+
+async def _shown(watching: Watching, client: Client, author: Author, text: str) -> None:
+    """Post something, and wait until it is shown."""
+    post = author.post(text)
+    await client.put_records([(post.payload, post.signature)], level="one")
+    await watching.shown(text)

@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import trio
-from folkmoot.node.contracts import CellBatch, Joined, PeerUnreachable, Profile, Put, Settle, Tally
+from folkmoot.node.contracts import CellBatch, Joined, PeerUnreachable, Put, Settle, Tally
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.feed.pages import PackedPage
 from folkmoot.protocol.key import lane_of
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
+from folkmoot.storage.profiles import StoredProfile
 
 T = TypeVar("T")
 
@@ -134,7 +135,7 @@ class Unasked:
     def labels(self, key: bytes) -> list[bytes]:
         raise AssertionError("this node has no slot")
 
-    def profile(self, account: bytes) -> Profile:
+    def profile(self, account: bytes) -> StoredProfile:
         raise AssertionError("this node has no slot")
 
     def page(self, place: bytes, before: bytes | None, limit: int) -> PackedPage:

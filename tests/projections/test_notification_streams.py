@@ -8,7 +8,7 @@ import pytest
 import trio
 from folkmoot.node.projections import notifications
 from folkmoot.protocol import client as clients
-from folkmoot.protocol.errors import BAD_REQUEST, FORBIDDEN, LEVEL_UNREACHABLE, UNAUTHENTICATED, WireError
+from folkmoot.protocol.errors import BAD_REQUEST, FORBIDDEN, UNAUTHENTICATED, WireError
 from folkmoot.protocol.feed.following import OVERRUN
 from folkmoot.protocol.record import Record
 
@@ -92,18 +92,6 @@ async def test_only_the_owner_follows_and_only_as_long_as_they_prove_it(tmp_path
             await client.put(news, level="all")
             await until(lambda: any("error" in each for each in follows.events), what="the stream to end")
             assert follows.events[-1]["error"]["name"] == "forbidden" and news.id not in follows.ids
-
-
-async def test_a_node_that_does_not_keep_the_account_says_so(tmp_path: Path) -> None:
-    ann = Author(1)
-    async with founded(tmp_path, nodes=3, regions=("eu",), replicas=1) as town:
-        [home] = town.replicas_of(ann.account)
-        away = next(node for node in town.nodes if node is not home)
-        async with follower(away.address) as follows:
-            await follows.auth(ann)
-            with pytest.raises(WireError) as refused:
-                await follows.follow(notifications=ann.account)
-            assert refused.value.kind is LEVEL_UNREACHABLE and "cluster.where" in str(refused.value)
 
 
 async def test_more_than_a_stream_looks_at_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

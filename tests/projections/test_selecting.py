@@ -12,8 +12,8 @@ from folkmoot.node.projections.selecting import Selection
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.feed.audience import Hide, PageKind, Reason, Show
 from folkmoot.protocol.feed.viewer import PUBLIC
-from folkmoot.storage.post_cache import Post
 from folkmoot.storage.rows import Counts
+from folkmoot.storage.shown_post import Post
 
 from tests.node.people import Author
 
@@ -28,7 +28,7 @@ async def test_a_node_whose_clock_is_behind_has_posts_wait_but_on_their_authors_
     behind_us = time.time_ns() // 1000 - 2 * limits.STAMP_AHEAD_US
     nobody = cast("Any", None)  # nothing is read
     selection = Selection(nobody, nobody, lambda: (), lambda: behind_us)
-    found = Post.of(codec.pack(post.to_wire()), [], Counts(0, 0), 0)
+    found = Post(codec.pack(post.to_wire()), [], Counts(0, 0), 0)
     place = Place(b"", Ref(post.author, post.item))
     [selected] = await selection.select(PUBLIC, kind, [place], [found])
     assert selected.decision == expected

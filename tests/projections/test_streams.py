@@ -10,7 +10,7 @@ from folkmoot.node.configuration.feeds_section import FeedsSection
 from folkmoot.node.projections import streams
 from folkmoot.protocol import limits
 from folkmoot.protocol.bodies import make_uuid7
-from folkmoot.protocol.errors import BAD_REQUEST, BUSY, LEVEL_UNREACHABLE, WireError
+from folkmoot.protocol.errors import BAD_REQUEST, BUSY, WireError
 from folkmoot.protocol.feed.following import OVERRUN
 from folkmoot.protocol.projections.entries import Projection
 from folkmoot.protocol.record import Record
@@ -205,14 +205,3 @@ async def test_what_is_dated_long_ago_is_told_as_it_comes(tmp_path: Path) -> Non
         long_ago = ben.post("found in a drawer", make_uuid7(1_500_000_000_000, 7))
         await client.put(long_ago, level="all")
         await follows.told(long_ago)
-
-
-async def test_a_node_that_does_not_keep_a_feed_says_so(tmp_path: Path) -> None:
-    ann = Author(1)
-    async with founded(tmp_path, nodes=3, regions=("eu",), replicas=1) as town:
-        [home] = town.replicas_of(ann.account)
-        away = next(node for node in town.nodes if node is not home)
-        async with follower(away.address) as follows:
-            with pytest.raises(WireError) as refused:
-                await follows.follow(home=ann.account)
-            assert refused.value.kind is LEVEL_UNREACHABLE and "cluster.where" in str(refused.value)

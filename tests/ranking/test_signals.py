@@ -17,8 +17,8 @@ from folkmoot.protocol.limits import POST_TEXT_CODE_POINTS
 from folkmoot.protocol.projections.entries import public_of
 from folkmoot.protocol.ranking.expressions import SIGNALS
 from folkmoot.protocol.record import Record
-from folkmoot.storage.post_cache import Post
 from folkmoot.storage.rows import Counts
+from folkmoot.storage.shown_post import Post
 
 from tests.ranking.posts import program
 
@@ -33,7 +33,7 @@ def heard(*names: str, by: KeyPair = BEN, reposter: bytes | None = None, **body:
     item = make_uuid7(NOW_MS - 60_000, 1)
     said = {"text": "hello", **body}
     record = Record.sign(by, kind="post", item=item, body=said, stamp=NOW_MS * 1000)
-    post = Post.of(codec.pack(record.to_wire()), [], Counts(2, 1), 3)
+    post = Post(codec.pack(record.to_wire()), [], Counts(2, 1), 3)
     place = Place(item + public_of(by.account), Ref(by.account, item), reposter)
     gathered = Gathered(tags={"tea", "milk"})
     gathered.friends[BEN.account] = 4
