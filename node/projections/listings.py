@@ -175,6 +175,18 @@ def _bookmark(member: bytes, value: bytes) -> Place:
     return Place(member, Ref(account_of(post[:PUBLIC_BYTES]), post[PUBLIC_BYTES:]))
 
 
+class Latest(NamedTuple):
+    """The latest of some accounts.
+
+    Args:
+        shown: of each, the newest first; of whom nobody can be asked about, nothing.
+        unreached: those.
+    """
+
+    shown: list[list[Shown]]
+    unreached: list[bytes]
+
+
 class Merging:
     """Feeds that are merged from what accounts posted when they are read: wholly, or home feeds in part.
 
@@ -200,13 +212,12 @@ class Merging:
 
     async def latest(
         self, accounts: Iterable[bytes], after: bytes | None, limit: int, *, reposts: bool
-    ) -> list[list[Shown]]:
-        """The latest of each of some accounts after a place, the newest first; of whom nobody can be asked
-        about, nothing."""
+    ) -> Latest:
+        """The latest of each of some accounts after a place."""
         sources = [Source(account, after) for account in accounts]
         unreached: dict[bytes, None] = {}
         await self._accounts.read(sources, limit, reposts=reposts, unreached=unreached)
-        return [source.shown[:limit] for source in sources]
+        return Latest([source.shown[:limit] for source in sources], list(unreached))
 
 
 class Home:

@@ -43,8 +43,6 @@ class Acquaintance:
         return self._known[other]
 
     def _is_followed(self, transaction: Transaction, other: bytes) -> bool:
-        if other == self._account:
-            return True
         key = cell_key(self._account, "follow", other)
         row = transaction.get(Table.CELLS, key)
         try:

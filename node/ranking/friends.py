@@ -1,7 +1,8 @@
 """Friends of friends: how many of those whom an account follows follow somebody.
 
 It is asked of some of them only, the latest followed, and of each only about the latest whom they follow: who
-follows thousands is told of no worse people by fifty of them. What was told is remembered for a minute.
+follows thousands is told of no worse people by fifty of them. Of who follows more than two thousand, the
+latest of so many count that stand first in the store. What was told is remembered for a minute.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from itertools import islice
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import trio
 from cachetools import TTLCache
@@ -35,6 +36,7 @@ FOLLOWS: Final = "ranking.follows"
 _ROWS_SCANNED: Final = 2_000  # of those whom somebody follows
 _REMEMBERED: Final = 256
 _REMEMBERED_S: Final = 60.0
+_PATIENCE_S: Final = limits.REPLICA_READ_TIMEOUT_S / 2  # so that who waits for a ranking is told of the rest
 
 
 class _Asked(Struct):
@@ -49,6 +51,18 @@ class _Told(Struct):
     """The answer: the latest followed, the latest first."""
 
     accounts: Annotated[list[messages.Account], Meta(max_length=limits.FRIENDS_FOLLOWS)]
+
+
+class Followed(NamedTuple):
+    """Whom friends follow.
+
+    Args:
+        by: by how many of them each account is followed.
+        is_all: whether all who were to be asked could be.
+    """
+
+    by: Counter[bytes]
+    is_all: bool
 
 
 class Friends:
@@ -82,37 +96,44 @@ class Friends:
         self._executor = executor
         self._told: TTLCache[bytes, list[bytes]] = TTLCache(_REMEMBERED, _REMEMBERED_S, now)
 
-    async def of(self, account: bytes) -> Counter[bytes]:
-        """By how many of an account's friends others are followed; of friends that cannot be asked, nothing.
+    async def of(self, account: bytes) -> Followed:
+        """By how many of an account's friends others are followed.
 
         Args:
             account: that this node keeps (34 bytes).
         """
         friends = (await self._own(account))[: limits.FRIENDS_ASKED]
-        async with trio.open_nursery() as nursery:
-            for friend in friends:
-                if friend not in self._told:
-                    nursery.start_soon(self._ask, friend)
-        found: Counter[bytes] = Counter()
-        for friend in friends:
-            found.update(self._told.get(friend, ()))
-        del found[account]
-        return found
+        told = {friend: self._told.get(friend) for friend in friends}
 
-    async def _ask(self, account: bytes) -> None:
-        """Find out whom an account follows, from wherever it is kept."""
+        async def ask(friend: bytes) -> None:
+            told[friend] = await self._ask(friend)
+
+        with trio.move_on_after(_PATIENCE_S):
+            async with trio.open_nursery() as nursery:
+                for friend in [friend for friend in friends if told[friend] is None]:
+                    nursery.start_soon(ask, friend)
+        found: Counter[bytes] = Counter()
+        for accounts in told.values():
+            found.update(accounts or ())
+        del found[account]
+        return Followed(found, None not in told.values())
+
+    async def _ask(self, account: bytes) -> list[bytes] | None:
+        """Whom an account follows, from wherever it is kept; None when nobody can be asked."""
         owner = self._where(place_prefix(account))
         for node_id in self._router.candidates(owner.slots):
             try:
                 if node_id == self._router.node_id:
-                    self._told[account] = await self._own(account)
+                    told = await self._own(account)
                 else:
                     params = {"range": owner.id, "epoch": owner.epoch, "account": account}
                     answer = await self._peers.call(node_id, FOLLOWS, params, limits.REPLICA_READ_TIMEOUT_S)
-                    self._told[account] = codec.shaped(answer, _Told, "whom an account follows").accounts
+                    told = codec.shaped(answer, _Told, "whom an account follows").accounts
             except (WireError, PeerUnreachable):
                 continue
-            return
+            self._told[account] = told
+            return told
+        return None
 
     async def _own(self, account: bytes) -> list[bytes]:
         return await self._executor.run(partial(self._read, account))

@@ -10,10 +10,11 @@ from typing import Any, Final
 import trio
 from folkmoot.node.projections import listings
 from folkmoot.node.projections.feeds import Feed, Feeds
-from folkmoot.node.projections.listings import Merging, Place
+from folkmoot.node.projections.listings import Merging, Place, place_of
 from folkmoot.node.projections.posts import Posts, Ref
 from folkmoot.node.projections.selecting import Found
-from folkmoot.node.ranking.friends import Friends
+from folkmoot.node.projections.serving import Lagging
+from folkmoot.node.ranking.friends import Followed, Friends
 from folkmoot.node.ranking.neighbours import Neighbours
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.errors import NOT_FOUND, WireError
@@ -25,7 +26,6 @@ from folkmoot.protocol.projections.entries import Index, Projection, public_of, 
 from folkmoot.protocol.ranking.document import Document, Origin, Source
 from folkmoot.protocol.record import Record
 from folkmoot.storage import projections
-from folkmoot.storage.inboxes import Shown
 from folkmoot.storage.shown_post import Post
 from folkmoot.storage.store import Store
 from msgspec import UNSET
@@ -41,7 +41,7 @@ class Gathered:
     Attributes:
         places: where each post stands in time, and who reposted it there; each post once.
         sources: of each post, those it came from.
-        friends: by how many of the reader's friends accounts are followed.
+        friends_followed: whom the reader's friends follow; None where nobody asked.
         tags: in their form, that were looked for.
         unreached: sources that could not be asked, or not wholly.
         nearness: of posts, how near they are in meaning to what the reader writes.
@@ -49,10 +49,15 @@ class Gathered:
 
     places: dict[Ref, Place] = field(default_factory=dict)
     sources: dict[Ref, list[str]] = field(default_factory=dict)
-    friends: Counter[bytes] = field(default_factory=Counter)
+    friends_followed: Followed | None = None
     tags: set[str] = field(default_factory=set)
     unreached: list[str] = field(default_factory=list)
     nearness: dict[Ref, float] = field(default_factory=dict)
+
+    @property
+    def friends(self) -> Counter[bytes]:
+        """By how many of the reader's friends accounts are followed."""
+        return Counter() if self.friends_followed is None else self.friends_followed.by
 
     def add(self, origin: str, places: Iterable[Place]) -> None:
         """Take posts of a source, as long as there is room."""
@@ -66,6 +71,10 @@ class Gathered:
             if origin not in known:
                 known.append(origin)
 
+    def note_unreached(self, *origins: str) -> None:
+        """Some of what a source would give could not be asked for."""
+        self.unreached += [each for each in dict.fromkeys(origins) if each not in self.unreached]
+
 
 class Gathering:
     """See the module.
@@ -76,6 +85,7 @@ class Gathering:
         merging: home feeds, and the latest of accounts.
         feeds: pages of tags that others keep.
         friends, neighbours: see there.
+        lagging: how far projections are.
     """
 
     def __init__(
@@ -86,8 +96,10 @@ class Gathering:
         feeds: Feeds,
         friends: Friends,
         neighbours: Neighbours,
+        lagging: Lagging,
     ) -> None:
         self._store = store
+        self._lagging = lagging
         self._posts = posts
         self._merging = merging
         self._feeds = feeds
@@ -133,22 +145,34 @@ class Gathering:
         """
         match source.origin:
             case Origin.FOLLOWING:
-                return await self._merging.home(account).places(_before(until_ms), source.limit)
+                home = self._merging.home(account)
+                places = await home.places(_before(until_ms), source.limit)
+                if home.unreached:
+                    gathered.note_unreached(source.origin)
+                return places
             case Origin.FRIENDS:
-                return _newest(await self._of_friends(gathered, account, viewer, now_us, until_ms))
+                return _newest(await self._of_friends(gathered, source, account, viewer, now_us, until_ms))
             case Origin.TAGS:
                 return _newest(await self._tagged(gathered, source, account, viewer, until_ms))
             case Origin.SIMILAR:
-                pool = await self._of_friends(gathered, account, viewer, now_us, until_ms)
+                pool = await self._of_friends(gathered, source, account, viewer, now_us, until_ms)
                 pool += await self._tagged(gathered, source, account, viewer, until_ms)
                 return await self._nearest(gathered, account, _newest(pool)[: limits.RANKED_CANDIDATES])
         raise WireError(NOT_FOUND, f"this node has no source {source.origin!r}")
 
     async def _of_friends(
-        self, gathered: Gathered, account: bytes, viewer: Viewer, now_us: int, until_ms: int | None
+        self,
+        gathered: Gathered,
+        source: Source,
+        account: bytes,
+        viewer: Viewer,
+        now_us: int,
+        until_ms: int | None,
     ) -> list[Place]:
         """The latest posts of those whom most friends follow and the account does not."""
-        friends = gathered.friends = gathered.friends or await self._friends.of(account)
+        if gathered.friends_followed is None:
+            gathered.friends_followed = await self._friends.of(account)
+        friends = gathered.friends
         ordered = sorted(friends, key=lambda each: (-friends[each], each))
         followed = self.followed(account, ordered)
         wanted = [
@@ -156,10 +180,12 @@ class Gathering:
             for each in ordered
             if each not in followed and each != viewer.account and not _unwanted(viewer, each, now_us)
         ]
-        shown = await self._merging.latest(
+        latest = await self._merging.latest(
             wanted[: limits.FRIENDS_ASKED], _before(until_ms), _FRIENDS_POSTS, reposts=False
         )
-        return [_place(each) for latest in shown for each in latest[:_FRIENDS_POSTS]]
+        if latest.unreached or not gathered.friends_followed.is_all:
+            gathered.note_unreached(source.origin)
+        return [place_of(each) for shown in latest.shown for each in shown]
 
     def followed(self, account: bytes, others: Iterable[bytes]) -> set[bytes]:
         """Those of others whom an account follows that this node keeps."""
@@ -186,8 +212,7 @@ class Gathering:
             try:
                 places.extend(await self._with_tag(form, _before(until_ms), source.limit))
             except WireError:
-                if source.origin not in gathered.unreached:
-                    gathered.unreached.append(source.origin)
+                gathered.note_unreached(source.origin)
 
         async with trio.open_nursery() as nursery:
             for form in dict.fromkeys(forms):
@@ -196,7 +221,7 @@ class Gathering:
 
     async def _with_tag(self, form: str, before: bytes | None, limit: int) -> list[Place]:
         group = tag_group(form)
-        if self._posts.keeps(group):
+        if self._posts.keeps(group) and self._lagging.covers(group):
             return await listings.tagged(self._store, form).places(before, limit)
         limit = min(limit, limits.PAGE_ITEMS)
         page = (await self._feeds.page(Feed(CursorKind.TAG, form.encode(), group, None), before, limit)).page
@@ -233,7 +258,7 @@ class Gathering:
     async def _own_posts(self, account: bytes) -> list[Ref]:
         """The latest posts of an account."""
         latest = await self._merging.latest([account], None, _OWN_POSTS, reposts=False)
-        return [Ref(each.author, each.item) for shown in latest for each in shown]
+        return [Ref(each.author, each.item) for shown in latest.shown for each in shown]
 
     async def _bodies(self, refs: Iterable[Ref]) -> list[dict[str, Any]]:
         """What posts say that stand."""
@@ -262,7 +287,3 @@ def _before(until_ms: int | None) -> bytes | None:
 def _unwanted(viewer: Viewer, account: bytes, now_us: int) -> bool:
     muted = viewer.accounts.get(account)
     return account in viewer.blocks or (muted is not None and muted.posts_until_us > now_us)
-
-
-def _place(shown: Shown) -> Place:
-    return Place(shown.at, Ref(shown.author, shown.item), shown.reposter)

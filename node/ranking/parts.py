@@ -61,7 +61,7 @@ class RankingParts:
     ) -> None:
         store, router, where, peers, epochs, reading, executor, trusted, now_us, lagging = around
         self._friends = Friends(store, router, where, peers, epochs, executor, trio.current_time)
-        gathering = Gathering(store, posts, merging, feeds, self._friends, Neighbours(executor))
+        gathering = Gathering(store, posts, merging, feeds, self._friends, Neighbours(executor), lagging)
         ranker = Ranker(gathering, executor, trusted, now_us, trio.current_time, kept_bytes)
         self.caches = ranker.caches
         self._feeds = RankedFeeds(

@@ -4,8 +4,9 @@ A ranking is kept for two minutes, if there is room. Whoever comes back later, o
 ranked for anew *as of the time of the first page*: what came since is left out, but likes have moved on, so
 a post may come twice or not at all.
 
-Expressions are worked out off the event loop, of a few rankings at a time, and of each for a quarter of a
-second of processor time at most.
+Expressions, and what they are about, are worked out off the event loop, of a few rankings at a time, and of
+each for a quarter of a second of processor time at most. Who asks for what is being ranked waits for that,
+and gets it; of different rankings no more are under way than can have their turn in time.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import trio
 from cachetools import TTLCache
 from folkmoot.node.environment import Executor
 from folkmoot.node.projections.listings import Place
+from folkmoot.node.projections.posts import UNREACHED
 from folkmoot.node.ranking.gathering import Gathered, Gathering
 from folkmoot.node.ranking.signals import Reader, signals_of
 from folkmoot.protocol import limits
@@ -35,7 +37,7 @@ from folkmoot.storage.shown_post import Post
 T = TypeVar("T")
 
 AT_ONCE: Final = 2  # rankings whose expressions are worked out
-WAITING: Final = 16  # that wait for their turn; above it the answer is `busy`
+WAITING: Final = 16  # that wait for their turn, or for their posts; above it the answer is `busy`
 _KEPT_S: Final = 120.0  # so that later pages are of the same ranking
 _FRESH_S: Final = 2.0  # in which who asks again is told of the same ranking
 _PLACE_BYTES: Final = 700  # about, in memory, besides its terms
@@ -126,6 +128,31 @@ class RankedListing:
         return {"sources": kept.sources[number], "score": ranked.score, "terms": terms}
 
 
+class _Flight:
+    """A ranking that is under way, and what became of it: nothing, when who asked for it first is gone."""
+
+    def __init__(self) -> None:
+        self.over = trio.Event()
+        self.kept: Kept | None = None
+        self.error: WireError | None = None
+
+    @property
+    def has_landed(self) -> bool:
+        """Whether something became of it."""
+        return self.kept is not None or self.error is not None
+
+    def result(self) -> Kept:
+        """What became of it.
+
+        Raises:
+            WireError: what the first was told, as an error of its own.
+        """
+        if self.kept is None:
+            assert self.error is not None, "it has landed"
+            raise WireError.from_wire(self.error.to_wire())
+        return self.kept
+
+
 class Ranker:
     """See the module.
 
@@ -152,6 +179,7 @@ class Ranker:
         self._trusted = trusted
         self._now_us = now_us
         self._limiter = trio.CapacityLimiter(AT_ONCE)
+        self._under_way: dict[tuple[Asked, int | None], _Flight] = {}
         self._kept: BoundedCache[tuple[Asked, int], Kept] = BoundedCache(
             kept_bytes, Kept.weight, lasting_s=_KEPT_S, now=now
         )
@@ -175,11 +203,31 @@ class Ranker:
             WireError: `bad_request`, for a source that is not known; `too_large`, when ranking took too long;
                 `busy`, when too many wait for it.
         """
-        wanted = self._fresh.get(asked) if as_of_ms is None else as_of_ms
-        known = None if wanted is None else self._kept.get((asked, wanted))
-        if known is not None:
-            return known
-        kept = await self._rank(asked, document, viewer, as_of_ms)
+        flight: _Flight | None = None
+        while flight is None or not flight.has_landed:
+            wanted = self._fresh.get(asked) if as_of_ms is None else as_of_ms
+            known = None if wanted is None else self._kept.get((asked, wanted))
+            if known is not None:
+                return known
+            flight = self._under_way.get((asked, as_of_ms))
+            if flight is None:
+                return await self._lead(asked, document, viewer, as_of_ms)
+            await flight.over.wait()
+        return flight.result()
+
+    async def _lead(self, asked: Asked, document: Document, viewer: Viewer, as_of_ms: int | None) -> Kept:
+        """Rank, for all who ask for the same meanwhile."""
+        if len(self._under_way) >= AT_ONCE + WAITING:
+            raise WireError(BUSY, "too many feeds are being ranked", retry_after_ms=_RETRY_MS)
+        flight = self._under_way[asked, as_of_ms] = _Flight()
+        try:
+            kept = flight.kept = await self._rank(asked, document, viewer, as_of_ms)
+        except WireError as error:
+            flight.error = error
+            raise
+        finally:
+            del self._under_way[asked, as_of_ms]
+            flight.over.set()
         self._kept.put((asked, kept.as_of_ms), kept)
         if as_of_ms is None:
             self._fresh[asked] = kept.as_of_ms
@@ -190,6 +238,9 @@ class Ranker:
         now_us = self._now_us()
         gathered = await self._gathering.gather(document, asked.account, viewer, now_us, until_ms)
         found = await self._gathering.read(gathered.places)
+        for ref, post in found.items():
+            if post is UNREACHED:
+                gathered.note_unreached(*gathered.sources[ref])
         standing = [
             (place, post)
             for ref, place in gathered.places.items()
@@ -210,8 +261,6 @@ class Ranker:
 
     async def _run(self, work: Callable[[], T]) -> T:
         """Do something off the event loop, when it is its turn."""
-        if self._limiter.statistics().tasks_waiting >= WAITING:
-            raise WireError(BUSY, "too many feeds are being ranked", retry_after_ms=_RETRY_MS)
         async with self._limiter:
             return await self._executor.run(work)
 
@@ -224,15 +273,15 @@ def _ranked(
     spent_s: Callable[[], float],
 ) -> Ranking:
     """Rank, on whatever thread this is. Other threads may keep it waiting: only its own time is counted."""
-    candidates = [
+    ends = spent_s() + limits.RANKING_TIME_S
+    candidates = (
         Candidate(
             place.ref.item + public_of(place.ref.author),
             place.ref.author,
             signals_of(program.signals, place, post, gathered, reader),
         )
         for place, post in standing
-    ]
-    ends = spent_s() + limits.RANKING_TIME_S
+    )
     return rank(program, candidates, lambda: spent_s() > ends)
 
 

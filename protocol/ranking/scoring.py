@@ -80,20 +80,23 @@ class Ranking(NamedTuple):
     crowded: int
 
 
-def rank(program: Program, candidates: Sequence[Candidate], is_over: Callable[[], bool]) -> Ranking:
+def rank(program: Program, candidates: Iterable[Candidate], is_over: Callable[[], bool]) -> Ranking:
     """Put candidates in the order of a document.
 
     Args:
         program: the document, compiled.
-        candidates: at most `limits.RANKED_CANDIDATES`, each once.
+        candidates: at most `limits.RANKED_CANDIDATES`, each once. Each is asked for when its turn has come,
+            so that what it takes to make one is among what is spent.
         is_over: whether the time is over; asked before each expression.
 
     Raises:
         WireError: `too_large`: it was over, with the name of the expression that was next.
     """
     ranked: list[Ranked] = []
+    authors: list[bytes] = []
     filtered = failed = 0
     for number, candidate in enumerate(candidates):
+        authors.append(candidate.author)
         activation = Activation(candidate.signals)
         try:
             if not _stays(program, activation, is_over):
@@ -107,7 +110,7 @@ def rank(program: Program, candidates: Sequence[Candidate], is_over: Callable[[]
         parts = _parts(program, activation, max(0.0, age_s), is_over)
         ranked.append(Ranked(number, candidate.entry, sum(parts[2::_A_TERM]), parts))
     ranked.sort(key=attrgetter("score", "entry"), reverse=True)
-    shown = list(_thinned(ranked, candidates, program.document))
+    shown = list(_thinned(ranked, authors, program.document))
     return Ranking(shown, filtered, failed, len(ranked) - len(shown))
 
 
@@ -157,16 +160,14 @@ def _value(expression: Expression, activation: Activation) -> float | None:
     return min(max(value, -VALUE_MAX), VALUE_MAX)
 
 
-def _thinned(
-    ranked: Iterable[Ranked], candidates: Sequence[Candidate], document: Document
-) -> Iterable[Ranked]:
+def _thinned(ranked: Iterable[Ranked], authors: Sequence[bytes], document: Document) -> Iterable[Ranked]:
     """Without those of which there are too many by one author."""
     if document.per_author is UNSET:
         yield from ranked
         return
     seen: Counter[bytes] = Counter()
     for each in ranked:
-        author = candidates[each.candidate].author
+        author = authors[each.candidate]
         seen[author] += 1
         if seen[author] <= document.per_author:
             yield each

@@ -119,3 +119,9 @@ def test_many_words_at_once_find_what_each_finds(words: set[str], text: str) -> 
 @given(st.text())
 def test_the_normal_form_of_a_form_is_that_form(text: str) -> None:
     assert normal_form(normal_form(text)) == normal_form(text)
+
+
+def test_of_too_many_marks_on_one_letter_only_the_first_count() -> None:
+    few = "a" + "\u0323\u0307" * 15
+    assert normal_form(few + "\u0323\u0307" * 1_000 + "b") == normal_form(few + "b")
+    assert len(normal_form("a" + "\u0344" * 500)) <= 31

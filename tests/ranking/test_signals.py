@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
 from folkmoot.node.projections.listings import Place
 from folkmoot.node.projections.posts import Ref
+from folkmoot.node.ranking.friends import Followed
 from folkmoot.node.ranking.gathering import Gathered
 from folkmoot.node.ranking.signals import Reader, signals_of
 from folkmoot.protocol import codec
@@ -36,7 +38,7 @@ def heard(*names: str, by: KeyPair = BEN, reposter: bytes | None = None, **body:
     post = Post(codec.pack(record.to_wire()), [], Counts(2, 1), 3)
     place = Place(item + public_of(by.account), Ref(by.account, item), reposter)
     gathered = Gathered(tags={"tea", "milk"})
-    gathered.friends[BEN.account] = 4
+    gathered.friends_followed = Followed(Counter({BEN.account: 4}), True)
     gathered.nearness[place.ref] = 0.5
     gathered.add("tags", [place])
     gathered.add("friends", [place])
