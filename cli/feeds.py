@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -105,7 +105,7 @@ def when(record: Record) -> str:
     return datetime.fromtimestamp(record.stamp / 1e6, UTC).isoformat(timespec="seconds")
 
 
-def described_post(item: dict[str, Any]) -> dict[str, Any]:
+def described_post(item: Mapping[str, Any]) -> dict[str, Any]:
     """A post, as JSON tells it."""
     record = Record.from_wire(item["record"])
     return {
@@ -142,7 +142,7 @@ def _media_lines(post: dict[str, Any]) -> list[str]:
     ]
 
 
-def described_item(item: dict[str, Any]) -> dict[str, Any]:
+def described_item(item: Mapping[str, Any]) -> dict[str, Any]:
     """An item of a feed, or a gap in it, as JSON tells it."""
     if "gap" in item:
         gap = item["gap"]

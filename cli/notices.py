@@ -94,12 +94,13 @@ def lines(told: dict[str, Any]) -> list[str]:
     return [*shown, ""]
 
 
-def unread_line(unread: int | None) -> list[str]:
-    """How many notifications are unread, if any are."""
+def unread_line(unread: int | None, requests: bool = False) -> list[str]:
+    """How many notifications, or requests, are unread, if any are."""
     if not unread:
         return []
     number = f"{NOTICES_UNREAD - 1}+" if unread >= NOTICES_UNREAD else str(unread)
-    return [f"{number} unread; `folkmoot notifications show`, `folkmoot notifications mark-read`"]
+    show = "folkmoot notifications show" + (" --requests" if requests else "")
+    return [f"{number} unread; `{show}`, `folkmoot notifications mark-read`"]
 
 
 def _sentence(told: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ from folkmoot.protocol.projections.facts import Facts
 from folkmoot.protocol.projections.notices import CROWDS, Crowd, Reaction, notices_group, notices_of
 from folkmoot.storage.inboxes import Keeps
 from folkmoot.storage.interface import Table, Transaction
-from folkmoot.storage.projections import ProjectionBook, entry_key, tally, value_at
+from folkmoot.storage.projections import Member, ProjectionBook, entry_key, tally, value_at
 
 
 class Notices:
@@ -77,6 +77,8 @@ class Notices:
             self._book.drop(Index.NOTICES, self._generation, group, post)
         elif known is not None or not self._is_below(entry):
             self._book.put(self._generation, entry)
+            if known is not None and after.newest[:1] > before.newest[:1]:  # a new one is told as it is put
+                self._book.tell(Index.NOTICES, self._generation, group, [Member(post, entry.value)])
             self._trim(group)
 
     def _is_below(self, entry: Entry) -> bool:

@@ -39,7 +39,6 @@ _TOLD_LIVE: Final = {
     Index.NOTICES: Projection.NOTIFICATIONS,
 }
 _PUT_LIVE: Final = frozenset({Index.INBOX, Index.TAGGED, Index.NOTICES})  # that they were put is told
-_REPLACED: Final = frozenset({Index.NOTICES})  # put again, they say something else
 _GENERATION: Final = b"g"
 _CURSOR: Final = b"c"
 _COVERED: Final = b"b"
@@ -272,7 +271,7 @@ class ProjectionBook:
         key = entry_key(entry.into, generation, entry.group, entry.member)
         if entry.into in COUNTED and value_at(self._rows, Table.ENTRIES, key) is None:
             self._count(entry.into, generation, entry.group, 1)
-        if entry.into in _PUT_LIVE and (entry.into in _REPLACED or not self._rows.get(Table.ENTRIES, key)):
+        if entry.into in _PUT_LIVE and not self._rows.get(Table.ENTRIES, key):
             self.tell(entry.into, generation, entry.group, [Member(entry.member, entry.value)])
         self._put(Table.ENTRIES, key, entry.value)
         self.asked |= entry.into is Index.BACKFILL
@@ -284,7 +283,7 @@ class ProjectionBook:
         Raises:
             DiskFull: nothing was changed.
         """
-        assert index not in COUNTED and index not in _REPLACED, "each of those is looked up"
+        assert index not in COUNTED, "each of those is looked up"
         head = entry_key(index, generation, group)
         rows = [(key := head + member, seal(key, value)) for member, value in entries]
         self._transaction.make_room(sum(len(key) + len(row) for key, row in rows))

@@ -10,7 +10,7 @@ from folkmoot.cli.connection import Target, converse, target_options
 from folkmoot.cli.durations import Duration
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import OK
-from folkmoot.cli.feeds import TagType, check_signers, described_post, post_lines, when
+from folkmoot.cli.feeds import TagType, check_signers, described_item, item_lines, when
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.users.who import Who, WhoType
 from folkmoot.cli.watching import SINCE_MAX_S, Line, gap_line, read_cursor, since_ms, watch
@@ -92,22 +92,25 @@ async def _told(client: Client, author: bytes | None, event: Event) -> list[Line
     cursor = event.cursor.hex()
     if event.gap is not None:
         return [gap_line(event.gap, event.cursor)]
-    records = [Record.from_wire(item["record"]) for item in event.items]
+    records = [Record.from_wire(item["record"]) for item in event.items if "gap" not in item]
     if author is not None:
         await check_signers(client, author, records)
     else:
         for each in dict.fromkeys(record.author for record in records):
             await check_signers(client, each, [record for record in records if record.author == each])
-    told = []
-    for record, item in zip(records, event.items, strict=True):
+    for record in records:
         record.verify()
-        if record.kind == "post":
-            post = described_post(item)
-            told.append(({"kind": "post", **post, "cursor": cursor}, post_lines(post)))
-        else:
-            other = _other(record)
-            told.append(({**other, "cursor": cursor}, [_other_line(other), ""]))
-    return told
+    return [({**value, "cursor": cursor}, lines) for value, lines in map(_line, event.items)]
+
+
+def _line(item: Mapping[str, Any]) -> Line:
+    """One item, whose signature was checked."""
+    record = None if "gap" in item else Record.from_wire(item["record"])
+    if record is not None and record.kind != "post":
+        other = _other(record)
+        return other, [_other_line(other), ""]
+    told = described_item(item)
+    return told if record is None else {"kind": "post", **told}, item_lines(told)
 
 
 def _other(record: Record) -> dict[str, Any]:

@@ -64,14 +64,14 @@ def show(
 
     Those you have not seen have a star.
     """
-    signer, position = own_key(key_file, output, make=False), read_cursor(cursor)
+    position, signer = read_cursor(cursor), own_key(key_file, output, make=False)
 
     async def talk(client: Client) -> dict[str, Any]:
         return await _pages(client, signer, requests, limit, position)
 
     told = converse(target, talk, operator=signer)
     said = [line for each in told["items"] for line in lines(each)]
-    output.result(told, [*(said or ["nothing has happened"]), *unread_line(told["unread"])])
+    output.result(told, [*(said or ["nothing has happened"]), *unread_line(told["unread"], requests)])
     return OK
 
 
@@ -141,17 +141,19 @@ def follow(
 def mark_read(speaker: Speaker) -> int:
     """Have all there is now count as seen.
 
-    That is so on all your devices. Of requests, those count as seen that are no newer.
+    That is so on all your devices, and for requests, too.
     """
     signer = own_key(speaker.key_file, speaker.output, make=False)
 
     async def talk(client: Client) -> tuple[Record, PutResult] | None:
         from folkmoot.protocol.client import mark_read as moved_on
 
-        asked = {"account": signer.owner, "limit": 1}
-        page = await client.call("notice.list", asked)
-        newest = next((item["notice"]["time"] for item in page["items"] if "notice" in item), 0)
-        if newest <= page["read_until"]:
+        newest = read_until = 0
+        for tab in ("notifications", "requests"):
+            page = await client.call("notice.list", {"account": signer.owner, "tab": tab, "limit": 1})
+            newest = max([newest, *(item["notice"]["time"] for item in page["items"] if "notice" in item)])
+            read_until = max(read_until, page["read_until"])
+        if newest <= read_until:
             return None
         return await moved_on(client, signer, newest, time.time_ns() // 1000, speaker.level)
 

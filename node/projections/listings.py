@@ -56,6 +56,11 @@ class Place(NamedTuple):
     answers: Ref | None = None
     why: Mapping[str, Any] | None = None
 
+    @property
+    def name(self) -> bytes:
+        """See `live.HasPlace`: it never stands anywhere else."""
+        return self.at
+
 
 class Listing(Protocol):
     """The places of one feed."""

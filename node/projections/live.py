@@ -31,6 +31,11 @@ class HasPlace(Protocol):
         """Where: what is greater is newer. It begins with a time, milliseconds since 1970 in 6 bytes."""
         ...
 
+    @property
+    def name(self) -> bytes:
+        """What it stays when it stands somewhere else: of one name only the newest place is told."""
+        ...
+
 
 Standing = TypeVar("Standing", bound=HasPlace)
 
@@ -41,11 +46,6 @@ class Followed(Protocol[Standing]):
     @property
     def most(self) -> int:
         """How many of its newest places are looked at."""
-        ...
-
-    @property
-    def is_looked_at(self) -> bool:
-        """Whether its places always have to be looked at."""
         ...
 
     def marks(self) -> Iterable[bytes]:
@@ -79,8 +79,8 @@ class FeedSource(Generic[Standing]):
         self._watchers = watchers
         self._now_us = now_us
         self._watch = Watch()
-        self._told: set[bytes] = set()
-        self._waiting: dict[bytes, Standing] = {}  # what has come and is not told yet
+        self._told: dict[bytes, bytes] = {}  # by name, where it stood when it was told
+        self._waiting: dict[bytes, Standing] = {}  # by name, what has come and is not told yet
         self._look_since_us: int | None = None
         self._has_begun = False
         self._is_behind = False
@@ -91,8 +91,6 @@ class FeedSource(Generic[Standing]):
         now_us = self._now_us()
         if since_us is not None:
             self._look_since_us = since_us
-        elif self._followed.is_looked_at:
-            self._told = {each.at for each in await self._followed.places()}
         return (now_us if since_us is None else since_us).to_bytes(_PLACE_BYTES, "big")
 
     @staticmethod
@@ -117,10 +115,12 @@ class FeedSource(Generic[Standing]):
             some = some[: len(some) // 2]
             items = await self._followed.items(some)
         for each in some:
-            self._told.add(each.at)
-            del self._waiting[each.at]
+            self._told[each.name] = each.at
+            if self._waiting[each.name] == each:  # else it has moved on meanwhile
+                del self._waiting[each.name]
         if len(self._told) > 2 * self._followed.most:
-            self._told = set(sorted(self._told)[-self._followed.most :])
+            newest = sorted(self._told.items(), key=lambda told: told[1])[-self._followed.most :]
+            self._told = dict(newest)
         more = bool(self._waiting)
         return Batch(items, after if more else now_us.to_bytes(_PLACE_BYTES, "big"), more, gap)
 
@@ -129,9 +129,7 @@ class FeedSource(Generic[Standing]):
         has_other_marks = self._watchers.watch(self._watch, self._followed.marks())
         news = self._watch.take()
         places = None if news is None else self._followed.new(news)
-        for each in places or ():
-            if each.at not in self._told:
-                self._waiting[each.at] = each
+        self._take(places or ())
         if self._look_since_us is None and (places is None or has_other_marks or not self._has_begun):
             self._look_since_us = int.from_bytes(after, "big") - int(limits.FOLLOW_FEED_LATE_S * 1e6)
         self._has_begun = True
@@ -142,10 +140,19 @@ class FeedSource(Generic[Standing]):
         places = await self._followed.places()
         since_us, self._look_since_us = self._look_since_us, None
         assert since_us is not None, "only who has missed something looks"
-        news = [each for each in places if each.at not in self._told and _dated_us(each) >= since_us]
-        self._waiting.update((each.at, each) for each in news)
-        self._told.intersection_update({each.at for each in places})
+        news = self._take(each for each in places if _dated_us(each) >= since_us)
+        names = {each.name for each in places}
+        self._told = {name: at for name, at in self._told.items() if name in names}
         return self._gap(after, places, news)
+
+    def _take(self, places: Iterable[Standing]) -> list[Standing]:
+        """Have those told that were not told where they stand now, or further up."""
+        news = [each for each in places if self._told.get(each.name, b"") < each.at]
+        for each in news:
+            known = self._waiting.get(each.name)
+            if known is None or known.at < each.at:
+                self._waiting[each.name] = each
+        return news
 
     def _gap(self, after: bytes, places: list[Standing], news: list[Standing]) -> Gap | None:
         """What may be missing: when the oldest looked at is news, there may be more such behind it."""

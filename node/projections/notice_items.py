@@ -59,15 +59,12 @@ class Look(NamedTuple):
         return tab_of(self.policy, sort.word, self.known.standing(actor), self.now_us)
 
     def heard(self, sort: Sort, crowd: Crowd) -> list[bytes]:
-        """Of those in a crowd the newest that are to be named: of the better tab in which there are some."""
+        """Those in a crowd who may be named: first those of the better tab, of each tab the newest first."""
         actors = [account_of(each.public) for each in crowd.newest]
         tabs = {
             each: self.tab(sort, each) for each in actors if not is_silenced(self.viewer, each, self.now_us)
         }
-        for tab in Tab:
-            if named := [each for each in actors if tabs.get(each) is tab]:
-                return named[: bounds.NOTICES_BY]
-        return []
+        return [each for tab in Tab for each in actors if tabs.get(each) is tab]
 
 
 class Cause(NamedTuple):
@@ -77,11 +74,13 @@ class Cause(NamedTuple):
         actors: who did it, the newest first (34 bytes each).
         keys: of the cells that say so; of posts none.
         post: the post that did it, or that it was done to.
+        has_more: whether there are others to look at when these turn out to be none.
     """
 
     actors: Sequence[bytes] = ()
     keys: Sequence[bytes] = ()
     post: Ref | None = None
+    has_more: bool = False
 
 
 class Known(NamedTuple):
@@ -107,13 +106,11 @@ class Shown(NamedTuple):
         tab: where.
         item: packed.
         unread: whether the account has not seen it.
-        is_gap: whether that is all that can be said now.
     """
 
     tab: Tab
     item: bytes
     unread: bool = False
-    is_gap: bool = False
 
 
 def named_by(sort: Sort, post: Found, account: bytes) -> Ref | None:
@@ -125,17 +122,23 @@ def named_by(sort: Sort, post: Found, account: bytes) -> Ref | None:
     return Ref(account, ref["item"]) if ref is not None and ref["author"] == account else None
 
 
-def cause_of(look: Look, notice: Notice) -> Cause:
-    """What has to be looked up for a notice."""
+def cause_of(look: Look, notice: Notice, skipped: int = 0) -> Cause:
+    """What has to be looked up for a notice.
+
+    Args:
+        look, notice: see there.
+        skipped: so many of those who may be named were looked at before.
+    """
     account, sort = look.account, notice.sort
     head, rest = notice.member[:SORT_BYTES], notice.member[SORT_BYTES:]
     if sort in OF_POSTS:
         return Cause([account_of(rest)], (), Ref(account_of(rest), head))
     if sort in KIND_OF:
-        actors = look.heard(sort, Crowd.decode(notice.value))
+        heard = look.heard(sort, Crowd.decode(notice.value))[skipped:]
+        actors = heard[: bounds.NOTICES_BY]
         keys = [cell_key(account, KIND_OF[sort], head + actor) for actor in actors]
         own = cell_key(account, KIND_OF[sort], head + account)
-        return Cause(actors, [*keys, own], Ref(account, head))
+        return Cause(actors, [*keys, own], Ref(account, head), has_more=len(heard) > len(actors))
     if sort is Sort.FOLLOW:
         return Cause([account_of(rest)], [cell_key(account_of(rest), "follow", account)])
     if sort is Sort.LABEL:
@@ -165,17 +168,17 @@ def _post(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | Non
     if tab is None:
         return None
     if post is UNREACHED:
-        return Shown(tab, pack_gap(*cause.post, "unreachable"), is_gap=True)
+        return Shown(tab, pack_gap(*cause.post, "unreachable"))
     selected = known.selected[cause.post]
     if not isinstance(post, Post) or post.frame is None or isinstance(selected.decision, Hide):
         return None
     named = named_by(notice.sort, post, look.account)
     if notice.sort in _NAMING and (named is None or known.posts.get(named) is None):
         return None  # who has never posted is not to be reached by answers to what there is not
-    unread = notice.time_us > look.read_us
-    told = _told(notice.sort, notice.time_us, [author], unread=unread)
+    told = _told(look, notice.sort, notice.time_us, [author])
     head = item_head({**selected.more, "notice": told})
-    return Shown(tab, pack_item(post.frame, post.labels, *post.counts, post.replies, head=head), unread)
+    item = pack_item(post.frame, post.labels, *post.counts, post.replies, head=head)
+    return Shown(tab, item, told["unread"])
 
 
 def _crowd(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | None:
@@ -195,12 +198,12 @@ def _crowd(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | No
     tab = look.tab(notice.sort, newest.author)
     if tab is None:
         return None
+    by = [record.author for record in records if look.tab(notice.sort, record.author) is tab]
     own = _switched_on(known.cells.get(cause.keys[-1])) is not None
     count = (post.counts.likes if notice.sort is Sort.LIKE else post.counts.reposts) - own
     time_us = 1000 * (newest.stamp // 1000)
-    by = [record.author for record in records]
     more = {"count": max(count, len(by)), "post": cause.post._asdict()}
-    return _plain(look, tab, newest, _told(notice.sort, time_us, by, **more), subject)
+    return _plain(tab, newest, _told(look, notice.sort, time_us, by, **more), subject)
 
 
 def _follow(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | None:
@@ -209,7 +212,7 @@ def _follow(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | N
     blocks = Edge("block", actor, look.account) in known.blocking
     if record is None or tab is None or blocks or is_silenced(look.viewer, actor, look.now_us):
         return None
-    return _plain(look, tab, record, _told(notice.sort, notice.time_us, [actor]))
+    return _plain(tab, record, _told(look, notice.sort, notice.time_us, [actor]))
 
 
 def _label(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | None:
@@ -221,8 +224,8 @@ def _label(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | No
         return None
     if cell.winner.body.get("negated") is True:
         return None
-    told = _told(notice.sort, notice.time_us, [labeller], post=cause.post._asdict())
-    return _plain(look, Tab.NOTIFICATIONS, cell.winner, told, post.record)
+    told = _told(look, notice.sort, notice.time_us, [labeller], post=cause.post._asdict())
+    return _plain(Tab.NOTIFICATIONS, cell.winner, told, post.record)
 
 
 def _held(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | None:
@@ -234,25 +237,24 @@ def _held(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | Non
     record = waiting.winner
     if released is not None and (released.deleted or released.clock.get(record.device, 0) >= record.stamp):
         return None
-    told = _told(notice.sort, notice.time_us, [], post=cause.post._asdict())
-    return _plain(look, Tab.NOTIFICATIONS, record, told)
+    told = _told(look, notice.sort, notice.time_us, [], post=cause.post._asdict())
+    return _plain(Tab.NOTIFICATIONS, record, told)
 
 
-def _told(sort: Sort, time_us: int, by: Sequence[bytes], **more: Any) -> dict[str, Any]:
-    """What an item says of its notice."""
-    return {"sort": sort.word, "time": time_us, "by": list(by), **more}
+def _told(look: Look, sort: Sort, time_us: int, by: Sequence[bytes], **more: Any) -> dict[str, Any]:
+    """What an item says of its notice. What its author dates ahead is told as of now: whoever marks as read
+    what they were shown would otherwise mark what comes until then."""
+    unread = time_us > look.read_us
+    return {"sort": sort.word, "time": min(time_us, look.now_us), "by": list(by), "unread": unread, **more}
 
 
-def _plain(
-    look: Look, tab: Tab, record: Record, told: dict[str, Any], subject: Record | None = None
-) -> Shown:
+def _plain(tab: Tab, record: Record, told: dict[str, Any], subject: Record | None = None) -> Shown:
     """An item whose record is no post that was read, or one that nobody has reacted to."""
-    unread = told["time"] > look.read_us
-    more: dict[str, Any] = {"notice": {**told, "unread": unread}}
+    more: dict[str, Any] = {"notice": told}
     if subject is not None:
         more["subject"] = subject.to_wire()
     item = pack_item(codec.pack(record.to_wire()), [], 0, 0, 0, head=item_head(more))
-    return Shown(tab, item, unread)
+    return Shown(tab, item, told["unread"])
 
 
 def _switched_on(cell: Cell | None) -> Record | None:

@@ -110,14 +110,9 @@ class NoticePages:
         return groups_of(account, sorted(self._trusted()))
 
     async def items(self, account: bytes, places: Sequence[Notice]) -> list[bytes]:
-        """The items of those of some notices that are among the account's notifications, without those that
-        nobody can be asked for now."""
+        """The items of those of some notices that are among the account's notifications."""
         shown = await self._shown(await self._look(account), places)
-        return [
-            each.item
-            for each in shown
-            if each is not None and each.tab is Tab.NOTIFICATIONS and not each.is_gap
-        ]
+        return [each.item for each in shown if each is not None and each.tab is Tab.NOTIFICATIONS]
 
     async def _look(self, account: bytes) -> Look:
         keys = [cell_key(account, "preference", name) for name in (POLICY, READ)]
@@ -134,10 +129,25 @@ class NoticePages:
         )
 
     async def _shown(self, look: Look, places: Sequence[Notice]) -> list[Shown | None]:
-        """What is told of some notices; None for those that are not."""
-        causes = [cause_of(look, place) for place in places]
-        known = await self._known(look, places, causes)
-        return [shown_of(look, place, cause, known) for place, cause in zip(places, causes, strict=True)]
+        """What is told of some notices; None for those that are not.
+
+        Of a crowd a few are looked at, and the next few only when none of these is to be named.
+        """
+        shown: list[Shown | None] = [None] * len(places)
+        numbers, skipped = list(range(len(places))), 0
+        while numbers:
+            some = [places[number] for number in numbers]
+            causes = [cause_of(look, place, skipped) for place in some]
+            known = await self._known(look, some, causes)
+            for number, place, cause in zip(numbers, some, causes, strict=True):
+                shown[number] = shown_of(look, place, cause, known)
+            numbers = [
+                number
+                for number, cause in zip(numbers, causes, strict=True)
+                if shown[number] is None and cause.has_more
+            ]
+            skipped += bounds.NOTICES_BY
+        return shown
 
     async def _known(self, look: Look, places: Sequence[Notice], causes: Sequence[Cause]) -> Known:
         """Look up what some notices are about, all at once."""

@@ -27,6 +27,7 @@ from folkmoot.protocol.projections.notices import (
 )
 from folkmoot.storage import projections
 from folkmoot.storage.interface import Transaction
+from folkmoot.storage.projections import Member
 from folkmoot.storage.store import Store
 
 _PLACE_BYTES: Final = range(SORT_BYTES + 1, SORT_BYTES + 1 + 64)
@@ -52,6 +53,22 @@ class Notice(NamedTuple):
     def time_us(self) -> int:
         """The time by which it stands here, microseconds since 1970."""
         return time_us_of(self.at)
+
+    @property
+    def name(self) -> bytes:
+        """See `live.HasPlace`: a crowd moves up."""
+        return bytes((self.sort,)) + self.member
+
+    @classmethod
+    def of_entry(cls, sort: Sort, member: bytes, value: bytes) -> Notice | None:
+        """The notice that an entry of a sort makes; None for a crowd that never was."""
+        head, rest = member[:SORT_BYTES], member[SORT_BYTES:]
+        if sort in _CROWD_SORTS:
+            latest = latest_in(value)
+            if latest is None:
+                return None
+            head, rest = moment(latest.stamp, member + latest.public), member
+        return cls(head + bytes((sort,)) + rest, sort, member, value)
 
 
 def check_place(at: bytes) -> None:
@@ -114,22 +131,21 @@ class NoticeList:
             before=None if after is None else _before(after, sort),
             limit=limit,
         )
-        return [
-            Notice(member[:SORT_BYTES] + bytes((sort,)) + member[SORT_BYTES:], sort, member, value)
-            for member, value in found
-        ]
+        return _notices(sort, found)
 
     def _read_crowds(self, transaction: Transaction) -> Iterator[Notice]:
         generation = self._store.live[Projection.NOTIFICATIONS]
         most = limits.PROJECTED_LATEST + bounds.NOTICES_SPARE
         for sort in _CROWD_SORTS:
             group = notices_group(self._account, sort)
-            rows = projections.members(transaction, Index.NOTICES, generation, group, limit=most)
-            for member, value in rows:
-                latest = latest_in(value)
-                if latest is not None:
-                    at = moment(latest.stamp, member + latest.public) + bytes((sort,)) + member
-                    yield Notice(at, sort, member, value)
+            yield from _notices(
+                sort, projections.members(transaction, Index.NOTICES, generation, group, limit=most)
+            )
+
+
+def _notices(sort: Sort, found: Iterable[Member]) -> list[Notice]:
+    made = (Notice.of_entry(sort, *each) for each in found)
+    return [each for each in made if each is not None]
 
 
 def _before(at: bytes, sort: Sort) -> bytes:

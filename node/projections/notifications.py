@@ -37,6 +37,7 @@ from folkmoot.protocol.identity import is_account
 from folkmoot.protocol.key import place_prefix
 from folkmoot.protocol.projections import bounds
 from folkmoot.protocol.projections.entries import Index
+from folkmoot.protocol.projections.notices import sort_of
 from folkmoot.protocol.ring.ranges import RangeDescriptor
 from msgspec import Meta, Struct
 
@@ -218,7 +219,6 @@ class _Followed:
     """The notifications of an account, as a stream looks at them; see `live.Followed`."""
 
     most = bounds.NOTICES_FOLLOWED
-    is_looked_at = True  # what has come is one of a crowd, which is told as one
 
     def __init__(self, pages: NoticePages, account: bytes) -> None:
         self._pages = pages
@@ -228,7 +228,8 @@ class _Followed:
         return [mark(Index.NOTICES, group) for group in self._pages.groups(self._account)]
 
     def new(self, news: Sequence[New]) -> list[Notice] | None:
-        return None if news else []
+        made = (Notice.of_entry(sort_of(each.mark[1:]), *each.entry) for each in news)
+        return [each for each in made if each is not None]
 
     async def places(self) -> list[Notice]:
         return await self._pages.listing(self._account).places(None, self.most)

@@ -99,7 +99,6 @@ class FeedOfPosts:
     """
 
     most = limits.FOLLOW_FEED_ROWS
-    is_looked_at = False
 
     def __init__(
         self,

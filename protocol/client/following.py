@@ -51,7 +51,8 @@ class Event(NamedTuple):
 
     Attributes:
         cursor: after which a stream goes on that is opened later, by another program perhaps.
-        items: `{record, labels, counts}` each, what changed last at the end; a deletion is one, too.
+        items: `{record, labels, counts}` each, what changed last at the end; a deletion is one, too. In the
+            place of a post that the node could ask nobody for stands `{gap: {author, item, reason}}`.
         gap: what may be missing before all that follows; then there are no items.
     """
 
@@ -217,11 +218,12 @@ class Follow:
         """
         self._owed += len(event.items)
         self.cursor = event.cursor
-        told = [(item, Record.from_wire(item.get("record"))) for item in event.items]
-        if goes_on:
-            told = [each for each in told if not self._beginning.was_before(*each)]
-        items = [item for item, record in told if self._seen.is_news(record)]
+        items = [item for item in event.items if "gap" in item or self._is_news(item, goes_on)]
         return event._replace(items=items) if items or event.gap is not None else None
+
+    def _is_news(self, item: Mapping[str, Any], goes_on: bool) -> bool:
+        record = Record.from_wire(item.get("record"))
+        return not (goes_on and self._beginning.was_before(item, record)) and self._seen.is_news(record)
 
     def _grant(self) -> None:
         """Give credit back for what was given out, when that is half of it."""

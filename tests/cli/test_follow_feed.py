@@ -48,6 +48,22 @@ async def test_what_is_no_post_is_shown_too() -> None:
     assert "profile by did:key:" in lines[0] and "Ada" in lines[0]
 
 
+async def test_a_post_that_nobody_could_be_asked_for_is_said() -> None:
+    gap = {"gap": {"author": ONE.author, "item": ONE.item, "reason": "unreachable"}}
+    told = event(TWO)
+    shown = await _told(NOBODY, None, told._replace(items=[gap, *told.items]))
+    assert shown[0][0].keys() == {"gap", "cursor"} and "can be reached" in shown[0][1][0]
+    assert shown[1][0]["id"] == TWO.id.hex()
+
+
+async def test_who_reposted_a_post_is_said() -> None:
+    told = event(ONE)
+    [(value, lines)] = await _told(
+        NOBODY, None, told._replace(items=[{**told.items[0], "reposter": OPERATOR.account}])
+    )
+    assert value["reposter"] == account_to_text(OPERATOR.account) and lines[0].startswith("reposted by")
+
+
 @pytest.mark.parametrize(
     ("gap", "words"),
     [

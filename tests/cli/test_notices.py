@@ -69,6 +69,10 @@ def test_the_number_of_unread_ones(unread: int | None, says: str) -> None:
     assert "".join(unread_line(unread))[: len(says)] == says and bool(unread_line(unread)) == bool(says)
 
 
+def test_requests_are_shown_by_words_of_their_own() -> None:
+    assert "show --requests`" in unread_line(1, True)[0] and "--requests" not in unread_line(1)[0]
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

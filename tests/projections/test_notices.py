@@ -195,6 +195,40 @@ def test_a_flood_of_likes_is_one_notice_of_bounded_size() -> None:
     assert len(flapped.value) <= len(notice.value) and town.differences() == []
 
 
+def test_of_a_crowd_only_who_joins_it_is_news() -> None:
+    town, group = Town(None), notices_group(PEOPLE[0].account, Sort.LIKE)
+
+    def news(record: Record) -> int:
+        change = town.put(record)
+        with town.store.write() as transaction:
+            book = ProjectionBook(transaction)
+            application = town.application(book)
+            application.apply(change)
+            application.write()
+            transaction.commit()
+        return len(book.news.get(mark(Index.NOTICES, group), []))
+
+    assert [news(react("like", MANY[who], 0, 1, 10 * who)) for who in range(3)] == [1, 1, 1]
+    assert news(react("like", MANY[3], 0, 1, 5)) == 0, "who liked it before the newest did"
+    assert news(react("like", MANY[2], 0, 1, 99, on=False)) == 0, "who does not any more"
+    assert news(react("like", MANY[2], 0, 1, 100)) == 1
+
+
+def test_an_edit_of_a_post_that_names_somebody_is_no_news_again() -> None:
+    town, group = Town(None), notices_group(PEOPLE[0].account, Sort.MENTION)
+    told = []
+    for at, mentions in enumerate([[], [0], [0]]):
+        change = town.put(record_of(("post", 1, 0, None, None, None, mentions), at))
+        with town.store.write() as transaction:
+            book = ProjectionBook(transaction)
+            application = town.application(book)
+            application.apply(change)
+            application.write()
+            transaction.commit()
+        told.append(len(book.news.get(mark(Index.NOTICES, group), [])))
+    assert told == [0, 1, 0]
+
+
 def test_floods_of_one_sort_take_no_room_from_another() -> None:
     town = Town(None, BOUNDS._replace(notices_max=10))
     town.apply([town.put(record_of(("post", 1, 0, MINE, None, None, []), 0))])

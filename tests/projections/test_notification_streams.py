@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 from folkmoot.node.projections import notifications
+from folkmoot.node.projections.posts import UNREACHED, Posts, Ref
 from folkmoot.protocol import client as clients
+from folkmoot.protocol.bodies import make_uuid7
 from folkmoot.protocol.errors import BAD_REQUEST, FORBIDDEN, UNAUTHENTICATED, WireError
 from folkmoot.protocol.feed.following import OVERRUN
 from folkmoot.protocol.record import Record
@@ -92,6 +96,36 @@ async def test_only_the_owner_follows_and_only_as_long_as_they_prove_it(tmp_path
             await client.put(news, level="all")
             await until(lambda: any("error" in each for each in follows.events), what="the stream to end")
             assert follows.events[-1]["error"]["name"] == "forbidden" and news.id not in follows.ids
+
+
+async def test_an_old_post_that_comes_to_name_somebody_is_told_and_an_unreachable_one_is_a_gap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann, ben = Author(1), Author(2)
+    async with founded(tmp_path, nodes=1) as town, town.client(town[0]) as client:
+        old = ben.post("long ago", item=make_uuid7(1_600_000_000_000, 1))
+        await client.put(follow(ann, ben), old)
+        async with follower(town[0].address) as follows:
+            await follows.auth(ann)
+            await is_told(follows, ann, [])
+            await begun(follows, notifications=ann.account)
+            edit = ben.record("post", old.item, {"text": "and now", "mentions": [ann.account]})
+            await client.put(edit)
+            await follows.told(edit)
+
+            async def nobody(self: Posts, refs: Sequence[Ref]) -> list[Any]:
+                return [UNREACHED] * len(refs)
+
+            monkeypatch.setattr(Posts, "read", nobody)
+            lost = mention(ben, ann)
+            await client.put(lost)
+            gap = {"author": ben.account, "item": lost.item, "reason": "unreachable"}
+            told = follows.events
+            await until(
+                lambda: {"gap": gap} in [item for event in told for item in event.get("items", ())],
+                what="the gap",
+                within_s=SEEN_S,
+            )
 
 
 async def test_more_than_a_stream_looks_at_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,10 @@ async def test_of_a_crowd_those_are_named_that_are_wanted(tmp_path: Path) -> Non
         await client.put(follow(ann, fans[2]), level="all")
         await client.put(preference(ann, "notifications", {"like": "following"}), level="all")
         await is_told(client, ann, [("like", (fans[2].account,), 8)])
+        await client.put(preference(ann, "notifications", {}), level="all")
+        await client.put(*(block(fan, ann) for fan in fans[3:]), level="all")
+        named = tuple(fan.account for fan in (fans[2], fans[1], fans[0]))
+        await is_told(client, ann, [("like", named, 8)])
         await client.put(preference(ann, "notifications", {"like": "nobody"}), level="all")
         await is_told(client, ann, [])
 
@@ -242,6 +247,27 @@ async def test_a_post_of_long_ago_stands_last_and_counts_as_seen(tmp_path: Path)
         await is_told(client, ann, [one("mention", now), one("mention", old)], limit=1)
         page = await client.call("notice.list", account=ann.account)
         assert page["unread"] == 1
+
+
+async def test_what_is_dated_ahead_takes_nothing_later_with_it_when_it_is_read(tmp_path: Path) -> None:
+    ann, ben = Author(1), Author(2)
+    async with founded(tmp_path, nodes=1) as town, town.client(town[0]) as client:
+        await client.auth(ann)
+        in_four_minutes = make_uuid7(time.time_ns() // 1_000_000 + 240_000, 1)
+        ahead = ben.record("post", in_four_minutes, {"text": "soon", "mentions": [ann.account]})
+        await client.put(follow(ann, ben), ahead)
+        await is_told(client, ann, [one("mention", ahead)])
+        [item] = (await client.call("notice.list", account=ann.account))["items"]
+        seen = item["notice"]["time"]
+        assert seen <= time.time_ns() // 1000 and item["notice"]["unread"] is True
+        await client.put(read_mark(ann, seen))
+        later = ben.record(
+            "post", make_uuid7(seen // 1000 + 1, 2), {"text": "now", "mentions": [ann.account]}
+        )
+        await client.put(later)
+        await is_told(client, ann, [one("mention", ahead), one("mention", later)])
+        page = await client.call("notice.list", account=ann.account)
+        assert [item["notice"]["unread"] for item in page["items"]] == [True, True] and page["unread"] == 2
 
 
 async def test_answers_to_posts_that_there_are_not_reach_nobody(tmp_path: Path) -> None:
