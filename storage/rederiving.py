@@ -203,7 +203,7 @@ def _notices(
     return {
         entry_key(Index.NOTICES, generation, entry.group, entry.member): entry.value
         for entry in made
-        if keeps(entry.group) and entry.member >= floor_of(transaction, generation, entry.group)
+        if keeps(entry.group) and entry.member >= floor_of(transaction, generation, entry.group, entry.member)
     }
 
 

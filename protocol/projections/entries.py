@@ -70,7 +70,7 @@ class Index(IntEnum):
     MERGED = 9  # authors with too many followers for their posts to be put into inboxes
     BACKFILL = 10  # whose inbox is to be filled with whose posts
     NOTICES = 11
-    NOTICES_FLOOR = 12  # of one sort of an account's notices: the least member that may be among them
+    NOTICES_FLOOR = 12  # of one sort of an account's notices: the least member, of all or of one author's
 
 
 INDEXES: Final[dict[Projection, tuple[Index, ...]]] = {

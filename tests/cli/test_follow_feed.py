@@ -52,7 +52,7 @@ async def test_a_post_that_nobody_could_be_asked_for_is_said() -> None:
     gap = {"gap": {"author": ONE.author, "item": ONE.item, "reason": "unreachable"}}
     told = event(TWO)
     shown = await _told(NOBODY, None, told._replace(items=[gap, *told.items]))
-    assert shown[0][0].keys() == {"gap", "cursor"} and "can be reached" in shown[0][1][0]
+    assert shown[0][0].keys() == {"gap", "cursor"} and "can be reached just now" in shown[0][1][0]
     assert shown[1][0]["id"] == TWO.id.hex()
 
 

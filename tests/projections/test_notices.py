@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from folkmoot.protocol.projections.notices import (
     notices_of,
     sort_of,
 )
+from folkmoot.protocol.projections.shares import fair_level
 from folkmoot.protocol.record import Record
 from folkmoot.storage.projecting import Changed
 from folkmoot.storage.projections import Member, ProjectionBook, members
@@ -241,6 +243,73 @@ def test_floods_of_one_sort_take_no_room_from_another() -> None:
     kept = listed(town, 0, Sort.MENTION)
     assert 10 <= len(kept) < 10 + bounds.NOTICES_SPARE and town.differences() == []
     assert max(kept).member[:16] == item
+
+
+def mentions_of(author: KeyPair, *ms: int) -> list[Record]:
+    """Posts that name the first of the people, made at these times."""
+    body = {"text": "hey", "mentions": [PEOPLE[0].account]}
+    return [
+        Record.sign(
+            author, kind="post", item=make_uuid7(BASE_US // 1000 + each, each), body=body, stamp=BASE_US
+        )
+        for each in ms
+    ]
+
+
+def test_who_floods_a_list_pushes_nobody_out_of_it() -> None:
+    town = Town(None, BOUNDS._replace(notices_max=20))
+    friend, other, flood = PEOPLE[1], PEOPLE[2], PEOPLE[3]
+    early = [*mentions_of(friend, *range(5)), *mentions_of(other, *range(5, 17))]
+    for record in (*early, *mentions_of(flood, *range(100, 400))):
+        town.apply([town.put(record)])
+    assert town.differences() == []
+    lengths = Counter(account_of(each.member[16:]) for each in listed(town, 0, Sort.MENTION))
+    assert lengths[friend.account] == 5, "who takes less than a fair share loses nothing"
+    assert lengths[other.account] == 7 and lengths[flood.account] < 8 + bounds.NOTICES_SPARE
+    for again in early:
+        town.apply([town.put(again)])
+    assert town.differences() == [], "what was left out does not come back when it is read again"
+
+
+def test_more_authors_than_there_are_rows_push_out_what_is_oldest() -> None:
+    town = Town(None, BOUNDS._replace(notices_max=10))
+    crowd = [KeyPair(number.to_bytes(32, "big")) for number in range(500, 700)]
+    flood = mentions_of(PEOPLE[3], *range(100))
+    few = [record for at, who in enumerate(crowd) for record in mentions_of(who, 1_000 + at)]
+    for record in (*flood, *few):
+        town.apply([town.put(record)])
+    kept = [account_of(each.member[16:]) for each in listed(town, 0, Sort.MENTION)]
+    assert kept == [who.account for who in crowd[-len(kept) :]]
+    assert 10 <= len(kept) < 10 + bounds.NOTICES_SPARE and town.differences() == []
+
+
+def test_floors_of_authors_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "NOTICES_SPARE", 1)
+    town, group = Town(None, BOUNDS._replace(notices_max=8)), notices_group(PEOPLE[0].account, Sort.MENTION)
+    for number in range(40):
+        who = KeyPair((500 + number).to_bytes(32, "big"))
+        for record in mentions_of(who, *range(10 * number, 10 * number + 8)):
+            town.apply([town.put(record)])
+    with town.store.engine.begin() as transaction:
+        floors = members(transaction, Index.NOTICES_FLOOR, 0, group, limit=1_000)
+    assert len(floors) <= 8 + 1 and town.differences() == []
+
+
+def test_a_post_below_the_floor_makes_no_crowd() -> None:
+    town = Town(None, BOUNDS._replace(notices_max=3))
+    for which in range(80):
+        town.apply([town.put(react("like", PEOPLE[1], 0, which, which))])
+    kept = len(listed(town, 0, Sort.LIKE))
+    town.apply([town.put(react("like", PEOPLE[2], 0, 0, 1_000))])
+    assert len(listed(town, 0, Sort.LIKE)) == kept and town.differences() == []
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=12), st.integers(1, 100))
+def test_a_level_is_as_high_as_the_room_allows(wanted: list[int], room: int) -> None:
+    level = fair_level(wanted, room)
+    assert level == 1 or sum(min(each, level) for each in wanted) <= room
+    higher = sum(min(each, level + 1) for each in wanted)
+    assert higher > room or level >= max(wanted)
 
 
 def test_a_labeller_takes_no_room_from_another() -> None:
