@@ -62,6 +62,8 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "unmute": "Mute an account, a word or a thread no more.",
         "block": "Block an account, so that neither of you is shown the other's posts.",
         "unblock": "Block an account no more.",
+        "like": "Like a post, named as `feed` shows it.",
+        "repost": "Repost a post, so that it is in the home feeds of those who follow you.",
         "bookmark": "Bookmark a post, named as `feed` shows it.",
         "algorithm": "Write, show and check feed algorithms: what comes into a feed, and in which order.",
         "list": "Make lists of accounts, show them, and say who is on them.",

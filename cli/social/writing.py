@@ -31,11 +31,17 @@ level_option: Callable[..., Any] = click.option(
 
 
 class Statement(NamedTuple):
-    """What is to be so at one key under one's own place."""
+    """What is to be so at one key.
+
+    Args:
+        kind, item, body: of the record.
+        place: under which it lies (34 bytes); None for one's own.
+    """
 
     kind: str
     item: bytes
     body: Mapping[str, Any]
+    place: bytes | None = None
 
 
 class Stated(NamedTuple):
@@ -66,14 +72,14 @@ async def state(client: Client, signer: KeyPair, statement: Statement, level: st
     """
     if statement.kind in KINDS_PRIVATE:
         await client.auth(signer)
-    (cell,) = await client.get([(signer.owner, statement.kind, statement.item)], level="quorum")
+    kind, item, body, place = statement
+    (cell,) = await client.get([(place or signer.owner, kind, item)], level="quorum")
     if _is_so(statement, cell):
         return Stated(statement)
     clock = {} if cell is None else {bytes.fromhex(name): stamp for name, stamp in cell["clock"].items()}
     stamp = max(time.time_ns() // 1000, clock.get(signer.account, 0) + 1)
-    kind, item, body = statement
     record = Record.sign(
-        signer, author=signer.owner, kind=kind, item=item, body=body, stamp=stamp, seen=clock
+        signer, author=signer.owner, kind=kind, item=item, body=body, stamp=stamp, seen=clock, place=place
     )
     (result,) = await client.put_records([(record.payload, record.signature)], level)
     return Stated(statement, record, result)

@@ -42,6 +42,18 @@ def test_people_are_told_what_others_did(town: Town) -> None:
     assert told["unread"] == 2 and told["cursor"] is None
     is_told(town, ann, [("mention", "You, too?")], "--requests")
     assert town.says("timeline", "home", ann, "--as", ann)["unread"] == 2
+    assert (
+        town.says("like", root, "--key", ben)["changed"]
+        and town.says("repost", root, "--key", ben)["changed"]
+    )
+    assert not town.says("like", root, "--key", ben)["changed"]
+    is_told(town, ann, [("follow", ""), ("reply", "Yes!"), ("like", ""), ("repost", "")])
+    for kind in ("like", "repost"):
+        assert town.says(kind, root, "--remove", "--key", ben)["changed"]
+    gone = f"{root[:-4]}ffff"
+    code, refused = town.ends("like", gone, "--key", ben)
+    assert code == exit_codes.FAILED and "there is no post" in refused["error"]["message"]
+    is_told(town, ann, [("follow", ""), ("reply", "Yes!")])
     assert town.says("notifications", "mark-read", "--key", ann)["changed"] is True
     assert town.says("notifications", "mark-read", "--key", ann)["changed"] is False
     assert is_told(town, ann, [("follow", ""), ("reply", "Yes!")])["unread"] == 0

@@ -1,0 +1,25 @@
+"""`folkmoot repost`: show a post to those who follow you."""
+
+from __future__ import annotations
+
+import click
+from folkmoot.cli.examples import examples
+from folkmoot.cli.social.flags import Speaker, speaker_options
+from folkmoot.cli.social.reacting import react
+
+
+@click.command(
+    epilog=examples(
+        "folkmoot repost did:key:z6Mk…/0192f0c1a2b37c4d8e5f60718293a4b5",
+        "folkmoot repost did:key:z6Mk…/0192f0c1a2b37c4d8e5f60718293a4b5 --remove",
+    )
+)
+@click.argument("post", metavar="ACCOUNT/ITEM")
+@click.option("--remove", is_flag=True, help="Take it back.")
+@speaker_options
+def command(post: str, remove: bool, speaker: Speaker) -> int:
+    """Repost a post, so that it is in the home feeds of those who follow you.
+
+    Its author is told, and everybody can see it.
+    """
+    return react(speaker, "repost", post, "no repost of" if remove else "reposted", on=not remove)
