@@ -102,10 +102,8 @@ class ProjectionParts:
         )
         self._follow(wired, posts, FeedStreams(store, merging, viewers, builder, watchers, wall))
         self._viewers, self._builder = viewers, builder
-        around = Around(
-            *(store, router, where, links, epochs, reading, environment.executor, trusted),
-            *(wall.now_us, self.projector),
-        )
+        told = store, router, where, links, epochs, reading, environment.executor, trusted
+        around = Around(*told, wall.now_us, self.projector)
         ranking = RankingParts(around, posts, builder, viewers, merging, self._feeds, cache.rankings)
         self._cached = viewers, builder, ranking
         pages = NoticePages(store, posts, selection, viewers, trusted, wall.now_us)

@@ -193,9 +193,6 @@ async def _break_and_recover(
 
     exhibition = Exhibition(world, history, everybody.photographers, held, links)
 
-    async def agreed() -> bool:
-        return await _all_alive(world, observer)
-
     async def known() -> bool:
         now = held()
         return keys.known_everywhere(now) and not keys.unlabelled(
@@ -229,16 +226,22 @@ async def _break_and_recover(
     equal_s = await _seconds_until(equal)
     projected_s = await _seconds_until(projected)
     indexed_s = await _seconds_until(indexed)
+    exhibited_s = await _exhibit(exhibition, everybody)
+    noticed_s = await _notice(world, observer)
+    lasting_s = await _seconds_until_lasting(agreed)
+    times = equal_s, agreed_s, noticed_s, lasting_s, known_s, projected_s, indexed_s
+    return Quiet(*times, *exhibited_s)
+
+
+async def _exhibit(exhibition: Exhibition, everybody: Everybody) -> tuple[float | None, float | None]:
+    """Look at media and ranked pages in the quiet: how long until all media can be seen, and none besides."""
     shown_s = await _seconds_until(exhibition.is_hung)
     await exhibition.visit()
     tidied_s = await _seconds_until(exhibition.is_tidy)
     await exhibition.audit()
     for curator in everybody.curators:
         await curator.conclude()
-    noticed_s = await _notice(world, observer)
-    lasting_s = await _seconds_until_lasting(agreed)
-    times = equal_s, agreed_s, noticed_s, lasting_s, known_s, projected_s, indexed_s
-    return Quiet(*times, shown_s, tidied_s)
+    return shown_s, tidied_s
 
 
 async def _notice(world: World, observer: Caller) -> float | None:

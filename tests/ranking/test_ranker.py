@@ -97,6 +97,25 @@ async def ask(ranker: Ranker, told: list[Any], number: int = 0, as_of_ms: int | 
         told.append(error)
 
 
+async def test_a_first_page_is_kept_for_two_seconds_and_later_ones_for_two_minutes() -> None:
+    sources, clock = Sources(), [100.0]
+    sources.may_go.set()
+    ranker = Ranker(cast(Gathering, sources), Inline(), frozenset, lambda: NOW_US, lambda: clock[0])
+    told: list[Kept] = []
+    await ask(ranker, told)
+    clock[0] += 1.9
+    await ask(ranker, told)
+    assert told[1] is told[0] and sources.gathered == 1
+    clock[0] += 110.0
+    await ask(ranker, told, as_of_ms=told[0].as_of_ms)
+    assert told[2] is told[0] and sources.gathered == 1
+    await ask(ranker, told)
+    assert sources.gathered == 2, "who begins anew is told of what there is now"
+    clock[0] += 121.0
+    await ask(ranker, told, as_of_ms=told[0].as_of_ms)
+    assert sources.gathered == 3 and told[4].as_of_ms == told[0].as_of_ms
+
+
 @pytest.mark.parametrize("as_of_ms", [None, 1_700_000_000_001])
 async def test_all_who_ask_for_the_same_meanwhile_get_one_ranking(as_of_ms: int | None) -> None:
     sources = Sources()
