@@ -280,13 +280,9 @@ class _Parts:
             projections.pressure.admit,
         )
         feeds = FeedReader(self.router, self.topology, self.links, self.replica, reader)
+        node, operators = config.node, set[bytes](config.operators.accounts)
         self.identity = Identity(
-            self.node_id.hex(),
-            config.node.name,
-            config.node.region,
-            config.cluster.id,
-            set(config.operators.accounts),
-            environment.versions,
+            self.node_id.hex(), node.name, node.region, config.cluster.id, operators, environment.versions
         )
         told, seats, members = partial(figures, self), self.registers.acceptor, self.membership.members
         view = ClusterView(config.cluster, self.topology, seats, members, self.standing.state_of, told)

@@ -112,8 +112,11 @@ async def run_mix(
         "journal": str(file),
     }
     output.result(value, list(_text(value)))
-    if stopped:
-        return INTERRUPTED
+    return INTERRUPTED if stopped else _code(replay)
+
+
+def _code(replay: Replay) -> int:
+    """How a run that was not stopped ended."""
     if replay.tally.failed["unreachable"]:
         return UNREACHABLE
     return OK if replay.tally.clean else DEGRADED

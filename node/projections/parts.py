@@ -110,8 +110,7 @@ class ProjectionParts:
         self._notifications = Notifications(
             router, where, links, epochs, pages, self.away, watchers, self.projector, wall
         )
-        handles = wired.accounts.keys.with_handle
-        scatter = Scatter(router, links, ranges)
+        handles, scatter = wired.accounts.keys.with_handle, Scatter(router, links, ranges)
         self.search = SearchParts(wired, scatter, builder, viewers, reading, handles)
         followed: dict[str, FollowsLog] = {"projections": self.projector, "search": self.search.indexer}
         self.pressure = Pressure(lambda: store.sequence, followed, feeds.lag_max_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -192,6 +193,7 @@ async def _break_and_recover(
         return [_held(node) for node in world.nodes]
 
     exhibition = Exhibition(world, history, everybody.photographers, held, links)
+    agreed = partial(_all_alive, world, observer)
 
     async def known() -> bool:
         now = held()

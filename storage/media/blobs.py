@@ -21,14 +21,7 @@ from folkmoot.protocol.media import bounds
 from folkmoot.protocol.media.manifest import Manifest
 from folkmoot.storage.directory import os_failure
 from folkmoot.storage.media.files import File, Files
-from folkmoot.storage.media.folders import (
-    Listed,
-    accounts_in,
-    lanes_in,
-    listed_in,
-    room_at,
-    tidy,
-)
+from folkmoot.storage.media.folders import Listed, accounts_in, lanes_in, listed_in, room_at, tidy
 from folkmoot.storage.media.layout import (
     UNUSED,
     Area,
@@ -234,10 +227,10 @@ class Blobs:
     # What becomes of what is here.
 
     def renew(self, name: Name, now_us: int, *, durable: bool = False) -> bool:
-        """A kept medium was brought again: it is as if it came now; `durable`, if no crash may undo it.
+        """A kept medium was brought again: it is as if it came now; whether it is there.
 
-        Returns:
-            Whether it is there.
+        Args:
+            durable: whether no crash may undo it.
         """
         file = self._file(Area.KEPT, name)
         with self._told(), self._fate:

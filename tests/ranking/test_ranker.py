@@ -100,7 +100,7 @@ async def ask(ranker: Ranker, told: list[Any], number: int = 0, as_of_ms: int | 
 async def test_a_first_page_is_kept_for_two_seconds_and_later_ones_for_two_minutes() -> None:
     sources, clock = Sources(), [100.0]
     sources.may_go.set()
-    ranker = Ranker(cast(Gathering, sources), Inline(), frozenset, lambda: NOW_US, lambda: clock[0])
+    ranker = Ranker(cast(Gathering, sources), Inline(), frozenset, lambda: NOW_US, lambda: clock[0], MIB)
     told: list[Kept] = []
     await ask(ranker, told)
     clock[0] += 1.9
