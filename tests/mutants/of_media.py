@@ -106,10 +106,10 @@ def uploads_are_not_given_up(plant: Plant) -> None:
 
 @mutant("unused-and-still-kept", "what nothing refers to is noted and never erased", "media")
 def unused_and_still_kept(plant: Plant) -> None:
-    def erase_if_unchanged(self: Sweeper, name: Name, seen: object) -> bool:
+    def erase(self: Sweeper, name: Name, seen: object) -> bool:
         return False
 
-    plant.setattr(Sweeper, "_erase_if_unchanged", erase_if_unchanged)
+    plant.setattr(Sweeper, "_erase", erase)
 
 
 @mutant("lacking-media-are-not-fetched", "what posts show that others sent is not fetched", "media")

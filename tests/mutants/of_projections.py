@@ -34,7 +34,7 @@ def what_was_made_of_it_stays(plant: Plant) -> None:
 
 @mutant("nobody-is-filled-in", "a new follow brings only what is posted later", "projections")
 def nobody_is_filled_in(plant: Plant) -> None:
-    def ask(self: Inboxes, group: bytes, account: bytes) -> None:
+    def ask(self: Inboxes, group: bytes, account: bytes, *, stale: bool = False) -> None:
         return
 
     plant.setattr(Inboxes, "_ask", ask)
@@ -96,9 +96,9 @@ def new_ranges_are_not_read(plant: Plant) -> None:
 
 @mutant("floors-hold-nothing-back", "what is below the floor of an inbox comes into it", "projections")
 def floors_hold_nothing_back(plant: Plant) -> None:
-    def put(self: Inbox, entries: Sequence[Member], *, count: bool = True) -> None:
+    def put(self: Inbox, entries: Sequence[Member], *, news: bool = True) -> None:
         self._book.insert(Index.INBOX, self._generation, self._group, entries)
-        if count:
+        if news:
             self.trim()
 
     plant.setattr(Inbox, "put", put)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+import inspect
+from collections import OrderedDict
+from typing import Any, Final
 
 import pytest
 from folkmoot.node.simulation.run import simulate
@@ -83,6 +85,27 @@ SLOWER: Final = frozenset(
 some that it finds, but that are left to the gate because another one of their room is hunted here."""
 
 
+class Fitting(pytest.MonkeyPatch):
+    """Puts nothing in place, but sees to it that it would fit: else its callers find a bug of ours."""
+
+    def setattr(self, target: Any, name: Any, value: Any = None, raising: bool = True) -> None:  # type: ignore[override]
+        original = getattr(target, name)
+        if inspect.isfunction(original) and inspect.isfunction(value):
+            planted = inspect.signature(value)
+            for call in calls_of(inspect.signature(original)):
+                planted.bind(*call.args, **call.kwargs)
+
+
+def calls_of(signature: inspect.Signature) -> list[inspect.BoundArguments]:
+    """A call that says no more than it has to, and one that says all."""
+    said = dict.fromkeys(signature.parameters, ())
+    needed = [name for name, each in signature.parameters.items() if each.default is not each.empty]
+    return [
+        inspect.BoundArguments(signature, OrderedDict((name, ()) for name in said if name not in needed)),
+        inspect.BoundArguments(signature, OrderedDict(said)),
+    ]
+
+
 def test_without_a_mutant_the_run_holds() -> None:
     report = simulate(plan_of(1, MINUTES))
     assert report.ok, [verdict.complaints for verdict in report.verdicts if not verdict.ok]
@@ -92,6 +115,11 @@ def test_there_are_enough_of_them() -> None:
     assert len(MUTANTS) >= 25
     assert set(MUTANTS) >= SLOWER
     assert all(chosen.caught_by for chosen in MUTANTS.values())
+
+
+@pytest.mark.parametrize("name", sorted(MUTANTS))
+def test_what_takes_the_place_of_a_function_takes_its_arguments(name: str) -> None:
+    MUTANTS[name].plant(Fitting())
 
 
 @pytest.mark.parametrize("name", sorted(set(MUTANTS) - SLOWER))
