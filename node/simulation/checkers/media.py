@@ -142,16 +142,12 @@ def left_over(held: Sequence[HeldCells], ranges: RangeMap) -> list[str]:
     """What is still there although nothing refers to it, or its range went elsewhere, a sentence each."""
     wanted = referred(held, ranges)
     told: list[str] = []
-    newest: dict[Name, int] = {}  # by how far each file is from being given up, whoever keeps it
-    for each in held:
-        for name, medium in lying(each, Area.KEPT).items():
-            left_us = medium.newest_us + GIVEN_UP_US[Area.KEPT] - each.wall_us
-            newest[name] = max(left_us, newest.get(name, left_us))
+    left_us = kept_for(held)
     for each in held:
         for name in sorted(lying(each, Area.KEPT)):
             if each.node_id not in ranges.lookup(place_prefix(name.account)).nodes():
                 told.append(f"{each.name} keeps medium {name.hash.hex()}, whose range others have")
-            elif name not in wanted and newest[name] < 0:
+            elif name not in wanted and left_us[name] < 0:
                 told.append(f"{each.name} still keeps medium {name.hash.hex()}, to which nothing refers")
         for area in (Area.CACHE, Area.PARTIAL):
             told += [
@@ -162,14 +158,24 @@ def left_over(held: Sequence[HeldCells], ranges: RangeMap) -> list[str]:
     return told
 
 
+def kept_for(held: Sequence[HeldCells]) -> dict[Name, int]:
+    """For how many microseconds each medium may still be kept if nothing refers to it, whoever keeps it."""
+    found: dict[Name, int] = {}
+    for each in held:
+        for name, medium in lying(each, Area.KEPT).items():
+            left_us = medium.newest_us + GIVEN_UP_US[Area.KEPT] - each.wall_us
+            found[name] = max(left_us, found.get(name, left_us))
+    return found
+
+
 def is_tidy(held: Sequence[HeldCells], ranges: RangeMap) -> bool:
     """Whether nothing lies anywhere that will be given up soon, or should have been."""
     wanted = referred(held, ranges)
-    for each in held:
-        soon_us = each.wall_us + GIVEN_UP_US[Area.KEPT]  # what is further off a clock has put there
-        for name, medium in lying(each, Area.KEPT).items():
-            if name not in wanted and medium.newest_us < soon_us:
-                return False
+    # What is further off a clock has put there: nobody gives it up before the one that is ahead does.
+    if any(
+        left_us < GIVEN_UP_US[Area.KEPT] for name, left_us in kept_for(held).items() if name not in wanted
+    ):
+        return False
     return not left_over(held, ranges)
 
 
