@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import OrderedDict
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from folkmoot.node.simulation.run import simulate
@@ -85,15 +85,13 @@ SLOWER: Final = frozenset(
 some that it finds, but that are left to the gate because another one of their room is hunted here."""
 
 
-class Fitting(pytest.MonkeyPatch):
-    """Puts nothing in place, but sees to it that it would fit: else its callers find a bug of ours."""
-
-    def setattr(self, target: Any, name: Any, value: Any = None, raising: bool = True) -> None:  # type: ignore[override]
-        original = getattr(target, name)
-        if inspect.isfunction(original) and inspect.isfunction(value):
-            planted = inspect.signature(value)
-            for call in calls_of(inspect.signature(original)):
-                planted.bind(*call.args, **call.kwargs)
+def see_whether_it_fits(target: object, name: str, value: object) -> None:
+    """Put nothing in place, but see to it that it would fit: else its callers find a bug of ours."""
+    original = getattr(target, name)
+    if inspect.isfunction(original) and inspect.isfunction(value):
+        planted = inspect.signature(value)
+        for call in calls_of(inspect.signature(original)):
+            planted.bind(*call.args, **call.kwargs)
 
 
 def calls_of(signature: inspect.Signature) -> list[inspect.BoundArguments]:
@@ -119,7 +117,9 @@ def test_there_are_enough_of_them() -> None:
 
 @pytest.mark.parametrize("name", sorted(MUTANTS))
 def test_what_takes_the_place_of_a_function_takes_its_arguments(name: str) -> None:
-    MUTANTS[name].plant(Fitting())
+    with pytest.MonkeyPatch.context() as plant:
+        plant.setattr(plant, "setattr", see_whether_it_fits)
+        MUTANTS[name].plant(plant)
 
 
 @pytest.mark.parametrize("name", sorted(set(MUTANTS) - SLOWER))
