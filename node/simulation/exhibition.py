@@ -54,8 +54,10 @@ class Exhibition:
         return not media.lacking(self._held(), self._world.ranges, self._history.pictures)
 
     async def is_tidy(self) -> bool:
-        """Whether nothing else lies anywhere."""
-        return media.is_tidy(self._held(), self._world.ranges)
+        """Whether nothing else lies anywhere that will soon be given up."""
+        held = self._held()
+        self._history.ahead = media.kept_ahead(held)
+        return media.is_tidy(held, self._world.ranges)
 
     async def visit(self) -> None:
         """Look at everything that is shown, in every region."""

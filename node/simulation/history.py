@@ -18,6 +18,7 @@ from folkmoot.node.simulation.pictures import Picture
 from folkmoot.protocol.crdt.clock import Clock
 from folkmoot.protocol.key import cell_key
 from folkmoot.protocol.record import Record
+from folkmoot.storage.media.layout import Name
 
 if TYPE_CHECKING:
     # The checkers' package imports this module, whichever of its modules is asked for.
@@ -142,6 +143,7 @@ class History:
         pictures: whatever was drawn, by account and hash.
         looked, visited: what was seen of media, under load and in the quiet.
         audits: what was told in the quiet of how much there is.
+        ahead: media that were not waited for in the quiet, see `checkers.media.kept_ahead`.
         searches, rankings: the pages that curators were told.
         counts: outcomes, for the report.
         ran_twice: whether a node did, see `without_weak_acks`.
@@ -160,6 +162,7 @@ class History:
     looked: list[Looked] = field(default_factory=list)
     visited: list[Looked] = field(default_factory=list)
     audits: list[Audit] = field(default_factory=list)
+    ahead: set[Name] = field(default_factory=set)
     searches: list[Searched] = field(default_factory=list)
     rankings: list[RankedPage] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)

@@ -148,3 +148,16 @@ def test_erasing_what_is_referred_to_is_found(where: str, after_s: float, found:
     watched.now_s = after_s
     watched.watch.unlinked("n", watched.blobs._file(Area.KEPT, NAME))
     assert bool(watched.watch.complaints) is found
+
+
+def test_what_a_clock_had_kept_is_not_waited_for_by_anybody() -> None:
+    day_us = 24 * media.HOUR_US
+    late, early = (blobs_with(PICTURE, at_us=NOW_US + sign * day_us) for sign in (1, -1))
+    nodes = held(NODE, late, shows=False), held(OTHER, early, shows=False)
+    assert media.is_tidy(nodes, RANGES)
+    assert media.kept_ahead(nodes) == {NAME}
+    assert not media.is_tidy(nodes[1:], RANGES)
+    left = held(NODE, early, shows=False), held(OTHER, early, shows=False)
+    assert "to which nothing refers" in complaints(*left)
+    excused = complaints(*left, change=lambda history: history.ahead.add(NAME))
+    assert "to which nothing refers" not in excused

@@ -7,7 +7,7 @@ ahead for a while keeps something for longer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from folkmoot.node.simulation.checkers.verdict import Evidence, HeldCells, Inquiry, Verdict
@@ -54,7 +54,7 @@ def check(evidence: Evidence) -> Verdict:
     inquiry.compared += len(wanted) * len(evidence.held) + watch.kept + watch.asked + watch.erased
     inquiry.complaints += watch.complaints
     inquiry.complaints += lacking(evidence.held, evidence.ranges, history.pictures)
-    inquiry.complaints += left_over(evidence.held, evidence.ranges)
+    inquiry.complaints += left_over(evidence.held, evidence.ranges, history.ahead)
     for looked in (*history.looked, *history.visited):
         if inquiry.fails(not looked.changed):
             inquiry.complain(f"{looked.node} told other bytes of medium {looked.hash.hex()} than it has")
@@ -138,8 +138,12 @@ def _is_as_drawn(held: HeldCells, name: Name, pictures: Pictures) -> bool:
     return held.files.open(path).read(len(should) + 1, 0) == should
 
 
-def left_over(held: Sequence[HeldCells], ranges: RangeMap) -> list[str]:
-    """What is still there although nothing refers to it, or its range went elsewhere, a sentence each."""
+def left_over(held: Sequence[HeldCells], ranges: RangeMap, ahead: Set[Name] = frozenset()) -> list[str]:
+    """What is still there although nothing refers to it, or its range went elsewhere, a sentence each.
+
+    Args:
+        ahead: what may stay, though nothing refers to it; a crash may since have put a file's time back.
+    """
     wanted = referred(held, ranges)
     told: list[str] = []
     left_us = kept_for(held)
@@ -147,7 +151,7 @@ def left_over(held: Sequence[HeldCells], ranges: RangeMap) -> list[str]:
         for name in sorted(lying(each, Area.KEPT)):
             if each.node_id not in ranges.lookup(place_prefix(name.account)).nodes():
                 told.append(f"{each.name} keeps medium {name.hash.hex()}, whose range others have")
-            elif name not in wanted and left_us[name] < 0:
+            elif name not in wanted | ahead and left_us[name] < 0:
                 told.append(f"{each.name} still keeps medium {name.hash.hex()}, to which nothing refers")
         for area in (Area.CACHE, Area.PARTIAL):
             told += [
@@ -168,15 +172,15 @@ def kept_for(held: Sequence[HeldCells]) -> dict[Name, int]:
     return found
 
 
+def kept_ahead(held: Sequence[HeldCells]) -> set[Name]:
+    """The media that a clock that was ahead had somebody keep for long: so nobody gives them up soon."""
+    return {name for name, left_us in kept_for(held).items() if left_us >= 2 * GIVEN_UP_US[Area.KEPT]}
+
+
 def is_tidy(held: Sequence[HeldCells], ranges: RangeMap) -> bool:
     """Whether nothing lies anywhere that will be given up soon, or should have been."""
-    wanted = referred(held, ranges)
-    # What is further off a clock has put there: nobody gives it up before the one that is ahead does.
-    if any(
-        left_us < GIVEN_UP_US[Area.KEPT] for name, left_us in kept_for(held).items() if name not in wanted
-    ):
-        return False
-    return not left_over(held, ranges)
+    kept = set(kept_for(held)) - referred(held, ranges)
+    return kept <= kept_ahead(held) and not left_over(held, ranges)
 
 
 def used_by(held: HeldCells, account: bytes) -> int:
