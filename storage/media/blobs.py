@@ -20,8 +20,9 @@ from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, NOT_FOUND, WireError
 from folkmoot.protocol.media import bounds
 from folkmoot.protocol.media.manifest import Manifest
 from folkmoot.storage.directory import os_failure
+from folkmoot.storage.media import folders
 from folkmoot.storage.media.files import File, Files
-from folkmoot.storage.media.folders import Listed, accounts_in, lanes_in, listed_in, room_at, tidy
+from folkmoot.storage.media.folders import Listed, accounts_in, lanes_in, listed_in, room_at
 from folkmoot.storage.media.layout import (
     UNUSED,
     Area,
@@ -149,10 +150,14 @@ class Blobs:
         head = head_of(manifest)
         room = room_of(len(head) + manifest.size)
         self._make_room(room, target)
-        self._make_folder(file.parent)
-        with contextlib.closing(self.files.create(file)) as made:
-            made.write(head, 0)
-            made.resize(len(head) + manifest.size)
+        folders.make_folder(self.files, file.parent)
+        try:
+            with contextlib.closing(self.files.create(file)) as made:
+                made.write(head, 0)
+                made.resize(len(head) + manifest.size)
+        except OSError:
+            self.files.unlink(file)
+            raise
         with self._lock:
             self._used[Area.PARTIAL] += room
             self._have[name] = set()
@@ -209,11 +214,11 @@ class Blobs:
                 if replaced is None:
                     raise _not_found()
                 return
-            self._make_folder(new.parent)
+            folders.make_folder(self.files, new.parent)
             self.files.rename(old, new)
             self.files.sync_folder(new.parent)
             self.files.sync_folder(old.parent)
-            tidy(self.files, old.parent)
+            folders.tidy(self.files, old.parent)
             with self._lock:
                 self._have.pop(name, None)
                 self._used[source] -= size
@@ -273,7 +278,7 @@ class Blobs:
                 return False
             self.files.unlink(file)
             self.files.sync_folder(file.parent)  # what is erased does not return with a loss of power
-            tidy(self.files, file.parent)
+            folders.tidy(self.files, file.parent)
             with self._lock:
                 self._used[area] -= size
                 self._cached.pop(name, None)
@@ -347,23 +352,18 @@ class Blobs:
     def _file(self, area: Area, name: Name) -> Path:
         return folder_of(self.directory / area.value, name.account) / name.hash.hex()
 
-    def _make_folder(self, folder: Path) -> None:
-        """Make a folder of an account, so that it outlives a loss of power."""
-        if self.files.exists(folder):
-            return
-        for each in (folder.parent, folder):
-            self.files.make_folder(each)
-            self.files.sync_folder(each.parent)
-
     def _look_around(self) -> None:
         """Count what is there."""
         cached: list[tuple[int, Name, int]] = []
         for area in Area:
             for account in self.accounts(area):
                 for each in self.listed(area, account):
+                    name = Name(account, each.hash)
                     self._used[area] += each.file_bytes
                     if area is Area.CACHE:
-                        cached.append((each.since_us, Name(account, each.hash), each.file_bytes))
+                        cached.append((each.since_us, name, each.file_bytes))
+                    elif area is Area.PARTIAL and folders.is_cut_off(self.files, self._file(area, name)):
+                        self.drop(area, name)
         self._cached.update((name, size) for _, name, size in sorted(cached))
         self.trim()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from folkmoot.storage.media.files import Files, Status
-from folkmoot.storage.media.layout import UNUSED, account_of, folder_of, room_of
+from folkmoot.storage.media.layout import UNUSED, MediumDamaged, account_of, folder_of, read_head, room_of
 
 _LANE: Final = re.compile(r"[0-9a-f]{2}")
 _MEDIUM: Final = re.compile(r"[0-9a-f]{64}")
@@ -70,6 +70,25 @@ def room_at(files: Files, file: Path) -> int | None:
         return room_of(files.status(file).size)
     except FileNotFoundError:
         return None
+
+
+def is_cut_off(files: Files, file: Path) -> bool:
+    """Whether an upload does not take the room that was set aside when it was begun, since a crash came."""
+    try:
+        with contextlib.closing(files.open(file)) as opened:
+            manifest, begins = read_head(opened, file)
+    except MediumDamaged:
+        return True
+    return files.status(file).size != begins + manifest.size
+
+
+def make_folder(files: Files, folder: Path) -> None:
+    """Make a folder of an account, so that it outlives a loss of power."""
+    if files.exists(folder):
+        return
+    for each in (folder.parent, folder):
+        files.make_folder(each)
+        files.sync_folder(each.parent)
 
 
 def tidy(files: Files, folder: Path) -> None:

@@ -46,6 +46,10 @@ def bring(blobs: Blobs, data: bytes, account: bytes = ANN, area: Area = Area.KEP
     return name
 
 
+def full(*_: object) -> NoReturn:
+    raise OSError(28, "No space left on device")
+
+
 def content(blobs: Blobs, name: Name) -> bytes:
     area = blobs.find(name)
     assert area is not None
@@ -181,15 +185,33 @@ def test_a_disk_that_fills_up_meanwhile_is_said(tmp_path: Path, monkeypatch: pyt
     blobs = opened(tmp_path)
     blobs.begin(ANN, WHOLE)
 
-    def full(*arguments: object) -> NoReturn:
-        raise OSError(28, "No space left on device")
-
     with monkeypatch.context() as patch:
         patch.setattr(os, "pwrite", full)
         with pytest.raises(DiskFull):
             blobs.write(NAME, 0, PARTS[0])
     assert blobs.begin(ANN, WHOLE) == set()
     blobs.write(NAME, 0, PARTS[0])
+
+
+@pytest.mark.parametrize("left", [0, 5, 4_097])
+def test_an_upload_that_a_crash_shortened_begins_anew(tmp_path: Path, left: int) -> None:
+    opened(tmp_path).begin(ANN, WHOLE)
+    os.truncate(opened(tmp_path)._file(Area.PARTIAL, NAME), left)
+    blobs = opened(tmp_path)
+    assert blobs.used(Area.PARTIAL) == 0 and not blobs.accounts(Area.PARTIAL)
+    bring(blobs, DATA)
+    assert blobs.used(Area.PARTIAL) == 0
+
+
+def test_what_could_not_be_begun_is_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blobs = opened(tmp_path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "ftruncate", full)
+        with pytest.raises(DiskFull):
+            blobs.begin(ANN, WHOLE)
+    bring(blobs, DATA)
+    assert blobs.used(Area.PARTIAL) == 0
 
 
 def test_what_was_longest_unread_leaves_a_full_cache_first(tmp_path: Path) -> None:
