@@ -26,6 +26,7 @@ MOVED: Mapping[str, Mapping[str, Any]] = {
     "a": {"done": 10, "cells": 1000, "busy_s": 15.0},
     "b": {"done": 10, "cells": 3000, "busy_s": 25.0},
 }
+SOON: Mapping[str, Mapping[str, Any]] = {"a": {"done": 100, "cells": 100, "busy_s": 0.02}}
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,7 @@ MOVED: Mapping[str, Mapping[str, Any]] = {
         pytest.param([Move(3, A, B)], MOVED, (1000.0, False), id="by cells"),
         pytest.param([Move(1, A, B), Move(2, A, C)], MOVED, (2.0, False), id="side by side"),
         pytest.param([Drop(3, A)], MOVED, (2.0, False), id="nothing is copied for a drop"),
+        pytest.param([Move(1, A, B)], SOON, (0.1, False), id="next to no time is not none"),
         pytest.param([Add(9, "eu", B)], MOVED, (2.0, False), id="of unknown size"),
     ],
 )
