@@ -24,11 +24,11 @@ help: ## list the targets
 demo: $(VENV)/installed ## a three-region cluster on this machine: real posts, a dead node, a partition, a verdict
 	@$(BIN)/folkmoot demo $(ARGS)
 
-# Tests of real processes wait more than they work, and for conditions, not for times: files of them run beside
-# each other, too, but not beside everything else.
+# Many tests wait more than they work, for conditions and not for times: so one more runs than there are
+# processors for. Those of real processes run by files, beside each other but not beside everything else.
 test: dev ## the whole test suite
-	@$(BIN)/python -m pytest -rs -m "not cluster" --numprocesses $(JOBS) --dist worksteal
-	@$(BIN)/python -m pytest -rs -m cluster --numprocesses $(JOBS) --dist loadfile
+	@$(BIN)/python -m pytest -rs -m "not cluster" --numprocesses $$(($(JOBS) + 1)) --dist worksteal
+	@$(BIN)/python -m pytest -rs -m cluster --numprocesses $$(($(JOBS) + 1)) --dist loadfile
 
 check: dev ## lint, format, types, layers, house rules and docs
 	@$(BIN)/python -m ruff check .
