@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from folkmoot.protocol import codec
-from folkmoot.protocol.key import KIND_AT, KIND_BYTE, prefix_end
+from folkmoot.protocol.key import prefix_end
 from folkmoot.protocol.limits import POST_ITEM_BYTES
 from folkmoot.protocol.projections.entries import COUNTED, PUBLIC_BYTES, Entry, Index, Projection
 from folkmoot.protocol.projections.notices import group_of
@@ -31,7 +31,6 @@ TALLY_BYTES: Final = 8
 MAIN: Final = 0  # the run of all projections together; a rebuilding one's is its number
 WIDENING: Final = 255  # the run that reads everything once more for what has come to be kept
 
-_SHOWN_WITH: Final = {Index.REPLIES: "post", Index.FOLLOWERS: "profile"}  # the kind of cells
 _TOLD_LIVE: Final = {
     Index.INBOX: Projection.HOME,
     Index.MERGED: Projection.HOME,
@@ -274,6 +273,7 @@ class ProjectionBook:
         if entry.into in _PUT_LIVE and not self._rows.get(Table.ENTRIES, key):
             self.tell(entry.into, generation, entry.group, [Member(entry.member, entry.value)])
         self._put(Table.ENTRIES, key, entry.value)
+        self._transaction.touched.entry(entry.into, entry.group, entry.member)
         self.asked |= entry.into is Index.BACKFILL
 
     def insert(self, index: Index, generation: int, group: bytes, entries: Sequence[Member]) -> None:
@@ -293,6 +293,9 @@ class ProjectionBook:
                 new.append(entry)
             elif self._rows.get(Table.ENTRIES, key) != row:
                 self._rows.put(Table.ENTRIES, key, row)
+            else:
+                continue
+            self._transaction.touched.entry(index, group, entry.member)
         self.written += len(rows)
         if new and index in _PUT_LIVE:
             self.tell(index, generation, group, new)
@@ -309,14 +312,14 @@ class ProjectionBook:
         """Forget an entry; whether there was one."""
         there = self._rows.delete(Table.ENTRIES, entry_key(index, generation, group, member))
         self.written += there
-        if there and index in COUNTED:
-            self._count(index, generation, group, -1)
+        if there:
+            self._transaction.touched.entry(index, group, member)
+            if index in COUNTED:
+                self._count(index, generation, group, -1)
         return there
 
     def _count(self, index: Index, generation: int, group: bytes, change: int) -> None:
         key = entry_key(index, generation, group)
-        if (kind := _SHOWN_WITH.get(index)) is not None:
-            self._transaction.touched.append(group[:KIND_AT] + bytes((KIND_BYTE[kind],)) + group[KIND_AT:])
         count = tally(self._rows, index, generation, group) + change
         if count > 0:
             self._put(Table.TALLIES, key, count.to_bytes(TALLY_BYTES, "big"))

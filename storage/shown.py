@@ -5,6 +5,8 @@
 - *First pages.* The first page of an author's posts, joined and packed as it is sent. Further pages are
   seldom asked for twice.
 - *Profiles.* An account's profile fields, read and decoded.
+- *Tops of home feeds.* Where posts stand that are shown first, and their keys. Which posts these are changes
+  with what the followed post and repost; how each looks is remembered of the post.
 
 What a commit changes is forgotten as part of that commit, before anybody is told of it; so what is remembered
 is never older than what was acknowledged. Who has read while a commit went through does not know which side
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from threading import Lock
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from folkmoot.protocol.feed.pages import PackedPage
 from folkmoot.protocol.key import KIND_AT, KIND_BYTE
@@ -24,13 +26,36 @@ from folkmoot.storage.bounded import BoundedCache, CacheFigures
 from folkmoot.storage.bounds import FIRST_PAGES_PER_AUTHOR, SHOWN_BYTES
 from folkmoot.storage.profiles import StoredProfile
 from folkmoot.storage.shown_post import Post, post_key
+from folkmoot.storage.touched import Touched
+
+P = TypeVar("P")
 
 _ON_PAGES: Final = frozenset(KIND_BYTE[kind] for kind in ("post", "label", "like", "repost"))
 _PROFILE: Final = KIND_BYTE["profile"]
 _PAGE_BYTES: Final = 300  # of a page, besides its items
+_TOP_BYTES: Final = 500  # of the top of a home feed, besides its places
+_PLACE_BYTES: Final = 600  # of a place there, with the key of its post
 
 FirstPages = Mapping[tuple[int, int], PackedPage]
 """First pages of one author, by how many items and bytes were asked for."""
+
+
+class Top(NamedTuple, Generic[P]):
+    """The top of a home feed into which nothing is merged.
+
+    Args:
+        limit: at most so many places were asked for.
+        places: where posts stand, the newest first, as whoever reads them puts it.
+        keys: of these posts.
+    """
+
+    limit: int
+    places: Sequence[P]
+    keys: Sequence[bytes]
+
+    def weight(self) -> int:
+        """About how many bytes it takes."""
+        return _TOP_BYTES + _PLACE_BYTES * len(self.places)
 
 
 class Sizes(NamedTuple):
@@ -39,6 +64,7 @@ class Sizes(NamedTuple):
     posts: int = SHOWN_BYTES
     pages: int = SHOWN_BYTES
     profiles: int = SHOWN_BYTES
+    homes: int = SHOWN_BYTES
 
 
 class ShownCaches:
@@ -48,7 +74,7 @@ class ShownCaches:
         sizes: the most they take.
     """
 
-    __slots__ = ("_labellers", "_lock", "_pages", "_posts", "_profiles", "_version")
+    __slots__ = ("_homes", "_labellers", "_lock", "_pages", "_posts", "_profiles", "_version")
 
     def __init__(self, sizes: Sizes) -> None:
         self._posts: BoundedCache[bytes, Post] = BoundedCache(sizes.posts, Post.weight)
@@ -56,6 +82,7 @@ class ShownCaches:
         self._profiles: BoundedCache[bytes, StoredProfile] = BoundedCache(
             sizes.profiles, StoredProfile.weight
         )
+        self._homes: BoundedCache[bytes, Top[Any]] = BoundedCache(sizes.homes, Top.weight)
         self._version = 0
         self._labellers: frozenset[bytes] | None = None
         self._lock = Lock()  # the writer forgets on a thread of its own
@@ -66,6 +93,7 @@ class ShownCaches:
             self._posts.bound(sizes.posts)
             self._pages.bound(sizes.pages)
             self._profiles.bound(sizes.profiles)
+            self._homes.bound(sizes.homes)
 
     def version(self, labellers: frozenset[bytes] | None = None) -> int:
         """Another one after each commit that has changed something. Who reads to remember asks for it before
@@ -84,7 +112,7 @@ class ShownCaches:
     def posts(self, keys: Sequence[bytes]) -> list[Post | None]:
         """The posts with these keys, as far as they are remembered."""
         with self._lock:
-            return [self._posts.get(key) for key in keys]
+            return self._posts.get_all(keys)
 
     def keep_posts(self, posts: Iterable[tuple[bytes, Post]], version: int) -> None:
         """Remember posts, by their keys."""
@@ -123,18 +151,38 @@ class ShownCaches:
             if version == self._version:
                 self._profiles.put(place, profile)
 
+    def top(self, group: bytes, limit: int) -> Top[Any] | None:
+        """The top of a home feed, if it is remembered.
+
+        Args:
+            group: of the feed.
+            limit: how many places are asked for.
+        """
+        with self._lock:
+            return self._homes.get(group, lambda top: top.limit == limit)
+
+    def keep_top(self, group: bytes, top: Top[Any], version: int) -> None:
+        """Remember the top of a home feed."""
+        with self._lock:
+            if version == self._version:
+                self._homes.put(group, top)
+
     def forget_all(self) -> None:
-        """Everything may look different by now: what is counted is kept elsewhere, or others label first."""
+        """Everything may look different by now: what is derived is kept elsewhere, or others label first."""
         with self._lock:
             self._version += 1
-            for cache in (self._posts, self._pages, self._profiles):
+            for cache in (self._posts, self._pages, self._profiles, self._homes):
                 cache.clear()
 
-    def forget(self, keys: Iterable[bytes]) -> None:
-        """The cells at these keys have changed."""
+    def forget(self, touched: Touched) -> None:
+        """This has changed."""
         with self._lock:
             self._version += 1
-            for key in keys:
+            if touched.merging:
+                self._homes.clear()
+            for group in touched.homes:
+                self._homes.forget(group)
+            for key in touched.cells:
                 kind = key[KIND_AT]
                 if kind in _ON_PAGES:
                     self._posts.forget(post_key(key))
@@ -148,6 +196,7 @@ class ShownCaches:
             "posts": self._posts,
             "pages": self._pages,
             "profiles": self._profiles,
+            "homes": self._homes,
         }
         with self._lock:
             return {name: cache.figures() for name, cache in caches.items()}

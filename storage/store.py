@@ -211,9 +211,9 @@ class Store:
         shown, labellers = self._heads.shown, trusted()
         version = shown.version(labellers)
         found = shown.posts(keys)
-        missed = [number for number, post in enumerate(found) if post is None]
-        if not missed:
+        if None not in found:
             return found
+        missed = [number for number, post in enumerate(found) if post is None]
         with self._engine.begin() as transaction:
             threads = self.live[Projection.THREADS]
             read = pages.posts_at(

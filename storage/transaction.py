@@ -34,17 +34,8 @@ from folkmoot.storage.hints import Hint, HintBook
 from folkmoot.storage.interface import Table, Transaction
 from folkmoot.storage.outcomes import JoinOutcome, PutOutcome, PutStatus
 from folkmoot.storage.registers import RegisterBook
-from folkmoot.storage.rows import (
-    NODE_BYTES,
-    SEQUENCE_BYTES,
-    Counts,
-    cell_row,
-    decoded_cell,
-    log_key_of,
-    row_cell,
-    seal,
-    unseal,
-)
+from folkmoot.storage.rows import SEQUENCE_BYTES, Counts, cell_row, decoded_cell, row_cell, seal, unseal
+from folkmoot.storage.touched import Touched
 
 # What a row is taken to cost in live pages, per byte of it: pages are at least half full.
 _PAGE_FILL = 2
@@ -65,7 +56,7 @@ class WriteTransaction:
     """One group of jobs, to be committed together. Made by `Store.write`; lives on one thread.
 
     Attributes:
-        touched: the keys of cells that are written or taken out, or shown otherwise.
+        touched: what pages show otherwise after it.
 
     Args:
         transaction: the engine's.
@@ -102,7 +93,7 @@ class WriteTransaction:
         self._hints = HintBook(transaction)
         self._hints_dropped = 0
         self.sequence = heads.sequence
-        self.touched: list[bytes] = []
+        self.touched = Touched()
 
     def admit(self, admission: Admission) -> None:
         """Judge the writes that follow by this class."""
@@ -216,7 +207,7 @@ class WriteTransaction:
     def set_counts(self, post: bytes, found: Counts) -> None:
         """The same with the counts of a post, at its counts key."""
         self._count_changes[post] = counts.correction(self._transaction, post, found)
-        self.touched.append(rows.post_of_counts(post))
+        self.touched.cells.append(rows.post_of_counts(post))
 
     def hint(self, node: bytes, key: bytes, now_us: int) -> bool:
         """Remember that `node` (16 bytes) was not given the cell at `key`.
@@ -230,7 +221,7 @@ class WriteTransaction:
         """
         if self._hints.renew(node, key, self.sequence):
             return True
-        room = self._live_bytes + _PAGE_FILL * (NODE_BYTES + len(key) + rows.HINT_ROW_BYTES)
+        room = self._live_bytes + _PAGE_FILL * (rows.NODE_BYTES + len(key) + rows.HINT_ROW_BYTES)
         if room > self._hint_limit or not self._hints.add(node, key, now_us, self.sequence):
             self._hints_dropped += 1
             return False
@@ -364,16 +355,16 @@ class WriteTransaction:
 
     def _inserted(self, key: bytes, cell: bytes, row_bytes: int) -> None:
         """What goes with a new row of a cell: its place in the log and in its block's sum."""
-        at = log_key_of(key, self._advance())
-        self.touched.append(key)
+        at = rows.log_key_of(key, self._advance())
+        self.touched.cells.append(key)
         self._transaction.put(_LOG, at, seal(at, key))
         self._add_to_block(key, 1, int.from_bytes(leaf_hash(key, cell), "big"))
         self._live_bytes += _PAGE_FILL * (row_bytes + 2 * len(key))
 
     def _unlist(self, key: bytes, row: bytes, cell: bytes) -> None:
         """What goes with a row of a cell that goes: its place in the log and in its block's sum."""
-        self.touched.append(key)
-        self._transaction.delete(_LOG, log_key_of(key, rows.row_sequence(row)))
+        self.touched.cells.append(key)
+        self._transaction.delete(_LOG, rows.log_key_of(key, rows.row_sequence(row)))
         self._add_to_block(key, -1, -int.from_bytes(leaf_hash(key, cell), "big"))
 
     def _add_to_block(self, key: bytes, added: int, change: int) -> None:

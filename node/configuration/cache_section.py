@@ -39,6 +39,15 @@ class CacheSection(Section, frozen=True, kw_only=True):
             ge=0,
         ),
     ] = ByteSize(16 * MIB)
+    homes: Annotated[
+        ByteSize,
+        setting(
+            "Which posts stand first in home feeds, until others do.",
+            why="Five hundred people who read at one time; a page of 50 takes 30 kB.",
+            unit="bytes",
+            ge=0,
+        ),
+    ] = ByteSize(16 * MIB)
     profiles: Annotated[
         ByteSize,
         setting(

@@ -113,15 +113,15 @@ class Builder:
 
     def page_now(self, home: Home, after: bytes | None, limit: int) -> PackedPage | None:
         """`page` for nobody in particular, when it can be built without waiting: None when it cannot."""
-        places = home.places_now(after, limit + 1) if self._posts.keeps_all() else None
-        if places is None:
+        top = home.now(after, limit + 1) if self._posts.keeps_all() else None
+        if top is None:
             return None
-        some = places[:limit]
-        items = self._selection.plain(some, self._posts.own([place.ref.key for place in some]))
+        some, last = top.places[:limit], len(top.places) <= limit
+        items = self._selection.plain(some, self._posts.own(top.keys[:limit]))
         page = _Page(after, limit)
-        if items is None or not page.add_all(some, items) or page.wanted:
+        if items is None or not page.add_all(some, items) or (page.wanted and not last):
             return None
-        return page.packed(last=len(places) == len(some))
+        return page.packed(last=last)
 
     async def thread(self, thread: Thread, viewer: Viewer, after: bytes | None, limit: int) -> PackedPage:
         """A page of a thread; where something is missing or hidden, it says so."""

@@ -96,5 +96,5 @@ class Generations:
         """Another generation is read, or built, than was."""
         self._known[projection] = generation
         self._commits.store.live[projection] = generation.live
-        if projection in (Projection.THREADS, Projection.FOLLOWERS):
+        if projection in (Projection.THREADS, Projection.FOLLOWERS, Projection.HOME):
             self._commits.store.shown.forget_all()

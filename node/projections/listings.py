@@ -32,6 +32,7 @@ from folkmoot.storage import inboxes, projections
 from folkmoot.storage.inbox import merged_followed
 from folkmoot.storage.inboxes import Shown
 from folkmoot.storage.projections import Member
+from folkmoot.storage.shown import Top
 from folkmoot.storage.store import Store
 
 _FIRST: Final = b"\0"  # the place of what a thread begins with, before all members
@@ -241,9 +242,12 @@ class Home:
 
     async def places(self, after: bytes | None, limit: int) -> list[Place]:
         """See `Listing`."""
+        if (top := self._remembered(after, limit)) is not None:
+            return list(top.places)
+        version = self._store.shown.version()
         own, merged = self._read(after, limit)
         if not merged:
-            return list(starmap(_place_of_entry, own))
+            return list(self._keep(own, after, limit, version).places)
         inbox = Source(self._account, after)
         sources = [Source(account, after) for account in merged]
         stale = frozenset(merged)
@@ -266,10 +270,24 @@ class Home:
             home, followers = live[Projection.HOME], live[Projection.FOLLOWERS]
             return merged_followed(transaction, home, followers, self._account)
 
-    def places_now(self, after: bytes | None, limit: int) -> list[Place] | None:
-        """`places`, when nothing has to be merged; else None."""
+    def now(self, after: bytes | None, limit: int) -> Top[Place] | None:
+        """`places` and the keys of their posts, when nothing has to be merged; else None."""
+        if (top := self._remembered(after, limit)) is not None:
+            return top
+        version = self._store.shown.version()
         own, merged = self._read(after, limit)
-        return None if merged else list(starmap(_place_of_entry, own))
+        return None if merged else self._keep(own, after, limit, version)
+
+    def _remembered(self, after: bytes | None, limit: int) -> Top[Place] | None:
+        return self._store.shown.top(place_prefix(self._account), limit) if after is None else None
+
+    def _keep(self, own: Sequence[Member], after: bytes | None, limit: int, version: int) -> Top[Place]:
+        """What was read of an inbox with which nothing is merged; what stands first is remembered."""
+        places = list(starmap(_place_of_entry, own))
+        top = Top(limit, places, [place.ref.key for place in places])
+        if after is None:
+            self._store.shown.keep_top(place_prefix(self._account), top, version)
+        return top
 
     def _read(self, after: bytes | None, limit: int) -> tuple[list[Member], list[bytes]]:
         """What is in the inbox, and whose posts are to be merged with it."""

@@ -83,7 +83,7 @@ class ProjectionParts:
             return 0 if lag_s is None else wall.now_us() - int(lag_s * 1e6)
 
         cache = wired.config.cache
-        store.shown.bound(Sizes(cache.posts, cache.pages, cache.profiles))
+        store.shown.bound(Sizes(cache.posts, cache.pages, cache.profiles, cache.homes))
         logs = Logs(store, router, links, epochs, ranges, environment.executor, as_of_us)
         self.generations = Generations(commits)
         bounds = Bounds(feeds.followers_max, feeds.inbox_rows, feeds.notice_rows)

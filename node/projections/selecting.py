@@ -81,18 +81,11 @@ class Selection:
         """The items of posts that are shown to nobody in particular as they are; None when one is not so
         simple."""
         latest = make_uuid7((self._now_us() + limits.STAMP_AHEAD_US) // 1000 + 1, 0)
-        items: list[bytes] = []
-        for place, post in zip(places, found, strict=True):
-            if (
-                not isinstance(post, Post)
-                or post.telling
-                or place.reposter is not None
-                or place.why is not None
-                or place.ref.item >= latest
-            ):
+        for place in places:
+            if place.reposter is not None or place.why is not None or place.ref.item >= latest:
                 return None
-            items.append(post.item)
-        return items
+        items = [post.item for post in found if isinstance(post, Post) and not post.telling]
+        return items if len(items) == len(found) else None
 
     async def select(
         self, viewer: Viewer, kind: PageKind, places: Sequence[Place], found: Sequence[Found]

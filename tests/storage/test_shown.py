@@ -1,24 +1,30 @@
-"""What is remembered of pages, posts and profiles is what would be read: whatever is written in between."""
+"""What is remembered of pages, posts, profiles and home feeds is what would be read: whatever is written in
+between."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from folkmoot.node.projections.listings import Home
 from folkmoot.protocol import limits
 from folkmoot.protocol.key import kind_prefix, place_prefix
 from folkmoot.protocol.projections.entries import Entry, Index, Projection, post_group
 from folkmoot.protocol.record import Record
 from folkmoot.storage.bounded import BoundedCache
 from folkmoot.storage.erasing import erase
+from folkmoot.storage.inbox import Inbox
+from folkmoot.storage.inboxes import of_post
 from folkmoot.storage.memory_engine import MemoryEngine
-from folkmoot.storage.projections import ProjectionBook
+from folkmoot.storage.projections import Member, ProjectionBook
 from folkmoot.storage.rows import Counts, counts_key
 from folkmoot.storage.shown import ShownCaches, Sizes
 from folkmoot.storage.shown_post import Post
 from folkmoot.storage.store import Store
+from folkmoot.storage.touched import Touched
+from folkmoot.storage.transaction import WriteTransaction
 
 from tests.storage.making import (
     NOW_US,
@@ -38,8 +44,9 @@ FANS = [person(number) for number in (11, 12, 13)]
 LABELLERS = [frozenset({FANS[0].account}), frozenset({FANS[1].account})]
 POSTS = 12
 STEPS = 250
-SIZES = Sizes(15_000, 6_000, 1_200)  # some of each has to make room
-NOTHING = Sizes(0, 0, 0)
+SIZES = Sizes(15_000, 6_000, 1_200, 10_000)  # some of each has to make room
+NOTHING = Sizes(0, 0, 0, 0)
+INBOX_ROWS = 3
 _BOUND = {"bytes_max": limits.PAGE_BYTES}
 
 
@@ -58,8 +65,8 @@ class Reading:
 
     def write(self) -> None:
         """Change something that pages show."""
-        often = (self._post, self._reaction, self._label, self._derived)
-        seldom = (self._deleted, self._profile, self._counts, self._labellers, self._erased)
+        often = (self._post, self._reaction, self._label, self._derived, self._inbox)
+        seldom = (self._deleted, self._profile, self._counts, self._labellers, self._erased, self._merged)
         change = self.random.choice((*often, *often, *seldom))
         self.stamp += 1
         change()
@@ -67,7 +74,7 @@ class Reading:
     def read(self) -> None:
         """Read something, and the same as if nothing were remembered."""
         author = self.random.choice(AUTHORS).account
-        limit = self.random.choice((1, 3, POSTS))
+        limit = self.random.choice((1, 3, POSTS, POSTS))
         pages = [
             store.packed_page(author, None, limit=limit, trusted=lambda: self.trusted, **_BOUND)
             for store in (self.store, self.bare)
@@ -78,6 +85,9 @@ class Reading:
         found = [store.posts(some, lambda: self.trusted) for store in (self.store, self.bare)]
         assert list(map(_shown, found[0])) == list(map(_shown, found[1])), "a post is another one"
         assert self.store.profile(author) == self.bare.profile(author), "a profile is another one"
+        fan = self.random.choice(FANS).account
+        tops = [_home(store, fan).now(None, limit) for store in (self.store, self.bare)]
+        assert tops[0] == tops[1], "a home feed is another one"
 
     def read_across_a_commit(self) -> None:
         """Read before a commit, and come to remember it after it."""
@@ -85,9 +95,13 @@ class Reading:
         version = shown.version(self.trusted)
         page = self.bare.packed_page(author, None, limit=3, trusted=lambda: self.trusted, **_BOUND)
         profile = self.bare.profile(author)
-        self.write()
+        fan = self.random.choice(FANS).account
+        top = _home(self.bare, fan).now(None, 3)
+        self.random.choice((self.write, self._inbox))()
         shown.keep_first_page(place_prefix(author), (3, limits.PAGE_BYTES), page, version)
         shown.keep_profile(place_prefix(author), profile, version)
+        if top is not None:
+            shown.keep_top(place_prefix(fan), top, version)
 
     def _number(self) -> int:
         return self.random.randrange(POSTS)
@@ -134,6 +148,39 @@ class Reading:
 
         run(self.store, job)
 
+    def _inbox(self) -> None:
+        """As when somebody posts, deletes, or is not followed any more; or an inbox has become too long."""
+        group = place_prefix(self.random.choice(FANS).account)
+        posts = [of_post(self.random.choice(AUTHORS).account, post_item(self._number())) for _ in range(3)]
+        come = self.random.random()
+
+        def job(transaction: WriteTransaction) -> None:
+            book = ProjectionBook(transaction)
+            inbox = Inbox(book, self.store.live[Projection.HOME], group, INBOX_ROWS, NOW_US)
+            if come < 0.6:
+                inbox.put([Member(*each.entry) for each in sorted(posts)], news=False)
+            elif come < 0.75:
+                inbox.take_out(lambda entry: entry.member in [each.at for each in posts])
+            else:
+                inbox.trim()
+                inbox.open_downwards()  # or it would soon be too long no more
+
+        run(self.store, job)
+
+    def _merged(self) -> None:
+        """An author has come to have too many followers for inboxes, or has so no longer."""
+        entry = Entry(Index.MERGED, place_prefix(self.random.choice(AUTHORS).account), b"")
+        generation, on = self.store.live[Projection.HOME], self.random.random() < 0.3
+
+        def job(transaction: WriteTransaction) -> None:
+            book = ProjectionBook(transaction)
+            if on:
+                book.put(generation, entry)
+            else:
+                book.drop(entry.into, generation, entry.group, entry.member)
+
+        run(self.store, job)
+
     def _counts(self) -> None:
         """As the self-check does when it finds other numbers than are kept."""
         key = kind_prefix(self.random.choice(AUTHORS).account, "like") + post_item(self._number())
@@ -153,6 +200,10 @@ class Reading:
 
 def _shown(found: Post | None) -> Any:
     return None if found is None else (found.frame, list(found.labels), found.item, found.telling)
+
+
+def _home(store: Store, account: bytes) -> Home:
+    return Home(account, store, cast("Any", None))  # nobody is asked what is merged
 
 
 def interleaved(seed: int) -> ShownCaches:
@@ -178,13 +229,31 @@ def test_what_is_remembered_is_what_would_be_read(seed: int) -> None:
 
 
 def _forgets_no_labels(plant: pytest.MonkeyPatch) -> None:
-    forget = ShownCaches.forget
-    label_byte = kind_prefix(AUTHORS[0].account, "label")[-1]
-    plant.setattr(
-        ShownCaches,
-        "forget",
-        lambda self, keys: forget(self, [key for key in keys if key[40] != label_byte]),
-    )
+    real, label_byte = ShownCaches.forget, kind_prefix(AUTHORS[0].account, "label")[-1]
+
+    def forget(self: ShownCaches, touched: Touched) -> None:
+        touched.cells = [key for key in touched.cells if key[40] != label_byte]
+        real(self, touched)
+
+    plant.setattr(ShownCaches, "forget", forget)
+
+
+def _leaves(unheeded: Index) -> Callable[[pytest.MonkeyPatch], None]:
+    """Does not forget home feeds for what changes in an index."""
+
+    def plant_it(plant: pytest.MonkeyPatch) -> None:
+        real = Touched.entry
+
+        def entry(self: Touched, index: Index, group: bytes, member: bytes) -> None:
+            homes, merging = set(self.homes), self.merging
+            real(self, index, group, member)
+            if index is unheeded:
+                self.homes, self.merging = homes, merging
+
+        plant.setattr(Touched, "entry", entry)
+
+    plant_it.__name__ = f"_does_not_heed_{unheeded.name}"
+    return plant_it
 
 
 def _forgets_no_profiles(plant: pytest.MonkeyPatch) -> None:
@@ -200,6 +269,17 @@ def _remembers_what_was_read_before(plant: pytest.MonkeyPatch) -> None:
     )
 
 
+def _remembers_home_feeds_read_before(plant: pytest.MonkeyPatch) -> None:
+    keep = ShownCaches.keep_top
+    plant.setattr(
+        ShownCaches, "keep_top", lambda self, group, top, version: keep(self, group, top, self.version())
+    )
+
+
+def _takes_a_longer_page_for_a_shorter_one(plant: pytest.MonkeyPatch) -> None:
+    plant.setattr(ShownCaches, "top", lambda self, group, limit: self._homes.get(group))
+
+
 def _does_not_ask_whose_labels_come_first(plant: pytest.MonkeyPatch) -> None:
     plant.setattr(ShownCaches, "version", lambda self, labellers=None: self._version)
 
@@ -210,6 +290,12 @@ def _does_not_ask_whose_labels_come_first(plant: pytest.MonkeyPatch) -> None:
         _forgets_no_labels,
         _forgets_no_profiles,
         _remembers_what_was_read_before,
+        _leaves(Index.INBOX),
+        _leaves(Index.FLOOR),
+        _leaves(Index.MERGED),
+        _leaves(Index.FOLLOWERS),
+        _remembers_home_feeds_read_before,
+        _takes_a_longer_page_for_a_shorter_one,
         _does_not_ask_whose_labels_come_first,
     ],
 )
@@ -222,6 +308,22 @@ def test_what_is_not_forgotten_is_found(
             interleaved(seed)
 
 
+def test_a_cache_gives_up_what_has_lasted_long_enough() -> None:
+    now = 0.0
+    cache: BoundedCache[str, bytes] = BoundedCache(10, len, lasting_s=3.0, now=lambda: now)
+    cache.put("a", bytes(4))
+    now = 1.0
+    cache.put("b", bytes(4))
+    cache.put("a", bytes(5))  # lasts from now on
+    assert cache.get_all(["a", "b", "c"]) == [bytes(5), bytes(4), None]
+    now = 3.5
+    assert cache.peek("a") == bytes(5) and cache.get("b") is not None
+    now = 4.0
+    assert cache.get("a") is None and cache.figures() == (3, 2, 0, 0, 0, 10)
+    cache.put("c", bytes(10))  # has all the room, and nobody to make it
+    assert cache.get_all(["c"]) == [bytes(10)] and not cache.evictions
+
+
 def test_a_cache_keeps_what_was_used_last_within_its_bytes() -> None:
     cache: BoundedCache[str, bytes] = BoundedCache(10, len)
     for name in "abc":
@@ -231,8 +333,13 @@ def test_a_cache_keeps_what_was_used_last_within_its_bytes() -> None:
     assert cache.get("c") is None and cache.get("b") is not None
     cache.put("b", bytes(11))  # what is too large is not kept, nor what was there before
     assert cache.get("b") is None
+    cache.put("e", bytes(4))
+    assert cache.get_all(["d", "b", "d"])[1] is None
+    cache.put("f", bytes(4))  # e was used longest ago, for d was asked for among others
+    assert cache.peek("e") is None and cache.peek("d") is not None
+    cache.forget("f")
     assert cache.get("d", lambda value: False) is None
-    assert cache.figures() == (2, 4, 2, 1, 4, 10)
+    assert cache.figures() == (4, 5, 3, 1, 4, 10)
     cache.bound(0)
     cache.put("a", b"x")
     assert len(cache) == 0
