@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import trio
+from folkmoot.node.configuration.cache_section import CacheSection
 from folkmoot.protocol.bodies import make_uuid7
 from folkmoot.protocol.client.dialing import Dialler, Endpoint
 from folkmoot.protocol.client.session import Session, open_session
@@ -35,9 +36,7 @@ LIKES: Final = 5
 ANSWERS: Final = 50
 REQUESTS: Final = 400
 UNDER_WAY: Final = 16
-NOTHING: Final = tuple(
-    f"cache.{name}=0" for name in ("posts", "pages", "seen_pages", "profiles", "viewers", "rankings")
-)
+NOTHING: Final = tuple(f"cache.{name}=0" for name in CacheSection.__struct_fields__)
 READER: Final = KeyPair(bytes(31) + b"\1")
 
 

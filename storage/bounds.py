@@ -6,5 +6,5 @@ from typing import Final
 
 from folkmoot.protocol.limits import MIB
 
-SHOWN_BYTES: Final = 16 * MIB  # of posts, of pages and of profiles each, unless a node says otherwise
+SHOWN_BYTES: Final = 16 * MIB  # of posts, pages, home feeds and profiles each, unless a node says otherwise
 FIRST_PAGES_PER_AUTHOR: Final = 4  # of as many sizes

@@ -34,7 +34,7 @@ _ON_PAGES: Final = frozenset(KIND_BYTE[kind] for kind in ("post", "label", "like
 _PROFILE: Final = KIND_BYTE["profile"]
 _PAGE_BYTES: Final = 300  # of a page, besides its items
 _TOP_BYTES: Final = 500  # of the top of a home feed, besides its places
-_PLACE_BYTES: Final = 600  # of a place there, with the key of its post
+_PLACE_BYTES: Final = 500  # of a place there, with the key of its post
 
 FirstPages = Mapping[tuple[int, int], PackedPage]
 """First pages of one author, by how many items and bytes were asked for."""
@@ -52,6 +52,16 @@ class Top(NamedTuple, Generic[P]):
     limit: int
     places: Sequence[P]
     keys: Sequence[bytes]
+
+    def has(self, limit: int) -> bool:
+        """Whether it comes down far enough: there may be no more in the feed than in it."""
+        return limit <= self.limit or len(self.places) < self.limit
+
+    def cut(self, limit: int) -> Top[P]:
+        """What it would be if so many had been asked for, and it has them."""
+        if limit == self.limit:
+            return self
+        return Top(limit, self.places[:limit], self.keys[:limit])
 
     def weight(self) -> int:
         """About how many bytes it takes."""
@@ -159,7 +169,8 @@ class ShownCaches:
             limit: how many places are asked for.
         """
         with self._lock:
-            return self._homes.get(group, lambda top: top.limit == limit)
+            known = self._homes.get(group, lambda top: top.has(limit))
+        return None if known is None else known.cut(limit)
 
     def keep_top(self, group: bytes, top: Top[Any], version: int) -> None:
         """Remember the top of a home feed."""

@@ -42,8 +42,8 @@ class CacheSection(Section, frozen=True, kw_only=True):
     homes: Annotated[
         ByteSize,
         setting(
-            "Which posts stand first in home feeds, until others do.",
-            why="Five hundred people who read at one time; a page of 50 takes 30 kB.",
+            "Which posts home feeds begin with, as long as these do not change.",
+            why="Six hundred people who read at one time; a page of 50 takes 26 kB.",
             unit="bytes",
             ge=0,
         ),

@@ -38,6 +38,7 @@ from folkmoot.storage.store import Store
 _FIRST: Final = b"\0"  # the place of what a thread begins with, before all members
 _INBOX_ROWS: Final = 64
 _PLACES_KNOWN: Final = 8_192
+_TOP_PLACES: Final = limits.PAGE_ITEMS + 1  # a page, and whether there is more; streams read further down
 
 
 class Place(NamedTuple):
@@ -285,7 +286,7 @@ class Home:
         """What was read of an inbox with which nothing is merged; what stands first is remembered."""
         places = list(starmap(_place_of_entry, own))
         top = Top(limit, places, [place.ref.key for place in places])
-        if after is None:
+        if after is None and limit <= _TOP_PLACES:
             self._store.shown.keep_top(place_prefix(self._account), top, version)
         return top
 

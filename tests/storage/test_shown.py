@@ -20,7 +20,7 @@ from folkmoot.storage.inboxes import of_post
 from folkmoot.storage.memory_engine import MemoryEngine
 from folkmoot.storage.projections import Member, ProjectionBook
 from folkmoot.storage.rows import Counts, counts_key
-from folkmoot.storage.shown import ShownCaches, Sizes
+from folkmoot.storage.shown import ShownCaches, Sizes, Top
 from folkmoot.storage.shown_post import Post
 from folkmoot.storage.store import Store
 from folkmoot.storage.touched import Touched
@@ -276,8 +276,12 @@ def _remembers_home_feeds_read_before(plant: pytest.MonkeyPatch) -> None:
     )
 
 
+def _takes_a_shorter_page_for_a_longer_one(plant: pytest.MonkeyPatch) -> None:
+    plant.setattr(Top, "has", lambda self, limit: True)
+
+
 def _takes_a_longer_page_for_a_shorter_one(plant: pytest.MonkeyPatch) -> None:
-    plant.setattr(ShownCaches, "top", lambda self, group, limit: self._homes.get(group))
+    plant.setattr(Top, "cut", lambda self, limit: self)
 
 
 def _does_not_ask_whose_labels_come_first(plant: pytest.MonkeyPatch) -> None:
@@ -295,6 +299,7 @@ def _does_not_ask_whose_labels_come_first(plant: pytest.MonkeyPatch) -> None:
         _leaves(Index.MERGED),
         _leaves(Index.FOLLOWERS),
         _remembers_home_feeds_read_before,
+        _takes_a_shorter_page_for_a_longer_one,
         _takes_a_longer_page_for_a_shorter_one,
         _does_not_ask_whose_labels_come_first,
     ],
