@@ -28,7 +28,7 @@ class Touched:
 
     def entry(self, index: Index, group: bytes, member: bytes) -> None:
         """An entry of an index is put, or taken out."""
-        if index in (Index.INBOX, Index.FLOOR):
+        if index is Index.INBOX or index is Index.FLOOR:
             self.homes.add(group)
         elif index is Index.MERGED:
             self.merging = True
