@@ -4,7 +4,8 @@ Of each tag a *sketch* is kept: how many people use it now (*observed*), each co
 post, and less the longer ago that was, by a half-life of some hours; how many used it over the last weeks
 (*usual*), each counted once a day, with a half-life of a week; and who they are, by the least hashes of their
 accounts, from which follows how many (KMV, Bar-Yossef et al. 2002). One person counts as one, however much
-they post.
+they post, and is observed to use no more tags than one post may have, those that they used last: of many
+tags only the most used are told of, and nobody is to fill that room alone.
 
 Sketches of different ranges are added up, in any order: an account's posts are in one range, but for accounts
 so large that they are split. All of them must be as of one moment. Weights are whole numbers, so that sums do
@@ -19,9 +20,12 @@ same things at all hours: what is said every morning would surprise every mornin
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+from folkmoot.protocol.search.bounds import TREND_TAGS_BY_ONE
 
 ONE: Final = 1 << 20
 """The weight of somebody who has just used a tag."""
@@ -106,25 +110,40 @@ def sketched(uses: Iterable[Use], now_ms: int, half_life_ms: int) -> dict[str, S
         now_ms: as of when, milliseconds since 1970.
         half_life_ms: after which a use counts half among what is observed.
     """
-    latest: dict[str, dict[bytes, int]] = {}
+    latest: dict[bytes, dict[str, int]] = {}
     days: dict[str, dict[tuple[bytes, int], int]] = {}
     for tag, author, time_ms in uses:
         age_ms = now_ms - time_ms
         if not 0 <= age_ms < WINDOW_MS:
             continue
-        known = latest.setdefault(tag, {})
-        known[author] = max(known.get(author, 0), time_ms)
+        known = latest.setdefault(author, {})
+        known[tag] = max(known.get(tag, 0), time_ms)
         day = days.setdefault(tag, {})
         slot = author, time_ms // _DAY_MS
         day[slot] = max(day.get(slot, 0), time_ms)
+    observed: Counter[str] = Counter()
+    people: dict[str, set[int]] = {}
+    for author, tags in latest.items():
+        person = account_hash(author)
+        for tag in tags:
+            people.setdefault(tag, set()).add(person)
+        for tag, time_ms in _last_used(tags):
+            observed[tag] += _weight(now_ms - time_ms, half_life_ms)
     return {
         tag: Sketch(
-            sum(_weight(now_ms - time_ms, half_life_ms) for time_ms in authors.values()),
+            observed[tag],
             sum(_weight(now_ms - time_ms, _USUAL_HALF_LIFE_MS) for time_ms in days[tag].values()),
-            tuple(sorted(set(map(account_hash, authors)))[:HASHES_MAX]),
+            tuple(sorted(who)[:HASHES_MAX]),
         )
-        for tag, authors in latest.items()
+        for tag, who in people.items()
     }
+
+
+def _last_used(tags: Mapping[str, int]) -> Iterable[tuple[str, int]]:
+    """Of the tags of one account, with when each was last used, those that are observed."""
+    if len(tags) <= TREND_TAGS_BY_ONE:
+        return tags.items()
+    return sorted(tags.items(), key=lambda each: (-each[1], each[0]))[:TREND_TAGS_BY_ONE]
 
 
 def _weight(age_ms: int, half_life_ms: int) -> int:

@@ -8,6 +8,9 @@ them.
 Posts have numbers that rise with their times, so that the newest are found first without sorting: the
 milliseconds of a post's item, then a count of those of one millisecond.
 
+What may trend stands by hours, and in each hour by accounts, so that a part can be read of whoever tags
+without end, and the rest passed by.
+
 Whatever is taken out is marked as gone by FTS5 and stays in the file until parts of the index are merged. So
 after something was taken out the whole is merged (`settle_erasures`), and the write-ahead log is emptied.
 SQLite writes zeros over what it frees.
@@ -37,7 +40,8 @@ MEMORY: Final = ":memory:"
 MOMENT_BITS: Final = 21
 """Of a post's number: which of those of one millisecond it is."""
 
-_FORMAT: Final = f"1/{TOKENS_VERSION}"
+_FORMAT: Final = f"2/{TOKENS_VERSION}"
+HOUR_MS: Final = 3_600_000
 _BUSY_S: Final = 1.0  # that the writer waits for readers
 _CACHE_KIB: Final = 4_096  # of each connection
 _FIND: Final = "SELECT id, body, tags, author, lang FROM posts WHERE key = ?"
@@ -46,11 +50,16 @@ _UNINDEX: Final = "INSERT INTO words(words, rowid, body, tags, author, lang) VAL
 _SCHEMA: Final = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE posts (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, body, tags, author, lang);
-CREATE TABLE tagged (post INTEGER, form TEXT, PRIMARY KEY (post, form)) WITHOUT ROWID;
+CREATE TABLE tagged (hour INTEGER, key BLOB, form TEXT, PRIMARY KEY (hour, key, form)) WITHOUT ROWID;
 CREATE TABLE hidden (place BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE waiting (place BLOB PRIMARY KEY, after BLOB NOT NULL) WITHOUT ROWID;
 CREATE VIRTUAL TABLE words USING fts5(body, tags, author, lang, content='', columnsize=0, tokenize='ascii');
 """
+
+
+def hour_of(key: bytes) -> int:
+    """The hour in which a post was made, by its item: how many there were since 1970."""
+    return post_time_ms(key[ITEM_AT:]) // HOUR_MS
 
 
 class Position(NamedTuple):
@@ -307,9 +316,9 @@ class IndexWriting:
             if document is not None and number is not None:
                 self._add(number, key, document)
             return
-        if document is not None and row[1:] == document.columns and self._tags(row[0]) == document.trending:
+        if document is not None and row[1:] == document.columns and self._tags(key) == document.trending:
             return
-        self._take_out(row)
+        self._take_out(key, row)
         if document is not None:
             self._add(row[0], key, document)
 
@@ -323,24 +332,24 @@ class IndexWriting:
             "INSERT INTO posts VALUES (?, ?, ?, ?, ?, ?)", (number, key, *document.columns)
         )
         self._connection.executemany(
-            "INSERT INTO tagged VALUES (?, ?)", [(number, form) for form in document.trending]
+            "INSERT INTO tagged VALUES (?, ?, ?)", [(hour_of(key), key, form) for form in document.trending]
         )
         self.written += 1
 
-    def _take_out(self, row: tuple[int, str, str, str, str]) -> None:
+    def _take_out(self, key: bytes, row: tuple[int, str, str, str, str]) -> None:
         self._connection.execute(_UNINDEX, row)
         self._connection.execute("DELETE FROM posts WHERE id = ?", row[:1])
-        self._connection.execute("DELETE FROM tagged WHERE post = ?", row[:1])
+        self._connection.execute("DELETE FROM tagged WHERE hour = ? AND key = ?", (hour_of(key), key))
         self.written += 1
         [(value,)] = self._connection.execute(
             "SELECT coalesce((SELECT value FROM facts WHERE name = 'erased'), x'')"
         ).fetchall()
         self._keep("erased", (int.from_bytes(value, "big") + 1).to_bytes(8, "big"))
 
-    def _tags(self, number: int) -> tuple[str, ...]:
+    def _tags(self, key: bytes) -> tuple[str, ...]:
         """The tags of a post that may trend."""
-        asked = "SELECT form FROM tagged WHERE post = ? ORDER BY form"
-        return tuple(form for (form,) in self._connection.execute(asked, (number,)).fetchall())
+        asked = "SELECT form FROM tagged WHERE hour = ? AND key = ? ORDER BY form"
+        return tuple(form for (form,) in self._connection.execute(asked, (hour_of(key), key)).fetchall())
 
     def _free_id(self, key: bytes) -> int | None:
         """A number for a new post; None when two million posts have its millisecond, and no room is left."""

@@ -41,7 +41,7 @@ def expected(engine: Engine) -> dict[bytes, Document]:
 
 def held(index: SearchIndex) -> dict[bytes, Document]:
     """What an index finds posts by, put together from its tokens; it must not be written meanwhile."""
-    tags: dict[int, list[str]] = defaultdict(list)
+    tags: dict[bytes, list[str]] = defaultdict(list)
     places: dict[int, dict[str, list[tuple[int, str]]]] = defaultdict(lambda: defaultdict(list))
     with index.reading() as connection:
         keys = dict(connection.execute("SELECT id, key FROM posts").fetchall())
@@ -49,8 +49,8 @@ def held(index: SearchIndex) -> dict[bytes, Document]:
         connection.execute("PRAGMA query_only = OFF")
         connection.execute("CREATE VIRTUAL TABLE temp.tokens USING fts5vocab(main, words, instance)")
         try:
-            for number, form in connection.execute("SELECT post, form FROM tagged ORDER BY post, form"):
-                tags[number].append(form)
+            for key, form in connection.execute("SELECT key, form FROM tagged ORDER BY key, form"):
+                tags[key].append(form)
             for term, number, column, offset in connection.execute("SELECT * FROM temp.tokens").fetchall():
                 places[number][column].append((offset, term))
         finally:
@@ -62,7 +62,7 @@ def held(index: SearchIndex) -> dict[bytes, Document]:
             " ".join(term for _, term in sorted(columns.get(name, ()))) for name in COLUMNS
         )
         key = keys.get(number, b"a post that is not there")
-        found[key] = Document(body, of_tags, author, lang, tuple(tags.get(number, ())))
+        found[key] = Document(body, of_tags, author, lang, tuple(tags.get(key, ())))
     return found
 
 

@@ -9,25 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import islice
+from sqlite3 import Connection
 from typing import Final
 
 from folkmoot.protocol import codec
 from folkmoot.protocol.bodies import post_time_ms
 from folkmoot.protocol.key import ITEM_AT, KIND_AT, KIND_BYTE, PLACE_PREFIX_BYTES, prefix_end
 from folkmoot.protocol.record import Record
-from folkmoot.protocol.search.bounds import TREND_ROWS
+from folkmoot.protocol.search.bounds import TREND_HOUR_ROWS, TREND_ROWS
 from folkmoot.protocol.trends.sketch import WINDOW_MS, Sketch, Use, sketched
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.pages import TrustedLabellers
-from folkmoot.storage.search.index import MOMENT_BITS, SearchIndex
+from folkmoot.storage.search.index import HOUR_MS, SearchIndex
 from folkmoot.storage.store import Store
 
 _LABEL: Final = bytes((KIND_BYTE["label"],))
 _SELECT: Final = (
-    "SELECT posts.key, tagged.form FROM tagged JOIN posts ON posts.id = tagged.post "
-    "WHERE tagged.post >= ? AND tagged.post < ? "
-    "AND NOT EXISTS (SELECT 1 FROM hidden WHERE place = substr(posts.key, 1, ?)) "
-    "ORDER BY tagged.post DESC LIMIT ?"
+    "SELECT hour, key, form FROM tagged WHERE hour >= ? AND (hour, key) < (?, ?) "
+    "AND NOT EXISTS (SELECT 1 FROM hidden WHERE place = substr(key, 1, ?)) "
+    "ORDER BY hour DESC, key DESC"
 )
 
 
@@ -59,15 +60,37 @@ def _uses(
     keeps: Callable[[bytes], bool],
     now_ms: int,
 ) -> Iterator[Use]:
-    first, last = max(0, now_ms - WINDOW_MS) << MOMENT_BITS, (now_ms + 1) << MOMENT_BITS
-    asked = (first, last, PLACE_PREFIX_BYTES, TREND_ROWS)
     known: tuple[bytes, bool] = (b"", False)
-    with index.reading() as connection, closing(connection.execute(_SELECT, asked)) as rows:
-        for key, form in rows:
+    with index.reading() as connection:
+        for key, form in _newest(connection, now_ms):
             if key != known[0]:
                 known = key, keeps(key) and not _is_labelled(store, key, trusted)
             if known[1]:
                 yield Use(form, key[:PLACE_PREFIX_BYTES], post_time_ms(key[ITEM_AT:]))
+
+
+def _newest(connection: Connection, now_ms: int) -> Iterator[tuple[bytes, str]]:
+    """Posts and their tags, hour by hour the latest first, and in each hour account by account.
+
+    Who uses more tags in an hour than are looked at has the rest of that hour passed by unread: it takes no
+    room, and no time, from others.
+    """
+    first, left = max(0, now_ms - WINDOW_MS) // HOUR_MS, TREND_ROWS
+    stop = now_ms // HOUR_MS + 1, b""
+    while left > 0:
+        whose, taken = stop, 0
+        with closing(connection.execute(_SELECT, (first, *stop, PLACE_PREFIX_BYTES))) as rows:
+            for hour, key, form in islice(rows, left):
+                left -= 1
+                if (account := (hour, key[:PLACE_PREFIX_BYTES])) != whose:
+                    whose, taken = account, 0
+                if taken == TREND_HOUR_ROWS:
+                    stop = account
+                    break
+                taken += 1
+                yield key, form
+            else:
+                return
 
 
 def _is_labelled(store: Store, key: bytes, trusted: TrustedLabellers) -> bool:

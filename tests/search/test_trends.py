@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import reduce
 from pathlib import Path
@@ -17,8 +17,12 @@ from folkmoot.node.actors.session import Asker
 from folkmoot.node.search.trending import Terms, Trending
 from folkmoot.protocol.bodies import make_uuid7
 from folkmoot.protocol.errors import BUSY, LEVEL_UNREACHABLE, WireError
+from folkmoot.protocol.key import cell_key
+from folkmoot.protocol.limits import POST_TAGS
 from folkmoot.protocol.moderation.label import Label
 from folkmoot.protocol.record import Record
+from folkmoot.protocol.search.bounds import TREND_HOUR_ROWS, TREND_TAGS
+from folkmoot.protocol.search.documents import Document
 from folkmoot.protocol.trends.sketch import (
     HASH_BITS,
     HASHES_MAX,
@@ -27,9 +31,14 @@ from folkmoot.protocol.trends.sketch import (
     Sketch,
     Use,
     merged,
+    most_used,
     sketched,
     trends,
 )
+from folkmoot.storage.memory_engine import MemoryEngine
+from folkmoot.storage.search import trending
+from folkmoot.storage.search.index import MEMORY, IndexWriting, SearchIndex
+from folkmoot.storage.store import Owner, Store
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,6 +88,61 @@ def test_one_person_is_no_trend_however_much_they_post() -> None:
     assert tags(*many) == []
     assert tags(*many, *uses("tea", 3), authors_min=3) == ["tea"]
     assert tags(*uses("tea", 3), authors_min=4) == []
+
+
+def test_one_person_takes_no_more_room_among_what_is_told_than_one_post() -> None:
+    flood = [Use(f"flood {number}", person(1), NOW_MS - number) for number in range(2_000)]
+    made = sketched([*flood, *uses("tea", 2, 3 * HALF_MS, first=9)], NOW_MS, HALF_MS)
+    told = most_used(made, TREND_TAGS)
+    assert "tea" in told
+    assert [tag for tag in told if made[tag].observed and tag != "tea"] == [
+        f"flood {number}" for number in range(POST_TAGS)
+    ]
+    assert all(made[each.tag].usual for each in flood)
+
+
+class _Indexed:
+    """An index of posts by whoever, and of nothing else."""
+
+    def __init__(self, posts: Iterable[tuple[int, int, Sequence[str]]]) -> None:
+        self.index = SearchIndex(MEMORY)
+        self._store = Store(MemoryEngine(), owner=Owner(bytes(16), "town"), fresh_log_id=bytes(16))
+
+        def put(writing: IndexWriting) -> None:
+            for number, (who, ago_ms, tags) in enumerate(posts):
+                key = cell_key(Author(who).account, "post", make_uuid7(NOW_MS - ago_ms, number))
+                writing.put(key, Document("", "", "", "", tuple(sorted(tags))))
+
+        self.index.write(put)
+
+    def sketched(self) -> dict[str, Sketch]:
+        return trending.sketch(self.index, self._store, frozenset, lambda key: True, NOW_MS, HALF_MS)
+
+
+def flood(minutes: int) -> list[tuple[int, int, list[str]]]:
+    """Posts with all different tags, one a second, by one account."""
+    return [
+        (1, 1_000 * second, [f"flood {second}, {number}" for number in range(POST_TAGS)])
+        for second in range(60 * minutes)
+    ]
+
+
+def test_nobody_is_pushed_out_by_who_tags_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = [(who, 40 * 60_000, ["tea"]) for who in range(2, 8)]
+    monkeypatch.setattr(trending, "TREND_ROWS", 1_000)
+    made = _Indexed([*flood(minutes=30), *others]).sketched()
+    assert made["tea"].authors == len(others)
+    assert 0 < sum(tag.startswith("flood") for tag in made) <= 2 * TREND_HOUR_ROWS, (
+        "an hour may begin meanwhile"
+    )
+    assert {f"flood 0, {number}" for number in range(POST_TAGS)} <= made.keys(), "a whole post counts"
+
+
+def test_what_many_people_tag_is_looked_at_as_far_as_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    posts = [(1 + who, who * HOUR_MS, ["tea", "cake"]) for who in range(20)]
+    assert _Indexed(posts).sketched()["tea"].authors == 20
+    monkeypatch.setattr(trending, "TREND_ROWS", 10)
+    assert _Indexed(posts).sketched()["tea"].authors == 5
 
 
 def test_a_trend_ends() -> None:
@@ -208,7 +272,7 @@ class _Sketching:
         return 0.0
 
 
-def trending(scatter: _Alone, index: _Sketching) -> Trending:
+def trends_of(scatter: _Alone, index: _Sketching) -> Trending:
     alone: Any = scatter
     known: Any = SimpleNamespace(ranges=[1])
     return Trending(alone, lambda: known, index, Terms(HALF_MS, 3), lambda: NOW_MS * 1000, trio.current_time)
@@ -216,7 +280,7 @@ def trending(scatter: _Alone, index: _Sketching) -> Trending:
 
 async def test_who_asks_at_once_has_one_sketch_made(autojump_clock: Any) -> None:
     index = _Sketching()
-    asked, nobody = trending(_Alone(), index), Asker("::1", bytes(32))
+    asked, nobody = trends_of(_Alone(), index), Asker("::1", bytes(32))
     async with trio.open_nursery() as nursery:
         for _ in range(8):
             nursery.start_soon(asked.trends, nobody, {})
@@ -226,7 +290,7 @@ async def test_who_asks_at_once_has_one_sketch_made(autojump_clock: Any) -> None
 
 async def test_one_person_told_of_three_times_is_one(autojump_clock: Any) -> None:
     answer = {"tags": [["tea", 9 * ONE, 0, [7, 7, 7]], ["cake", 9 * ONE, 0, [9, 3, 5]]], "ranges": [1]}
-    asked = trending(_Alone({**answer, "lag_ms": 0}), _Sketching())
+    asked = trends_of(_Alone({**answer, "lag_ms": 0}), _Sketching())
     assert [each["tag"] for each in (await asked.trends(Asker("::1", bytes(32)), {}))["trends"]] == ["cake"]
 
 
