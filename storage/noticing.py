@@ -84,7 +84,7 @@ class Notices:
             self._book.rows, Table.ENTRIES, entry_key(Index.NOTICES, self._generation, group, post)
         )
         before = Crowd.decode(known or b"")
-        after = before.changed(Reaction(facts.stamp, public_of(who)), on=facts.on)
+        after = before.changed(Reaction(facts.told_us, public_of(who)), on=facts.on)
         if after == before:
             return
         entry = Entry(Index.NOTICES, group, post, after.encode())

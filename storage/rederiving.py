@@ -193,7 +193,7 @@ def _notices(
         post, who = parts.item[: limits.POST_ITEM_BYTES], parts.item[limits.POST_ITEM_BYTES :]
         if who != parts.place:
             crowd = crowds.setdefault((notices_group(parts.place, CROWDS[parts.kind]), post), [])
-            crowd += [Reaction(facts.stamp, public_of(who))] if facts.on else []
+            crowd += [Reaction(facts.told_us, public_of(who))] if facts.on else []
     for (group, post), reactions in crowds.items():
         at = entry_key(Index.NOTICES, generation, group, post)
         below = Crowd.decode(value_at(transaction, Table.ENTRIES, at) or b"").below

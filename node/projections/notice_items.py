@@ -15,6 +15,7 @@ from folkmoot.node.projections.selecting import Found, Selected
 from folkmoot.node.projections.strangers import Acquaintance
 from folkmoot.protocol import codec
 from folkmoot.protocol.crdt.cell import Cell
+from folkmoot.protocol.crdt.flag import on_since
 from folkmoot.protocol.feed.audience import Hide
 from folkmoot.protocol.feed.controls import Edge
 from folkmoot.protocol.feed.notifying import Tab, is_silenced, is_thread_muted, tab_of
@@ -184,24 +185,25 @@ def _post(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | Non
 def _crowd(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | None:
     assert cause.post is not None, "it is about a post"
     post = known.posts[cause.post]
-    records = [
-        record
+    switched = [
+        (record, on_since(cell))
         for actor, key in zip(cause.actors, cause.keys, strict=False)
         if Edge("block", actor, look.account) not in known.blocking
-        and (record := _switched_on(known.cells.get(key))) is not None
+        and (cell := known.cells.get(key)) is not None
+        and (record := _switched_on(cell)) is not None
     ]
-    if not records or not isinstance(post, Post) or post.frame is None:
+    if not switched or not isinstance(post, Post) or post.frame is None:
         return None
-    subject, newest = post.record, records[0]
+    subject, (newest, since_us) = post.record, switched[0]
     if is_thread_muted(look.viewer, subject, look.now_us):
         return None
     tab = look.tab(notice.sort, newest.author)
     if tab is None:
         return None
-    by = [record.author for record in records if look.tab(notice.sort, record.author) is tab]
+    by = [record.author for record, _ in switched if look.tab(notice.sort, record.author) is tab]
     own = _switched_on(known.cells.get(cause.keys[-1])) is not None
     count = (post.counts.likes if notice.sort is Sort.LIKE else post.counts.reposts) - own
-    time_us = 1000 * (newest.stamp // 1000)
+    time_us = 1000 * (since_us // 1000)
     more = {"count": max(count, len(by)), "post": cause.post._asdict()}
     return _plain(tab, newest, _told(look, notice.sort, time_us, by, **more), subject)
 

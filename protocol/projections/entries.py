@@ -83,7 +83,11 @@ INDEXES: Final[dict[Projection, tuple[Index, ...]]] = {
     Projection.NOTIFICATIONS: (Index.NOTICES, Index.NOTICES_FLOOR),
 }
 
-FORMATS: Final[dict[Projection, int]] = {**dict.fromkeys(Projection, 1), Projection.REPOSTS: 2}
+FORMATS: Final[dict[Projection, int]] = {
+    **dict.fromkeys(Projection, 1),
+    Projection.REPOSTS: 2,
+    Projection.NOTIFICATIONS: 2,
+}
 """By which format the rows of each projection are made. Whatever changes what a cell is made into, or how an
 entry is written, raises it, and rows of any other format are thrown away."""
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final
 
 from folkmoot.protocol import limits
 from folkmoot.protocol.crdt.cell import Cell
-from folkmoot.protocol.crdt.flag import is_on
+from folkmoot.protocol.crdt.flag import is_on, on_since
 from folkmoot.protocol.identity import is_account
 from folkmoot.protocol.key import HELD, KIND_AT, KIND_BYTE
 from folkmoot.protocol.messages import Account
@@ -28,7 +28,7 @@ Ref = tuple[Account, _PostItem]
 _Tag = Annotated[str, Meta(max_length=limits.POST_TAG_CODE_POINTS)]
 
 PROJECTED_KINDS: Final = frozenset({"post", "follow", "like", "repost", "bookmark", "label", HELD})
-_EDITION: Final = b"folkmoot-facts-2\0"
+_EDITION: Final = b"folkmoot-facts-3\0"
 PROJECTED_KIND_BYTES: Final = frozenset(KIND_BYTE[kind] for kind in PROJECTED_KINDS)
 
 
@@ -42,6 +42,7 @@ class Facts(Struct, frozen=True, array_like=True):
         tags: of a post, as written.
         quote: the post that one shows.
         mentions: the accounts that a post names.
+        since: since when a flag is on (see `flag.on_since`), when that is not its stamp; 0 otherwise.
     """
 
     on: bool
@@ -51,6 +52,12 @@ class Facts(Struct, frozen=True, array_like=True):
     tags: Annotated[list[_Tag], Meta(max_length=limits.POST_TAGS)] = []
     quote: Ref | None = None
     mentions: Annotated[list[Account], Meta(max_length=limits.POST_MENTIONS)] = []
+    since: Annotated[int, Meta(ge=0, le=limits.STAMP_MAX)] = 0
+
+    @property
+    def told_us(self) -> int:
+        """By when a flag that is on stands among what others are told of, microseconds since 1970."""
+        return self.since or self.stamp
 
     @property
     def weight(self) -> int:
@@ -59,7 +66,16 @@ class Facts(Struct, frozen=True, array_like=True):
 
     def to_wire(self) -> list[Any]:
         """As nodes tell each other."""
-        told = [self.on, self.stamp, self.reply_to, self.root, self.tags, self.quote, self.mentions]
+        told = [
+            self.on,
+            self.stamp,
+            self.reply_to,
+            self.root,
+            self.tags,
+            self.quote,
+            self.mentions,
+            self.since,
+        ]
         while len(told) > _ALWAYS_TOLD and not told[-1]:
             told.pop()
         return told
@@ -86,7 +102,8 @@ def facts_of(cell: Cell) -> Facts:
         return Facts(shown.body.get("negated") is not True, shown.stamp)
     if shown.kind != "post":
         stamps = [record.stamp for record in cell.survivors if record.body.get("on") is True]
-        return Facts(is_on(cell), max(stamps, default=shown.stamp))
+        stamp, since = max(stamps, default=shown.stamp), on_since(cell)
+        return Facts(is_on(cell), stamp, since=0 if since == stamp else since)
     if cell.deleted:
         return Facts(False, shown.stamp)
     body = shown.body

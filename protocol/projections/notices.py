@@ -14,7 +14,8 @@ a list is the account's place, the sort, and of labels the labeller; its newest 
 
 A post makes one notice for each account it concerns, of the first sort that fits: it answers the account's
 post, names the account, quotes it, or goes on in a thread that the account began. Nobody is told of what they
-did themselves. Members begin with a time: that of a UUIDv7, or milliseconds and a digest.
+did themselves, and what is taken back and made again is no news (see `flag.on_since`). Members begin with a
+time: that of a UUIDv7, or milliseconds and a digest.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def notices_of(parts: KeyParts, facts: Facts) -> list[Entry]:
                 for account, sort in _concerned(place, facts).items()
             ]
         case "follow" if item != place:
-            member = moment(facts.stamp, place + item) + public_of(place)
+            member = moment(facts.told_us, place + item) + public_of(place)
             return [Entry(Index.NOTICES, notices_group(item, Sort.FOLLOW), member)]
         case "label":
             labeller = item[-limits.ACCOUNT_BYTES :]
@@ -135,7 +136,7 @@ class Reaction(NamedTuple):
     """Somebody who likes or reposts a post.
 
     Args:
-        stamp: since when, microseconds since 1970 by their clock.
+        stamp: since when (see `flag.on_since`), microseconds since 1970 by their clock.
         public: who: see `entries.public_of`.
     """
 

@@ -214,6 +214,26 @@ async def test_the_read_mark_decides_what_is_unread(tmp_path: Path, shape: Shape
         assert page["unread"] == 1
 
 
+async def test_a_like_that_is_made_again_is_not_unread_again(tmp_path: Path) -> None:
+    ann, ben = Author(1), Author(2)
+    async with founded(tmp_path, nodes=1) as town, town.client(town[0]) as client:
+        await client.auth(ann)
+        post = ann.post("hello")
+        await client.put(post, like(ben, post), level="all")
+        await is_told(client, ann, [("like", (ben.account,), 1)])
+        [first] = await all_pages(client, ann)
+        await client.put(read_mark(ann, first["notice"]["time"]), level="all")
+        await client.put(like(ben, post, on=False), again := like(ben, post), level="all")
+        seen: list[dict[str, Any]] = []
+
+        async def is_told_again() -> bool:
+            seen[:] = await all_pages(client, ann)
+            return [Record.from_wire(each["record"]).id for each in seen] == [again.id]
+
+        await until(is_told_again, what="the like that was made again", within_s=SEEN_S)
+        assert seen[0]["notice"] == {**first["notice"], "unread": False}
+
+
 async def test_unread_ones_are_counted_to_a_bound_and_without_strangers(tmp_path: Path) -> None:
     ann, ben, cleo = Author(1), Author(2), Author(3)
     async with founded(tmp_path) as town, town.client(town[0]) as client:
