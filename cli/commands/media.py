@@ -108,7 +108,8 @@ def get(medium: MediaRef, file: Path, target: Target, output: Output) -> int:
 def list_media(key_file: Path | None, target: Target, output: Output) -> int:
     """List what your account has uploaded, and how much it may.
 
-    What is `unused` no post shows any more, as far as any node knows; it is given up after a while.
+    What is `unused` no post shows any more, as far as any node knows; it is given up after a while. What is
+    damaged on the node that was asked is fetched anew from another when somebody looks at it.
     """
     signer = own_key(key_file, output, make=False)
 
@@ -119,12 +120,16 @@ def list_media(key_file: Path | None, target: Target, output: Output) -> int:
         while "next" in page:
             page = await client.call("media.list", {"after": page["next"]})
             told["items"] += page["items"]
+            told["damaged"] += page["damaged"]
         told.pop("next", None)
         return dict(told)
 
     told = converse(target, talk)
+    damaged = [each.hex() for each in told["damaged"]]
     rows = [{**each, "hash": each["hash"].hex()} for each in told["items"]]
     used = f"{told['used']} of {told['quota']} bytes"
-    lines = [*table(rows, ("hash", "mime", "size", "unused")), used] if rows else [f"no media; {used}"]
-    output.result({**told, "items": rows}, lines)
+    lines = table(rows, ("hash", "mime", "size", "unused")) if rows else []
+    lines += [f"{each}  damaged on the node that was asked" for each in damaged]
+    lines.append(used if lines else f"no media; {used}")
+    output.result({**told, "items": rows, "damaged": damaged}, lines)
     return OK

@@ -184,11 +184,15 @@ class Keeping:
         listed = self.blobs.listed(Area.KEPT, asked.account)
         after = asked.after or b""
         page = [each for each in listed if each.hash > after][: bounds.MEDIA_LISTED]
-        items = []
+        page = page if asked.hash is None else []
+        items, broken = [], []
         for each in page:
             try:
                 manifest = self.blobs.manifest(Area.KEPT, Name(asked.account, each.hash))
-            except (WireError, MediumDamaged):
+            except MediumDamaged:
+                broken.append(each.hash)
+                continue
+            except WireError:  # it was given up meanwhile
                 continue
             unused = each.unused_us is not None
             items.append({"hash": each.hash, "size": manifest.size, "mime": manifest.mime, "unused": unused})
@@ -196,8 +200,9 @@ class Keeping:
             "used": sum(each.file_bytes for each in listed),
             "quota": self.quota_bytes,
             "kept": any(each.hash == asked.hash for each in listed),
-            "items": items if asked.hash is None else [],
-            "more": bool(page) and page[-1].hash < listed[-1].hash,
+            "items": items,
+            "damaged": broken,
+            "next": page[-1].hash if page and page[-1].hash < listed[-1].hash else None,
         }
 
     def refers(self, account: bytes, hashes: Sequence[bytes]) -> list[bytes]:

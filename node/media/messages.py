@@ -123,13 +123,14 @@ class Item(Struct):
 
 
 class ToldAccount(Struct):
-    """The answer to `media.account`. `more` says that there are further items."""
+    """The answer to `media.account`: a page, what of it is `damaged`, and after which the `next` begins."""
 
     used: int
     quota: int
     kept: bool
     items: Annotated[list[Item], Meta(max_length=bounds.MEDIA_LISTED)]
-    more: bool
+    damaged: Annotated[list[Hash], Meta(max_length=bounds.MEDIA_LISTED)]
+    next: Hash | None
 
 
 class Asked(Struct):

@@ -173,8 +173,8 @@ class MediaMethods:
             {"hash": each.hash, "size": each.size, "mime": each.mime, "unused": each.unused}
             for each in told.items
         ]
-        page: dict[str, Any] = {"items": items, "used": told.used, "quota": told.quota}
-        return {**page, "next": items[-1]["hash"]} if told.more and items else page
+        page = {"items": items, "damaged": told.damaged, "used": told.used, "quota": told.quota}
+        return page if told.next is None else {**page, "next": told.next}
 
     def _uploader(self, asker: Asker) -> bytes:
         """Who asks.

@@ -178,7 +178,7 @@ class Photographer:
         items: list[bytes] = []
         params: dict[str, Any] = {}
         while isinstance(page := await self._pen.ask("media.list", params), dict):
-            items += [each["hash"] for each in page["items"]]
+            items += [*(each["hash"] for each in page["items"]), *page["damaged"]]
             if "next" not in page:
                 return Counted(self._pen.account, frozenset(items), page["used"], trio.current_time())
             params = {"after": page["next"]}

@@ -40,6 +40,12 @@ def kept(node: Node, author: Author, digest: bytes) -> Area | None:
     return area
 
 
+def damage(node: Node, author: Author, digest: bytes) -> None:
+    """Change what a file says of itself, behind the node's back."""
+    blobs = node.parts.media._keeping.blobs
+    blobs._file(Area.KEPT, Name(author.account, digest)).write_bytes(b"not what was written")
+
+
 async def kept_by(nodes: list[Node], author: Author, digest: bytes) -> None:
     await until(
         lambda: all(kept(node, author, digest) is Area.KEPT for node in nodes),
@@ -304,6 +310,26 @@ async def test_what_was_noted_is_taken_back_by_a_post(tmp_path: Path) -> None:
             await swept(town)
         assert kept(town[0], author, manifest.hash) is Area.KEPT
         await finish(client, manifest)
+
+
+async def test_a_page_of_damaged_files_does_not_end_the_listing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "MEDIA_LISTED", 2)
+    author = Author(15)
+    async with founded(tmp_path, nodes=1, replicas=1) as town, town.client(town[0]) as client:
+        await client.auth(author)
+        files = [await upload(client, pictures.png(1000, seed=seed)) for seed in range(5)]
+        hashes = sorted(each.hash for each in files)
+        for each in hashes[:2]:
+            damage(town[0], author, each)
+        pages = [await client.call("media.list")]
+        while "next" in pages[-1]:
+            pages.append(await client.call("media.list", after=pages[-1]["next"]))
+        assert [each["damaged"] for each in pages] == [hashes[:2], [], []]
+        listed = [[item["hash"] for item in each["items"]] for each in pages]
+        assert listed == [[], hashes[2:4], hashes[4:]]
+        assert len({each["used"] for each in pages}) == 1 and pages[0]["used"] >= sum(f.size for f in files)
 
 
 async def test_a_record_lets_anybody_bring_what_it_shows_and_nothing_else(tmp_path: Path) -> None:
