@@ -147,11 +147,8 @@ class Sweeper:
         await self._run(expire)
 
     async def _sweep_account(self, account: bytes) -> None:
+        """Look at all media of an account, by one look at its posts."""
         listed = await self._run(partial(self._blobs.listed, Area.KEPT, account))
-        for first in range(0, len(listed), bounds.MEDIA_ASKED):
-            await self._sweep_own(account, listed[first : first + bounds.MEDIA_ASKED])
-
-    async def _sweep_own(self, account: bytes, listed: Sequence[Listed]) -> None:
         hashes = [each.hash for each in listed]
         referred = set(await self._run(partial(self._keeping.refers, account, hashes)))
         for each in listed:
@@ -164,24 +161,30 @@ class Sweeper:
             for each in listed
             if each.hash not in referred and (each.unused_us is None or now_us - each.unused_us >= grace_us)
         ]
-        unused = await self.unused(account, [each.hash for each in due])
-        for each in due:
-            if each.hash in unused:
-                await self._give_up(Name(account, each.hash), each, now_us)
+        for first in range(0, len(due), bounds.MEDIA_ASKED):
+            some = due[first : first + bounds.MEDIA_ASKED]
+            unused = await self.unused(account, [each.hash for each in some])
+            await self._give_up(account, [each for each in some if each.hash in unused], now_us)
 
-    async def _give_up(self, name: Name, seen: Listed, now_us: int) -> None:
-        """Note that a medium is unused, or erase it if that was noted long enough ago."""
-        if seen.unused_us is None:
-            await self._run(partial(self._blobs.mark, name, now_us))
-            self.statistics.marked += 1
-        elif await self._run(partial(self._erase, name, seen)):
+    async def _give_up(self, account: bytes, unused: Sequence[Listed], now_us: int) -> None:
+        """Note that some media are unused, or erase those of which that was noted long enough ago."""
+        for each in unused:
+            if each.unused_us is None:
+                await self._run(partial(self._blobs.mark, Name(account, each.hash), now_us))
+                self.statistics.marked += 1
+        noted = [each for each in unused if each.unused_us is not None]
+        for digest in await self._run(partial(self._erase, account, noted)) if noted else ():
             self.statistics.erased += 1
-            log.info("medium %s is given up: nobody refers to it", name.hash.hex())
+            log.info("medium %s is given up: nobody refers to it", digest.hex())
 
-    def _erase(self, name: Name, seen: Listed) -> bool:
-        """Erase a medium that is still as it was when everybody was asked; blocks."""
-        referred = name.hash in self._keeping.refers(name.account, [name.hash])
-        return not referred and self._blobs.give_up(name, seen)
+    def _erase(self, account: bytes, seen: Sequence[Listed]) -> list[bytes]:
+        """Erase the media that are still as they were when everybody was asked; which those were. Blocks."""
+        referred = set(self._keeping.refers(account, [each.hash for each in seen]))
+        return [
+            each.hash
+            for each in seen
+            if each.hash not in referred and self._blobs.give_up(Name(account, each.hash), each)
+        ]
 
     async def unused(self, account: bytes, hashes: Sequence[bytes]) -> set[bytes]:
         """Those of some media to which no member of the cluster knows a reference.

@@ -18,7 +18,7 @@ MEDIA_CHUNKS: Final = MEDIA_BYTES // MEDIA_CHUNK_BYTES
 MEDIA_UPLOADS_PER_ACCOUNT: Final = 8  # begun and not finished, at one node
 MEDIA_PER_ACCOUNT: Final = 65_536  # files of one account, whatever their sizes
 MEDIA_LISTED: Final = 256  # on one page
-MEDIA_ASKED: Final = 256  # about at once, between nodes
+MEDIA_ASKED: Final = MESSAGE_COLLECTION_ITEMS  # about at once, between nodes
 MEDIA_FETCHES_AT_ONCE: Final = 4  # media that a node fetches from others
 MEDIA_FETCH_WINDOW: Final = 4  # chunks of one of them that are on their way
 MEDIA_WAITING: Final = 1_024  # that a node has been asked to fetch; above it the answer is `busy`
@@ -27,5 +27,6 @@ MEDIA_ANSWER_S: Final = 7.0  # after which what is still being fetched is answer
 MEDIA_ROWS: Final = 512  # of the change log, looked at in one step
 MEDIA_RETRY_S: Final = 5.0  # doubled each time, for what nobody could give
 
+assert MEDIA_ASKED * 64 < MESSAGE_BYTES, "a hash each"
 assert MEDIA_CHUNKS <= MESSAGE_COLLECTION_ITEMS and 2 * MEDIA_CHUNK_BYTES < MESSAGE_BYTES
 assert MEDIA_ANSWER_S + REPLICA_READ_TIMEOUT_S <= REQUEST_TIMEOUT_S

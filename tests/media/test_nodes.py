@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 from folkmoot.node.configuration.media_section import MediaSection
-from folkmoot.node.media import sweeper
+from folkmoot.node.media import keeping, sweeper
+from folkmoot.node.media.references import references_of
 from folkmoot.node.media.sweeper import Sweeper
 from folkmoot.protocol.errors import (
     BAD_REQUEST,
@@ -21,6 +23,7 @@ from folkmoot.protocol.errors import (
 from folkmoot.protocol.media import bounds
 from folkmoot.protocol.media.manifest import CHUNK_BYTES
 from folkmoot.storage.media.layout import Area, Name
+from folkmoot.storage.store import Store
 
 from tests.media import pictures
 from tests.media.uploading import begin, finish, post_with, read, send, upload
@@ -292,6 +295,32 @@ async def test_a_post_that_one_replica_alone_has_keeps_the_medium(
         assert kept(town[2], author, manifest.hash) is Area.KEPT
         others = [kept(node, author, manifest.hash) for node in (town[0], town[1])]
         assert others == ([Area.KEPT, Area.KEPT] if asks_all else [None, None])
+
+
+async def test_a_sweep_reads_the_posts_of_an_account_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    author, reads = Author(16), Counter[int]()
+
+    def counted(store: Store, account: bytes) -> set[bytes]:
+        reads[id(store)] += 1
+        return references_of(store, account)
+
+    async with founded(tmp_path, nodes=2, replicas=2, media=impatient()) as town:
+        async with town.client(town[0]) as client:
+            await client.auth(author)
+            for seed in range(5):
+                await upload(client, pictures.png(1000, seed=seed), level="all")
+        monkeypatch.setattr(keeping, "references_of", counted)
+        sweep = town[0].parts.media.sweeper
+        await sweep.sweep()
+        assert (sweep.statistics.marked, sorted(reads.values())) == (5, [1, 1])
+        await sweep.sweep()
+        assert (sweep.statistics.erased, sorted(reads.values())) == (5, [2, 3]), "once more before it erases"
+        reads.clear()
+        many = [number.to_bytes(32, "big") for number in range(bounds.MEDIA_ASKED)]
+        assert await sweep.unused(author.account, many) == set(many)
+        assert list(reads.values()) == [1]
 
 
 async def test_what_was_noted_is_taken_back_by_a_post(tmp_path: Path) -> None:
