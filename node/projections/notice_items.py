@@ -6,7 +6,8 @@ the label. So nobody has to believe the node, and who follows a stream knows aga
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from folkmoot.node.projections.notices import Notice
@@ -15,7 +16,7 @@ from folkmoot.node.projections.selecting import Found, Selected
 from folkmoot.node.projections.strangers import Acquaintance
 from folkmoot.protocol import codec
 from folkmoot.protocol.crdt.cell import Cell
-from folkmoot.protocol.crdt.flag import on_since
+from folkmoot.protocol.crdt.flag import says_on, switched_on
 from folkmoot.protocol.feed.audience import Hide
 from folkmoot.protocol.feed.controls import Edge
 from folkmoot.protocol.feed.notifying import Tab, is_silenced, is_thread_muted, tab_of
@@ -45,6 +46,7 @@ class Look(NamedTuple):
         now_us: microseconds since 1970.
         known: how others stand to it.
         trusted: whose labels are outcomes of moderation.
+        tabs: what was found out of where things belong; nobody is asked about twice.
     """
 
     account: bytes
@@ -54,10 +56,14 @@ class Look(NamedTuple):
     now_us: int
     known: Acquaintance
     trusted: Set[bytes]
+    tabs: dict[tuple[Sort, bytes], Tab | None]
 
     def tab(self, sort: Sort, actor: bytes) -> Tab | None:
         """Where something that somebody did belongs."""
-        return tab_of(self.policy, sort.word, self.known.standing(actor), self.now_us)
+        if (sort, actor) not in self.tabs:
+            standing = self.known.standing(actor)
+            self.tabs[sort, actor] = tab_of(self.policy, sort.word, standing, self.now_us)
+        return self.tabs[sort, actor]
 
     def heard(self, sort: Sort, crowd: Crowd) -> list[bytes]:
         """Those in a crowd who may be named: first those of the better tab, of each tab the newest first."""
@@ -90,13 +96,13 @@ class Known(NamedTuple):
     Args:
         posts: as far as they could be asked for; of the account's own, those that others name, too.
         selected: what the account sees of those that others wrote.
-        cells: by their keys.
+        cells: as they are kept, by their keys.
         blocking: the blocks that are on.
     """
 
     posts: dict[Ref, Found]
     selected: dict[Ref, Selected]
-    cells: dict[bytes, Cell]
+    cells: dict[bytes, bytes]
     blocking: frozenset[Edge]
 
 
@@ -105,12 +111,12 @@ class Shown(NamedTuple):
 
     Args:
         tab: where.
-        item: packed.
+        item: packs it; of those that are only counted none is.
         unread: whether the account has not seen it.
     """
 
     tab: Tab
-    item: bytes
+    item: Callable[[], bytes]
     unread: bool = False
 
 
@@ -123,12 +129,13 @@ def named_by(sort: Sort, post: Found, account: bytes) -> Ref | None:
     return Ref(account, ref["item"]) if ref is not None and ref["author"] == account else None
 
 
-def cause_of(look: Look, notice: Notice, skipped: int = 0) -> Cause:
+def cause_of(look: Look, notice: Notice, skipped: int = 0, named: int = bounds.NOTICES_BY) -> Cause:
     """What has to be looked up for a notice.
 
     Args:
         look, notice: see there.
         skipped: so many of those who may be named were looked at before.
+        named: so many are looked at next.
     """
     account, sort = look.account, notice.sort
     head, rest = notice.member[:SORT_BYTES], notice.member[SORT_BYTES:]
@@ -136,7 +143,7 @@ def cause_of(look: Look, notice: Notice, skipped: int = 0) -> Cause:
         return Cause([account_of(rest)], (), Ref(account_of(rest), head))
     if sort in KIND_OF:
         heard = look.heard(sort, Crowd.decode(notice.value))[skipped:]
-        actors = heard[: bounds.NOTICES_BY]
+        actors = heard[:named]
         keys = [cell_key(account, KIND_OF[sort], head + actor) for actor in actors]
         own = cell_key(account, KIND_OF[sort], head + account)
         return Cause(actors, [*keys, own], Ref(account, head), has_more=len(heard) > len(actors))
@@ -169,7 +176,7 @@ def _post(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | Non
     if tab is None:
         return None
     if post is UNREACHED:
-        return Shown(tab, pack_gap(*cause.post, "unreachable"))
+        return Shown(tab, partial(pack_gap, *cause.post, "unreachable"))
     selected = known.selected[cause.post]
     if not isinstance(post, Post) or post.frame is None or isinstance(selected.decision, Hide):
         return None
@@ -177,70 +184,75 @@ def _post(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | Non
     if notice.sort in _NAMING and (named is None or known.posts.get(named) is None):
         return None  # who has never posted is not to be reached by answers to what there is not
     told = _told(look, notice.sort, notice.time_us, [author])
-    head = item_head({**selected.more, "notice": told})
-    item = pack_item(post.frame, post.labels, *post.counts, post.replies, head=head)
-    return Shown(tab, item, told["unread"])
+    return Shown(tab, partial(_packed, post, {**selected.more, "notice": told}), told["unread"])
+
+
+def _packed(post: Post, more: dict[str, Any]) -> bytes:
+    assert post.frame is not None, "it was looked at"
+    return pack_item(post.frame, post.labels, *post.counts, post.replies, head=item_head(more))
 
 
 def _crowd(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | None:
     assert cause.post is not None, "it is about a post"
     post = known.posts[cause.post]
-    switched = [
-        (record, on_since(cell))
+    on = [
+        (actor, switched)
         for actor, key in zip(cause.actors, cause.keys, strict=False)
         if Edge("block", actor, look.account) not in known.blocking
-        and (cell := known.cells.get(key)) is not None
-        and (record := _switched_on(cell)) is not None
+        and (switched := switched_on(known.cells.get(key))) is not None
     ]
-    if not switched or not isinstance(post, Post) or post.frame is None:
+    if not on or not isinstance(post, Post) or post.frame is None:
         return None
-    subject, (newest, since_us) = post.record, switched[0]
+    subject, (actor, newest) = post.record, on[0]
     if is_thread_muted(look.viewer, subject, look.now_us):
         return None
-    tab = look.tab(notice.sort, newest.author)
+    tab = look.tab(notice.sort, actor)
     if tab is None:
         return None
-    by = [record.author for record, _ in switched if look.tab(notice.sort, record.author) is tab]
-    own = _switched_on(known.cells.get(cause.keys[-1])) is not None
+    by = [each for each, _ in on if look.tab(notice.sort, each) is tab]
+    own = says_on(known.cells.get(cause.keys[-1]))
     count = (post.counts.likes if notice.sort is Sort.LIKE else post.counts.reposts) - own
-    time_us = 1000 * (since_us // 1000)
+    time_us = 1000 * (newest.since_us // 1000)
     more = {"count": max(count, len(by)), "post": cause.post._asdict()}
-    return _plain(tab, newest, _told(look, notice.sort, time_us, by, **more), subject)
+    return _plain(tab, newest.frame, _told(look, notice.sort, time_us, by, **more), subject)
 
 
 def _follow(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | None:
     [actor], [key] = cause.actors, cause.keys
-    record, tab = _switched_on(known.cells.get(key)), look.tab(notice.sort, actor)
+    on, tab = switched_on(known.cells.get(key)), look.tab(notice.sort, actor)
     blocks = Edge("block", actor, look.account) in known.blocking
-    if record is None or tab is None or blocks or is_silenced(look.viewer, actor, look.now_us):
+    if on is None or tab is None or blocks or is_silenced(look.viewer, actor, look.now_us):
         return None
-    return _plain(tab, record, _told(look, notice.sort, notice.time_us, [actor]))
+    return _plain(tab, on.frame, _told(look, notice.sort, notice.time_us, [actor]))
 
 
 def _label(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | None:
     """A label that one of the cluster's nodes has put on a post: what moderation did, and why."""
     assert cause.post is not None, "it is about a post"
     [labeller], [key], post = cause.actors, cause.keys, known.posts[cause.post]
-    cell = known.cells.get(key)
-    if cell is None or labeller not in look.trusted or not isinstance(post, Post) or post.frame is None:
+    data = known.cells.get(key)
+    if data is None or labeller not in look.trusted or not isinstance(post, Post) or post.frame is None:
         return None
-    if cell.winner.body.get("negated") is True:
+    label = Cell.decode(data).winner
+    if label.body.get("negated") is True:
         return None
     told = _told(look, notice.sort, notice.time_us, [labeller], post=cause.post._asdict())
-    return _plain(Tab.NOTIFICATIONS, cell.winner, told, post.record)
+    return _plain(Tab.NOTIFICATIONS, codec.pack(label.to_wire()), told, post.record)
 
 
 def _held(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | None:
     """A post that waits for review, until it is deleted or its own cell has it."""
     assert cause.post is not None, "it is about a post"
-    waiting, released = (known.cells.get(key) for key in cause.keys)
+    waiting, released = (
+        None if (data := known.cells.get(key)) is None else Cell.decode(data) for key in cause.keys
+    )
     if waiting is None or waiting.deleted:
         return None
     record = waiting.winner
     if released is not None and (released.deleted or released.clock.get(record.device, 0) >= record.stamp):
         return None
     told = _told(look, notice.sort, notice.time_us, [], post=cause.post._asdict())
-    return _plain(Tab.NOTIFICATIONS, record, told)
+    return _plain(Tab.NOTIFICATIONS, codec.pack(record.to_wire()), told)
 
 
 def _told(look: Look, sort: Sort, time_us: int, by: Sequence[bytes], **more: Any) -> dict[str, Any]:
@@ -250,16 +262,13 @@ def _told(look: Look, sort: Sort, time_us: int, by: Sequence[bytes], **more: Any
     return {"sort": sort.word, "time": min(time_us, look.now_us), "by": list(by), "unread": unread, **more}
 
 
-def _plain(tab: Tab, record: Record, told: dict[str, Any], subject: Record | None = None) -> Shown:
+def _plain(tab: Tab, frame: bytes, told: dict[str, Any], subject: Record | None = None) -> Shown:
     """An item whose record is no post that was read, or one that nobody has reacted to."""
-    more: dict[str, Any] = {"notice": told}
-    if subject is not None:
-        more["subject"] = subject.to_wire()
-    item = pack_item(codec.pack(record.to_wire()), [], 0, 0, 0, head=item_head(more))
+
+    def item() -> bytes:
+        more: dict[str, Any] = {"notice": told}
+        if subject is not None:
+            more["subject"] = subject.to_wire()
+        return pack_item(frame, [], 0, 0, 0, head=item_head(more))
+
     return Shown(tab, item, told["unread"])
-
-
-def _switched_on(cell: Cell | None) -> Record | None:
-    """The newest record that says on; None when none does."""
-    records = [] if cell is None else [each for each in cell.survivors if each.body.get("on") is True]
-    return max(records, key=lambda record: record.stamp, default=None)

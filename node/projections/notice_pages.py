@@ -95,10 +95,12 @@ class NoticePages:
         look, listing = await self._look(account), self.listing(account)
         page = _Page(after, limit, look.read_us)
         while page.goes_on:
-            places = await listing.places(page.at, bounds.NOTICES_LOOKED_AT)
-            for place, shown in zip(places, await self._shown(look, places), strict=True):
+            wanted = page.wanted
+            places = await listing.places(page.at, wanted)
+            named = bounds.NOTICES_BY if page.has_room else 1
+            for place, shown in zip(places, await self._shown(look, places, named), strict=True):
                 page.take(place, shown if shown is not None and shown.tab is tab else None)
-            page.ended = len(places) < bounds.NOTICES_LOOKED_AT
+            page.ended = len(places) < wanted
         return page.built()
 
     def listing(self, account: bytes) -> NoticeList:
@@ -112,7 +114,7 @@ class NoticePages:
     async def items(self, account: bytes, places: Sequence[Notice]) -> list[bytes]:
         """The items of those of some notices that are among the account's notifications."""
         shown = await self._shown(await self._look(account), places)
-        return [each.item for each in shown if each is not None and each.tab is Tab.NOTIFICATIONS]
+        return [each.item() for each in shown if each is not None and each.tab is Tab.NOTIFICATIONS]
 
     async def _look(self, account: bytes) -> Look:
         keys = [cell_key(account, "preference", name) for name in (POLICY, READ)]
@@ -126,18 +128,24 @@ class NoticePages:
             self._now_us(),
             Acquaintance(self._store, account, ages=policy.min_age_days > 0),
             self._trusted(),
+            {},
         )
 
-    async def _shown(self, look: Look, places: Sequence[Notice]) -> list[Shown | None]:
+    async def _shown(
+        self, look: Look, places: Sequence[Notice], named: int = bounds.NOTICES_BY
+    ) -> list[Shown | None]:
         """What is told of some notices; None for those that are not.
 
         Of a crowd a few are looked at, and the next few only when none of these is to be named.
+
+        Args:
+            named: so many at a time; where notices are only counted, one is enough to know that there is one.
         """
         shown: list[Shown | None] = [None] * len(places)
         numbers, skipped = list(range(len(places))), 0
         while numbers:
             some = [places[number] for number in numbers]
-            causes = [cause_of(look, place, skipped) for place in some]
+            causes = [cause_of(look, place, skipped, named) for place in some]
             known = await self._known(look, some, causes)
             for number, place, cause in zip(numbers, some, causes, strict=True):
                 shown[number] = shown_of(look, place, cause, known)
@@ -146,7 +154,7 @@ class NoticePages:
                 for number, cause in zip(numbers, causes, strict=True)
                 if shown[number] is None and cause.has_more
             ]
-            skipped += bounds.NOTICES_BY
+            skipped += named
         return shown
 
     async def _known(self, look: Look, places: Sequence[Notice], causes: Sequence[Cause]) -> Known:
@@ -203,10 +211,24 @@ class _Page:
         self._unread = 0
 
     @property
+    def has_room(self) -> bool:
+        """Whether what is looked at next may come onto it; else it is only counted."""
+        return not self._full
+
+    @property
     def goes_on(self) -> bool:
         """Whether more is to be looked at."""
         wanted = not self._full or self._counting
         return wanted and not self.ended and self._looked_at < limits.PAGE_ROWS_SCANNED
+
+    @property
+    def wanted(self) -> int:
+        """How many are to be looked at next: at first as many as there is room for, since mostly all of them
+        are shown and few are unread."""
+        most = bounds.NOTICES_LOOKED_AT
+        if self._full:
+            return min(most, bounds.NOTICES_UNREAD - self._unread)
+        return most if self._looked_at else min(most, self._limit)
 
     def take(self, place: Notice, shown: Shown | None) -> None:
         """Take what is told of the next notice, if there is room for it."""
@@ -217,13 +239,15 @@ class _Page:
         if shown is not None:
             self._unread += self._counting and shown.unread
             self._counting &= self._unread < bounds.NOTICES_UNREAD
-            self._full |= self._size + len(shown.item) > limits.PAGE_BYTES
-            self._left_out |= self._full
+        item = None if shown is None or self._full else shown.item()
+        if item is not None:
+            self._full = self._size + len(item) > limits.PAGE_BYTES
+        self._left_out |= self._full and shown is not None
         if not self._full:
             self._resume = place.at
-            if shown is not None:
-                self._items.append(shown.item)
-                self._size += len(shown.item)
+            if item is not None:
+                self._items.append(item)
+                self._size += len(item)
                 self._full = len(self._items) >= self._limit
 
     def built(self) -> BuiltNotices:

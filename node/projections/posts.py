@@ -128,6 +128,8 @@ class Posts:
 
     def divided(self, keys: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
         """Those keys that this node may answer for by itself, and the others."""
+        if self.keeps_all():
+            return list(dict.fromkeys(keys)), []
         own = {key: self.is_own(self._where(key)) for key in keys}
         return [key for key in own if own[key]], [key for key in own if not own[key]]
 

@@ -15,8 +15,7 @@ from folkmoot.node.projections.listings import Place
 from folkmoot.node.projections.posts import Posts, Ref, Unreached
 from folkmoot.protocol import limits
 from folkmoot.protocol.bodies import make_uuid7, post_time_ms
-from folkmoot.protocol.crdt.cell import Cell
-from folkmoot.protocol.crdt.flag import is_on
+from folkmoot.protocol.crdt.flag import says_on
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.feed.audience import Audience, Candidate, Decision, Hide, PageKind, Reason, Show, Warn
 from folkmoot.protocol.feed.controls import Edge
@@ -155,12 +154,12 @@ class Selection:
 
     async def on(self, edges: Iterable[Edge]) -> frozenset[Edge]:
         """Those of some flags that are on; one that cannot be found out is off."""
-        keys = {cell_key(edge.author, edge.kind, edge.other): edge for edge in edges}
+        keys = {cell_key(edge.author, edge.kind, edge.other): edge for edge in dict.fromkeys(edges)}
         cells = await self.cells(list(keys))
-        return frozenset(keys[key] for key, cell in cells.items() if is_on(cell))
+        return frozenset(keys[key] for key, cell in cells.items() if says_on(cell))
 
-    async def cells(self, keys: Sequence[bytes]) -> dict[bytes, Cell]:
-        """The cells at some keys, as far as there are such and they can be read."""
+    async def cells(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """The encoded cells at some keys, as far as there are such and they can be read."""
         cells: dict[bytes, bytes | None] = {}
         own, elsewhere = self._posts.divided(keys)
         cells.update(zip(own, self._posts.own_cells(own), strict=True))
@@ -171,7 +170,7 @@ class Selection:
             except WireError:
                 continue
             cells.update(zip(some, read.cells, strict=True))
-        return {key: Cell.decode(cell) for key, cell in cells.items() if cell is not None}
+        return {key: cell for key, cell in cells.items() if cell is not None}
 
 
 def labels_of(post: Post, trusted: Collection[bytes]) -> list[Label]:

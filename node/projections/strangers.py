@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from folkmoot.protocol.accounts.chain import Chain
-from folkmoot.protocol.crdt.cell import Cell
-from folkmoot.protocol.crdt.flag import is_on
+from folkmoot.protocol.crdt.flag import says_on
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.feed.notifying import Standing
 from folkmoot.protocol.key import cell_key, place_prefix
@@ -46,7 +45,7 @@ class Acquaintance:
         key = cell_key(self._account, "follow", other)
         row = transaction.get(Table.CELLS, key)
         try:
-            return row is not None and is_on(Cell.decode(row_cell(key, row)))
+            return row is not None and says_on(row_cell(key, row))
         except (StoreCorrupt, WireError):
             return False
 

@@ -298,10 +298,8 @@ def encode_single(payload: bytes, signature: bytes) -> bytes:
 
 def _single(data: bytes) -> Record | None:
     """The record of a cell that holds just that one, or None: most cells, read without detours."""
-    if not (data.startswith(_SINGLE_PREFIX) and data.endswith(_SINGLE_SUFFIX)):
-        return None
-    frame = winner_frame(data)
-    if len(frame) != len(data) - 4 or frame[-66:-64] != b"\xc4\x40":
+    frame = only_frame(data)
+    if frame is None or frame[-66:-64] != b"\xc4\x40":
         return None
     payload, signature = frame[1:-66], frame[-64:]
     payload = payload[2:] if payload[0] == 0xC4 else payload[3:]
@@ -319,6 +317,14 @@ def winner_frame(data: bytes) -> bytes:
     else:
         payload_end = start + 4 + int.from_bytes(data[start + 2 : start + 4], "big")
     return data[start : payload_end + 66]
+
+
+def only_frame(data: bytes) -> bytes | None:
+    """The frame of an encoded cell that is of one record and nothing else; None of others."""
+    if not (data.startswith(_SINGLE_PREFIX) and data.endswith(_SINGLE_SUFFIX)):
+        return None
+    frame = winner_frame(data)
+    return frame if len(frame) == len(data) - 4 else None
 
 
 def shown_frame(data: bytes) -> bytes | None:
