@@ -15,6 +15,7 @@ from folkmoot.protocol.media.manifest import Manifest
 from folkmoot.protocol.media.references import hashes_in, may_refer, references
 from folkmoot.protocol.record import Record
 from folkmoot.storage.media.blobs import Blobs
+from folkmoot.storage.media.folders import Listed
 from folkmoot.storage.media.layout import Area, Name
 
 from tests.mutants.mutant import Plant, mutant
@@ -106,8 +107,8 @@ def uploads_are_not_given_up(plant: Plant) -> None:
 
 @mutant("unused-and-still-kept", "what nothing refers to is noted and never erased", "media")
 def unused_and_still_kept(plant: Plant) -> None:
-    def erase(self: Sweeper, name: Name, seen: object) -> bool:
-        return False
+    def erase(self: Sweeper, account: bytes, seen: Sequence[Listed]) -> list[bytes]:
+        return []
 
     plant.setattr(Sweeper, "_erase", erase)
 

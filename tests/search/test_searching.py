@@ -127,7 +127,7 @@ async def test_a_search_says_what_it_did_not_look_through(tmp_path: Path) -> Non
         await finds(
             client, sorted(posts, key=lambda post: (post.item, post.author), reverse=True), "everywhere"
         )
-        # Where ranges are is a matter of chance: one node in 500 keeps none of these posts, and is not missed.
+        # Where ranges are is a matter of chance: one node in 500 keeps none of these posts.
         topology = town[0].parts.topology
         keepers = {post.id: topology.where(post.key).nodes() for post in posts}
         lost = next(node for node in town.nodes[1:] if any(node.id in kept for kept in keepers.values()))
