@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 from folkmoot.node.configuration.media_section import MediaSection
-from folkmoot.node.media import keeping, sweeper
-from folkmoot.node.media.references import references_of
+from folkmoot.node.media import sweeper
 from folkmoot.node.media.sweeper import Sweeper
 from folkmoot.protocol.errors import (
     BAD_REQUEST,
@@ -23,7 +21,6 @@ from folkmoot.protocol.errors import (
 from folkmoot.protocol.media import bounds
 from folkmoot.protocol.media.manifest import CHUNK_BYTES
 from folkmoot.storage.media.layout import Area, Name
-from folkmoot.storage.store import Store
 
 from tests.media import pictures
 from tests.media.uploading import begin, finish, post_with, read, send, upload
@@ -41,12 +38,6 @@ def kept(node: Node, author: Author, digest: bytes) -> Area | None:
     """Where a node has a medium."""
     area: Area | None = node.parts.media._keeping.blobs.find(Name(author.account, digest))
     return area
-
-
-def damage(node: Node, author: Author, digest: bytes) -> None:
-    """Change what a file says of itself, behind the node's back."""
-    blobs = node.parts.media._keeping.blobs
-    blobs._file(Area.KEPT, Name(author.account, digest)).write_bytes(b"not what was written")
 
 
 async def kept_by(nodes: list[Node], author: Author, digest: bytes) -> None:
@@ -297,32 +288,6 @@ async def test_a_post_that_one_replica_alone_has_keeps_the_medium(
         assert others == ([Area.KEPT, Area.KEPT] if asks_all else [None, None])
 
 
-async def test_a_sweep_reads_the_posts_of_an_account_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    author, reads = Author(16), Counter[int]()
-
-    def counted(store: Store, account: bytes) -> set[bytes]:
-        reads[id(store)] += 1
-        return references_of(store, account)
-
-    async with founded(tmp_path, nodes=2, replicas=2, media=impatient()) as town:
-        async with town.client(town[0]) as client:
-            await client.auth(author)
-            for seed in range(5):
-                await upload(client, pictures.png(1000, seed=seed), level="all")
-        monkeypatch.setattr(keeping, "references_of", counted)
-        sweep = town[0].parts.media.sweeper
-        await sweep.sweep()
-        assert (sweep.statistics.marked, sorted(reads.values())) == (5, [1, 1])
-        await sweep.sweep()
-        assert (sweep.statistics.erased, sorted(reads.values())) == (5, [2, 3]), "once more before it erases"
-        reads.clear()
-        many = [number.to_bytes(32, "big") for number in range(bounds.MEDIA_ASKED)]
-        assert await sweep.unused(author.account, many) == set(many)
-        assert list(reads.values()) == [1]
-
-
 async def test_what_was_noted_is_taken_back_by_a_post(tmp_path: Path) -> None:
     author, data = Author(12), pictures.png(2000)
     alone = {"nodes": 1, "replicas": 1, "media": impatient()}
@@ -339,26 +304,6 @@ async def test_what_was_noted_is_taken_back_by_a_post(tmp_path: Path) -> None:
             await swept(town)
         assert kept(town[0], author, manifest.hash) is Area.KEPT
         await finish(client, manifest)
-
-
-async def test_a_page_of_damaged_files_does_not_end_the_listing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bounds, "MEDIA_LISTED", 2)
-    author = Author(15)
-    async with founded(tmp_path, nodes=1, replicas=1) as town, town.client(town[0]) as client:
-        await client.auth(author)
-        files = [await upload(client, pictures.png(1000, seed=seed)) for seed in range(5)]
-        hashes = sorted(each.hash for each in files)
-        for each in hashes[:2]:
-            damage(town[0], author, each)
-        pages = [await client.call("media.list")]
-        while "next" in pages[-1]:
-            pages.append(await client.call("media.list", after=pages[-1]["next"]))
-        assert [each["damaged"] for each in pages] == [hashes[:2], [], []]
-        listed = [[item["hash"] for item in each["items"]] for each in pages]
-        assert listed == [[], hashes[2:4], hashes[4:]]
-        assert len({each["used"] for each in pages}) == 1 and pages[0]["used"] >= sum(f.size for f in files)
 
 
 async def test_a_record_lets_anybody_bring_what_it_shows_and_nothing_else(tmp_path: Path) -> None:
