@@ -250,7 +250,7 @@ async def test_a_node_that_is_cut_off_takes_posts_and_labels_what_it_should_not_
             for record in (good, before):
                 cell = await here.get(record, level="quorum")
                 assert cell is not None and not cell["labels"], "nothing was wrong with it"
-            assert not alone.commits.store.unconfirmed(1)
+            await until(lambda: not alone.commits.store.unconfirmed(1), what="all to be looked at")
 
 
 def _value(label: list[bytes]) -> Any:

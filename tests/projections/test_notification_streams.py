@@ -40,6 +40,9 @@ async def test_notifications_are_told_as_they_come_and_strangers_are_not(tmp_pat
         async with follower(town[1].address) as follows:
             await follows.auth(ann)
             await is_told(follows, ann, [one("mention", old)])
+            # Who labels says where notices may be: of news of that, what is an hour old is told again.
+            labellers = town[1].parts.topology.service_accounts
+            await until(lambda: len(labellers()) == len(town.nodes), what="the others' labels to be heeded")
             await begun(follows, notifications=ann.account)
             stranger, new = mention(cleo, ann), mention(ben, ann)
             await client.put(stranger, new, level="all")
