@@ -224,7 +224,7 @@ def _items(place: Place, post: Found, selected: Selected) -> list[bytes]:
     more = selected.more
     if place.reposter is not None:
         more["reposter"] = place.reposter
-        more["reposted_ms"] = int.from_bytes(place.at[:6], "big")
+        more["reposted_ms"] = place.reposted_ms
     if place.why is not None:
         more["why"] = place.why
     if not more:

@@ -37,6 +37,7 @@ from folkmoot.storage.store import Store
 
 _FIRST: Final = b"\0"  # the place of what a thread begins with, before all members
 _INBOX_ROWS: Final = 64
+_TIME_BYTES: Final = 6  # of a place in a home feed or list, milliseconds, at its beginning
 _PLACES_KNOWN: Final = 8_192
 _TOP_PLACES: Final = limits.PAGE_ITEMS + 1  # a page, and whether there is more; streams read further down
 
@@ -48,6 +49,7 @@ class Place(NamedTuple):
         at: where; the cursor after it.
         ref: the post that stands there.
         reposter: who reposted it there (34 bytes).
+        reposted_ms: and when, milliseconds since 1970; a ranked feed puts it elsewhere than at its time.
         answers: what it answers, in a thread.
         why: what is said of why it stands there, in a ranked feed.
     """
@@ -55,6 +57,7 @@ class Place(NamedTuple):
     at: bytes
     ref: Ref
     reposter: bytes | None = None
+    reposted_ms: int | None = None
     answers: Ref | None = None
     why: Mapping[str, Any] | None = None
 
@@ -345,4 +348,7 @@ def _place_of_entry(member: bytes, value: bytes) -> Place:
 
 def place_of(shown: Shown) -> Place:
     """Where something stands that is shown in a feed."""
-    return Place(shown.at, Ref(shown.author, shown.item), shown.reposter)
+    ref = Ref(shown.author, shown.item)
+    if shown.reposter is None:
+        return Place(shown.at, ref)
+    return Place(shown.at, ref, shown.reposter, int.from_bytes(shown.at[:_TIME_BYTES], "big"))

@@ -135,7 +135,7 @@ class Selection:
             root = parent if root_ref is None else known.get(root_ref)
             shown = None if quoted_ref is None else known.get(quoted_ref)
             labels = labels_of(post, trusted) if post.labels else ()
-            reposted_us = 1000 * int.from_bytes(place.at[:6], "big") if place.reposter else 0
+            reposted_us = 1000 * (place.reposted_ms or 0)
             return Candidate(record, parent, root, shown, labels, place.reposter, reposted_us)
 
         return [candidate(*each) for each in posts]

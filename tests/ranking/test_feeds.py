@@ -61,6 +61,11 @@ async def test_latest_is_the_home_feed_and_others_are_not(tmp_path: Path, shape:
             await sees(client, everything, RANKED, account=ann.account, limit=limit)
         best = [first.id, (second.id, ben.account), answer.id]
         await sees(client, best, RANKED, account=ann.account, algorithm="best")
+        for algorithm in ("latest", "best"):  # whose places are times, and are not
+            page = await client.call(RANKED, account=ann.account, algorithm=algorithm)
+            assert [item["reposted_ms"] for item in page["items"] if "reposter" in item] == [
+                shared.stamp // 1000
+            ]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
