@@ -90,7 +90,7 @@ def rows(file: Path, columns: Sequence[str]) -> Iterator[Row]:
             begins = raw.read(len(_GZIP_MAGIC))
             raw.seek(0)
             stream = gzip.GzipFile(fileobj=raw) if begins == _GZIP_MAGIC else raw
-            text = TextIOWrapper(stream, encoding="utf-8", newline="")  # type: ignore[arg-type]
+            text = TextIOWrapper(stream, encoding="utf-8", newline="")
             yield from _rows(file, csv.reader(text, strict=True), columns)
     except UnicodeDecodeError as error:
         raise TableError(f"{file}: byte {error.start} is not UTF-8; save the file as UTF-8") from error

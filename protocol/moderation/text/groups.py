@@ -19,14 +19,15 @@ GROUP: Final = "\u0001"
 """What stands for any group; no text has it."""
 
 _NAMES: Final = """
-woman women female females man men male males trans transgender transsexual transsexuals transgenders
-nonbinary gay gays lesbian lesbians bisexual bisexuals homosexual homosexuals heterosexual heterosexuals
-straight queer lgbt lgbtq black blacks white whites african africans asian asians latino latinos latina
-latinas latinx hispanic hispanics mexican mexicans american americans european europeans canadian canadians indian
-indians chinese japanese arab arabs jew jews jewish muslim muslims islamic christian christians catholic
-catholics protestant protestants buddhist buddhists sikh sikhs hindu hindus taoist taoists atheist atheists
-immigrant immigrants migrant migrants refugee refugees foreigner foreigners disabled deaf blind paralyzed
-elderly old older young younger aged teenage millenial millennial millenials millennials
+woman women female females man men male males trans transgender transsexual transsexuals
+transgenders nonbinary gay gays lesbian lesbians bisexual bisexuals homosexual homosexuals
+heterosexual heterosexuals straight queer lgbt lgbtq black blacks white whites african africans
+asian asians latino latinos latina latinas latinx hispanic hispanics mexican mexicans american
+americans european europeans canadian canadians indian indians chinese japanese arab arabs jew jews
+jewish muslim muslims islamic christian christians catholic catholics protestant protestants
+buddhist buddhists sikh sikhs hindu hindus taoist taoists atheist atheists immigrant immigrants
+migrant migrants refugee refugees foreigner foreigners disabled deaf blind paralyzed elderly old
+older young younger aged teenage millenial millennial millenials millennials
 """
 _PEOPLE: Final = """
 people person persons men man women woman folks folk guy guys girl girls boy boys kid kids children community

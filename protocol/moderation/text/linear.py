@@ -27,7 +27,7 @@ WEIGHT_MAX: Final = (1 << 31) - 1
 """Weights are kept in 32 bits, and cut there; those of real examples stay below a tenth of it."""
 
 _PASSES: Final = 40
-_CLOSE_ENOUGH: Final = 0.02
+_CLOSE_ENOUGH: Final = 0.2
 _WORD: Final = (1 << 64) - 1
 
 

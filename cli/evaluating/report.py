@@ -1,0 +1,175 @@
+"""The report as tables: one list of them, shown on a terminal or written as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from folkmoot.cli.output import table
+
+SHARES = ("macro_f1", "auc", "accuracy", "precision", "recall")
+
+
+class Table(NamedTuple):
+    """One table.
+
+    Args:
+        title: over it.
+        note: what it shows; may be empty.
+        columns: of its rows, in order.
+    """
+
+    title: str
+    note: str
+    columns: Sequence[str]
+    rows: Sequence[Mapping[str, Any]]
+
+
+def tables(report: Mapping[str, Any]) -> Iterator[Table]:
+    """The tables of a report, those that would be empty left out."""
+    sets = report["sets"]
+    yield Table("Targets", "", ("set", "figure", "target", "measured", "reached"), report["targets"])
+    yield _sets_table(report)
+    yield _classes_table(sets)
+    if "hatecheck_en" in sets:
+        yield _parts_table("HateCheck, by functionality", sets["hatecheck_en"])
+    if "hatecheck_multilingual" in sets:
+        yield _languages_table(sets["hatecheck_multilingual"])
+    for name in ("wikipedia_toxicity_identity", "identity_templates_77k"):
+        if name in sets:
+            yield _identity_table(name, sets[name])
+    if "dialect_pairs_habitual_be" in sets:
+        yield _dialect_table(sets["dialect_pairs_habitual_be"])
+    missing = [{"set": name, "because": why} for name, why in report["not_evaluated"].items()]
+    yield Table("Not evaluated", "", ("set", "because"), missing)
+
+
+def as_lines(report: Mapping[str, Any]) -> list[str]:
+    """The report for a terminal."""
+    lines: list[str] = []
+    for each in tables(report):
+        if each.rows:
+            lines += ["", each.title, *([each.note] if each.note else []), ""]
+            lines += table(each.rows, each.columns)
+    return lines[1:]
+
+
+def as_markdown(report: Mapping[str, Any]) -> str:
+    """The report as the middle of a page."""
+    lines: list[str] = []
+    for each in tables(report):
+        if each.rows:
+            lines += [f"## {each.title}", "", *([each.note, ""] if each.note else [])]
+            lines.append(f"| {' | '.join(each.columns)} |")
+            lines.append(f"|{'---|' * len(each.columns)}")
+            lines += [
+                f"| {' | '.join(_cell(row.get(column)) for column in each.columns)} |" for row in each.rows
+            ]
+            lines.append("")
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return ("yes" if value else "**no**") if isinstance(value, bool) else str(value)
+
+
+def _sets_table(report: Mapping[str, Any]) -> Table:
+    rows = [
+        {
+            "set": name,
+            "n": of["n"],
+            **{share.replace("_", "-"): _with_interval(of, share) for share in SHARES},
+            "judged by": of["judged_by"],
+            "learnt from": of["trained_on"],
+        }
+        for name, of in report["sets"].items()
+        if "macro_f1" in of
+    ]
+    way = (
+        f"{report['folds']} folds of one folder" if report["folds"] else "another folder than was learnt from"
+    )
+    columns = ("set", "n", *(share.replace("_", "-") for share in SHARES), "judged by", "learnt from")
+    return Table("Sets", f"Measured on {way}; in brackets intervals of 95 %.", columns, rows)
+
+
+def _classes_table(sets: Mapping[str, Any]) -> Table:
+    rows = [
+        {"set": name, "class": label, **figures}
+        for name, of in sets.items()
+        for label, figures in of.get("classes", {}).items()
+    ]
+    return Table("Classes", "", ("set", "class", "n", "precision", "recall", "f1"), rows)
+
+
+def _parts_table(title: str, of: Mapping[str, Any]) -> Table:
+    rows = [
+        {"functionality": name, "n": part["n"], "right": _bracketed(part["accuracy"], part["interval"])}
+        for name, part in of["functionalities"].items()
+    ]
+    return Table(title, _baseline(of), ("functionality", "n", "right"), rows)
+
+
+def _languages_table(of: Mapping[str, Any]) -> Table:
+    rows = [{"language": name, **figures} for name, figures in of["languages"].items()]
+    note = f"{_baseline(of)} The models have learnt English only."
+    return Table("HateCheck, by language", note, ("language", "n", "macro_f1", "auc", "accuracy"), rows)
+
+
+def _baseline(of: Mapping[str, Any]) -> str:
+    always = of["always_hateful"]
+    return (
+        f"Macro-F1 {of['macro_f1']}; calling everything hateful has {always['macro_f1']} "
+        f"(and is right {always['accuracy']} of the time)."
+    )
+
+
+def _identity_table(name: str, of: Mapping[str, Any]) -> Table:
+    identity = of["identity"]
+    rows = [
+        {
+            "name": each,
+            "n": figures["n"],
+            "false positives": figures["false_positive_rate"],
+            "ratio": _bracketed(figures["ratio"], figures["interval"]),
+            "q": figures["q"],
+            "alarm": each in identity["alarms"],
+        }
+        for each, figures in sorted(
+            identity["names"].items(), key=lambda item: (-(item[1]["ratio"] or 0.0), item[0])
+        )
+    ]
+    note = f"Of the harmless texts {identity['false_positive_rate']:.1%} are taken for bad."
+    if swap := of.get("swapped"):
+        note += (
+            f" With the names of other groups in them it is {swap['identity_swapped']:.1%} instead of "
+            f"{swap['original']:.1%}, a ratio of {_bracketed(swap['ratio'], swap['interval'])}; "
+            f"{swap['verdicts_changed']:.1%} of the verdicts change."
+        )
+    columns = ("name", "n", "false positives", "ratio", "q", "alarm")
+    return Table(f"Names of groups, {name}", note, columns, rows)
+
+
+def _dialect_table(of: Mapping[str, Any]) -> Table:
+    rows = [
+        {"English": "African-American", "flagged": of["flagged"]["aae"]},
+        {"English": "Standard American", "flagged": of["flagged"]["sae"]},
+    ]
+    higher = _bracketed(of["aae_scores_higher"], of["aae_scores_higher_interval"])
+    note = (
+        f"{of['n']} sentences in both; the difference is {_bracketed(of['difference'], of['interval'])}, and "
+        f"the African-American one scores higher in {higher} of them (0.5 is even)."
+    )
+    return Table("Dialect pairs", note, ("English", "flagged"), rows)
+
+
+def _with_interval(of: Mapping[str, Any], share: str) -> str:
+    return _bracketed(of[share], of["intervals"][share])
+
+
+def _bracketed(value: float | None, interval: Sequence[float | None] | None) -> str:
+    if value is None or interval is None:
+        return "-"
+    low, high = (f"{end:.3f}" if end is not None else "∞" for end in interval)
+    return f"{value:.3f} [{low}, {high}]"
