@@ -27,7 +27,7 @@ class Item(NamedTuple):
     blind: array[int]
     names: frozenset[str]
     label: int | None
-    group: str
+    group: str | None
     about: str
     answers: Mapping[str, bool]
     tested: bool

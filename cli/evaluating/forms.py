@@ -31,7 +31,8 @@ class Entry(NamedTuple):
     Args:
         text: as people wrote it.
         label: the number of its class; None where the set has none.
-        group: what belongs together: posts of one thread, versions of one text.
+        group: what belongs together, as sentences of one post or versions of one text do; None for a text
+            that stands alone.
         about: what is told apart in a set: a functionality, a template, a variant, a language.
         answers: to the shared questions; what has none teaches nothing but its own set's model.
         tested: whether anything is measured on it.
@@ -39,7 +40,7 @@ class Entry(NamedTuple):
 
     text: str
     label: int | None
-    group: str
+    group: str | None = None
     about: str = ""
     answers: Mapping[str, bool] = {}
     tested: bool = True
@@ -68,13 +69,13 @@ def _davidson(row: Row) -> list[Entry]:
     label = ("neither", "offensive", "hate").index(row.one_of("class", ("neither", "offensive", "hate")))
     answers = {TOXIC: label > 0, HATE: label == 2}
     # The set keeps `&amp;` and `&#128514;` as its source served them.
-    return [Entry(html.unescape(row["text"]), label, row["row_id"], answers=answers)]
+    return [Entry(html.unescape(row["text"]), label, answers=answers)]
 
 
 def _olid(row: Row) -> list[Entry]:
     offensive = row.one_of("subtask_a", ("NOT", "OFF")) == "OFF"
     answers = {TOXIC: offensive, HATE: row["subtask_c"] == "GRP"}
-    return [Entry(html.unescape(row["text"]), int(offensive), row["id"], answers=answers)]
+    return [Entry(html.unescape(row["text"]), int(offensive), answers=answers)]
 
 
 def _stormfront(row: Row) -> list[Entry]:
@@ -91,12 +92,12 @@ def _gab(row: Row) -> list[Entry]:
         any(row.one_of(column, ("0", "1")) == "1" for column in columns)
         for columns in (("hd", "cv"), ("vo",))
     )
-    return [Entry(row["text"], int(hate), row["text_id"], answers={TOXIC: hate or vulgar, HATE: hate})]
+    return [Entry(row["text"], int(hate), answers={TOXIC: hate or vulgar, HATE: hate})]
 
 
 def _surge(row: Row) -> list[Entry]:
     toxic = row.one_of("label", ("Not Toxic", "Toxic")) == "Toxic"
-    return [Entry(row["text"], int(toxic), row["row_id"], answers={TOXIC: toxic, HATE: toxic})]
+    return [Entry(row["text"], int(toxic), answers={TOXIC: toxic, HATE: toxic})]
 
 
 def _wikipedia(row: Row) -> list[Entry]:
@@ -110,25 +111,29 @@ def _templates(row: Row) -> list[Entry]:
     bad = row.one_of("label", ("NOT_BAD", "BAD")) == "BAD"
     taught = row["template"] in TAUGHT_TEMPLATES
     answers = {TOXIC: bad, HATE: bad} if taught else {}
-    return [Entry(row["text"], int(bad), row["row_id"], row["template"], answers, tested=not taught)]
+    return [Entry(row["text"], int(bad), None, row["template"], answers, tested=not taught)]
 
 
 def _dialects(row: Row) -> list[Entry]:
     return [Entry(row[variant], None, row["row_id"], variant) for variant in ("aae", "sae")]
 
 
-def _spam(group: str) -> Callable[[Row], list[Entry]]:
-    def read(row: Row) -> list[Entry]:
-        spam = row.one_of("label", ("ham", "spam")) == "spam"
-        return [Entry(html.unescape(row["text"]), int(spam), row[group])]
-
-    return read
+def _sms(row: Row) -> list[Entry]:
+    return [Entry(html.unescape(row["text"]), int(_is_spam(row)))]
 
 
-def _hatecheck(about: str, group: str) -> Callable[[Row], list[Entry]]:
+def _youtube(row: Row) -> list[Entry]:
+    return [Entry(html.unescape(row["text"]), int(_is_spam(row)), row["comment_id"])]
+
+
+def _is_spam(row: Row) -> bool:
+    return row.one_of("label", ("ham", "spam")) == "spam"
+
+
+def _hatecheck(about: str) -> Callable[[Row], list[Entry]]:
     def read(row: Row) -> list[Entry]:
         hateful = row.one_of("label_gold", ("non-hateful", "hateful")) == "hateful"
-        return [Entry(row["test_case"], int(hateful), row[group], row[about])]
+        return [Entry(row["test_case"], int(hateful), about=row[about])]
 
     return read
 
@@ -136,31 +141,29 @@ def _hatecheck(about: str, group: str) -> Callable[[Row], list[Entry]]:
 _HATECHECK: Final = ("test_case", "label_gold", "functionality")
 
 FORMS: Final[Mapping[str, Form]] = {
-    "davidson_tweets": Form(("row_id", "class", "text"), ("neither", "offensive", "hate"), _davidson),
-    "olid_tweets": Form(("id", "text", "subtask_a", "subtask_c"), ("NOT", "OFF"), _olid),
-    "sms_spam": Form(("row_id", "label", "text"), ("ham", "spam"), _spam("row_id")),
-    "youtube_spam": Form(("comment_id", "label", "text"), ("ham", "spam"), _spam("comment_id")),
+    "davidson_tweets": Form(("class", "text"), ("neither", "offensive", "hate"), _davidson),
+    "olid_tweets": Form(("text", "subtask_a", "subtask_c"), ("NOT", "OFF"), _olid),
+    "sms_spam": Form(("label", "text"), ("ham", "spam"), _sms),
+    "youtube_spam": Form(("comment_id", "label", "text"), ("ham", "spam"), _youtube),
     "stormfront_hate": Form(("post_id", "label", "text"), ("noHate", "hate"), _stormfront),
-    "gab_hate_corpus": Form(("text_id", "text", "hd", "cv", "vo"), ("neither", "hate"), _gab),
-    "surge_toxicity": Form(("row_id", "text", "label"), ("Not Toxic", "Toxic"), _surge),
+    "gab_hate_corpus": Form(("text", "hd", "cv", "vo"), ("neither", "hate"), _gab),
+    "surge_toxicity": Form(("text", "label"), ("Not Toxic", "Toxic"), _surge),
     "wikipedia_toxicity_identity": Form(
         ("rev_id", "variant", "toxic", "text"), ("fine", "toxic"), _wikipedia, own=False
     ),
-    "identity_templates_77k": Form(
-        ("row_id", "template", "label", "text"), ("NOT_BAD", "BAD"), _templates, own=False
-    ),
+    "identity_templates_77k": Form(("template", "label", "text"), ("NOT_BAD", "BAD"), _templates, own=False),
     "dialect_pairs_habitual_be": Form(("row_id", "aae", "sae"), (), _dialects, own=False),
     "hatecheck_en": Form(
-        (*_HATECHECK, "case_id"),
+        _HATECHECK,
         ("non-hateful", "hateful"),
-        _hatecheck("functionality", "case_id"),
+        _hatecheck("functionality"),
         own=False,
         judged_by=HATE,
     ),
     "hatecheck_multilingual": Form(
-        (*_HATECHECK, "language", "mhc_case_id"),
+        (*_HATECHECK, "language"),
         ("non-hateful", "hateful"),
-        _hatecheck("language", "mhc_case_id"),
+        _hatecheck("language"),
         own=False,
         judged_by=HATE,
     ),

@@ -11,11 +11,11 @@ import multiprocessing
 import os
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from folkmoot.cli.evaluating.corpus import Corpus
+from folkmoot.cli.evaluating.corpus import Corpus, Item
 from folkmoot.cli.evaluating.forms import FORMS, QUESTIONS, TOXIC
 from folkmoot.cli.node_parent import die_with_parent
 from folkmoot.protocol.moderation.text.learning import Judged, Recipe, folds_of, learn, trainings
@@ -152,10 +152,10 @@ def _own_jobs(train: Corpus, test: Corpus, name: str, seed: int) -> Iterator[Job
     pool = [Place(name, at) for at in range(len(train[name]))]
     for tested in _folds(train, test, name, seed):
         kept, left_out = _kept(pool, tested, train, test)
-        groups: dict[str, int] = {}
+        items = [train[place.set][place.at] for place in kept]
         judged = [
-            Judged(item.open, item.label, groups.setdefault(item.group, len(groups)))
-            for item in (train[place.set][place.at] for place in kept)
+            Judged(item.open, item.label, group)
+            for item, group in zip(items, _groups(items), strict=True)
             if item.label is not None
         ]
         yield Job(name, recipe, judged, _tested(test, tested, blind=False), left_out)
@@ -189,9 +189,17 @@ def _folds(train: Corpus, test: Corpus, name: str, seed: int) -> list[list[Place
     """What of a set is measured on together: all of it, or a fifth when it is also learnt from."""
     if train is not test:
         return [_whole(test, name)]
-    groups: dict[str, int] = {}
-    fold = folds_of([groups.setdefault(item.group, len(groups)) for item in test[name]], FOLDS, seed)
+    fold = folds_of(_groups(test[name]), FOLDS, seed)
     return [[place for place in _whole(test, name) if fold[place.at] == each] for each in range(FOLDS)]
+
+
+def _groups(items: Sequence[Item]) -> list[int]:
+    """A number for the group of each, and for each that stands alone one of its own."""
+    numbers: dict[str | int, int] = {}
+    return [
+        numbers.setdefault(at if item.group is None else item.group, len(numbers))
+        for at, item in enumerate(items)
+    ]
 
 
 def _whole(test: Corpus, name: str) -> list[Place]:
@@ -203,7 +211,8 @@ def _kept(pool: list[Place], tested: list[Place], train: Corpus, test: Corpus) -
     if train is not test:
         tested = [place for name in test for place in _whole(test, name)]
     measured = {test[place.set][place.at].form for place in tested}
-    groups = {(place.set, test[place.set][place.at].group) for place in tested}
+    grouped = [place for place in tested if test[place.set][place.at].group is not None]
+    groups = {(place.set, test[place.set][place.at].group) for place in grouped}
     kept = [
         place
         for place in pool

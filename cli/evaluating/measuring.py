@@ -144,7 +144,7 @@ def swapped(judged: Sequence[Judged]) -> dict[str, Any]:
         _flagged(harmless, lambda each, variant=variant: each.item.about == variant)  # type: ignore[misc]
         for variant in ("original", "identity_swapped")
     )
-    pairs: dict[str, set[int]] = {}
+    pairs: dict[str | None, set[int]] = {}
     for each in judged:
         pairs.setdefault(each.item.group, set()).add(each.said)
     changed = Share(sum(len(said) > 1 for said in pairs.values()), len(pairs))

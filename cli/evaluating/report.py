@@ -134,7 +134,7 @@ def _identity_table(name: str, of: Mapping[str, Any]) -> Table:
             "false positives": figures["false_positive_rate"],
             "ratio": _bracketed(figures["ratio"], figures["interval"]),
             "q": figures["q"],
-            "alarm": each in identity["alarms"],
+            "alarm": "yes" if each in identity["alarms"] else "",
         }
         for each, figures in sorted(
             identity["names"].items(), key=lambda item: (-(item[1]["ratio"] or 0.0), item[0])

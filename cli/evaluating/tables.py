@@ -18,8 +18,8 @@ from folkmoot.protocol.errors import FolkmootError
 FIELD_CHARACTERS_MAX: Final = 1 << 20
 """Of one field; more than any post, comment or page of talk has."""
 
-ROWS_MAX: Final = 2_000_000
-"""Of one file; a bound on what is read into memory."""
+FILE_CHARACTERS_MAX: Final = 1 << 28
+"""Of one file, unpacked; it is read into memory."""
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 
@@ -32,16 +32,14 @@ class Row:
     """One row, asked for its columns by name.
 
     Args:
-        file: where it stands.
-        line: on which its last field ends, from 1.
+        place: the file and the line on which its last field ends.
         values: by column.
     """
 
-    __slots__ = ("_file", "_line", "_values")
+    __slots__ = ("_place", "_values")
 
-    def __init__(self, file: Path, line: int, values: dict[str, str]) -> None:
-        self._file = file
-        self._line = line
+    def __init__(self, place: str, values: dict[str, str]) -> None:
+        self._place = place
         self._values = values
 
     def __getitem__(self, column: str) -> str:
@@ -55,24 +53,8 @@ class Row:
         """
         value = self._values[column]
         if value not in expected:
-            raise TableError(
-                f"{self._file}:{self._line}: {column} is {value[:40]!r}; it is one of {', '.join(expected)}"
-            )
+            raise TableError(f"{self._place}: {column} is {value[:40]!r}; it is one of {', '.join(expected)}")
         return value
-
-    def whole_number(self, column: str) -> int:
-        """The value of a column of whole numbers.
-
-        Raises:
-            TableError: it is none.
-        """
-        value = self._values[column]
-        try:
-            return int(value)
-        except ValueError:
-            raise TableError(
-                f"{self._file}:{self._line}: {column} is {value[:40]!r}; it is a whole number"
-            ) from None
 
 
 def rows(file: Path, columns: Sequence[str]) -> Iterator[Row]:
@@ -82,7 +64,7 @@ def rows(file: Path, columns: Sequence[str]) -> Iterator[Row]:
         columns: what it must have; others are ignored.
 
     Raises:
-        TableError: it cannot be read, is damaged, or lacks a column.
+        TableError: it cannot be read, is damaged, too large, or lacks a column.
     """
     csv.field_size_limit(FIELD_CHARACTERS_MAX)
     try:
@@ -90,8 +72,8 @@ def rows(file: Path, columns: Sequence[str]) -> Iterator[Row]:
             begins = raw.read(len(_GZIP_MAGIC))
             raw.seek(0)
             stream = gzip.GzipFile(fileobj=raw) if begins == _GZIP_MAGIC else raw
-            text = TextIOWrapper(stream, encoding="utf-8", newline="")
-            yield from _rows(file, csv.reader(text, strict=True), columns)
+            lines = _Lines(file, TextIOWrapper(stream, encoding="utf-8-sig", newline=""))
+            yield from _rows(lines, columns)
     except UnicodeDecodeError as error:
         raise TableError(f"{file}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -100,28 +82,47 @@ def rows(file: Path, columns: Sequence[str]) -> Iterator[Row]:
         raise TableError(f"{file}: {error.strerror or error}") from error
 
 
-def _rows(file: Path, reader: Iterator[list[str]], columns: Sequence[str]) -> Iterator[Row]:
-    lines = reader.line_num  # type: ignore[attr-defined]
+class _Lines:
+    """The lines of a file, counted, and never more than fits."""
+
+    def __init__(self, file: Path, text: TextIOWrapper) -> None:
+        self.file = file
+        self.number = 0
+        self._text = text
+        self._characters = 0
+
+    def __iter__(self) -> Iterator[str]:
+        while line := self._text.readline(FIELD_CHARACTERS_MAX):
+            self.number += 1
+            self._characters += len(line)
+            if len(line) == FIELD_CHARACTERS_MAX:
+                raise TableError(f"{self}: a line of over {FIELD_CHARACTERS_MAX:,} characters; break it up")
+            if self._characters > FILE_CHARACTERS_MAX:
+                raise TableError(f"{self}: over {FILE_CHARACTERS_MAX:,} characters; split the file")
+            yield line
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.number}"
+
+
+def _rows(lines: _Lines, columns: Sequence[str]) -> Iterator[Row]:
     try:
+        reader = csv.reader(lines, strict=True)
         header = next(reader, None)
         if header is None:
-            raise TableError(f"{file}: the file is empty; it begins with a line that names its columns")
+            raise TableError(f"{lines.file}: empty; it begins with a line that names its columns")
         lacking = [column for column in columns if column not in header]
         if lacking:
             raise TableError(
-                f"{file}:1: no column {', '.join(lacking)}; it has {', '.join(header)[:200]}: "
-                "name the columns in the first line"
+                f"{lines}: no column {', '.join(lacking)}; it has {', '.join(header)[:200]}: name the "
+                "columns in the first line"
             )
-        for count, fields in enumerate(reader, 1):
-            lines = reader.line_num  # type: ignore[attr-defined]
-            if count > ROWS_MAX:
-                raise TableError(f"{file}:{lines}: more than {ROWS_MAX:,} rows; split the file")
+        for fields in reader:
             if len(fields) != len(header):
                 raise TableError(
-                    f"{file}:{lines}: {len(fields)} fields where the first line names {len(header)}; quote "
-                    "fields that hold commas or line ends"
+                    f"{lines}: {len(fields)} fields where the first line names {len(header)}; quote fields "
+                    "that hold commas or line ends"
                 )
-            yield Row(file, lines, dict(zip(header, fields, strict=True)))
+            yield Row(str(lines), dict(zip(header, fields, strict=True)))
     except csv.Error as error:
-        lines = reader.line_num  # type: ignore[attr-defined]
-        raise TableError(f"{file}:{lines}: not CSV: {error}; quote fields as RFC 4180 says") from error
+        raise TableError(f"{lines}: not CSV: {error}; quote fields as RFC 4180 says") from error

@@ -71,7 +71,7 @@ def learn(texts: Sequence[Judged], recipe: Recipe, done: Callable[[], None] = la
     """
     heads = _heads(texts, recipe, done)
     offsets = [0] * len(heads)
-    if recipe.tuned:
+    if recipe.tuned and texts:
         offsets = best_offsets(_unseen_margins(texts, recipe, done), [text.judged for text in texts])
     units = ONE // STEPS
     return TextModel(recipe.classes, tuple(heads), tuple(offset * units for offset in offsets))
@@ -97,10 +97,10 @@ def best_offsets(margins: Sequence[Sequence[float]], judged: Sequence[int]) -> l
     One offset after another is tried at all steps with the others held, until nothing gets better.
 
     Args:
-        margins: of each text, one a head.
+        margins: of each text, one a head; of one text at least.
         judged: the class of each text.
     """
-    heads = len(margins[0]) if margins else 0
+    heads = len(margins[0])
     offsets = [0] * heads
     best = -1.0
     for _ in range(_ROUNDS):
