@@ -56,6 +56,7 @@ class Form:
         read: the entries of a row.
         own: whether a model learns its labels, from it alone.
         judged_by: which shared question its labels answer, where no model of its own judges it.
+        parted: whether its parts count as sets of their own where sets are evened.
     """
 
     columns: Sequence[str]
@@ -63,6 +64,7 @@ class Form:
     read: Callable[[Row], Sequence[Entry]]
     own: bool = True
     judged_by: str = TOXIC
+    parted: bool = False
 
 
 def _davidson(row: Row) -> list[Entry]:
@@ -151,7 +153,9 @@ FORMS: Final[Mapping[str, Form]] = {
     "wikipedia_toxicity_identity": Form(
         ("rev_id", "variant", "toxic", "text"), ("fine", "toxic"), _wikipedia, own=False
     ),
-    "identity_templates_77k": Form(("template", "label", "text"), ("NOT_BAD", "BAD"), _templates, own=False),
+    "identity_templates_77k": Form(
+        ("template", "label", "text"), ("NOT_BAD", "BAD"), _templates, own=False, parted=True
+    ),
     "dialect_pairs_habitual_be": Form(("row_id", "aae", "sae"), (), _dialects, own=False),
     "hatecheck_en": Form(
         _HATECHECK,

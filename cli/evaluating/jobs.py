@@ -22,13 +22,19 @@ from folkmoot.protocol.moderation.text.learning import Judged, Recipe, folds_of,
 
 FOLDS: Final = 5
 COST: Final = 0.2
+"""Of models of one set."""
+
+SHARED_COST: Final = 0.3
+"""Of models of all sets, whose texts weigh less each."""
+
 BLIND: Final = frozenset({TOXIC})
 """Questions whose models do not tell groups of people apart; whom hate is about is part of what it is."""
 
 EVEN: Final = 1_000.0
 """What the texts of one set with one answer count for together: large sets do not drown small ones."""
 
-WEIGHT_MAX: Final = 4.0
+WEIGHT_MAX: Final = 8.0
+"""What one text counts for at most."""
 
 
 class Place(NamedTuple):
@@ -170,7 +176,7 @@ def _shared_jobs(train: Corpus, test: Corpus, question: str, seed: int) -> Itera
     rest = [place for name in names if name not in taught for place in _whole(test, name)]
     if train is not test:
         parts, rest = [], [place for part in (*parts, rest) for place in part]
-    recipe = Recipe(("fine", question), COST, seed, tuned=False)
+    recipe = Recipe(("fine", question), SHARED_COST, seed, tuned=False)
     blind = question in BLIND
     pool = [
         Place(name, at)
@@ -225,16 +231,20 @@ def _kept(pool: list[Place], tested: list[Place], train: Corpus, test: Corpus) -
 
 def _evened(places: list[Place], train: Corpus, question: str, *, blind: bool) -> list[Judged]:
     """The texts of many sets, each set's texts with one answer together counting as much as any other's."""
-    items = [(place.set, train[place.set][place.at]) for place in places]
-    sizes = Counter((name, item.answers[question]) for name, item in items)
+    cells = []
+    for place in places:
+        item = train[place.set][place.at]
+        part = item.about if FORMS[place.set].parted else ""
+        cells.append((place.set, part, item.answers[question]))
+    sizes = Counter(cells)
     return [
         Judged(
-            item.buckets(blind=blind),
-            int(item.answers[question]),
+            train[place.set][place.at].buckets(blind=blind),
+            int(cell[-1]),
             group,
-            min(EVEN / sizes[name, item.answers[question]], WEIGHT_MAX),
+            min(EVEN / sizes[cell], WEIGHT_MAX),
         )
-        for group, (name, item) in enumerate(items)
+        for group, (place, cell) in enumerate(zip(places, cells, strict=True))
     ]
 
 

@@ -7,7 +7,7 @@ intervals of such sets are too narrow; no figure here decides anything by itself
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from folkmoot.cli.evaluating.corpus import Item
@@ -80,19 +80,13 @@ def figures(judged: Sequence[Judged], classes: Sequence[str]) -> dict[str, Any]:
 
 def by_part(judged: Iterable[Judged]) -> dict[str, dict[str, Any]]:
     """How often each part of a set (a functionality, say) was judged right, in the order of its parts."""
-    parts: dict[str, list[Judged]] = {}
-    for each in judged:
-        parts.setdefault(each.item.about, []).append(each)
-    return {name: _part(inside) for name, inside in parts.items()}
+    return {name: _part(inside) for name, inside in _parts(judged).items()}
 
 
 def by_language(judged: Iterable[Judged], classes: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """What `figures` says of each part of a set."""
-    parts: dict[str, list[Judged]] = {}
-    for each in judged:
-        parts.setdefault(each.item.about, []).append(each)
+    """What `figures` says first of each part of a set."""
     kept = ("n", "macro_f1", "auc", "accuracy")
-    found = {name: figures(inside, classes) for name, inside in parts.items()}
+    found = {name: figures(inside, classes) for name, inside in _parts(judged).items()}
     return {name: {figure: of[figure] for figure in kept} for name, of in found.items()}
 
 
@@ -111,43 +105,39 @@ def identity(judged: Sequence[Judged]) -> dict[str, Any]:
     above 1.25 with its whole interval, and is not by chance, given how many names there are.
     """
     harmless = [each for each in judged if not each.item.label]
-    names = sorted({name for each in harmless for name in each.item.names})
+    everybody = _flagged(harmless)
+    by_name: dict[str, list[Judged]] = {}
+    for each in harmless:
+        for name in each.item.names:
+            by_name.setdefault(name, []).append(each)
     told: dict[str, dict[str, Any]] = {}
     chances: list[float] = []
-    for name in names:
-        one = _flagged(harmless, lambda each, name=name: name in each.item.names)  # type: ignore[misc]
-        if one.of < NAME_TEXTS_MIN:
-            continue
-        everybody = _flagged(harmless, lambda _: True)
+    for name in sorted(name for name, texts in by_name.items() if len(texts) >= NAME_TEXTS_MIN):
+        one = _flagged(by_name[name])
         other = Share(everybody.hits - one.hits, everybody.of - one.of)
         told[name] = {"n": one.of, "false_positive_rate": _rounded(one.value), **_quotient(one, other)}
         chances.append(difference_p(one, other))
-    for each, chance in zip(told.values(), benjamini_hochberg(chances), strict=True):
-        each["q"] = _rounded(chance)
-    alarms = [
-        name for name, each in told.items() if each["interval"][0] > RATIO_ALARM and each["q"] <= FALSE_SHARE
-    ]
-    highest = max((each["ratio"] for each in told.values() if each["ratio"] is not None), default=None)
-    rate = _flagged(harmless, lambda _: True)
+    for figures_of, chance in zip(told.values(), benjamini_hochberg(chances), strict=True):
+        figures_of["q"] = _rounded(chance)
+    ratios = [each["ratio"] for each in told.values() if each["ratio"] is not None]
     return {
-        "false_positive_rate": _rounded(rate.value),
-        "highest_ratio": highest,
-        "alarms": alarms,
+        "false_positive_rate": _rounded(everybody.value),
+        "highest_ratio": max(ratios, default=None),
+        "alarms": [name for name, each in told.items() if _alarming(each)],
         "names": told,
     }
 
 
 def swapped(judged: Sequence[Judged]) -> dict[str, Any]:
     """Harmless texts against the same texts with the names of other groups in them."""
-    harmless = [each for each in judged if not each.item.label]
     was, now = (
-        _flagged(harmless, lambda each, variant=variant: each.item.about == variant)  # type: ignore[misc]
+        _flagged(each for each in judged if not each.item.label and each.item.about == variant)
         for variant in ("original", "identity_swapped")
     )
-    pairs: dict[str | None, set[int]] = {}
+    verdicts: dict[str | None, set[int]] = {}
     for each in judged:
-        pairs.setdefault(each.item.group, set()).add(each.said)
-    changed = Share(sum(len(said) > 1 for said in pairs.values()), len(pairs))
+        verdicts.setdefault(each.item.group, set()).add(each.said)
+    changed = Share(sum(len(said) > 1 for said in verdicts.values()), len(verdicts))
     return {
         "original": _rounded(was.value),
         "identity_swapped": _rounded(now.value),
@@ -159,7 +149,7 @@ def swapped(judged: Sequence[Judged]) -> dict[str, Any]:
 def dialects(judged: Sequence[Judged]) -> dict[str, Any]:
     """Sentences of African-American English against the same in Standard American English, unlabelled."""
     aae, sae = ([each for each in judged if each.item.about == variant] for variant in ("aae", "sae"))
-    one, other = (Share(sum(each.said > 0 for each in side), len(side)) for side in (aae, sae))
+    one, other = _flagged(aae), _flagged(sae)
     scores = {each.item.group: each.score for each in sae}
     higher = Share(sum(each.score > scores[each.item.group] for each in aae), len(aae))
     return {
@@ -172,14 +162,25 @@ def dialects(judged: Sequence[Judged]) -> dict[str, Any]:
     }
 
 
+def _parts(judged: Iterable[Judged]) -> dict[str, list[Judged]]:
+    parts: dict[str, list[Judged]] = {}
+    for each in judged:
+        parts.setdefault(each.item.about, []).append(each)
+    return parts
+
+
 def _part(inside: Sequence[Judged]) -> dict[str, Any]:
     right = Share(sum(not each.wrong for each in inside), len(inside))
     return {"n": right.of, "accuracy": _rounded(right.value), "interval": _pair(wilson(right))}
 
 
-def _flagged(texts: Iterable[Judged], which: Callable[[Judged], bool]) -> Share:
-    chosen = [each for each in texts if which(each)]
-    return Share(sum(each.said > 0 for each in chosen), len(chosen))
+def _flagged(texts: Iterable[Judged]) -> Share:
+    said = [each.said for each in texts]
+    return Share(sum(each > 0 for each in said), len(said))
+
+
+def _alarming(figures_of_name: Mapping[str, Any]) -> bool:
+    return bool(figures_of_name["interval"][0] > RATIO_ALARM and figures_of_name["q"] <= FALSE_SHARE)
 
 
 def _quotient(one: Share, other: Share) -> Mapping[str, Any]:
