@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 
 from folkmoot.cli.output import table
 
-SHARES = ("macro_f1", "auc", "accuracy", "precision", "recall")
-
 
 class Table(NamedTuple):
     """One table.
@@ -30,6 +28,7 @@ def tables(report: Mapping[str, Any]) -> Iterator[Table]:
     sets = report["sets"]
     yield Table("Targets", "", ("set", "figure", "target", "measured", "reached"), report["targets"])
     yield _sets_table(report)
+    yield _found_table(report)
     yield _classes_table(sets)
     if "hatecheck_en" in sets:
         yield _parts_table("HateCheck, by functionality", sets["hatecheck_en"])
@@ -80,18 +79,35 @@ def _sets_table(report: Mapping[str, Any]) -> Table:
         {
             "set": name,
             "n": of["n"],
-            **{share.replace("_", "-"): _with_interval(of, share) for share in SHARES},
+            "macro-F1": _with_interval(of, "macro_f1"),
+            "AUC": _with_interval(of, "auc"),
+            "accuracy": _with_interval(of, "accuracy"),
             "judged by": of["judged_by"],
             "learnt from": of["trained_on"],
         }
-        for name, of in report["sets"].items()
-        if "macro_f1" in of
+        for name, of in _labelled(report)
     ]
-    way = (
-        f"{report['folds']} folds of one folder" if report["folds"] else "another folder than was learnt from"
-    )
-    columns = ("set", "n", *(share.replace("_", "-") for share in SHARES), "judged by", "learnt from")
-    return Table("Sets", f"Measured on {way}; in brackets intervals of 95 %.", columns, rows)
+    way = f"in {report['folds']} folds of one folder" if report["folds"] else "on texts of another folder"
+    columns = ("set", "n", "macro-F1", "AUC", "accuracy", "judged by", "learnt from")
+    return Table("Sets", f"Measured {way}; in brackets intervals of 95 %.", columns, rows)
+
+
+def _found_table(report: Mapping[str, Any]) -> Table:
+    rows = [
+        {
+            "set": name,
+            "wrong with it": " or ".join(list(of["classes"])[1:]),
+            "precision": _with_interval(of, "precision"),
+            "recall": _with_interval(of, "recall"),
+        }
+        for name, of in _labelled(report)
+    ]
+    columns = ("set", "wrong with it", "precision", "recall")
+    return Table("What was found", "Of texts that something is wrong with, whatever it is.", columns, rows)
+
+
+def _labelled(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    return [(name, of) for name, of in report["sets"].items() if "macro_f1" in of]
 
 
 def _classes_table(sets: Mapping[str, Any]) -> Table:
