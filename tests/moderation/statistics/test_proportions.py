@@ -44,7 +44,7 @@ MYOCARDIAL = [
     *(0.0459, 0.3240, 0.4262, 0.5719, 0.6528, 0.7590, 1.0000),
 ]
 
-SHARES = st.integers(1, 400).flatmap(lambda of: st.builds(Share, st.integers(0, of), st.just(of)))
+SHARES = st.integers(1, 120).flatmap(lambda of: st.builds(Share, st.integers(0, of), st.just(of)))
 
 
 @pytest.mark.parametrize(("share", "score", "exact"), TABLE_ONE)
