@@ -21,12 +21,7 @@ from folkmoot.cli.node_parent import die_with_parent
 from folkmoot.protocol.moderation.text.learning import Judged, Recipe, folds_of, learn, trainings
 
 FOLDS: Final = 5
-COST: Final = 0.2
-"""Of models of one set."""
-
-SHARED_COST: Final = 0.3
-"""Of models of all sets, whose texts weigh less each."""
-
+COST: Final = 0.3
 BLIND: Final = frozenset({TOXIC})
 """Questions whose models do not tell groups of people apart; whom hate is about is part of what it is."""
 
@@ -176,7 +171,7 @@ def _shared_jobs(train: Corpus, test: Corpus, question: str, seed: int) -> Itera
     rest = [place for name in names if name not in taught for place in _whole(test, name)]
     if train is not test:
         parts, rest = [], [place for part in (*parts, rest) for place in part]
-    recipe = Recipe(("fine", question), SHARED_COST, seed, tuned=False)
+    recipe = Recipe(("fine", question), COST, seed, tuned=False)
     blind = question in BLIND
     pool = [
         Place(name, at)
