@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from folkmoot.cli.evaluating.report import as_markdown
@@ -12,8 +12,8 @@ _HEAD: Final = """# What the text models reach
 <!-- Written by `folkmoot moderate evaluate --markdown`; run it again instead of changing this page. -->
 
 What a node could know of a text from the text alone, measured on published sets that people labelled. The
-model is one matrix of weights over hashed words and pieces of words; why is in [decision
-46](decisions/0046-text-models-are-linear-and-hashed.md). Nothing here decides about posts yet.
+model is one matrix of weights over hashed words and pieces of words; why is in
+[decision 46](decisions/0046-text-models-are-linear-and-hashed.md). Nothing here decides about posts yet.
 
 ```
 folkmoot moderate evaluate --train DIR --test DIR
@@ -34,6 +34,8 @@ How it is measured:
   in view; its figure is to that extent a hopeful one.
 - Intervals are of 95 %: Wilson's for shares, DeLong's for areas under the curve, the delta method's for
   macro-F1, ratios of shares by MOVER-R; alarms by Benjamini and Hochberg at 5 %.
+- The ratio of a name tells of all that is said around it, too. What the name alone does is told by the same
+  texts with other names in them.
 """
 
 
@@ -43,12 +45,28 @@ def page(report: Mapping[str, Any]) -> str:
 
 
 def _misses(report: Mapping[str, Any]) -> str:
-    missed = [each for each in report["targets"] if not each["reached"]]
-    if not missed:
-        return "Every target that could be measured is reached.\n"
-    lines = ["**Missed:**", ""]
-    for each in missed:
-        lines.append(
-            f"- `{each['set']}`, {each['figure']}: {each['measured']} where {each['target']} was wanted."
+    """What is not as it should be, before anything else is told."""
+    missed = [
+        f"`{each['set']}`, {each['figure']}: {each['measured']} where {each['target']} was wanted."
+        for each in report["targets"]
+        if not each["reached"]
+    ]
+    missed += [each for name, of in report["sets"].items() for each in _weaknesses(name, of)]
+    return "\n".join(["**Missed, or weak:**", "", *(f"- {each}" for each in missed or ["nothing."]), ""])
+
+
+def _weaknesses(name: str, of: Mapping[str, Any]) -> Iterator[str]:
+    """What no target asks for and readers should know all the same."""
+    parts = of.get("functionalities", {})
+    if low := [part for part, figures in parts.items() if figures["accuracy"] < 0.5]:
+        yield f"`{name}`: more often wrong than right on {', '.join(low)}."
+    if "always_hateful" in of and of["macro_f1"] < of["always_hateful"]["macro_f1"]:
+        yield f"`{name}`: macro-F1 {of['macro_f1']}, worse than calling everything hateful."
+    if alarms := of.get("identity", {}).get("alarms"):
+        yield f"`{name}`: harmless texts with {', '.join(alarms)} in them are taken for bad too often."
+    if "flagged" in of and of["interval"][0] > 0.0:
+        flagged = of["flagged"]
+        yield (
+            f"`{name}`: {flagged['aae']:.1%} of the African-American sentences are taken for bad, and "
+            f"{flagged['sae']:.1%} of the same in Standard American."
         )
-    return "\n".join([*lines, ""])
