@@ -7,8 +7,6 @@ comes of one depends on its texts and the seed alone.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +15,7 @@ from typing import Final, NamedTuple
 
 from folkmoot.cli.evaluating.corpus import Corpus, Item
 from folkmoot.cli.evaluating.forms import FORMS, QUESTIONS, TOXIC
-from folkmoot.cli.node_parent import die_with_parent
+from folkmoot.cli.workers import spread
 from folkmoot.protocol.moderation.text.learning import Judged, Recipe, folds_of, learn, trainings
 
 FOLDS: Final = 5
@@ -138,13 +136,11 @@ def run_all(all_jobs: list[Job], processes: int, done: Callable[[int], None]) ->
     """
     if processes == 1:
         return [run(job, lambda: done(1)) for job in all_jobs]
-    outcomes = []
-    pool_of = multiprocessing.get_context("spawn").Pool
-    with pool_of(processes, initializer=die_with_parent, initargs=(os.getpid(),)) as pool:
-        for outcome in pool.imap(run, all_jobs):
-            outcomes.append(outcome)
-            done(outcome.trained)
-    return outcomes
+    outcomes = {}
+    for number, outcome in spread(run, all_jobs, processes):
+        outcomes[number] = outcome
+        done(outcome.trained)
+    return [outcomes[number] for number in range(len(all_jobs))]
 
 
 def _own_jobs(train: Corpus, test: Corpus, name: str, seed: int) -> Iterator[Job]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
-import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -20,7 +18,7 @@ import folkmoot.node
 import folkmoot.protocol
 import folkmoot.storage
 from folkmoot.cli.errors import OperatorError
-from folkmoot.cli.node_parent import die_with_parent
+from folkmoot.cli.workers import spread
 from folkmoot.node.simulation.run import Plan, Report, simulate
 
 CODE: Final = (folkmoot.protocol, folkmoot.storage, folkmoot.node)
@@ -145,6 +143,5 @@ def timed(plan: Plan) -> Run:
 
 def run_all(plans: Sequence[Plan], jobs: int) -> Iterator[Run]:
     """Run plans, `jobs` at once; they come as they are done."""
-    pool_of = multiprocessing.get_context("spawn").Pool
-    with pool_of(jobs, initializer=die_with_parent, initargs=(os.getpid(),)) as pool:
-        yield from pool.imap_unordered(timed, plans)
+    for _, run in spread(timed, plans, jobs):
+        yield run

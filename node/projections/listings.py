@@ -15,6 +15,7 @@ from folkmoot.node.environment import Executor
 from folkmoot.node.projections.merging import Accounts, Piece, Source, newest_of
 from folkmoot.node.projections.posts import Ref
 from folkmoot.protocol import limits
+from folkmoot.protocol.bodies import post_time_ms
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.crdt.flag import is_on
 from folkmoot.protocol.key import kind_prefix, place_prefix, prefix_end
@@ -37,7 +38,6 @@ from folkmoot.storage.store import Store
 
 _FIRST: Final = b"\0"  # the place of what a thread begins with, before all members
 _INBOX_ROWS: Final = 64
-_TIME_BYTES: Final = 6  # of a place in a home feed or list, milliseconds, at its beginning
 _PLACES_KNOWN: Final = 8_192
 _TOP_PLACES: Final = limits.PAGE_ITEMS + 1  # a page, and whether there is more; streams read further down
 
@@ -60,6 +60,11 @@ class Place(NamedTuple):
     reposted_ms: int | None = None
     answers: Ref | None = None
     why: Mapping[str, Any] | None = None
+
+    @property
+    def dated_ms(self) -> int:
+        """The time by which it stands there in a feed that is no ranked one."""
+        return post_time_ms(self.at)  # a place begins as posts' items do
 
     @property
     def name(self) -> bytes:
@@ -351,4 +356,4 @@ def place_of(shown: Shown) -> Place:
     ref = Ref(shown.author, shown.item)
     if shown.reposter is None:
         return Place(shown.at, ref)
-    return Place(shown.at, ref, shown.reposter, int.from_bytes(shown.at[:_TIME_BYTES], "big"))
+    return Place(shown.at, ref, shown.reposter, post_time_ms(shown.at))

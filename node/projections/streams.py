@@ -71,8 +71,7 @@ class FeedStreams:
 
     def _is_long_past(self, place: Place) -> bool:
         """Whether a merged author's post that something is told of was there before; then it was edited."""
-        dated_us = 1000 * int.from_bytes(place.at[:6], "big")
-        return dated_us < self._wall.now_us() - int(limits.FOLLOW_FEED_LATE_S * 1e6)
+        return 1000 * place.dated_ms < self._wall.now_us() - int(limits.FOLLOW_FEED_LATE_S * 1e6)
 
     def _source(
         self,

@@ -69,8 +69,7 @@ def signals_of(
 
 
 def _age_s(seen: Seen) -> float:
-    since_ms = int.from_bytes(seen.place.at[:6], "big")
-    return max(0, seen.reader.as_of_ms - since_ms) / 1000
+    return max(0, seen.reader.as_of_ms - seen.place.dated_ms) / 1000
 
 
 def _tags(seen: Seen) -> list[str]:

@@ -14,14 +14,12 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import multiprocessing
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from folkmoot.cli.node_parent import die_with_parent
+from folkmoot.cli.workers import spread
 
 from tests.mutants.catalogue import MUTANTS
 from tests.mutants.mutant import ENDED, MINUTES, SEEDS_MAX, false_alarms, hunt
@@ -117,19 +115,16 @@ class State:
 def hunt_all(names: Sequence[str], seeds: int, jobs: int, state: State) -> Iterator[str]:
     """Hunt round by round; each mutant's name once it is settled, or was looked for under all seeds."""
     yield from (name for name in names if state.settled(name))
-    with multiprocessing.get_context("spawn").Pool(
-        jobs, initializer=die_with_parent, initargs=(os.getpid(),), maxtasksperchild=4
-    ) as pool:
-        for first, last in rounds(seeds):
-            left = [
-                (name, max(first, state.tried(name) + 1), last, state.sought(name))
-                for name in names
-                if not state.settled(name) and state.tried(name) < last
-            ]
-            for name, found in pool.imap_unordered(look_for, left, chunksize=1):
-                state.keep(name, found)
-                if state.settled(name):
-                    yield name
+    for first, last in rounds(seeds):
+        left = [
+            (name, max(first, state.tried(name) + 1), last, state.sought(name))
+            for name in names
+            if not state.settled(name) and state.tried(name) < last
+        ]
+        for _, (name, found) in spread(look_for, left, jobs, items_each=4):
+            state.keep(name, found)
+            if state.settled(name):
+                yield name
     yield from (name for name in names if not state.settled(name))
 
 
