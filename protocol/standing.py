@@ -99,6 +99,11 @@ def judge(known: Mark, statement: Statement) -> Finding:
     return Finding.FITS if Mark(*statement.claim) >= known else Finding.OLD
 
 
+def _was_before(known: Mark, statement: Statement) -> bool:
+    """Whether a life said this before it was accepted: afterwards it is unproven under no such number."""
+    return statement.boot == known.boot and statement.state is State.UNPROVEN
+
+
 def majority_of_others(others: int) -> int:
     """How many of the `others` of a range must be heard; none where there are none."""
     return others // 2 + 1 if others else 0
@@ -184,7 +189,7 @@ class Watermarks:
         """Take in a node's word on itself, and say what to make of it."""
         known = self.of(node_id)
         finding = judge(known.mark, statement)
-        if finding is Finding.SUPERSEDED:
+        if finding is Finding.SUPERSEDED or _was_before(known.mark, statement):
             return finding
         mark, state = known.mark, statement.state
         if finding is Finding.OLD:

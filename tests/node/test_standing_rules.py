@@ -107,6 +107,8 @@ def test_watermarks_rise_with_the_accepted_life_only() -> None:
     assert marks.hear(A, said(UNPROVEN, 6, (5, 12))) is FITS
     assert marks.of(A) == Watermark(Mark(5, 12), UNPROVEN), "not accepted yet"
     assert marks.hear(A, said(WHOLE, 6, (5, 12))) is FITS and marks.of(A).mark == Mark(6, 50)
+    assert marks.hear(A, said(UNPROVEN, 6, (5, 12))) is FITS
+    assert marks.of(A) == Watermark(Mark(6, 50), WHOLE), "it was said before, and came late"
     assert marks.hear(A, said(UNPROVEN, 7, (5, 12))) is OLD
     assert marks.of(A) == Watermark(Mark(6, 50), AMNESIAC)
     assert marks.hear(A, said(WHOLE, 8, (6, 50))) is FITS, "rebuilt"
