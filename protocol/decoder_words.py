@@ -17,6 +17,7 @@ _MALFORMED: Final = (
     (re.compile(r"incomplete input|truncated"), "it ends in the middle of a value"),
     (re.compile(r"trailing characters \(byte (\d+)\)"), r"something follows the value, from byte \1 on"),
     (re.compile(r"extra data"), "something follows the value"),
+    (re.compile(r"Invalid UTF-8"), "a text is not valid UTF-8"),
     (re.compile(r"invalid opcode .* \(byte (\d+)\)"), r"byte \1 begins no value"),
     (re.compile(r"\(byte (\d+)\)"), r"byte \1 cannot stand there"),
     (re.compile(r"map key"), "a map key is neither text nor binary"),
