@@ -32,6 +32,10 @@ def sorts(follows: Follower) -> list[str]:
     return [item["notice"]["sort"] for item in follows.items]
 
 
+def told_of(item: dict[str, Any]) -> bytes:
+    return Record.from_wire(item["record"]).id
+
+
 async def test_notifications_are_told_as_they_come_and_strangers_are_not(tmp_path: Path) -> None:
     ann, ben, cleo = Author(1), Author(2), Author(3)
     async with founded(tmp_path) as town, town.client(town[0]) as client:
@@ -40,9 +44,6 @@ async def test_notifications_are_told_as_they_come_and_strangers_are_not(tmp_pat
         async with follower(town[1].address) as follows:
             await follows.auth(ann)
             await is_told(follows, ann, [one("mention", old)])
-            # Who labels says where notices may be: of news of that, what is an hour old is told again.
-            labellers = town[1].parts.topology.service_accounts
-            await until(lambda: len(labellers()) == len(town.nodes), what="the others' labels to be heeded")
             await begun(follows, notifications=ann.account)
             stranger, new = mention(cleo, ann), mention(ben, ann)
             await client.put(stranger, new, level="all")
@@ -51,9 +52,10 @@ async def test_notifications_are_told_as_they_come_and_strangers_are_not(tmp_pat
             await client.put(first, level="all")
             await follows.told(first)
             await client.put(second, repost(cleo, post), level="all")
-            await until(lambda: sorts(follows).count("repost") == 1, what="the repost", within_s=10.0)
-            assert stranger.id not in follows.ids and old.id not in follows.ids
-            assert follows.items[0]["notice"]["unread"] is True
+            await until(lambda: "repost" in sorts(follows), what="the repost", within_s=10.0)
+            assert stranger.id not in follows.ids
+            [is_new] = {each["notice"]["unread"] for each in follows.items if told_of(each) == new.id}
+            assert is_new is True
             [crowd] = [each for each in await all_pages(follows, ann) if each["notice"]["sort"] == "like"]
             assert crowd["notice"]["count"] == 2
             assert Record.from_wire(crowd["subject"]).id == post.id
