@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+import trio
 from folkmoot.node.contracts import Reading
 from folkmoot.node.projections.listings import Place
 from folkmoot.node.projections.posts import Posts, Ref, Unreached
@@ -31,6 +32,8 @@ Found = Post | Unreached | None
 
 _SHOW: Final = Show()
 _CLOCK: Final = Hide(Reason.CLOCK)
+_DECIDED_AT_ONCE: Final = 16
+"""Posts in which words are looked for before others have their turn: a text may take milliseconds."""
 
 
 class Selected(NamedTuple):
@@ -112,7 +115,10 @@ class Selection:
             audience = Audience(viewer, kind, now_us)
             candidates = dict(zip(waiting, await self._candidates(list(waiting.values())), strict=True))
             edges = await self.on(audience.edges_asked(candidates.values()))
-            decided |= {number: audience.decide(each, edges) for number, each in candidates.items()}
+            for count, (number, each) in enumerate(candidates.items(), 1):
+                decided[number] = audience.decide(each, edges)
+                if viewer.words and not count % _DECIDED_AT_ONCE:
+                    await trio.lowlevel.checkpoint()
         return [Selected(decided[number]) for number in range(len(places))]
 
     async def _candidates(self, posts: Sequence[tuple[Place, Post, Record]]) -> list[Candidate]:

@@ -11,7 +11,7 @@ joined to the words they follow. A mark after a hit always makes another letter,
 
 Putting the marks of one letter in order takes time with the square of how many there are, and no language
 needs more than a few. So of a run only the first 30 count, as in the stream-safe text format (UAX #15,
-section 13).
+section 13). What one character may stand for has a bound, too (see `compatibility`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 import ahocorasick
+from folkmoot.protocol.compatibility import nfkc
 from folkmoot.protocol.invisible import INVISIBLE
 
 # Scripts without spaces between words: Thai and Lao, Tibetan, Myanmar, Khmer, Tai Le and New Tai Lue, Tai
@@ -35,6 +36,7 @@ UNSPACED: Final = re.compile(
 )
 _BETWEEN_TEXTS: Final = "\0"
 _MARKS: Final = 30  # of one letter
+_MANY_SIGNS: Final = re.compile(rf"\W{{{_MARKS + 1}}}")
 _FIRST_MARK, _AFTER_MARKS = 0x300, 0x20000  # beyond these no character is put in order
 
 _Entry = tuple[int, bool, bool, int]  # length; whether its begin and end must be a word's; until when
@@ -44,9 +46,13 @@ def normal_form(text: str) -> str:
     """The form in which words and texts are compared."""
     if text.isascii():
         return text.lower()
-    visible = _runs().sub(r"\1", INVISIBLE.sub("", text))
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", visible).casefold())
-    return _runs().sub(r"\1", folded)
+    visible = _with_few_marks(INVISIBLE.sub("", text))
+    return _with_few_marks(nfkc(nfkc(visible).casefold()))
+
+
+def _with_few_marks(text: str) -> str:
+    # A mark is neither letter nor digit, which is quickly seen; which mark it is, is not.
+    return _runs().sub(r"\1", text) if _MANY_SIGNS.search(text) else text
 
 
 @lru_cache(maxsize=1)

@@ -16,14 +16,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
-from itertools import groupby
 from typing import Final, NamedTuple
 
+from folkmoot.protocol.compatibility import nfkc, nfkd
 from folkmoot.protocol.feed.words import UNSPACED
 from folkmoot.protocol.invisible import INVISIBLE
 from folkmoot.protocol.search.bounds import SEARCH_TOKEN_CODE_POINTS
 
-TOKENS_VERSION: Final = f"1/{unicodedata.unidata_version}"
+TOKENS_VERSION: Final = f"2/{unicodedata.unidata_version}"
 """Of the rules here and the Unicode data under them: what was indexed by others is indexed anew."""
 
 # Combining marks that people leave out: accents, Hebrew points, Arabic vowel signs.
@@ -33,7 +33,10 @@ _ACCENTS: Final = re.compile(
 )
 _APOSTROPHES: Final = re.compile("(?<=[^\\W_])['\u2019](?=[^\\W_])")
 _PLAIN: Final = re.compile(r"[a-z0-9]+")
+_LETTER: Final = re.compile(r"[^\W_]")
+_UNSPACED_RUN: Final = re.compile(f"({UNSPACED.pattern}+)")
 _FOLDS_MAX: Final = 4
+_FIRST_PLANE_END: Final = "\uffff"
 
 
 def fold(text: str) -> str:
@@ -50,8 +53,8 @@ def fold(text: str) -> str:
 
 def _fold(text: str) -> str:
     visible = INVISIBLE.sub("", text)
-    bare = _ACCENTS.sub("", unicodedata.normalize("NFKD", visible))
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", bare).casefold())
+    bare = _ACCENTS.sub("", nfkd(visible))
+    return nfkc(nfkc(bare).casefold())
 
 
 def tokens(text: str) -> list[str]:
@@ -96,17 +99,17 @@ def phrase(text: str, *, prefix: bool = False) -> Phrase | None:
 def _words(text: str) -> list[str]:
     """The words of a text, in their form: letters, digits and the marks that belong to them."""
     folded = _APOSTROPHES.sub("", fold(text))
-    return (_PLAIN if folded.isascii() else _word_pattern()).findall(folded)
+    if folded.isascii():
+        return _PLAIN.findall(folded)
+    return [word for word in _word_pattern().findall(folded) if _LETTER.search(word)]
 
 
 def _runs(word: str) -> list[tuple[bool, str]]:
     """A word cut where scripts without spaces begin and end: whether it is one, and the run."""
     if word.isascii():
         return [(False, word)]
-    return [
-        (unspaced, "".join(characters))
-        for unspaced, characters in groupby(word, lambda each: UNSPACED.match(each) is not None)
-    ]
+    # What was looked for stands at every other place, between what was not.
+    return [(bool(at % 2), run) for at, run in enumerate(_UNSPACED_RUN.split(word)) if run]
 
 
 def _pairs(run: str) -> list[str]:
@@ -116,8 +119,12 @@ def _pairs(run: str) -> list[str]:
 @lru_cache(maxsize=1)
 def _word_pattern() -> re.Pattern[str]:
     """Letters, digits and marks of all scripts; worked out when the first text needs it."""
-    marks = [code for code in _mark_codes() if unicodedata.category(chr(code)).startswith("M")]
-    return re.compile(f"[{''.join(map(chr, marks))}]*[^\\W_](?:[^\\W_]|[{''.join(map(chr, marks))}])*")
+    marks = [chr(code) for code in _mark_codes() if unicodedata.category(chr(code)).startswith("M")]
+    # In a class of the first plane alone a character is looked up; in others it is compared, range by range.
+    first, further = (
+        "".join(mark for mark in marks if (mark <= _FIRST_PLANE_END) is each) for each in (True, False)
+    )
+    return re.compile(f"(?:[^\\W_]+|[{first}]+|[{further}]+)+")
 
 
 def _mark_codes() -> list[int]:

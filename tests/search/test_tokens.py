@@ -100,3 +100,12 @@ def test_a_part_of_a_run_is_found_in_it(text: str, data: st.DataObject) -> None:
         and (cut[at + len(first)].startswith(last) if wanted.open_ended else cut[at + len(first)] == last)
         for at in range(len(cut) - len(first))
     )
+
+
+def test_marks_alone_are_no_word_and_begin_one_in_any_plane() -> None:
+    assert tokens("\u093e \U00011131") == []
+    assert tokens("\u093e\u0915 \U00011131\u0915") == ["\u093e\u0915", "\U00011131\u0915"]
+
+
+def test_a_character_that_stands_for_a_sentence_is_a_word() -> None:
+    assert tokens("a \ufdfa b") == ["a", "\ufdfa", "b"]
