@@ -13,6 +13,7 @@ import pytest
 from folkmoot.node.moderation import matchers
 from folkmoot.node.moderation.engine import UNJUDGED, PolicyEngine
 from folkmoot.node.moderation.policy_file import load_engine
+from folkmoot.node.moderation.submissions import Submission
 from folkmoot.protocol.limits import POST_TEXT_CODE_POINTS
 from folkmoot.protocol.moderation.policy import EMPTY
 from folkmoot.protocol.moderation.verdict import Action
@@ -126,7 +127,7 @@ def test_a_rule_points_at_the_worst_of_what_set_it_off() -> None:
 
 
 def test_every_text_of_a_record_counts_and_is_named() -> None:
-    verdict = VIAGRA.judge_fields([("text", "hello"), ("tags.0", "x"), ("tags.1", "viagra")])
+    verdict = VIAGRA.judge_record(Submission([("text", "hello"), ("tags.0", "x"), ("tags.1", "viagra")]))
     assert verdict.decisive is not None
     assert (verdict.decisive.field, verdict.span) == ("tags.1", (0, 6))
 

@@ -1,0 +1,141 @@
+"""Floods: how often the same author, the same address and the same text came lately.
+
+Counts slide: there is one for the running period and one for the last, and what is left of the last within
+the window counts in proportion. Each holds so many keys; when the running one is full its period ends early.
+So memory is bounded, whoever invents keys loses at most old counts, and what comes fast enough to be a flood
+is counted all the same.
+
+Two texts are alike when they share phrases, each four words in a row (*shingles*, Broder 1997, "On the
+Resemblance and Containment of Documents"). Of each text the eight phrases with the smallest checksums stand
+for all, since texts that share much share the smallest too. A phrase is counted by a hash of 64 bits that
+nobody can aim at somebody else's, which cannot be said of a checksum.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Final
+from zlib import crc32
+
+from cachetools import LRUCache
+from folkmoot.protocol.feed.words import UNSPACED
+from folkmoot.protocol.search.tokens import tokens
+
+RATE_WINDOW_S: Final = 60.0
+TEXT_WINDOW_S: Final = 600.0
+TEXT_CODE_POINTS: Final = 2_000
+"""Of a longer text only the beginning is compared."""
+
+_WORD: Final = re.compile(r"\w+")
+_PHRASE: Final = 4  # words
+_PHRASES: Final = 8  # that stand for a text
+_RATE_KEYS: Final = 16_384
+_TEXT_KEYS: Final = 65_536
+_REMEMBERED: Final = 8_192  # records whose answer is remembered
+
+Signals = dict[str, float]
+
+NO_FLOOD: Final[Signals] = {"flood.same_text": 0.0, "flood.author_rate": 0.0, "flood.address_rate": 0.0}
+"""What is said of a record that is not counted."""
+
+
+class SlidingCounts:
+    """How often each of many keys came within a window.
+
+    Args:
+        window_s: its length, seconds.
+        keys: how many are counted in one period.
+    """
+
+    def __init__(self, window_s: float, keys: int) -> None:
+        self._window_s = window_s
+        self._keys = keys
+        self._began = 0.0
+        self._running: dict[bytes, int] = {}
+        self._last: dict[bytes, int] = {}
+
+    def count(self, key: bytes, now: float) -> float:
+        """How often a key came; between whole numbers where a part of the last period counts.
+
+        Args:
+            now: monotonic seconds, never decreasing from call to call.
+        """
+        self._move_on(now)
+        left = 1.0 - (now - self._began) / self._window_s
+        return self._running.get(key, 0) + self._last.get(key, 0) * left
+
+    def add(self, key: bytes, now: float) -> None:
+        """Count a key once more; `now` as for `count`."""
+        self._move_on(now)
+        if len(self._running) >= self._keys and key not in self._running:
+            self._last, self._running, self._began = self._running, {}, now
+        self._running[key] = self._running.get(key, 0) + 1
+
+    def __len__(self) -> int:
+        return len(self._running) + len(self._last)
+
+    def _move_on(self, now: float) -> None:
+        since = now - self._began
+        if since < self._window_s:
+            return
+        self._last = self._running if since < 2 * self._window_s else {}
+        self._running = {}
+        self._began = self._began + self._window_s if self._last else now
+
+
+class Flood:
+    """What one node has seen lately."""
+
+    def __init__(self) -> None:
+        self._authors = SlidingCounts(RATE_WINDOW_S, _RATE_KEYS)
+        self._addresses = SlidingCounts(RATE_WINDOW_S, _RATE_KEYS)
+        self._texts = SlidingCounts(TEXT_WINDOW_S, _TEXT_KEYS)
+        self._answers: LRUCache[bytes, Signals] = LRUCache(_REMEMBERED)
+
+    def look(
+        self, record: bytes, author: bytes, address: str, phrases: Sequence[bytes], now: float
+    ) -> Signals:
+        """What came before a record, which is counted from now on. One that is sent again is not counted
+        again, and is told what it was told before.
+
+        Args:
+            record: its id.
+            author: its account.
+            address: where it came from, without the port.
+            phrases: of its text, see `phrases_of`.
+            now: monotonic seconds, never decreasing from call to call.
+        """
+        told = self._answers.get(record)
+        if told is not None:
+            return told
+        where = address.encode()
+        shared = sorted((self._texts.count(phrase, now) for phrase in phrases), reverse=True)
+        told = {
+            "flood.same_text": shared[(len(shared) - 1) // 2] if shared else 0.0,
+            "flood.author_rate": self._authors.count(author, now),
+            "flood.address_rate": self._addresses.count(where, now),
+        }
+        self._authors.add(author, now)
+        self._addresses.add(where, now)
+        for phrase in phrases:
+            self._texts.add(phrase, now)
+        self._answers[record] = told
+        return told
+
+
+def phrases_of(reading: str) -> list[bytes]:
+    """What stands for a text: hashes of at most eight of its phrases; none when it has no words.
+
+    Args:
+        reading: the text with its disguises off.
+    """
+    text = reading[:TEXT_CODE_POINTS]
+    words = _WORD.findall(text) if text.isascii() or not UNSPACED.search(text) else tokens(text)
+    if not words:
+        return []
+    starts = range(max(1, len(words) - _PHRASE + 1))
+    phrases = {" ".join(words[start : start + _PHRASE]).encode() for start in starts}
+    smallest = sorted(phrases, key=lambda phrase: (crc32(phrase), phrase))[:_PHRASES]
+    return [blake2b(phrase, digest_size=8).digest() for phrase in smallest]
