@@ -41,6 +41,10 @@ class Outcome(NamedTuple):
     missing: tuple[str, ...] = ()
 
 
+_Named = tuple[str, int | None]
+"""A signal by its name, and the number of the list or pattern if it is a hit."""
+
+
 class _Compiled(NamedTuple):
     """The expression of a rule.
 
@@ -95,6 +99,7 @@ class Rules:
             else:
                 standing.append(compiled)
         self._standing = self._join(standing)
+        self._always_named = _all_named(standing)
         self._always_read = frozenset(name for rule in standing for name in rule.signals)
         waiting = {name for rules in self._awaiting.values() for rule in rules for name in rule.signals}
         self.signals = self._always_read | waiting
@@ -121,10 +126,13 @@ class Rules:
         ]
         awoken = {rule.rule: rule for hit in hits for rule in self._awaiting.get(hit, ())}
         if awoken:
-            outcomes += self._singly(awoken.values(), hits, signals)
-        for standing in self._standing:
-            if standing.joined.truth(self._bind(standing.rules, hits, signals)) is not False:
-                outcomes += self._singly(standing.rules, hits, signals)
+            bound = self._bind(_all_named(awoken.values()), hits, signals)
+            outcomes += self._singly(awoken.values(), bound, hits, signals)
+        if self._standing:
+            bound = self._bind(self._always_named, hits, signals)
+            for standing in self._standing:
+                if standing.joined.truth(bound) is not False:
+                    outcomes += self._singly(standing.rules, bound, hits, signals)
         return sorted(outcomes)
 
     def _compile(self, number: int, source: str, hits: Mapping[str | None, int]) -> _Compiled:
@@ -154,22 +162,24 @@ class Rules:
         return tuple(joined)
 
     def _bind(
-        self, rules: Iterable[_Compiled], hits: Collection[int], signals: Mapping[str, Value]
+        self, named: Iterable[_Named], hits: Collection[int], signals: Mapping[str, Value]
     ) -> Activation:
-        """What rules name, as far as it is known; binding more than that takes longer than the rules do."""
+        """What is named, as far as it is known; binding more than that takes longer than the rules do."""
         values: dict[str, Value] = {}
-        for rule in rules:
-            for name, finder in rule.hits:
+        for name, finder in named:
+            if finder is not None:
                 values[name] = finder in hits
-            for name in rule.signals:
-                if name in signals:
-                    values[name] = signals[name]
+            elif name in signals:
+                values[name] = signals[name]
         return self._language.bind(values)
 
     def _singly(
-        self, rules: Iterable[_Compiled], hits: Collection[int], signals: Mapping[str, Value]
+        self,
+        rules: Iterable[_Compiled],
+        bound: Activation,
+        hits: Collection[int],
+        signals: Mapping[str, Value],
     ) -> Iterator[Outcome]:
-        bound = self._bind(rules, hits, signals)
         for rule in rules:
             applies = rule.expression.truth(bound)
             if applies is False:
@@ -180,3 +190,10 @@ class Rules:
                 continue
             found = tuple(finder for _name, finder in rule.hits if finder in hits)
             yield Outcome(rule.rule, applies, tuple(sorted(found)), rule.signals, missing)
+
+
+def _all_named(rules: Collection[_Compiled]) -> tuple[_Named, ...]:
+    """Everything that rules name, each once, in their order."""
+    hits = (hit for rule in rules for hit in rule.hits)
+    signals = ((name, None) for rule in rules for name in rule.signals)
+    return tuple(dict.fromkeys((*hits, *signals)))
