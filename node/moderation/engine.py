@@ -18,7 +18,8 @@ from folkmoot.node.moderation.reading import readings
 from folkmoot.node.moderation.scorers import Scorers
 from folkmoot.node.moderation.submissions import Submission
 from folkmoot.protocol.expressions import Value
-from folkmoot.protocol.moderation.flood import NO_FLOOD, TEXT_CODE_POINTS, phrases_of
+from folkmoot.protocol.moderation.bounds import COMPARED_CODE_POINTS, SIGNALS_TOLD
+from folkmoot.protocol.moderation.flood import NO_FLOOD, phrases_of
 from folkmoot.protocol.moderation.policy import PolicyDocument, PolicyError
 from folkmoot.protocol.moderation.rules import Outcome, Rules
 from folkmoot.protocol.moderation.signals import FLOOD, POST, SCORES, family
@@ -27,8 +28,6 @@ from folkmoot.protocol.moderation.verdict import Action, Finding, Span, Verdict,
 UNJUDGED: Final = "unjudged"
 _UNJUDGED_REASON: Final = "The gate could not judge this; a person will."
 _UNKNOWN_REASON: Final = "Whether this rule applies cannot be known here ({}); a person will look at it."
-
-_SIGNALS_TOLD: Final = 8  # of one verdict
 
 Hits = Mapping[int, tuple[str, Span]]
 """What was found: the number of a list or pattern, with field and place of its first hit."""
@@ -57,8 +56,7 @@ class PolicyEngine:
         self.accepted = Verdict(document.hash)
         self.unjudged_count = 0
         self._scorers = scorers or Scorers(document)
-        ends = ((number, rule.ends_us) for number, rule in enumerate(document.rules))
-        self._ends_us = {number: end_us for number, end_us in ends if end_us is not None}
+        self._expires = {number: rule.expires for number, rule in enumerate(document.rules) if rule.expires}
         self._rules = Rules(document)
         self._counts = {family(name) for name in self._rules.signals} & {FLOOD}
         self._compares = "flood.same_text" in self._rules.signals
@@ -81,7 +79,7 @@ class PolicyEngine:
             now_us: microseconds since 1970.
         """
         rules = self.document.rules
-        expired = [f"rule {rules[at].id} expired on {rules[at].expires}" for at in self._expired(now_us)]
+        expired = [f"rule {rules[at].id} expired on {self._expires[at].iso}" for at in self._expired(now_us)]
         return [*self._scorers.problems, *expired]
 
     def judge(self, text: str, field: str = "text") -> Verdict:
@@ -143,11 +141,11 @@ class PolicyEngine:
     def _flood(self, submission: Submission) -> Mapping[str, Value]:
         if submission.counting is None:
             return NO_FLOOD
-        text = submission.joined()[:TEXT_CODE_POINTS] if self._compares else ""
+        text = submission.joined()[:COMPARED_CODE_POINTS] if self._compares else ""
         return submission.counting(phrases_of(readings(text)[0]))
 
     def _expired(self, now_us: int) -> list[int]:
-        return [number for number, end_us in self._ends_us.items() if end_us <= now_us]
+        return [number for number, day in self._expires.items() if day.ends_us <= now_us]
 
     def _finding(self, outcome: Outcome, hits: Hits, signals: Mapping[str, Value], language: str) -> Finding:
         rule, finders = self.document.rules[outcome.rule], self.document.finders
@@ -159,5 +157,5 @@ class PolicyEngine:
             # A rule that accepts is one that is tried out, and changes nothing this way either.
             action, label = action if action is Action.ACCEPT else Action.HOLD, None
             reason = _UNKNOWN_REASON.format(", ".join(outcome.missing) or "its expression has no value")
-        told = tuple((name, signals[name]) for name in outcome.read if name in signals)[:_SIGNALS_TOLD]
+        told = tuple((name, signals[name]) for name in outcome.read if name in signals)[:SIGNALS_TOLD]
         return Finding(action, rule.id, reason, severity, label, field, span, told)

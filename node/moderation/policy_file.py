@@ -11,7 +11,8 @@ from folkmoot.node.configuration.toml_source import TomlSource, TomlSyntaxError
 from folkmoot.node.moderation.engine import PolicyEngine
 from folkmoot.node.moderation.matchers import DIALECT
 from folkmoot.node.moderation.scorers import Scorers, model_files
-from folkmoot.protocol.limits import POLICY_BYTES, POLICY_LAYERS
+from folkmoot.protocol.limits import POLICY_BYTES
+from folkmoot.protocol.moderation.bounds import POLICY_LAYERS
 from folkmoot.protocol.moderation.policy import PolicyDocument, PolicyError, policy_hash
 from folkmoot.protocol.moderation.policy_reading import read_policy
 

@@ -12,15 +12,12 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from folkmoot.node.moderation.reading import buckets
-from folkmoot.protocol.limits import POLICY_MODEL_BYTES
+from folkmoot.protocol.moderation.bounds import POLICY_MODEL_BYTES, SCORED_CODE_POINTS
 from folkmoot.protocol.moderation.policy import Model, PolicyDocument
 from folkmoot.protocol.moderation.signals import SCORES, signal_name
 from folkmoot.protocol.moderation.text.model import ModelError, TextModel, decode
 
 SUFFIX: Final = ".model"
-
-CODE_POINTS: Final = 1_000
-"""Of a longer text the gate's models read the beginning, so that none of them takes long."""
 
 _DECIMALS: Final = 3
 
@@ -67,7 +64,7 @@ class Scorers:
             if wanted.isdisjoint(names):
                 continue
             if blind not in seen:
-                seen[blind] = buckets(text[:CODE_POINTS], blind=blind)
+                seen[blind] = buckets(text[:SCORED_CODE_POINTS], blind=blind)
             margins = model.margins(seen[blind])
             yield from zip(names, (round(margin, _DECIMALS) for margin in margins[1:]), strict=True)
 

@@ -21,19 +21,20 @@ from zlib import crc32
 
 from cachetools import LRUCache
 from folkmoot.protocol.feed.words import UNSPACED
+from folkmoot.protocol.moderation.bounds import (
+    COMPARED_CODE_POINTS,
+    FLOOD_ANSWERS,
+    FLOOD_RATE_KEYS,
+    FLOOD_TEXT_KEYS,
+)
 from folkmoot.protocol.search.tokens import tokens
 
 RATE_WINDOW_S: Final = 60.0
 TEXT_WINDOW_S: Final = 600.0
-TEXT_CODE_POINTS: Final = 2_000
-"""Of a longer text only the beginning is compared."""
 
 _WORD: Final = re.compile(r"\w+")
 _PHRASE: Final = 4  # words
 _PHRASES: Final = 8  # that stand for a text
-_RATE_KEYS: Final = 16_384
-_TEXT_KEYS: Final = 65_536
-_REMEMBERED: Final = 8_192  # records whose answer is remembered
 
 Signals = dict[str, float]
 
@@ -89,10 +90,10 @@ class Flood:
     """What one node has seen lately."""
 
     def __init__(self) -> None:
-        self._authors = SlidingCounts(RATE_WINDOW_S, _RATE_KEYS)
-        self._addresses = SlidingCounts(RATE_WINDOW_S, _RATE_KEYS)
-        self._texts = SlidingCounts(TEXT_WINDOW_S, _TEXT_KEYS)
-        self._answers: LRUCache[bytes, Signals] = LRUCache(_REMEMBERED)
+        self._authors = SlidingCounts(RATE_WINDOW_S, FLOOD_RATE_KEYS)
+        self._addresses = SlidingCounts(RATE_WINDOW_S, FLOOD_RATE_KEYS)
+        self._texts = SlidingCounts(TEXT_WINDOW_S, FLOOD_TEXT_KEYS)
+        self._answers: LRUCache[bytes, Signals] = LRUCache(FLOOD_ANSWERS)
 
     def look(
         self, record: bytes, author: bytes, address: str, phrases: Sequence[bytes], now: float
@@ -131,7 +132,7 @@ def phrases_of(reading: str) -> list[bytes]:
     Args:
         reading: the text with its disguises off.
     """
-    text = reading[:TEXT_CODE_POINTS]
+    text = reading[:COMPARED_CODE_POINTS]
     words = _WORD.findall(text) if text.isascii() or not UNSPACED.search(text) else tokens(text)
     if not words:
         return []

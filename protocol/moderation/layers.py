@@ -58,7 +58,8 @@ def loosened_rule(old: Rule, new: Rule) -> Iterator[tuple[str, str]]:
     if (new.severity or 0) < (old.severity or 0):
         yield "severity", f"severity {new.severity}; below it is {old.severity}, and {_TIGHTEN}"
     if new.expires is not None and (old.expires is None or new.expires < old.expires):
-        yield "expires", f"expires {new.expires}, and below {old.expires or 'it never does'}; {_TIGHTEN}"
+        until = "it never does" if old.expires is None else old.expires.iso
+        yield "expires", f"expires {new.expires.iso}, and below {until}; {_TIGHTEN}"
     if new.overridable:
         yield "overridable", "overridable, and below it is not"
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from enum import StrEnum
 from typing import Final
 
@@ -22,10 +21,8 @@ from folkmoot.protocol import limits
 from folkmoot.protocol.errors import FolkmootError
 from folkmoot.protocol.expressions import Sort
 from folkmoot.protocol.moderation.signals import family, sorts_of
+from folkmoot.protocol.moderation.table import Day
 from folkmoot.protocol.moderation.verdict import Action
-
-_DAYS_TO_1970: Final = date(1970, 1, 1).toordinal()
-_DAY_US: Final = 86_400_000_000
 
 
 class PolicyError(FolkmootError):
@@ -134,13 +131,8 @@ class Rule:
     category: str | None = None
     severity: int | None = None
     notices: Mapping[str, str] = field(default_factory=dict)
-    expires: date | None = None
+    expires: Day | None = None
     overridable: bool = False
-
-    @property
-    def ends_us(self) -> int | None:
-        """The end of its last day, microseconds since 1970; None when it does not expire."""
-        return None if self.expires is None else (self.expires.toordinal() + 1 - _DAYS_TO_1970) * _DAY_US
 
     def said_in(self, language: str) -> str:
         """The reason in a language, or its nearest wider one, where there is such; in lower case."""

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from folkmoot.protocol import limits
 from folkmoot.protocol.expressions import ExpressionError, Language, Sort
-from folkmoot.protocol.moderation import layers
+from folkmoot.protocol.moderation import bounds, layers
 from folkmoot.protocol.moderation.policy import (
     EMPTY,
     Degrade,
@@ -96,7 +96,7 @@ class _Reader:
         version = top.integer("version")
         if version not in (None, FORMAT):
             top.complain("version", f"format version {version}; this node reads {FORMAT}")
-        top.text("extends", limits.POLICY_FILE_NAME_CODE_POINTS, required=False)  # see whoever finds files
+        top.text("extends", bounds.POLICY_FILE_NAME_CODE_POINTS, required=False)  # see whoever finds files
         name, unicode, appeal = top.slug("name"), _unicode(top), top.text("appeal", _SENTENCE_CODE_POINTS)
         document = PolicyDocument(
             hash=layered_hash(hashes),
@@ -117,7 +117,7 @@ class _Reader:
             top.complain("lists", f"{words} words in all lists together; the limit is {limits.POLICY_WORDS}")
         for key, entries, limit in (
             ("patterns", document.patterns, limits.POLICY_PATTERNS),
-            ("models", document.models, limits.POLICY_MODELS),
+            ("models", document.models, bounds.POLICY_MODELS),
             ("rules", document.rules, limits.POLICY_RULES),
         ):
             if below.layers and len(entries) > limit:
@@ -151,7 +151,7 @@ class _Reader:
 
     def _models(self) -> tuple[Model, ...]:
         read = list(self._below.models)
-        for table in self._top.tables("models", limits.POLICY_MODELS):
+        for table in self._top.tables("models", bounds.POLICY_MODELS):
             model = _model(table)
             if model.id and any(model.id == other.id for other in read):
                 table.complain("id", f"{model.id!r} is already the id of a model")
@@ -320,8 +320,8 @@ def _notices(table: Table) -> dict[str, str]:
     for number, language in enumerate(notices.names()):
         if not _LANGUAGE.fullmatch(language):
             notices.complain(language, f"{language[:80]!r} is no language tag in lower case, such as pt-br")
-        if number == limits.POLICY_LANGUAGES:
-            notices.complain(language, f"a notice is in at most {limits.POLICY_LANGUAGES} languages")
+        if number == bounds.POLICY_LANGUAGES:
+            notices.complain(language, f"a notice is in at most {bounds.POLICY_LANGUAGES} languages")
         read[language] = notices.text(language, _SENTENCE_CODE_POINTS)
     return read
 

@@ -14,13 +14,12 @@ cost little more than one:
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from folkmoot.protocol.expressions import Activation, Expression, Language, Value
+from folkmoot.protocol.moderation.bounds import RULES_JOINED
 from folkmoot.protocol.moderation.policy import Degrade, PolicyDocument
 from folkmoot.protocol.moderation.signals import HITS, SCORES, family, named_in, signal_name
-
-_JOINED: Final = 32  # expressions that are looked at as one
 
 
 class Outcome(NamedTuple):
@@ -155,8 +154,8 @@ class Rules:
         others = [rule for rule in standing if rule not in asking]
         joined = []
         for rules in (others, asking):
-            for start in range(0, len(rules), _JOINED):
-                some = tuple(rules[start : start + _JOINED])
+            for start in range(0, len(rules), RULES_JOINED):
+                some = tuple(rules[start : start + RULES_JOINED])
                 sources = [str(self._document.rules[each.rule].when) for each in some]
                 joined.append(_Standing(self._language.any_of(sources), some))
         return tuple(joined)

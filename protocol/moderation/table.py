@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import date
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from folkmoot.protocol.limits import POLICY_PROBLEMS
 
@@ -18,7 +17,21 @@ Locate = Callable[[KeyPath], str]
 
 SLUG_CODE_POINTS: Final = 64
 
+_DAYS_TO_1970: Final = 719_163  # in the proleptic Gregorian calendar, from its first on
+_DAY_US: Final = 86_400_000_000
 _SLUG: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+
+
+class Day(NamedTuple):
+    """A date; later ones are greater.
+
+    Args:
+        iso: as `2027-01-31`.
+        ends_us: when it ends in UTC, microseconds since 1970.
+    """
+
+    iso: str
+    ends_us: int
 
 
 class Table:
@@ -97,11 +110,13 @@ class Table:
         self.complain(key, f"{key} is true or false, without quotes")
         return default
 
-    def day(self, key: str) -> date | None:
+    def day(self, key: str) -> Day | None:
         """A date, if there is one."""
         value = self._get(key, required=False)
-        if value is None or type(value) is date:
-            return value
+        if value is None:
+            return None
+        if hasattr(value, "toordinal") and not hasattr(value, "hour"):
+            return Day(value.isoformat(), (value.toordinal() + 1 - _DAYS_TO_1970) * _DAY_US)
         self.complain(key, f"{key} is a date without a time and without quotes, such as 2027-01-31")
         return None
 

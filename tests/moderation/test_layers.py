@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from folkmoot.node.moderation.policy_file import load_policy, parse_policy
 from folkmoot.protocol import limits
-from folkmoot.protocol.limits import POLICY_LAYERS
+from folkmoot.protocol.moderation.bounds import POLICY_LAYERS
 from folkmoot.protocol.moderation.policy import PolicyDocument, PolicyError
 from folkmoot.protocol.moderation.verdict import Action
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import trio
 from folkmoot.node.actors.gatekeeper import Gatekeeper
-from folkmoot.node.moderation import engine as engines
 from folkmoot.node.moderation.policy_file import load_engine
 from folkmoot.node.moderation.reading import buckets
-from folkmoot.node.moderation.scorers import CODE_POINTS
+from folkmoot.node.moderation.scorers import Scorers
 from folkmoot.node.moderation.submissions import Submission
+from folkmoot.protocol.moderation.bounds import SCORED_CODE_POINTS
 from folkmoot.protocol.moderation.text.features import BUCKETS
 from folkmoot.protocol.moderation.text.linear import ONE, LinearModel
 from folkmoot.protocol.moderation.text.model import TextModel
@@ -78,8 +78,8 @@ def test_a_blind_model_is_shown_texts_as_it_was_taught(tmp_path: Path) -> None:
 def test_only_the_beginning_of_a_long_text_is_read(tmp_path: Path) -> None:
     hash = kept(tmp_path, taught(BAD))
     policies = load_engine(policy(tmp_path, model("m", labels=["toxic"], hash=hash), ASKS))
-    assert judged(policies, BAD + " " * CODE_POINTS + BAD).rule == "r"
-    assert judged(policies, " " * CODE_POINTS + BAD).rule is None
+    assert judged(policies, BAD + " " * SCORED_CODE_POINTS + BAD).rule == "r"
+    assert judged(policies, " " * SCORED_CODE_POINTS + BAD).rule is None
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,12 @@ def test_a_model_is_asked_only_where_the_verdict_may_turn_on_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(engines.Scorers, "scores", lambda _self, text, _wanted: asked.append(text) or ())
+
+    def scores(_self: Scorers, text: str, _wanted: frozenset[str]) -> list[tuple[str, float]]:
+        asked.append(text)
+        return []
+
+    monkeypatch.setattr(Scorers, "scores", scores)
     parts = (
         model("m", labels=["toxic"]),
         word_list("bad", ["foo"]),
