@@ -9,7 +9,7 @@ does not know, and what is not known goes to review: the verdict is then to hold
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import re2
@@ -23,6 +23,7 @@ from folkmoot.protocol.moderation.flood import NO_FLOOD, phrases_of
 from folkmoot.protocol.moderation.policy import PolicyDocument, PolicyError
 from folkmoot.protocol.moderation.rules import Outcome, Rules
 from folkmoot.protocol.moderation.signals import FLOOD, POST, SCORES, family
+from folkmoot.protocol.moderation.thresholds import THRESHOLDS, Threshold, threshold
 from folkmoot.protocol.moderation.verdict import Action, Finding, Span, Verdict, combine
 
 UNJUDGED: Final = "unjudged"
@@ -57,6 +58,8 @@ class PolicyEngine:
         self.unjudged_count = 0
         self._scorers = scorers or Scorers(document)
         self._expires = {number: rule.expires for number, rule in enumerate(document.rules) if rule.expires}
+        self._asked = {asked.signal: asked for asked in sorted(document.asked)}
+        self._evidence = document.evidence
         self._rules = Rules(document)
         self._counts = {family(name) for name in self._rules.signals} & {FLOOD}
         self._compares = "flood.same_text" in self._rules.signals
@@ -80,7 +83,17 @@ class PolicyEngine:
         """
         rules = self.document.rules
         expired = [f"rule {rules[at].id} expired on {self._expires[at].iso}" for at in self._expired(now_us)]
-        return [*self._scorers.problems, *expired]
+        return [*self._scorers.problems, *expired, *self._unreached()]
+
+    def _unreached(self) -> Iterator[str]:
+        """Thresholds that the evidence does not support, in the languages that it is in."""
+        for signal, asked in self._asked.items():
+            what = f"at_precision({asked.thousandths / 1_000}) of {asked.label}"
+            for language in sorted(self._evidence[asked.label]):
+                found = self._threshold(signal, language)
+                if not found.reached:
+                    best = f"the evidence promises {found.bound:.3f} at best"
+                    yield f"{what} is not reached in {language}, where {best}; rules go to review there"
 
     def judge(self, text: str, field: str = "text") -> Verdict:
         """The verdict on one text.
@@ -136,7 +149,14 @@ class PolicyEngine:
             signals |= self._flood(submission)
         if SCORES in families:
             signals |= self._scorers.scores(submission.joined(), wanted)
+        if THRESHOLDS in families:
+            told = ((name, self._threshold(name, submission.language)) for name in self._asked)
+            signals |= {name: threshold.score for name, threshold in told if name in wanted}
         return signals
+
+    def _threshold(self, signal: str, language: str) -> Threshold:
+        asked = self._asked[signal]
+        return threshold(self._evidence[asked.label], language, asked.thousandths)
 
     def _flood(self, submission: Submission) -> Mapping[str, Value]:
         if submission.counting is None:
@@ -157,5 +177,8 @@ class PolicyEngine:
             # A rule that accepts is one that is tried out, and changes nothing this way either.
             action, label = action if action is Action.ACCEPT else Action.HOLD, None
             reason = _UNKNOWN_REASON.format(", ".join(outcome.missing) or "its expression has no value")
+        elif not all(self._threshold(name, language).reached for name in outcome.read if name in self._asked):
+            # Nothing promises that the model is right so often here: so a person decides.
+            action, label = action if action is Action.ACCEPT else Action.HOLD, None
         told = tuple((name, signals[name]) for name in outcome.read if name in signals)[:SIGNALS_TOLD]
         return Finding(action, rule.id, reason, severity, label, field, span, told)

@@ -22,6 +22,7 @@ from folkmoot.protocol.errors import FolkmootError
 from folkmoot.protocol.expressions import Sort
 from folkmoot.protocol.moderation.signals import family, sorts_of
 from folkmoot.protocol.moderation.table import Day
+from folkmoot.protocol.moderation.thresholds import Asked, Evidence, resolved
 from folkmoot.protocol.moderation.verdict import Action
 
 
@@ -98,12 +99,14 @@ class Model:
         hash: SHA-256 of its bytes, in hex.
         labels: what it scores: its classes but for the first, in their order.
         blind: whether it was taught with all groups of people read as one.
+        evidence: of labels, as signals spell them, what is known of how right it is (see `thresholds`).
     """
 
     id: str
     hash: str
     labels: tuple[str, ...]
     blind: bool
+    evidence: Mapping[str, Evidence] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +181,19 @@ class PolicyDocument:
     def signals(self) -> dict[str, Sort]:
         """What expressions can name."""
         labels = (label for model in self.models for label in model.labels)
-        return sorts_of((finder.id for finder in self.finders), labels)
+        sorts = sorts_of((finder.id for finder in self.finders), labels)
+        return sorts | {asked.signal: Sort.NUMBER for asked in self.asked}
+
+    @property
+    def evidence(self) -> dict[str, Evidence]:
+        """What is known of how right scores are, by label as signals spell it."""
+        return {label: evidence for model in self.models for label, evidence in model.evidence.items()}
+
+    @property
+    def asked(self) -> set[Asked]:
+        """The thresholds that rules ask for and that evidence can tell."""
+        said = (resolved(rule.when)[1] for rule in self.rules if isinstance(rule.when, str))
+        return {asked for each in said for asked in each if asked.label in self.evidence}
 
     def degraded(self, signal: str) -> Degrade:
         """What happens to a rule for want of a signal."""

@@ -15,6 +15,7 @@ from typing import Any, Final
 from folkmoot.protocol import limits
 from folkmoot.protocol.expressions import ExpressionError, Language, Sort
 from folkmoot.protocol.moderation import bounds, layers
+from folkmoot.protocol.moderation.evidence import read_evidence
 from folkmoot.protocol.moderation.policy import (
     EMPTY,
     Degrade,
@@ -30,6 +31,7 @@ from folkmoot.protocol.moderation.policy import (
 from folkmoot.protocol.moderation.signals import SCORES, UNCERTAIN, family, signal_name
 from folkmoot.protocol.moderation.table import Locate, Table
 from folkmoot.protocol.moderation.text.model import CLASSES_MAX
+from folkmoot.protocol.moderation.thresholds import Evidence, resolved
 from folkmoot.protocol.moderation.verdict import Action
 
 FORMAT: Final = 1
@@ -195,7 +197,7 @@ class _Reader:
         language = Language(document.signals, "policies")
         for table, rule in self._own_rules:
             if isinstance(rule.when, str):
-                flaw = _expression_flaw(rule.when, language) if rule.when else None
+                flaw = _expression_flaw(rule.when, language, document.evidence) if rule.when else None
                 if flaw is not None:
                     table.complain("when", flaw)
                 continue
@@ -265,7 +267,8 @@ def _model(table: Table) -> Model:
                 "made of lowercase letters, digits and hyphens"
             )  # fmt: skip
         labels.append(label)
-    read = Model(table.slug("id"), hash, tuple(labels), table.truth("blind", default=False))
+    blind, evidence = table.truth("blind", default=False), read_evidence(table, labels)
+    read = Model(table.slug("id"), hash, tuple(labels), blind, evidence)
     table.refuse_others()
     return read
 
@@ -336,10 +339,16 @@ def _degrade_keys(table: Table) -> Iterator[tuple[str, Table, str]]:
             yield from ((f"{name}.{each}", below, each) for each in below.names())
 
 
-def _expression_flaw(source: str, language: Language) -> str | None:
+def _expression_flaw(said: str, language: Language, evidence: Mapping[str, Evidence]) -> str | None:
+    source, asked = resolved(said)
+    for each in asked:
+        if each.label not in evidence:
+            return f"when: no model has evidence about {each.label}, so no threshold can be told"
     try:
         expression = language.compile(source)
     except ExpressionError as error:
+        if asked:  # the columns are another expression's
+            return f"when: {error.reason}"
         return f"when{'' if error.column is None else f', character {error.column}'}: {error.reason}"
     if expression.sort is not Sort.TRUTH:
         return "when: its value is a number; a rule's is true or false"

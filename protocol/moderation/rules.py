@@ -20,6 +20,7 @@ from folkmoot.protocol.expressions import Activation, Expression, Language, Valu
 from folkmoot.protocol.moderation.bounds import RULES_JOINED
 from folkmoot.protocol.moderation.policy import Degrade, PolicyDocument
 from folkmoot.protocol.moderation.signals import HITS, SCORES, family, named_in, signal_name
+from folkmoot.protocol.moderation.thresholds import resolved
 
 
 class Outcome(NamedTuple):
@@ -78,7 +79,8 @@ class Rules:
 
     def __init__(self, document: PolicyDocument) -> None:
         self._document = document
-        self._language = Language(document.signals, "policies")
+        self._sorts = document.signals
+        self._language = Language(self._sorts, "policies")
         self._named: dict[int, tuple[int, ...]] = {}
         self._named_by: dict[int, list[int]] = {}
         self._awaiting: dict[int, list[_Compiled]] = {}
@@ -135,7 +137,8 @@ class Rules:
         return sorted(outcomes)
 
     def _compile(self, number: int, source: str, hits: Mapping[str | None, int]) -> _Compiled:
-        named = [name for name in named_in(source) if name in self._document.signals]
+        source, _asked = resolved(source)
+        named = [name for name in named_in(source) if name in self._sorts]
         return _Compiled(
             number,
             self._language.compile(source),
@@ -156,7 +159,7 @@ class Rules:
         for rules in (others, asking):
             for start in range(0, len(rules), RULES_JOINED):
                 some = tuple(rules[start : start + RULES_JOINED])
-                sources = [str(self._document.rules[each.rule].when) for each in some]
+                sources = [resolved(str(self._document.rules[each.rule].when))[0] for each in some]
                 joined.append(_Standing(self._language.any_of(sources), some))
         return tuple(joined)
 

@@ -162,6 +162,14 @@ class Table:
         self._asked.update(self._table)
         yield from self._table
 
+    def rows(self, key: str, items: int) -> list[Any]:
+        """The entries of an array that is not empty, whatever they are."""
+        value = self._get(key, required=True)
+        if isinstance(value, list) and 1 <= len(value) <= items:
+            return value
+        self.complain(key, f"{key} is an array of 1 to {items} entries")
+        return []
+
     def tables(self, key: str, items: int = 1_000) -> Iterator[Table]:
         """The tables of `[[key]]`; there may be none."""
         value = self._get(key, required=False)
