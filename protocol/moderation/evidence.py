@@ -8,17 +8,14 @@ Of each label and language, the steps: the least score, how many texts bear the 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from math import isfinite
-from typing import Any, Final
+from typing import Any
 
 from folkmoot.protocol.moderation.bounds import EVIDENCE_STEPS, EVIDENCE_TEXTS, POLICY_LANGUAGES
 from folkmoot.protocol.moderation.signals import SCORES, signal_name
-from folkmoot.protocol.moderation.table import Table
+from folkmoot.protocol.moderation.table import LANGUAGE, Table
 from folkmoot.protocol.moderation.thresholds import Evidence, Step
-
-_LANGUAGE: Final = re.compile(r"[a-z]{2,8}(?:-[a-z0-9]{1,8})*")
 
 
 def read_evidence(model: Table, labels: Sequence[str]) -> dict[str, Evidence]:
@@ -38,7 +35,7 @@ def read_evidence(model: Table, labels: Sequence[str]) -> dict[str, Evidence]:
             continue
         evidence = {}
         for number, language in enumerate(languages.names()):
-            if not _LANGUAGE.fullmatch(language) or number == POLICY_LANGUAGES:
+            if not LANGUAGE.fullmatch(language) or number == POLICY_LANGUAGES:
                 at_most = f"evidence is by at most {POLICY_LANGUAGES} languages, such as pt-br"
                 languages.complain(language, at_most)
             steps = [_step(row) for row in languages.rows(language, EVIDENCE_STEPS)]

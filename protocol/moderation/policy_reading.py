@@ -29,7 +29,7 @@ from folkmoot.protocol.moderation.policy import (
     layered_hash,
 )
 from folkmoot.protocol.moderation.signals import SCORES, UNCERTAIN, family, signal_name
-from folkmoot.protocol.moderation.table import Locate, Table
+from folkmoot.protocol.moderation.table import LANGUAGE, Locate, Table
 from folkmoot.protocol.moderation.text.model import CLASSES_MAX
 from folkmoot.protocol.moderation.thresholds import Evidence, resolved
 from folkmoot.protocol.moderation.verdict import Action
@@ -43,7 +43,6 @@ _ACTIONS: Final = {action.word: action for action in Action}
 _DEGRADES: Final = tuple(Degrade)
 _SENTENCE_CODE_POINTS: Final = limits.LABEL_REASON_CODE_POINTS
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
-_LANGUAGE: Final = re.compile(r"[a-z]{2,8}(?:-[a-z0-9]{1,8})*")
 
 
 def read_policy(
@@ -321,7 +320,7 @@ def _notices(table: Table) -> dict[str, str]:
         return {}
     read = {}
     for number, language in enumerate(notices.names()):
-        if not _LANGUAGE.fullmatch(language):
+        if not LANGUAGE.fullmatch(language):
             notices.complain(language, f"{language[:80]!r} is no language tag in lower case, such as pt-br")
         if number == bounds.POLICY_LANGUAGES:
             notices.complain(language, f"a notice is in at most {bounds.POLICY_LANGUAGES} languages")

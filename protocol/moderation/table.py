@@ -17,6 +17,9 @@ Locate = Callable[[KeyPath], str]
 
 SLUG_CODE_POINTS: Final = 64
 
+LANGUAGE: Final = re.compile(r"[a-z]{2,8}(?:-[a-z0-9]{1,8})*")
+"""A language tag, in lower case (RFC 5646, section 2.1)."""
+
 _DAYS_TO_1970: Final = 719_163  # in the proleptic Gregorian calendar, from its first on
 _DAY_US: Final = 86_400_000_000
 _SLUG: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
