@@ -23,7 +23,7 @@ from folkmoot.protocol.moderation.flood import NO_FLOOD, phrases_of
 from folkmoot.protocol.moderation.policy import PolicyDocument, PolicyError
 from folkmoot.protocol.moderation.rules import Outcome, Rules
 from folkmoot.protocol.moderation.signals import FLOOD, POST, SCORES, family
-from folkmoot.protocol.moderation.thresholds import THRESHOLDS, Threshold, threshold
+from folkmoot.protocol.moderation.thresholds import Thresholds
 from folkmoot.protocol.moderation.verdict import Action, Finding, Span, Verdict, combine
 
 UNJUDGED: Final = "unjudged"
@@ -58,10 +58,12 @@ class PolicyEngine:
         self.unjudged_count = 0
         self._scorers = scorers or Scorers(document)
         self._expires = {number: rule.expires for number, rule in enumerate(document.rules) if rule.expires}
-        self._asked = {asked.signal: asked for asked in sorted(document.asked)}
-        self._evidence = document.evidence
+        self._asked = {
+            asked.signal: Thresholds(document.evidence[asked.label], asked.thousandths)
+            for asked in sorted(document.asked)
+        }
         self._rules = Rules(document)
-        self._counts = {family(name) for name in self._rules.signals} & {FLOOD}
+        self._counts = any(family(name) == FLOOD for name in self._rules.signals)
         self._compares = "flood.same_text" in self._rules.signals
         try:
             self._matchers = Matchers(document) if document.finders else None
@@ -87,13 +89,11 @@ class PolicyEngine:
 
     def _unreached(self) -> Iterator[str]:
         """Thresholds that the evidence does not support, in the languages that it is in."""
-        for signal, asked in self._asked.items():
-            what = f"at_precision({asked.thousandths / 1_000}) of {asked.label}"
-            for language in sorted(self._evidence[asked.label]):
-                found = self._threshold(signal, language)
+        for signal, thresholds in self._asked.items():
+            for language, found in thresholds.by_language.items():
                 if not found.reached:
                     best = f"the evidence promises {found.bound:.3f} at best"
-                    yield f"{what} is not reached in {language}, where {best}; rules go to review there"
+                    yield f"{signal} is not reached in {language}, where {best}; rules go to review there"
 
     def judge(self, text: str, field: str = "text") -> Verdict:
         """The verdict on one text.
@@ -115,8 +115,10 @@ class PolicyEngine:
             return self.accepted
         try:
             hits = self._find(submission.texts)
-            signals = self._signals(submission, self._rules.wanted(hits))
-            outcomes = self._rules.apply(hits, signals)
+            wanted = self._rules.wanted(hits)
+            sure, unsure = self._thresholds(submission.language, wanted)
+            signals = self._signals(submission, wanted) | sure
+            outcomes = self._rules.apply(hits, signals, unsure)
             if not outcomes:
                 return self.accepted
             expired = self._expired(now_us)
@@ -149,20 +151,24 @@ class PolicyEngine:
             signals |= self._flood(submission)
         if SCORES in families:
             signals |= self._scorers.scores(submission.joined(), wanted)
-        if THRESHOLDS in families:
-            told = ((name, self._threshold(name, submission.language)) for name in self._asked)
-            signals |= {name: threshold.score for name, threshold in told if name in wanted}
         return signals
 
-    def _threshold(self, signal: str, language: str) -> Threshold:
-        asked = self._asked[signal]
-        return threshold(self._evidence[asked.label], language, asked.thousandths)
+    def _thresholds(self, language: str, wanted: frozenset[str]) -> tuple[dict[str, Value], dict[str, Value]]:
+        """The thresholds that rules will look at: those that evidence bears out, and those it does not."""
+        sure: dict[str, Value] = {}
+        unsure: dict[str, Value] = {}
+        for name, thresholds in self._asked.items():
+            if name in wanted:
+                found = thresholds.get(language)
+                (sure if found.reached else unsure)[name] = found.score
+        return sure, unsure
 
     def _flood(self, submission: Submission) -> Mapping[str, Value]:
         if submission.counting is None:
             return NO_FLOOD
-        text = submission.joined()[:COMPARED_CODE_POINTS] if self._compares else ""
-        return submission.counting(phrases_of(readings(text)[0]))
+        if not self._compares:
+            return submission.counting(())
+        return submission.counting(phrases_of(readings(submission.joined()[:COMPARED_CODE_POINTS])[0]))
 
     def _expired(self, now_us: int) -> list[int]:
         return [number for number, day in self._expires.items() if day.ends_us <= now_us]
@@ -177,8 +183,5 @@ class PolicyEngine:
             # A rule that accepts is one that is tried out, and changes nothing this way either.
             action, label = action if action is Action.ACCEPT else Action.HOLD, None
             reason = _UNKNOWN_REASON.format(", ".join(outcome.missing) or "its expression has no value")
-        elif not all(self._threshold(name, language).reached for name in outcome.read if name in self._asked):
-            # Nothing promises that the model is right so often here: so a person decides.
-            action, label = action if action is Action.ACCEPT else Action.HOLD, None
         told = tuple((name, signals[name]) for name in outcome.read if name in signals)[:SIGNALS_TOLD]
         return Finding(action, rule.id, reason, severity, label, field, span, told)

@@ -15,6 +15,7 @@ from typing import Final
 
 from folkmoot.protocol.moderation.policy import Degrade, PolicyDocument, Rule, WordList
 from folkmoot.protocol.moderation.signals import HITS, family, named_in, signal_name
+from folkmoot.protocol.moderation.thresholds import resolved
 from folkmoot.protocol.moderation.verdict import Action
 
 _TIGHTEN: Final = "a narrower layer may only tighten"
@@ -75,6 +76,7 @@ def loosened_degrade(below: PolicyDocument, name: str, said: Degrade) -> Iterato
         return
     for rule in below.rules:
         if isinstance(rule.when, str) and not rule.overridable:
-            signals = [signal for signal in named_in(rule.when) if name in (signal, family(signal))]
+            named = named_in(resolved(rule.when)[0])
+            signals = [signal for signal in named if name in (signal, family(signal))]
             if any(below.degraded(signal) is Degrade.REVIEW for signal in signals):
                 yield f"rule {rule.id} below goes to review for want of {signals[0]}; {_TIGHTEN}"

@@ -18,6 +18,7 @@ SCORES: Final = "scores"
 FLOOD: Final = "flood"
 POST: Final = "post"
 AUTHOR: Final = "author"
+THRESHOLDS: Final = "thresholds"
 
 SIGNALS: Final[Mapping[str, tuple[Sort, str]]] = {
     "post.kind": (Sort.TEXT, "what it is: `post`, `profile`, `label`, `list` or `algorithm`"),
@@ -43,12 +44,11 @@ SIGNALS: Final[Mapping[str, tuple[Sort, str]]] = {
 }
 """The signals of every policy, and what each says."""
 
-UNCERTAIN: Final = (AUTHOR, SCORES)
+UNCERTAIN: Final = (AUTHOR, SCORES, THRESHOLDS)
 """The families whose signals may be unknown."""
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _RESERVED: Final = frozenset({"in", "true", "false", "null"})
-_TEXT: Final = re.compile(r"""'''.*?'''|\"\"\".*?\"\"\"|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 _NAMED: Final = re.compile(r"[a-z]+\s*\.\s*[a-z][a-z0-9_]*")
 
 
@@ -78,9 +78,8 @@ def sorts_of(finders: Iterable[str], labels: Iterable[str]) -> dict[str, Sort]:
 
 
 def named_in(expression: str) -> list[str]:
-    """The signals that an expression names, each once, in order; texts in it name none."""
-    named = _NAMED.findall(_TEXT.sub("''", expression))
-    return sorted({re.sub(r"\s", "", name) for name in named})
+    """The signals that an expression names, each once, in order; and whatever reads like one in its texts."""
+    return sorted({re.sub(r"\s", "", name) for name in _NAMED.findall(expression)})
 
 
 def family(signal: str) -> str:

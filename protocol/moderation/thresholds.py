@@ -15,12 +15,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Final, NamedTuple
 
+from folkmoot.protocol.moderation.signals import THRESHOLDS
 from folkmoot.protocol.moderation.statistics.proportions import Share, beta_distribution, clopper_pearson
-
-THRESHOLDS: Final = "thresholds"
 
 _DOUBT: Final = 0.05
 _THOUSAND: Final = 1_000
@@ -90,22 +88,36 @@ def resolved(expression: str) -> tuple[str, list[Asked]]:
     return _ASKED.sub(signal, expression), asked
 
 
-def threshold(evidence: Evidence, language: str, thousandths: int) -> Threshold:
-    """The threshold for a text.
+class Thresholds:
+    """The thresholds for one precision.
 
     Args:
         evidence: not empty.
-        language: of the text, in lower case; empty where it is not known.
         thousandths: of the precision, 1 to 999.
+
+    Attributes:
+        by_language: what the evidence says in each language that it is in.
     """
-    while language and language not in evidence:
-        language = language.rpartition("-")[0]
-    if language:
-        return _threshold(evidence[language], thousandths)
-    return _threshold(_together(evidence.values()), thousandths)._replace(reached=False)
+
+    def __init__(self, evidence: Evidence, thousandths: int) -> None:
+        self.by_language = {
+            language: _threshold(steps, thousandths) for language, steps in sorted(evidence.items())
+        }
+        self._elsewhere = _threshold(_together(evidence.values()), thousandths)._replace(reached=False)
+
+    def get(self, language: str) -> Threshold:
+        """The threshold for a text.
+
+        Args:
+            language: that it says it is in, in lower case; empty where it says none.
+        """
+        while language:
+            if language in self.by_language:
+                return self.by_language[language]
+            language = language.rpartition("-")[0]
+        return self._elsewhere
 
 
-@lru_cache(maxsize=1_024)
 def _threshold(steps: tuple[Step, ...], thousandths: int) -> Threshold:
     precision = thousandths / _THOUSAND
     tail = _DOUBT / len(steps)

@@ -94,6 +94,13 @@ def problems(*layers: str) -> list[str]:
             '[degrade]\nauthor = "ignore"',
             "rule trust below goes to review for want of author.trust",
         ),
+        (
+            model("m", labels=["a"])
+            + "[models.evidence.a]\nen = [[0.0, 9, 1]]\n"
+            + condition("sure", "scores.a >= at_precision(0.9)"),
+            '[degrade]\nthresholds = "ignore"',
+            "rule sure below goes to review for want of thresholds.a_900",
+        ),
         ("", over("new"), "when is missing"),
     ],
 )

@@ -16,12 +16,14 @@ from folkmoot.protocol.moderation.bounds import SCORED_CODE_POINTS
 from folkmoot.protocol.moderation.text.features import BUCKETS
 from folkmoot.protocol.moderation.text.linear import ONE, LinearModel
 from folkmoot.protocol.moderation.text.model import TextModel
+from folkmoot.protocol.moderation.verdict import Verdict
 
 from tests.moderation.documents import HEAD, condition, model, word_list
 from tests.moderation.test_gatekeeper import PLENTY, Clock, Inline, in_force, outcomes, post
 from tests.moderation.test_rules import judged
 from tests.waiting import until
 
+STRICT = Path(__file__).resolve().parent.parent.parent / "configs" / "policies" / "strict.toml"
 BAD = "you absolute muppet"
 ASKS = condition("r", "scores.toxic > 0.5")
 
@@ -165,3 +167,20 @@ async def test_floods_are_counted_across_policies_and_not_for_the_exempt(tmp_pat
         await in_force(gate, text + "# another\n")
         assert outcomes(gate, [post("something else", 9)], exempt=False) == ["hold"]
         nursery.cancel_scope.cancel()
+
+
+async def test_the_strict_policy_holds_a_flood_of_links_in_the_language_of_the_post() -> None:
+    gate = Gatekeeper(STRICT, PLENTY, wall=Clock(), executor=Inline())
+    await gate.open()
+    said = {
+        "text": "Endlich frei von Schulden, wie ich es geschafft habe: https://a.example",
+        "lang": "de-AT",
+    }
+    records = [post(said, number) for number in range(7)]
+    answers = gate.judge_batch(records, False, "192.0.2.1", 0.0)
+    assert [answer.rule for answer in answers if isinstance(answer, Verdict)] == [
+        *[None] * 5,
+        *["same-links-everywhere"] * 2,
+    ]
+    [last] = answers[-1:]
+    assert isinstance(last, Verdict) and str(last.reason).startswith("Viele Beiträge")

@@ -11,9 +11,9 @@ from folkmoot.protocol.moderation.statistics.proportions import Share, clopper_p
 from folkmoot.protocol.moderation.text.features import BUCKETS
 from folkmoot.protocol.moderation.text.linear import ONE, LinearModel
 from folkmoot.protocol.moderation.text.model import TextModel
-from folkmoot.protocol.moderation.thresholds import Step, resolved, threshold
+from folkmoot.protocol.moderation.thresholds import Step, Thresholds, resolved
 
-from tests.moderation.documents import HEAD, condition, model
+from tests.moderation.documents import HEAD, condition, model, word_list
 from tests.moderation.test_policy import problems_of
 from tests.moderation.test_rules import judged
 from tests.moderation.test_scorers import kept, policy
@@ -26,27 +26,27 @@ STEPS = (Step(-1.0, 20, 2_000), Step(0.5, 300, 100), Step(1.0, 900, 12), Step(1.
     [(500, -1.0, True), (900, 0.5, True), (980, 1.0, True), (996, 1.5, True), (999, 1.5, False)],
 )
 def test_the_lowest_step_that_the_evidence_supports(thousandths: int, score: float, reached: bool) -> None:
-    found = threshold({"en": STEPS}, "en", thousandths)
+    found = Thresholds({"en": STEPS}, thousandths).get("en")
     assert (found.score, found.reached) == (score, reached)
     assert (found.bound >= thousandths / 1_000) is reached
 
 
 def test_the_bound_is_that_of_clopper_and_pearson_at_the_steps_part_of_the_doubt() -> None:
-    found = threshold({"en": STEPS}, "en", 980)
+    found = Thresholds({"en": STEPS}, 980).get("en")
     # A two-sided interval of 1 - 2·(0.05 / 4).
     assert found.bound == pytest.approx(clopper_pearson(Share(2_900, 2_913), 0.975).low)
 
 
 def test_who_tries_more_steps_has_to_show_more() -> None:
-    alone = threshold({"en": (Step(0.0, 149, 0),)}, "en", 980)
+    alone = Thresholds({"en": (Step(0.0, 149, 0),)}, 980).get("en")
     assert alone.reached
     tried = (*(Step(-at / 10 - 1, 0, 5) for at in range(19, 0, -1)), Step(0.0, 149, 0))
-    assert not threshold({"en": tried}, "en", 980).reached
+    assert not Thresholds({"en": tried}, 980).get("en").reached
 
 
 @pytest.mark.parametrize(("language", "reached"), [("en", True), ("en-gb", True), ("de", False), ("", False)])
 def test_without_evidence_in_a_language_nothing_is_promised(language: str, reached: bool) -> None:
-    found = threshold({"en": STEPS, "pt": STEPS[:1]}, language, 900)
+    found = Thresholds({"en": STEPS, "pt": STEPS[:1]}, 900).get(language)
     assert found.reached is reached
 
 
@@ -77,7 +77,20 @@ def test_a_rule_removes_only_where_the_bound_holds(tmp_path: Path) -> None:
     assert judged(policies, "x", lang="de").action.word == "hold"
     assert judged(policies, "x").action.word == "hold"
     [told] = policies.warnings(0)
-    assert told.startswith("at_precision(0.98) of toxic is not reached in pt, where the evidence promises 0.")
+    assert told.startswith("thresholds.toxic_980 is not reached in pt, where the evidence promises 0.")
+
+
+def test_what_is_true_without_the_threshold_needs_no_promise(tmp_path: Path) -> None:
+    said = model("m", labels=["toxic"], hash=kept(tmp_path, ALWAYS_ONE)) + EVIDENCE
+    either = condition("r", "hits.bad || scores.toxic >= at_precision(0.98)", "refuse")
+    policies = load_engine(policy(tmp_path, said, word_list("bad", ["foo"]), either))
+    assert judged(policies, "foo", lang="pt").action.word == "refuse"
+    held = judged(policies, "bar", lang="pt")
+    assert held.action.word == "hold" and "thresholds.toxic_980" in str(held.reason)
+    both = condition("r", "scores.toxic >= at_precision(0.98) && scores.toxic > 1.5", "refuse")
+    assert judged(load_engine(policy(tmp_path, said, both)), "bar", lang="pt").rule is None
+    ignored = '[degrade]\nthresholds = "ignore"\n'
+    assert judged(load_engine(policy(tmp_path, said, STRICT, ignored)), "bar", lang="pt").rule is None
 
 
 @pytest.mark.parametrize(
