@@ -183,8 +183,12 @@ class Language:
 
         Args:
             sources: of expressions that `compile` took, each a truth; at most a few dozen.
+
+        Raises:
+            ExpressionError: one of them is nested so deeply that it stands only by itself.
         """
-        # A line end closes a comment that an expression may end in.
+        # A line end closes a comment that an expression may end in. The parser goes one deeper for the
+        # parentheses of each, however many there are.
         return self._compiled(" || ".join(f"({source}\n)" for source in sources))
 
     def _compiled(self, source: str) -> Expression:

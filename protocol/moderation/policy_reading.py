@@ -345,6 +345,7 @@ def _expression_flaw(said: str, language: Language, evidence: Mapping[str, Evide
             return f"when: no model has evidence about {each.label}, so no threshold can be told"
     try:
         expression = language.compile(source)
+        language.any_of([source, source])  # among others it stands a little deeper
     except ExpressionError as error:
         if asked:  # the columns are another expression's
             return f"when: {error.reason}"

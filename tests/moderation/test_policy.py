@@ -144,6 +144,7 @@ def test_all_problems_are_told_at_once_each_at_its_line() -> None:
         (HEAD + condition("r", ""), "7: when is blank"),
         (HEAD + condition("r", "post.reply" + " " * 500), "7: when has 510 characters"),
         (HEAD + condition("r", "(" * 240 + "post.reply" + ")" * 240), "7: when: it is nested too deeply"),
+        (HEAD + condition("r", "(" * 32 + "post.reply" + ")" * 32), "7: when: it is nested too deeply"),
         (HEAD + condition("r", "post.lang.matches('(a+)+')"), "7: when, character 18: "),
         (HEAD + condition("r", "[post.lang].map(a, a + a) == []"), "7: when, character 16: there is no map"),
         (HEAD + condition("r", "post.lang + 'x' == 'x'"), "7: when, character 11: "),

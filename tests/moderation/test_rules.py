@@ -1,8 +1,10 @@
 """Rules with expressions: what they say, what is unknown, and that many at once say what each says."""
 
+# ruff: noqa: RUF001 (letters that pass for others)
+
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +14,7 @@ from folkmoot.node.moderation.submissions import Submission
 from folkmoot.protocol.bodies import make_uuid7
 from folkmoot.protocol.expressions import Language, Value
 from folkmoot.protocol.identity import KeyPair
-from folkmoot.protocol.moderation.policy import PolicyDocument, Rule
+from folkmoot.protocol.moderation.policy import PolicyDocument, PolicyError, Rule
 from folkmoot.protocol.moderation.rules import Outcome, Rules
 from folkmoot.protocol.moderation.signals import SIGNALS, named_in
 from folkmoot.protocol.moderation.verdict import Action, Verdict
@@ -194,3 +196,34 @@ def test_every_signal_can_be_named_and_is_told_unless_no_node_knows_it() -> None
     assert set(Rules(policy).signals) == set(SIGNALS)
     unknown = {name for name in SIGNALS if name not in facts and not name.startswith("flood.")}
     assert unknown == {"author.age_s", "author.trust"}
+
+
+@pytest.mark.parametrize(
+    "nest",
+    [
+        lambda depth: "(" * depth + "post.reply" + ")" * depth,
+        lambda depth: "!" * depth + "post.reply",
+        lambda depth: "!(" * depth + "post.reply" + ")" * depth,
+        lambda depth: "post.reply ? (" * depth + "post.reply" + ") : false" * depth,
+    ],
+)
+def test_whatever_can_be_read_can_be_looked_at_among_many(nest: Callable[[int], str]) -> None:
+    deepest = max(depth for depth in range(16, 40) if _is_read(nest(depth)))
+    many = engine(*(condition(f"r{at}", nest(deepest)) for at in range(40)))
+    assert judged(many, "x").rule in (None, "r0")
+    assert many.unjudged_count == 0
+
+
+def _is_read(when: str) -> bool:
+    try:
+        document(condition("r", when))
+    except PolicyError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("text", ["a fоо", "a ƒoo", "a f.o.o.o", "ａ ｆｏｏ!"])
+def test_disguises_are_seen_through_and_places_are_the_authors(text: str) -> None:
+    found = judged(engine(word_list("bad", ["foo", "fooo"]), condition("r", "hits.bad && !post.reply")), text)
+    assert found.decisive is not None and found.span is not None
+    assert found.span[0] == 2 and text[slice(*found.span)].strip(" !") == text[2:].strip(" !")
