@@ -345,13 +345,13 @@ def _expression_flaw(said: str, language: Language, evidence: Mapping[str, Evide
             return f"when: no model has evidence about {each.label}, so no threshold can be told"
     try:
         expression = language.compile(source)
+        if expression.sort is not Sort.TRUTH:
+            return "when: its value is a number; a rule's is true or false"
         language.any_of([source, source])  # among others it stands a little deeper
     except ExpressionError as error:
         if asked:  # the columns are another expression's
             return f"when: {error.reason}"
         return f"when{'' if error.column is None else f', character {error.column}'}: {error.reason}"
-    if expression.sort is not Sort.TRUTH:
-        return "when: its value is a number; a rule's is true or false"
     always = expression.truth(language.bind({}))
     if always is not None:
         return f"when: this is {'always' if always else 'never'} true, whatever is judged"
