@@ -193,6 +193,7 @@ class Gatekeeper:
             answer = _judge(engine, record, counting, now_us)
             if isinstance(answer, WireError) and not account_exempt:
                 quota.settle(record.author, address, now, changed=False)
+                self._flood.settle(record.id, changed=False)
             answers.append(answer)
         return answers
 
@@ -218,6 +219,7 @@ class Gatekeeper:
             return
         for record, each in zip(records, changed, strict=True):
             self._quota.settle(record.author, address, now, changed=each)
+            self._flood.settle(record.id, changed=each)
 
     def status(self) -> GatekeeperStatus:
         """What the gate is doing now."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
 from zlib import crc32
@@ -74,6 +75,15 @@ class SlidingCounts:
             self._last, self._running, self._began = self._running, {}, now
         self._running[key] = self._running.get(key, 0) + 1
 
+    def take_back(self, key: bytes) -> None:
+        """Count a key once less, where that is still counted."""
+        for counts in (self._running, self._last):
+            if key in counts:
+                counts[key] -= 1
+                if not counts[key]:
+                    del counts[key]
+                return
+
     def __len__(self) -> int:
         return len(self._running) + len(self._last)
 
@@ -86,20 +96,45 @@ class SlidingCounts:
         self._began = self._began + self._window_s if self._last else now
 
 
+@dataclass(slots=True)
+class _UnderWay:
+    """A record that is counted, and of which it is not known yet whether it changes anything.
+
+    Args:
+        author, address, phrases: what is counted of it.
+        told: what was told of it.
+        looks: how often it was looked at and not settled.
+        changed: whether one of those that were settled changed something.
+    """
+
+    author: bytes
+    address: bytes
+    phrases: Sequence[bytes]
+    told: Signals
+    looks: int = 1
+    changed: bool = False
+
+
 class Flood:
-    """What one node has seen lately."""
+    """What one node has seen lately.
+
+    A record counts from the moment it is looked at, so that a batch is a flood as well. Where it turns out to
+    have changed nothing that is taken back: anyone may send somebody's public records again, and that must
+    not make a flood of what somebody writes next.
+    """
 
     def __init__(self) -> None:
         self._authors = SlidingCounts(RATE_WINDOW_S, FLOOD_RATE_KEYS)
         self._addresses = SlidingCounts(RATE_WINDOW_S, FLOOD_RATE_KEYS)
         self._texts = SlidingCounts(TEXT_WINDOW_S, FLOOD_TEXT_KEYS)
         self._answers: LRUCache[bytes, Signals] = LRUCache(FLOOD_ANSWERS)
+        self._under_way: dict[bytes, _UnderWay] = {}
 
     def look(
         self, record: bytes, author: bytes, address: str, phrases: Sequence[bytes], now: float
     ) -> Signals:
-        """What came before a record, which is counted from now on. One that is sent again is not counted
-        again, and is told what it was told before.
+        """What came before a record, which is counted from now on, and must be settled. One that is sent
+        again is not counted again, and is told what it was told before.
 
         Args:
             record: its id.
@@ -108,6 +143,10 @@ class Flood:
             phrases: of its text, see `phrases_of`.
             now: monotonic seconds, never decreasing from call to call.
         """
+        under_way = self._under_way.get(record)
+        if under_way is not None:
+            under_way.looks += 1
+            return under_way.told
         told = self._answers.get(record)
         if told is not None:
             return told
@@ -123,7 +162,29 @@ class Flood:
         for phrase in phrases:
             self._texts.add(phrase, now)
         self._answers[record] = told
+        self._under_way[record] = _UnderWay(author, where, phrases, told)
         return told
+
+    def settle(self, record: bytes, *, changed: bool) -> None:
+        """End what `look` began; of a record that was not looked at, nothing.
+
+        Args:
+            record: its id.
+            changed: whether it changed something.
+        """
+        counted = self._under_way.get(record)
+        if counted is None:
+            return
+        counted.looks -= 1
+        counted.changed |= changed
+        if counted.looks:
+            return
+        del self._under_way[record]
+        if not counted.changed:
+            self._authors.take_back(counted.author)
+            self._addresses.take_back(counted.address)
+            for phrase in counted.phrases:
+                self._texts.take_back(phrase)
 
 
 def phrases_of(reading: str) -> list[bytes]:

@@ -49,6 +49,30 @@ def test_a_record_that_is_sent_again_is_told_the_same_and_counted_once() -> None
     assert flood.look(b"3", b"alice", "192.0.2.1", phrases_of(TEXT), 13.0)["flood.author_rate"] == 2.0
 
 
+def test_what_changed_nothing_does_not_count_once_that_is_known() -> None:
+    flood = Flood()
+    for number in range(5):
+        flood.look(bytes([number]), b"alice", "192.0.2.1", phrases_of(TEXT), 10.0)
+    assert flood.look(b"x", b"alice", "192.0.2.2", phrases_of(TEXT), 10.0)["flood.author_rate"] == 5.0
+    for number in range(5):
+        flood.settle(bytes([number]), changed=False)
+    flood.settle(b"x", changed=True)
+    flood.settle(b"never seen", changed=False)
+    told = flood.look(b"y", b"alice", "192.0.2.1", phrases_of(TEXT), 11.0)
+    assert told == {"flood.same_text": 1.0, "flood.author_rate": 1.0, "flood.address_rate": 0.0}
+
+
+def test_a_record_that_comes_twice_at_once_counts_if_either_changed_something() -> None:
+    for first in (True, False):
+        flood = Flood()
+        for _ in range(2):
+            flood.look(b"1", b"alice", "192.0.2.1", [], 10.0)
+        flood.settle(b"1", changed=first)
+        flood.settle(b"1", changed=not first)
+        flood.settle(b"1", changed=False)
+        assert flood.look(b"2", b"alice", "192.0.2.1", [], 10.0)["flood.author_rate"] == 1.0
+
+
 @pytest.mark.parametrize(
     ("text", "same"),
     [
