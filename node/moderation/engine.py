@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import re2
+from folkmoot.node.moderation import normalise
 from folkmoot.node.moderation.matchers import Matchers
-from folkmoot.node.moderation.reading import readings
 from folkmoot.node.moderation.scorers import Scorers
 from folkmoot.node.moderation.submissions import Submission
 from folkmoot.protocol.expressions import Value
@@ -168,7 +168,8 @@ class PolicyEngine:
             return NO_FLOOD
         if not self._compares:
             return submission.counting(())
-        return submission.counting(phrases_of(readings(submission.joined()[:COMPARED_CODE_POINTS])[0]))
+        seen = normalise.tight(normalise.folded(submission.joined()[:COMPARED_CODE_POINTS]))
+        return submission.counting(phrases_of(seen.text))
 
     def _expired(self, now_us: int) -> list[int]:
         return [number for number, day in self._expires.items() if day.ends_us <= now_us]

@@ -5,10 +5,10 @@ the window counts in proportion. Each holds so many keys; when the running one i
 So memory is bounded, whoever invents keys loses at most old counts, and what comes fast enough to be a flood
 is counted all the same.
 
-Two texts are alike when they share phrases, each four words in a row (*shingles*, Broder 1997, "On the
-Resemblance and Containment of Documents"). Of each text the eight phrases with the smallest checksums stand
-for all, since texts that share much share the smallest too. A phrase is counted by a hash of 64 bits that
-nobody can aim at somebody else's, which cannot be said of a checksum.
+Two texts are alike when they share phrases (*shingles*, Broder 1997, "On the Resemblance and Containment of
+Documents"): four words in a row, or six characters in scripts without spaces. Of each text the eight phrases
+with the smallest checksums stand for all, since texts that share much share the smallest too. A phrase is
+counted by a hash of 64 bits that nobody can aim at somebody else's, which cannot be said of a checksum.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ from folkmoot.protocol.moderation.bounds import (
     FLOOD_RATE_KEYS,
     FLOOD_TEXT_KEYS,
 )
-from folkmoot.protocol.search.tokens import tokens
 
 RATE_WINDOW_S: Final = 60.0
 TEXT_WINDOW_S: Final = 600.0
 
 _WORD: Final = re.compile(r"\w+")
-_PHRASE: Final = 4  # words
+_CHARACTER_OR_WORD: Final = re.compile(rf"{UNSPACED.pattern}|\w+")
+_WORDS: Final = 4  # in a phrase
+_CHARACTERS: Final = 6  # in a phrase of a script that is written without spaces
 _PHRASES: Final = 8  # that stand for a text
 
 Signals = dict[str, float]
@@ -194,10 +195,12 @@ def phrases_of(reading: str) -> list[bytes]:
         reading: the text with its disguises off.
     """
     text = reading[:COMPARED_CODE_POINTS]
-    words = _WORD.findall(text) if text.isascii() or not UNSPACED.search(text) else tokens(text)
+    spaced = text.isascii() or not UNSPACED.search(text)
+    words = (_WORD if spaced else _CHARACTER_OR_WORD).findall(text)
     if not words:
         return []
-    starts = range(max(1, len(words) - _PHRASE + 1))
-    phrases = {" ".join(words[start : start + _PHRASE]).encode() for start in starts}
-    smallest = sorted(phrases, key=lambda phrase: (crc32(phrase), phrase))[:_PHRASES]
-    return [blake2b(phrase, digest_size=8).digest() for phrase in smallest]
+    length = _WORDS if spaced else _CHARACTERS
+    coded = [word.encode("utf-8", "surrogatepass") for word in words]
+    phrases = {b" ".join(coded[at : at + length]) for at in range(max(1, len(coded) - length + 1))}
+    smallest = sorted(zip(map(crc32, phrases), phrases, strict=True))[:_PHRASES]
+    return [blake2b(phrase, digest_size=8).digest() for _checksum, phrase in smallest]
