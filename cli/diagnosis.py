@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from folkmoot.cli.preflight import policy_warnings
 from folkmoot.cli.rebuilding import rebuilding_line, waited_for
 from folkmoot.cli.search_state import search_state
 from folkmoot.cli.seats import (
@@ -30,7 +31,6 @@ from folkmoot.node.actors.acceptor import read_seat
 from folkmoot.node.certificates import CertificateFacts, read_certificate
 from folkmoot.node.configuration.settings import NodeConfig
 from folkmoot.node.data_directory import DataDirectory, read_gossip_ring
-from folkmoot.node.moderation.policy_file import load_engine
 from folkmoot.node.standing.records import read_own, read_watermarks
 from folkmoot.protocol.errors import FolkmootError
 from folkmoot.protocol.limits import DISK_WARN, MIB
@@ -90,7 +90,7 @@ def look_at_directory(path: Path, config: NodeConfig | None) -> Iterator[Finding
     yield _room(path)
     yield from _certificates(path, node_id, config)
     if config is not None and config.gate.policy is not None:
-        yield _policy(config.gate.policy)
+        yield _policy(config.gate.policy, config.node.data)
     if config is not None and config.cluster.refound:
         yield Finding(
             "topology",
@@ -123,11 +123,13 @@ def _room(path: Path) -> Finding:
     return Finding("disk", WATCH, sentence, "make room on it; writes are refused before it is full")
 
 
-def _policy(file: Path) -> Finding:
+def _policy(file: Path, data: Path) -> Finding:
     try:
-        load_engine(file)
+        warnings = policy_warnings(file, data)
     except FolkmootError as error:
         return Finding("policy", WRONG, str(error), "folkmoot config check; a node does not start with it")
+    if warnings:
+        return Finding("policy", WATCH, "; ".join(warnings), "mend the policy, or bring what it needs")
     return Finding("policy", WELL, f"{file} can be followed")
 
 

@@ -17,6 +17,7 @@ from folkmoot.node.configuration.settings import NodeConfig
 from folkmoot.node.data_directory import DataDirectory, read_gossip_ring
 from folkmoot.node.founding import founding_problems
 from folkmoot.node.moderation.policy_file import load_engine
+from folkmoot.node.system import SystemWallClock
 from folkmoot.node.transport.interface import Address
 from folkmoot.node.transport.tls import NodeTls, TlsFiles
 from folkmoot.protocol.errors import FolkmootError
@@ -29,15 +30,20 @@ def gossip_ring_file(config: NodeConfig) -> Path:
     return config.gossip.keys_file or DataDirectory(config.node.data).gossip_ring_file
 
 
-def check_surroundings(loaded: LoadedConfig) -> None:
+def check_surroundings(loaded: LoadedConfig) -> list[str]:
     """Look at everything the configuration points to, and at the cluster it would found.
+
+    Returns:
+        What does not keep a node from starting and will not be as somebody wanted it, a sentence each.
 
     Raises:
         ConfigError: with all that is missing, unreadable, taken or impossible.
     """
-    problems = list(_problems(loaded))
+    warnings: list[str] = []
+    problems = list(_problems(loaded, warnings))
     if problems:
         raise ConfigError(problems)
+    return warnings
 
 
 def _founding(loaded: LoadedConfig) -> Iterator[str]:
@@ -50,7 +56,7 @@ def _founding(loaded: LoadedConfig) -> Iterator[str]:
     yield from founding_problems(LoadedConfig(config, loaded.sources), account)
 
 
-def _problems(loaded: LoadedConfig) -> Iterator[str]:
+def _problems(loaded: LoadedConfig, warnings: list[str]) -> Iterator[str]:
     config = loaded.config
     data = DataDirectory(config.node.data)
     if config.node.id is None:
@@ -61,7 +67,7 @@ def _problems(loaded: LoadedConfig) -> Iterator[str]:
         yield from _certificates(config)
     if config.gate.policy is not None:
         policy = config.gate.policy
-        yield from _complaint(lambda: load_engine(policy))
+        yield from _complaint(lambda: warnings.extend(policy_warnings(policy, config.node.data)))
     yield from _founding(loaded)
     if config.node.data.is_dir() and not os.access(config.node.data, os.W_OK | os.X_OK):
         yield f"node.data: {config.node.data} cannot be written by this user"
@@ -69,6 +75,20 @@ def _problems(loaded: LoadedConfig) -> Iterator[str]:
     yield from _taken(loaded, "peers", config.listen.peers, socket.SOCK_STREAM)
     if config.listen.datagrams is not None:
         yield from _taken(loaded, "datagrams", config.listen.datagrams, socket.SOCK_DGRAM)
+
+
+def policy_warnings(policy: Path, data: Path) -> list[str]:
+    """What of a policy would not be in force, a sentence each.
+
+    Args:
+        policy: its file.
+        data: the node's data directory.
+
+    Raises:
+        PolicyError: it cannot be used at all.
+    """
+    told = load_engine(policy, data / "models").warnings(SystemWallClock().now_us())
+    return [f"{policy}: {each}" for each in told]
 
 
 def _certificates(config: NodeConfig) -> Iterator[str]:

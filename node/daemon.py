@@ -271,7 +271,8 @@ class _Parts:
         """Gate, coordination, reads and sessions: what clients see."""
         config, environment = self.config, self.environment
         wall, executor, keys = environment.wall, environment.executor, self.accounts.keys
-        self.gatekeeper = Gatekeeper(config.gate.policy, rates_of(config.gate), wall=wall, executor=executor)
+        policy, rates, models = config.gate.policy, rates_of(config.gate), config.node.data / "models"
+        self.gatekeeper = Gatekeeper(policy, rates, wall=wall, executor=executor, models=models)
         coordinator = Coordinator(self.router, self.topology, self.links, self.replica)
         gate = self.accounts.key_gate(coordinator, config.gate.cut_off_hours)
         reader, projections = self.reader, self.projections

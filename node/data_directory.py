@@ -5,6 +5,7 @@
     keys/gossip.ring   the gossip keys, one a line, the sealing key first; the same on all nodes of a cluster
     store/             the store
     search/            the search index, made of the store
+    models/            text models of policies, each called by its hash, where there are any
     media/             pictures, sound and films (see `storage.media.layout`)
     ready.json         written when the node has begun to listen; also how a restart finds its old ports
 

@@ -29,10 +29,13 @@ def check(choice: ConfigChoice, output: Output) -> None:
     """Report everything wrong with a configuration, as `start` would.
 
     Reads the files, then looks at the keys, certificates, policy and ports they name, and at the cluster that
-    the founders and replicas make. The store is not opened.
+    the founders and replicas make. The store is not opened. What of the policy will not be in force,
+    because a rule has expired or a text model is not there, is told as well.
     """
-    check_surroundings(choice.load())
-    output.result({"ok": True, "config": str(choice.file)}, f"{choice.file} is good to start with")
+    warnings = check_surroundings(choice.load())
+    good = f"{choice.file} is good to start with"
+    told = "\n".join((good, *(f"but {each}" for each in warnings)))
+    output.result({"ok": True, "config": str(choice.file), "warnings": warnings}, told)
 
 
 @command.command(

@@ -54,12 +54,12 @@ def evaluate(
     taught_sets = read_folder(train, skip_unknown=skip_unknown)
     tested_sets = taught_sets if same else read_folder(test, skip_unknown=skip_unknown)
     with bar("texts read") as told:
-        counted = _Counted(told, _size(taught_sets) + (0 if same else _size(tested_sets)))
+        counted = Counted(told, _size(taught_sets) + (0 if same else _size(tested_sets)))
         taught = prepare(taught_sets, counted.one_more)
         tested = taught if same else prepare(tested_sets, counted.one_more)
     all_jobs = list(jobs(taught, tested, seed))
     with bar("heads trained") as told:
-        outcomes = run_all(all_jobs, processes, _Counted(told, heads(all_jobs)).more)
+        outcomes = run_all(all_jobs, processes, Counted(told, heads(all_jobs)).more)
     sets = _sets(tested, outcomes)
     return {
         "folds": FOLDS if same else None,
@@ -71,7 +71,7 @@ def evaluate(
     }
 
 
-class _Counted:
+class Counted:
     """How far something long has got, told at every hundredth of it."""
 
     def __init__(self, told: OnProgress, total: int) -> None:

@@ -102,6 +102,23 @@ def jobs(train: Corpus, test: Corpus, seed: int) -> Iterator[Job]:
             yield from _own_jobs(train, test, name, seed)
 
 
+def teaching_jobs(train: Corpus, question: str, seed: int) -> tuple[Job, list[Job]]:
+    """The job of a model that learns all there is about a question, and those of five that each are measured
+    on the fifth they have not seen."""
+    recipe = _shared_recipe(question, seed)
+    blind = question in BLIND
+    pool = _pool(train, question)
+    asked = set(pool)
+    folded = [_folds(train, train, name, seed) for name in train if any(place.set == name for place in pool)]
+    jobs = []
+    for fold in range(FOLDS):
+        tested = [place for folds in folded for place in folds[fold] if place in asked]
+        kept, left_out = _kept(pool, tested, train, train)
+        judged = _evened(kept, train, question, blind=blind)
+        jobs.append(Job(question, recipe, judged, _tested(train, tested, blind=blind), left_out))
+    return Job(question, recipe, _evened(pool, train, question, blind=blind), [], 0), jobs
+
+
 def untaught(train: Corpus, name: str) -> str:
     """Why nothing can judge a set; empty when something can."""
     form = FORMS[name]
@@ -167,19 +184,28 @@ def _shared_jobs(train: Corpus, test: Corpus, question: str, seed: int) -> Itera
     rest = [place for name in names if name not in taught for place in _whole(test, name)]
     if train is not test:
         parts, rest = [], [place for part in (*parts, rest) for place in part]
-    recipe = Recipe(("fine", question), COST, seed, tuned=False)
+    recipe = _shared_recipe(question, seed)
     blind = question in BLIND
-    pool = [
-        Place(name, at)
-        for name, items in train.items()
-        for at, item in enumerate(items)
-        if question in item.answers
-    ]
+    pool = _pool(train, question)
     for part in (*parts, rest):
         if part:
             kept, left_out = _kept(pool, part, train, test)
             judged = _evened(kept, train, question, blind=blind)
             yield Job(question, recipe, judged, _tested(test, part, blind=blind), left_out)
+
+
+def _shared_recipe(question: str, seed: int) -> Recipe:
+    return Recipe(("fine", question), COST, seed, tuned=False)
+
+
+def _pool(train: Corpus, question: str) -> list[Place]:
+    """Every text that says something of a question."""
+    return [
+        Place(name, at)
+        for name, items in train.items()
+        for at, item in enumerate(items)
+        if question in item.answers
+    ]
 
 
 def _folds(train: Corpus, test: Corpus, name: str, seed: int) -> list[list[Place]]:

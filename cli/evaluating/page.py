@@ -13,7 +13,8 @@ _HEAD: Final = """# What the text models reach
 
 What a node could know of a text from the text alone, measured on published sets that people labelled. The
 model is one matrix of weights over hashed words and pieces of words; why is in
-[decision 46](decisions/0046-text-models-are-linear-and-hashed.md). Nothing here decides about posts yet.
+[decision 46](decisions/0046-text-models-are-linear-and-hashed.md). No model decides about posts unless a
+policy names it.
 
 ```
 folkmoot moderate evaluate --train DIR --test DIR

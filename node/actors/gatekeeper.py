@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,16 +19,16 @@ from typing import Any, Final
 import trio
 from folkmoot.node.environment import Executor, WallClock
 from folkmoot.node.moderation.engine import PolicyEngine
-from folkmoot.node.moderation.policy_file import load_engine
+from folkmoot.node.moderation.policy_file import Signature, load_policy, signature_of
 from folkmoot.node.moderation.quota import Quota, QuotaRates
+from folkmoot.node.moderation.submissions import Counting, Submission, texts_of
 from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.moderation.flood import Flood
 from folkmoot.protocol.moderation.policy import EMPTY, PolicyError
 from folkmoot.protocol.moderation.verdict import Action, Verdict
 from folkmoot.protocol.record import Record
 
 POLL_INTERVAL_S: Final = 2.0
-
-_Signature = tuple[int, int, int] | None
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ class GatekeeperStatus:
         loaded_at_us: when it came into force, microseconds since 1970.
         errors: why what is in the file now is not in force; empty when it is.
         unjudged: records held because judging failed, since this policy came into force.
+        warnings: what of the policy is not in force: models that are not there, rules that have expired.
     """
 
     policy: str
@@ -51,6 +52,7 @@ class GatekeeperStatus:
     loaded_at_us: int
     errors: tuple[str, ...]
     unjudged: int
+    warnings: tuple[str, ...] = ()
 
     def to_wire(self, *, for_operator: bool) -> dict[str, Any]:
         """As a map, with what is absent left out.
@@ -68,6 +70,7 @@ class GatekeeperStatus:
         }
         if for_operator:
             wire["errors"] = list(self.errors)
+            wire["warnings"] = list(self.warnings)
             if self.file is not None:
                 wire["file"] = self.file
         return wire
@@ -81,6 +84,7 @@ class Gatekeeper:
         rates: the quota.
         wall: for `loaded_at_us`.
         executor: where policies are read and compiled.
+        models: where text models lie, besides those beside the policy.
         poll_interval_s: how often the file is looked at.
     """
 
@@ -91,11 +95,14 @@ class Gatekeeper:
         *,
         wall: WallClock,
         executor: Executor,
+        models: Path | None = None,
         poll_interval_s: float = POLL_INTERVAL_S,
     ) -> None:
         self._file = policy
         self._rates = rates
         self._quota = Quota(rates)
+        self._flood = Flood()
+        self._models = models
         self._wall = wall
         self._executor = executor
         self._poll_interval_s = poll_interval_s
@@ -111,8 +118,9 @@ class Gatekeeper:
             PolicyError: it cannot be used; a node does not start on a policy nobody wrote.
         """
         if self._file is not None:
-            self._watched.settled = await self._executor.run(partial(_signature, self._file))
-            self._put_in_force(await self._executor.run(partial(load_engine, self._file)))
+            loaded = await self._executor.run(partial(load_policy, self._file, self._models))
+            self._watched.settled = loaded.signature
+            self._put_in_force(loaded.engine)
 
     async def run(self) -> None:
         """Keep the policy current, for ever."""
@@ -174,18 +182,23 @@ class Gatekeeper:
             For each record the verdict it is accepted, labelled or held with, or the error it is turned
             away with (`rate_limited`, `refused_by_policy`). Those with a verdict must be settled.
         """
-        engine, quota = self._engine, self._quota
+        engine, quota, now_us = self._engine, self._quota, self._wall.now_us()
         answers: list[Verdict | WireError] = []
         for record in records:
             limited = None if account_exempt else quota.admit(record.author, address, now)
             if limited is not None:
                 answers.append(limited)
                 continue
-            answer = _judge(engine, record)
+            counting = None if account_exempt else self._counting(record, address, now)
+            answer = _judge(engine, record, counting, now_us)
             if isinstance(answer, WireError) and not account_exempt:
                 quota.settle(record.author, address, now, changed=False)
+                self._flood.settle(record.id, changed=False)
             answers.append(answer)
         return answers
+
+    def _counting(self, record: Record, address: str, now: float) -> Counting:
+        return lambda phrases: self._flood.look(record.id, record.author, address, phrases, now)
 
     def settle_batch(
         self,
@@ -206,6 +219,7 @@ class Gatekeeper:
             return
         for record, each in zip(records, changed, strict=True):
             self._quota.settle(record.author, address, now, changed=each)
+            self._flood.settle(record.id, changed=each)
 
     def status(self) -> GatekeeperStatus:
         """What the gate is doing now."""
@@ -217,6 +231,7 @@ class Gatekeeper:
             loaded_at_us=self._loaded_at_us,
             errors=self._errors,
             unjudged=self._engine.unjudged_count,
+            warnings=tuple(self._engine.warnings(self._wall.now_us())),
         )
 
     async def _refresh(self) -> None:
@@ -229,20 +244,22 @@ class Gatekeeper:
                 self._put_in_force(PolicyEngine(EMPTY))
             self._errors = ()
             return
-        signature = await self._executor.run(partial(_signature, file))
+        files = self._watched.files(file)
+        signature = await self._executor.run(partial(signature_of, files))
         if self._watched.changed(signature) or wanted:
             self._watched.settled = signature
             await self._load(file)
 
     async def _load(self, file: Path) -> None:
         try:
-            engine = await self._executor.run(partial(load_engine, file))
+            engine, self._watched.settled = await self._executor.run(partial(load_policy, file, self._models))
         except PolicyError as error:
             self._errors = error.problems
             logger.error("policy %s stays in force, the new one is unusable:\n%s", self._short_hash, error)
             return
         self._errors = ()
-        if engine.document.hash != self._engine.document.hash:
+        before = self._engine
+        if (engine.document.hash, engine.problems) != (before.document.hash, before.problems):
             self._put_in_force(engine)
             logger.info("policy %s (%s) is in force", self._short_hash, engine.document.name)
 
@@ -263,90 +280,27 @@ class _Watched:
     """
 
     def __init__(self) -> None:
-        self.settled: _Signature = None
-        self._before: _Signature = None
+        self.settled: Signature = ()
+        self._before: Signature = ()
 
-    def changed(self, signature: _Signature) -> bool:
+    def files(self, file: Path) -> list[Path]:
+        """What is to be looked at: the policy's file, and what it had last to do with."""
+        return list(dict.fromkeys((file, *(each for each, _state in self.settled))))
+
+    def changed(self, signature: Signature) -> bool:
         """Whether the file differs from what was loaded and looked the same when last asked."""
         rested = signature == self._before
         self._before = signature
         return rested and signature != self.settled
 
 
-def _signature(file: Path) -> _Signature:
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
-
-
-def _judge(engine: PolicyEngine, record: Record) -> Verdict | WireError:
-    texts = _SHOWN_TEXTS.get(record.kind)
+def _judge(
+    engine: PolicyEngine, record: Record, counting: Counting | None, now_us: int
+) -> Verdict | WireError:
+    texts = texts_of(record)
     if texts is None:
         return engine.accepted
-    verdict = engine.judge_fields(texts(record))
+    verdict = engine.judge_record(Submission(texts, record, counting), now_us)
     if verdict.action is Action.REFUSE:
         return verdict.to_error(engine.document.appeal)
     return verdict
-
-
-def _texts_of_post(record: Record) -> Iterator[tuple[str, str]]:
-    body = record.body
-    for name in ("text", "warning", "tags", "labels"):
-        if name in body:
-            yield from _texts_in(name, body[name])
-    for index, medium in enumerate(body.get("media") or ()):
-        if "alt" in medium:
-            yield f"media.{index}.alt", medium["alt"]
-
-
-def _texts_of_profile(record: Record) -> Iterator[tuple[str, str]]:
-    yield "item", record.item.decode()
-    yield from _texts_in("value", record.body["value"])
-
-
-def _texts_of_label(record: Record) -> Iterator[tuple[str, str]]:
-    for name in ("value", "reason"):
-        if name in record.body:
-            yield name, record.body[name]
-
-
-def _texts_of_list(record: Record) -> Iterator[tuple[str, str]]:
-    for name in ("name", "about"):
-        if name in record.body:
-            yield name, record.body[name]
-
-
-def _texts_of_algorithm(record: Record) -> Iterator[tuple[str, str]]:
-    document = record.body.get("document", {})
-    yield "name", record.item.decode()
-    for name in ("title", "about"):
-        if name in document:
-            yield name, document[name]
-    for number, term in enumerate(document.get("terms", ())):
-        yield f"terms.{number}.name", term["name"]
-
-
-# The texts that people are shown, by kind; nothing else is judged.
-_SHOWN_TEXTS: Final[dict[str, Callable[[Record], Iterator[tuple[str, str]]]]] = {
-    "post": _texts_of_post,
-    "profile": _texts_of_profile,
-    "label": _texts_of_label,
-    "list": _texts_of_list,
-    "algorithm": _texts_of_algorithm,
-}
-
-
-def _texts_in(name: str, value: object) -> Iterator[tuple[str, str]]:
-    """Every text in a value of a body, however nested (records are at most 16 deep), with its path; the keys
-    of maps too, each under the path of what it names."""
-    if isinstance(value, str):
-        yield name, value
-    elif isinstance(value, list):
-        for index, entry in enumerate(value):
-            yield from _texts_in(f"{name}.{index}", entry)
-    elif isinstance(value, dict):
-        for key, entry in value.items():
-            yield f"{name}.{key}", key
-            yield from _texts_in(f"{name}.{key}", entry)

@@ -1,22 +1,37 @@
-"""The policy engine: one document, compiled, answering with a verdict for every text it is shown.
+"""The policy engine: one document, compiled, answering with a verdict for every record it is shown.
 
-Matchers run once over a text; rules only read what was found. An engine that fails does not know, and what
-is not known goes to review: the verdict is then to hold, under the rule id `unjudged`.
+Matchers run once over a text; rules only read what was found. What costs more than a look (models, the
+comparison of texts) is worked out for those records alone whose verdict may turn on it. An engine that fails
+does not know, and what is not known goes to review: the verdict is then to hold, under the rule id
+`unjudged`. So does a rule that cannot be worked out for want of a signal, under its own.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import re2
+from folkmoot.node.moderation import normalise
 from folkmoot.node.moderation.matchers import Matchers
-from folkmoot.protocol.moderation.policy import PolicyDocument, PolicyError, Rule
+from folkmoot.node.moderation.scorers import Scorers
+from folkmoot.node.moderation.submissions import Submission
+from folkmoot.protocol.expressions import Value
+from folkmoot.protocol.moderation.bounds import COMPARED_CODE_POINTS, SIGNALS_TOLD
+from folkmoot.protocol.moderation.flood import NO_FLOOD, phrases_of
+from folkmoot.protocol.moderation.policy import PolicyDocument, PolicyError
+from folkmoot.protocol.moderation.rules import Outcome, Rules
+from folkmoot.protocol.moderation.signals import FLOOD, POST, SCORES, family
+from folkmoot.protocol.moderation.thresholds import Thresholds
 from folkmoot.protocol.moderation.verdict import Action, Finding, Span, Verdict, combine
 
 UNJUDGED: Final = "unjudged"
 _UNJUDGED_REASON: Final = "The gate could not judge this; a person will."
+_UNKNOWN_REASON: Final = "Whether this rule applies cannot be known here ({}); a person will look at it."
+
+Hits = Mapping[int, tuple[str, Span]]
+"""What was found: the number of a list or pattern, with field and place of its first hit."""
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +41,7 @@ class PolicyEngine:
 
     Args:
         document: a valid policy.
+        scorers: its models; without them all scores are unknown.
 
     Attributes:
         document: the same.
@@ -36,21 +52,48 @@ class PolicyEngine:
         PolicyError: its patterns are fine one by one and too much together.
     """
 
-    def __init__(self, document: PolicyDocument) -> None:
+    def __init__(self, document: PolicyDocument, scorers: Scorers | None = None) -> None:
         self.document = document
         self.accepted = Verdict(document.hash)
         self.unjudged_count = 0
-        self._rules: list[tuple[Rule, tuple[int, ...]]] = []
-        if not document.finders:
-            return  # a rule names what finds, so there is none
+        self._scorers = scorers or Scorers(document)
+        self._expires = {number: rule.expires for number, rule in enumerate(document.rules) if rule.expires}
+        self._asked = {
+            asked.signal: Thresholds(document.evidence[asked.label], asked.thousandths)
+            for asked in sorted(document.asked)
+        }
+        self._rules = Rules(document)
+        self._counts = any(family(name) == FLOOD for name in self._rules.signals)
+        self._compares = "flood.same_text" in self._rules.signals
         try:
-            self._matchers = Matchers(document)
+            self._matchers = Matchers(document) if document.finders else None
         except re2.error as error:
             raise PolicyError(
                 [f"the patterns together need more memory than RE2 is given ({error})"]
             ) from error
-        ids = {finder.id: index for index, finder in enumerate(self._matchers.finders)}
-        self._rules = [(rule, tuple(ids[name] for name in rule.when)) for rule in document.rules]
+
+    @property
+    def problems(self) -> list[str]:
+        """Why models cannot be asked, a sentence each."""
+        return self._scorers.problems
+
+    def warnings(self, now_us: int) -> list[str]:
+        """What of the policy is not in force here, a sentence each.
+
+        Args:
+            now_us: microseconds since 1970.
+        """
+        rules = self.document.rules
+        expired = [f"rule {rules[at].id} expired on {self._expires[at].iso}" for at in self._expired(now_us)]
+        return [*self._scorers.problems, *expired, *self._unreached()]
+
+    def _unreached(self) -> Iterator[str]:
+        """Thresholds that the evidence does not support, in the languages that it is in."""
+        for signal, thresholds in self._asked.items():
+            for language, found in thresholds.by_language.items():
+                if not found.reached:
+                    best = f"the evidence promises {found.bound:.3f} at best"
+                    yield f"{signal} is not reached in {language}, where {best}; rules go to review there"
 
     def judge(self, text: str, field: str = "text") -> Verdict:
         """The verdict on one text.
@@ -59,34 +102,87 @@ class PolicyEngine:
             text: any text.
             field: what the text is called in findings.
         """
-        return self.judge_fields(((field, text),))
+        return self.judge_record(Submission(((field, text),)))
 
-    def judge_fields(self, fields: Iterable[tuple[str, str]]) -> Verdict:
-        """The verdict on the texts of one record.
+    def judge_record(self, submission: Submission, now_us: int = 0) -> Verdict:
+        """The verdict on one record.
 
         Args:
-            fields: name and text of each.
+            submission: what the gate looks at of it.
+            now_us: microseconds since 1970, by which rules expire.
         """
-        if not self._rules:
+        if not self.document.rules:
             return self.accepted
         try:
-            hits: dict[int, tuple[str, Span]] = {}
-            for field, text in fields:
-                for finder, span in self._matchers.find(text).items():
-                    hits.setdefault(finder, (field, span))
-            return combine(self.document.hash, self._findings(hits)) if hits else self.accepted
+            hits = self._find(submission.texts)
+            wanted = self._rules.wanted(hits)
+            sure, unsure = self._thresholds(submission.language, wanted)
+            signals = self._signals(submission, wanted) | sure
+            outcomes = self._rules.apply(hits, signals, unsure)
+            if not outcomes:
+                return self.accepted
+            expired = self._expired(now_us)
+            findings = [
+                self._finding(outcome, hits, signals, submission.language)
+                for outcome in outcomes
+                if outcome.rule not in expired
+            ]
+            return combine(self.document.hash, findings) if findings else self.accepted
         except Exception:  # whatever it was: not knowing must never read as acceptance
             logger.exception("a record could not be judged and is held for review")
             self.unjudged_count += 1
             return Verdict(self.document.hash, Finding(Action.HOLD, UNJUDGED, _UNJUDGED_REASON))
 
-    def _findings(self, hits: dict[int, tuple[str, Span]]) -> list[Finding]:
-        findings = []
-        for rule, finders in self._rules:
-            found = [finder for finder in finders if finder in hits]
-            if found:
-                worst = max(found, key=lambda finder: self._matchers.finders[finder].severity)
-                field, span = hits[worst]
-                severity = self._matchers.finders[worst].severity
-                findings.append(Finding(rule.then, rule.id, rule.reason, severity, rule.label, field, span))
-        return findings
+    def _find(self, texts: Iterable[tuple[str, str]]) -> dict[int, tuple[str, Span]]:
+        hits: dict[int, tuple[str, Span]] = {}
+        if self._matchers is not None:
+            for field, text in texts:
+                for finder, span in self._matchers.find(text).items():
+                    hits.setdefault(finder, (field, span))
+        return hits
+
+    def _signals(self, submission: Submission, wanted: frozenset[str]) -> dict[str, Value]:
+        """What rules will look at, as far as it is known."""
+        signals: dict[str, Value] = {}
+        families = {family(name) for name in wanted}
+        if POST in families:
+            signals |= submission.facts()
+        if self._counts:
+            signals |= self._flood(submission)
+        if SCORES in families:
+            signals |= self._scorers.scores(submission.joined(), wanted)
+        return signals
+
+    def _thresholds(self, language: str, wanted: frozenset[str]) -> tuple[dict[str, Value], dict[str, Value]]:
+        """The thresholds that rules will look at: those that evidence bears out, and those it does not."""
+        sure: dict[str, Value] = {}
+        unsure: dict[str, Value] = {}
+        for name, thresholds in self._asked.items():
+            if name in wanted:
+                found = thresholds.get(language)
+                (sure if found.reached else unsure)[name] = found.score
+        return sure, unsure
+
+    def _flood(self, submission: Submission) -> Mapping[str, Value]:
+        if submission.counting is None:
+            return NO_FLOOD
+        if not self._compares:
+            return submission.counting(())
+        seen = normalise.tight(normalise.folded(submission.joined()[:COMPARED_CODE_POINTS]))
+        return submission.counting(phrases_of(seen.text))
+
+    def _expired(self, now_us: int) -> list[int]:
+        return [number for number, day in self._expires.items() if day.ends_us <= now_us]
+
+    def _finding(self, outcome: Outcome, hits: Hits, signals: Mapping[str, Value], language: str) -> Finding:
+        rule, finders = self.document.rules[outcome.rule], self.document.finders
+        worst = max(outcome.found, key=lambda finder: finders[finder].severity, default=None)
+        field, span = (None, None) if worst is None else hits[worst]
+        severity = rule.severity or (1 if worst is None else finders[worst].severity)
+        action, reason, label = rule.then, rule.said_in(language), rule.label
+        if outcome.applies is None:
+            # A rule that accepts is one that is tried out, and changes nothing this way either.
+            action, label = action if action is Action.ACCEPT else Action.HOLD, None
+            reason = _UNKNOWN_REASON.format(", ".join(outcome.missing) or "its expression has no value")
+        told = tuple((name, signals[name]) for name in outcome.read if name in signals)[:SIGNALS_TOLD]
+        return Finding(action, rule.id, reason, severity, label, field, span, told)

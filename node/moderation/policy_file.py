@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Final, NamedTuple
 
 from folkmoot.node.configuration.toml_source import TomlSource, TomlSyntaxError
 from folkmoot.node.moderation.engine import PolicyEngine
 from folkmoot.node.moderation.matchers import DIALECT
+from folkmoot.node.moderation.scorers import Scorers, model_files
 from folkmoot.protocol.limits import POLICY_BYTES
-from folkmoot.protocol.moderation.policy import PolicyDocument, PolicyError, policy_hash, read_policy
+from folkmoot.protocol.moderation.bounds import POLICY_LAYERS
+from folkmoot.protocol.moderation.policy import PolicyDocument, PolicyError, policy_hash
+from folkmoot.protocol.moderation.policy_reading import read_policy
+
+Read = Callable[[Path], bytes]
+State = tuple[int, int, int] | None
+"""Of a file: when it changed, its size and its number; None when it is not there."""
+
+Signature = tuple[tuple[Path, State], ...]
+
+_BESIDE: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 
 
 def read_policy_bytes(file: Path) -> bytes:
@@ -27,34 +41,95 @@ def read_policy_bytes(file: Path) -> bytes:
     return data
 
 
-def parse_policy(file: Path, data: bytes) -> PolicyDocument:
-    """Read and validate the bytes of a policy file.
+def parse_policy(file: Path, data: bytes, *, read: Read = read_policy_bytes) -> PolicyDocument:
+    """Read and validate the bytes of a policy file, and of those that it extends.
 
     Args:
         file: its path, as problems should show it.
         data: its contents.
+        read: gives the bytes of another policy file, beside this one.
 
     Raises:
         PolicyError: with every problem found.
     """
+    return _parse(file, data, read, ())
+
+
+def _parse(file: Path, data: bytes, read: Read, narrower: tuple[Path, ...]) -> PolicyDocument:
+    source = _source(file, data)
+    wider = source.data.get("extends")
+    below = None
+    if wider is not None:
+        where = source.locate(("extends",))
+        if not isinstance(wider, str) or not _BESIDE.fullmatch(wider):
+            raise PolicyError([f"{where}: extends is the name of a file in the same folder"])
+        if len(narrower) + 1 >= POLICY_LAYERS or (wide := file.with_name(wider)) in (file, *narrower):
+            raise PolicyError([f"{where}: {wider} is here already, or one layer more than {POLICY_LAYERS}"])
+        below = _parse(wide, read(wide), read, (*narrower, file))
+    return read_policy(source.data, source.locate, hash=policy_hash(data), dialect=DIALECT, below=below)
+
+
+def _source(file: Path, data: bytes) -> TomlSource:
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise PolicyError([f"{file}:{line}: not UTF-8, which TOML must be"]) from error
     try:
-        source = TomlSource(file, text)
+        return TomlSource(file, text)
     except TomlSyntaxError as error:
         raise PolicyError([str(error)]) from error
     except RecursionError as error:
         raise PolicyError([f"{file}: nested too deeply to be a policy"]) from error
-    return read_policy(source.data, source.locate, hash=policy_hash(data), dialect=DIALECT)
 
 
-def load_engine(file: Path) -> PolicyEngine:
+class LoadedPolicy(NamedTuple):
+    """A policy from files.
+
+    Args:
+        engine: ready to judge.
+        signature: what the files looked like before they were read; see `signature_of`.
+    """
+
+    engine: PolicyEngine
+    signature: Signature
+
+
+def load_policy(file: Path, models: Path | None = None) -> LoadedPolicy:
     """Everything from the path to an engine that judges.
+
+    Args:
+        file: the policy.
+        models: where the node's own models lie, besides those beside the policy.
 
     Raises:
         PolicyError: with every problem found.
     """
-    return PolicyEngine(parse_policy(file, read_policy_bytes(file)))
+    looked_at: list[tuple[Path, State]] = []
+
+    def read(layer: Path) -> bytes:
+        looked_at.extend(signature_of((layer,)))
+        return read_policy_bytes(layer)
+
+    document = parse_policy(file, read(file), read=read)
+    folders = [file.parent] if models is None else [file.parent, models]
+    looked_at.extend(signature_of(model_files(document, folders)))
+    return LoadedPolicy(PolicyEngine(document, Scorers(document, folders)), tuple(looked_at))
+
+
+def load_engine(file: Path, models: Path | None = None) -> PolicyEngine:
+    """See `load_policy`."""
+    return load_policy(file, models).engine
+
+
+def signature_of(files: Iterable[Path]) -> Signature:
+    """What files look like from outside, by which it is told whether they changed."""
+    return tuple((file, _state(file)) for file in files)
+
+
+def _state(file: Path) -> State:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -1,34 +1,29 @@
-"""Policy documents: what a community asks of a record's text, as lists, patterns and rules.
+"""Policy documents: what a community asks of a record, as lists, patterns, models and rules.
 
-A document is one TOML file and is named by the SHA-256 of its bytes. Lists and patterns *find*; rules *act*:
-a rule applies when any of the lists and patterns it names was found. Which rule then decides is settled in
-`verdict`. Reading validates the whole document and reports every problem it has, each at its place, because
-a policy that half loads is a policy nobody wrote.
+A document is one TOML file and is named by the SHA-256 of its bytes. Lists and patterns *find*, models
+*score*, rules *act*: a rule says when it applies, either by naming lists and patterns of which any is enough,
+or by an expression over signals (see `signals`). Which rule then decides is settled in `verdict`.
 
-How words are folded and what a regular expression may contain is the matchers' affair, so they are told to
-the reader as a `Dialect`.
+A document may stand on others, wider ones first: what the cluster asks, what a region adds, what a community
+adds to that. Together they are one document, named by the SHA-256 of their hashes. How documents are read is
+in `policy_reading`, how they are put together in `layers`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
 
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import FolkmootError
-from folkmoot.protocol.moderation.table import Locate, Table
+from folkmoot.protocol.expressions import Sort
+from folkmoot.protocol.moderation.signals import family, sorts_of
+from folkmoot.protocol.moderation.table import Day
+from folkmoot.protocol.moderation.thresholds import Asked, Evidence, resolved
 from folkmoot.protocol.moderation.verdict import Action
-
-FORMAT: Final = 1
-SEVERITIES: Final = range(1, 6)
-WHOLE_WORDS: Final = "word"
-ANYWHERE: Final = "anywhere"
-
-_ACTIONS: Final = {action.word: action for action in Action}
-_SENTENCE_CODE_POINTS: Final = limits.LABEL_REASON_CODE_POINTS
 
 
 class PolicyError(FolkmootError):
@@ -44,6 +39,13 @@ class PolicyError(FolkmootError):
             shown.append(f"… and {len(problems) - len(shown)} more problems")
         super().__init__("\n".join(shown))
         self.problems = tuple(shown)
+
+
+class Degrade(StrEnum):
+    """What a rule does that cannot be worked out for want of a signal."""
+
+    REVIEW = "review"
+    IGNORE = "ignore"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,22 +91,59 @@ class Pattern:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """What to do when something was found.
+class Model:
+    """A text model that scores, see `protocol.moderation.text.model`.
 
     Args:
-        id: its name among the document's rules.
-        when: ids of lists and patterns; any of them is enough.
-        then: the action.
-        reason: one sentence for the author.
-        label: what to label the record with, when `then` is `label` (or, if wished, `hold`).
+        id: its name among the document's models.
+        hash: SHA-256 of its bytes, in hex.
+        labels: what it scores: its classes but for the first, in their order.
+        blind: whether it was taught with all groups of people read as one.
+        evidence: of labels, as signals spell them, what is known of how right it is (see `thresholds`).
     """
 
     id: str
-    when: tuple[str, ...]
+    hash: str
+    labels: tuple[str, ...]
+    blind: bool
+    evidence: Mapping[str, Evidence] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What to do when.
+
+    Args:
+        id: its name among the document's rules.
+        when: ids of lists and patterns, any of which is enough; or an expression over signals.
+        then: the action.
+        reason: one sentence for the author.
+        label: what to label the record with, when `then` is `label` (or, if wished, `hold`).
+        category: what it is about, for example `spam`; may be None where lists and patterns say it.
+        severity: 1 (a nuisance) to 5 (danger to someone); may be None as well.
+        notices: the reason in other languages, by their tags in lower case.
+        expires: the last day, in UTC, on which it applies.
+        overridable: whether documents that stand on this one may change it as they like.
+    """
+
+    id: str
+    when: tuple[str, ...] | str
     then: Action
     reason: str
     label: str | None
+    category: str | None = None
+    severity: int | None = None
+    notices: Mapping[str, str] = field(default_factory=dict)
+    expires: Day | None = None
+    overridable: bool = False
+
+    def said_in(self, language: str) -> str:
+        """The reason in a language, or its nearest wider one, where there is such; in lower case."""
+        while language:
+            if language in self.notices:
+                return self.notices[language]
+            language = language.rpartition("-")[0]
+        return self.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +151,14 @@ class PolicyDocument:
     """A valid policy.
 
     Args:
-        hash: SHA-256 of the file's bytes, in hex; the policy's name in verdicts and labels.
+        hash: SHA-256 of the file's bytes, in hex; of several layers, of their hashes. The policy's name in
+            verdicts and labels.
         name: what people call it.
         unicode: the oldest Unicode version that judges as its author meant.
         appeal: one sentence: whom a refused author may ask for another look.
-        lists, patterns, rules: in the document's order.
+        lists, patterns, models, rules: in the document's order.
+        degrade: what happens to rules for want of a signal, by its name or by its family's.
+        layers: the hashes of the documents that it is made of, the widest first.
     """
 
     hash: str
@@ -125,12 +167,37 @@ class PolicyDocument:
     appeal: str
     lists: tuple[WordList, ...] = ()
     patterns: tuple[Pattern, ...] = ()
+    models: tuple[Model, ...] = ()
     rules: tuple[Rule, ...] = ()
+    degrade: Mapping[str, Degrade] = field(default_factory=dict)
+    layers: tuple[str, ...] = ()
 
     @property
     def finders(self) -> tuple[WordList | Pattern, ...]:
         """What rules can name: the lists, then the patterns."""
         return (*self.lists, *self.patterns)
+
+    @property
+    def signals(self) -> dict[str, Sort]:
+        """What expressions can name."""
+        labels = (label for model in self.models for label in model.labels)
+        sorts = sorts_of((finder.id for finder in self.finders), labels)
+        return sorts | {asked.signal: Sort.NUMBER for asked in self.asked}
+
+    @property
+    def evidence(self) -> dict[str, Evidence]:
+        """What is known of how right scores are, by label as signals spell it."""
+        return {label: evidence for model in self.models for label, evidence in model.evidence.items()}
+
+    @property
+    def asked(self) -> set[Asked]:
+        """The thresholds that rules ask for and that evidence can tell."""
+        said = (resolved(rule.when)[1] for rule in self.rules if isinstance(rule.when, str))
+        return {asked for each in said for asked in each if asked.label in self.evidence}
+
+    def degraded(self, signal: str) -> Degrade:
+        """What happens to a rule for want of a signal."""
+        return self.degrade.get(signal) or self.degrade.get(family(signal), Degrade.REVIEW)
 
 
 EMPTY: Final = PolicyDocument(hash=hashlib.sha256(b"").hexdigest(), name="none", unicode="", appeal="")
@@ -142,132 +209,8 @@ def policy_hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def read_policy(data: Mapping[str, Any], locate: Locate, *, hash: str, dialect: Dialect) -> PolicyDocument:
-    """Validate a parsed TOML document as a whole.
-
-    Args:
-        data: what the TOML says.
-        locate: gives `file:line:column` for a path of keys and indices in it.
-        hash: of the bytes it was read from, see `policy_hash`.
-        dialect: of the matchers that will run it.
-
-    Raises:
-        PolicyError: with every problem found.
-    """
-    problems: list[str] = []
-    top = Table(data, (), locate, problems)
-    version = top.integer("version")
-    if version not in (None, FORMAT):
-        top.complain("version", f"format version {version}; this node reads {FORMAT}")
-    document = PolicyDocument(
-        hash=hash,
-        name=top.slug("name"),
-        unicode=_unicode(top),
-        appeal=top.text("appeal", _SENTENCE_CODE_POINTS),
-        lists=tuple(_word_list(table, dialect) for table in top.tables("lists")),
-        patterns=tuple(_pattern(table, dialect) for table in top.tables("patterns", limits.POLICY_PATTERNS)),
-        rules=tuple(_rule(table) for table in top.tables("rules", limits.POLICY_RULES)),
-    )
-    top.refuse_others()
-    _check_references(document, top)
-    if problems:
-        raise PolicyError(problems)
-    return document
-
-
-def _unicode(top: Table) -> str:
-    """Normalisation and case folding of assigned characters never change, so newer data judges the same.
-
-    Source: Unicode Character Encoding Stability Policies.
-    """
-    wanted = top.text("unicode", 16)
-    known = unicodedata.unidata_version
-    try:
-        newer = _version(wanted) > _version(known)
-    except ValueError:
-        if wanted:
-            top.complain("unicode", f"{wanted!r} is not a Unicode version such as {known!r}")
-        return wanted
-    if newer:
-        top.complain("unicode", f"needs Unicode {wanted}; this node's Python knows {known}: use a newer one")
-    return wanted
-
-
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split("."))
-
-
-def _word_list(table: Table, dialect: Dialect) -> WordList:
-    words = table.texts("words", limits.POLICY_WORD_CODE_POINTS, limits.POLICY_WORDS)
-    for index, word in words:
-        if not dialect.fold(word):
-            table.complain(("words", index), f"nothing is left of {word!r} to look for once it is normalised")
-    read = WordList(
-        id=table.slug("id"),
-        category=table.slug("category"),
-        severity=_severity(table),
-        words=tuple(word for _index, word in words),
-        whole_words=table.choice("match", (WHOLE_WORDS, ANYWHERE), default=WHOLE_WORDS) == WHOLE_WORDS,
-    )
-    table.refuse_others()
-    return read
-
-
-def _pattern(table: Table, dialect: Dialect) -> Pattern:
-    regex = table.text("regex", limits.POLICY_PATTERN_CODE_POINTS)
-    flaw = dialect.flaw(regex) if regex else None
-    if flaw is not None:
-        table.complain("regex", flaw)
-    read = Pattern(
-        id=table.slug("id"), category=table.slug("category"), severity=_severity(table), regex=regex
-    )
-    table.refuse_others()
-    return read
-
-
-def _severity(table: Table) -> int:
-    severity = table.integer("severity")
-    if severity is not None and severity not in SEVERITIES:
-        table.complain("severity", f"severity {severity}; it is 1 (a nuisance) to 5 (danger to someone)")
-    return severity or 1
-
-
-def _rule(table: Table) -> Rule:
-    then = _ACTIONS[table.choice("then", tuple(_ACTIONS), default=None)]
-    label = table.slug("label", required=then is Action.LABEL)
-    if label and then not in (Action.LABEL, Action.HOLD):
-        table.complain("label", f"a rule that says {then.word} puts no label on anything; leave it out")
-    read = Rule(
-        id=table.slug("id"),
-        when=tuple(
-            name
-            for _index, name in table.texts("when", limits.LABEL_VALUE_BYTES, limits.MESSAGE_COLLECTION_ITEMS)
-        ),
-        then=then,
-        reason=table.text("reason", _SENTENCE_CODE_POINTS),
-        label=label or None,
-    )
-    table.refuse_others()
-    return read
-
-
-def _check_references(document: PolicyDocument, top: Table) -> None:
-    """Names are unique, and rules name what exists; a word budget holds over all lists together."""
-    paths: list[tuple[str | int, ...]] = [("lists", index) for index in range(len(document.lists))]
-    paths += [("patterns", index) for index in range(len(document.patterns))]
-    finders: set[str] = set()
-    for path, finder in zip(paths, document.finders, strict=True):
-        if finder.id and finder.id in finders:
-            top.complain((*path, "id"), f"{finder.id!r} is already the id of a list or pattern")
-        finders.add(finder.id)
-    rules: set[str] = set()
-    for index, rule in enumerate(document.rules):
-        if rule.id and rule.id in rules:
-            top.complain(("rules", index, "id"), f"{rule.id!r} is already the id of a rule")
-        rules.add(rule.id)
-        for place, name in enumerate(rule.when):
-            if name not in finders:
-                top.complain(("rules", index, "when", place), f"no list or pattern has the id {name!r}")
-    words = sum(len(entry.words) for entry in document.lists)
-    if words > limits.POLICY_WORDS:
-        top.complain("lists", f"{words} words in all lists together; the limit is {limits.POLICY_WORDS}")
+def layered_hash(hashes: Sequence[str]) -> str:
+    """The name of a policy in several documents, by theirs in hex, the widest first; one keeps its own."""
+    if len(hashes) == 1:
+        return hashes[0]
+    return hashlib.sha256(b"".join(map(bytes.fromhex, hashes))).hexdigest()

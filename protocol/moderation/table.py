@@ -7,8 +7,8 @@ document collects all of its problems.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
 from folkmoot.protocol.limits import POLICY_PROBLEMS
 
@@ -17,7 +17,24 @@ Locate = Callable[[KeyPath], str]
 
 SLUG_CODE_POINTS: Final = 64
 
+LANGUAGE: Final = re.compile(r"[a-z]{2,8}(?:-[a-z0-9]{1,8})*")
+"""A language tag, in lower case (RFC 5646, section 2.1)."""
+
+_DAYS_TO_1970: Final = 719_163  # in the proleptic Gregorian calendar, from its first on
+_DAY_US: Final = 86_400_000_000
 _SLUG: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+
+
+class Day(NamedTuple):
+    """A date; later ones are greater.
+
+    Args:
+        iso: as `2027-01-31`.
+        ends_us: when it ends in UTC, microseconds since 1970.
+    """
+
+    iso: str
+    ends_us: int
 
 
 class Table:
@@ -44,6 +61,23 @@ class Table:
             sentence = f"{self._locate((*self._path, *below))}: {sentence}"
         self._problems.append(sentence)
 
+    def complain_of(self, flaws: Iterable[tuple[str, str]]) -> None:
+        """Note problems, each with its key."""
+        for key, sentence in flaws:
+            self.complain(key, sentence)
+
+    def has(self, key: str) -> bool:
+        """Whether there is anything at `key`."""
+        return key in self._table
+
+    def is_text(self, key: str) -> bool:
+        """Whether there is a text at `key`."""
+        return isinstance(self._table.get(key), str)
+
+    def is_table(self, key: str) -> bool:
+        """Whether there is a table at `key`."""
+        return isinstance(self._table.get(key), dict)
+
     def text(self, key: str, code_points: int, *, required: bool = True) -> str:
         """A text that is not blank, or the empty one."""
         value = self._get(key, required=required)
@@ -63,12 +97,30 @@ class Table:
             return ""
         return value
 
-    def integer(self, key: str) -> int | None:
+    def integer(self, key: str, *, required: bool = True) -> int | None:
         """A whole number."""
-        value = self._get(key, required=True)
+        value = self._get(key, required=required)
         if value is None or type(value) is int:
             return value
         self.complain(key, f"{key} is a whole number")
+        return None
+
+    def truth(self, key: str, *, default: bool) -> bool:
+        """True or false."""
+        value = self._get(key, required=False)
+        if value is None or type(value) is bool:
+            return default if value is None else value
+        self.complain(key, f"{key} is true or false, without quotes")
+        return default
+
+    def day(self, key: str) -> Day | None:
+        """A date, if there is one."""
+        value = self._get(key, required=False)
+        if value is None:
+            return None
+        if hasattr(value, "toordinal") and not hasattr(value, "hour"):
+            return Day(value.isoformat(), (value.toordinal() + 1 - _DAYS_TO_1970) * _DAY_US)
+        self.complain(key, f"{key} is a date without a time and without quotes, such as 2027-01-31")
         return None
 
     def choice(self, key: str, allowed: tuple[str, ...], *, default: str | None) -> str:
@@ -97,6 +149,29 @@ class Table:
             else:
                 self.complain((key, index), f"an entry of {key} {flaw}")
         return usable
+
+    def table(self, key: str) -> Table | None:
+        """The table at `key`, if there is one."""
+        value = self._get(key, required=False)
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            self.complain(key, f"{key} is written as a table")
+            return None
+        return Table(value, (*self._path, key), self._locate, self._problems)
+
+    def names(self) -> Iterator[str]:
+        """All keys, which thereby are known."""
+        self._asked.update(self._table)
+        yield from self._table
+
+    def rows(self, key: str, items: int) -> list[Any]:
+        """The entries of an array that is not empty, whatever they are."""
+        value = self._get(key, required=True)
+        if isinstance(value, list) and 1 <= len(value) <= items:
+            return value
+        self.complain(key, f"{key} is an array of 1 to {items} entries")
+        return []
 
     def tables(self, key: str, items: int = 1_000) -> Iterator[Table]:
         """The tables of `[[key]]`; there may be none."""

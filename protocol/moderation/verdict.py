@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import Any
 
 from folkmoot.protocol.errors import REFUSED_BY_POLICY, WireError
+from folkmoot.protocol.expressions import Value
 
 Span = tuple[int, int]
 """A place in a text as its author wrote it: first code point, and the one after the last."""
@@ -40,10 +41,11 @@ class Finding:
         action: what the rule asks for.
         rule: its id in the policy.
         reason: its sentence, for the author and the readers.
-        severity: 1 to 5, the worst among the lists and patterns that set it off.
+        severity: 1 to 5, the rule's or the worst among the lists and patterns that set it off.
         label: the label it puts on the record, if any.
         field: which of the record's texts it was found in (`text`, `warning`, `tags.3`, `value`).
         span: where in that text; absent when the rule is not about a place in it.
+        signals: what else the rule looked at, as far as it was known: names and values.
     """
 
     action: Action
@@ -53,6 +55,7 @@ class Finding:
     label: str | None = None
     field: str | None = None
     span: Span | None = None
+    signals: tuple[tuple[str, Value], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ class Verdict:
         """The map sent as `verdict` in a result of `record.put`; what does not apply is left out."""
         wire: dict[str, Any] = {"action": self.action.word, "policy": self.policy}
         if self.decisive is not None:
-            wire |= _grounds(self.decisive)
+            wire |= _grounds(self.decisive) | _signals(self.decisive)
         if self.labels:
             wire["labels"] = [{"value": found.label} | _grounds(found) for found in self.labels]
         return wire
@@ -108,7 +111,9 @@ class Verdict:
         return WireError(
             REFUSED_BY_POLICY,
             f"rule {self.decisive.rule}: {self.decisive.reason}",
-            details=_grounds(self.decisive) | {"policy": self.policy, "appeal": appeal},
+            details=_grounds(self.decisive)
+            | _signals(self.decisive)
+            | {"policy": self.policy, "appeal": appeal},
         )
 
 
@@ -134,3 +139,7 @@ def _grounds(finding: Finding) -> dict[str, Any]:
     if finding.field is not None and finding.span is not None:
         grounds |= {"field": finding.field, "span": list(finding.span)}
     return grounds
+
+
+def _signals(finding: Finding) -> dict[str, Any]:
+    return {"signals": dict(finding.signals)} if finding.signals else {}

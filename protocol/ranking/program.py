@@ -8,14 +8,9 @@ from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
+from folkmoot.protocol.expressions import Expression, ExpressionError, Sort
 from folkmoot.protocol.ranking.document import Document, Origin, expressions_of, filters_of
-from folkmoot.protocol.ranking.expressions import (
-    AGE,
-    SIGNALS,
-    Expression,
-    ExpressionError,
-    compile_expression,
-)
+from folkmoot.protocol.ranking.expressions import AGE, SIGNALS, compile_expression
 from msgspec import UNSET
 
 _ORIGINS: Final = frozenset(Origin)
@@ -66,7 +61,7 @@ def _refused(number: int, reason: str) -> WireError:
 
 def _filter(code: str) -> Expression:
     expression = compile_expression(code)
-    if not expression.truth:
+    if expression.sort is not Sort.TRUTH:
         raise ExpressionError("its value is a number; a filter is true or false")
     return expression
 

@@ -21,8 +21,9 @@ from typing import Any, Final, NamedTuple
 
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import TOO_LARGE, WireError
+from folkmoot.protocol.expressions import Activation, EvaluationError, Expression
 from folkmoot.protocol.ranking.document import Document, filters_of
-from folkmoot.protocol.ranking.expressions import AGE, Activation, EvaluationError, Expression, Signals
+from folkmoot.protocol.ranking.expressions import AGE, Signals, bind
 from folkmoot.protocol.ranking.program import Program
 from msgspec import UNSET
 
@@ -97,7 +98,7 @@ def rank(program: Program, candidates: Iterable[Candidate], is_over: Callable[[]
     filtered = failed = 0
     for number, candidate in enumerate(candidates):
         authors.append(candidate.author)
-        activation = Activation(candidate.signals)
+        activation = bind(candidate.signals)
         try:
             if not _stays(program, activation, is_over):
                 filtered += 1

@@ -19,6 +19,8 @@ from folkmoot.storage.directory import DirectoryLock
 from folkmoot.storage.lmdb_engine import LmdbEngine
 from folkmoot.storage.store import Owner, Store
 
+from tests.moderation.documents import HEAD, model
+
 
 @pytest.fixture
 def data(tmp_path: Path) -> DataDirectory:
@@ -94,6 +96,9 @@ def test_a_policy_with_which_it_would_not_start(folkmoot: Any, data: DataDirecto
     ran = folkmoot("doctor", "--config", str(config), "--json")
     policy = by_check(ran)["policy"]
     assert ran.code == 1 and policy["state"] == "wrong" and "policy.toml" in policy["sentence"]
+    (there / "policy.toml").write_text(HEAD + model("m", labels=["toxic"]))
+    policy = by_check(folkmoot("doctor", "--config", str(config), "--json"))["policy"]
+    assert policy["state"] == "watch" and "its scores are unknown" in policy["sentence"]
 
 
 def test_a_ca_key_that_was_left_is_watched(folkmoot: Any, data: DataDirectory, tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from folkmoot.cli.main import run
 from folkmoot.cli.preflight import check_surroundings
 from folkmoot.node.configuration.reading import ConfigError, load
 
+from tests.moderation.documents import HEAD, model, rule, word_list
+
 Problems = Callable[..., list[str]]
 FOUNDER = """
 [[cluster.founders]]
@@ -56,6 +58,21 @@ def problems(node: Path, capsys: pytest.CaptureFixture[str]) -> Problems:
 
 def test_a_good_node_passes(node: Path) -> None:
     assert run(["config", "check", "--config", str(node)]) == exit_codes.OK
+
+
+def test_what_of_a_policy_is_not_in_force_is_told_and_keeps_no_node_from_starting(
+    node: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy = node.parent / "policy.toml"
+    old = HEAD + word_list("words", ["foo"]) + rule("old", ["words"], "hold") + "expires = 2001-02-03\n"
+    policy.write_text(old + model("m", labels=["toxic"]))
+    assert run(["config", "check", "--config", str(node), "--json"]) == exit_codes.OK
+    warnings = json.loads(capsys.readouterr().out)["warnings"]
+    absent, expired = warnings
+    assert absent.startswith(f"{policy}: model m: {'0' * 64}.model is not in {node.parent} or")
+    assert expired == f"{policy}: rule old expired on 2001-02-03"
+    assert run(["config", "check", "--config", str(node)]) == exit_codes.OK
+    assert f"but {expired}" in capsys.readouterr().out
 
 
 def test_a_tls_key_that_others_can_read(node: Path, problems: Problems) -> None:

@@ -34,9 +34,32 @@ def rule(id: str, when: Sequence[str], then: str, *, label: str | None = None) -
     return text if label is None else text + f'label = "{label}"\n'
 
 
+def condition(id: str, when: str, then: str = "hold", **more: object) -> str:
+    """The TOML of a rule with an expression; `more` is further keys."""
+    said = {"when": when, "then": then, "category": "test", "severity": 3, "reason": f"Because {id}.", **more}
+    lines = [f"{key} = {json.dumps(value)}" for key, value in said.items()]
+    return "\n".join((f'[[rules]]\nid = "{id}"', *lines, ""))
+
+
+def model(id: str, *, labels: Sequence[str], hash: str = "0" * 64, blind: bool = False) -> str:
+    """The TOML of one text model."""
+    said = f'[[models]]\nid = "{id}"\nhash = "{hash}"\nlabels = {json.dumps(list(labels))}\n'
+    return said + "blind = true\n" * blind
+
+
 def document(*parts: str) -> PolicyDocument:
     """A valid policy of these parts."""
     return parse_policy(FILE, (HEAD + "".join(parts)).encode())
+
+
+def layered(*layers: str) -> PolicyDocument:
+    """The policy of several documents of these parts, the widest first: `0.toml`, `1.toml` and so on."""
+    files = {
+        Path(f"{number}.toml"): (f'extends = "{number - 1}.toml"\n' * (number > 0) + HEAD + parts).encode()
+        for number, parts in enumerate(layers)
+    }
+    narrowest = Path(f"{len(layers) - 1}.toml")
+    return parse_policy(narrowest, files[narrowest], read=files.__getitem__)
 
 
 def engine(*parts: str) -> PolicyEngine:

@@ -13,13 +13,15 @@ import pytest
 from folkmoot.node.moderation import matchers
 from folkmoot.node.moderation.engine import UNJUDGED, PolicyEngine
 from folkmoot.node.moderation.policy_file import load_engine
+from folkmoot.node.moderation.submissions import Submission
 from folkmoot.protocol.limits import POST_TEXT_CODE_POINTS
 from folkmoot.protocol.moderation.policy import EMPTY
+from folkmoot.protocol.moderation.signals import SIGNALS
 from folkmoot.protocol.moderation.verdict import Action
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.moderation.documents import engine, finding_engine, pattern, rule, word_list
+from tests.moderation.documents import condition, engine, finding_engine, pattern, rule, word_list
 from tests.moderation.test_normalise import ANY
 
 VIAGRA = finding_engine("viagra", "free money")
@@ -126,7 +128,7 @@ def test_a_rule_points_at_the_worst_of_what_set_it_off() -> None:
 
 
 def test_every_text_of_a_record_counts_and_is_named() -> None:
-    verdict = VIAGRA.judge_fields([("text", "hello"), ("tags.0", "x"), ("tags.1", "viagra")])
+    verdict = VIAGRA.judge_record(Submission([("text", "hello"), ("tags.0", "x"), ("tags.1", "viagra")]))
     assert verdict.decisive is not None
     assert (verdict.decisive.field, verdict.span) == ("tags.1", (0, 6))
 
@@ -152,9 +154,15 @@ def test_the_naughty_strings_are_judged(shared_data: Callable[[str], Path]) -> N
     strict = load_engine(
         Path(__file__).resolve().parent.parent.parent / "configs" / "policies" / "strict.toml"
     )
+    asking = engine(
+        condition("all", " || ".join(f"{name} == {name}" for name in SIGNALS if "author" not in name)),
+        word_list("some", ["script", "null", "ÅÍÎ"]),
+        condition("found", "hits.some"),
+    )
     for text in json.loads(shared_data("moderation/naughty_strings/blns.json").read_text()):
         strict.judge(text)
-    assert strict.unjudged_count == 0
+        assert asking.judge(text).rule == "all"
+    assert strict.unjudged_count == asking.unjudged_count == 0
 
 
 def test_what_cannot_be_judged_is_held(caplog: pytest.LogCaptureFixture) -> None:

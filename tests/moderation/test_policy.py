@@ -13,7 +13,7 @@ from folkmoot.protocol import limits
 from folkmoot.protocol.moderation.policy import PolicyError
 from folkmoot.protocol.moderation.verdict import Action
 
-from tests.moderation.documents import FILE, HEAD, document, pattern, rule, word_list
+from tests.moderation.documents import FILE, HEAD, condition, document, model, pattern, rule, word_list
 
 POLICIES = Path(__file__).resolve().parent.parent.parent / "configs" / "policies"
 
@@ -136,6 +136,33 @@ def test_all_problems_are_told_at_once_each_at_its_line() -> None:
         (HEAD + pattern("look", "(?=a)b"), "9: RE2 does not accept this expression"),
         (HEAD + word_list("long", ["x" * 129]), "10: an entry of words has 129 characters"),
         (HEAD + "when = 1979-05-27\n", "5: unknown key 'when'"),
+        (HEAD + condition("r", "hits.gone"), "7: when, character 5: undeclared reference to 'hits.gone'"),
+        (HEAD + condition("r", "post.links > 2"), "7: when, character 12: "),
+        (HEAD + condition("r", "post.links"), "7: when: its value is a number"),
+        (HEAD + condition("r", "hits.x || true") + word_list("x", ["x"]), "7: when: this is always true"),
+        (HEAD + condition("r", "1.0 > 2.0"), "7: when: this is never true"),
+        (HEAD + condition("r", ""), "7: when is blank"),
+        (HEAD + condition("r", "post.reply" + " " * 500), "7: when has 510 characters"),
+        (HEAD + condition("r", "(" * 240 + "post.reply" + ")" * 240), "7: when: it is nested too deeply"),
+        (HEAD + condition("r", "(" * 32 + "post.reply" + ")" * 32), "7: when: it is nested too deeply"),
+        (HEAD + condition("r", "post.lang.matches('(a+)+')"), "7: when, character 18: "),
+        (HEAD + condition("r", "[post.lang].map(a, a + a) == []"), "7: when, character 16: there is no map"),
+        (HEAD + condition("r", "post.lang + 'x' == 'x'"), "7: when, character 11: "),
+        (HEAD + condition("r", "post.reply", expires="2027-01-31"), "12: expires is a date without"),
+        (HEAD + condition("r", "post.reply", overridable="yes"), "12: overridable is true or false"),
+        (HEAD + condition("r", "post.reply") + 'notice = {EN = "x"}\n', "12: 'EN' is no language tag"),
+        (HEAD + condition("r", "post.reply") + 'notice = {en = ""}\n', "12: en is blank"),
+        (HEAD + condition("r", "post.reply") + 'notice = "x"\n', "12: notice is written as a table"),
+        (HEAD + '[degrade]\npost = "ignore"\n', "6: post is never unknown"),
+        (HEAD + '[degrade]\nauthor.trust = "guess"\n', "6: trust is 'guess'; it is one of"),
+        (HEAD + model("m", labels=["bad"], hash="x"), "7: hash is the SHA-256"),
+        (HEAD + model("m", labels=["Bad"]), "8: 'Bad' cannot be named in a rule"),
+        (HEAD + model("m", labels=["bad"]) + model("n", labels=["bad"]), "12: a model scores 'bad' already"),
+        (
+            HEAD + model("m", labels=["bad"]) + model("m", labels=["b"]),
+            "10: 'm' is already the id of a model",
+        ),
+        (HEAD + "".join(model(f"m{at}", labels=[f"b{at}"]) for at in range(9)), "5: 9 models; the limit is"),
     ],
 )
 def test_one_problem_is_told(text: str | bytes, problem: str) -> None:

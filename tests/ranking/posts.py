@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from folkmoot.protocol.expressions import Sort
 from folkmoot.protocol.ranking.document import Document, parse_document
-from folkmoot.protocol.ranking.expressions import SIGNALS, Signals, Sort
+from folkmoot.protocol.ranking.expressions import SIGNALS, Signals
 from folkmoot.protocol.ranking.program import Program, compiled
 from folkmoot.protocol.ranking.scoring import Candidate
 

@@ -7,19 +7,14 @@ import resource
 from typing import Any
 
 import pytest
+from folkmoot.protocol.expressions import EvaluationError, ExpressionError
 from folkmoot.protocol.limits import (
     EXPRESSION_CODE_POINTS,
     POST_TAG_CODE_POINTS,
     POST_TAGS,
     POST_TEXT_CODE_POINTS,
 )
-from folkmoot.protocol.ranking.expressions import (
-    SIGNALS,
-    Activation,
-    EvaluationError,
-    ExpressionError,
-    compile_expression,
-)
+from folkmoot.protocol.ranking.expressions import SIGNALS, bind, compile_expression
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,7 +30,7 @@ LARGEST = signals(
 
 
 def value(source: str, **said: Any) -> float:
-    return compile_expression(source).evaluate(Activation(signals(**said)))
+    return compile_expression(source).evaluate(bind(signals(**said)))
 
 
 def refused(source: str) -> ExpressionError:
@@ -148,7 +143,7 @@ def test_the_worst_that_compiles_is_bounded() -> None:
     searches = [(f"text.contains('{'a' * length}b')", length + 21) for length in (1, 10, 60, 200)]
     for one, length in [*searches, ("tags == labels", 16), ("'x' in tags", 13)]:
         expression = compile_expression("||".join([one] * min(30, EXPRESSION_CODE_POINTS // length)))
-        activation = Activation(LARGEST)
+        activation = bind(LARGEST)
         for _ in range(100):
             assert expression.evaluate(activation) == 0.0
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 64 * 1024
@@ -158,7 +153,7 @@ def test_what_has_no_value_says_so() -> None:
     with pytest.raises(EvaluationError, match="Key not found"):
         value("{'a': likes}.b")
     with pytest.raises(EvaluationError, match="likes"):
-        compile_expression("likes").evaluate(Activation({}))
+        compile_expression("likes").evaluate(bind({}))
 
 
 def test_values_of_another_type_than_promised_are_errors() -> None:
@@ -186,6 +181,6 @@ _expressions = st.recursive(
 @given(st.one_of(_expressions, st.text(max_size=60)))
 def test_whatever_is_written_is_a_number_or_an_error_of_ours(source: str) -> None:
     try:
-        assert isinstance(compile_expression(source).evaluate(Activation(LARGEST)), float)
+        assert isinstance(compile_expression(source).evaluate(bind(LARGEST)), float)
     except (ExpressionError, EvaluationError) as error:
         assert "\n" not in str(error)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 from zlib import crc32
@@ -31,6 +32,7 @@ PIECES: Final = (2, 3, 4, 5)
 """Lengths of the pieces of words, in code points, an edge of the word counting as one."""
 
 _WORD_CODE_POINTS: Final = 24
+_WORDS_REMEMBERED: Final = 16_384  # about 500 bytes each
 _MASK: Final = BUCKETS - 1
 _ADDRESS: Final = re.compile(r"(?:https?://|www\.)\S+")
 _MENTION: Final = re.compile(r"@\w+")
@@ -60,7 +62,7 @@ def features(readings: Iterable[str], *, blind: bool = False) -> array[int]:
             found |= _in_a_row(general)
         found |= _in_a_row(words)
         for word in dict.fromkeys(words):
-            found |= _pieces(word)
+            found.update(_pieces(word))
     return array("I", sorted(found))
 
 
@@ -85,12 +87,13 @@ def _evened(text: str) -> str:
     return _NUMBER.sub("0", _DRAWN_OUT.sub(r"\1\1", evened))
 
 
-def _pieces(word: str) -> set[int]:
-    """The buckets of all pieces of a word, its edges marked."""
+@lru_cache(maxsize=_WORDS_REMEMBERED)
+def _pieces(word: str) -> array[int]:
+    """The buckets of all pieces of a word, its edges marked; those of words met lately are remembered."""
     edged = f"<{word}>"
     if edged.isascii():
         coded = edged.encode()
         cut = [coded[at : at + size] for size in PIECES for at in range(len(coded) - size + 1)]
     else:
         cut = [edged[at : at + size].encode() for size in PIECES for at in range(len(edged) - size + 1)]
-    return {crc32(piece, _PIECE) & _MASK for piece in cut}
+    return array("I", {crc32(piece, _PIECE) & _MASK for piece in cut})

@@ -1,0 +1,98 @@
+"""A model for the gate: taught all that a folder says of one question, and evidence of how right it is.
+
+The model learns from every text. The evidence is of five others, each of which learnt from four fifths, and
+scores the fifth that it has not seen: so no text speaks for a model that knows it by heart, and the model of
+all texts is, if anything, better than those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import floor
+from typing import Final
+
+from folkmoot.cli.evaluating.corpus import Corpus
+from folkmoot.cli.evaluating.evaluation import Bar, Counted
+from folkmoot.cli.evaluating.jobs import BLIND, Outcome, heads, run_all, teaching_jobs
+from folkmoot.protocol.moderation.text.learning import learn, trainings
+from folkmoot.protocol.moderation.text.model import TextModel
+from folkmoot.protocol.moderation.thresholds import Step
+
+_STEPS: Final = 5  # to a score of one
+_LEAST, _MOST = -2.0, 4.0
+"""Scores beyond count as these; a threshold is never sought there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """What came of teaching.
+
+    Args:
+        question: what the model judges.
+        texts: how many it learnt from.
+        model: what it learnt.
+        steps: the evidence.
+    """
+
+    question: str
+    texts: int
+    model: TextModel
+    steps: tuple[Step, ...]
+
+    def as_policy(self, language: str) -> str:
+        """What a policy has to say to use it.
+
+        Args:
+            language: of the texts of the folder.
+        """
+        steps = ", ".join(f"[{step.score}, {step.so}, {step.others}]" for step in self.steps)
+        lines = [
+            "[[models]]",
+            f'id = "{self.question}"',
+            f'hash = "{self.model.hash()}"',
+            f'labels = ["{self.question}"]',
+            *(["blind = true"] if self.question in BLIND else []),
+            "",
+            f"[models.evidence.{self.question}]",
+            f"{language} = [{steps}]",
+            "",
+        ]
+        return "\n".join(lines)
+
+
+def teach(corpus: Corpus, question: str, *, seed: int, processes: int, bar: Bar) -> Taught:
+    """Teach a model, and find out how right it is.
+
+    Args:
+        corpus: what it learns from; some of it says what is so, and some what is not.
+        question: of `forms.QUESTIONS`.
+        seed: decides folds and orders.
+        processes: how many models are trained at once; it changes nothing but the time.
+        bar: see `evaluation.evaluate`.
+    """
+    whole, folds = teaching_jobs(corpus, question, seed)
+    with bar("heads trained") as told:
+        counted = Counted(told, heads(folds) + trainings(whole.recipe))
+        outcomes = run_all(folds, processes, counted.more)
+        model = learn(whole.texts, whole.recipe, counted.one_more)
+    return Taught(question, len(whole.texts), model, _steps(corpus, question, outcomes))
+
+
+def _steps(corpus: Corpus, question: str, outcomes: Iterable[Outcome]) -> tuple[Step, ...]:
+    counts: dict[float, list[int]] = {}
+    for outcome in outcomes:
+        for place, _said, score in outcome.judgements:
+            so = corpus[place.set][place.at].answers[question]
+            counts.setdefault(_step(score), [0, 0])[0 if so else 1] += 1
+    return tuple(Step(score, *counts[score]) for score in sorted(counts))
+
+
+def _step(score: float) -> float:
+    return floor(min(max(score, _LEAST), _MOST) * _STEPS) / _STEPS
+
+
+def untaught(corpus: Corpus, question: str) -> str:
+    """Why nothing can be taught; empty when something can."""
+    answers = {item.answers.get(question) for items in corpus.values() for item in items}
+    return "" if {True, False} <= answers else f"nothing in it says both what is {question} and what is not"

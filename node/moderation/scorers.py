@@ -1,0 +1,96 @@
+"""The text models of a policy: found by their hashes, checked, and asked for scores.
+
+A model is a file named `<hash>.model`, beside the policy or among the node's own. What is absent, damaged or
+says other things than the policy expects has no scores: they are unknown, and the policy says what then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from folkmoot.node.moderation.reading import buckets
+from folkmoot.protocol.moderation.bounds import POLICY_MODEL_BYTES, SCORED_CODE_POINTS
+from folkmoot.protocol.moderation.policy import Model, PolicyDocument
+from folkmoot.protocol.moderation.signals import SCORES, signal_name
+from folkmoot.protocol.moderation.text.model import ModelError, TextModel, decode
+
+SUFFIX: Final = ".model"
+
+_DECIMALS: Final = 3
+
+
+def model_files(document: PolicyDocument, folders: Sequence[Path]) -> list[Path]:
+    """The files in which the models of a policy may be."""
+    return [folder / f"{model.hash}{SUFFIX}" for model in document.models for folder in folders]
+
+
+class _Scorer(NamedTuple):
+    model: TextModel
+    blind: bool
+    names: tuple[str, ...]
+
+
+class Scorers:
+    """Models that are there.
+
+    Args:
+        document: the policy that names them.
+        folders: where they are looked for, in this order.
+
+    Attributes:
+        problems: one sentence for each that cannot be asked.
+    """
+
+    def __init__(self, document: PolicyDocument, folders: Sequence[Path] = ()) -> None:
+        self.problems: list[str] = []
+        self._scorers: list[_Scorer] = []
+        for model in document.models:
+            try:
+                read = _read(model, folders)
+            except ModelError as error:
+                self.problems.append(f"model {model.id}: {error}; its scores are unknown")
+                continue
+            names = tuple(str(signal_name(SCORES, label)) for label in model.labels)
+            self._scorers.append(_Scorer(read, model.blind, names))
+
+    def scores(self, text: str, wanted: frozenset[str]) -> Iterator[tuple[str, float]]:
+        """The scores of a text, by name, as far as there are any; those of models that nothing is wanted of
+        are left out. Above 0 a label's class is nearer than the first class is."""
+        seen: dict[bool, Sequence[int]] = {}
+        for model, blind, names in self._scorers:
+            if wanted.isdisjoint(names):
+                continue
+            if blind not in seen:
+                seen[blind] = buckets(text[:SCORED_CODE_POINTS], blind=blind)
+            margins = model.margins(seen[blind])
+            yield from zip(names, (round(margin, _DECIMALS) for margin in margins[1:]), strict=True)
+
+
+def _read(model: Model, folders: Sequence[Path]) -> TextModel:
+    """Find a model and check that it is the one that was meant.
+
+    Raises:
+        ModelError: it is nowhere, or is not what the policy says it is.
+    """
+    name = f"{model.hash}{SUFFIX}"
+    for folder in folders:
+        try:
+            with (folder / name).open("rb") as stream:
+                data = stream.read(POLICY_MODEL_BYTES + 1)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise ModelError(f"{folder / name} cannot be read: {error.strerror}") from error
+        if len(data) > POLICY_MODEL_BYTES:
+            raise ModelError(f"{folder / name} is larger than {POLICY_MODEL_BYTES} bytes")
+        if hashlib.sha256(data).hexdigest() != model.hash:
+            raise ModelError(f"{folder / name} is damaged: its hash is another")
+        read = decode(data)
+        if read.classes[1:] != model.labels:
+            raise ModelError(f"it scores {', '.join(read.classes[1:])}, not {', '.join(model.labels)}")
+        return read
+    where = " or ".join(map(str, folders)) or "any folder"
+    raise ModelError(f"{name} is not in {where}")

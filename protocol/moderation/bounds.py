@@ -1,0 +1,22 @@
+"""What bounds policies and what the gate remembers, besides `limits.POLICY_*`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from folkmoot.protocol.limits import MIB
+
+POLICY_MODELS: Final = 8
+POLICY_MODEL_BYTES: Final = 17 * MIB  # sixteen classes of 2¹⁸ weights, and what they are called
+POLICY_LANGUAGES: Final = 32  # of one notice
+POLICY_LAYERS: Final = 8
+POLICY_FILE_NAME_CODE_POINTS: Final = 128
+EVIDENCE_STEPS: Final = 128  # in one language
+EVIDENCE_TEXTS: Final = 10_000_000  # of one step
+RULES_JOINED: Final = 32  # expressions that are looked at as one
+SIGNALS_TOLD: Final = 8  # of one verdict
+SCORED_CODE_POINTS: Final = 1_000  # of a text, its beginning, so that no model takes long
+COMPARED_CODE_POINTS: Final = 2_000  # of a text, its beginning, that is compared with others
+FLOOD_RATE_KEYS: Final = 16_384  # authors, and addresses, that are counted in one period
+FLOOD_TEXT_KEYS: Final = 65_536  # phrases that are counted in one period; about 110 bytes each
+FLOOD_ANSWERS: Final = 8_192  # records whose answer is remembered

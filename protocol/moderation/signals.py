@@ -1,0 +1,87 @@
+"""Signals: what the rules of a policy may ask about a record, each with its sort.
+
+A signal has a family and a name, `post.links`. Those here are the same for every policy; a policy adds one
+for each of its lists and patterns (`hits.<id>`, with `_` for `-`) and one for each label of its models
+(`scores.<label>`). A signal that is not known here and now has no value; what comes of that is in `rules`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from folkmoot.protocol.expressions import Sort
+
+HITS: Final = "hits"
+SCORES: Final = "scores"
+FLOOD: Final = "flood"
+POST: Final = "post"
+AUTHOR: Final = "author"
+THRESHOLDS: Final = "thresholds"
+
+SIGNALS: Final[Mapping[str, tuple[Sort, str]]] = {
+    "post.kind": (Sort.TEXT, "what it is: `post`, `profile`, `label`, `list` or `algorithm`"),
+    "post.lang": (Sort.TEXT, "the language it says it is in, in lower case; empty where it says none"),
+    "post.length": (Sort.NUMBER, "how many characters its texts have"),
+    "post.links": (Sort.NUMBER, "how many addresses of pages are in its texts"),
+    "post.mentions": (
+        Sort.NUMBER,
+        "accounts it mentions, or how often it says `@name` if that is more",
+    ),
+    "post.tags": (Sort.NUMBER, "how many tags it has"),
+    "post.media": (Sort.NUMBER, "how many pictures and other media it has"),
+    "post.reply": (Sort.TRUTH, "whether it answers a post"),
+    "post.quote": (Sort.TRUTH, "whether it quotes a post"),
+    "flood.same_text": (
+        Sort.NUMBER,
+        "how many records that this node saw in the last ten minutes share half of its phrases",
+    ),
+    "flood.author_rate": (Sort.NUMBER, "records its author has put to this node in the last minute"),
+    "flood.address_rate": (Sort.NUMBER, "records that came from its address in the last minute"),
+    "author.age_s": (Sort.NUMBER, "seconds since its author's account was made; no node knows this yet"),
+    "author.trust": (Sort.NUMBER, "how far its author is trusted, 0 to 1; no node knows this yet"),
+}
+"""The signals of every policy, and what each says."""
+
+UNCERTAIN: Final = (AUTHOR, SCORES, THRESHOLDS)
+"""The families whose signals may be unknown."""
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
+_RESERVED: Final = frozenset({"in", "true", "false", "null"})
+_NAMED: Final = re.compile(r"[a-z]+\s*\.\s*[a-z][a-z0-9_]*")
+
+
+def signal_name(family: str, id: str) -> str | None:
+    """What expressions call the signal of a list, a pattern or a label.
+
+    Returns:
+        None when its id cannot be said there, because it does not begin with a letter.
+    """
+    if not _NAME.fullmatch(id) or id in _RESERVED:
+        return None
+    return f"{family}.{id.replace('-', '_')}"
+
+
+def sorts_of(finders: Iterable[str], labels: Iterable[str]) -> dict[str, Sort]:
+    """All signals of a policy, by name.
+
+    Args:
+        finders: ids of its lists and patterns.
+        labels: of its models.
+    """
+    sorts = {name: sort for name, (sort, _) in SIGNALS.items()}
+    hits = (signal_name(HITS, id) for id in finders)
+    scores = (signal_name(SCORES, label) for label in labels)
+    sorts |= {name: Sort.TRUTH for name in hits if name is not None}
+    return sorts | {name: Sort.NUMBER for name in scores if name is not None}
+
+
+def named_in(expression: str) -> list[str]:
+    """The signals that an expression names, each once, in order; and whatever reads like one in its texts."""
+    return sorted({re.sub(r"\s", "", name) for name in _NAMED.findall(expression)})
+
+
+def family(signal: str) -> str:
+    """The family of a signal."""
+    return signal.partition(".")[0]

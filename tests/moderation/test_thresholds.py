@@ -1,0 +1,114 @@
+"""Thresholds from evidence: exact, corrected for how many are tried, and never promised without evidence."""
+
+from __future__ import annotations
+
+from array import array
+from pathlib import Path
+
+import pytest
+from folkmoot.node.moderation.policy_file import load_engine
+from folkmoot.protocol.moderation.statistics.proportions import Share, clopper_pearson
+from folkmoot.protocol.moderation.text.features import BUCKETS
+from folkmoot.protocol.moderation.text.linear import ONE, LinearModel
+from folkmoot.protocol.moderation.text.model import TextModel
+from folkmoot.protocol.moderation.thresholds import Step, Thresholds, resolved
+
+from tests.moderation.documents import HEAD, condition, model, word_list
+from tests.moderation.test_policy import problems_of
+from tests.moderation.test_rules import judged
+from tests.moderation.test_scorers import kept, policy
+
+STEPS = (Step(-1.0, 20, 2_000), Step(0.5, 300, 100), Step(1.0, 900, 12), Step(1.5, 2_000, 1))
+
+
+@pytest.mark.parametrize(
+    ("thousandths", "score", "reached"),
+    [(500, -1.0, True), (900, 0.5, True), (980, 1.0, True), (996, 1.5, True), (999, 1.5, False)],
+)
+def test_the_lowest_step_that_the_evidence_supports(thousandths: int, score: float, reached: bool) -> None:
+    found = Thresholds({"en": STEPS}, thousandths).get("en")
+    assert (found.score, found.reached) == (score, reached)
+    assert (found.bound >= thousandths / 1_000) is reached
+
+
+def test_the_bound_is_that_of_clopper_and_pearson_at_the_steps_part_of_the_doubt() -> None:
+    found = Thresholds({"en": STEPS}, 980).get("en")
+    # A two-sided interval of 1 - 2·(0.05 / 4).
+    assert found.bound == pytest.approx(clopper_pearson(Share(2_900, 2_913), 0.975).low)
+
+
+def test_who_tries_more_steps_has_to_show_more() -> None:
+    alone = Thresholds({"en": (Step(0.0, 149, 0),)}, 980).get("en")
+    assert alone.reached
+    tried = (*(Step(-at / 10 - 1, 0, 5) for at in range(19, 0, -1)), Step(0.0, 149, 0))
+    assert not Thresholds({"en": tried}, 980).get("en").reached
+
+
+@pytest.mark.parametrize(("language", "reached"), [("en", True), ("en-gb", True), ("de", False), ("", False)])
+def test_without_evidence_in_a_language_nothing_is_promised(language: str, reached: bool) -> None:
+    found = Thresholds({"en": STEPS, "pt": STEPS[:1]}, 900).get(language)
+    assert found.reached is reached
+
+
+def test_a_comparison_with_a_precision_is_one_with_a_signal() -> None:
+    said = "hits.x || scores.very_bad>= at_precision( .98 ) && scores.b > at_precision(0.5)"
+    source, asked = resolved(said)
+    assert source == "hits.x || scores.very_bad>= thresholds.very_bad_980 && scores.b > thresholds.b_500"
+    assert [each.signal for each in asked] == ["thresholds.very_bad_980", "thresholds.b_500"]
+    assert resolved("scores.x < at_precision(0.9) && post.reply")[1] == []
+
+
+ALWAYS_ONE = TextModel(("fine", "toxic"), (LinearModel(array("i", bytes(4 * BUCKETS)), ONE),), (0,))
+STRICT = condition("r", "scores.toxic >= at_precision(0.98)", "refuse")
+EVIDENCE = """\
+[models.evidence.toxic]
+en = [[-1.0, 20, 2000], [1.0, 900, 2]]
+pt = [[-1.0, 20, 20], [1.0, 9, 1]]
+"""
+
+
+def test_a_rule_removes_only_where_the_bound_holds(tmp_path: Path) -> None:
+    said = model("m", labels=["toxic"], hash=kept(tmp_path, ALWAYS_ONE)) + EVIDENCE
+    policies = load_engine(policy(tmp_path, said, STRICT))
+    refused = judged(policies, "x", lang="en").decisive
+    assert refused is not None and refused.action.word == "refuse"
+    assert dict(refused.signals) == {"scores.toxic": 1.0, "thresholds.toxic_980": 1.0}
+    assert judged(policies, "x", lang="pt").action.word == "hold"
+    assert judged(policies, "x", lang="de").action.word == "hold"
+    assert judged(policies, "x").action.word == "hold"
+    [told] = policies.warnings(0)
+    assert told.startswith("thresholds.toxic_980 is not reached in pt, where the evidence promises 0.")
+
+
+def test_what_is_true_without_the_threshold_needs_no_promise(tmp_path: Path) -> None:
+    said = model("m", labels=["toxic"], hash=kept(tmp_path, ALWAYS_ONE)) + EVIDENCE
+    either = condition("r", "hits.bad || scores.toxic >= at_precision(0.98)", "refuse")
+    policies = load_engine(policy(tmp_path, said, word_list("bad", ["foo"]), either))
+    assert judged(policies, "foo", lang="pt").action.word == "refuse"
+    held = judged(policies, "bar", lang="pt")
+    assert held.action.word == "hold" and "thresholds.toxic_980" in str(held.reason)
+    both = condition("r", "scores.toxic >= at_precision(0.98) && scores.toxic > 1.5", "refuse")
+    assert judged(load_engine(policy(tmp_path, said, both)), "bar", lang="pt").rule is None
+    ignored = '[degrade]\nthresholds = "ignore"\n'
+    assert judged(load_engine(policy(tmp_path, said, STRICT, ignored)), "bar", lang="pt").rule is None
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (model("m", labels=["toxic"]) + STRICT, "11: when: no model has evidence about toxic"),
+        (model("m", labels=["toxic"]) + EVIDENCE.replace("toxic", "other"), "9: 'other' is no label of this"),
+        (model("m", labels=["toxic"]) + EVIDENCE.replace("[1.0, 900", "[-2.0, 900"), "10: a step is [score"),
+        (model("m", labels=["toxic"]) + EVIDENCE.replace("900, 2", "900, -2"), "10: a step is [score"),
+        (model("m", labels=["toxic"]) + EVIDENCE.replace("[1.0, 900, 2]", "[inf, 9, 2]"), "10: a step is ["),
+        (model("m", labels=["toxic"]) + EVIDENCE.replace("\nen", "\nEN"), "10: evidence is by at most"),
+        (model("m", labels=["toxic"]) + "[models.evidence.toxic]\nen = []\n", "10: en is an array of 1 to"),
+        (
+            model("m", labels=["toxic"]) + EVIDENCE + condition("r", "at_precision(0.98) > 1.0"),
+            "14: when, character 13: undeclared reference to 'at_precision'",
+        ),
+    ],
+)
+def test_evidence_that_is_none(text: str, problem: str) -> None:
+    told = problems_of(HEAD + text)
+    assert len(told) == 1 and told[0].startswith(problem), told
