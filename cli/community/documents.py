@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from folkmoot.protocol.client import Client
 
 HASH: Final = re.compile(r"[0-9a-f]{8,64}")
+HASH_DIGITS: Final = 64
 ACTIVE, PREVIOUS, PROPOSED = "active", "previous", "proposed"
 
 
@@ -74,6 +75,8 @@ async def hash_named(client: Client, named: str) -> str:
     found = {each for each in known if each.startswith(named)}
     if len(found) > 1:
         raise OperatorError(f"the hashes of {len(found)} policies begin with {named}: write more of it")
+    if not found and len(named) != HASH_DIGITS:
+        raise OperatorError(f"no policy whose hash begins with {named} is known", hint="folkmoot policy log")
     return found.pop() if found else named
 
 
@@ -91,8 +94,6 @@ async def document_named(client: Client, named: str) -> Document:
         WireError: `not_found`: no node has it.
     """
     hash = await hash_named(client, named)
-    if len(hash) != len(hashlib.sha256().hexdigest()):
-        raise OperatorError(f"no policy whose hash begins with {hash} is known", hint="folkmoot policy log")
     answer = await client.call("policy.get", {"hash": bytes.fromhex(hash)})
     return Document(named, answer["document"])
 

@@ -37,7 +37,8 @@ class Roles:
             WireError: `unauthenticated` or `forbidden`.
         """
         roles = sorted(wanted)
-        whom = " and ".join(f"{role}s" for role in roles)
+        *first, last = (f"{role}s" for role in roles)
+        whom = " and ".join([", ".join(first), last]) if first else last
         if asker.account is None:
             raise WireError(UNAUTHENTICATED, f"{what} are for {whom}: send auth first")
         if not asker.roles.intersection(roles):
