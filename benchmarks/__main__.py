@@ -26,6 +26,7 @@ NAMES = (
     "ranked",
     "caches",
     "gate_policy",
+    "policy_activation",
 )
 
 

@@ -37,6 +37,8 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "node": "Show, add, drain, decommission and replace nodes.",
         "join-token": "Make, list and revoke join tokens, with which machines become nodes.",
         "ring": "Show which nodes keep what, and what has still to move.",
+        "policy": "Change by which policy all nodes judge, and see which do.",
+        "role": "Make accounts operators, moderators and experts.",
         "seats": "Show and change which nodes decide what the cluster is.",
         "projection": "Show and rebuild what a node derives for feeds.",
         "import": "Bring a file of posts into a cluster.",

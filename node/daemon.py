@@ -35,6 +35,7 @@ from folkmoot.node.actors.topology import META_KEY, TopologyHolder
 from folkmoot.node.actors.watcher import Watcher
 from folkmoot.node.cluster_view import ClusterView
 from folkmoot.node.commits import Commits
+from folkmoot.node.community.parts import CommunityParts
 from folkmoot.node.configuration.settings import NodeConfig
 from folkmoot.node.data_directory import Ready
 from folkmoot.node.debug_methods import DebugMethods
@@ -209,8 +210,11 @@ class _Parts:
         self.registers.follow(self.topology, self.membership)
         self.standing, self.recollection = standing_of(self)
         self.accounts = AccountParts(self)
-        region, gossip = config.node.region, self.membership
-        self.router = Router(self.node_id, region, self.topology, gossip, self.standing.counts)
+        region, gate, wall = config.node.region, config.gate, environment.wall
+        executor, models = environment.executor, config.node.data / "models"
+        self.gatekeeper = Gatekeeper(gate.policy, rates_of(gate), wall=wall, executor=executor, models=models)
+        self.community = CommunityParts(self, self.gatekeeper, self._tell)
+        self.router = Router(self.node_id, region, self.topology, self.membership, self.standing.counts)
 
     def _keep_cells(self) -> None:
         """Replica, replication, hints and repair: what this node keeps, and how it stays equal to others."""
@@ -242,10 +246,10 @@ class _Parts:
         self.live.opens.update(self.projections.opens())
         others = {PUSH_PULL: self.push_pulls.answer, **topology.methods(), **self.repairer.methods()}
         others |= self.accounts.peer_methods(self.router, self.standing, own)
-        others |= {**self.movement.peer_methods(), **self.recollection.methods()}
-        others |= {**self.records.peer_methods(), **self.projections.peer_methods()}
-        others |= self.media.peer_methods()
-        others |= {**self.registers.peer_methods(), **self.live.begin(self.router, topology)}
+        for each in (self.movement, self.records, self.projections, self.media, self.registers):
+            others |= each.peer_methods()
+        others |= {**self.recollection.methods(), **self.community.peer_methods()}
+        others |= self.live.begin(self.router, topology)
         self.peer_service = PeerService(own, own, topology, executor, self.standing, others)
         self.watcher = Watcher(
             self.membership,
@@ -271,8 +275,6 @@ class _Parts:
         """Gate, coordination, reads and sessions: what clients see."""
         config, environment = self.config, self.environment
         wall, executor, keys = environment.wall, environment.executor, self.accounts.keys
-        policy, rates, models = config.gate.policy, rates_of(config.gate), config.node.data / "models"
-        self.gatekeeper = Gatekeeper(policy, rates, wall=wall, executor=executor, models=models)
         coordinator = Coordinator(self.router, self.topology, self.links, self.replica)
         gate = self.accounts.key_gate(coordinator, config.gate.cut_off_hours)
         reader, projections = self.reader, self.projections
@@ -281,17 +283,17 @@ class _Parts:
             projections.pressure.admit,
         )
         feeds = FeedReader(self.router, self.topology, self.links, self.replica, reader)
-        node, operators = config.node, set[bytes](config.operators.accounts)
-        self.identity = Identity(
-            self.node_id.hex(), node.name, node.region, config.cluster.id, operators, environment.versions
-        )
+        node, cluster = config.node, config.cluster
+        me = Identity(self.node_id.hex(), node.name, node.region, cluster.id, environment.versions)
         told, seats, members = partial(figures, self), self.registers.acceptor, self.membership.members
-        view = ClusterView(config.cluster, self.topology, seats, members, self.standing.state_of, told)
-        methods = Methods(self.identity, reader, projections.author_pages(feeds), keys, self._now_ms, view)
+        view = ClusterView(cluster, self.topology, seats, members, self.standing.state_of, told)
+        now_ms, roles_of = self._now_ms, self.community.roles.of
+        methods = Methods(me, reader, projections.author_pages(feeds), keys, roles_of, now_ms, view)
         debug = DebugMethods(self.commits.store, lambda: self.topology.current().ranges)
         restoring = RestoreMethods(self.router, reader, self.topology, self.links, self.replica, executor)
         table: dict[str, Method] = {**methods.table(), **debug.table(), **restoring.table()}
-        table |= {**self.registers.client_methods(), **self.movement.client_methods()}
+        for parts in (self.registers, self.movement, self.community):
+            table |= parts.client_methods()
         table |= self.accounts.client_methods(reader, feeds, self.gatekeeper)
         table |= {**self.records.client_methods(reader), **projections.client_methods()}
         self.metrics.add(partial(measured, self))
@@ -300,14 +302,16 @@ class _Parts:
             table |= FaultMethods(environment.faults).table()
         immediate = {**methods.immediate(), **projections.immediate()}
         refusal, streams = self.movement.refusal, self.live.subscriptions
-        offer = Offer(methods.hello, immediate, table, self.intake, self._now_ms, refusal, streams)
+        offer = Offer(methods.hello, immediate, table, self.intake, now_ms, refusal, streams)
         self.sessions = Sessions(offer, partial(environment.random.randbytes, limits.CHALLENGE_BYTES))
         keys.watch(self.sessions.forget_revoked)
+        self.community.watch(self.sessions.look_at_roles)
 
     async def run(self, task_status: trio.TaskStatus[RunningNode]) -> None:
         """Start everything, in order; end when one part fails beyond repair."""
         await self.remembered.begin_boot(self.membership.boot)
         await self.gatekeeper.open()
+        await self.community.open()
         await self.accounts.gate.open()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.commits.watch)
@@ -323,7 +327,7 @@ class _Parts:
             await self.joining.wait(self.topology.wait_learned)
             own: dict[str, Any] = {"watcher": self.watcher.run, "hinter": self.hinter.run}
             own |= {"repairer": self.repairer.run, "mender": self.mender.run, "scrubber": self.scrubber.run}
-            own |= {"gatekeeper": self.gatekeeper.run}
+            own |= {"gatekeeper": self.gatekeeper.run, **self.community.actors()}
             for parts in (self.movement, self.accounts, self.projections, self.live, self.media):
                 own |= parts.actors()
             for name, child in own.items():
@@ -341,9 +345,8 @@ class _Parts:
         keys = self.environment.secrets.gossip_ring()  # first: it may be unreadable
         self.gatekeeper.reconfigure(config.gate.policy, rates_of(config.gate))
         self.ring.replace(keys)
-        self.identity.operators.clear()
-        self.identity.operators.update(config.operators.accounts)
-        self.sessions.take_roles_from_all_but(self.identity.operators)
+        self.community.roles.reconfigure(config.operators.accounts)
+        self.sessions.look_at_roles(self.community.roles.of)
 
     async def _serve_peer(self, accepted: Accepted) -> None:
         node_id = accepted.node_id
@@ -391,7 +394,7 @@ class _Parts:
     def _description(self) -> Description:
         ports = (self.peer_listener.address, self.datagrams.address, self.client_listener.address)
         widest: dict[str, MetaValue] = {META_KEY: WIDEST.encode(), SEATS_META_KEY: limits.CONFIGURATION_MAX}
-        return describe(self.config, *ports, self.told, widest)
+        return describe(self.config, *ports, self.told, {**widest, **CommunityParts.WIDEST})
 
     def _ready(self) -> Ready:
         ports = (self.client_listener.address, self.peer_listener.address, self.datagrams.address)

@@ -17,6 +17,7 @@ from folkmoot.node.actors.scrubber import Scrubber
 from folkmoot.node.actors.session import Sessions
 from folkmoot.node.actors.standing import Standing
 from folkmoot.node.commits import Commits
+from folkmoot.node.community.parts import CommunityParts
 from folkmoot.node.live.parts import LiveParts
 from folkmoot.node.media.parts import MediaParts
 from folkmoot.node.metrics.caches import caches_told
@@ -46,6 +47,7 @@ class Parts(Protocol):
     standing: Standing
     registers: RegisterParts
     accounts: AccountParts
+    community: CommunityParts
     projections: ProjectionParts
     push_pulls: PushPulls
     live: LiveParts
@@ -91,6 +93,7 @@ def figures(parts: Parts, for_operator: bool) -> dict[str, Any]:
         "caches": caches_told(caches_of(parts)),
         "clock": parts.push_pulls.clocks.status(),
         "gate": parts.gatekeeper.status().to_wire(for_operator=for_operator),
+        "policy": parts.community.status(),
     }
 
 

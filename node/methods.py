@@ -5,17 +5,17 @@ Each takes who asks and the request's one map, and returns the result's map or r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from folkmoot.node.accounts.keys import AccountKeys
 from folkmoot.node.actors.session import Asker, Immediate, Method
 from folkmoot.node.contracts import Read, Reading
-from folkmoot.node.operators import OPERATOR
 from folkmoot.node.projections.authors import AuthorPages
 from folkmoot.node.rpc import Packed
 from folkmoot.protocol import codec, limits, messages
+from folkmoot.protocol.community.value import OPERATOR
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.crdt.cell import Cell, summary
 from folkmoot.protocol.errors import (
@@ -50,7 +50,6 @@ class Identity:
     Args:
         node_id: 32 hex digits.
         name, region, cluster: labels.
-        operators: accounts (34 bytes) with the operator role; a reload changes the set.
         versions: of the contract on the wire, the lowest and the highest that it speaks.
     """
 
@@ -58,7 +57,6 @@ class Identity:
     name: str
     region: str
     cluster: str
-    operators: set[bytes]
     versions: tuple[int, int]
 
 
@@ -78,6 +76,7 @@ class Methods:
         reading: answers reads of cells.
         authors: pages of authors' posts, as those who ask see them.
         accounts: which keys an account has.
+        roles_of: the roles of an account.
         now_ms: the wall clock.
         cluster: see `ClusterView`.
     """
@@ -88,6 +87,7 @@ class Methods:
         reading: Reading,
         authors: AuthorPages,
         accounts: AccountKeys,
+        roles_of: Callable[[bytes], Iterable[str]],
         now_ms: Callable[[], int],
         cluster: ClusterView,
     ) -> None:
@@ -95,6 +95,7 @@ class Methods:
         self._reading = reading
         self._authors = authors
         self._accounts = accounts
+        self._roles_of = roles_of
         self._now_ms = now_ms
         self._cluster = cluster
 
@@ -153,7 +154,7 @@ class Methods:
                 BAD_SIGNATURE, "the signature is not over this connection's challenge and this node's id"
             )
         asker.account, asker.device = auth.account, device
-        asker.roles = frozenset({OPERATOR} if auth.account in self._identity.operators else ())
+        asker.roles = frozenset(self._roles_of(auth.account))
         asker.expires_ms = self._now_ms() + AUTH_LIFETIME_MS
         return {
             "account": auth.account,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from folkmoot.node.actors.session import Asker
+from folkmoot.protocol.community.value import OPERATOR
 from folkmoot.protocol.errors import FORBIDDEN, UNAUTHENTICATED, WireError
-
-OPERATOR = "operator"
 
 
 def operators_only(asker: Asker, what: str) -> None:
@@ -21,4 +20,4 @@ def operators_only(asker: Asker, what: str) -> None:
     if asker.account is None:
         raise WireError(UNAUTHENTICATED, f"{what} are for operators: send auth first")
     if OPERATOR not in asker.roles:
-        raise WireError(FORBIDDEN, f"{what} are for operators; this account is not listed in [operators]")
+        raise WireError(FORBIDDEN, f"{what} are for operators; this account is none (folkmoot role ls)")

@@ -35,6 +35,7 @@ class Table(enum.IntEnum):
     TALLIES = 13  # index, generation, group → how many entries
     SOURCES = 14  # projection, generation, cell key → the entries made of it
     CURSORS = 15  # how far projections have come, and which generations there are
+    POLICIES = 16  # hash → a policy document (see `policies`)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from folkmoot.storage.heads import SEQUENCE, Heads, erased_name
 from folkmoot.storage.hints import Hint, HintBook
 from folkmoot.storage.interface import Table, Transaction
 from folkmoot.storage.outcomes import JoinOutcome, PutOutcome, PutStatus
+from folkmoot.storage.policies import PolicyBook
 from folkmoot.storage.registers import RegisterBook
 from folkmoot.storage.rows import SEQUENCE_BYTES, Counts, cell_row, decoded_cell, row_cell, seal, unseal
 from folkmoot.storage.touched import Touched
@@ -269,6 +270,11 @@ class WriteTransaction:
     def accounts(self) -> AccountBook:
         """What this node knows of accounts."""
         return AccountBook(self._transaction, self.make_room, self._advance)
+
+    @property
+    def policies(self) -> PolicyBook:
+        """The policy documents that this node keeps."""
+        return PolicyBook(self._transaction, self.make_room, self._advance)
 
     def commit(self) -> None:
         """Write what was gathered and make everything durable.

@@ -8,6 +8,7 @@ directory's lock sees to that.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -115,6 +116,7 @@ class _Check:
             self._meta,
             self._registers,
             self._accounts,
+            self._policies,
             self._cells,
             self._log,
             self._blocks,
@@ -201,6 +203,12 @@ class _Check:
             self._find(Table.HANDLES, key, "the account's chain says otherwise")
         for _ in self._sound(Table.UNCONFIRMED, partial(rows.unseal, Table.UNCONFIRMED)):
             pass
+
+    def _policies(self) -> None:
+        """Each document is what its hash says."""
+        for name, row in self._sound(Table.POLICIES, partial(rows.unseal, Table.POLICIES)):
+            if hashlib.sha256(row[rows.SEQUENCE_BYTES :]).digest() != name:
+                self._find(Table.POLICIES, name, "its hash is another one")
 
     def _cells(self) -> None:
         total = self._transaction.count(Table.CELLS)

@@ -38,8 +38,8 @@ def command(operator: Path | None, target: Target, output: Output) -> int:
 
     Exit code 3 says that it is degraded: a member of the cluster is not alive or does not count, a range has
     fewer copies than it should, so many seats are silent that registers cannot be changed, or the node that
-    was asked has damaged cells, no room left, or a clock that strays. Nodes that are not members hold no
-    data; they are listed and not counted.
+    was asked has damaged cells, no room left, a clock that strays, or judges by another policy than was
+    decided. Nodes that are not members hold no data; they are listed and not counted.
     """
     # Imported here so that a command's help need not wait for the client.
     from folkmoot.cli.clients import operator_of
@@ -96,6 +96,12 @@ def _reasons(status: dict[str, Any]) -> list[str]:
         reasons.append(
             "the policy file of the node that answers is broken, and what it said before is in force:"
             " `folkmoot config check` says what is wrong"
+        )
+    policy = status["node"].get("policy", {"state": "running"})
+    if policy["state"] != "running":
+        reasons.append(
+            f"the node that answers judges by the policy of epoch {policy['epoch']}, not by the one that was"
+            f" decided: {policy['why'] or 'it looks for the document'}"
         )
     clock = status["node"]["clock"]
     if clock["strays"]:

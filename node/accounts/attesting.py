@@ -16,10 +16,10 @@ from folkmoot.node.accounts.keys import AccountKeys
 from folkmoot.node.actors.session import Asker, Method
 from folkmoot.node.contracts import Peers, Topology, nodes_of
 from folkmoot.node.environment import Executor
-from folkmoot.node.operators import OPERATOR
 from folkmoot.node.routing import Router
 from folkmoot.protocol import codec, limits, messages
 from folkmoot.protocol.accounts.attestation import VERSION, Found, Statement, marks_bytes
+from folkmoot.protocol.community.value import OPERATOR
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import BAD_REQUEST, BUSY, FORBIDDEN, UNAUTHENTICATED, WireError
 from folkmoot.protocol.identity import KeyPair, is_account

@@ -14,12 +14,13 @@ from folkmoot.node.accounts.keys import AccountKeys, account_map
 from folkmoot.node.actors.session import Asker, Method
 from folkmoot.node.contracts import FeedReading
 from folkmoot.node.environment import Executor
-from folkmoot.node.operators import OPERATOR, operators_only
+from folkmoot.node.operators import operators_only
 from folkmoot.protocol import codec, limits, messages
 from folkmoot.protocol.accounts.actions import BY_OPERATORS
 from folkmoot.protocol.accounts.chain import Chain
 from folkmoot.protocol.accounts.handle import check_handle, register_name
 from folkmoot.protocol.accounts.operation import Operation
+from folkmoot.protocol.community.value import OPERATOR
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import BAD_REQUEST, FORBIDDEN, NOT_FOUND, WireError
 from folkmoot.protocol.identity import is_account

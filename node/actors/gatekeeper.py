@@ -3,7 +3,8 @@
 Judging is a plain call, so that the coordinator's batches cost no task and no message. The task only keeps
 the policy current: it looks at the file now and then, loads what changed off the event loop, and puts the
 new engine in place whole. A batch is judged by the engine it began with. A policy that cannot be used leaves
-the old one in force and is reported, in the log and in `status`.
+the old one in force and is reported, in the log and in `status`. What the community has put in force goes
+before the file (`convene`), which is kept current all the same, for the day it is rolled back to.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any, Final
 
 import trio
 from folkmoot.node.environment import Executor, WallClock
+from folkmoot.node.moderation.bench import OWN_FILE, Bench
 from folkmoot.node.moderation.engine import PolicyEngine
 from folkmoot.node.moderation.policy_file import Signature, load_policy, signature_of
 from folkmoot.node.moderation.quota import Quota, QuotaRates
@@ -109,6 +111,7 @@ class Gatekeeper:
         self._errors: tuple[str, ...] = ()
         self._wanted = trio.Event()
         self._watched = _Watched()
+        self._bench = OWN_FILE
         self._put_in_force(PolicyEngine(EMPTY))
 
     async def open(self) -> None:
@@ -140,6 +143,16 @@ class Gatekeeper:
             self._rates = rates
             self._quota = Quota(rates)
         self.reload()
+
+    def convene(self, bench: Bench) -> None:
+        """Judge by what the community has put in force, until it is something else; the file then waits."""
+        self._bench = bench
+        self._loaded_at_us = self._wall.now_us()
+
+    @property
+    def judging(self) -> str:
+        """The hash of the policy that judges all accounts, or all but those of a canary."""
+        return self._bench.settled(self._own).document.hash
 
     def admit_change(self, address: str, now: float) -> WireError | None:
         """See `Quota.admit_change`."""
@@ -182,7 +195,7 @@ class Gatekeeper:
             For each record the verdict it is accepted, labelled or held with, or the error it is turned
             away with (`rate_limited`, `refused_by_policy`). Those with a verdict must be settled.
         """
-        engine, quota, now_us = self._engine, self._quota, self._wall.now_us()
+        bench, own, quota, now_us = self._bench, self._own, self._quota, self._wall.now_us()
         answers: list[Verdict | WireError] = []
         for record in records:
             limited = None if account_exempt else quota.admit(record.author, address, now)
@@ -190,7 +203,7 @@ class Gatekeeper:
                 answers.append(limited)
                 continue
             counting = None if account_exempt else self._counting(record, address, now)
-            answer = _judge(engine, record, counting, now_us)
+            answer = _judge(bench.judge_of(record.author, own), record, counting, now_us)
             if isinstance(answer, WireError) and not account_exempt:
                 quota.settle(record.author, address, now, changed=False)
                 self._flood.settle(record.id, changed=False)
@@ -223,15 +236,16 @@ class Gatekeeper:
 
     def status(self) -> GatekeeperStatus:
         """What the gate is doing now."""
-        document = self._engine.document
+        engine = self._bench.settled(self._own)
+        document = engine.document
         return GatekeeperStatus(
             policy=document.hash,
             name=document.name,
             file=None if self._file is None else str(self._file),
             loaded_at_us=self._loaded_at_us,
             errors=self._errors,
-            unjudged=self._engine.unjudged_count,
-            warnings=tuple(self._engine.warnings(self._wall.now_us())),
+            unjudged=engine.unjudged_count,
+            warnings=tuple(engine.warnings(self._wall.now_us())),
         )
 
     async def _refresh(self) -> None:
@@ -240,7 +254,7 @@ class Gatekeeper:
             self._wanted = trio.Event()
         file = self._file
         if file is None:
-            if self._engine.document is not EMPTY:
+            if self._own.document is not EMPTY:
                 self._put_in_force(PolicyEngine(EMPTY))
             self._errors = ()
             return
@@ -258,18 +272,18 @@ class Gatekeeper:
             logger.error("policy %s stays in force, the new one is unusable:\n%s", self._short_hash, error)
             return
         self._errors = ()
-        before = self._engine
+        before = self._own
         if (engine.document.hash, engine.problems) != (before.document.hash, before.problems):
             self._put_in_force(engine)
             logger.info("policy %s (%s) is in force", self._short_hash, engine.document.name)
 
     def _put_in_force(self, engine: PolicyEngine) -> None:
-        self._engine = engine
+        self._own = engine
         self._loaded_at_us = self._wall.now_us()
 
     @property
     def _short_hash(self) -> str:
-        return self._engine.document.hash[:12]
+        return self._own.document.hash[:12]
 
 
 class _Watched:

@@ -7,8 +7,7 @@ answers `busy`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -151,11 +150,11 @@ class Sessions:
                     self._emptied = trio.Event()
             nursery.cancel_scope.cancel()
 
-    def take_roles_from_all_but(self, operators: AbstractSet[bytes]) -> None:
-        """Let go those who were operators when they proved their account and are not any more."""
+    def look_at_roles(self, roles_of: Callable[[bytes], Iterable[str]]) -> None:
+        """Take from those who have proven an account what roles it has no more; new ones need a new proof."""
         for asker in self._links.values():
-            if asker.account not in operators:
-                asker.roles = frozenset()
+            if asker.account is not None:
+                asker.roles &= frozenset(roles_of(asker.account))
 
     def forget_revoked(self, account: bytes, keys: Collection[bytes]) -> None:
         """Let go those who proved an account by a key that is none of its `keys` any more."""

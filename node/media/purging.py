@@ -20,9 +20,9 @@ from folkmoot.node.actors.session import Asker, Method
 from folkmoot.node.contracts import EpochCheck, Peers, PeerUnreachable, Topology
 from folkmoot.node.media import messages
 from folkmoot.node.media.keeping import Keeping
-from folkmoot.node.operators import OPERATOR
 from folkmoot.node.routing import Router
 from folkmoot.protocol import codec, limits
+from folkmoot.protocol.community.value import OPERATOR
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import BUSY, CONFLICT, FORBIDDEN, UNAUTHENTICATED, WireError
 from folkmoot.protocol.key import place_prefix

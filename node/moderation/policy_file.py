@@ -83,6 +83,24 @@ def _source(file: Path, data: bytes) -> TomlSource:
         raise PolicyError([f"{file}: nested too deeply to be a policy"]) from error
 
 
+def parse_whole(file: Path, data: bytes) -> PolicyDocument:
+    """Read and validate a policy for all nodes: one document, which extends nothing, for nodes have no more.
+
+    Args:
+        file: what it is called, as problems should show it.
+        data: its contents.
+
+    Raises:
+        PolicyError: with every problem found.
+    """
+
+    def refuse(wider: Path) -> bytes:
+        said = f"{file}: extends {wider.name}, which nodes do not have; put what it says into one document"
+        raise PolicyError([said])
+
+    return parse_policy(file, data, read=refuse)
+
+
 class LoadedPolicy(NamedTuple):
     """A policy from files.
 

@@ -344,7 +344,7 @@ async def test_a_batch_is_judged_by_the_policy_it_began_with(file: Path) -> None
     file.write_text(REFUSES_FOO)
     await later.open()
     batch = ChangesUnderWay(post("foo", number) for number in range(4))
-    batch.change = lambda: gate._put_in_force(later._engine)
+    batch.change = lambda: gate._put_in_force(later._own)
     assert outcomes(gate, batch) == ["hold"] * 4
     assert outcomes(gate, list(batch)) == ["refused_by_policy"] * 4
 

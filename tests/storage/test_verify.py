@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +12,7 @@ from folkmoot.protocol.key import block_of, lane_of, place_prefix
 from folkmoot.protocol.projections.entries import Entry, Index, Projection, public_of
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.sync.fingerprint import leaf_hash
-from folkmoot.storage import projections, rows, verify
+from folkmoot.storage import policies, projections, rows, verify
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Engine, Table, Transaction
 from folkmoot.storage.projections import MAIN, ProjectionBook
@@ -34,6 +35,7 @@ from tests.storage.making import (
 
 ANN, BEN = person(1), person(2)
 POST, LIKE = post(ANN, 1), reaction("like", BEN, ANN, 1)
+POLICY = b"version = 1"
 COUNTS_KEY = place_prefix(ANN.account) + post_item(1)
 
 Damage = Callable[[Transaction], object]
@@ -53,9 +55,15 @@ def filled(store: Store) -> Store:
         lambda tx: tx.registers.put(f"account/{ANN.account.hex()}", b"kept"),
         lambda tx: tx.accounts.put(named(ANN, "ann")),
         lambda tx: tx.accounts.note([noted(POST)]),
+        lambda tx: tx.policies.put(POLICY, ()),
         derive,
     )
     return store
+
+
+def kept_policy(store: Store) -> bytes | None:
+    with store.engine.begin() as transaction:
+        return policies.read(transaction, hashlib.sha256(POLICY).digest())
 
 
 def derive(transaction: WriteTransaction) -> None:
@@ -220,6 +228,7 @@ def test_a_changed_byte_in_any_table_is_never_returned(
         Table.TALLIES: lambda: derived(filled),
         Table.SOURCES: lambda: derived(filled),
         Table.CURSORS: lambda: derived(filled),
+        Table.POLICIES: lambda: kept_policy(filled),
     }
     whole = readers[table]()
     damaged = []

@@ -1,0 +1,286 @@
+"""`folkmoot policy`: by which policy the cluster's nodes judge what people write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from folkmoot.cli.community.asking import asked, decide, reason_option, short, talk
+from folkmoot.cli.community.documents import (
+    Document,
+    document_named,
+    file_named,
+    hash_named,
+    lines_of_difference,
+    named_differences,
+    read_file,
+)
+from folkmoot.cli.community.telling import counted, log_line, node_lines, policy_line, proposal_lines
+from folkmoot.cli.connection import Target, target_options
+from folkmoot.cli.durations import Duration
+from folkmoot.cli.errors import OperatorError
+from folkmoot.cli.examples import examples
+from folkmoot.cli.exit_codes import DEGRADED, OK
+from folkmoot.cli.members import operator_option
+from folkmoot.cli.output import Output, json_option
+from folkmoot.protocol.community.bounds import DOCUMENT_BYTES
+
+if TYPE_CHECKING:
+    from folkmoot.protocol.client import Client
+
+POLL_S: Final = 0.1
+WAIT_MAX_S: Final = 600.0
+
+wait_option: Callable[..., Any] = click.option(
+    "--wait",
+    "wait_s",
+    type=Duration(0.0, WAIT_MAX_S),
+    default="10s",
+    show_default=True,
+    help="For how long to wait until all nodes judge by it.",
+)
+
+
+@click.group()
+def command() -> None:
+    """Change by which policy all nodes judge, and see which do.
+
+    A policy that was activated goes before the file that each node has (gate.policy). One whose rules refuse
+    what none refused before is proposed first, and in force once a second person has confirmed it.
+    """
+
+
+@command.command(
+    epilog=examples("folkmoot policy check policy.toml", "folkmoot policy check policy.toml --json")
+)
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@json_option
+def check(file: Path, output: Output) -> None:
+    """Check FILE without activating it; no node is needed.
+
+    Everything that is wrong with it is said, with file, line and column.
+    """
+    read, document = read_file(file)
+    size = len(read.data)
+    if size > DOCUMENT_BYTES:
+        raise OperatorError(
+            f"{file} has {size:,} bytes: good for gate.policy, and too large to be activated for a cluster, "
+            f"which takes {DOCUMENT_BYTES:,}",
+        )
+    counts = {sort: len(getattr(document, sort)) for sort in ("lists", "patterns", "rules")}
+    line = f"{file} is a policy: {', '.join(f'{count} {sort}' for sort, count in counts.items())}"
+    told = {"file": str(file), "hash": read.hash, "name": document.name, "bytes": size, **counts}
+    output.result(told, [line, f"hash {read.hash}"])
+
+
+@command.command(
+    epilog=examples(
+        "folkmoot policy activate policy.toml --reason 'a wave of spam'",
+        "folkmoot policy activate policy.toml --canary 10",
+        "folkmoot policy activate policy.toml --replaces 4 --json",
+    )
+)
+@click.argument("policy", metavar="FILE")
+@click.option(
+    "--canary",
+    "percent",
+    type=click.IntRange(1, 99),
+    help="Judge this percentage of the accounts by it, the others as before.",
+)
+@click.option(
+    "--replaces",
+    type=click.IntRange(0),
+    metavar="EPOCH",
+    help="The epoch it is to follow; when there is another one, nothing is done. [default: the present one]",
+)
+@wait_option
+@reason_option
+@operator_option
+@target_options
+@json_option
+def activate(
+    policy: str,
+    percent: int | None,
+    replaces: int | None,
+    wait_s: float,
+    reason: str,
+    operator: Path | None,
+    target: Target,
+    output: Output,
+) -> int:
+    """Put the policy in FILE in force on all nodes.
+
+    In place of a FILE, a policy that the nodes have may be named by how its hash begins. A canary is put in
+    force for all by activating the same again without --canary. Exit code 3 says that not all nodes judge by
+    it yet.
+    """
+    file = Path(policy)
+    document = read_file(file)[0] if file.exists() else None
+
+    async def conversation(client: Client) -> dict[str, Any]:
+        hash = await hash_named(client, policy) if document is None else document.hash
+        if document is not None:
+            await asked(client, "policy.put", {"document": document.data})
+        epoch = replaces
+        if epoch is None:
+            epoch = (await asked(client, "policy.status", {}))["policy"]["epoch"]
+        params = {"hash": bytes.fromhex(hash), "replaces": epoch, "percent": percent or 100, "reason": reason}
+        await decide(client, "policy.activate", params)
+        return await _acknowledged(client, wait_s)
+
+    return _say(talk(target, operator, conversation), output)
+
+
+@command.command(epilog=examples("folkmoot policy confirm 3f1c9a0be2d4 --reason 'read and agreed'"))
+@click.argument("policy", metavar="HASH")
+@wait_option
+@reason_option
+@operator_option
+@target_options
+@json_option
+def confirm(
+    policy: str, wait_s: float, reason: str, operator: Path | None, target: Target, output: Output
+) -> int:
+    """Put in force what somebody else has proposed.
+
+    See it first: `folkmoot policy diff active proposed`. For operators and moderators; whoever proposed it
+    cannot.
+    """
+
+    async def conversation(client: Client) -> dict[str, Any]:
+        hash = await hash_named(client, policy)
+        await decide(client, "policy.confirm", {"hash": bytes.fromhex(hash), "reason": reason})
+        return await _acknowledged(client, wait_s)
+
+    return _say(talk(target, operator, conversation), output)
+
+
+@command.command(epilog=examples("folkmoot policy rollback --reason 'it labels recipes'"))
+@click.option(
+    "--replaces",
+    type=click.IntRange(0),
+    metavar="EPOCH",
+    help="The epoch that is to be undone; when there is another one, nothing is. [default: the present one]",
+)
+@wait_option
+@reason_option
+@operator_option
+@target_options
+@json_option
+def rollback(
+    replaces: int | None, wait_s: float, reason: str, operator: Path | None, target: Target, output: Output
+) -> int:
+    """Put the policy before this one back in force on all nodes.
+
+    What was decided by the policy that is rolled back stays as it was decided.
+    """
+
+    async def conversation(client: Client) -> dict[str, Any]:
+        epoch = replaces
+        if epoch is None:
+            epoch = (await asked(client, "policy.status", {}))["policy"]["epoch"]
+        await decide(client, "policy.rollback", {"replaces": epoch, "reason": reason})
+        return await _acknowledged(client, wait_s)
+
+    return _say(talk(target, operator, conversation), output)
+
+
+@command.command(epilog=examples("folkmoot policy status", "folkmoot policy status --cluster local --json"))
+@operator_option
+@target_options
+@json_option
+def status(operator: Path | None, target: Target, output: Output) -> int:
+    """Show which policy is in force, and which nodes judge by it.
+
+    Each member is asked. Exit code 3 says that one does not judge by what was decided, with the reason.
+    """
+    return _say(talk(target, operator, lambda client: asked(client, "policy.status", {})), output)
+
+
+@command.command(epilog=examples("folkmoot policy log", "folkmoot policy log --json"))
+@operator_option
+@target_options
+@json_option
+def log(operator: Path | None, target: Target, output: Output) -> None:
+    """Show who changed the policy, when and why, the latest first."""
+    told = talk(target, operator, lambda client: asked(client, "community.get", {"current": True}))
+    changes = [each for each in told["log"] if "role" not in each]
+    lines = [log_line(each) for each in changes]
+    output.result({"changes": changes}, lines or ["no policy was ever activated"])
+
+
+@command.command(
+    epilog=examples(
+        "folkmoot policy show",
+        "folkmoot policy show previous > policy.toml",
+        "folkmoot policy show 3f1c9a0be2d4",
+    )
+)
+@click.argument("policy", default="active")
+@operator_option
+@target_options
+@json_option
+def show(policy: str, operator: Path | None, target: Target, output: Output) -> None:
+    """Show the document of POLICY: `active`, `previous`, `proposed`, or how its hash begins."""
+    found = talk(target, operator, lambda client: document_named(client, policy))
+    text = found.data.decode(errors="replace")
+    output.result({"hash": found.hash, "document": text}, text.splitlines())
+
+
+@command.command(
+    epilog=examples("folkmoot policy diff active proposed", "folkmoot policy diff active policy.toml --json")
+)
+@click.argument("before", metavar="A")
+@click.argument("after", metavar="B")
+@operator_option
+@target_options
+@json_option
+def diff(before: str, after: str, operator: Path | None, target: Target, output: Output) -> None:
+    """Show what B does that A does not: lists, patterns and rules by their ids, then line by line.
+
+    Each is a file, `active`, `previous`, `proposed`, or how the hash of a policy begins.
+    """
+
+    named = (before, after)
+    files = [file_named(each) for each in named]
+
+    async def conversation(client: Client) -> list[Document]:
+        pairs = zip(files, named, strict=True)
+        return [file or await document_named(client, each) for file, each in pairs]
+
+    old, new = talk(target, operator, conversation) if None in files else files
+    assert old is not None and new is not None, "whatever is no file was asked for"
+    by_id, lines = named_differences(old, new), lines_of_difference(old, new)
+    heading = [
+        f"{sort}: {how} {', '.join(ids)}"
+        for sort, changes in by_id.items()
+        for how, ids in changes.items()
+        if ids
+    ]
+    told = {"before": old.hash, "after": new.hash, "changes": by_id, "lines": lines}
+    output.result(told, [*heading, *lines] if lines else [f"both are {short(old.hash)}"])
+
+
+async def _acknowledged(client: Client, wait_s: float) -> dict[str, Any]:
+    """How things stand once all nodes judge by what was decided, or the time is over."""
+    import trio
+
+    ends = trio.current_time() + wait_s
+    while True:
+        told = await asked(client, "policy.status", {})
+        if told["acknowledged"] == len(told["nodes"]) or trio.current_time() >= ends:
+            return told
+        await trio.sleep(POLL_S)
+
+
+def _say(told: dict[str, Any], output: Output) -> int:
+    late = told["acknowledged"] < len(told["nodes"])
+    told["reasons"] = [
+        *([f"{counted(told)} nodes judge by what was decided"] if late else []),
+        *([] if told["current"] else ["too few seats answer: this is what the asked node knew"]),
+    ]
+    lines = [policy_line(told["policy"]), *proposal_lines(told["proposal"]), *node_lines(told)]
+    output.result(told, [*lines, *told["reasons"][late:]])
+    return DEGRADED if told["reasons"] else OK

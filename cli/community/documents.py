@@ -1,0 +1,131 @@
+"""Policy documents on a command line: files, and those that the community names."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from folkmoot.cli.community.asking import asked
+from folkmoot.cli.errors import OperatorError
+from folkmoot.node.moderation.engine import PolicyEngine
+from folkmoot.node.moderation.policy_file import parse_whole, read_policy_bytes
+
+if TYPE_CHECKING:
+    from folkmoot.protocol.client import Client
+
+HASH: Final = re.compile(r"[0-9a-f]{8,64}")
+HASH_DIGITS: Final = 64
+ACTIVE, PREVIOUS, PROPOSED = "active", "previous", "proposed"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One policy document.
+
+    Args:
+        called: as it was named.
+        data: its bytes.
+    """
+
+    called: str
+    data: bytes
+
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(self.data).hexdigest()
+
+
+def read_file(file: Path) -> tuple[Document, Any]:
+    """A policy file that nodes could judge by, and what it says.
+
+    Raises:
+        PolicyError: with every problem found, each at its line.
+    """
+    data = read_policy_bytes(file)
+    engine = PolicyEngine(parse_whole(file, data))
+    return Document(str(file), data), engine.document
+
+
+async def hash_named(client: Client, named: str) -> str:
+    """The hash of a policy that is called `active`, `previous` or `proposed`, or by how its hash begins.
+
+    Raises:
+        OperatorError: nothing is called so.
+    """
+    status = await asked(client, "policy.status", {})
+    policy, proposal = status["policy"], status["proposal"] or {}
+    by_word = {ACTIVE: policy["hash"], PREVIOUS: policy["previous"], PROPOSED: proposal.get("hash")}
+    if named in by_word:
+        if (found := by_word[named]) is None:
+            raise OperatorError(f"there is no policy that is {named}", hint="folkmoot policy status")
+        return str(found)
+    if not HASH.fullmatch(named):
+        raise OperatorError(
+            f"{named} is no file, and no policy is called so",
+            hint=f"a file, {ACTIVE}, {PREVIOUS}, {PROPOSED}, or at least 8 digits of a hash",
+        )
+    log = (await asked(client, "community.get", {}))["log"]
+    known = {each for each in (*by_word.values(), *(line.get("hash") for line in log)) if each}
+    found = {each for each in known if each.startswith(named)}
+    if len(found) > 1:
+        raise OperatorError(f"the hashes of {len(found)} policies begin with {named}: write more of it")
+    if not found and len(named) != HASH_DIGITS:
+        raise OperatorError(f"no policy whose hash begins with {named} is known", hint="folkmoot policy log")
+    return found.pop() if found else named
+
+
+def file_named(named: str) -> Document | None:
+    """The document in a file of this name; None where there is none."""
+    file = Path(named)
+    return Document(named, read_policy_bytes(file)) if file.is_file() else None
+
+
+async def document_named(client: Client, named: str) -> Document:
+    """A document that nodes have, see `hash_named`.
+
+    Raises:
+        OperatorError: nothing is called so.
+        WireError: `not_found`: no node has it.
+    """
+    hash = await hash_named(client, named)
+    answer = await client.call("policy.get", {"hash": bytes.fromhex(hash)})
+    return Document(named, answer["document"])
+
+
+def lines_of_difference(before: Document, after: Document) -> list[str]:
+    """What was changed, line by line, as diff shows it."""
+    old, new = (document.data.decode(errors="replace").splitlines() for document in (before, after))
+    names = [f"{document.called} {document.hash[:12]}" for document in (before, after)]
+    return list(difflib.unified_diff(old, new, names[0], names[1], lineterm=""))
+
+
+def named_differences(before: Document, after: Document) -> dict[str, dict[str, list[str]]]:
+    """Which of the things that have an id (lists, patterns, rules …) are new, gone or changed, by sort."""
+    old, new = dict(_things(before)), dict(_things(after))
+    told: dict[str, dict[str, list[str]]] = {}
+    for how, keys in {
+        "added": [key for key in new if key not in old],
+        "removed": [key for key in old if key not in new],
+        "changed": [key for key in new if key in old and new[key] != old[key]],
+    }.items():
+        for sort, id in keys:
+            told.setdefault(sort, {}).setdefault(how, []).append(id)
+    return told
+
+
+def _things(document: Document) -> Iterator[tuple[tuple[str, str], Any]]:
+    """Every table of an array in a document that has an id."""
+    try:
+        data = tomllib.loads(document.data.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise OperatorError(f"{document.called}: {error}", hint="folkmoot policy check FILE") from error
+    for sort, entries in data.items():
+        for entry in entries if isinstance(entries, list) else ():
+            if isinstance(entry, dict) and isinstance(entry.get("id"), str):
+                yield (sort, entry["id"]), entry

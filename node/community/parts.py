@@ -1,0 +1,96 @@
+"""What a node has for its community, put together: the room of the wiring in `daemon` that concerns it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final
+
+from folkmoot.node.actors.community_follower import META_KEY, CommunityFollower
+from folkmoot.node.actors.policy_keeper import Gate, PolicyKeeper
+from folkmoot.node.actors.session import Method
+from folkmoot.node.community.acknowledging import Acknowledgements
+from folkmoot.node.community.changing import Agreement
+from folkmoot.node.community.documents import Documents
+from folkmoot.node.community.exchange import DocumentExchange
+from folkmoot.node.community.policy_methods import PolicyMethods
+from folkmoot.node.community.register import CommunityRegister, Known
+from folkmoot.node.community.role_methods import RoleMethods
+from folkmoot.node.community.roles import Roles
+from folkmoot.node.wired import Wired
+from folkmoot.protocol import limits
+from folkmoot.protocol.gossip.members import MetaValue
+
+Handler = Callable[[bytes, Any], Awaitable[Any]]
+
+
+class CommunityParts:
+    """See the module.
+
+    Attributes:
+        WIDEST: what gossip may have to say of a node because of its community, at the most.
+        roles: who has which role here.
+
+    Args:
+        wired: the node's.
+        gate: judges by what is in force.
+        tell: has gossip say more of this node.
+    """
+
+    WIDEST: Final[Mapping[str, MetaValue]] = {META_KEY: limits.EPOCH_MAX}
+
+    def __init__(self, wired: Wired, gate: Gate, tell: Callable[[Mapping[str, MetaValue]], None]) -> None:
+        node_id, commits, peers = wired.node_id, wired.commits, wired.links
+        environment, seats = wired.environment, wired.registers.acceptor
+        register = CommunityRegister(wired.registers.registrar)
+        gossip = wired.membership
+
+        def announce(version: int) -> None:
+            tell({META_KEY: version})
+
+        self._follower = CommunityFollower(
+            node_id, register, commits, wired.topology, gossip, peers, announce
+        )
+        self.roles = Roles(wired.config.operators.accounts, self._known)
+        models = wired.config.node.data / "models"
+        documents = Documents(commits, environment.executor, self._in_use, models)
+        self._exchange = DocumentExchange(node_id, documents, seats, self._follower.others, peers)
+        self._keeper = PolicyKeeper(gate, self._known, documents, self._exchange, commits)
+        self._follower.watch(self._keeper.look_now)
+        self._agreement = Agreement(register, self._follower, lambda: environment.wall.now_us() // 1000)
+        status = self._keeper.status
+        told = Acknowledgements(node_id, status, wired.topology, gossip.reachable, peers)
+        self._methods = {
+            **RoleMethods(self._agreement, self.roles).table(),
+            **PolicyMethods(self._agreement, self.roles, documents, self._exchange, told).table(),
+        }
+
+    async def open(self) -> None:
+        """Go by what this node knew and judged by before it was started."""
+        await self._follower.open()
+        await self._keeper.open()
+
+    def watch(self, listener: Callable[[Callable[[bytes], Iterable[str]]], None]) -> None:
+        """Have somebody hear whenever roles may have changed, with what tells those of an account."""
+        self._follower.watch(lambda: listener(self.roles.of))
+
+    def status(self) -> dict[str, Any]:
+        """By which policy this node judges; see `PolicyKeeper.status`."""
+        return self._keeper.status()
+
+    def peer_methods(self) -> Mapping[str, Handler]:
+        """What other nodes may ask, by name."""
+        return {**self._follower.methods(), **self._exchange.methods(), **self._keeper.methods()}
+
+    def client_methods(self) -> Mapping[str, Method]:
+        """What clients may ask, by name."""
+        return self._methods
+
+    def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """What runs by itself, by name."""
+        return {"community": self._follower.run, "policy": self._keeper.run}
+
+    def _known(self) -> Known:
+        return self._follower.known
+
+    def _in_use(self) -> frozenset[bytes]:
+        return self._keeper.in_use()

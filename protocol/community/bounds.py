@@ -1,0 +1,40 @@
+"""What bounds the community register and the policy documents that it names."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from folkmoot.protocol.limits import (
+    ACCOUNT_BYTES,
+    KIB,
+    MESSAGE_BYTES,
+    POLICY_BYTES,
+    REGISTER_BYTES,
+    REGISTER_TIMEOUT_S,
+    REQUEST_TIMEOUT_S,
+)
+
+COMMUNITY_HOLDERS: Final = 1_024  # accounts that have a role
+COMMUNITY_LOG: Final = 128  # changes that are remembered, the latest
+COMMUNITY_REASON_CODE_POINTS: Final = 200
+COMMUNITY_RULES: Final = 8  # ids in a proposal, of rules that need a second person; how many, is said
+COMMUNITY_READ_S: Final = 60.0  # between two looks at the register when nobody says that it has changed
+COMMUNITY_RETRY_S: Final = 1.0  # between two looks at it, of which the first brought nothing new
+COMMUNITY_TELL_S: Final = 2.0  # for one node to be told that there is something new
+PROPOSAL_LIFETIME_MS: Final = 24 * 3600 * 1000
+
+DOCUMENT_BYTES: Final = 768 * KIB  # of one policy that a community activates: it travels in one message
+DOCUMENTS_KEPT: Final = 8  # by one node, of which at most six are named by what is in force
+DOCUMENT_TELL_S: Final = 4.0  # for one node to put a document on its disk, and for one to give it
+DOCUMENT_GIVERS: Final = 8  # nodes that are asked for a document, one after the other, before a pause
+DOCUMENT_RETRY_S: Final = 1.0  # doubled each time, while a document cannot be had or used
+DOCUMENT_RETRY_MAX_S: Final = 30.0
+ACKNOWLEDGE_S: Final = 2.0  # for one node to say by which policy it judges
+PROBLEMS_TOLD_BYTES: Final = 16 * KIB  # of what is wrong with a document, in the details of an error
+
+_HOLDER_BYTES: Final = ACCOUNT_BYTES + 48
+_CHANGE_BYTES: Final = 2 * ACCOUNT_BYTES + 4 * COMMUNITY_REASON_CODE_POINTS + 160
+
+assert COMMUNITY_HOLDERS * _HOLDER_BYTES + (COMMUNITY_LOG + 1) * _CHANGE_BYTES + 4 * KIB < REGISTER_BYTES
+assert DOCUMENT_BYTES + 64 * KIB < MESSAGE_BYTES and DOCUMENT_BYTES <= POLICY_BYTES
+assert DOCUMENT_TELL_S < REQUEST_TIMEOUT_S and REGISTER_TIMEOUT_S < REQUEST_TIMEOUT_S
