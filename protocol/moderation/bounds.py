@@ -1,0 +1,10 @@
+"""The bounds of decisions, beside those in `protocol.limits`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DECISION_REASON_CODE_POINTS: Final = 2_000  # as much as the European Union's database takes
+DECISION_LABELS: Final = 8
+DECISION_REVERSES: Final = 16
+DECISIONS_READ: Final = 64  # of those about one subject, the newest by their numbers
