@@ -50,6 +50,7 @@ from folkmoot.node.methods import Identity, Methods
 from folkmoot.node.metrics.methods import MetricsMethods
 from folkmoot.node.metrics.registry import Registry
 from folkmoot.node.metrics.sources import measured
+from folkmoot.node.moderation.parts import ModerationParts
 from folkmoot.node.moderation.quota import rates_of
 from folkmoot.node.movement.parts import MovementParts
 from folkmoot.node.projections.parts import ProjectionParts
@@ -208,7 +209,7 @@ class _Parts:
         self.push_pulls.follow(self.membership)
         self.registers.follow(self.topology, self.membership)
         self.standing, self.recollection = standing_of(self)
-        self.accounts = AccountParts(self)
+        self.accounts, self.moderation = AccountParts(self), ModerationParts(self)
         region, gossip = config.node.region, self.membership
         self.router = Router(self.node_id, region, self.topology, gossip, self.standing.counts)
 
@@ -277,10 +278,10 @@ class _Parts:
         reader, projections = self.reader, self.projections
         self.intake = Intake(
             *(wall, executor, self.gatekeeper, coordinator, gate, self.service, trio.current_time),
-            projections.pressure.admit,
+            *(projections.pressure.admit, self.moderation.deciders.refusal),
         )
         feeds = FeedReader(self.router, self.topology, self.links, self.replica, reader)
-        node, operators = config.node, set[bytes](config.operators.accounts)
+        node, operators = config.node, self.moderation.operators
         self.identity = Identity(
             self.node_id.hex(), node.name, node.region, config.cluster.id, operators, environment.versions
         )

@@ -184,12 +184,7 @@ def _post(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | Non
     if notice.sort in _NAMING and (named is None or known.posts.get(named) is None):
         return None  # who has never posted is not to be reached by answers to what there is not
     told = _told(look, notice.sort, notice.time_us, [author])
-    return Shown(tab, partial(_packed, post, {**selected.more, "notice": told}), told["unread"])
-
-
-def _packed(post: Post, more: dict[str, Any]) -> bytes:
-    assert post.frame is not None, "it was looked at"
-    return pack_item(post.frame, post.labels, *post.counts, post.replies, head=item_head(more))
+    return Shown(tab, partial(post.item_with, {**selected.more, "notice": told}), told["unread"])
 
 
 def _crowd(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | None:

@@ -1,9 +1,9 @@
 """Decision records: what somebody, or a policy, decided about a post or something else that people see.
 
 The item of a decision is `kind byte of the subject (1) ‖ its name (16) ‖ number (8) ‖ decider's account
-(34)`. The name of a post or list is its item; of a profile field or an algorithm, whose items are of any
-length, it is the first bytes of their SHA-256, and the body says the item in full. The number of a person's
-decision is its record's stamp, so each decision has a cell of its own and is never superseded: it is
+(34)`. The name of a post or list is its item; of a profile field, an algorithm or a label, whose items are
+of any length, it is the first bytes of their SHA-256, and the body says the item in full. The number of a
+person's decision is its record's stamp, so each decision has a cell of its own and is never superseded: it is
 *reversed*, by a later one that says so and stands beside it. What a policy decided has the number nought:
 there is one such decision of each node about a subject, the one about the version that it judged last, and an
 author cannot make more of them by writing again.
@@ -49,7 +49,10 @@ AUTOMATIC: Final = 0
 T = TypeVar("T")
 
 _NAMED_BY_ITEM: Final = frozenset({"post", "list"})
-_NAMED_BY_DIGEST: Final = frozenset({"profile", "algorithm"})
+_NAMED_BY_DIGEST: Final = frozenset({"profile", "algorithm", "label"})
+KINDS_DECIDED: Final = _NAMED_BY_ITEM | _NAMED_BY_DIGEST
+"""The kinds of records that decisions can be about: those that people are shown."""
+
 _RULE_CODE_POINTS: Final = 64
 _HASH_HEX: Final = 64
 _FIELD_CODE_POINTS: Final = 64
@@ -102,7 +105,7 @@ class Subject(NamedTuple):
     """What is decided about; its author is the record's `place`.
 
     Args:
-        kind: `post`, `profile`, `list` or `algorithm`.
+        kind: `post`, `profile`, `list`, `algorithm` or `label`.
         item: of its record.
     """
 
@@ -272,6 +275,8 @@ def check_decision_time(item: bytes, stamp: int) -> None:
 
 
 def _check_sense(decision: Decision) -> None:
+    if decision.subject.kind == "label" and decision.subject.item.endswith(decision.decider):
+        raise WireError(BAD_REQUEST, "nobody decides about what they wrote themselves")
     if not decision.reason:
         raise WireError(BAD_REQUEST, "a decision says why: its reason is empty")
     if decision.labels and (decision.action.is_of_version or decision.action is Action.RESTORE):
@@ -294,7 +299,7 @@ def _subject(item: bytes, body: Mapping[str, Any]) -> Subject:
         return Subject(kind, name)
     about = body.get("about")
     if type(about) is not bytes or not 1 <= len(about) <= ITEM_BYTES:
-        raise WireError(BAD_REQUEST, "a decision's about is the item of the profile field or algorithm")
+        raise WireError(BAD_REQUEST, "a decision's about is the item of what it is about")
     subject = Subject(kind, about)
     if subject.prefix != item[:SUBJECT_BYTES]:
         raise WireError(BAD_REQUEST, "a decision's about is not what its item names")

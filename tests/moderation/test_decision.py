@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from folkmoot.protocol.errors import WireError
@@ -68,7 +69,7 @@ def test_a_finding_of_the_gate_becomes_a_hold() -> None:
     assert made.item == replace(made, version=b"\x09" * 32, rule="other").item, "one of each node"
 
 
-WRONG = {
+WRONG: dict[str, list[Any]] = {
     "action": [None, "ban", 3],
     "role": [None, "jury", "automatic"],
     "subject_id": [None, b"", b"x" * 31, "x"],
