@@ -245,7 +245,7 @@ class _Parts:
         others |= self.accounts.peer_methods(self.router, self.standing, own)
         others |= {**self.movement.peer_methods(), **self.recollection.methods()}
         others |= {**self.records.peer_methods(), **self.projections.peer_methods()}
-        others |= self.media.peer_methods()
+        others |= {**self.media.peer_methods(), **self.moderation.peer_methods(self.router, self.reader, own)}
         others |= {**self.registers.peer_methods(), **self.live.begin(self.router, topology)}
         self.peer_service = PeerService(own, own, topology, executor, self.standing, others)
         self.watcher = Watcher(
@@ -296,6 +296,7 @@ class _Parts:
         table |= {**self.records.client_methods(reader), **projections.client_methods()}
         self.metrics.add(partial(measured, self))
         table |= {**self.media.client_methods(keys), **MetricsMethods(self.metrics, executor).table()}
+        table |= self.moderation.client_methods(self.intake, coordinator, gate, self.gatekeeper.appeal)
         if config.faults.enabled:
             table |= FaultMethods(environment.faults).table()
         immediate = {**methods.immediate(), **projections.immediate()}

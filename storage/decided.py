@@ -80,7 +80,8 @@ def decisions_on(
     """
     start = place + (_HELD + _DECISIONS if held else _DECISIONS) + subject.prefix
     rows = transaction.last(Table.CELLS, start, prefix_end(start), DECISIONS_READ)
-    return [_stored(winner_frame(row_cell(key, row))) for key, row in reversed(rows)]
+    frames = [winner_frame(row_cell(key, row)) for key, row in reversed(rows)]
+    return [Stored(decision_in(frame), frame) for frame in frames]
 
 
 def applied_to(transaction: Transaction, key: bytes, frame: bytes) -> list[bytes]:
@@ -135,7 +136,7 @@ def release(
     """
     with suppress(StoreCorrupt, WireError):
         if key[KIND_AT] == DECISION:
-            decision = _stored(winner_frame(cell)).decision
+            decision = decision_in(winner_frame(cell))
             subject, wanted = decision.subject, _released([decision])
             waits = held_key(_own_key(key, subject))
             row = transaction.get(Table.CELLS, waits) if wanted else None
@@ -161,6 +162,12 @@ def _own_key(key: bytes, subject: Subject) -> bytes:
     return key[:PLACE_PREFIX_BYTES] + bytes((KIND_BYTE[subject.kind],)) + subject.item
 
 
-def _stored(frame: bytes) -> Stored:
+def decision_in(frame: bytes) -> Decision:
+    """What the record of a decision says."""
     record = Record.from_wire(codec.unpack(frame))
-    return Stored(parse_decision(record.item, record.body), frame)
+    return parse_decision(record.item, record.body)
+
+
+def key_of(place: bytes, decision: Decision) -> bytes:
+    """The key of a decision under a place (its 40 bytes)."""
+    return place + _DECISIONS + decision.item

@@ -207,6 +207,10 @@ class Gatekeeper:
         for record, each in zip(records, changed, strict=True):
             self._quota.settle(record.author, address, now, changed=each)
 
+    def appeal(self) -> str:
+        """The sentence of the policy in force about whom to ask for another look."""
+        return self._engine.document.appeal
+
     def status(self) -> GatekeeperStatus:
         """What the gate is doing now."""
         document = self._engine.document
