@@ -55,6 +55,15 @@ def waiting(engine: Engine, start: bytes, stop: bytes) -> Slice:
     return Slice(keys, None, beside)
 
 
+def waits(engine: Engine, key: bytes) -> bool:
+    """Whether a version of what has this key waits for a person to decide, as far as this store knows."""
+    held = held_key(key)
+    with engine.begin() as transaction, suppress(StoreCorrupt):
+        row = transaction.get(Table.CELLS, held)
+        return row is not None and _waits(transaction, held, row)
+    return True
+
+
 def about(engine: Engine, key: bytes) -> list[bytes]:
     """The keys of what was decided about the subject whose own cell has a key, and of why it waits."""
     with engine.begin() as transaction:
