@@ -219,6 +219,7 @@ def _told(case: Case, *, whole: bool) -> dict[str, Any]:
     shown = None if case.own is None or case.own.taken_back else case.own.winner.id
     told: dict[str, Any] = {
         "decisions": _frames(case.decisions),
+        "shown": shown,
         "visibility": None if shown is None else outcome.visibility(shown).word,
         "disputed": bool(outcome.disputed),
         "settled": [each.mark for each in outcome.settled()],
