@@ -39,7 +39,8 @@ _MEDIA: Final = {
 _UNSAID: Final = "other_violation_tc"
 _GROUND_CHARACTERS: Final = 500
 _PERSONAL: Final = re.compile(
-    r"did:key:\w+|(?:https?://|www\.)\S+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|(?<!\w)@[\w.-]+|\+?\d[\d ()/-]{6,}\d"
+    r"did:key:\w+|(?:https?://|www\.)\S+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
+    r"|(?<!\w)@\w[\w.-]*\b|\+?\d[\d ()/-]{6,}\d"
 )
 
 
