@@ -58,13 +58,7 @@ async def decide(client: Client, key: KeyPair, named: Named, wish: Wish, level: 
     asked = {"author": named.author, "kind": kind, "item": item}
     case = await client.call("moderation.show", asked)
     decided = [decision for decision, _ in map(decision_in, case["decisions"])]
-    others = [
-        each
-        for each in outcome_of(decided).in_force
-        if not each.is_automatic
-        and each.action.is_of_version == wish.action.is_of_version
-        and each.decider != key.owner
-    ]
+    others = _others(decided, wish.action, key.owner)
     if others and not wish.reverse:
         said = "; ".join(f"{each.action.word} ({each.reason})" for each in others)
         raise OperatorError(
@@ -81,17 +75,30 @@ async def decide(client: Client, key: KeyPair, named: Named, wish: Wish, level: 
         illegal=wish.illegal,
         reverses=marks(others),
     )
-    record = Record.sign(
+    record = _signed(decision, key, named.author)
+    answer = await client.call("moderation.decide", {"record": record.to_wire(), "level": level})
+    return {**answer, "decision": record}
+
+
+def _others(decided: Sequence[Decision], action: Action, own: bytes) -> list[Decision]:
+    """What others have decided about the same thing, and stands."""
+    return [
+        each
+        for each in outcome_of(decided).in_force
+        if not each.is_automatic and each.action.is_of_version == action.is_of_version and each.decider != own
+    ]
+
+
+def _signed(decision: Decision, key: KeyPair, place: bytes) -> Record:
+    return Record.sign(
         key,
         author=key.owner,
         kind=KIND,
         item=decision.item,
         body=decision.body(),
-        stamp=stamp,
-        place=named.author,
+        stamp=decision.number,
+        place=place,
     )
-    answer = await client.call("moderation.decide", {"record": record.to_wire(), "level": level})
-    return {**answer, "decision": record}
 
 
 def _role(proven: dict[str, Any], key: KeyPair) -> Role:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from folkmoot.cli.moderating.telling import decision_in
+from folkmoot.cli.moderating.transparency import TERRITORIES, statement_of
 from folkmoot.protocol.limits import KEYS_PER_GET
 from folkmoot.protocol.moderation.decision import Decision
-from folkmoot.protocol.moderation.transparency import TERRITORIES, statement_of
 from folkmoot.protocol.record import Record
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from folkmoot.cli.moderating.transparency import TERRITORIES, statement_of, without_personal_data
 from folkmoot.protocol.moderation.decision import Action, Role, Subject
-from folkmoot.protocol.moderation.transparency import TERRITORIES, statement_of, without_personal_data
 
 from tests.moderation.decisions import ANN, MO, NODE, decided, signed
 
