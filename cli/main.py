@@ -73,7 +73,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "On this machine": {
         "demo": "Watch a cluster of three regions lose a node, heal and answer.",
         "cluster": "Run, break and mend local clusters of real processes.",
-        "moderate": "Train the models that judge texts, and measure them.",
+        "moderate": "Review what waits, decide, say why, and train the models that judge texts.",
         "simulate": "Run clusters on virtual time, break them, and check what they promise.",
     },
 }

@@ -26,6 +26,7 @@ _DEEDS: Final = {
     "repost": "reposted your post",
     "label": "put a label on your post",
     "held": "Your post waits for review",
+    "decision": "decided about your post",
 }
 _NAMED: Final = 3
 
@@ -89,6 +90,11 @@ def lines(told: dict[str, Any]) -> list[str]:
     if told["sort"] == "label":
         body = told["record"]["body"]
         shown.append(f"  {body['value']}: {body['reason'] or 'no reason given'}")
+    if told["sort"] == "decision":
+        body = told["record"]["body"]
+        by_rule = f" (rule {body['rule']})" if "rule" in body else ""
+        shown.append(f"  {body['action']}: {body['reason']}{by_rule}")
+        shown.append(f"  why, and how to appeal: folkmoot moderate show {told['about']}")
     if "text" in told:
         shown += [f"  > {line}" for line in told["text"].removesuffix("\n").split("\n")]
     return [*shown, ""]

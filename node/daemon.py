@@ -51,6 +51,7 @@ from folkmoot.node.methods import Identity, Methods
 from folkmoot.node.metrics.methods import MetricsMethods
 from folkmoot.node.metrics.registry import Registry
 from folkmoot.node.metrics.sources import measured
+from folkmoot.node.moderation.parts import ModerationParts
 from folkmoot.node.moderation.quota import rates_of
 from folkmoot.node.movement.parts import MovementParts
 from folkmoot.node.projections.parts import ProjectionParts
@@ -214,6 +215,7 @@ class _Parts:
         executor, models = environment.executor, config.node.data / "models"
         self.gatekeeper = Gatekeeper(gate.policy, rates_of(gate), wall=wall, executor=executor, models=models)
         self.community = CommunityParts(self, self.gatekeeper, self._tell)
+        self.moderation = ModerationParts(self, self.community.roles.of)
         self.router = Router(self.node_id, region, self.topology, self.membership, self.standing.counts)
 
     def _keep_cells(self) -> None:
@@ -249,6 +251,7 @@ class _Parts:
         for each in (self.movement, self.records, self.projections, self.media, self.registers):
             others |= each.peer_methods()
         others |= {**self.recollection.methods(), **self.community.peer_methods()}
+        others |= self.moderation.peer_methods(self.router, self.reader, own)
         others |= self.live.begin(self.router, topology)
         self.peer_service = PeerService(own, own, topology, executor, self.standing, others)
         self.watcher = Watcher(
@@ -280,7 +283,7 @@ class _Parts:
         reader, projections = self.reader, self.projections
         self.intake = Intake(
             *(wall, executor, self.gatekeeper, coordinator, gate, self.service, trio.current_time),
-            projections.pressure.admit,
+            *(projections.pressure.admit, self.moderation.deciders.refusal),
         )
         feeds = FeedReader(self.router, self.topology, self.links, self.replica, reader)
         node, cluster = config.node, config.cluster
@@ -298,6 +301,7 @@ class _Parts:
         table |= {**self.records.client_methods(reader), **projections.client_methods()}
         self.metrics.add(partial(measured, self))
         table |= {**self.media.client_methods(keys), **MetricsMethods(self.metrics, executor).table()}
+        table |= self.moderation.client_methods(self.intake, coordinator, gate, self.gatekeeper.appeal)
         if config.faults.enabled:
             table |= FaultMethods(environment.faults).table()
         immediate = {**methods.immediate(), **projections.immediate()}

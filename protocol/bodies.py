@@ -16,6 +16,7 @@ from folkmoot.protocol.feed.mute import parse_mute
 from folkmoot.protocol.feed.preferences import check_preference
 from folkmoot.protocol.identity import is_account
 from folkmoot.protocol.key import KINDS_FLAG
+from folkmoot.protocol.moderation.decision import parse_decision
 from folkmoot.protocol.moderation.label import check_label_value, parse_label
 from folkmoot.protocol.ranking.document import parse_document
 
@@ -256,6 +257,12 @@ def _check_statement(item: bytes, body: Body) -> None:
         raise WireError(BAD_REQUEST, "the item names a subject before the own account's 34 bytes")
 
 
+def _check_decision(item: bytes, body: Body) -> None:
+    decision = parse_decision(item, body)
+    if decision.subject.kind == "post" and not is_uuid7(decision.subject.item):
+        raise WireError(BAD_REQUEST, "a decision about a post names the 16 bytes of a UUIDv7")
+
+
 def _check_label(item: bytes, body: Body) -> None:
     parse_label(item, body)
     if not is_uuid7(item[: limits.POST_ITEM_BYTES]):
@@ -274,7 +281,7 @@ _CHECKS: Final[dict[str, Callable[[bytes, Body], None]]] = {
     "report": _check_statement,
     "label": _check_label,
     "vote": _check_statement,
-    "decision": _check_statement,
+    "decision": _check_decision,
     "appeal": _check_statement,
     "list": _check_list,
     "listed": _check_listed,

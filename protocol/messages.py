@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal
 
 from folkmoot.protocol import limits
+from folkmoot.protocol.moderation.bounds import QUEUE_ITEMS
 from folkmoot.protocol.search import bounds
 from msgspec import Meta, Struct
 
@@ -212,6 +213,42 @@ class AccountReactions(Struct):
 
     account: Account
     start: Annotated[bytes, Meta(max_length=limits.STORE_KEY_BYTES)] = b""
+    level: Level = "quorum"
+
+
+_Item = Annotated[bytes, Meta(min_length=1, max_length=limits.ITEM_BYTES)]
+
+
+class ModerationHeld(Struct):
+    """`moderation.held`: some of what waits for review."""
+
+    limit: Annotated[int, Meta(ge=1, le=QUEUE_ITEMS)] = QUEUE_ITEMS
+    cursor: CursorBytes | None = None
+    level: Level = "quorum"
+
+
+class ModerationShow(Struct):
+    """`moderation.show`: what was decided about something, and why it waits if it does."""
+
+    author: Account
+    item: _Item
+    kind: Annotated[str, Meta(max_length=32)] = "post"
+    level: Level = "quorum"
+
+
+class ModerationDecide(Struct):
+    """`moderation.decide`: the decision's `[payload, signature]`."""
+
+    record: Any
+    level: Level = "quorum"
+    token: TokenBytes | None = None
+
+
+class ModerationStatements(Struct):
+    """`moderation.statements`: some of the decisions made since a time, microseconds since 1970."""
+
+    since: Annotated[int, Meta(ge=0, le=limits.STAMP_MAX)] = 0
+    cursor: CursorBytes | None = None
     level: Level = "quorum"
 
 

@@ -28,6 +28,8 @@ from folkmoot.protocol.limits import (
     SIGNATURE_BYTES,
     STAMP_MAX,
 )
+from folkmoot.protocol.moderation.decision import KIND as DECISION
+from folkmoot.protocol.moderation.decision import check_decision_time
 
 VERSION: Final = 1
 SIGNED_PREFIX: Final = b"folkmoot-record-v1\x00"
@@ -290,6 +292,8 @@ def _check_times(record: Record) -> None:
     """What a record erases is told by age, so it is the newest of all that its author has seen there."""
     if record.kind == "preference":
         check_mark_time(record.item, record.body, record.stamp)
+    if record.kind == DECISION:
+        check_decision_time(record.item, record.stamp)
     if record.erases and record.stamp <= max(record.seen.values(), default=-1):
         raise WireError(BAD_REQUEST, "a record that erases has a greater stamp than all in its seen")
 
@@ -304,5 +308,7 @@ def _check_authorship(record: Record, fields: _Payload) -> None:
     if record.kind in KINDS_UNDER_SUBJECT:
         if not record.item.endswith(record.author):
             raise WireError(BAD_REQUEST, f"the item of a {record.kind} ends with its author's 34 bytes")
+        if record.kind == DECISION and fields.place is None:
+            raise WireError(BAD_REQUEST, "nobody decides about what they wrote themselves")
     elif fields.place is not None:
         raise WireError(BAD_REQUEST, f"a {record.kind} lives with its author; leave place out")

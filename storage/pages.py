@@ -12,12 +12,12 @@ many labels others put there, each is passed over without being read.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, cast
 
 from folkmoot.protocol import codec
 from folkmoot.protocol.crdt.cell import winner_frame
-from folkmoot.protocol.feed.pages import PackedPage, pack_item, pack_page, pack_plain_page
+from folkmoot.protocol.feed.pages import PackedPage, pack_page, pack_plain_page
 from folkmoot.protocol.feed.telling import any_telling
 from folkmoot.protocol.key import (
     ITEM_AT,
@@ -39,11 +39,12 @@ from folkmoot.protocol.moderation.label import VALUE_AT, labeller_prefix
 from folkmoot.protocol.projections.entries import Index
 from folkmoot.protocol.record import Record
 from folkmoot.storage import counts
+from folkmoot.storage.decided import applied_on_page, applied_to
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Table, Transaction
 from folkmoot.storage.projections import entry_key, tally
 from folkmoot.storage.rows import NO_COUNTS, Counts, Frames, counts_key, row_cell, row_frames, unseal
-from folkmoot.storage.shown_post import GONE, Post
+from folkmoot.storage.shown_post import GONE, Post, packed_post
 
 _POST: Final = KIND_BYTE["post"]
 _LABEL: Final = bytes((KIND_BYTE["label"],))
@@ -68,6 +69,7 @@ class AuthorPage(NamedTuple):
         replies: item → how many replies, for those that have any.
         labels: item → frames of the labels' display winners, at most 16 a post, those of trusted labellers
             first; labels that were taken back are left out.
+        decisions: item → frames of the decisions that apply to the version that is shown.
         resume: the item before which the next page begins, or None when there is nothing more.
     """
 
@@ -76,6 +78,7 @@ class AuthorPage(NamedTuple):
     counts: dict[bytes, Counts]
     replies: dict[bytes, int]
     labels: dict[bytes, list[bytes]]
+    decisions: dict[bytes, list[bytes]]
     resume: bytes | None
 
     @property
@@ -85,14 +88,18 @@ class AuthorPage(NamedTuple):
 
     def packed(self) -> PackedPage:
         """The page as it is sent."""
-        labels, counted, replies = self.labels, self.counts, self.replies
-        if not labels and not counted and not replies:
+        labels, counted, replies, decisions = self.labels, self.counts, self.replies, self.decisions
+        if not labels and not counted and not replies and not decisions:
             return pack_plain_page(self.frames, self.resume)
         packed = (
-            pack_item(frame, labels.get(item, ()), *counted.get(item, NO_COUNTS), replies.get(item, 0))
+            packed_post(
+                *(frame, labels.get(item, ()), *counted.get(item, NO_COUNTS)),
+                *(replies.get(item, 0), decisions.get(item, ())),
+            )
             for item, frame in zip(self.items, self.frames, strict=True)
         )
-        return pack_page(packed, self.resume, telling=bool(labels) or any_telling(self.frames))
+        telling = bool(labels or decisions) or any_telling(self.frames)
+        return pack_page(packed, self.resume, telling=telling)
 
 
 def author_page(
@@ -120,17 +127,18 @@ def author_page(
     """
     keys, frames, resume = _posts(transaction, place, before_item, limit, bytes_max)
     if not keys:
-        return AuthorPage(keys, frames, {}, {}, {}, resume)
+        return AuthorPage(keys, frames, {}, {}, {}, {}, resume)
     labels = _labels(transaction, place, keys[-1][ITEM_AT:], keys[0][ITEM_AT:], bytes_max, trusted)
-    if labels:
-        kept = _fitting(keys, frames, labels, bytes_max)
+    decisions = applied_on_page(transaction, keys, frames)
+    if labels or decisions:
+        kept = _fitting(keys, frames, (labels, decisions), bytes_max)
         if kept < len(keys):
             del keys[kept:], frames[kept:]
             resume = keys[-1][ITEM_AT:]
     prefix, first, last = place_prefix(place), keys[-1][ITEM_AT:], keys[0][ITEM_AT:]
     counted = counts.slice_of(transaction, prefix, first, last)
     replies = _tallies(transaction, Index.REPLIES, threads, prefix, first, last)
-    return AuthorPage(keys, frames, counted, replies, labels, resume)
+    return AuthorPage(keys, frames, counted, replies, labels, decisions, resume)
 
 
 def posts_at(
@@ -162,7 +170,8 @@ def _post(transaction: Transaction, key: bytes, row: bytes, trusted: TrustedLabe
     if transaction.holds(Table.CELLS, labels_at, prefix_end(labels_at)):
         labels = _labels_on(transaction, labels_at, _Trusted.of(trusted()))
     replies = tally(transaction, Index.REPLIES, threads, place + item)
-    return Post(frame, labels, counts.read(transaction, place + item), replies)
+    decisions = applied_to(transaction, key, frame)
+    return Post(frame, labels, counts.read(transaction, place + item), replies, decisions)
 
 
 def _posts(
@@ -354,11 +363,13 @@ def _negated(frame: bytes) -> bool:
     return Record.from_wire(codec.unpack(frame)).body.get("negated") is True
 
 
-def _fitting(keys: list[bytes], frames: list[bytes], labels: dict[bytes, list[bytes]], bytes_max: int) -> int:
-    """How many of the posts fit with their labels; at least one."""
+def _fitting(
+    keys: list[bytes], frames: list[bytes], beside: Sequence[Mapping[bytes, list[bytes]]], bytes_max: int
+) -> int:
+    """How many of the posts fit with what stands beside them, their labels and decisions; at least one."""
     size = 0
     for index, (key, frame) in enumerate(zip(keys, frames, strict=True)):
-        size += len(frame) + sum(map(len, labels.get(key[ITEM_AT:], ())))
+        size += len(frame) + sum(sum(map(len, each.get(key[ITEM_AT:], ()))) for each in beside)
         if size > bytes_max and index:
             return index
     return len(keys)

@@ -7,30 +7,19 @@ every reaction there is, in steps of a bounded number of rows, and making one co
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from folkmoot.protocol.key import KIND_AT, KIND_BYTE, KINDS_UNDER_SUBJECT, place_prefix, prefix_end
 from folkmoot.protocol.limits import KEYS_PER_GET, REACTIONS_STEP_ROWS
 from folkmoot.storage.interface import Engine, Table
+from folkmoot.storage.slices import Slice
 
 _FIRST: Final = min(map(KIND_BYTE.__getitem__, KINDS_UNDER_SUBJECT))
 _LAST: Final = max(map(KIND_BYTE.__getitem__, KINDS_UNDER_SUBJECT))
 assert len(KINDS_UNDER_SUBJECT) == _LAST - _FIRST + 1, "nothing else lies between"
 
 
-class Reactions(NamedTuple):
-    """What a step has found.
-
-    Args:
-        keys: of the account's reactions, in order.
-        resume: where to go on; None at the end.
-    """
-
-    keys: list[bytes]
-    resume: bytes | None
-
-
-def reactions_of(engine: Engine, account: bytes, start: bytes, stop: bytes) -> Reactions:
+def reactions_of(engine: Engine, account: bytes, start: bytes, stop: bytes) -> Slice:
     """Find what an account wrote under others' places with start ≤ key < stop (an empty `stop` is the end).
 
     Whose they are is told by their keys alone; no cell is read.
@@ -57,11 +46,11 @@ def reactions_of(engine: Engine, account: bytes, start: bytes, stop: bytes) -> R
                 elif key.endswith(account) and not key.startswith(own):
                     keys.append(key)
                 if position is None or (stop and position >= stop):
-                    return Reactions(keys, None)
+                    return Slice(keys, None)
                 if rows >= REACTIONS_STEP_ROWS or len(keys) >= KEYS_PER_GET:
-                    return Reactions(keys, position)
+                    return Slice(keys, position)
                 if key[KIND_AT] < _FIRST or key[KIND_AT] > _LAST:
                     break  # what lies between is passed by
             else:
                 position = None
-    return Reactions(keys, None)
+    return Slice(keys, None)

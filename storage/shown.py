@@ -30,7 +30,7 @@ from folkmoot.storage.touched import Touched
 
 P = TypeVar("P")
 
-_ON_PAGES: Final = frozenset(KIND_BYTE[kind] for kind in ("post", "label", "like", "repost"))
+_ON_PAGES: Final = frozenset(KIND_BYTE[kind] for kind in ("post", "label", "like", "repost", "decision"))
 _PROFILE: Final = KIND_BYTE["profile"]
 _PAGE_BYTES: Final = 300  # of a page, besides its items
 _TOP_BYTES: Final = 500  # of the top of a home feed, besides its places

@@ -1,20 +1,25 @@
-"""Posts as pages show them: put together from their cell, their counts and their labels."""
+"""Posts as pages show them: put together from their cell, their counts, their labels and what was decided."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from folkmoot.protocol import codec
-from folkmoot.protocol.feed.pages import pack_item
+from folkmoot.protocol.feed.pages import item_head, pack_item
 from folkmoot.protocol.feed.telling import is_telling
 from folkmoot.protocol.key import ITEM_AT, KIND_AT, KIND_BYTE
 from folkmoot.protocol.limits import POST_ITEM_BYTES
+from folkmoot.protocol.moderation.decision import KIND as DECISION
+from folkmoot.protocol.moderation.decision import SUBJECT_BYTES, parse_decision
+from folkmoot.protocol.moderation.outcome import Outcome, outcome_of
 from folkmoot.protocol.record import Record
 from folkmoot.storage.rows import NO_COUNTS, Counts
 
 _POST_BYTES: Final = 1_000  # of a post, besides its item, its frame and its record
 _POST: Final = bytes((KIND_BYTE["post"],))
+_DECISION: Final = KIND_BYTE[DECISION]
+_NO_MORE: Final[Mapping[str, Any]] = {}
 
 
 class Post:
@@ -25,21 +30,42 @@ class Post:
         labels: the labels' frames, as in `pages.AuthorPage`.
         counts: likes and reposts.
         replies: how many.
+        decisions: the frames of the decisions that apply to it, as in `pages.AuthorPage`.
 
     Attributes:
         telling: whether it has to be read to know who may see it, and what is to be said first.
         item: the item of a page that shows it, packed; empty when it is deleted.
     """
 
-    __slots__ = ("_label_records", "_record", "counts", "frame", "item", "labels", "replies", "telling")
+    __slots__ = (
+        "_label_records",
+        "_outcome",
+        "_record",
+        "counts",
+        "decisions",
+        "frame",
+        "item",
+        "labels",
+        "replies",
+        "telling",
+    )
 
-    def __init__(self, frame: bytes | None, labels: Sequence[bytes], counts: Counts, replies: int) -> None:
+    def __init__(
+        self,
+        frame: bytes | None,
+        labels: Sequence[bytes],
+        counts: Counts,
+        replies: int,
+        decisions: Sequence[bytes] = (),
+    ) -> None:
         self.frame = frame
         self.labels = labels
         self.counts = counts
         self.replies = replies
-        self.telling = bool(labels) or (frame is not None and is_telling(frame))
-        self.item = b"" if frame is None else pack_item(frame, labels, *counts, replies)
+        self.decisions = decisions
+        self.telling = bool(labels or decisions) or (frame is not None and is_telling(frame))
+        self.item = b"" if frame is None else self.item_with({})
+        self._outcome: Outcome | None = None
         self._record: Record | None = None
         self._label_records: list[Record] | None = None
 
@@ -58,6 +84,20 @@ class Post:
             self._label_records = [Record.from_wire(codec.unpack(label)) for label in self.labels]
         return self._label_records
 
+    @property
+    def outcome(self) -> Outcome:
+        """What follows from the decisions that apply to it; the same."""
+        if self._outcome is None:
+            records = (Record.from_wire(codec.unpack(each)) for each in self.decisions)
+            self._outcome = outcome_of(parse_decision(each.item, each.body) for each in records)
+        return self._outcome
+
+    def item_with(self, more: dict[str, Any]) -> bytes:
+        """The item of a page that says something more of it, packed; see `pages.item_head`."""
+        assert self.frame is not None, "a deleted post stands on no page"
+        counted = self.labels, *self.counts, self.replies
+        return packed_post(self.frame, *counted, self.decisions, more)
+
     def weight(self) -> int:
         """About how many bytes it takes once it has been read."""
         return _POST_BYTES + 4 * len(self.item)
@@ -67,6 +107,25 @@ GONE: Final = Post(None, (), NO_COUNTS, 0)
 """A post that was deleted."""
 
 
+def packed_post(
+    frame: bytes,
+    labels: Sequence[bytes],
+    likes: int,
+    reposts: int,
+    replies: int,
+    decisions: Sequence[bytes] = (),
+    more: Mapping[str, Any] = _NO_MORE,
+) -> bytes:
+    """The item of a page that shows a post: see `Post` and `pages.pack_item`."""
+    if decisions:
+        more = {**more, "decisions": [codec.unpack(each) for each in decisions]}
+    if not more:
+        return pack_item(frame, labels, likes, reposts, replies)
+    return pack_item(frame, labels, likes, reposts, replies, head=item_head(more))
+
+
 def post_key(key: bytes) -> bytes:
-    """The key of the post that a cell is about: a post's own, or a label's, like's or repost's."""
+    """The key of the post that a cell is about: its own, or a label's, like's, repost's or decision's."""
+    if key[KIND_AT] == _DECISION:
+        return key[:KIND_AT] + key[ITEM_AT : ITEM_AT + SUBJECT_BYTES]
     return key[:KIND_AT] + _POST + key[ITEM_AT : ITEM_AT + POST_ITEM_BYTES]

@@ -11,12 +11,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from folkmoot.protocol.crdt.cell import Cell, encode_single, join
 from folkmoot.protocol.crdt.flag import is_on
 from folkmoot.protocol.errors import TOO_LARGE, WireError
-from folkmoot.protocol.key import HELD, KIND_AT, KIND_BYTE, block_of, held_key
+from folkmoot.protocol.key import KIND_AT, block_of, held_key
 from folkmoot.protocol.limits import (
     CELL_DEVICES,
     DISK_FULL_CLIENT_PUT,
@@ -28,6 +28,7 @@ from folkmoot.protocol.record import Record
 from folkmoot.protocol.sync.fingerprint import Fingerprint, leaf_hash
 from folkmoot.storage import counts, rows
 from folkmoot.storage.accounts import AccountBook
+from folkmoot.storage.decided import CONCERNS_RELEASES, release
 from folkmoot.storage.errors import DiskFull
 from folkmoot.storage.heads import SEQUENCE, Heads, erased_name
 from folkmoot.storage.hints import Hint, HintBook
@@ -42,7 +43,6 @@ from folkmoot.storage.touched import Touched
 _PAGE_FILL = 2
 
 _CELLS, _LOG = Table.CELLS, Table.LOG
-_HELD: Final = KIND_BYTE[HELD]
 
 
 class Admission(enum.Enum):
@@ -366,6 +366,8 @@ class WriteTransaction:
         self._transaction.put(_LOG, at, seal(at, key))
         self._add_to_block(key, 1, int.from_bytes(leaf_hash(key, cell), "big"))
         self._live_bytes += _PAGE_FILL * (row_bytes + 2 * len(key))
+        if key[KIND_AT] in CONCERNS_RELEASES:
+            release(self._transaction, key, cell, self.join_cell)
 
     def _unlist(self, key: bytes, row: bytes, cell: bytes) -> None:
         """What goes with a row of a cell that goes: its place in the log and in its block's sum."""

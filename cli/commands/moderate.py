@@ -1,19 +1,38 @@
-"""`folkmoot moderate`: the models that judge texts, trained and measured."""
+"""`folkmoot moderate`: what waits for review, what is decided and why, and the models that judge texts."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
+from collections import Counter
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+from folkmoot.cli.connection import Target, converse, target_options
+from folkmoot.cli.durations import Duration
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.evaluating.forms import QUESTIONS
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
+from folkmoot.cli.moderating.deciding import Wish
+from folkmoot.cli.moderating.deciding import decide as make
+from folkmoot.cli.moderating.exporting import gather
+from folkmoot.cli.moderating.subjects import Named, SubjectType, reviewer_key
+from folkmoot.cli.moderating.telling import lines_of, told_of
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.progress import OnProgress, progress_bar
+from folkmoot.cli.social.own_key import key_option
+from folkmoot.cli.social.writing import level_option, report
+from folkmoot.protocol.moderation.bounds import QUEUE_ITEMS
+from folkmoot.protocol.moderation.decision import ACTIONS, Subject
+from folkmoot.protocol.moderation.grounds import CATEGORIES
 from folkmoot.protocol.moderation.table import LANGUAGE
+
+if TYPE_CHECKING:
+    from folkmoot.protocol.client import Client
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -26,7 +45,175 @@ def _language_tag(_context: click.Context, _parameter: click.Parameter, value: s
 
 @click.group()
 def command() -> None:
-    """Train the models that judge texts, and measure them."""
+    """Review what waits, decide, say why, and train the models that judge texts."""
+
+
+@command.command(
+    epilog=examples("folkmoot moderate held --cluster local", "folkmoot moderate held --limit 200 --json")
+)
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many."
+)
+@key_option
+@target_options
+@json_option
+def held(limit: int, key_file: Path | None, target: Target, output: Output) -> int:
+    """List what waits for review, and why.
+
+    What waits is looked for all over the cluster, in no particular order. It is for moderators, experts and
+    operators. Exit code 3 says that parts of the cluster did not answer, so that more may wait there.
+    """
+    key = reviewer_key(target, key_file, output)
+
+    async def talk(client: Client) -> dict[str, Any]:
+        items: list[dict[str, Any]] = []
+        missing: list[int] = []
+        cursor: dict[str, Any] = {}
+        while len(items) < limit:
+            asked = {"limit": min(limit - len(items), QUEUE_ITEMS), **cursor}
+            page = await client.call("moderation.held", asked)
+            items += page["items"]
+            missing += page["missing"]
+            if page["cursor"] is None:
+                break
+            cursor = {"cursor": page["cursor"]}
+        return {"items": items, "missing": missing}
+
+    found = converse(target, talk, operator=key)
+    told = [
+        told_of(Named(each["key"][0], Subject(each["key"][1], each["key"][2])), each)
+        for each in found["items"]
+    ]
+    lines = [line for each in told for line in lines_of(each)] or ["nothing waits for review"]
+    if found["missing"]:
+        lines.append(f"{len(found['missing'])} ranges did not answer: more may wait there")
+    output.result({"held": told, "missing": found["missing"]}, lines)
+    return DEGRADED if found["missing"] else OK
+
+
+@command.command(
+    epilog=examples(
+        "folkmoot moderate decide did:key:z6Mk…/0192f0c1a2b37c4d8e5f60718293a4b5 --release --reason 'Fine.'",
+        "folkmoot moderate decide did:key:z6Mk…/0192f0c1a2b37c4d8e5f60718293a4b5 --remove --reason 'A scam.' "
+        "--rule scams --category scams_and_fraud",
+    )
+)
+@click.argument("post", type=SubjectType())
+@click.option("--release", "word", flag_value="release", help="Let go the version that waits.")
+@click.option("--reject", "word", flag_value="reject", help="Never let it go; what is shown stays.")
+@click.option("--remove", "word", flag_value="remove", help="Hide the post, whatever is written into it.")
+@click.option("--limit", "word", flag_value="limit", help="Show it on no page of a tag or a search.")
+@click.option("--warn", "word", flag_value="warn", help="Show it behind a warning, which is the reason.")
+@click.option("--hold", "word", flag_value="hold", help="Hide this version until it is decided on.")
+@click.option("--restore", "word", flag_value="restore", help="Let nothing be against it.")
+@click.option("--label", "labels", multiple=True, help="Tell readers this; may be given several times.")
+@click.option("--reason", required=True, help="Why: a few sentences for the author.")
+@click.option("--rule", help="The rule that was broken.")
+@click.option("--category", type=click.Choice(CATEGORIES), help="For statements of reasons.")
+@click.option("--illegal", is_flag=True, help="It is against the law, not merely against the rules.")
+@click.option("--reverse", is_flag=True, help="Take the place of what others decided.")
+@key_option
+@level_option
+@target_options
+@json_option
+def decide(
+    post: Named,
+    word: str | None,
+    labels: tuple[str, ...],
+    reason: str,
+    rule: str | None,
+    category: str | None,
+    illegal: bool,
+    reverse: bool,
+    key_file: Path | None,
+    level: str,
+    target: Target,
+    output: Output,
+) -> int:
+    """Decide about a post, as a moderator, an expert or an operator.
+
+    POST is the post as `moderate held` and `feed` show it. The decision is a record that you sign; the author
+    is told of it, with the reason. Of several decisions that of the greater role prevails, then the stricter
+    one; what others decided is reversed by --reverse alone.
+    """
+    if word is None and not labels:
+        raise click.UsageError("say what to decide: --release, --remove, --label X, …")
+    wish = Wish(ACTIONS[word or "label"], reason, labels, rule, category, illegal, reverse)
+    # Imported here so that a command's help need not wait for the client.
+    from folkmoot.protocol.client import PutResult
+
+    key = reviewer_key(target, key_file, output)
+    answer = converse(target, lambda client: make(client, key, post, wish, level))
+    record = answer["decision"]
+    result = PutResult(answer["id"], answer["status"], answer["achieved"], None, answer.get("error"))
+    released = answer.get("released")
+    value = {"post": str(post), "action": wish.action.word, **({"released": released} if released else {})}
+    code = report(output, value, record, result, lambda status: f"{status}: {wish.action.word} {post}")
+    reached = released is None or released["status"] in ("stored", "duplicate")
+    return code if reached else DEGRADED
+
+
+@command.command(epilog=examples("folkmoot moderate show did:key:z6Mk…/0192f0c1a2b37c4d8e5f60718293a4b5"))
+@click.argument("post", type=SubjectType())
+@key_option
+@target_options
+@json_option
+def show(post: Named, key_file: Path | None, target: Target, output: Output) -> int:
+    """Show why something waits or was decided on, by what rule, and who may appeal.
+
+    What waits, and why, is shown to its author and to moderators alone.
+    """
+    kind, item = post.subject
+
+    async def talk(client: Client) -> dict[str, Any]:
+        with contextlib.suppress(OperatorError):
+            await client.auth(reviewer_key(target, key_file, output))
+        told: dict[str, Any] = await client.call(
+            "moderation.show", {"author": post.author, "kind": kind, "item": item}
+        )
+        return told
+
+    told = told_of(post, converse(target, talk))
+    output.result(told, lines_of(told))
+    return OK
+
+
+@command.command(
+    epilog=examples(
+        "folkmoot moderate statements --since 7d --json", "folkmoot moderate statements --territory DE --json"
+    )
+)
+@click.option(
+    "--since",
+    "since_s",
+    type=Duration(0, 3_650 * 86_400),
+    default="30d",
+    show_default=True,
+    help="From how long ago.",
+)
+@click.option("--territory", "territories", multiple=True, help="Where they apply.  [default: the EEA]")
+@key_option
+@target_options
+@json_option
+def statements(
+    since_s: float, territories: tuple[str, ...], key_file: Path | None, target: Target, output: Output
+) -> int:
+    """Write statements of reasons as the European Union's database takes them.
+
+    One for each decision that took something from an author, without personal data: accounts, handles and
+    addresses in reasons are left out. Exit code 3 says that parts of the cluster did not answer.
+    """
+    since_us = max(0, time.time_ns() // 1000 - int(since_s * 1e6))
+    key = reviewer_key(target, key_file, output)
+
+    found = converse(target, lambda client: gather(client, since_us, territories), operator=key)
+    words = (each["decision_visibility"][0].rpartition("_")[2].lower() for each in found["statements"])
+    lines = [f"{count:,} {word}" for word, count in sorted(Counter(words).items())]
+    lines = lines or ["nothing was taken from anybody"]
+    if found["missing"]:
+        lines.append(f"{len(found['missing'])} ranges did not answer: there may be more")
+    output.result(found, [*lines, "use --json for the statements themselves"])
+    return DEGRADED if found["missing"] else OK
 
 
 @command.command(

@@ -16,6 +16,7 @@ from folkmoot.node.actors.session import Method
 from folkmoot.node.contracts import EpochCheck, FeedReading, Reading
 from folkmoot.node.registers.accounts import AccountRegisters
 from folkmoot.node.routing import Router
+from folkmoot.node.slice_search import Around
 from folkmoot.node.wired import Wired
 
 Handler = Callable[[bytes, Any], Awaitable[Any]]
@@ -84,7 +85,8 @@ class AccountParts:
             self.media_of,
         )
         store = wired.commits.store
-        self._reactions = AccountReactions(router, wired.topology, wired.links, store, environment.executor)
+        around = Around(router, wired.topology, wired.links, environment.executor)
+        self._reactions = AccountReactions(around, store)
         found = self._reactions.peer_methods(epochs)
         return {**self.follower.methods(), **self._attesting.peer_methods(), **found}
 

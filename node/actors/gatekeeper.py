@@ -234,6 +234,10 @@ class Gatekeeper:
             self._quota.settle(record.author, address, now, changed=each)
             self._flood.settle(record.id, changed=each)
 
+    def appeal(self) -> str:
+        """The sentence of the policy in force about whom to ask for another look."""
+        return self._bench.settled(self._own).document.appeal
+
     def status(self) -> GatekeeperStatus:
         """What the gate is doing now."""
         engine = self._bench.settled(self._own)

@@ -3,12 +3,12 @@
 What all clients bring travels together, in passes (see `passes`): one look at all signatures, one commit,
 one message to each peer. Each request is answered by itself, as soon as its own records have their results.
 
-In order: form, time, key, quota, signature, quota, policy. The first look at the quota has the address pay
-for the checking of signatures, whatever comes of it; the second is for the account, which nothing but its own
-signature can charge. Each record has its own result; one bad record does not spoil the others. What the
+In order: form, time, key, role, quota, signature, quota, policy. The first look at the quota has the address
+pay for the checking of signatures, whatever comes of it; the second is for the account, which nothing but its
+own signature can charge. Each record has its own result; one bad record does not spoil the others. What the
 policy holds goes to its `held` cell, what it labels is accompanied by label records that this node's service
-account signs. The result of a put says what became of each record, why, and which token lets the client read
-it back from any node.
+account signs, and what it holds by the reason (see `moderation.statements`). The result of a put says what
+became of each record, why, and which token lets the client read it back from any node.
 
 Anyone may bring anyone's record, again and again. So an account pays for what changed something, which is
 known when the record has been put, and bringing a record again makes the same label again, byte for byte.
@@ -27,6 +27,7 @@ from folkmoot.node.ahead import ahead
 from folkmoot.node.contracts import Put, PutRequest, PutResult, Settle
 from folkmoot.node.environment import Executor, WallClock
 from folkmoot.node.examining import examine
+from folkmoot.node.moderation.statements import statements_of
 from folkmoot.node.passes import Passes, PassStatistics
 from folkmoot.node.rpc import wire_error
 from folkmoot.protocol import limits
@@ -34,8 +35,6 @@ from folkmoot.protocol.client.outbox import gathered
 from folkmoot.protocol.crdt.clock import Clock
 from folkmoot.protocol.errors import BUSY, WireError
 from folkmoot.protocol.identity import KeyPair
-from folkmoot.protocol.moderation.label import KIND as LABEL
-from folkmoot.protocol.moderation.label import Label
 from folkmoot.protocol.moderation.verdict import Action, Verdict
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import Level
@@ -123,9 +122,10 @@ class Intake:
         gate: quota and policy.
         coordination: where accepted records go.
         keys: which keys may sign.
-        service: this node's key pair, which signs labels.
+        service: this node's key pair, which signs what the gate says.
         now: monotonic seconds.
         admit: see `pressure.Throttle.admit`.
+        refusal: see `deciders.Deciders.refusal`.
     """
 
     def __init__(
@@ -138,6 +138,7 @@ class Intake:
         service: KeyPair,
         now: Callable[[], float],
         admit: Callable[[int], int],
+        refusal: Callable[[Record], WireError | None],
     ) -> None:
         self._wall = wall
         self._executor = executor
@@ -147,6 +148,7 @@ class Intake:
         self._service = service
         self._now = now
         self._admit = admit
+        self._refusal = refusal
         self._in_work = 0
         self._in_work_for: Counter[str] = Counter()
         self._passes: Passes[_InWork] = Passes(
@@ -262,7 +264,11 @@ class Intake:
                 entries.append(_Entry(_id_of(value), error=error))
                 continue
             entry = _Entry(record.id, record)
-            entry.error = ahead(record, latest_us) or self._keys.refusal(record.author, record.device)
+            entry.error = (
+                ahead(record, latest_us)
+                or self._keys.refusal(record.author, record.device)
+                or self._refusal(record)
+            )
             entries.append(entry)
         return entries
 
@@ -294,7 +300,7 @@ class Intake:
                 entry.verdict = verdict
 
     def _puts(self, entries: Sequence[_Entry]) -> list[Put]:
-        """What is to be stored: the record, or its held form, and the labels that go with it."""
+        """What is to be stored: the record, or its held form, and what the gate says of it."""
         puts: list[Put] = []
         for entry in entries:
             record, verdict = entry.record, entry.verdict
@@ -305,8 +311,7 @@ class Intake:
             if record.takes_back:
                 # A version that waits for review is erased as well, and none can come to wait later.
                 puts.append(Put(record, held=True))
-            if verdict.labels and record.kind == "post" and verdict.action is not Action.HOLD:
-                puts += [Put(self._sign_label(record, label)) for label in self._wanted(record, verdict)]
+            puts += statements_of(record, verdict, self._service)
         return puts
 
     def _settle(self, work: _InWork) -> None:
@@ -320,30 +325,6 @@ class Intake:
                 changed.append(result is not None and result.changed)
         origin = work.request.origin
         self._gate.settle_batch(records, changed, origin.exempt, origin.address, self._now())
-
-    def _wanted(self, record: Record, verdict: Verdict) -> list[Label]:
-        return [
-            Label.from_finding(
-                finding,
-                policy=verdict.policy,
-                post_item=record.item,
-                subject_id=record.id,
-                labeller=self._service.account,
-            )
-            for finding in verdict.labels
-        ]
-
-    def _sign_label(self, record: Record, label: Label) -> Record:
-        """Sign a label, under the stamp of what it is about: an edit's label supersedes that of the version
-        before, and judging one version twice says the same twice."""
-        return Record.sign(
-            self._service,
-            kind=LABEL,
-            item=label.item,
-            body=label.body(),
-            stamp=record.stamp,
-            place=record.author,
-        )
 
     def _result_of(self, work: _InWork) -> dict[str, Any]:
         """The result of `record.put`."""

@@ -18,9 +18,7 @@ from folkmoot.protocol.feed.audience import Hide, PageKind, Reason
 from folkmoot.protocol.feed.pages import (
     Item,
     PackedPage,
-    item_head,
     pack_gap,
-    pack_item,
     pack_missing,
     pack_page,
     read_items,
@@ -229,14 +227,14 @@ def _items(place: Place, post: Found, selected: Selected) -> list[bytes]:
         more["why"] = place.why
     if not more:
         return [post.item]
-    return [pack_item(post.frame, post.labels, *post.counts, post.replies, head=item_head(more))]
+    return [post.item_with(more)]
 
 
 def _read_post(item: Item) -> Post:
     frame, labels = codec.pack(item.record), [codec.pack(label) for label in item.labels]
-    counts = item.counts
+    counts, decisions = item.counts, [codec.pack(each) for each in item.decisions]
     told = Counts(counts.get("likes", 0), counts.get("reposts", 0))
-    return Post(frame, labels, told, counts.get("replies", 0))
+    return Post(frame, labels, told, counts.get("replies", 0), decisions)
 
 
 def _reason(post: Found, selected: Selected | None = None) -> str | None:

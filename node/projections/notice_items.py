@@ -24,6 +24,8 @@ from folkmoot.protocol.feed.pages import item_head, pack_gap, pack_item
 from folkmoot.protocol.feed.preferences import Policy
 from folkmoot.protocol.feed.viewer import Viewer
 from folkmoot.protocol.key import cell_key, held_key
+from folkmoot.protocol.moderation.decision import KIND as DECISION
+from folkmoot.protocol.moderation.decision import SUBJECT_BYTES
 from folkmoot.protocol.projections import bounds
 from folkmoot.protocol.projections.entries import account_of
 from folkmoot.protocol.projections.notices import CROWDS, SORT_BYTES, Crowd, Sort
@@ -98,12 +100,14 @@ class Known(NamedTuple):
         selected: what the account sees of those that others wrote.
         cells: as they are kept, by their keys.
         blocking: the blocks that are on.
+        decided: the keys of posts about whose held version somebody has decided.
     """
 
     posts: dict[Ref, Found]
     selected: dict[Ref, Selected]
     cells: dict[bytes, bytes]
     blocking: frozenset[Edge]
+    decided: frozenset[bytes]
 
 
 class Shown(NamedTuple):
@@ -152,6 +156,11 @@ def cause_of(look: Look, notice: Notice, skipped: int = 0, named: int = bounds.N
     if sort is Sort.LABEL:
         post = Ref(account, notice.value[:SORT_BYTES])
         return Cause([account_of(rest)], [cell_key(account, "label", notice.value)], post)
+    if sort is Sort.DECISION:
+        post = Ref(account, notice.value[1:SUBJECT_BYTES])
+        return Cause(
+            [account_of(rest)], [cell_key(account, DECISION, notice.value), held_key(post.key)], post
+        )
     post = Ref(account, head)
     return Cause((), [held_key(post.key), post.key], post)
 
@@ -166,6 +175,8 @@ def shown_of(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | 
         return _follow(look, notice, cause, known)
     if notice.sort is Sort.LABEL:
         return _label(look, notice, cause, known)
+    if notice.sort is Sort.DECISION:
+        return _decision(look, notice, cause, known)
     return _held(look, notice, cause, known)
 
 
@@ -184,12 +195,7 @@ def _post(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | Non
     if notice.sort in _NAMING and (named is None or known.posts.get(named) is None):
         return None  # who has never posted is not to be reached by answers to what there is not
     told = _told(look, notice.sort, notice.time_us, [author])
-    return Shown(tab, partial(_packed, post, {**selected.more, "notice": told}), told["unread"])
-
-
-def _packed(post: Post, more: dict[str, Any]) -> bytes:
-    assert post.frame is not None, "it was looked at"
-    return pack_item(post.frame, post.labels, *post.counts, post.replies, head=item_head(more))
+    return Shown(tab, partial(post.item_with, {**selected.more, "notice": told}), told["unread"])
 
 
 def _crowd(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | None:
@@ -240,13 +246,29 @@ def _label(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | No
     return _plain(Tab.NOTIFICATIONS, codec.pack(label.to_wire()), told, post.record)
 
 
+def _decision(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | None:
+    """What somebody decided about a post, and why; of one that still waits, it is the post that waits."""
+    assert cause.post is not None, "it is about a post"
+    key, held = cause.keys
+    post = known.posts[cause.post]
+    data, waiting = known.cells.get(key), known.cells.get(held)
+    if data is None or (isinstance(post, Post) and post.frame is None):
+        return None
+    subject = post.record if isinstance(post, Post) else None
+    if subject is None and waiting is not None:
+        subject = Cell.decode(waiting).winner
+    decision = Cell.decode(data).winner
+    told = _told(look, notice.sort, notice.time_us, cause.actors, post=cause.post._asdict())
+    return _plain(Tab.NOTIFICATIONS, codec.pack(decision.to_wire()), told, subject)
+
+
 def _held(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | None:
-    """A post that waits for review, until it is deleted or its own cell has it."""
+    """A post that waits for review, until it is deleted, its own cell has it, or somebody has decided."""
     assert cause.post is not None, "it is about a post"
     waiting, released = (
         None if (data := known.cells.get(key)) is None else Cell.decode(data) for key in cause.keys
     )
-    if waiting is None or waiting.deleted:
+    if waiting is None or waiting.deleted or cause.post.key in known.decided:
         return None
     record = waiting.winner
     if released is not None and (released.deleted or released.clock.get(record.device, 0) >= record.stamp):

@@ -7,7 +7,7 @@ it was asked for, even none, and only a page without a cursor is the last.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from folkmoot.node.projections import listings
@@ -37,6 +37,7 @@ from folkmoot.protocol.feed.preferences import POLICY, READ, policy_of, read_unt
 from folkmoot.protocol.key import cell_key
 from folkmoot.protocol.projections import bounds
 from folkmoot.protocol.projections.notices import Sort
+from folkmoot.storage.moderated import waits
 from folkmoot.storage.store import Store
 
 
@@ -185,7 +186,12 @@ class NoticePages:
             dict(zip((place.ref for place in some), selected, strict=True)),
             await self._selection.cells([key for cause in causes for key in cause.keys]),
             await self._selection.on(edges),
+            self._decided(cause.post.key for cause in causes if cause.post and not cause.actors),
         )
+
+    def _decided(self, waiting: Iterable[bytes]) -> frozenset[bytes]:
+        """Those of some posts, by their keys, about whose held version somebody has decided."""
+        return frozenset(key for key in waiting if not waits(self._store.engine, key))
 
 
 class _Page:

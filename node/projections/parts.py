@@ -13,6 +13,7 @@ from folkmoot.node.actors.replica import Replica
 from folkmoot.node.actors.session import Immediate, Method
 from folkmoot.node.contracts import FeedReading, Reading
 from folkmoot.node.live.contracts import Open
+from folkmoot.node.moderation.parts import ModerationParts
 from folkmoot.node.projections.authors import AuthorPages
 from folkmoot.node.projections.away import Away
 from folkmoot.node.projections.building import Builder
@@ -52,6 +53,7 @@ class Keeping(Wired, Protocol):
     router: Router
     replica: Replica
     accounts: AccountParts
+    moderation: ModerationParts
 
 
 class ProjectionParts:
@@ -93,7 +95,7 @@ class ProjectionParts:
         )
         posts = Posts(store, router, ranges, links, epochs, trusted)
         viewers = Viewers(store, router, where, links, epochs, wall.now_us, trio.current_time, cache.viewers)
-        selection = Selection(posts, reading, trusted, wall.now_us)
+        selection = Selection(posts, reading, trusted, wall.now_us, wired.moderation.deciders.reviews)
         builder = Builder(posts, selection, cache.seen_pages)
         accounts = Accounts(store, logs, environment.executor, trio.current_time)
         merging = Merging(store, accounts, environment.executor)

@@ -25,13 +25,24 @@ POSTS: Final = "replica.posts"
 _Key = Annotated[bytes, Meta(max_length=limits.STORE_KEY_BYTES)]
 _Frame = Annotated[bytes, Meta(max_length=limits.RECORD_BYTES + 256)]
 _Count = Annotated[int, Meta(ge=0, le=2**32 - 1)]
-_Told = tuple[
-    _Frame | None,
-    Annotated[list[_Frame], Meta(max_length=limits.PAGE_LABELS_PER_POST)],
-    _Count,
-    _Count,
-    _Count,
-]
+
+
+class _Told(Struct, array_like=True):
+    """A post: its frame, nil when it is deleted; labels, likes, reposts and replies; and, when there are any,
+    the decisions that apply to it."""
+
+    frame: _Frame | None
+    labels: Annotated[list[_Frame], Meta(max_length=limits.PAGE_LABELS_PER_POST)]
+    likes: _Count
+    reposts: _Count
+    replies: _Count
+    decisions: Annotated[list[_Frame], Meta(max_length=2)] = []
+
+    @classmethod
+    def of(cls, post: Post) -> list[Any]:
+        """What is told of a post."""
+        told = [post.frame, post.labels, *post.counts, post.replies]
+        return [*told, post.decisions] if post.decisions else told
 
 
 class _Posts(Struct):
@@ -43,8 +54,7 @@ class _Posts(Struct):
 
 
 class _Answer(Struct):
-    """The first of them, as many as fit: frame (nil when it is deleted), labels, likes, reposts and replies
-    of each; nil where nothing is known."""
+    """The first of them, as many as fit; nil where nothing is known."""
 
     posts: Annotated[list[_Told | None], Meta(max_length=limits.PAGE_ITEMS)]
 
@@ -195,10 +205,11 @@ class Posts:
         told: list[Any] = []
         size = 0
         for post in self._store.posts(asked.keys, self._trusted):
-            size += 0 if post is None else len(post.frame or b"") + sum(map(len, post.labels))
+            beside = () if post is None else (post.frame or b"", *post.labels, *post.decisions)
+            size += sum(map(len, beside))
             if size > limits.PAGE_BYTES and told:
                 break
-            told.append(None if post is None else (post.frame, post.labels, *post.counts, post.replies))
+            told.append(None if post is None else _Told.of(post))
         return {"posts": told}
 
 
@@ -210,7 +221,8 @@ def _post(told: _Told | None) -> Post | None:
     """
     if told is None:
         return None
-    frame, labels, likes, reposts, replies = told
-    for each in (*([frame] if frame is not None else []), *labels):
+    for each in (*([told.frame] if told.frame is not None else []), *told.labels, *told.decisions):
         Record.from_wire(codec.unpack(each))
-    return GONE if frame is None else Post(frame, labels, Counts(likes, reposts), replies)
+    if told.frame is None:
+        return GONE
+    return Post(told.frame, told.labels, Counts(told.likes, told.reposts), told.replies, told.decisions)

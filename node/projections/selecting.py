@@ -24,6 +24,7 @@ from folkmoot.protocol.feed.viewer import PUBLIC, Viewer
 from folkmoot.protocol.identity import is_account
 from folkmoot.protocol.key import cell_key
 from folkmoot.protocol.moderation.label import Label, parse_label
+from folkmoot.protocol.moderation.outcome import NOTHING, Outcome
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.token import Token
 from folkmoot.storage.shown_post import Post
@@ -65,6 +66,7 @@ class Selection:
         reading: reads the flags of others.
         trusted: whose labels are heeded.
         now_us: wall time, microseconds since 1970.
+        reviews: whether an account (34 bytes) may decide about what is shown.
     """
 
     def __init__(
@@ -73,11 +75,13 @@ class Selection:
         reading: Reading,
         trusted: Callable[[], Collection[bytes]],
         now_us: Callable[[], int],
+        reviews: Callable[[bytes], bool],
     ) -> None:
         self._posts = posts
         self._reading = reading
         self._trusted = trusted
         self._now_us = now_us
+        self._reviews = reviews
 
     def plain(self, places: Sequence[Place], found: Sequence[Found]) -> list[bytes] | None:
         """The items of posts that are shown to nobody in particular as they are; None when one is not so
@@ -112,7 +116,8 @@ class Selection:
             else:
                 waiting[number] = (place, post, post.record)
         if waiting:
-            audience = Audience(viewer, kind, now_us)
+            reviews = viewer.account is not None and self._reviews(viewer.account)
+            audience = Audience(viewer, kind, now_us, reviews=reviews)
             candidates = dict(zip(waiting, await self._candidates(list(waiting.values())), strict=True))
             edges = await self.on(audience.edges_asked(candidates.values()))
             for count, (number, each) in enumerate(candidates.items(), 1):
@@ -125,38 +130,42 @@ class Selection:
         """The posts with the others that decide about them, as far as they are known."""
         answered = {id(record): _ref(record.body.get("reply_to")) for _, _, record in posts}
         quoted = {id(record): _ref(record.body.get("quote")) for _, _, record in posts}
-        known = await self._records(filter(None, (*answered.values(), *quoted.values())))
+        known, outcomes = await self._known(filter(None, (*answered.values(), *quoted.values())))
         roots: dict[Ref, Ref | None] = {}
         for ref in answered.values():
             parent = None if ref is None else known.get(ref)
             if ref is not None and parent is not None:
                 roots[ref] = _ref(parent.body.get("root") or parent.body.get("reply_to"))
-        known |= await self._records(root for root in roots.values() if root and root not in known)
-        trusted = self._trusted()
+        known |= (await self._known(root for root in roots.values() if root and root not in known))[0]
+        trusted, now_us = self._trusted(), self._now_us()
 
         def candidate(place: Place, post: Post, record: Record) -> Candidate:
-            parent_ref, quoted_ref = answered[id(record)], quoted[id(record)]
+            parent_ref, shown_ref = answered[id(record)], quoted[id(record)]
             parent = None if parent_ref is None else known.get(parent_ref)
             root_ref = None if parent_ref is None else roots.get(parent_ref)
             root = parent if root_ref is None else known.get(root_ref)
-            shown = None if quoted_ref is None else known.get(quoted_ref)
-            labels = labels_of(post, trusted) if post.labels else ()
+            shown = None if shown_ref is None else known.get(shown_ref)
+            labels = labels_of(post, trusted, now_us) if post.labels else ()
             reposted_us = 1000 * (place.reposted_ms or 0)
-            return Candidate(record, parent, root, shown, labels, place.reposter, reposted_us)
+            reposted = place.reposter, reposted_us
+            decided = post.outcome, NOTHING if shown_ref is None else outcomes.get(shown_ref, NOTHING)
+            return Candidate(record, parent, root, shown, labels, *reposted, *decided)
 
         return [candidate(*each) for each in posts]
 
-    async def _records(self, refs: Iterable[Ref]) -> dict[Ref, Record]:
-        """The posts that are known, deleted ones too."""
+    async def _known(self, refs: Iterable[Ref]) -> tuple[dict[Ref, Record], dict[Ref, Outcome]]:
+        """The posts that are known and not deleted, and what was decided about those that are decided on."""
         wanted = list(dict.fromkeys(refs))
         if not wanted:
-            return {}
+            return {}, {}
         found = await self._posts.read(wanted)
-        return {
-            ref: post.record
+        posts = {
+            ref: post
             for ref, post in zip(wanted, found, strict=True)
             if isinstance(post, Post) and post.frame is not None
         }
+        outcomes = {ref: post.outcome for ref, post in posts.items() if post.decisions}
+        return {ref: post.record for ref, post in posts.items()}, outcomes
 
     async def on(self, edges: Iterable[Edge]) -> frozenset[Edge]:
         """Those of some flags that are on; one that cannot be found out is off."""
@@ -179,9 +188,11 @@ class Selection:
         return {key: cell for key, cell in cells.items() if cell is not None}
 
 
-def labels_of(post: Post, trusted: Collection[bytes]) -> list[Label]:
-    """The labels that readers are to be told of: those of the cluster's own nodes."""
-    return [parse_label(each.item, each.body) for each in post.label_records if each.author in trusted]
+def labels_of(post: Post, trusted: Collection[bytes], now_us: int) -> list[Label]:
+    """The labels that readers are to be told of: those of the cluster's own nodes that hold at a time
+    (microseconds since 1970)."""
+    labels = (parse_label(each.item, each.body) for each in post.label_records if each.author in trusted)
+    return [label for label in labels if label.holds(now_us)]
 
 
 def _ref(value: Mapping[str, Any] | None) -> Ref | None:

@@ -77,9 +77,8 @@ def _tags(seen: Seen) -> list[str]:
 
 
 def _labels(seen: Seen) -> list[str]:
-    heard = labels_of(seen.post, seen.reader.trusted) if seen.post.labels else ()
-    said = [label.value for label in heard if not label.negated]
-    return list(dict.fromkeys((*seen.body.get("labels", ()), *said)))
+    heard = labels_of(seen.post, seen.reader.trusted, 1000 * seen.reader.as_of_ms) if seen.post.labels else ()
+    return list(dict.fromkeys((*seen.body.get("labels", ()), *(label.value for label in heard))))
 
 
 def _cut(text: str) -> str:

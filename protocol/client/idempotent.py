@@ -14,6 +14,7 @@ IDEMPOTENT: Final = frozenset(
         "account.change",  # an operation is appended once, however often it comes
         *("feed.author", "feed.home", "feed.thread", "feed.ranked", "feed.trends"),
         *("notice.list", "search.posts"),
+        *("moderation.held", "moderation.show", "moderation.decide", "moderation.statements"),
         *("media.begin", "media.put", "media.finish", "media.get", "media.stat", "media.list"),
         *("join.authority", "join.admit"),  # which knows who asks by the key of the request
     }

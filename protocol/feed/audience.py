@@ -9,6 +9,9 @@ The rules, the first that applies being the reason; one's own posts are hidden b
 |-----------------|-----------------------------------------------------------------|------------|--------|
 | `deleted`       | what its author deleted                                         | all        | all    |
 | `clock`         | what was made, or reposted, more than 5 minutes from now        | not author | all    |
+| `removed`       | what moderation has removed                                     | all        | all    |
+| `held`          | what moderation has taken out of view until it is decided on    | all        | all    |
+| `limited`       | what moderation shows only to who looks for its author          | tag        | all    |
 | `block`         | what somebody made or reposted who blocks the viewer, or is     | all        | viewer |
 |                 | blocked by them                                                 |            |        |
 | `reply_control` | an answer that the answered post, or the thread's first post,   | all        | all    |
@@ -17,6 +20,10 @@ The rules, the first that applies being the reason; one's own posts are hidden b
 | `muted_reposts` | what an account reposted that is muted, wholly or in this       | all        | viewer |
 | `muted_thread`  | what belongs to a muted thread                                  | not thread | viewer |
 | `muted_word`    | what shows a muted word                                         | all        | viewer |
+
+What moderation does is done to nobody who *reviews*, which moderators do: they see everything, with what was
+decided said first, and so does the author of their own. Posts that are `limited` are on no page of a tag or a
+search.
 
 Who opens a muted thread, or the page of a muted author, wants to see it. A post whose quoted post is hidden
 by one of these rules, or whose quoted post does not allow it (`quote_control`), is shown without it.
@@ -36,7 +43,9 @@ from typing import Any, Final, NamedTuple
 from folkmoot.protocol.feed.controls import QUOTE_FROM, REPLY_FROM, Edge, allows, edges_asked
 from folkmoot.protocol.feed.viewer import Viewer
 from folkmoot.protocol.limits import POST_ITEM_BYTES, STAMP_AHEAD_US
+from folkmoot.protocol.moderation.decision import Action
 from folkmoot.protocol.moderation.label import Label
+from folkmoot.protocol.moderation.outcome import NOTHING, Outcome, Visibility
 from folkmoot.protocol.record import Record
 
 
@@ -45,6 +54,9 @@ class Reason(StrEnum):
 
     DELETED = "deleted"
     CLOCK = "clock"
+    REMOVED = "removed"
+    HELD = "held"
+    LIMITED = "limited"
     BLOCK = "block"
     REPLY_CONTROL = "reply_control"
     QUOTE_CONTROL = "quote_control"
@@ -74,9 +86,11 @@ class Candidate(NamedTuple):
         root: the first post of its thread: the one the parent names, where the parent is known. An answer
             might name another one to get round a control.
         quoted: the post it quotes.
-        labels: those of the post's labels that readers are to be told of.
+        labels: those of the post's labels that readers are to be told of, and that hold.
         reposter: who reposted it, if that is why it is here (34 bytes).
         reposted_us: and when, in microseconds since 1970 by their clock.
+        outcome: what moderation has decided about the post.
+        quoted_outcome: and about the one it quotes.
     """
 
     record: Record
@@ -86,14 +100,17 @@ class Candidate(NamedTuple):
     labels: Sequence[Label] = ()
     reposter: bytes | None = None
     reposted_us: int = 0
+    outcome: Outcome = NOTHING
+    quoted_outcome: Outcome = NOTHING
 
 
 class Caution(NamedTuple):
     """Something to be said before a post is shown.
 
     Args:
-        source: `warning` (the author's words), `self_label` (the author's) or `label` (of somebody else).
-        text: the warning, or the label's value.
+        source: `warning` (the author's words), `self_label` (the author's), `label` (of somebody else) or
+            `decision` (of moderation).
+        text: the warning, the label's value, or why it was decided.
         by: who says it (34 bytes).
     """
 
@@ -138,6 +155,9 @@ Decision = Show | Warn | Hide
 _NEVER_MS: Final = 2**48 - 1
 _SHOW: Final = Show()
 _HIDE: Final = {reason: Hide(reason) for reason in Reason}
+_MODERATED: Final = {Visibility.REMOVED: Reason.REMOVED, Visibility.HELD: Reason.HELD}
+_LIMITED: Final = {Visibility.LIMITED: Reason.LIMITED}
+_UNSAID: Final = frozenset({Action.LABEL, Action.LIMIT})  # the labels say it; who sees it needs no warning
 _NO_EDGES: Final[frozenset[Edge]] = frozenset()
 
 
@@ -148,10 +168,13 @@ class Audience:
         viewer: whom the page is for.
         page: what sort of page it is.
         now_us: microseconds since 1970.
+        reviews: whether the viewer may decide about what is shown, and so sees what others do not.
     """
 
-    def __init__(self, viewer: Viewer, page: PageKind, now_us: int) -> None:
+    def __init__(self, viewer: Viewer, page: PageKind, now_us: int, *, reviews: bool = False) -> None:
         self._viewer = viewer
+        self._reviews = reviews
+        self._moderated = _MODERATED | ({} if page is not PageKind.TAG else _LIMITED)
         self._me = viewer.account
         self._now_us = now_us
         # Greater than every item of a post that is not too far ahead: a UUIDv7 begins with its time.
@@ -163,7 +186,7 @@ class Audience:
     def edges_asked(self, candidates: Iterable[Candidate]) -> set[Edge]:
         """Which flags of other accounts decide about these: look them up, and pass on those that are on."""
         asked: set[Edge] = set()
-        for record, parent, root, quoted, _, reposter, _ in candidates:
+        for record, parent, root, quoted, _, reposter, *_ in candidates:
             author = record.author
             for post in (parent, root):
                 if post is not None:
@@ -189,9 +212,10 @@ class Audience:
             return _HIDE[reason]
         without_quote = None
         if "quote" in body:
-            without_quote = self._against_quote(record, candidate.quoted, edges)
-        if candidate.labels or "warning" in body or "labels" in body:
-            said = cautions(record, candidate.labels)
+            without_quote = self._against_quote(record, candidate, edges)
+        outcome = candidate.outcome
+        if candidate.labels or outcome is not NOTHING or "warning" in body or "labels" in body:
+            said = cautions(record, candidate.labels, outcome)
             if said:
                 return Warn(said, without_quote)
         return _SHOW if without_quote is None else Show(without_quote)
@@ -205,6 +229,8 @@ class Audience:
         foreign = author != self._me
         if foreign and record.item > self._latest:
             return Reason.CLOCK
+        if foreign and (reason := self._against_moderated(record, candidate.outcome)) is not None:
+            return reason
         if reposter is not None:
             reason = self._against_repost(reposter, candidate.reposted_us, edges)
             if reason is not None:
@@ -225,6 +251,11 @@ class Audience:
             return Reason.MUTED_WORD
         return None
 
+    def _against_moderated(self, record: Record, outcome: Outcome) -> Reason | None:
+        if outcome is NOTHING or self._reviews:
+            return None
+        return self._moderated.get(outcome.visibility(record.id))
+
     def _against_repost(self, reposter: bytes, reposted_us: int, edges: Set[Edge]) -> Reason | None:
         if reposter == self._me:
             return None
@@ -235,13 +266,18 @@ class Audience:
         muted = self._viewer.accounts.get(reposter)
         return Reason.MUTED_REPOSTS if muted is not None and muted[1] > self._now_us else None
 
-    def _against_quote(self, record: Record, quoted: Record | None, edges: Set[Edge]) -> Reason | None:
+    def _against_quote(self, record: Record, candidate: Candidate, edges: Set[Edge]) -> Reason | None:
         """Why the quoted post is not shown; of one that is not known, whose it is said to be."""
+        quoted = candidate.quoted
         owner = _quoted_author(record.body) if quoted is None else quoted.author
         if owner is None or owner == self._me:
             return None
         if quoted is not None and "deleted" in quoted.body:
             return Reason.DELETED
+        if quoted is not None:
+            reason = self._against_moderated(quoted, candidate.quoted_outcome)
+            if reason is not None:
+                return reason
         if self._me is not None and self._blocked(owner, edges):
             return Reason.BLOCK
         if quoted is not None and not allows(QUOTE_FROM, quoted.body, owner, record.author, edges):
@@ -266,12 +302,13 @@ class Audience:
         return muted is not None and muted[0] > self._now_us
 
 
-def cautions(record: Record, labels: Sequence[Label] = ()) -> tuple[Caution, ...]:
+def cautions(record: Record, labels: Sequence[Label] = (), outcome: Outcome = NOTHING) -> tuple[Caution, ...]:
     """What is to be said before a post is shown.
 
     Args:
         record: the post.
         labels: what others say about it, as far as readers are to be told.
+        outcome: what moderation has decided about it.
     """
     body, author = record.body, record.author
     said: list[Caution] = []
@@ -279,6 +316,10 @@ def cautions(record: Record, labels: Sequence[Label] = ()) -> tuple[Caution, ...
         said.append(Caution("warning", body["warning"], author))
     said += [Caution("self_label", value, author) for value in dict.fromkeys(body.get("labels", ()))]
     said += [Caution("label", label.value, label.labeller) for label in labels if not label.negated]
+    for each in outcome.applied(record.id):
+        if each.action not in _UNSAID:
+            said.append(Caution("decision", each.reason, each.decider))
+        said += [Caution("label", value, each.decider) for value in each.labels]
     return tuple(said)
 
 

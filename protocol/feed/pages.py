@@ -137,11 +137,12 @@ class Item(Struct):
     record: Frame
     labels: list[Frame]
     counts: dict[str, int]
+    decisions: list[Frame] = []
 
     @property
     def is_telling(self) -> bool:
         """As `PackedPage.telling`."""
-        return bool(self.labels) or is_telling(self.record[0])
+        return bool(self.labels or self.decisions) or is_telling(self.record[0])
 
 
 def read_items(page: PackedPage) -> list[Item]:

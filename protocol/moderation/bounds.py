@@ -1,4 +1,4 @@
-"""What bounds policies and what the gate remembers, besides `limits.POLICY_*`."""
+"""What bounds policies, decisions and what the gate remembers, besides `limits.POLICY_*`."""
 
 from __future__ import annotations
 
@@ -20,3 +20,10 @@ COMPARED_CODE_POINTS: Final = 2_000  # of a text, its beginning, that is compare
 FLOOD_RATE_KEYS: Final = 16_384  # authors, and addresses, that are counted in one period
 FLOOD_TEXT_KEYS: Final = 65_536  # phrases that are counted in one period; about 110 bytes each
 FLOOD_ANSWERS: Final = 8_192  # records whose answer is remembered
+DECISION_REASON_CODE_POINTS: Final = 2_000  # as much as the European Union's database takes
+DECISION_LABELS: Final = 8
+DECISION_REVERSES: Final = 16
+QUEUE_ITEMS: Final = 64  # that wait for review, on one page
+QUEUE_LOOK_S: Final = 2.0  # for which the cluster is looked through for one page
+QUEUE_STEP: Final = 16  # that wait for review and are told at once
+DECISIONS_READ: Final = 64  # of those about one subject, the newest by their numbers

@@ -22,7 +22,9 @@ from folkmoot.protocol.limits import (
     LABEL_VALUE_BYTES,
     POST_ITEM_BYTES,
     RECORD_ID_BYTES,
+    STAMP_MAX,
 )
+from folkmoot.protocol.moderation.grounds import checked_bool, checked_span, checked_text
 from folkmoot.protocol.moderation.verdict import Finding, Span
 
 KIND: Final = "label"
@@ -53,6 +55,7 @@ class Label:
         span: the place that set the rule off, in the post as its author wrote it.
         field: which of the post's texts the span is in.
         negated: whether this takes the label back.
+        expires_ms: milliseconds since 1970 from which on it says nothing; None for never.
     """
 
     post_item: bytes
@@ -65,6 +68,7 @@ class Label:
     span: Span | None = None
     field: str = FIELD
     negated: bool = False
+    expires_ms: int | None = None
 
     @classmethod
     def from_finding(
@@ -102,7 +106,13 @@ class Label:
             body["field"] = self.field
         if self.negated:
             body["negated"] = True
+        if self.expires_ms is not None:
+            body["expires_ms"] = self.expires_ms
         return body
+
+    def holds(self, now_us: int) -> bool:
+        """Whether it is to be applied at a time (microseconds since 1970)."""
+        return not self.negated and (self.expires_ms is None or now_us < 1000 * self.expires_ms)
 
 
 def labeller_prefix(labeller: bytes) -> bytes:
@@ -163,35 +173,17 @@ def parse_label(item: bytes, body: Mapping[str, Any]) -> Label:
         value=value,
         labeller=labeller,
         subject_id=subject_id,
-        reason=_text(body, "reason", LABEL_REASON_CODE_POINTS) or "",
-        rule=_text(body, "rule", _RULE_CODE_POINTS),
-        policy=_text(body, "policy", _HASH_HEX),
-        span=_span(body.get("span")),
-        field=_text(body, "field", _FIELD_CODE_POINTS) or FIELD,
-        negated=_negated(body.get("negated", False)),
+        reason=checked_text(KIND, body, "reason", LABEL_REASON_CODE_POINTS) or "",
+        rule=checked_text(KIND, body, "rule", _RULE_CODE_POINTS),
+        policy=checked_text(KIND, body, "policy", _HASH_HEX),
+        span=checked_span(KIND, body.get("span")),
+        field=checked_text(KIND, body, "field", _FIELD_CODE_POINTS) or FIELD,
+        negated=checked_bool(KIND, body, "negated"),
+        expires_ms=_expires(body.get("expires_ms")),
     )
 
 
-def _text(body: Mapping[str, Any], name: str, code_points: int) -> str | None:
-    text = body.get(name)
-    if text is None:
-        return None
-    if type(text) is not str or len(text) > code_points:
-        raise WireError(BAD_REQUEST, f"a label's {name} is a text of at most {code_points} characters")
-    return text
-
-
-def _span(value: object) -> Span | None:
-    if value is None:
-        return None
-    if isinstance(value, list | tuple) and len(value) == 2 and all(type(bound) is int for bound in value):
-        start, end = value
-        if 0 <= start < end:
-            return start, end
-    raise WireError(BAD_REQUEST, "a label's span is [first, after last] code points of the post's text")
-
-
-def _negated(value: object) -> bool:
-    if type(value) is not bool:
-        raise WireError(BAD_REQUEST, "a label's negated is true or false")
+def _expires(value: object) -> int | None:
+    if value is not None and (type(value) is not int or not 0 < value <= STAMP_MAX // 1000):
+        raise WireError(BAD_REQUEST, "a label's expires_ms is a number of milliseconds since 1970")
     return value

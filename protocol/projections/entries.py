@@ -86,7 +86,7 @@ INDEXES: Final[dict[Projection, tuple[Index, ...]]] = {
 FORMATS: Final[dict[Projection, int]] = {
     **dict.fromkeys(Projection, 1),
     Projection.REPOSTS: 2,
-    Projection.NOTIFICATIONS: 2,
+    Projection.NOTIFICATIONS: 3,
 }
 """By which format the rows of each projection are made. Whatever changes what a cell is made into, or how an
 entry is written, raises it, and rows of any other format are thrown away."""
@@ -98,7 +98,7 @@ LOOKS_AT: Final[dict[Projection, frozenset[str]]] = {
     Projection.REPOSTS: frozenset({"repost"}),
     Projection.BOOKMARKS: frozenset({"bookmark"}),
     Projection.HOME: frozenset({"post", "repost", "follow"}),
-    Projection.NOTIFICATIONS: frozenset({"post", "follow", "like", "repost", "label", HELD}),
+    Projection.NOTIFICATIONS: frozenset({"post", "follow", "like", "repost", "label", "decision", HELD}),
 }
 """The kinds of cell that each projection is made of; of others nothing is looked up."""
 

@@ -27,8 +27,10 @@ Ref = tuple[Account, _PostItem]
 
 _Tag = Annotated[str, Meta(max_length=limits.POST_TAG_CODE_POINTS)]
 
-PROJECTED_KINDS: Final = frozenset({"post", "follow", "like", "repost", "bookmark", "label", HELD})
-_EDITION: Final = b"folkmoot-facts-3\0"
+PROJECTED_KINDS: Final = frozenset(
+    {"post", "follow", "like", "repost", "bookmark", "label", "decision", HELD}
+)
+_EDITION: Final = b"folkmoot-facts-4\0"
 PROJECTED_KIND_BYTES: Final = frozenset(KIND_BYTE[kind] for kind in PROJECTED_KINDS)
 
 
@@ -36,7 +38,8 @@ class Facts(Struct, frozen=True, array_like=True):
     """See the module.
 
     Args:
-        on: whether a post stands, which is until it is deleted; whether a flag is on; whether a label holds.
+        on: whether a post stands, which is until it is deleted; whether a flag is on; whether a label holds;
+            whether a decision is one that its subject's author is told of.
         stamp: of what is shown, microseconds since 1970.
         reply_to, root: what a post answers, and what its thread begins with.
         tags: of a post, as written.
@@ -100,6 +103,9 @@ def facts_of(cell: Cell) -> Facts:
     shown = cell.winner
     if shown.kind == "label":
         return Facts(shown.body.get("negated") is not True, shown.stamp)
+    if shown.kind == "decision":
+        # That something waits for review, its author is told by what waits.
+        return Facts(shown.body.get("action") != "hold" or shown.body.get("role") != "automatic", shown.stamp)
     if shown.kind != "post":
         stamps = [record.stamp for record in cell.survivors if record.body.get("on") is True]
         stamp, since = max(stamps, default=shown.stamp), on_since(cell)

@@ -11,6 +11,7 @@ a list is the account's place, the sort, and of labels the labeller; its newest 
 | `like`, `repost` | all of one post | item of the post | the newest who did: see `Crowd` |
 | `label` | a label on a post of the account | when, and who | the item of the label |
 | `held` | a post that waits for review | item and author of the post | |
+| `decision` | a decision about a post of the account | when, and who | the item of the decision |
 
 A post makes one notice for each account it concerns, of the first sort that fits: it answers the account's
 post, names the account, quotes it, or goes on in a thread that the account began. Nobody is told of what they
@@ -49,6 +50,7 @@ class Sort(IntEnum):
     REPOST = 7
     LABEL = 8
     HELD = 9
+    DECISION = 10
 
     @property
     def word(self) -> str:
@@ -112,6 +114,9 @@ def notices_of(parts: KeyParts, facts: Facts) -> list[Entry]:
             if labeller != place:
                 member = moment(facts.stamp, item) + public_of(labeller)
                 return [Entry(Index.NOTICES, notices_group(place, Sort.LABEL, labeller), member, item)]
+        case "decision" if item[0] == KIND_BYTE["post"]:
+            member = moment(facts.stamp, item) + public_of(item[-limits.ACCOUNT_BYTES :])
+            return [Entry(Index.NOTICES, notices_group(place, Sort.DECISION), member, item)]
         case "held" if item[0] == KIND_BYTE["post"]:
             return [Entry(Index.NOTICES, notices_group(place, Sort.HELD), item[1:] + public_of(place))]
     return []

@@ -166,12 +166,16 @@ async def test_under_another_place_the_item_ends_with_the_author(
     if kind == "label":
         right_item = post + bob.account[2:14] + b"x" + bob.account
         body |= {"reason": "rude", "subject_id": bytes(32)}
+    if kind == "decision":
+        right_item = b"\x01" + post + now_us.to_bytes(8, "big") + bob.account
+        body = {"action": "remove", "reason": "rude", "role": "moderator", "subject_id": bytes(32)}
     async with opened(node) as connection:
         for item in (post + ann.account, post + bytes(34), post):
             record = bob.record(kind, item, body, now_us, place=ann.account)
             assert await connection.status(record) == "bad_request"
         right = bob.record(kind, right_item, body, now_us, place=ann.account)
-        assert await connection.status(right) == "stored"
+        expected = "stored" if kind != "decision" else "forbidden"  # which is for those with a role
+        assert await connection.status(right) == expected
 
 
 @pytest.mark.parametrize("kind", AT_HOME)

@@ -186,8 +186,8 @@ async def test_a_held_record_waits_where_only_its_author_sees_it(tmp_path: Path)
         assert (result["status"], result["verdict"]["rule"]) == ("held", "look-twice")
         assert result["verdict"]["span"] == [5, 12]
         assert [label["value"] for label in result["verdict"]["labels"]] == ["doubtful"]
-        assert [key[KIND_AT] for key in town[0].cells()] == [KIND_BYTE["held"]], (
-            "not even its label is public"
+        assert [key[KIND_AT] for key in town[0].cells()] == [KIND_BYTE["held"]] * 2, (
+            "not even its label is public, nor why it waits"
         )
         assert await client.feed(author.account, "all") == []
         assert await client.get(record, "all") is None

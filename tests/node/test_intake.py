@@ -86,6 +86,7 @@ class Desk:
             SERVICE,
             trio.current_time,
             lambda count: self.wait_ms,
+            lambda record: None,
         )
 
     def submit(

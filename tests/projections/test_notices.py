@@ -15,6 +15,7 @@ from folkmoot.protocol.crdt.cell import Cell, join
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.key import block_of, held_key, parse_key, place_prefix
+from folkmoot.protocol.moderation.decision import Action, Decision, Role, Subject
 from folkmoot.protocol.moderation.label import label_item
 from folkmoot.protocol.projections import bounds
 from folkmoot.protocol.projections.entries import Index, account_of, public_of
@@ -49,6 +50,7 @@ step = st.one_of(
     st.tuples(st.sampled_from(["like", "repost"]), person, person, number, st.booleans()),
     st.tuples(st.just("label"), person, person, number, st.booleans()),
     st.tuples(st.just("held"), person, number),
+    st.tuples(st.just("decision"), person, person, number).filter(lambda each: each[1] != each[2]),
 )
 
 
@@ -82,6 +84,13 @@ def record_of(what: tuple[Any, ...], at: int) -> Record:
             item, place = label_item(item_of(whom, which), "spam", author.account), PEOPLE[whom].account
             body = {"value": "spam", "subject_id": bytes(32), "reason": "why not", "negated": not holds}
             return Record.sign(author, kind="label", item=item, body=body, stamp=stamp, place=place)
+        case ("decision", _, whom, which):
+            about = Subject("post", item_of(whom, which))
+            made = Decision(
+                *(about, bytes(32), Action.REMOVE, Role.MODERATOR, author.account, stamp, "because")
+            )
+            place, body = PEOPLE[whom].account, made.body()
+            return Record.sign(author, kind="decision", item=made.item, body=body, stamp=stamp, place=place)
         case (kind, _, whom, which, on):
             return react(kind, author, whom, which, 1000 * at, on=on)
     raise AssertionError(what)

@@ -72,7 +72,7 @@ def test_newest_first_and_only_this_author(store: Store) -> None:
 
 def test_an_author_without_posts(store: Store) -> None:
     put(store, post(BEN, 1))
-    assert page(store) == AuthorPage([], [], {}, {}, {}, None)
+    assert page(store) == AuthorPage([], [], {}, {}, {}, {}, None)
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 6, 7, 8])

@@ -1,0 +1,129 @@
+"""Making a decision: which version it is about, what it reverses, and what became of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from folkmoot.cli.errors import OperatorError
+from folkmoot.cli.moderating.subjects import Named
+from folkmoot.cli.moderating.telling import decision_in
+from folkmoot.protocol.identity import KeyPair, account_to_text
+from folkmoot.protocol.moderation.decision import KIND, ROLES, Action, Decision, Role, marks
+from folkmoot.protocol.moderation.outcome import outcome_of
+from folkmoot.protocol.record import Record
+
+if TYPE_CHECKING:
+    from folkmoot.protocol.client import Client
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody wants to decide; see `Decision`.
+
+    Args:
+        reverse: whether what others decided is to be reversed.
+    """
+
+    action: Action
+    reason: str
+    labels: tuple[str, ...] = ()
+    rule: str | None = None
+    category: str | None = None
+    illegal: bool = False
+    reverse: bool = False
+
+
+async def decide(client: Client, key: KeyPair, named: Named, wish: Wish, level: str) -> dict[str, Any]:
+    """Decide about something as it is now.
+
+    Args:
+        client: connected.
+        key: of who decides.
+        named: about what.
+        wish: what.
+        level: what is waited for.
+
+    Returns:
+        The answer of `moderation.decide`, with the decision itself as `decision`.
+
+    Raises:
+        OperatorError: it cannot be decided so.
+        WireError: the node refused it.
+    """
+    role = _role(await client.auth(key), key)
+    kind, item = named.subject
+    asked = {"author": named.author, "kind": kind, "item": item}
+    case = await client.call("moderation.show", asked)
+    decided = [decision for decision, _ in map(decision_in, case["decisions"])]
+    others = _others(decided, wish.action, key.owner)
+    if others and not wish.reverse:
+        said = "; ".join(f"{each.action.word} ({each.reason})" for each in others)
+        raise OperatorError(
+            f"others have decided about it: {said}",
+            hint="--reverse, if yours is to take the place of theirs",
+        )
+    stamp = max(time.time_ns() // 1000, *(each.number + 1 for each in decided), 0)
+    decision = Decision(
+        *(named.subject, _version(case, wish.action), wish.action, role, key.owner, stamp, wish.reason),
+        labels=wish.labels,
+        rule=wish.rule,
+        policy=_policy(case, wish.rule),
+        category=wish.category,
+        illegal=wish.illegal,
+        reverses=marks(others),
+    )
+    record = _signed(decision, key, named.author)
+    answer = await client.call("moderation.decide", {"record": record.to_wire(), "level": level})
+    return {**answer, "decision": record}
+
+
+def _others(decided: Sequence[Decision], action: Action, own: bytes) -> list[Decision]:
+    """What others have decided about the same thing, and stands."""
+    return [
+        each
+        for each in outcome_of(decided).in_force
+        if not each.is_automatic and each.action.is_of_version == action.is_of_version and each.decider != own
+    ]
+
+
+def _signed(decision: Decision, key: KeyPair, place: bytes) -> Record:
+    return Record.sign(
+        key,
+        author=key.owner,
+        kind=KIND,
+        item=decision.item,
+        body=decision.body(),
+        stamp=decision.number,
+        place=place,
+    )
+
+
+def _role(proven: dict[str, Any], key: KeyPair) -> Role:
+    roles: Sequence[Role] = [ROLES[word] for word in proven["roles"] if word in ROLES]
+    if not roles:
+        raise OperatorError(
+            f"{account_to_text(key.owner)} has no role here that may decide",
+            hint="--key with the key file of a moderator, an expert or an operator",
+        )
+    return max(roles)
+
+
+def _version(case: dict[str, Any], action: Action) -> bytes:
+    """The version that is judged: what waits, for what is about that; else what is shown."""
+    waiting = Record.from_wire(case["record"]).id if case.get("record") else None
+    shown = case["shown"]
+    if action is Action.RELEASE and waiting is None:
+        raise OperatorError("nothing of it waits for review", hint="folkmoot moderate held")
+    found: bytes | None = waiting or shown if action.is_of_version else shown or waiting
+    if found is None:
+        raise OperatorError("there is nothing of that name, or it was deleted", hint="folkmoot moderate held")
+    return found
+
+
+def _policy(case: dict[str, Any], rule: str | None) -> str | None:
+    """The policy whose rule is named, where it is the one for which something waits."""
+    why = [decision for decision, _ in map(decision_in, case.get("why", ()))]
+    return next((each.policy for each in why if rule is not None and each.rule == rule), None)

@@ -1,0 +1,49 @@
+"""Gathering statements of reasons: every decision since a time, with what it was about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from folkmoot.cli.moderating.telling import decision_in
+from folkmoot.cli.moderating.transparency import TERRITORIES, statement_of
+from folkmoot.protocol.limits import KEYS_PER_GET
+from folkmoot.protocol.moderation.decision import Decision
+from folkmoot.protocol.record import Record
+
+if TYPE_CHECKING:
+    from folkmoot.protocol.client import Client
+
+
+async def gather(client: Client, since_us: int, territories: Sequence[str]) -> dict[str, Any]:
+    """All statements since a time, in the order in which they were made.
+
+    Args:
+        client: connected, as somebody who may decide.
+        since_us: microseconds since 1970.
+        territories: where they apply; none for all of the European Economic Area.
+
+    Raises:
+        OperatorError, WireError: from the node, or what it told is no decision.
+    """
+    missing: list[int] = []
+    decided: list[tuple[Decision, Record]] = []
+    cursor: dict[str, Any] = {}
+    while True:
+        page = await client.call("moderation.statements", {"since": since_us, **cursor})
+        decided += map(decision_in, page["items"])
+        missing += page["missing"]
+        if page["cursor"] is None:
+            break
+        cursor = {"cursor": page["cursor"]}
+    decided.sort(key=lambda each: each[1].stamp)
+    statements: list[dict[str, Any]] = []
+    for start in range(0, len(decided), KEYS_PER_GET):
+        some = decided[start : start + KEYS_PER_GET]
+        cells = await client.get([(record.place, *decision.subject) for decision, record in some])
+        for (decision, record), cell in zip(some, cells, strict=True):
+            shown = cell["records"] if cell is not None and "records" in cell else []
+            about = Record.from_wire(shown[0]).body if shown else None
+            made = statement_of(decision, record, about, territories or TERRITORIES)
+            statements += [made] if made is not None else []
+    return {"statements": statements, "missing": missing}

@@ -1,0 +1,129 @@
+"""Statements of reasons, decisions and what waits for review, as commands show them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from folkmoot.cli.errors import OperatorError
+from folkmoot.cli.feeds import when
+from folkmoot.cli.moderating.subjects import Named
+from folkmoot.protocol.identity import account_to_text
+from folkmoot.protocol.moderation.decision import KIND, Decision, parse_decision
+from folkmoot.protocol.moderation.outcome import Outcome, outcome_of
+from folkmoot.protocol.record import Record
+
+WHO_APPEALS = "the author"
+
+
+def decision_in(frame: Sequence[bytes]) -> tuple[Decision, Record]:
+    """A decision that a node tells of, with its record, whose signature holds.
+
+    Raises:
+        OperatorError: it is something else.
+        WireError: the signature does not hold.
+    """
+    record = Record.from_wire(frame)
+    if record.kind != KIND:
+        raise OperatorError(f"the node told of a {record.kind} in the place of a decision")
+    record.verify()
+    return parse_decision(record.item, record.body), record
+
+
+def statement(decision: Decision, record: Record, about: Record | None) -> dict[str, Any]:
+    """The statement of reasons of one decision, as JSON tells it.
+
+    Args:
+        decision, record: what was decided.
+        about: the version that it is about, if it is known.
+    """
+    told: dict[str, Any] = {
+        "action": decision.action.word,
+        "reason": decision.reason,
+        "automated": decision.is_automatic,
+        "role": decision.role.word,
+        "by": account_to_text(decision.decider),
+        "time": when(record),
+        "version": decision.version.hex(),
+        "illegal": decision.illegal,
+    }
+    said = {"rule": decision.rule, "policy": decision.policy, "category": decision.category}
+    told |= {name: value for name, value in said.items() if value is not None}
+    if decision.labels:
+        told["labels"] = list(decision.labels)
+    if decision.span is not None:
+        told |= {"field": decision.field, "span": list(decision.span)}
+        text = about.body.get(decision.field or "text") if about is not None else None
+        if about is not None and about.id == decision.version and isinstance(text, str):
+            told["matched"] = text[slice(*decision.span)]
+    return told
+
+
+def told_of(named: Named, case: Mapping[str, Any]) -> dict[str, Any]:
+    """What `moderation.show` and `moderation.held` tell of something, as JSON tells it.
+
+    Raises:
+        OperatorError, WireError: see `decision_in`.
+    """
+    waiting = Record.from_wire(case["record"]) if case.get("record") else None
+    if waiting is not None:
+        waiting.verify()
+    decided = [decision_in(frame) for frame in case["decisions"]]
+    outcome = outcome_of(decision for decision, _ in decided)
+    told: dict[str, Any] = {
+        "post": str(named),
+        "visibility": case["visibility"],
+        "disputed": bool(outcome.disputed),
+        "decisions": [
+            {**statement(decision, record, waiting), **_standing(decision, outcome)}
+            for decision, record in decided
+        ],
+    }
+    if "waits" in case:
+        told["waits"] = case["waits"]
+        told["why"] = [statement(*decision_in(frame), waiting) for frame in case["why"]]
+    if waiting is not None:
+        told |= {"waiting": {"id": waiting.id.hex(), "time": when(waiting), "body": waiting.body}}
+    if "appeal" in case:
+        told["appeal"] = {"who": WHO_APPEALS, "how": case["appeal"] or None}
+    return told
+
+
+def lines_of(told: Mapping[str, Any]) -> list[str]:
+    """What `told_of` gives, as lines of text."""
+    lines = [told["post"]]
+    if told["visibility"] is not None:
+        disputed = ", disputed: those who decided do not agree" if told["disputed"] else ""
+        lines.append(f"  it is {told['visibility']}{disputed}")
+    if told.get("waits"):
+        lines.append("  a version waits for review:")
+    if "waiting" in told:
+        body = told["waiting"]["body"]
+        words = body.get("text", body.get("value", body.get("name", body)))
+        lines += [f"  > {line}" for line in str(words).split("\n")]
+    lines += [f"  {line}" for each in told.get("why", ()) for line in _statement_lines(each)]
+    lines += [f"  {line}" for each in told["decisions"] for line in _statement_lines(each)]
+    if not told["decisions"]:
+        lines.append("  nobody has decided about it")
+    if "appeal" in told and (told["decisions"] or told.get("why")):
+        how = told["appeal"]["how"] or "ask those who run the cluster"
+        lines.append(f"  {told['appeal']['who']} may appeal: {how}")
+    return [*lines, ""]
+
+
+def _standing(decision: Decision, outcome: Outcome) -> dict[str, bool]:
+    return {"in_force": decision in outcome.in_force, "settled": decision in outcome.settled()}
+
+
+def _statement_lines(told: Mapping[str, Any]) -> list[str]:
+    by = "a policy" if told["automated"] else f"{told['role']} {told['by']}"
+    reversed_ = "" if told.get("in_force", True) else ", reversed since"
+    with_labels = f" with {', '.join(told['labels'])}" if "labels" in told else ""
+    lines = [f"{told['time']}  {told['action']}{with_labels}, by {by}{reversed_}: {told['reason']}"]
+    grounds = [f"rule {told['rule']}"] if "rule" in told else []
+    grounds += [f"policy {told['policy'][:12]}"] if "policy" in told else []
+    if "span" in told:
+        first, after = told["span"]
+        found = f": “{told['matched']}”" if "matched" in told else ""
+        grounds.append(f"characters {first + 1} to {after} of {told['field'] or 'text'}{found}")
+    return [*lines, *(["  " + ", ".join(grounds)] if grounds else [])]

@@ -1,0 +1,238 @@
+"""What moderators ask: what waits for review, what is known of something, and to have a decision carried out.
+
+A decision is persisted first, and then what it lets go is brought to the level, too. Should this node stop
+between the two, the replicas have let it go already where they had both (see `storage.decided`), and whoever
+sends the same decision again has the rest done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import trio
+from folkmoot.node.actors.session import Asker, Method
+from folkmoot.node.contracts import Put, PutRequest, PutResult, Settle
+from folkmoot.node.moderation.casebook import Case, Casebook, Entry, Page
+from folkmoot.node.moderation.deciders import Deciders
+from folkmoot.protocol import codec, messages
+from folkmoot.protocol.connection import Params
+from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, FORBIDDEN, NOT_FOUND, WireError
+from folkmoot.protocol.feed import cursor as cursors
+from folkmoot.protocol.feed.cursor import CursorKind
+from folkmoot.protocol.key import cell_key, parse_key
+from folkmoot.protocol.moderation.decision import KIND, Action, Decision, parse_decision
+from folkmoot.protocol.record import Record
+from folkmoot.protocol.ring.levels import Level, parse_level
+from folkmoot.protocol.token import Token
+
+
+class Intake(Protocol):
+    """Takes in records; see `intake`."""
+
+    def submit(self, request: PutRequest) -> None: ...
+
+
+class Coordination(Protocol):
+    """Brings puts to their replicas."""
+
+    async def put(self, puts: Sequence[Put], level: Level, settle: Settle) -> None: ...
+
+
+class Keys(Protocol):
+    """Which keys may sign; see `accounts.key_gate`."""
+
+    def refusal(self, author: bytes, key: bytes) -> WireError | None: ...
+
+    async def take(self, records: Sequence[Record]) -> None: ...
+
+
+class ModerationMethods:
+    """See the module.
+
+    Args:
+        deciders: who may decide.
+        casebook: finds what there is to decide about.
+        intake, coordination: where decisions and what they let go are brought.
+        keys: which keys may sign.
+        appeal: a sentence: whom an author may ask for another look.
+    """
+
+    def __init__(
+        self,
+        deciders: Deciders,
+        casebook: Casebook,
+        intake: Intake,
+        coordination: Coordination,
+        keys: Keys,
+        appeal: Callable[[], str],
+    ) -> None:
+        self._deciders = deciders
+        self._casebook = casebook
+        self._intake = intake
+        self._coordination = coordination
+        self._keys = keys
+        self._appeal = appeal
+
+    def table(self) -> Mapping[str, Method]:
+        """The methods by their names on the wire."""
+        return {
+            "moderation.held": self.held,
+            "moderation.show": self.show,
+            "moderation.decide": self.decide,
+            "moderation.statements": self.statements,
+        }
+
+    async def held(self, asker: Asker, params: Params) -> dict[str, Any]:
+        """A page of what waits for review, with why it does."""
+        asked = codec.shaped(params, messages.ModerationHeld, "moderation.held")
+        self._deciders.reviewers_only(asker, "held records")
+        start = b"" if asked.cursor is None else cursors.decode(CursorKind.QUEUE, b"", asked.cursor)
+        cases, page = await self._casebook.waiting(start, asked.limit, parse_level(asked.level))
+        items = [{**_key(case), "record": _waiting(case), **_told(case, whole=True)} for case in cases]
+        return {"items": items, **_ended(page, CursorKind.QUEUE, b"")}
+
+    async def show(self, asker: Asker, params: Params) -> dict[str, Any]:
+        """What was decided about something; its author and moderators are told why it waits, too."""
+        asked = codec.shaped(params, messages.ModerationShow, "moderation.show")
+        key = cell_key(asked.author, asked.kind, asked.item)
+        case = await self._casebook.case(key, parse_level(asked.level))
+        whole = asker.account is not None and (
+            asker.account == asked.author or self._deciders.reviews(asker.account)
+        )
+        told = {**_key(case), **_told(case, whole=whole), "appeal": self._appeal()}
+        if whole and case.waiting is not None:
+            told["record"] = _waiting(case)
+        return told
+
+    async def decide(self, asker: Asker, params: Params) -> dict[str, Any]:
+        """Have a decision kept, and what it lets go joined into its own cell."""
+        asked = codec.shaped(params, messages.ModerationDecide, "moderation.decide")
+        decider = self._deciders.reviewers_only(asker, "decisions")
+        level, record = parse_level(asked.level), Record.from_wire(asked.record)
+        if record.kind != KIND:
+            raise WireError(BAD_REQUEST, f"moderation.decide takes a decision, not a {record.kind}")
+        if record.author != decider:
+            raise WireError(FORBIDDEN, "a decision is brought by the account that made it")
+        if (refusal := self._deciders.refusal(record)) is not None:
+            raise refusal
+        decision = parse_decision(record.item, record.body)
+        case = await self._casebook.case(cell_key(record.place, *decision.subject), "quorum")
+        version = self._judged(case, decision)
+        token = Token() if asked.token is None else Token.decode(asked.token)
+        answer = await self._put(record, level, token, asker)
+        [result] = answer["results"]
+        told = {**result, "token": answer["token"]}
+        if decision.action is Action.RELEASE and result["status"] in ("stored", "duplicate"):
+            await self._keys.take([version])
+            told["released"] = await self._release(version, level)
+        return told
+
+    async def statements(self, asker: Asker, params: Params) -> dict[str, Any]:
+        """A page of the decisions made since a time, in no particular order."""
+        asked = codec.shaped(params, messages.ModerationStatements, "moderation.statements")
+        self._deciders.reviewers_only(asker, "statements of reasons")
+        bound = asked.since.to_bytes(8, "big")
+        start = b"" if asked.cursor is None else cursors.decode(CursorKind.STATEMENTS, bound, asked.cursor)
+        entries, page = await self._casebook.decided(start, asked.since, parse_level(asked.level))
+        items = [each.record.to_wire() for each in entries]
+        return {"items": items, **_ended(page, CursorKind.STATEMENTS, bound)}
+
+    def _judged(self, case: Case, decision: Decision) -> Record:
+        """The version that a decision is about, if it can still be decided about as its decider thinks.
+
+        Raises:
+            WireError: `not_found`, `conflict`, `forbidden` or `revoked_key`.
+        """
+        version = case.versions().get(decision.version)
+        if version is None:
+            raise WireError(NOT_FOUND, "no such version is known: it was edited or deleted, or never was")
+        if decision.mark in {each.decision.mark for each in case.decisions}:
+            return version  # brought once more
+        others = [each for each in _unseen(case, decision) if each.decider != decision.decider]
+        if any(each.role > decision.role for each in others):
+            raise WireError(FORBIDDEN, "somebody of a greater role has decided about it")
+        if others:
+            raise WireError(
+                CONFLICT,
+                "others have decided about it meanwhile: look again, and name in reverses what you reverse",
+                details={"marks": [each.mark for each in others]},
+            )
+        waits = case.waiting is not None and case.waiting.id == version.id
+        if decision.action is Action.RELEASE and not waits:
+            raise WireError(CONFLICT, "this version does not wait for review")
+        if decision.action is Action.RELEASE:
+            refused = self._keys.refusal(version.author, version.device)
+            if refused is not None:
+                raise refused
+        return version
+
+    async def _put(self, record: Record, level: Level, token: Token, asker: Asker) -> dict[str, Any]:
+        """Take a record through the gate, as `record.put` does."""
+        answered = trio.Event()
+        answers: list[dict[str, Any] | WireError] = []
+
+        def answer(value: dict[str, Any] | WireError) -> None:
+            answers.append(value)
+            answered.set()
+
+        self._intake.submit(PutRequest([record.to_wire()], level, token, asker.origin, answer))
+        await answered.wait()
+        [answer_given] = answers
+        if isinstance(answer_given, WireError):
+            raise answer_given
+        return answer_given
+
+    async def _release(self, version: Record, level: Level) -> dict[str, Any]:
+        """Bring what is let go to the level, as it was signed."""
+        results: dict[int, PutResult] = {}
+        await self._coordination.put([Put(version)], level, results.update)
+        result = results[0]
+        told: dict[str, Any] = {"id": version.id, "status": result.status}
+        told["achieved"] = None if result.coverage is None else result.coverage.achieved
+        return told if result.error is None else {**told, "error": dict(result.error)}
+
+
+def _unseen(case: Case, decision: Decision) -> list[Decision]:
+    """The decisions of people that stand about the same and that a decision does not name."""
+    about = decision.version if decision.action.is_of_version else None
+    return [
+        each
+        for each in case.outcome.in_force
+        if not each.is_automatic
+        and (each.version if each.action.is_of_version else None) == about
+        and each.mark not in decision.reverses
+    ]
+
+
+def _key(case: Case) -> dict[str, Any]:
+    return {"key": list(parse_key(case.key))}
+
+
+def _waiting(case: Case) -> list[bytes] | None:
+    return None if case.waiting is None else case.waiting.to_wire()
+
+
+def _told(case: Case, *, whole: bool) -> dict[str, Any]:
+    """What is told of a case; of why it waits only to those who may know that it does."""
+    outcome = case.outcome
+    shown = None if case.own is None or case.own.taken_back else case.own.winner.id
+    told: dict[str, Any] = {
+        "decisions": _frames(case.decisions),
+        "shown": shown,
+        "visibility": None if shown is None else outcome.visibility(shown).word,
+        "disputed": bool(outcome.disputed),
+        "settled": [each.mark for each in outcome.settled()],
+    }
+    if whole:
+        told |= {"waits": case.waiting is not None, "why": _frames(case.why)}
+    return told
+
+
+def _frames(entries: Sequence[Entry]) -> list[list[bytes]]:
+    return [each.record.to_wire() for each in entries]
+
+
+def _ended(page: Page, kind: CursorKind, bound: bytes) -> dict[str, Any]:
+    cursor = None if page.resume is None else cursors.encode(kind, bound, page.resume)
+    return {"cursor": cursor, "missing": page.missing}

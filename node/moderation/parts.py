@@ -1,0 +1,47 @@
+"""What a node has for moderation by people, put together: the wiring that concerns it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Any
+
+from folkmoot.node.actors.session import Method
+from folkmoot.node.contracts import EpochCheck, Reading
+from folkmoot.node.moderation.casebook import Casebook
+from folkmoot.node.moderation.deciders import Deciders
+from folkmoot.node.moderation.methods import Coordination, Intake, Keys, ModerationMethods
+from folkmoot.node.routing import Router
+from folkmoot.node.slice_search import Around
+from folkmoot.node.wired import Wired
+
+
+class ModerationParts:
+    """See the module.
+
+    Attributes:
+        deciders: who may decide.
+
+    Args:
+        wired: the node's.
+        roles_of: the roles that an account (34 bytes) has now.
+    """
+
+    def __init__(self, wired: Wired, roles_of: Callable[[bytes], Collection[str]]) -> None:
+        self._wired = wired
+        self.deciders = Deciders(roles_of, wired.topology.service_accounts)
+
+    def peer_methods(
+        self, router: Router, reading: Reading, epochs: EpochCheck
+    ) -> Mapping[str, Callable[[bytes, Any], Awaitable[Any]]]:
+        """What other nodes may ask, by name; `client_methods` comes after."""
+        wired = self._wired
+        around = Around(router, wired.topology, wired.links, wired.environment.executor)
+        self._casebook = Casebook(around, wired.commits.store, reading)
+        return self._casebook.peer_methods(epochs)
+
+    def client_methods(
+        self, intake: Intake, coordination: Coordination, keys: Keys, appeal: Callable[[], str]
+    ) -> Mapping[str, Method]:
+        """What clients may ask, by name; see `ModerationMethods`."""
+        methods = ModerationMethods(self.deciders, self._casebook, intake, coordination, keys, appeal)
+        return methods.table()

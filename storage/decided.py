@@ -1,0 +1,173 @@
+"""What was decided about what is kept: decisions are found by what they are about, and applied.
+
+Those about one subject stand together, in the order of their numbers, so the newest are found by seeking; of
+more than `DECISIONS_READ` the others say nothing, which is the same on every replica. Only those who may
+decide can write them (see `node.moderation.deciders`).
+
+A version that waits for review is *released* where both are known, it and the decision to release it: when
+either of them comes, the version is joined into its own cell in the same transaction. So no crash comes
+between the two, no replica has to be told, and who had missed one of them makes up for it when repair brings
+it. What is rejected afterwards stays where it was released to and is hidden when pages are built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
+
+from folkmoot.protocol import codec
+from folkmoot.protocol.crdt.cell import Cell, winner_frame
+from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.key import (
+    HELD,
+    ITEM_AT,
+    KIND_AT,
+    KIND_BYTE,
+    KIND_NAME,
+    PLACE_PREFIX_BYTES,
+    held_key,
+    prefix_end,
+)
+from folkmoot.protocol.moderation.bounds import DECISIONS_READ
+from folkmoot.protocol.moderation.decision import (
+    KIND,
+    KINDS_DECIDED,
+    Action,
+    Decision,
+    Subject,
+    parse_decision,
+)
+from folkmoot.protocol.moderation.outcome import outcome_of
+from folkmoot.protocol.record import Record, record_id
+from folkmoot.storage.errors import DiskFull, StoreCorrupt
+from folkmoot.storage.interface import Table, Transaction
+from folkmoot.storage.rows import row_cell
+
+DECISION: Final = KIND_BYTE[KIND]
+_DECISIONS: Final = bytes((DECISION,))
+_ABOUT_POSTS: Final = _DECISIONS + bytes((KIND_BYTE["post"],))
+_HELD: Final = bytes((KIND_BYTE[HELD],))
+_KINDS_DECIDED: Final = frozenset(KIND_BYTE[kind] for kind in KINDS_DECIDED)
+CONCERNS_RELEASES: Final = frozenset((DECISION, KIND_BYTE[HELD]))
+"""The kinds of cells of which `release` is to be told, by their bytes."""
+
+
+class Stored(NamedTuple):
+    """A decision that is kept.
+
+    Args:
+        decision: what it says.
+        frame: its record's `[payload, signature]`, encoded as it was signed.
+    """
+
+    decision: Decision
+    frame: bytes
+
+
+def decisions_on(
+    transaction: Transaction, place: bytes, subject: Subject, *, held: bool = False
+) -> list[Stored]:
+    """What is known to have been decided about something, the oldest first.
+
+    Args:
+        place: what the keys of its author begin with (40 bytes).
+        subject: what it is.
+        held: whether to look for why its versions wait for review, which nodes say where they wait.
+
+    Raises:
+        StoreCorrupt: a cell is damaged.
+    """
+    start = place + (_HELD + _DECISIONS if held else _DECISIONS) + subject.prefix
+    rows = transaction.last(Table.CELLS, start, prefix_end(start), DECISIONS_READ)
+    frames = [winner_frame(row_cell(key, row)) for key, row in reversed(rows)]
+    return [Stored(decision_in(frame), frame) for frame in frames]
+
+
+def applied_to(transaction: Transaction, key: bytes, frame: bytes) -> list[bytes]:
+    """The frames of the decisions that pages apply to a post.
+
+    Args:
+        key: of its cell.
+        frame: of the version that is shown.
+
+    Raises:
+        StoreCorrupt: a cell is damaged.
+    """
+    found = decisions_on(transaction, key[:PLACE_PREFIX_BYTES], Subject("post", key[ITEM_AT:]))
+    if not found:
+        return []
+    outcome = outcome_of(each.decision for each in found)
+    frames = {each.decision.mark: each.frame for each in found}
+    return [frames[each.mark] for each in outcome.applied(record_id(codec.unpack(frame)[0]))]
+
+
+def applied_on_page(
+    transaction: Transaction, keys: Sequence[bytes], frames: Sequence[bytes]
+) -> dict[bytes, list[bytes]]:
+    """The decisions that apply to the posts on a page, by the items of those that have any.
+
+    Args:
+        keys, frames: of posts of one author, the newest first.
+
+    Raises:
+        StoreCorrupt: a cell is damaged.
+    """
+    start = keys[-1][:KIND_AT] + _ABOUT_POSTS + keys[-1][ITEM_AT:]
+    stop = prefix_end(keys[0][:KIND_AT] + _ABOUT_POSTS + keys[0][ITEM_AT:])
+    if not transaction.holds(Table.CELLS, start, stop):
+        return {}
+    posts = zip(keys, frames, strict=True)
+    applied = {key[ITEM_AT:]: applied_to(transaction, key, frame) for key, frame in posts}
+    return {item: found for item, found in applied.items() if found}
+
+
+def release(
+    transaction: Transaction, key: bytes, cell: bytes, join_cell: Callable[[bytes, Cell], Any]
+) -> None:
+    """Join what waited for review into its own cell, if the decision and what it is about have met.
+
+    What there is no room for, or what meets damage, is not joined now: it comes from other replicas, or when
+    whoever decided asks for it again. Refusing the decision for it would lose that as well.
+
+    Args:
+        key, cell: of a decision, or of what waits for review, as it is now.
+        join_cell: see `WriteTransaction.join_cell`.
+    """
+    with suppress(StoreCorrupt, WireError):
+        if key[KIND_AT] == DECISION:
+            decision = decision_in(winner_frame(cell))
+            subject, wanted = decision.subject, _released([decision])
+            waits = held_key(_own_key(key, subject))
+            row = transaction.get(Table.CELLS, waits) if wanted else None
+            held = None if row is None else row_cell(waits, row)
+        elif key[ITEM_AT] in _KINDS_DECIDED:
+            subject = Subject(KIND_NAME[key[ITEM_AT]], key[ITEM_AT + 1 :])
+            found = decisions_on(transaction, key[:PLACE_PREFIX_BYTES], subject)
+            wanted, held = _released(each.decision for each in found), cell
+        else:
+            return
+        for record in () if held is None or not wanted else Cell.decode(held).records():
+            if record.id in wanted:
+                with suppress(DiskFull):
+                    join_cell(_own_key(key, subject), Cell.of(record))
+
+
+def _released(decisions: Iterable[Decision]) -> set[bytes]:
+    """The versions that decisions let go."""
+    return {each.version for each in decisions if each.action is Action.RELEASE}
+
+
+def _own_key(key: bytes, subject: Subject) -> bytes:
+    return key[:PLACE_PREFIX_BYTES] + bytes((KIND_BYTE[subject.kind],)) + subject.item
+
+
+def decision_in(frame: bytes) -> Decision:
+    """What the record of a decision says."""
+    record = Record.from_wire(codec.unpack(frame))
+    return parse_decision(record.item, record.body)
+
+
+def key_of(place: bytes, decision: Decision) -> bytes:
+    """The key of a decision under a place (its 40 bytes)."""
+    return place + _DECISIONS + decision.item
