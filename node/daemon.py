@@ -339,6 +339,7 @@ class _Parts:
         """Apply what a reload can change."""
         keys = self.environment.secrets.gossip_ring()  # first: it may be unreadable
         self.gatekeeper.reconfigure(config.gate.policy, rates_of(config.gate))
+        self.media.reload(config)
         self.ring.replace(keys)
         self.identity.operators.clear()
         self.identity.operators.update(config.operators.accounts)

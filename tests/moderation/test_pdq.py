@@ -30,8 +30,8 @@ def test_the_published_hashes_are_met_within_twelve_bits(shared_data: Callable[[
         rows = list(csv.DictReader(file))
     assert len(rows) >= 19
     for row in rows:
-        file, mime = shared_data(row["file"]), {".jpg": "image/jpeg", ".png": "image/png"}
-        picture = next(decoding.frames(file.read_bytes(), mime[file.suffix], 64_000_000))
+        path, mime = shared_data(row["file"]), {".jpg": "image/jpeg", ".png": "image/png"}
+        picture = next(decoding.frames(path.read_bytes(), mime[path.suffix], 64_000_000))
         found, quality = ours.pdq(decoding.luminance(picture))
         assert distance(found, bytes.fromhex(row["pdq_hash_hex"])) <= 12, row["file"]
         assert quality == (0 if row["file"].endswith("small.jpg") else 100)

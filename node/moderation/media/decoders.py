@@ -30,22 +30,14 @@ _ENVIRONMENT: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 Chunks = Callable[[int], Awaitable[bytes]]
 
 
-class File(NamedTuple):
-    """What is to be looked at.
-
-    Args:
-        question: see there.
-        chunks: how many pieces it has.
-        read: gives one of them.
-    """
-
+class _File(NamedTuple):
     question: Question
     chunks: int
     read: Chunks
 
 
 class _Job:
-    def __init__(self, file: File) -> None:
+    def __init__(self, file: _File) -> None:
         self.file = file
         self.done = trio.Event()
         self.wanted = True
@@ -85,13 +77,18 @@ class Decoders:
             for _ in range(self._count):
                 nursery.start_soon(self._work)
 
-    async def judge(self, file: File) -> Judged:
+    async def judge(self, question: Question, chunks: int, read: Chunks) -> Judged:
         """Have a file looked at; whatever is wrong with it is told, not raised.
+
+        Args:
+            question: what it is said to be.
+            chunks: how many pieces it has.
+            read: gives one of them, by its number.
 
         Raises:
             WireError: `busy`, when too many are waiting.
         """
-        job = _Job(file)
+        job = _Job(_File(question, chunks, read))
         try:
             self._given.send_nowait(job)
         except trio.WouldBlock:
@@ -134,7 +131,7 @@ class Decoders:
             log.error("no process can be started to look at pictures: %s", error)
             return None
 
-    async def _look(self, process: trio.Process | None, file: File) -> Judged:
+    async def _look(self, process: trio.Process | None, file: _File) -> Judged:
         if process is None:
             return Judged(unjudged="no_decoder")
         with trio.move_on_after(self._patience_s):
@@ -147,7 +144,7 @@ class Decoders:
         return Judged(unjudged="too_slow")
 
 
-async def _ask(process: trio.Process, file: File) -> Judged:
+async def _ask(process: trio.Process, file: _File) -> Judged:
     """Send a file and wait for what is seen in it.
 
     Raises:

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
+from folkmoot.node.moderation.media.judged import Unjudged
 from folkmoot.node.moderation.media.pdq import Matrix
 from PIL import Image, UnidentifiedImageError
 
@@ -52,10 +53,10 @@ class Undecodable(Exception):
     """There is no picture in a file.
 
     Args:
-        reason: `no_decoder`, `unreadable` or `too_large`.
+        reason: why.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: Unjudged) -> None:
         super().__init__(reason)
         self.reason = reason
 
@@ -107,18 +108,23 @@ def _seen(image: Image.Image) -> Iterator[Image.Image]:
     """The colours of a frame, and if some are transparent, how it looks on a page."""
     if image.mode in _SIXTEEN_BITS:
         scaled = np.clip(np.asarray(image, dtype=np.int64) >> 8, 0, 255).astype(np.uint8)
-        yield _reduced(Image.fromarray(scaled).convert("RGB"))
+        yield reduced(Image.fromarray(scaled).convert("RGB"))
     elif image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        whole = _reduced(image.convert("RGBA"))
+        whole = reduced(image.convert("RGBA"))
         yield whole.convert("RGB")
-        if whole.getextrema()[3][0] < 255:
+        if not _is_opaque(whole):
             for colour in _BACKGROUNDS:
                 page = Image.new("RGBA", whole.size, colour)
                 yield Image.alpha_composite(page, whole).convert("RGB")
     else:
-        yield _reduced(image.convert("RGB"))
+        yield reduced(image.convert("RGB"))
 
 
-def _reduced(image: Image.Image) -> Image.Image:
+def _is_opaque(image: Image.Image) -> bool:
+    return bool(np.asarray(image.getchannel("A")).min() == 255)
+
+
+def reduced(image: Image.Image) -> Image.Image:
+    """A picture in RGB or RGBA, at most `SIDE` on a side."""
     factor = -(-max(image.size) // SIDE)
     return image.reduce(factor) if factor > 1 else image

@@ -18,12 +18,12 @@ PDQ, whose reference implementation says how windows and edges are rounded.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-Matrix: TypeAlias = NDArray[np.float32]
+Matrix: TypeAlias = NDArray[np.floating[Any]]
 
 HASH_BYTES: Final = 32
 QUALITY_MAX: Final = 100
@@ -52,7 +52,8 @@ def sampling(length: int) -> Matrix:
     passes = box[chosen]
     for _ in range(_PASSES - 1):
         passes = passes @ box
-    return passes.astype(np.float32)
+    sampled: Matrix = passes.astype(np.float32)
+    return sampled
 
 
 @lru_cache(1)
@@ -61,7 +62,8 @@ def transform() -> Matrix:
     frequency = np.arange(1, _FREQUENCIES + 1)[:, None]
     sample = 2 * np.arange(_SAMPLES) + 1
     scale = np.sqrt(2 / _SAMPLES)
-    return (scale * np.cos(np.pi / (2 * _SAMPLES) * frequency * sample)).astype(np.float32)
+    cosines: Matrix = scale * np.cos(np.pi / (2 * _SAMPLES) * frequency * sample)
+    return cosines.astype(np.float32)
 
 
 def quality(luminance: Matrix) -> int:
@@ -78,7 +80,7 @@ def quality(luminance: Matrix) -> int:
     return min(total // _QUALITY_PER, QUALITY_MAX)
 
 
-def positions(frequencies: Matrix) -> NDArray[np.float32]:
+def positions(frequencies: Matrix) -> Matrix:
     """The frequencies of a picture in all eight positions, itself first: 8 × 16 × 16.
 
     Args:
@@ -92,7 +94,7 @@ def positions(frequencies: Matrix) -> NDArray[np.float32]:
     return np.stack([*upright, *(each.T for each in upright)])
 
 
-def hashes(frequencies: NDArray[np.float32]) -> list[bytes]:
+def hashes(frequencies: Matrix) -> list[bytes]:
     """The hash for each of some tables of frequencies.
 
     Args:
