@@ -25,6 +25,7 @@ NAMES = (
     "media",
     "ranked",
     "caches",
+    "pdq",
 )
 
 

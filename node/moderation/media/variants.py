@@ -35,6 +35,7 @@ _OPERATORS: Final = 2048  # kept: some dozens for each size of picture, 64 KiB e
 _STRIP_MAX: Final = 0.25  # of the picture: what may be a border or a strip at one side
 _BORDER_TOLERANCE: Final = 8.0  # of brightness: what compression does to one colour
 _BORDER_SHARE: Final = 0.97  # of a row: what has the border's colour in a border
+_BLOCK: Final = 8  # rows, of JPEG
 _STRIP_SHARE: Final = 0.5  # … and in a strip on which there are words
 
 
@@ -58,9 +59,9 @@ class Frame(NamedTuple):
 
 CUTS: Final = (
     *(Edges(*each) for each in product((0.0, CUT), repeat=4)),
-    Edges(CUT / 2, CUT / 2, CUT / 2, CUT / 2),
+    *(Edges(part, part, part, part) for part in (CUT / 2, CUT * 3 / 4)),
 )
-"""Nothing, and each choice of sides; and half as much all around, which is between them."""
+"""Nothing, and each choice of sides; and less all around, which is between them."""
 
 BANDS: Final = (Edges(BAND, 0, 0, 0), Edges(0, BAND, 0, 0))
 """What is left out at both ends, because words may stand there."""
@@ -97,7 +98,9 @@ def frames(luminance: Matrix) -> list[Frame]:
     across = luminance.T
     sides = (luminance, luminance[::-1], across, across[::-1])
     top, bottom, left, right = (_run(each, _BORDER_SHARE) for each in sides)
+    snapped = [_snapped(each, end) for each, end in zip(sides, (top, bottom, left, right), strict=True)]
     candidates = {
+        Frame(snapped[0], height - snapped[1], snapped[2], width - snapped[3]),
         Frame(top, height - bottom, left, width - right),
         Frame(top, height - bottom, 0, width),
         Frame(0, height, left, width - right),
@@ -113,6 +116,17 @@ def _run(rows: Matrix, share: float) -> int:
     """How many rows, from the first on, are mostly of the colour that the first is mostly of."""
     same = _alike(rows) >= share
     return len(same) if same.all() else int(np.argmin(same))
+
+
+def _snapped(rows: Matrix, end: int) -> int:
+    """Where a border that seems to end at a row does: compression blurs the last rows of it.
+
+    At the largest step within the next block of pixels.
+    """
+    if not end:
+        return 0
+    steps = np.abs(np.diff(rows[end - 1 : end + _BLOCK], axis=0)).mean(axis=1)
+    return end + int(np.argmax(steps))
 
 
 def _strips(rows: Matrix) -> set[int]:
@@ -134,7 +148,8 @@ def _alike(rows: Matrix) -> Matrix:
     """What part of each of the outer rows has the colour that most of the first has."""
     outer = rows[: max(int(len(rows) * _STRIP_MAX), 1)]
     like = np.abs(outer - np.median(outer[0])) <= _BORDER_TOLERANCE
-    return like.mean(axis=1, dtype=np.float32)
+    shares: Matrix = like.mean(axis=1, dtype=np.float32)
+    return shares
 
 
 def _as_it_is(luminance: Matrix) -> Matrix:
