@@ -27,6 +27,7 @@ NAMES = (
     "caches",
     "gate_policy",
     "policy_activation",
+    "pdq",
 )
 
 

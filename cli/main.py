@@ -47,7 +47,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "People": {
         "user": "Create, show, protect, move, purge and close accounts.",
-        "media": "Upload, fetch and list the pictures, sound and films that posts show.",
+        "media": "Upload, fetch, list and hash the pictures, sound and films that posts show.",
         "post": "Publish a post.",
         "edit": "Put another text in the place of a post's.",
         "delete": "Delete a post and all its versions, for ever.",

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from folkmoot.node.configuration.screening_section import ScreenedList
+from folkmoot.node.configuration.setting import Section
 from folkmoot.node.configuration.settings import Founder
 from folkmoot.node.configuration.settings_table import Setting, fields_of, sections
 from folkmoot.node.configuration.values import to_plain
@@ -62,13 +64,15 @@ def _entry(setting: Setting) -> Iterator[str]:
         yield f"# {setting.key} is unset"
     else:
         yield f"# {setting.key} = {render_value(to_plain(setting.default))}"
-    if setting.name == "cluster.founders":
+    if (table := TABLES.get(setting.name)) is not None:
         yield "#"
-        yield "# [[cluster.founders]]"
-        for field in fields_of(setting.name, Founder).values():
+        yield f"# [[{setting.name}]]"
+        for field in fields_of(setting.name, table).values():
             example = render_value(EXAMPLES.get(field.name) if field.required else to_plain(field.default))
             yield f"# {field.key} = {example}  # {field.sentence}"
 
+
+TABLES: dict[str, type[Section]] = {"cluster.founders": Founder, "screening.lists": ScreenedList}
 
 EXAMPLES = {
     "node.name": "one",
@@ -76,5 +80,7 @@ EXAMPLES = {
     "cluster.founders.id": "00112233445566778899aabbccddeeff",
     "cluster.founders.name": "one",
     "cluster.founders.region": "eu",
+    "screening.lists.name": "known",
+    "screening.lists.file": "known.txt",
     "cluster.founders.service_account": "did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK",
 }

@@ -17,7 +17,6 @@ from folkmoot.node.account_records import AccountRecords
 from folkmoot.node.accounts.parts import AccountParts
 from folkmoot.node.actors.coordinator import Coordinator
 from folkmoot.node.actors.feed_reader import FeedReader
-from folkmoot.node.actors.gatekeeper import Gatekeeper
 from folkmoot.node.actors.hinter import Hinter
 from folkmoot.node.actors.intake import Intake
 from folkmoot.node.actors.membership import MembershipActor
@@ -51,7 +50,7 @@ from folkmoot.node.methods import Identity, Methods
 from folkmoot.node.metrics.methods import MetricsMethods
 from folkmoot.node.metrics.registry import Registry
 from folkmoot.node.metrics.sources import measured
-from folkmoot.node.moderation.parts import ModerationParts
+from folkmoot.node.moderation.parts import ModerationParts, gatekeeper_of
 from folkmoot.node.moderation.quota import rates_of
 from folkmoot.node.movement.parts import MovementParts
 from folkmoot.node.projections.parts import ProjectionParts
@@ -210,13 +209,11 @@ class _Parts:
         self.push_pulls.follow(self.membership)
         self.registers.follow(self.topology, self.membership)
         self.standing, self.recollection = standing_of(self)
-        self.accounts = AccountParts(self)
-        region, gate, wall = config.node.region, config.gate, environment.wall
-        executor, models = environment.executor, config.node.data / "models"
-        self.gatekeeper = Gatekeeper(gate.policy, rates_of(gate), wall=wall, executor=executor, models=models)
+        self.accounts, self.gatekeeper = AccountParts(self), gatekeeper_of(config, environment)
         self.community = CommunityParts(self, self.gatekeeper, self._tell)
         self.moderation = ModerationParts(self, self.community.roles.of)
-        self.router = Router(self.node_id, region, self.topology, self.membership, self.standing.counts)
+        region, gossip = config.node.region, self.membership
+        self.router = Router(self.node_id, region, self.topology, gossip, self.standing.counts)
 
     def _keep_cells(self) -> None:
         """Replica, replication, hints and repair: what this node keeps, and how it stays equal to others."""
@@ -248,11 +245,10 @@ class _Parts:
         self.live.opens.update(self.projections.opens())
         others = {PUSH_PULL: self.push_pulls.answer, **topology.methods(), **self.repairer.methods()}
         others |= self.accounts.peer_methods(self.router, self.standing, own)
-        for each in (self.movement, self.records, self.projections, self.media, self.registers):
-            others |= each.peer_methods()
-        others |= {**self.recollection.methods(), **self.community.peer_methods()}
+        rooms = self.movement, self.records, self.projections, self.media, self.registers, self.community
+        others |= {name: answer for each in rooms for name, answer in each.peer_methods().items()}
         others |= self.moderation.peer_methods(self.router, self.reader, own)
-        others |= self.live.begin(self.router, topology)
+        others |= {**self.recollection.methods(), **self.live.begin(self.router, topology)}
         self.peer_service = PeerService(own, own, topology, executor, self.standing, others)
         self.watcher = Watcher(
             self.membership,
@@ -286,19 +282,18 @@ class _Parts:
             *(projections.pressure.admit, self.moderation.deciders.refusal),
         )
         feeds = FeedReader(self.router, self.topology, self.links, self.replica, reader)
-        node, cluster = config.node, config.cluster
-        me = Identity(self.node_id.hex(), node.name, node.region, cluster.id, environment.versions)
+        me = Identity.of(config, self.node_id, environment.versions)
         told, seats, members = partial(figures, self), self.registers.acceptor, self.membership.members
-        view = ClusterView(cluster, self.topology, seats, members, self.standing.state_of, told)
+        view = ClusterView(config.cluster, self.topology, seats, members, self.standing.state_of, told)
         now_ms, roles_of = self._now_ms, self.community.roles.of
         methods = Methods(me, reader, projections.author_pages(feeds), keys, roles_of, now_ms, view)
         debug = DebugMethods(self.commits.store, lambda: self.topology.current().ranges)
         restoring = RestoreMethods(self.router, reader, self.topology, self.links, self.replica, executor)
         table: dict[str, Method] = {**methods.table(), **debug.table(), **restoring.table()}
-        for parts in (self.registers, self.movement, self.community):
-            table |= parts.client_methods()
+        rooms = self.registers, self.movement, self.community, projections
+        table |= {name: method for each in rooms for name, method in each.client_methods().items()}
+        table |= self.records.client_methods(reader)
         table |= self.accounts.client_methods(reader, feeds, self.gatekeeper)
-        table |= {**self.records.client_methods(reader), **projections.client_methods()}
         self.metrics.add(partial(measured, self))
         table |= {**self.media.client_methods(keys), **MetricsMethods(self.metrics, executor).table()}
         table |= self.moderation.client_methods(self.intake, coordinator, gate, self.gatekeeper.appeal)
@@ -348,9 +343,9 @@ class _Parts:
         """Apply what a reload can change."""
         keys = self.environment.secrets.gossip_ring()  # first: it may be unreadable
         self.gatekeeper.reconfigure(config.gate.policy, rates_of(config.gate))
+        self.media.reload(config)
         self.ring.replace(keys)
-        self.community.roles.reconfigure(config.operators.accounts)
-        self.sessions.look_at_roles(self.community.roles.of)
+        self.community.reconfigure(config.operators.accounts)
 
     async def _serve_peer(self, accepted: Accepted) -> None:
         node_id = accepted.node_id

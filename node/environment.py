@@ -8,12 +8,13 @@ drives; only wall-clock time, which may jump, is asked of the environment.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from folkmoot.node.moderation.media.judged import Judged, Question
 from folkmoot.node.transport.faults import LinkFaults
 from folkmoot.node.transport.interface import Network
 from folkmoot.protocol.identity import KeyPair
@@ -76,6 +77,22 @@ class Secrets(Protocol):
         ...
 
 
+class PictureJudges(Protocol):
+    """What looks at pictures, outside of the node's process."""
+
+    async def run(self) -> None:
+        """Look at what is given until cancelled."""
+        ...
+
+    async def judge(self, question: Question, chunks: int, read: Callable[[int], Awaitable[bytes]]) -> Judged:
+        """Look at a file, given in pieces; what is wrong with it is told, not raised.
+
+        Raises:
+            WireError: `busy`, when too many are waiting.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class MediaHome:
     """Where a node's media lie.
@@ -83,10 +100,12 @@ class MediaHome:
     Args:
         open: takes the data directory, and opens (or makes) what is in it; blocks.
         executor: where files are read and written, so that they hold up nothing but each other.
+        pictures: what looks at pictures; None where nothing can.
     """
 
     open: Callable[[Path], Blobs]
     executor: Executor
+    pictures: PictureJudges | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 from folkmoot.node.accounts.keys import AccountKeys
 from folkmoot.node.actors.session import Asker, Immediate, Method
+from folkmoot.node.configuration.settings import NodeConfig
 from folkmoot.node.contracts import Read, Reading
 from folkmoot.node.projections.authors import AuthorPages
 from folkmoot.node.rpc import Packed
@@ -58,6 +59,11 @@ class Identity:
     region: str
     cluster: str
     versions: tuple[int, int]
+
+    @classmethod
+    def of(cls, config: NodeConfig, node_id: bytes, versions: tuple[int, int]) -> Identity:
+        """Of the node with a configuration and an id (16 bytes)."""
+        return cls(node_id.hex(), config.node.name, config.node.region, config.cluster.id, versions)
 
 
 class ClusterView(Protocol):

@@ -13,7 +13,8 @@ import trio
 from folkmoot.node.commits import ThreadCommits
 from folkmoot.node.configuration.settings import NodeConfig
 from folkmoot.node.data_directory import DataDirectory, read_gossip_ring
-from folkmoot.node.environment import Environment, MediaHome
+from folkmoot.node.environment import Environment, MediaHome, PictureJudges
+from folkmoot.node.moderation.media.decoders import Decoders
 from folkmoot.node.transport.faults import LinkFaults
 from folkmoot.node.transport.tcp import TcpNetwork
 from folkmoot.node.transport.tls import TlsFiles
@@ -102,6 +103,15 @@ class FileSecrets:
         return read_gossip_ring(self._ring)
 
 
+def _pictures(config: NodeConfig) -> PictureJudges | None:
+    """What looks at pictures on this machine, if anything is to."""
+    screening = config.screening
+    if not screening.enabled:
+        return None
+    pixels = int(config.media.max_megapixels * 1_000_000)
+    return Decoders(pixels, with_model=screening.nsfw > 0, count=screening.processes)
+
+
 def machine_environment(config: NodeConfig) -> Environment:
     """The environment of a node on this machine.
 
@@ -132,5 +142,5 @@ def machine_environment(config: NodeConfig) -> Environment:
         secrets=FileSecrets(config),
         faults=faults,
         process_id=os.getpid(),
-        media=MediaHome(open_media, ThreadExecutor(MEDIA_THREADS)),
+        media=MediaHome(open_media, ThreadExecutor(MEDIA_THREADS), _pictures(config)),
     )

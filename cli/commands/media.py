@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from folkmoot.cli.connection import Target, converse, target_options
-from folkmoot.cli.errors import OperatorError
+from folkmoot.cli.errors import OperatorError, Usage
 from folkmoot.cli.examples import examples
-from folkmoot.cli.exit_codes import OK
+from folkmoot.cli.exit_codes import DEGRADED, OK
 from folkmoot.cli.media.files import MediaFile, MediaRef, MediaType, bring, media_name
 from folkmoot.cli.output import Output, json_option, table
 from folkmoot.cli.progress import progress_bar
@@ -22,11 +23,12 @@ if TYPE_CHECKING:
     from folkmoot.protocol.client import Client
 
 PATIENCE_S = 60.0
+CATEGORY = "[a-z0-9][a-z0-9-]{0,63}"
 
 
 @click.group()
 def command() -> None:
-    """Upload, fetch and list the pictures, sound and films that posts show.
+    """Upload, fetch, list and hash the pictures, sound and films that posts show.
 
     A medium belongs to the account that uploaded it and is named by the SHA-256 of its bytes:
     did:key:z6Mk…/HASH.
@@ -99,6 +101,63 @@ def get(medium: MediaRef, file: Path, target: Target, output: Output) -> int:
     about = {"medium": str(medium), "file": str(file), "size": manifest.size, "mime": manifest.mime}
     output.result(about, f"{file}: {manifest.mime}, {manifest.size} bytes")
     return OK
+
+
+@command.command(epilog=examples("folkmoot media show did:key:z6Mk…/9f86d081… --json"))
+@click.argument("medium", type=MediaType())
+@target_options
+@json_option
+def show(medium: MediaRef, target: Target, output: Output) -> int:
+    """Show what a medium is, and what came of looking at it.
+
+    Nodes that look at pictures before they show them tell what they found: `screening`. Nothing is fetched.
+    """
+
+    async def talk(client: Client) -> dict[str, Any]:
+        return dict(await client.call("media.stat", {"account": medium.account, "hash": medium.hash}))
+
+    told = converse(target, talk)
+    screening = told.get("screening")
+    value = {"medium": str(medium), "mime": told["mime"], "size": told["size"], "screening": screening}
+    lines = [f"{medium}: {told['mime']}, {told['size']} bytes"]
+    if screening is not None:
+        lines += [f"  {name}: {each}" for name, each in screening.items()]
+    output.result(value, lines)
+    return OK
+
+
+@command.command(
+    "hash", epilog=examples("folkmoot media hash known/*.jpg --category spam >> lists/known.txt")
+)
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--category", help="What the list says of them: small letters, digits and hyphens.")
+@click.option(
+    "--max-megapixels", default=64.0, show_default=True, help="The largest picture that is decoded."
+)
+@json_option
+def hash_files(files: tuple[Path, ...], category: str | None, max_megapixels: float, output: Output) -> int:
+    """Print the lines of a hash list for some pictures.
+
+    About twenty for each: the picture's own PDQ hash first, then those of what is left when some of it is
+    cut off or written over. Needs the extra `[media]`. A picture that cannot be hashed becomes a comment,
+    and the exit code says so.
+    """
+    # Imported here so that a command's help need not wait for it.
+    from folkmoot.cli.media.hashing import hashes_of
+
+    if category is not None and not re.fullmatch(CATEGORY, category):
+        raise Usage("a category is 1 to 64 small letters, digits and hyphens, such as spam")
+    found = hashes_of(files, int(max_megapixels * 1_000_000))
+    value = [
+        {
+            "file": str(each.file),
+            "hashes": [one.hex() for one in each.judged.hashes],
+            "problem": each.problem,
+        }
+        for each in found
+    ]
+    output.result({"files": value}, [line for each in found for line in each.lines(category)])
+    return OK if all(each.problem is None for each in found) else DEGRADED
 
 
 @command.command("ls", epilog=examples("folkmoot media ls", "folkmoot media ls --key alice.key --json"))

@@ -21,6 +21,7 @@ from folkmoot.protocol import limits
 from folkmoot.protocol.gossip.members import MetaValue
 
 Handler = Callable[[bytes, Any], Awaitable[Any]]
+RoleListener = Callable[[Callable[[bytes], Iterable[str]]], None]
 
 
 class CommunityParts:
@@ -56,6 +57,7 @@ class CommunityParts:
         self._exchange = DocumentExchange(node_id, documents, seats, self._follower.others, peers)
         self._keeper = PolicyKeeper(gate, self._known, documents, self._exchange, commits)
         self._follower.watch(self._keeper.look_now)
+        self._role_listeners: list[RoleListener] = []
         self._agreement = Agreement(register, self._follower, lambda: environment.wall.now_us() // 1000)
         status = self._keeper.status
         told = Acknowledgements(node_id, status, wired.topology, gossip.reachable, peers)
@@ -69,9 +71,16 @@ class CommunityParts:
         await self._follower.open()
         await self._keeper.open()
 
-    def watch(self, listener: Callable[[Callable[[bytes], Iterable[str]]], None]) -> None:
+    def watch(self, listener: RoleListener) -> None:
         """Have somebody hear whenever roles may have changed, with what tells those of an account."""
         self._follower.watch(lambda: listener(self.roles.of))
+        self._role_listeners.append(listener)
+
+    def reconfigure(self, operators: Iterable[bytes]) -> None:
+        """Have other accounts (34 bytes) be operators by configuration; those who watch hear of it."""
+        self.roles.reconfigure(operators)
+        for listener in self._role_listeners:
+            listener(self.roles.of)
 
     def status(self) -> dict[str, Any]:
         """By which policy this node judges; see `PolicyKeeper.status`."""

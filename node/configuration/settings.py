@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from folkmoot.node.configuration.cache_section import CacheSection
 from folkmoot.node.configuration.feeds_section import FeedsSection
 from folkmoot.node.configuration.media_section import MediaSection
+from folkmoot.node.configuration.screening_section import ScreeningSection
 from folkmoot.node.configuration.search_section import SearchSection
 from folkmoot.node.configuration.setting import (
     LOOPBACK_ANY,
@@ -379,6 +380,7 @@ class NodeConfig(Section, frozen=True, kw_only=True):
     feeds: FeedsSection = FeedsSection()
     search: SearchSection = SearchSection()
     media: MediaSection = MediaSection()
+    screening: ScreeningSection = ScreeningSection()
     cache: CacheSection = CacheSection()
     faults: FaultsSection = FaultsSection()
     operators: OperatorsSection = OperatorsSection()

@@ -20,7 +20,15 @@ from folkmoot.node.media.fetching import Fetcher
 from folkmoot.node.media.references import references_of
 from folkmoot.protocol import codec
 from folkmoot.protocol.connection import Params
-from folkmoot.protocol.errors import BAD_REQUEST, BUSY, MEDIA_MISSING, NOT_FOUND, TOO_LARGE, WireError
+from folkmoot.protocol.errors import (
+    BAD_REQUEST,
+    BUSY,
+    MEDIA_MISSING,
+    NOT_FOUND,
+    REFUSED_BY_POLICY,
+    TOO_LARGE,
+    WireError,
+)
 from folkmoot.protocol.key import place_prefix
 from folkmoot.protocol.media import bounds
 from folkmoot.protocol.media.manifest import Manifest
@@ -62,6 +70,10 @@ class Keeping:
         wall: dates what comes.
         quota_bytes: how much one account may have kept.
         unused_hours: for how long what came counts as referred to.
+
+    Attributes:
+        sealed: whether nobody may have a medium; blocks. None when no medium is.
+        kept: told of each medium that is kept here from now on.
     """
 
     def __init__(
@@ -86,6 +98,8 @@ class Keeping:
         self._standing = standing
         self._fresh_us = int(unused_hours * HOUR_US)
         self._promoted: dict[Name, int] = {}
+        self.sealed: Callable[[Name], bool] | None = None
+        self.kept: Callable[[Name], None] = lambda name: None
 
     def peer_methods(self) -> Mapping[str, Handler]:
         """What other nodes may ask, by name."""
@@ -111,6 +125,8 @@ class Keeping:
 
     def _refused(self, name: Name, reference: Reference) -> WireError | None:
         told = name.hash.hex()
+        if self.is_sealed(name):
+            return WireError(REFUSED_BY_POLICY, "the post shows a medium that is not taken")
         try:
             manifest = self.blobs.manifest(Area.KEPT, name)
         except (WireError, StorageError):
@@ -152,6 +168,8 @@ class Keeping:
                 await self._fetcher.wait(self._fetcher.begin(name, Area.KEPT, sources, size or 0))
         # What was here already may have come a moment ago, by a name that is not on the disk yet.
         await run(partial(blobs.renew, name, self.wall.now_us(), durable=already))
+        if not already:
+            self.kept(name)
 
     async def _check_quota(self, name: Name, size: int) -> None:
         """Count what is kept of an account and what is on its way: uploads that end at once count each other.
@@ -244,11 +262,22 @@ class Keeping:
 
     async def _manifest(self, node_id: bytes, params: Params) -> dict[str, Any]:
         asked = codec.shaped(params, messages.ManifestOf, messages.MANIFEST)
+        await self._check_open(_name(asked))
         return (await self.manifest(_name(asked), kept=asked.kept)).to_wire()
 
     async def _chunk(self, node_id: bytes, params: Params) -> dict[str, Any]:
         asked = codec.shaped(params, messages.ChunkOf, messages.CHUNK)
+        await self._check_open(_name(asked))
         return {"data": await self.read(_name(asked), asked.index)}
+
+    def is_sealed(self, name: Name) -> bool:
+        """Whether nobody may have a medium; blocks for a moment where media are looked at."""
+        return self.sealed is not None and self.sealed(name)
+
+    async def _check_open(self, name: Name) -> None:
+        """Raise `not_found` for what nobody may have."""
+        if self.sealed is not None and await self.executor.run(partial(self.sealed, name)):
+            raise WireError(NOT_FOUND, "this node does not have that medium")
 
     async def read(self, name: Name, index: int) -> bytes:
         """One chunk of what this node has. What turns out to be damaged is taken away.

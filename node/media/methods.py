@@ -11,9 +11,12 @@ from folkmoot.node.actors.session import Asker, Method
 from folkmoot.node.configuration.media_section import MediaSection
 from folkmoot.node.contracts import Peers, PeerUnreachable, Reading, Topology
 from folkmoot.node.media import messages
+from folkmoot.node.media.claims import check_kind
 from folkmoot.node.media.fetching import Fetcher
 from folkmoot.node.media.keeping import Keeping, check_quota
+from folkmoot.node.media.screening import Screening
 from folkmoot.node.media.spreading import Spreader
+from folkmoot.node.moderation.media.outcome import Outcome
 from folkmoot.node.routing import Router
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.connection import Params
@@ -32,7 +35,6 @@ from folkmoot.protocol.errors import (
 from folkmoot.protocol.identity import is_account
 from folkmoot.protocol.key import place_prefix
 from folkmoot.protocol.media import bounds
-from folkmoot.protocol.media.kinds import kind_of
 from folkmoot.protocol.media.manifest import CHUNK_BYTES, Manifest
 from folkmoot.protocol.media.references import references
 from folkmoot.protocol.record import Record
@@ -61,6 +63,7 @@ class MediaMethods:
         router, topology, peers: see `contracts`.
         keys: see `Keys`.
         reading: reads cells wherever they are kept.
+        screening: looks at media before they are shown; None where nothing does.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class MediaMethods:
         peers: Peers,
         keys: Keys,
         reading: Reading,
+        screening: Screening | None = None,
     ) -> None:
         self._settings = settings
         self._keeping = keeping
@@ -86,6 +90,7 @@ class MediaMethods:
         self._peers = peers
         self._keys = keys
         self._reading = reading
+        self._screening = screening
         self._shown: LRUCache[Name, bool] = LRUCache(bounds.MEDIA_WAITING)
 
     def table(self) -> Mapping[str, Method]:
@@ -134,9 +139,10 @@ class MediaMethods:
         level, name = parse_level(asked.level), self._begun(asker, asked.account, asked.hash)
         with self._blobs.pinned(name):
             manifest = await self._stored(partial(self._whole, name))
+            screened = {} if self._screening is None else _told(await self._screening.admit(name))
             achieved = await self._spreader.bring(name, manifest.size, level)
         told = {"hash": manifest.hash, "size": manifest.size, "mime": manifest.mime}
-        return {**told, "achieved": achieved}
+        return {**told, "achieved": achieved, **screened}
 
     async def get(self, asker: Asker, params: Params) -> dict[str, Any]:
         """One chunk of a medium, from here or, fetched first, from who keeps it."""
@@ -152,7 +158,8 @@ class MediaMethods:
                 await self._fetch(name)
             else:
                 about = {"size": manifest.size, "mime": manifest.mime, "chunks": len(manifest.chunks)}
-                return {"index": asked.index, "data": data, **about}
+                shown = await self._shown_to(asker, name)
+                return {"index": asked.index, "data": data, **about, **shown}
         raise WireError(BUSY, "the medium was fetched, and gave way to others at once", retry_after_ms=1000)
 
     async def stat(self, asker: Asker, params: Params) -> dict[str, Any]:
@@ -160,9 +167,15 @@ class MediaMethods:
         asked = codec.shaped(params, messages.Named, "media.stat")
         name = _named(asked.account, asked.hash)
         try:
-            return (await self._keeping.manifest(name)).to_wire()
+            manifest = (await self._keeping.manifest(name)).to_wire()
         except WireError:
             return (await self._elsewhere(name))[1].to_wire()
+        if self._screening is None:
+            return manifest
+        known = await self._run(partial(self._screening.known, name))
+        if known.status == "sealed":
+            raise WireError(NOT_FOUND, "no node that can be reached has this medium")
+        return {**manifest, **_told(known)}
 
     async def listing(self, asker: Asker, params: Params) -> dict[str, Any]:
         """What the account that asks has kept, page by page, and how much it may."""
@@ -175,6 +188,13 @@ class MediaMethods:
         ]
         page = {"items": items, "damaged": told.damaged, "used": told.used, "quota": told.quota}
         return page if told.next is None else {**page, "next": told.next}
+
+    async def _shown_to(self, asker: Asker, name: Name) -> dict[str, Any]:
+        """What is said of a medium that is served. Raises as `Screening.show` does."""
+        if self._screening is None:
+            return {}
+        in_any_case = "operator" in asker.roles or asker.account == name.account
+        return _told(await self._screening.show(name, in_any_case=in_any_case))
 
     def _uploader(self, asker: Asker) -> bytes:
         """Who asks.
@@ -341,36 +361,8 @@ class MediaMethods:
             await self._fetcher.wait(self._fetcher.begin(name, area, [source, *others]))
 
 
-def check_kind(manifest: Manifest, head: bytes, max_megapixels: float) -> None:
-    """Refuse what is not what it is said to be, or unfolds to too much.
-
-    Args:
-        manifest: with what was said of it.
-        head: its first chunk.
-        max_megapixels: of a picture, in millions of pixels.
-
-    Raises:
-        WireError: `bad_request`, `too_large`.
-    """
-    kind = kind_of(head)
-    if kind is None or manifest.mime not in kind.types:
-        found = "nothing that is known here" if kind is None else kind.types[0]
-        raise WireError(
-            BAD_REQUEST,
-            f"the file was said to be {manifest.mime}, and by its first bytes is {found}; nothing was kept",
-        )
-    if not kind.is_picture:
-        return
-    if kind.size is None or not kind.size.width or not kind.size.height:
-        raise WireError(BAD_REQUEST, "the picture's header does not say how large it is; nothing was kept")
-    width, height = kind.size
-    if width * height > max_megapixels * 1_000_000:
-        raise WireError(
-            TOO_LARGE,
-            f"the picture has {width} × {height} pixels; this node takes {max_megapixels:g} million. "
-            "Nothing was kept: send it smaller",
-            details={"width": width, "height": height},
-        )
+def _told(outcome: Outcome) -> dict[str, Any]:
+    return {"screening": outcome.to_wire()}
 
 
 def _named(account: bytes, digest: bytes) -> Name:

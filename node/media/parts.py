@@ -10,11 +10,13 @@ from folkmoot.node.actors.reader import Reader
 from folkmoot.node.actors.replica import Replica
 from folkmoot.node.actors.session import Method
 from folkmoot.node.actors.standing import Standing
+from folkmoot.node.configuration.settings import NodeConfig
 from folkmoot.node.media.fetching import Fetcher
 from folkmoot.node.media.follower import Follower
 from folkmoot.node.media.keeping import Handler, Keeping
 from folkmoot.node.media.methods import Keys, MediaMethods
 from folkmoot.node.media.purging import Purging
+from folkmoot.node.media.screening import Screening
 from folkmoot.node.media.spreading import Spreader
 from folkmoot.node.media.sweeper import Sweeper
 from folkmoot.node.movement.parts import MovementParts
@@ -44,6 +46,7 @@ class MediaParts:
     def __init__(self, wired: KeepsCells) -> None:
         self._wired = wired
         self._keeping: Keeping | None = None
+        self.screening: Screening | None = None
         if (home := wired.environment.media) is None:
             return
         config, topology, links, store = wired.config, wired.topology, wired.links, wired.commits.store
@@ -61,6 +64,8 @@ class MediaParts:
             settings.quota,
             settings.unused_hours,
         )
+        if config.screening.enabled:
+            self.screening = Screening(config.screening, home, keeping, settings.sweep_minutes)
         wired.replica.refuses = keeping.refusal
         wired.movement.leaves_nothing.append(lambda: not blobs.used(Area.KEPT))
         node_id = wired.node_id
@@ -97,6 +102,7 @@ class MediaParts:
             links,
             keys,
             wired.reader,
+            self.screening,
         )
         return {**methods.table(), **self.purging.client_methods()}
 
@@ -104,7 +110,9 @@ class MediaParts:
         """What runs by itself, by name."""
         if self._keeping is None:
             return {}
+        screening = {} if self.screening is None else {"media screening": self.screening.run}
         return {
+            **screening,
             "media fetcher": self.fetcher.run,
             "media spreader": self.spreader.run,
             "media follower": self.follower.run,
@@ -131,7 +139,13 @@ class MediaParts:
             "erased": swept.erased,
             "handed_on": swept.handed_on,
             "blocked_by": swept.blocked_by or None,
+            "screening": None if self.screening is None else self.screening.status(),
         }
+
+    def reload(self, config: NodeConfig) -> None:
+        """Apply what a reload can change."""
+        if self.screening is not None:
+            self.screening.reload(config.screening)
 
     def _members(self) -> list[bytes] | None:
         """All other members but those that were given up for dead; None while they are not known."""

@@ -218,6 +218,8 @@ class Sweeper:
                 continue
             for each in await self._run(partial(self._blobs.listed, Area.KEPT, account)):
                 name = Name(account, each.hash)
+                if self._keeping.is_sealed(name):
+                    continue  # nobody may have it, and operators say what becomes of it
                 if all([await self._is_kept_by(node_id, name, owner) for node_id in owner.nodes()]):
                     await self._run(partial(self._blobs.drop, Area.KEPT, name))
                     self.statistics.handed_on += 1

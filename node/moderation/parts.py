@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
+from folkmoot.node.actors.gatekeeper import Gatekeeper
 from folkmoot.node.actors.session import Method
+from folkmoot.node.configuration.settings import NodeConfig
 from folkmoot.node.contracts import EpochCheck, Reading
+from folkmoot.node.environment import Environment
 from folkmoot.node.moderation.casebook import Casebook
 from folkmoot.node.moderation.deciders import Deciders
 from folkmoot.node.moderation.methods import Coordination, Intake, Keys, ModerationMethods
+from folkmoot.node.moderation.quota import rates_of
 from folkmoot.node.routing import Router
 from folkmoot.node.slice_search import Around
 from folkmoot.node.wired import Wired
@@ -45,3 +49,14 @@ class ModerationParts:
         """What clients may ask, by name; see `ModerationMethods`."""
         methods = ModerationMethods(self.deciders, self._casebook, intake, coordination, keys, appeal)
         return methods.table()
+
+
+def gatekeeper_of(config: NodeConfig, environment: Environment) -> Gatekeeper:
+    """A gatekeeper that has not been opened yet; the node's text models lie in its data directory."""
+    return Gatekeeper(
+        config.gate.policy,
+        rates_of(config.gate),
+        wall=environment.wall,
+        executor=environment.executor,
+        models=config.node.data / "models",
+    )

@@ -36,6 +36,7 @@ from folkmoot.storage.media.layout import (
     room_of,
     whole_chunks,
 )
+from folkmoot.storage.media.notes import Notes
 from folkmoot.storage.media.room import check_room
 
 PARTIAL_SHARE: Final = 4  # of the cap, this part at most is for uploads under way
@@ -69,6 +70,7 @@ class Blobs:
             for folder in (directory, *(directory / area.value for area in Area)):
                 files.make_folder(folder)
                 files.sync_folder(folder.parent)
+            self.notes = Notes(files, directory / "notes")
             self._look_around()
 
     def used(self, area: Area) -> int:
@@ -279,6 +281,8 @@ class Blobs:
             self.files.unlink(file)
             self.files.sync_folder(file.parent)  # what is erased does not return with a loss of power
             folders.tidy(self.files, file.parent)
+            if area is not Area.PARTIAL:
+                self.notes.forget(name)
             with self._lock:
                 self._used[area] -= size
                 self._cached.pop(name, None)

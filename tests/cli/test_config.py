@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from folkmoot.node.configuration.reading import ConfigError, LoadedConfig, load
+from folkmoot.node.configuration.screening_section import ScreenedList
 from folkmoot.node.configuration.settings import Founder, NodeConfig
 from folkmoot.node.configuration.settings_table import fields_of, settings
 from folkmoot.node.transport.interface import Address
@@ -233,7 +234,8 @@ class TestBeyondLoopback:
 
 
 def test_every_setting_is_a_sentence_with_a_reason() -> None:
-    rows = [*settings(), *fields_of("cluster.founders", Founder).values()]
+    nested = (("cluster.founders", Founder), ("screening.lists", ScreenedList))
+    rows = [*settings(), *(row for each in nested for row in fields_of(*each).values())]
     for row in rows:
         assert row.sentence.endswith("."), row.name
         assert row.why.endswith("."), row.name

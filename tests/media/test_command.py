@@ -44,6 +44,8 @@ def test_what_is_put_is_listed_got_and_named_by_its_hash(home: Home) -> None:
     assert [each.name for each in home.path.rglob("*.part")] == ["copy.png.part"]
     assert (home.path / "copy.png.part").read_text() == "the user's own"
     (home.path / "copy.png.part").unlink()
+    shown = home.run("media", "show", name, "--json").json
+    assert (shown["mime"], shown["size"], shown["screening"]) == ("image/png", len(DATA), None)
     words = home.run("media", "ls")
     assert told.json["hash"] in words.out and "of 1073741824 bytes" in words.out
 

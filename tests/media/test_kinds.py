@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from folkmoot.node.media.methods import check_kind
+from folkmoot.node.media.claims import check_kind
 from folkmoot.protocol.errors import BAD_REQUEST, TOO_LARGE, ErrorKind, WireError
 from folkmoot.protocol.media.kinds import TYPES, Kind, Size, kind_of
 from hypothesis import given

@@ -1,0 +1,16 @@
+"""What bounds the looking at pictures."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from folkmoot.protocol.limits import KIB, MIB
+
+QUALITY_MIN: Final = 50  # below which a hash says too little to be looked up
+HASHES_TOLD: Final = 4 * KIB  # of one file: some two hundred for each frame, and three for a transparent one
+ANSWER_BYTES: Final = 1 * MIB
+QUESTION_BYTES: Final = 1 * KIB
+MEMORY_BYTES: Final = 1_024 * MIB  # of address space, which libraries take more of than they use
+MODEL_BYTES: Final = 1_024 * MIB  # … and a model besides
+PROCESSOR_S: Final = 15  # for one file
+WAITING: Final = 64  # files that are waiting to be looked at; above it the answer is `busy`

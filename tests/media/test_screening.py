@@ -1,0 +1,292 @@
+"""Media that are looked at before they are shown, on whole nodes and with real processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from folkmoot.node.configuration.screening_section import ScreenedList, ScreeningSection
+from folkmoot.node.media import screening as screening_module
+from folkmoot.node.media.screening import Screening
+from folkmoot.node.moderation.media.bounds import WAITING
+from folkmoot.node.moderation.media.judged import Judged
+from folkmoot.node.moderation.media.outcome import Judge
+from folkmoot.protocol.errors import BUSY, NOT_FOUND, NOT_YET, REFUSED_BY_POLICY, ErrorKind, WireError
+from folkmoot.storage.media.layout import Area, Name
+
+from tests.media import pictures
+from tests.media.uploading import finish, post_with, read, send, upload
+from tests.moderation.drawings import bright, drawing, ours, saved
+from tests.node.harness import Client, Town, founded
+from tests.node.nodes import Node
+from tests.node.people import OPERATOR, Author
+from tests.waiting import until
+
+pytestmark = pytest.mark.timeout(120)
+
+FINE, KNOWN, WORST = (saved(drawing(seed), "PNG") for seed in (1, 2, 3))
+
+
+def lists(directory: Path, **more: Any) -> ScreeningSection:
+    """Settings with an open list that has one picture in it and a sealed one that has another."""
+    named = {"known": ours.pdq(bright(drawing(2)))[0], "worst": ours.pdq(bright(drawing(3)))[0]}
+    for name, digest in named.items():
+        (directory / name).write_text(f"{digest.hex()} {name}-kind\n")
+    listed = [ScreenedList(name=name, file=directory / name, sealed=name == "worst") for name in named]
+    return ScreeningSection(enabled=True, lists=tuple(listed), **more)
+
+
+def screening_of(node: Node) -> Screening:
+    found: Screening | None = node.parts.media.screening
+    assert found is not None
+    return found
+
+
+async def refused(node: Node, town: Town, author: Author, digest: bytes, kind: ErrorKind) -> WireError:
+    """What anybody is told who reads it."""
+    async with town.client(node) as client:
+        with pytest.raises(WireError) as told:
+            await read(client, author.account, digest)
+    assert told.value.kind is kind
+    return told.value
+
+
+async def stat(client: Client, author: Author, digest: bytes) -> dict[str, Any]:
+    told: dict[str, Any] = await client.call("media.stat", account=author.account, hash=digest)
+    return told
+
+
+async def noted(node: Node, author: Author, digest: bytes, status: str) -> None:
+    name = Name(author.account, digest)
+    await until(lambda: screening_of(node).known(name).status == status, what=f"the medium to be {status}")
+
+
+async def test_what_is_found_is_told_withheld_and_a_signal(tmp_path: Path) -> None:
+    author = Author(1)
+    async with founded(tmp_path, nodes=1, replicas=1, screening=lists(tmp_path)) as town:
+        async with town.client(town[0]) as client:
+            await client.auth(author)
+            fine, known = await upload(client, FINE), pictures.of(KNOWN)
+            await send(client, KNOWN, known)
+            told = await finish(client, known)
+            assert told["screening"] == {
+                **{"status": "matched", "list": "known", "category": "known-kind"},
+                "distance": 0,
+            }
+            assert await read(client, author.account, fine.hash) == FINE
+            assert (await stat(client, author, fine.hash))["screening"] == {"status": "clear"}
+            error = await refused(town[0], town, author, known.hash, REFUSED_BY_POLICY)
+            assert error.details == {"screening": told["screening"]} and "list known" in error.message
+            assert await read(client, author.account, known.hash) == KNOWN, "it is their own"
+            assert (await client.put_one(post_with(author, known)))["status"] == "stored"
+            signals = screening_of(town[0]).signals
+            assert signals(author.account, [fine.hash]) == {"media.pdq_match": False, "media.nsfw": None}
+            both = [fine.hash, bytes(32), known.hash]
+            assert signals(author.account, both)["media.pdq_match"] is True
+            assert signals(author.account, both[:2])["media.pdq_match"] is None
+            assert town[0].parts.media.status()["screening"] == {
+                **{"clear": 1, "matched": 1, "explicit": 0, "unknown": 0},
+                "waiting": 0,
+            }
+        async with town.client(town[0]) as client:
+            await client.auth(OPERATOR)
+            assert await read(client, author.account, known.hash) == KNOWN, "who decides has to look"
+
+
+async def test_what_a_sealed_list_knows_is_refused_and_leaves_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    author, worst = Author(2), pictures.of(WORST)
+    async with founded(tmp_path, screening=lists(tmp_path)) as town:
+        async with town.client(town[0]) as client:
+            await client.auth(author)
+            for _ in range(2):
+                await send(client, WORST, worst)
+                with pytest.raises(WireError) as told:
+                    await finish(client, worst)
+                assert told.value.kind is REFUSED_BY_POLICY
+                assert told.value.message == "this medium is not taken" and told.value.details is None
+            await refused(town[0], town, author, worst.hash, NOT_FOUND)
+        for node in town.nodes:
+            blobs = node.parts.media._keeping.blobs
+            name = Name(author.account, worst.hash)
+            assert blobs.find(name) is None and blobs.notes.get(name) is None
+            assert not list((node.config.node.data / "media").rglob(worst.hash.hex()))
+        assert screening_of(town[0]).outcomes["sealed"] == 2
+        assert any(worst.hash.hex() in each.message and "worst" in each.message for each in caplog.records)
+
+
+async def test_what_a_sealed_list_comes_to_know_is_served_to_no_client_and_no_peer(tmp_path: Path) -> None:
+    author, settings = Author(3), lists(tmp_path)
+    (tmp_path / "worst").rename(tmp_path / "later")
+    (tmp_path / "worst").write_text("# nothing yet\n")
+    async with founded(tmp_path, nodes=2, replicas=1, screening=settings) as town:
+        async with town.client(town[0]) as client:
+            await client.auth(author)
+            manifest = await upload(client, WORST)
+            keeper = next(node for node in town.nodes if kept(node, author, manifest.hash))
+            other = next(node for node in town.nodes if node is not keeper)
+            assert await read(client, author.account, manifest.hash) == WORST
+            (tmp_path / "later").replace(tmp_path / "worst")
+            screening_of(keeper).reload(settings)
+            await noted(keeper, author, manifest.hash, "sealed")
+            name = Name(author.account, manifest.hash)
+            other.parts.media._keeping.blobs.drop(Area.CACHE, name)
+        for node in town.nodes:
+            await refused(node, town, author, manifest.hash, NOT_FOUND)
+            async with town.client(node) as client:
+                with pytest.raises(WireError) as told:
+                    await stat(client, author, manifest.hash)
+                assert told.value.kind is NOT_FOUND
+        async with town.client(keeper) as client:
+            await client.auth(author)
+            error = (await client.put_one(post_with(author, manifest)))["error"]
+            assert error["name"] == "refused_by_policy" and "worst" not in str(error)
+        assert other.parts.media._keeping.blobs.find(name) is None
+        assert keeper.parts.media._keeping.blobs.find(name) is Area.KEPT, (
+            "operators decide what becomes of it"
+        )
+
+
+def kept(node: Node, author: Author, digest: bytes) -> bool:
+    return bool(node.parts.media._keeping.blobs.find(Name(author.account, digest)) is Area.KEPT)
+
+
+async def test_a_list_that_is_broken_changes_nothing_and_a_new_one_looks_at_everything_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    author, settings = Author(4), lists(tmp_path)
+    async with (
+        founded(tmp_path, nodes=1, replicas=1, screening=settings) as town,
+        town.client(town[0]) as client,
+    ):
+        await client.auth(author)
+        fine, known = await upload(client, FINE), await upload(client, KNOWN)
+        (tmp_path / "known").write_text("nonsense\n")
+        screening_of(town[0]).reload(settings)
+        await until(lambda: "known:1: no PDQ hash" in caplog.text, what="the list to be refused")
+        await refused(town[0], town, author, known.hash, REFUSED_BY_POLICY)
+        (tmp_path / "known").write_text(ours.pdq(bright(drawing(1)))[0].hex())
+        screening_of(town[0]).reload(settings)
+        await noted(town[0], author, fine.hash, "matched")
+        await noted(town[0], author, known.hash, "clear")
+        assert await read(client, author.account, known.hash) == KNOWN
+        open_again = msgspec.structs.replace(settings, withhold=("unchecked",))
+        screening_of(town[0]).reload(open_again)
+        assert await read(client, author.account, fine.hash) == FINE
+
+
+async def test_what_cannot_be_judged_is_unknown_and_waits_for_a_person_or_not(tmp_path: Path) -> None:
+    author, settings = Author(5), lists(tmp_path)
+    odd = {pictures.png(5000): "unreadable", b"\0\0\0\x18ftypisom" + bytes(99): "no_decoder"}
+    async with (
+        founded(tmp_path, nodes=1, replicas=1, screening=settings) as town,
+        town.client(town[0]) as client,
+    ):
+        await client.auth(author)
+        for data, reason in odd.items():
+            mime = "image/png" if reason == "unreadable" else "video/mp4"
+            manifest = await upload(client, data, mime)
+            told = {"status": "unknown", "reason": reason}
+            error = await refused(town[0], town, author, manifest.hash, REFUSED_BY_POLICY)
+            assert error.details == {"screening": told}
+            signal = screening_of(town[0]).signals(author.account, [manifest.hash])
+            assert signal == {"media.pdq_match": None, "media.nsfw": None}
+            withheld = msgspec.structs.replace(settings, withhold=("unchecked", "matched"))
+            screening_of(town[0]).reload(withheld)
+            assert await read(client, author.account, manifest.hash) == data
+            screening_of(town[0]).reload(settings)
+        song = await upload(client, b"OggS" + bytes(99), "audio/ogg")
+        assert (await stat(client, author, song.hash))["screening"] == {"status": "clear"}
+
+
+async def test_what_another_node_let_in_is_looked_at_by_its_replicas(tmp_path: Path) -> None:
+    author = Author(6)
+    async with founded(tmp_path, screening=lists(tmp_path)) as town:
+        town[0].parts.media.screening._judge = Judge((), None)  # it has no lists
+        async with town.client(town[0]) as client:
+            await client.auth(author)
+            manifest = await upload(client, WORST, level="all")
+            assert await read(client, author.account, manifest.hash) == WORST
+        for node in town.nodes[1:]:
+            await noted(node, author, manifest.hash, "sealed")
+            await refused(node, town, author, manifest.hash, NOT_FOUND)
+
+
+async def test_while_something_is_looked_at_it_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody looks, so that nothing is ever seen: clients come again, and readers show a placeholder."""
+    author = Author(7)
+    monkeypatch.setattr(screening_module, "ANSWER_S", 0.0)
+    async with founded(tmp_path, nodes=1, replicas=1, screening=lists(tmp_path)) as town:
+        stand_still(town)
+        async with town.client(town[0]) as client:
+            await client.auth(author)
+            manifest = pictures.of(FINE)
+            await send(client, FINE, manifest)
+            with pytest.raises(WireError) as told:
+                await client.call("media.finish", hash=manifest.hash, level="one")
+            assert told.value.kind is BUSY and "still being looked at" in told.value.message
+            error = await refused(town[0], town, author, manifest.hash, NOT_YET)
+            assert error.details == {"screening": {"status": "unchecked"}} and error.retry_after_ms
+            for number in range(WAITING):
+                screening_of(town[0]).hear(Name(author.account, bytes([number]) * 32))
+            screening_of(town[0]).hear(Name(author.account, bytes(32)))  # one more than can wait
+            with pytest.raises(WireError) as told:
+                await screening_of(town[0]).outcome(Name(author.account, b"\xff" * 32))
+            assert told.value.kind is BUSY
+
+
+def stand_still(town: Town) -> None:
+    async def never(*of: object) -> Judged:
+        await until(lambda: False, what="the end", within_s=600)
+        return Judged()
+
+    pictures_judge = screening_of(town[0])._pictures
+    assert pictures_judge is not None
+    pictures_judge.judge = never  # type: ignore[method-assign, assignment]
+
+
+async def test_notes_go_with_their_media_and_torn_ones_are_made_again(tmp_path: Path) -> None:
+    author = Author(8)
+    async with (
+        founded(tmp_path, nodes=1, replicas=1, screening=lists(tmp_path)) as town,
+        town.client(town[0]) as client,
+    ):
+        await client.auth(author)
+        manifest = await upload(client, KNOWN)
+        blobs, name = town[0].parts.media._keeping.blobs, Name(author.account, manifest.hash)
+        [file] = (tmp_path / "node-1" / "media" / "notes").rglob(manifest.hash.hex())
+        for torn in (b"", file.read_bytes()[:-1], b"\0" + file.read_bytes()[1:]):
+            file.write_bytes(torn)
+            assert screening_of(town[0]).known(name).status == "unchecked"
+            await refused(town[0], town, author, manifest.hash, REFUSED_BY_POLICY)
+        assert blobs.drop(Area.KEPT, name)
+        assert not file.exists() and not file.parent.exists()
+
+
+def test_a_node_without_the_extra_sees_nothing_and_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from folkmoot.node.moderation.media import outcome
+
+    settings = lists(tmp_path, nsfw=0.8)
+    there = outcome.read_judge(settings)
+    assert there.outcome(Judged(quality=9)).reason == "no_model"
+    assert there.outcome(Judged(nsfw=0.9)).status == "explicit"
+    assert there.outcome(Judged(nsfw=0.7)).to_wire() == {"status": "clear", "nsfw": 0.7}
+    monkeypatch.setattr(outcome, "_installed", lambda module: False)
+    assert [each.split(":")[0] for each in outcome.missing_extras(settings)] == [
+        "screening.enabled",
+        "screening.nsfw",
+    ]
+    without = outcome.read_judge(settings)
+    assert without.version != there.version
+    assert without.outcome(Judged(unjudged="no_decoder")).to_wire() == {
+        "status": "unknown",
+        "reason": "no_decoder",
+    }
+    assert list(outcome.missing_extras(ScreeningSection(nsfw=0.5))) == [], "nothing is asked for"

