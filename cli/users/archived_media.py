@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from folkmoot.protocol.errors import CONFLICT, NOT_FOUND, WireError
+from folkmoot.protocol.errors import CONFLICT, NOT_FOUND, REFUSED_BY_POLICY, WireError
 from folkmoot.protocol.media.chunks import MediaChunk
 from folkmoot.protocol.media.manifest import CHUNK_BYTES, Manifest
 from folkmoot.protocol.media.references import Reference, references
@@ -74,7 +74,7 @@ class MediaWriter:
         have: the hashes of what is in the archive already; grows.
 
     Attributes:
-        lacking: the hashes of what no node has any more.
+        lacking: the hashes of what no node has any more, or what is withheld from who asks.
     """
 
     client: Client
@@ -98,13 +98,6 @@ class MediaWriter:
         # Imported here so that a command's help need not wait for the client.
         from folkmoot.protocol.client import media
 
-        try:
-            manifest = await media.stat(self.client, self.account, digest)
-        except WireError as error:
-            if error.kind is not NOT_FOUND:
-                raise
-            self.lacking.add(digest)
-            return
         index = 0
 
         def write(data: bytes) -> None:
@@ -112,8 +105,15 @@ class MediaWriter:
             self.write(MediaChunk(digest, manifest.size, manifest.mime, index, data))
             index += 1
 
-        await media.fetch(self.client, self.account, manifest, write)
-        self.have.add(digest)
+        try:
+            manifest = await media.stat(self.client, self.account, digest)
+            await media.fetch(self.client, self.account, manifest, write)
+        except WireError as error:
+            if index or error.kind not in (NOT_FOUND, REFUSED_BY_POLICY):
+                raise
+            self.lacking.add(digest)
+        else:
+            self.have.add(digest)
 
 
 @dataclass(slots=True)

@@ -240,9 +240,9 @@ class Screening:
     async def _go_through_all(self) -> None:
         """Look at whatever was not looked at, or by what is not in force any more."""
         while True:
+            self._anew = trio.Event()  # first: what is asked for from here on is not missed
             if self._reread is not None:
                 await self._read_lists()
-            self._anew = trio.Event()
             try:
                 for account in await self._run(partial(self._keeping.blobs.accounts, Area.KEPT)):
                     for name in await self._run(partial(self._due, account)):

@@ -17,7 +17,7 @@ from folkmoot.protocol.client.errors import ClientError
 from folkmoot.protocol.client.plain import plain_nursery
 from folkmoot.protocol.client.session import Session
 from folkmoot.protocol.connection import Params
-from folkmoot.protocol.errors import BUSY, CONFLICT, LEVEL_UNREACHABLE, NOT_FOUND, WireError
+from folkmoot.protocol.errors import BUSY, CONFLICT, LEVEL_UNREACHABLE, NOT_FOUND, NOT_YET, WireError
 from folkmoot.protocol.media import bounds
 from folkmoot.protocol.media.manifest import CHUNK_BYTES, Manifest
 from folkmoot.protocol.record import Record
@@ -218,7 +218,7 @@ async def _chunk(client: Calls, account: bytes, manifest: Manifest, index: int, 
         try:
             answer = await client.call("media.get", asked)
         except WireError as error:
-            if error.kind is not BUSY or trio.current_time() >= ends:
+            if error.kind not in (BUSY, NOT_YET) or trio.current_time() >= ends:
                 raise
             await trio.sleep(PAUSE_S)
             continue

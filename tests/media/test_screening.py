@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
+from folkmoot.cli.users.archived_media import MediaWriter
 from folkmoot.node.configuration.screening_section import ScreenedList, ScreeningSection
 from folkmoot.node.media import screening as screening_module
 from folkmoot.node.media.screening import Screening
@@ -14,6 +16,7 @@ from folkmoot.node.moderation.media.bounds import WAITING
 from folkmoot.node.moderation.media.judged import Judged
 from folkmoot.node.moderation.media.outcome import Judge
 from folkmoot.protocol.errors import BUSY, NOT_FOUND, NOT_YET, REFUSED_BY_POLICY, ErrorKind, WireError
+from folkmoot.protocol.media.chunks import MediaChunk
 from folkmoot.storage.media.layout import Area, Name
 
 from tests.media import pictures
@@ -60,7 +63,11 @@ async def stat(client: Client, author: Author, digest: bytes) -> dict[str, Any]:
 
 async def noted(node: Node, author: Author, digest: bytes, status: str) -> None:
     name = Name(author.account, digest)
-    await until(lambda: screening_of(node).known(name).status == status, what=f"the medium to be {status}")
+    await until(
+        lambda: screening_of(node).known(name).status == status,
+        what=f"the medium to be {status}",
+        within_s=60,
+    )
 
 
 async def test_what_is_found_is_told_withheld_and_a_signal(tmp_path: Path) -> None:
@@ -118,7 +125,9 @@ async def test_what_a_sealed_list_knows_is_refused_and_leaves_nothing(
         assert any(worst.hash.hex() in each.message and "worst" in each.message for each in caplog.records)
 
 
-async def test_what_a_sealed_list_comes_to_know_is_served_to_no_client_and_no_peer(tmp_path: Path) -> None:
+async def test_what_a_sealed_list_comes_to_know_is_served_to_no_client_and_no_peer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     author, settings = Author(3), lists(tmp_path)
     (tmp_path / "worst").rename(tmp_path / "later")
     (tmp_path / "worst").write_text("# nothing yet\n")
@@ -148,6 +157,13 @@ async def test_what_a_sealed_list_comes_to_know_is_served_to_no_client_and_no_pe
         assert keeper.parts.media._keeping.blobs.find(name) is Area.KEPT, (
             "operators decide what becomes of it"
         )
+        sweeper = keeper.parts.media.sweeper
+        elsewhere = SimpleNamespace(id=1, epoch=1, nodes=lambda: [bytes(16)])
+        monkeypatch.setattr(sweeper, "_topology", SimpleNamespace(where=lambda key: elsewhere))
+        assert not await sweeper.hand_on(), "nobody is asked to keep it"
+        assert keeper.parts.media._keeping.blobs.find(name) is Area.KEPT
+        monkeypatch.setattr(keeper.parts.media._keeping, "sealed", None)
+        assert await sweeper.hand_on(), "as of anything else somebody is"
 
 
 def kept(node: Node, author: Author, digest: bytes) -> bool:
@@ -166,7 +182,7 @@ async def test_a_list_that_is_broken_changes_nothing_and_a_new_one_looks_at_ever
         fine, known = await upload(client, FINE), await upload(client, KNOWN)
         (tmp_path / "known").write_text("nonsense\n")
         screening_of(town[0]).reload(settings)
-        await until(lambda: "known:1: no PDQ hash" in caplog.text, what="the list to be refused")
+        await until(lambda: "known:1: no PDQ hash" in caplog.text, what="the list to be refused", within_s=60)
         await refused(town[0], town, author, known.hash, REFUSED_BY_POLICY)
         (tmp_path / "known").write_text(ours.pdq(bright(drawing(1)))[0].hex())
         screening_of(town[0]).reload(settings)
@@ -248,6 +264,24 @@ def stand_still(town: Town) -> None:
     pictures_judge = screening_of(town[0])._pictures
     assert pictures_judge is not None
     pictures_judge.judge = never  # type: ignore[method-assign, assignment]
+
+
+async def test_an_archive_made_by_somebody_else_lacks_what_is_withheld() -> None:
+    author, manifest = Author(9), pictures.of(KNOWN)
+
+    class Withholding:
+        async def call(self, method: str, params: dict[str, Any]) -> Any:
+            if method == "media.stat":
+                return manifest.to_wire()
+            raise WireError(REFUSED_BY_POLICY, "the medium is withheld")
+
+        async def session(self) -> None: ...
+
+    written: list[MediaChunk] = []
+    client: Any = Withholding()
+    writer = MediaWriter(client, author.account, written.append, set())
+    await writer.add([post_with(author, manifest)])
+    assert writer.lacking == {manifest.hash} and not writer.have and not written
 
 
 async def test_notes_go_with_their_media_and_torn_ones_are_made_again(tmp_path: Path) -> None:
