@@ -13,6 +13,7 @@ from folkmoot.cli.errors import OperatorError, Usage
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
 from folkmoot.cli.media.files import MediaFile, MediaRef, MediaType, bring, media_name
+from folkmoot.cli.numbers import FiniteFloat
 from folkmoot.cli.output import Output, json_option, table
 from folkmoot.cli.progress import progress_bar
 from folkmoot.cli.social.flags import Speaker, speaker_options
@@ -132,7 +133,11 @@ def show(medium: MediaRef, target: Target, output: Output) -> int:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--category", help="What the list says of them: small letters, digits and hyphens.")
 @click.option(
-    "--max-megapixels", default=64.0, show_default=True, help="The largest picture that is decoded."
+    "--max-megapixels",
+    type=FiniteFloat(min=0.1),
+    default=64.0,
+    show_default=True,
+    help="The largest picture that is decoded.",
 )
 @json_option
 def hash_files(files: tuple[Path, ...], category: str | None, max_megapixels: float, output: Output) -> int:

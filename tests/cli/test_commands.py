@@ -271,24 +271,25 @@ class TestConfigShow:
 
     def test_the_reference_is_a_configuration_and_stays_one_uncommented(self, tmp_path: Path) -> None:
         load(REFERENCE_FILE)
-        lines = reference().splitlines()
-        values = [
-            line.removeprefix("# ") for line in lines if " = " in line and not line.startswith("# founders")
-        ]
-        sections = {line for line in lines if line.startswith(("[", "# [["))}
-        kept = [
-            line.removeprefix("# ") for line in lines if line in sections or line.removeprefix("# ") in values
-        ]
         file = tmp_path / "all.toml"
-        file.write_text("\n".join(_founders_last(kept)))
-        assert len(load(file).config.cluster.founders) == 1
+        file.write_text("\n".join(_uncommented(reference())))
+        config = load(file).config
+        assert len(config.cluster.founders) == len(config.screening.lists) == 1
 
 
-def _founders_last(lines: list[str]) -> list[str]:
-    """The array of tables after the plain keys of its section, as TOML wants it."""
-    start = lines.index("[[cluster.founders]]")
-    end = next(i for i in range(start + 1, len(lines)) if lines[i].startswith(("replicas", "[")))
-    return [*lines[:start], *lines[end:], *lines[start:end]]
+def _uncommented(text: str) -> list[str]:
+    """Every setting with its value; arrays of tables come last and as their examples have them, for after
+    them TOML takes no more keys of their sections."""
+    plain: list[str] = []
+    tables: list[str] = []
+    for paragraph in text.split("\n\n"):
+        lines = paragraph.splitlines()
+        at = next((number for number, line in enumerate(lines) if line.startswith("# [[")), None)
+        if at is None:
+            plain += [line.removeprefix("# ") for line in lines if " = " in line or line.startswith("[")]
+        else:
+            tables += [line.removeprefix("# ") for line in lines[at:]]
+    return [*plain, *tables]
 
 
 class TestKeys:
