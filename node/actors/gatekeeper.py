@@ -21,7 +21,7 @@ import trio
 from folkmoot.node.environment import Executor, WallClock
 from folkmoot.node.moderation.bench import OWN_FILE, Bench
 from folkmoot.node.moderation.engine import PolicyEngine
-from folkmoot.node.moderation.policy_file import Signature, load_policy, signature_of
+from folkmoot.node.moderation.policy_file import PolicyFiles, Signature, signature_of
 from folkmoot.node.moderation.quota import Quota, QuotaRates
 from folkmoot.node.moderation.submissions import Counting, Submission, texts_of
 from folkmoot.protocol.errors import WireError
@@ -121,9 +121,7 @@ class Gatekeeper:
             PolicyError: it cannot be used; a node does not start on a policy nobody wrote.
         """
         if self._file is not None:
-            loaded = await self._executor.run(partial(load_policy, self._file, self._models))
-            self._watched.settled = loaded.signature
-            self._put_in_force(loaded.engine)
+            self._put_in_force(await self._read(self._file))
 
     async def run(self) -> None:
         """Keep the policy current, for ever."""
@@ -265,12 +263,23 @@ class Gatekeeper:
         files = self._watched.files(file)
         signature = await self._executor.run(partial(signature_of, files))
         if self._watched.changed(signature) or wanted:
-            self._watched.settled = signature
             await self._load(file)
+
+    async def _read(self, file: Path) -> PolicyEngine:
+        """Read a policy, and watch the files it is made of, whether or not it can be used.
+
+        Raises:
+            PolicyError: it cannot.
+        """
+        files = PolicyFiles(file, self._models)
+        try:
+            return await self._executor.run(files.load)
+        finally:
+            self._watched.settled = files.signature
 
     async def _load(self, file: Path) -> None:
         try:
-            engine, self._watched.settled = await self._executor.run(partial(load_policy, file, self._models))
+            engine = await self._read(file)
         except PolicyError as error:
             self._errors = error.problems
             logger.error("policy %s stays in force, the new one is unusable:\n%s", self._short_hash, error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from folkmoot.node.configuration.toml_source import TomlSource, TomlSyntaxError
 from folkmoot.node.moderation.engine import PolicyEngine
@@ -101,43 +101,42 @@ def parse_whole(file: Path, data: bytes) -> PolicyDocument:
     return parse_policy(file, data, read=refuse)
 
 
-class LoadedPolicy(NamedTuple):
-    """A policy from files.
-
-    Args:
-        engine: ready to judge.
-        signature: what the files looked like before they were read; see `signature_of`.
-    """
-
-    engine: PolicyEngine
-    signature: Signature
-
-
-def load_policy(file: Path, models: Path | None = None) -> LoadedPolicy:
-    """Everything from the path to an engine that judges.
+class PolicyFiles:
+    """The files of a policy: its own, those it extends, and those of its models.
 
     Args:
         file: the policy.
         models: where the node's own models lie, besides those beside the policy.
-
-    Raises:
-        PolicyError: with every problem found.
     """
-    looked_at: list[tuple[Path, State]] = []
 
-    def read(layer: Path) -> bytes:
-        looked_at.extend(signature_of((layer,)))
+    def __init__(self, file: Path, models: Path | None = None) -> None:
+        self._looked_at: dict[Path, State] = {}
+        self._file = file
+        self._folders = [file.parent] if models is None else [file.parent, models]
+
+    @property
+    def signature(self) -> Signature:
+        """What they looked like before they were read, as far as `load` came."""
+        return tuple(self._looked_at.items())
+
+    def load(self) -> PolicyEngine:
+        """Everything from the path to an engine that judges.
+
+        Raises:
+            PolicyError: with every problem found.
+        """
+        document = parse_policy(self._file, self._read(self._file), read=self._read)
+        self._looked_at.update(signature_of(model_files(document, self._folders)))
+        return PolicyEngine(document, Scorers(document, self._folders))
+
+    def _read(self, layer: Path) -> bytes:
+        self._looked_at.update(signature_of((layer,)))
         return read_policy_bytes(layer)
-
-    document = parse_policy(file, read(file), read=read)
-    folders = [file.parent] if models is None else [file.parent, models]
-    looked_at.extend(signature_of(model_files(document, folders)))
-    return LoadedPolicy(PolicyEngine(document, Scorers(document, folders)), tuple(looked_at))
 
 
 def load_engine(file: Path, models: Path | None = None) -> PolicyEngine:
-    """See `load_policy`."""
-    return load_policy(file, models).engine
+    """See `PolicyFiles.load`."""
+    return PolicyFiles(file, models).load()
 
 
 def signature_of(files: Iterable[Path]) -> Signature:

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from folkmoot.node.moderation.policy_file import load_policy, parse_policy
+from folkmoot.node.moderation.policy_file import PolicyFiles, parse_policy
 from folkmoot.protocol import limits
 from folkmoot.protocol.moderation.bounds import POLICY_LAYERS
 from folkmoot.protocol.moderation.policy import PolicyDocument, PolicyError
@@ -179,10 +179,11 @@ def test_all_files_of_a_policy_are_watched(tmp_path: Path) -> None:
     wide, narrow = tmp_path / "wide.toml", tmp_path / "narrow.toml"
     wide.write_text(HEAD + LISTS + NAMED)
     narrow.write_text(f'extends = "wide.toml"\n{HEAD}{model("m", labels=["toxic"])}')
-    loaded = load_policy(narrow, tmp_path / "models")
-    names = [file.relative_to(tmp_path).as_posix() for file, _state in loaded.signature]
+    files = PolicyFiles(narrow, tmp_path / "models")
+    loaded = files.load()
+    names = [file.relative_to(tmp_path).as_posix() for file, _state in files.signature]
     assert names == ["narrow.toml", "wide.toml", f"{'0' * 64}.model", f"models/{'0' * 64}.model"]
-    assert [state is None for _file, state in loaded.signature] == [False, False, True, True]
-    assert loaded.engine.problems == [
+    assert [state is None for _file, state in files.signature] == [False, False, True, True]
+    assert loaded.problems == [
         f"model m: {'0' * 64}.model is not in {tmp_path} or {tmp_path / 'models'}; its scores are unknown"
     ]

@@ -147,6 +147,10 @@ async def test_a_model_that_comes_later_is_taken_up(tmp_path: Path) -> None:
         await until(lambda: outcomes(gate, [post("foo")]) == ["hold"], what="the policy in layers")
         wider.write_text(HEAD + word_list("bad", ["bar"]))
         await until(lambda: outcomes(gate, [post("bar")]) == ["hold"], what="the change of the wider layer")
+        file.write_text(text.replace("wider", "later"))
+        await until(lambda: gate.status().errors, what="the report of the layer that is not there")
+        wider.rename(tmp_path / "later.toml")
+        await until(lambda: not gate.status().errors, what="the layer that came later")
         nursery.cancel_scope.cancel()
 
 
