@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from folkmoot.node.moderation.reading import buckets
+from folkmoot.node.moderation.reading import readings
 from folkmoot.protocol.moderation.bounds import POLICY_MODEL_BYTES, SCORED_CODE_POINTS
 from folkmoot.protocol.moderation.policy import Model, PolicyDocument
 from folkmoot.protocol.moderation.signals import SCORES, signal_name
+from folkmoot.protocol.moderation.text.features import features
 from folkmoot.protocol.moderation.text.model import ModelError, TextModel, decode
 
 SUFFIX: Final = ".model"
@@ -59,12 +60,14 @@ class Scorers:
     def scores(self, text: str, wanted: frozenset[str]) -> Iterator[tuple[str, float]]:
         """The scores of a text, by name, as far as there are any; those of models that nothing is wanted of
         are left out. Above 0 a label's class is nearer than the first class is."""
+        # Cut again, since one character may unfold to eighteen.
+        read = [reading[:SCORED_CODE_POINTS] for reading in readings(text[:SCORED_CODE_POINTS])]
         seen: dict[bool, Sequence[int]] = {}
         for model, blind, names in self._scorers:
             if wanted.isdisjoint(names):
                 continue
             if blind not in seen:
-                seen[blind] = buckets(text[:SCORED_CODE_POINTS], blind=blind)
+                seen[blind] = features(read, blind=blind)
             margins = model.margins(seen[blind])
             yield from zip(names, (round(margin, _DECIMALS) for margin in margins[1:]), strict=True)
 
