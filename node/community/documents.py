@@ -8,12 +8,13 @@ from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 
+from cachetools import LRUCache
 from folkmoot.node.commits import Commits
 from folkmoot.node.environment import Executor
 from folkmoot.node.moderation.engine import PolicyEngine
 from folkmoot.node.moderation.policy_file import parse_whole
 from folkmoot.node.moderation.scorers import Scorers
-from folkmoot.protocol.community.bounds import DOCUMENT_BYTES
+from folkmoot.protocol.community.bounds import DOCUMENT_BYTES, ENGINES_KEPT
 from folkmoot.protocol.errors import TOO_LARGE, WireError
 from folkmoot.storage import policies
 from folkmoot.storage.errors import StoreCorrupt
@@ -43,6 +44,7 @@ class Documents:
         self._executor = executor
         self._in_use = in_use
         self._models = models
+        self._compiled: LRUCache[bytes, PolicyEngine] = LRUCache(ENGINES_KEPT)
 
     def find(self, name: bytes) -> bytes | None:
         """The document with this hash; None where it is not kept, or is damaged and has to be fetched."""
@@ -70,15 +72,20 @@ class Documents:
         )
 
     async def compile(self, document: bytes) -> PolicyEngine:
-        """An engine that judges by a document.
+        """An engine that judges by a document; those of the latest documents are at hand.
 
         Raises:
             PolicyError: with every problem found; places name the document by its hash.
         """
-        return await self._executor.run(partial(_compile, document, self._models))
+        name = hashlib.sha256(document).digest()
+        engine = self._compiled.get(name)
+        if engine is None:
+            file = Path(name.hex()[:12])
+            engine = await self._executor.run(partial(_compile, file, document, self._models))
+            self._compiled[name] = engine
+        return engine
 
 
-def _compile(document: bytes, models: Path) -> PolicyEngine:
-    name = hashlib.sha256(document).hexdigest()
-    policy = parse_whole(Path(name[:12]), document)
+def _compile(file: Path, document: bytes, models: Path) -> PolicyEngine:
+    policy = parse_whole(file, document)
     return PolicyEngine(policy, Scorers(policy, [models]))

@@ -1,7 +1,8 @@
 """How policy documents travel: by their hashes, so that it does not matter who gives one.
 
-Before a document is activated, a majority of the seats' nodes has it on disk: whatever keeps the register
-that names it then keeps the document, too. All others fetch it from whoever has it.
+Before a document is activated, a majority of the seats' nodes has compiled it and has it on disk: whatever
+keeps the register that names it then keeps the document, too, and can judge by it. All others fetch it from
+whoever has it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from folkmoot.protocol import codec
 from folkmoot.protocol.community import bounds
 from folkmoot.protocol.community.value import Hash
 from folkmoot.protocol.consensus.configuration import Configuration
-from folkmoot.protocol.errors import NO_QUORUM, NOT_FOUND, WireError
+from folkmoot.protocol.errors import BAD_REQUEST, NO_QUORUM, NOT_FOUND, WireError
+from folkmoot.protocol.moderation.policy import PolicyError
 from msgspec import Meta, Struct
 
 log = logging.getLogger(__name__)
@@ -108,10 +110,10 @@ class DocumentExchange:
         )
 
     async def spread(self, document: bytes) -> None:
-        """Have a majority of the seats' nodes keep a document.
+        """Have a majority of the seats' nodes compile and keep a document.
 
         Raises:
-            WireError: `no_quorum`: fewer have said that they do; `too_large`.
+            WireError: `no_quorum`: fewer have said that they could; `too_large`.
             StorageError: it could not be kept here.
         """
         await self._documents.keep(document)
@@ -136,8 +138,8 @@ class DocumentExchange:
         ):
             raise WireError(
                 NO_QUORUM,
-                f"{len(kept & nodes)} of the {len(nodes)} nodes with seats keep the document, and it "
-                "could be lost while it is in force (folkmoot seats show)",
+                f"{len(kept & nodes)} of the {len(nodes)} nodes with seats have the document and could judge "
+                "by it: most of them have to (folkmoot seats show, and the logs of those nodes)",
                 retry_after_ms=1_000,
             )
 
@@ -149,7 +151,13 @@ class DocumentExchange:
         return {"document": document}
 
     async def _keep(self, node_id: bytes, params: Any) -> dict[str, Any]:
-        return {"hash": await self._documents.keep(codec.shaped(params, _Keep, KEEP).document)}
+        """Keep a document that this node could judge by."""
+        document = codec.shaped(params, _Keep, KEEP).document
+        try:
+            await self._documents.compile(document)
+        except PolicyError as error:
+            raise WireError(BAD_REQUEST, f"this node could not judge by it: {error.problems[0]}") from error
+        return {"hash": await self._documents.keep(document)}
 
     def _givers(self) -> list[bytes]:
         """Whom to ask: nodes with seats first, then others, each time other ones."""

@@ -25,6 +25,7 @@ PROPOSAL_LIFETIME_MS: Final = 24 * 3600 * 1000
 
 DOCUMENT_BYTES: Final = 768 * KIB  # of one policy that a community activates: it travels in one message
 DOCUMENTS_KEPT: Final = 8  # by one node, of which at most six are named by what is in force
+ENGINES_KEPT: Final = 2  # that are compiled, beside those in force: a candidate, and what it is compared with
 DOCUMENT_TELL_S: Final = 4.0  # for one node to put a document on its disk, and for one to give it
 DOCUMENT_GIVERS: Final = 8  # nodes that are asked for a document, one after the other, before a pause
 DOCUMENT_RETRY_S: Final = 1.0  # doubled each time, while a document cannot be had or used
