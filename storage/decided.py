@@ -94,9 +94,10 @@ def applied_to(transaction: Transaction, key: bytes, frame: bytes) -> list[bytes
     Raises:
         StoreCorrupt: a cell is damaged.
     """
-    found = decisions_on(transaction, key[:PLACE_PREFIX_BYTES], Subject("post", key[ITEM_AT:]))
-    if not found:
+    start = key[:KIND_AT] + _ABOUT_POSTS + key[ITEM_AT:]
+    if not transaction.holds(Table.CELLS, start, prefix_end(start)):
         return []
+    found = decisions_on(transaction, key[:PLACE_PREFIX_BYTES], Subject("post", key[ITEM_AT:]))
     outcome = outcome_of(each.decision for each in found)
     frames = {each.decision.mark: each.frame for each in found}
     return [frames[each.mark] for each in outcome.applied(record_id(codec.unpack(frame)[0]))]
