@@ -1,6 +1,7 @@
 """Everybody in a simulated town: people and householders, photographers and curators, a crowd, and others.
 
-A stranger, a skeptic, clerks and a renovator have no account of their own. They live at once, then settle.
+A stranger, a skeptic, clerks, a renovator and a magistrate have no account of their own. They live at once,
+then settle.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from folkmoot.node.simulation.curator import Curator
 from folkmoot.node.simulation.history import History
 from folkmoot.node.simulation.householder import Householder
 from folkmoot.node.simulation.layout import OPERATOR
+from folkmoot.node.simulation.magistrate import Magistrate
 from folkmoot.node.simulation.pen import Pen
 from folkmoot.node.simulation.photographer import Photographer
 from folkmoot.node.simulation.renovator import Renovator
@@ -95,6 +97,7 @@ class Everybody:
         random = world.random("renovator")
         caller = Caller(world, "renovator", random, nursery, OPERATOR)
         self._renovator = Renovator(history, random, caller, pause_s, world.coverage.operation)
+        self._magistrates = [self._magistrate()] if people else []
 
     def _kit(self, kind: str, number: int, *, proven: bool = False) -> _Kit:
         """What one of a kind has.
@@ -131,6 +134,13 @@ class Everybody:
         caller = Caller(self._world, name, random, self._nursery, OPERATOR)
         return Clerk(self._history, name, random, caller, self._pause_s, self._world.coverage.operation)
 
+    def _magistrate(self) -> Magistrate:
+        accused = self._kit("accused", 1)
+        caller = Caller(self._world, "magistrate", self._world.random("magistrate"), self._nursery, OPERATOR)
+        watched = self._world.coverage.operation
+        history, pause_s = self._history, 3 * self._pause_s
+        return Magistrate(history, accused.key, accused.random, accused.wall, caller, pause_s, watched)
+
     async def live_and_settle(self, until_s: float) -> None:
         """Let them live until the virtual time `until_s`, then settle; returns when all have finished."""
         accounts: list[Account] = [*self._people, *self._householders, *self.photographers, *self.curators]
@@ -142,6 +152,8 @@ class Everybody:
                 nursery.start_soon(clerk.live, lambda: trio.current_time() >= until_s)
             for other in (self._stranger, self._skeptic, self._renovator):
                 nursery.start_soon(other.live, until_s)
+            for magistrate in self._magistrates:
+                nursery.start_soon(magistrate.live, until_s)
         async with trio.open_nursery() as nursery:
             for each in accounts:
                 nursery.start_soon(each.settle)

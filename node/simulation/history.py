@@ -129,6 +129,18 @@ class PageRead:
         return self.complete or (bool(self.shown) and item > min(self.shown))
 
 
+class Review(NamedTuple):
+    """What a person decided about a post, once that was acknowledged.
+
+    Args:
+        post: the version that was judged.
+        action: `release`, `reject`, `remove` or `restore`.
+    """
+
+    post: Record
+    action: str
+
+
 @dataclass(slots=True)
 class History:
     """See the module.
@@ -145,6 +157,7 @@ class History:
         audits: what was told in the quiet of how much there is.
         ahead: media that were not waited for in the quiet, see `checkers.media.kept_ahead`.
         searches, rankings: the pages that curators were told.
+        reviews: by a post's key, the last that was decided about it.
         counts: outcomes, for the report.
         ran_twice: whether a node did, see `without_weak_acks`.
     """
@@ -165,6 +178,7 @@ class History:
     ahead: set[Name] = field(default_factory=set)
     searches: list[Searched] = field(default_factory=list)
     rankings: list[RankedPage] = field(default_factory=list)
+    reviews: dict[bytes, Review] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     ran_twice: bool = False
     _events: int = 0

@@ -8,8 +8,10 @@ from typing import Any
 from folkmoot.node import signatures
 from folkmoot.node.actors import intake
 from folkmoot.node.contracts import Put
+from folkmoot.node.moderation import methods
 from folkmoot.protocol.errors import REFUSED_BY_POLICY
 from folkmoot.protocol.record import Record
+from folkmoot.storage import pages, transaction
 
 from tests.mutants.mutant import Plant, mutant, plant_everywhere
 
@@ -25,6 +27,20 @@ def signatures_are_not_checked(plant: Plant) -> None:
 @mutant("held-is-not-held", "a record that waits for review is joined into its own cell as well", "gate")
 def held_is_not_held(plant: Plant) -> None:
     plant.setattr(intake, "Put", lambda record, held=False: Put(record, held=False))
+
+
+@mutant("released-in-word-only", "what a decision lets go is joined nowhere, and told to be", "review")
+def released_in_word_only(plant: Plant) -> None:
+    async def release(self: Any, version: Record, level: str) -> dict[str, Any]:
+        return {"id": version.id, "status": "stored", "achieved": None}
+
+    plant.setattr(methods.ModerationMethods, "_release", release)
+    plant.setattr(transaction, "release", lambda transaction, key, cell, join_cell: None)
+
+
+@mutant("removed-and-still-shown", "pages do not heed what was decided", "review")
+def removed_and_still_shown(plant: Plant) -> None:
+    plant.setattr(pages, "applied_to", lambda transaction, key, frame: [])
 
 
 @mutant("refused-is-kept", "what the policy refuses is stored, and its author told that it was not", "gate")

@@ -29,8 +29,8 @@ HUNTED: Final = (
     "suspicion-ignored",
 )
 """Mutants that the first seed finds, one for each checker or two."""
-ELSEWHERE: Final = {"I3", "I5", "I8", "I9", "errors"}
-"""Checkers that are shown a bug in `tests.simulation.test_planted_bugs`."""
+ELSEWHERE: Final = {"I3", "I5", "I8", "I9", "errors", "review"}
+"""Checkers that are shown a bug in `tests.simulation`: in `test_planted_bugs`, or in a room of their own."""
 
 
 def see_whether_it_fits(target: object, name: str, value: object) -> None:

@@ -24,6 +24,7 @@ from folkmoot.node.simulation.checkers import (
     recomputation,
     recovery,
     registers,
+    review,
     sessions,
 )
 from folkmoot.node.simulation.checkers.verdict import Evidence, Verdict
@@ -46,6 +47,7 @@ CHECKERS: Final[tuple[Callable[[Evidence], Verdict], ...]] = (
     recovery.check,
     bounds.check,
     gate.check,
+    review.check,
     keys.check,
     errors.check,
 )
