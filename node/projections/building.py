@@ -26,6 +26,7 @@ from folkmoot.protocol.feed.pages import (
     read_items,
 )
 from folkmoot.protocol.feed.viewer import PUBLIC, Viewer
+from folkmoot.protocol.record import Record
 from folkmoot.storage.bounded import BoundedCache, CacheFigures
 from folkmoot.storage.rows import Counts
 from folkmoot.storage.shown_post import Post
@@ -86,6 +87,10 @@ class Builder:
                 return page.packed(last=True)
         return page.packed()
 
+    async def first_of(self, post: Record) -> Ref:
+        """What the thread of a post begins with, as far as what stands above it can be read."""
+        return await self._selection.first_of(post)
+
     async def items(self, kind: PageKind, viewer: Viewer, places: Sequence[Place]) -> list[bytes]:
         """The items of the posts at some places, without those that are deleted or hidden."""
         found = await self._read(places)
@@ -129,9 +134,12 @@ class Builder:
         places = await thread.places(after, limit + 1)
         some = places[:limit]
         found = await self._read(some)
-        selected = await self._selection.select(viewer, PageKind.THREAD, some, found)
+        selected = await self._selection.select(viewer, PageKind.THREAD, some, found, thread.root)
         gaps = await self._gaps(thread, some)
         for place, post, each in zip(some, found, selected, strict=True):
+            if each.strays and place.ref != thread.root:
+                page.add(place, [])
+                continue
             missing = gaps.pop(place.answers, None) if place.answers is not None else None
             reason = _reason(post, each)
             said = [pack_gap(*place.ref, reason)] if reason else _items(place, post, each)

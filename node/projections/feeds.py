@@ -32,7 +32,6 @@ from folkmoot.protocol.feed.pages import PackedPage, array_header, pack_result
 from folkmoot.protocol.identity import is_account
 from folkmoot.protocol.key import place_prefix
 from folkmoot.protocol.projections.entries import post_group, tag_form, tag_group
-from folkmoot.protocol.projections.facts import facts_of
 from folkmoot.protocol.ring.levels import parse_level
 from folkmoot.protocol.ring.ranges import RangeDescriptor
 from folkmoot.protocol.token import Token
@@ -171,8 +170,8 @@ class Feeds:
         read = await self._reading.get([ref.key], parse_level(asked.level), Token())
         if read.cells[0] is None:
             return ref
-        facts = facts_of(Cell.decode(read.cells[0]))
-        return ref if facts.root is None else Ref(*facts.root)
+        cell = Cell.decode(read.cells[0])
+        return ref if cell.deleted else await self._builder.first_of(cell.winner)
 
     async def _home(self, asker: Asker, params: Params) -> Packed:
         asked = codec.shaped(params, messages.FeedHome, "feed.home")

@@ -17,10 +17,11 @@ from folkmoot.protocol import limits
 from folkmoot.protocol.bodies import make_uuid7, post_time_ms
 from folkmoot.protocol.crdt.flag import says_on
 from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.feed import threads
 from folkmoot.protocol.feed.audience import Audience, Candidate, Decision, Hide, PageKind, Reason, Show, Warn
 from folkmoot.protocol.feed.controls import Edge
+from folkmoot.protocol.feed.threads import STEPS, answered_by, first_of, heads, ref_of, strays, unknown_above
 from folkmoot.protocol.feed.viewer import PUBLIC, Viewer
-from folkmoot.protocol.identity import is_account
 from folkmoot.protocol.key import cell_key
 from folkmoot.protocol.moderation.label import Label, parse_label
 from folkmoot.protocol.record import Record
@@ -29,18 +30,17 @@ from folkmoot.storage.shown_post import Post
 
 Found = Post | Unreached | None
 
-_SHOW: Final = Show()
-_CLOCK: Final = Hide(Reason.CLOCK)
-
 
 class Selected(NamedTuple):
     """What becomes of a post on a page.
 
     Args:
         decision: see `audience`.
+        strays: whether it names a thread that what it answers does not belong to; see `threads`.
     """
 
     decision: Decision
+    strays: bool = False
 
     @property
     def more(self) -> dict[str, Any]:
@@ -52,6 +52,10 @@ class Selected(NamedTuple):
             case Show(without_quote) if without_quote is not None:
                 return {"quote_hidden": without_quote.value}
         return {}
+
+
+_SHOW: Final = Selected(Show())
+_CLOCK: Final = Selected(Hide(Reason.CLOCK))
 
 
 class Selection:
@@ -87,7 +91,12 @@ class Selection:
         return items if len(items) == len(found) else None
 
     async def select(
-        self, viewer: Viewer, kind: PageKind, places: Sequence[Place], found: Sequence[Found]
+        self,
+        viewer: Viewer,
+        kind: PageKind,
+        places: Sequence[Place],
+        found: Sequence[Found],
+        of: Ref | None = None,
     ) -> list[Selected]:
         """What becomes of each post; of what is deleted or unknown nothing is asked.
 
@@ -95,9 +104,10 @@ class Selection:
             viewer: who looks.
             kind: of the page.
             places, found: the posts, and where they stand.
+            of: what the thread begins with that they stand in; its author says who may answer in it.
         """
         now_us = self._now_us()
-        decided: dict[int, Decision] = {}
+        decided: dict[int, Selected] = {}
         waiting: dict[int, tuple[Place, Post, Record]] = {}
         latest_ms = (now_us + limits.STAMP_AHEAD_US) // 1000
         for number, (place, post) in enumerate(zip(places, found, strict=True)):
@@ -110,38 +120,60 @@ class Selection:
                 waiting[number] = (place, post, post.record)
         if waiting:
             audience = Audience(viewer, kind, now_us)
-            candidates = dict(zip(waiting, await self._candidates(list(waiting.values())), strict=True))
-            edges = await self.on(audience.edges_asked(candidates.values()))
-            decided |= {number: audience.decide(each, edges) for number, each in candidates.items()}
-        return [Selected(decided[number]) for number in range(len(places))]
+            candidates = await self._candidates(list(waiting.values()), of)
+            edges = await self.on(audience.edges_asked(each for each, _ in candidates))
+            for number, (each, is_stray) in zip(waiting, candidates, strict=True):
+                decided[number] = Selected(audience.decide(each, edges), is_stray)
+        return [decided[number] for number in range(len(places))]
 
-    async def _candidates(self, posts: Sequence[tuple[Place, Post, Record]]) -> list[Candidate]:
-        """The posts with the others that decide about them, as far as they are known."""
-        answered = {id(record): _ref(record.body.get("reply_to")) for _, _, record in posts}
-        quoted = {id(record): _ref(record.body.get("quote")) for _, _, record in posts}
-        known = await self._records(filter(None, (*answered.values(), *quoted.values())))
-        roots: dict[Ref, Ref | None] = {}
-        for ref in answered.values():
-            parent = None if ref is None else known.get(ref)
-            if ref is not None and parent is not None:
-                roots[ref] = _ref(parent.body.get("root") or parent.body.get("reply_to"))
-        known |= await self._records(root for root in roots.values() if root and root not in known)
+    async def _candidates(
+        self, posts: Sequence[tuple[Place, Post, Record]], of: Ref | None
+    ) -> list[tuple[Candidate, bool]]:
+        """The posts with the others that decide about them, as far as they are known, and whether each
+        strays from the thread that it names."""
+        records = [record for _, _, record in posts]
+        quoted = {id(record): _ref(record.body.get("quote")) for record in records}
+        known = await self._above(records, [of, *quoted.values()])
         trusted = self._trusted()
 
         def candidate(place: Place, post: Post, record: Record) -> Candidate:
-            parent_ref, quoted_ref = answered[id(record)], quoted[id(record)]
-            parent = None if parent_ref is None else known.get(parent_ref)
-            root_ref = None if parent_ref is None else roots.get(parent_ref)
-            root = parent if root_ref is None else known.get(root_ref)
+            answered, quoted_ref = answered_by(record), quoted[id(record)]
+            parent = None if answered is None else known.get(answered)
+            begins = heads(record, known.get)
+            if of is not None and answered is not None and of not in begins:
+                begins.append(of)
+            firsts = [known[head] for head in begins if head in known]
             shown = None if quoted_ref is None else known.get(quoted_ref)
             labels = labels_of(post, trusted) if post.labels else ()
             reposted_us = 1000 * (place.reposted_ms or 0)
-            return Candidate(record, parent, root, shown, labels, place.reposter, reposted_us)
+            names = [author + item for author, item in begins]
+            return Candidate(record, parent, firsts, shown, labels, place.reposter, reposted_us, names)
 
-        return [candidate(*each) for each in posts]
+        return [(candidate(*each), strays(each[2], known.get)) for each in posts]
 
-    async def _records(self, refs: Iterable[Ref]) -> dict[Ref, Record]:
-        """The posts that are known, deleted ones too."""
+    async def first_of(self, post: Record) -> Ref:
+        """What the thread of a post begins with, as far as what stands above it can be read."""
+        known = await self._above([post], [])
+        return Ref(*first_of(post, known.get))
+
+    async def _above(
+        self, posts: Sequence[Record], others: Iterable[Ref | None]
+    ) -> dict[threads.Ref, Record]:
+        """What stands above some posts (see `protocol.feed.threads`), and others besides."""
+        known: dict[threads.Ref, Record] = {}
+        asked: set[threads.Ref] = set()
+        wanted = [*filter(None, others), *unknown_above(posts, known.get)]
+        for _ in range(STEPS + 1):
+            some = [Ref(*ref) for ref in wanted if ref not in asked]
+            if not some:
+                break
+            asked.update(some)
+            known |= await self._records(some)
+            wanted = unknown_above(posts, known.get)
+        return known
+
+    async def _records(self, refs: Iterable[Ref]) -> dict[threads.Ref, Record]:
+        """Those of some posts that stand, as far as they can be read."""
         wanted = list(dict.fromkeys(refs))
         if not wanted:
             return {}
@@ -180,6 +212,5 @@ def labels_of(post: Post, trusted: Collection[bytes]) -> list[Label]:
 
 def _ref(value: Mapping[str, Any] | None) -> Ref | None:
     """A post that another one names."""
-    if value is None or not is_account(value["author"]) or len(value["item"]) != limits.POST_ITEM_BYTES:
-        return None
-    return Ref(value["author"], value["item"])
+    ref = ref_of(value)
+    return None if ref is None else Ref(*ref)

@@ -62,7 +62,7 @@ def answer(by: str = "bob", to: Record | None = None, root: Record | None = None
     parent = to if to is not None else post(ANN)
     first = root if root is not None else parent
     made = post(PEOPLE[by], reply_to=ref(parent), root=ref(first), **body)
-    return Candidate(made, parent, first)
+    return Candidate(made, parent, [first])
 
 
 @pytest.mark.parametrize("page", PageKind)
@@ -313,7 +313,7 @@ def candidates(draw: st.DrawFn) -> Candidate:
         body["quote"] = ref(quoted)
     reposter = PEOPLE[draw(names)].account if draw(st.booleans()) else None
     record = post(PEOPLE[draw(names)], number=4, **body)
-    return Candidate(record, parent, root, quoted, reposter=reposter)
+    return Candidate(record, parent, [root] if root else [], quoted, reposter=reposter)
 
 
 @given(candidates(), st.frozensets(flags), st.sampled_from(PageKind))
