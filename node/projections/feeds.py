@@ -13,8 +13,10 @@ from typing import Annotated, Any, Final, NamedTuple
 from folkmoot.node.actors.session import Asker, Immediate, Method
 from folkmoot.node.contracts import EpochCheck, Peers, Reading
 from folkmoot.node.projections import listings
+from folkmoot.node.projections.answers import Answers
+from folkmoot.node.projections.branches import Thread, check_place
 from folkmoot.node.projections.building import Builder
-from folkmoot.node.projections.listings import Merging, Thread
+from folkmoot.node.projections.listings import Merging
 from folkmoot.node.projections.nearest import from_nearest
 from folkmoot.node.projections.posts import Ref
 from folkmoot.node.projections.serving import Lagging, lag_of
@@ -104,6 +106,7 @@ class Feeds:
         builder: puts pages together.
         viewers: what those who look block and mute.
         merging: feeds that are merged when they are read.
+        answers: what threads are made of.
         lagging: how far behind projections are.
     """
 
@@ -118,6 +121,7 @@ class Feeds:
         builder: Builder,
         viewers: Viewers,
         merging: Merging,
+        answers: Answers,
         lagging: Lagging,
     ) -> None:
         self._store = store
@@ -129,6 +133,7 @@ class Feeds:
         self._builder = builder
         self._viewers = viewers
         self._merging = merging
+        self._answers = answers
         self._lagging = lagging
 
     def client_methods(self) -> Mapping[str, Method]:
@@ -261,7 +266,9 @@ class Feeds:
                     PageKind.LIST, self._merging.members(*_parts(subject)), viewer, after, limit
                 )
             case CursorKind.THREAD:
-                thread = Thread(store, Ref(*_parts(subject)))
+                if after is not None:
+                    check_place(after)
+                thread = Thread(store, Ref(*_parts(subject)), self._answers)
                 page = await self._builder.thread(thread, viewer, after, limit)
             case _:
                 raise WireError(BAD_REQUEST, f"feed {feed.kind} is no projection")

@@ -23,7 +23,8 @@ def known(*records: Record) -> Any:
 
 
 def answer(to: Record, root: Record | None = None, number: int = 9) -> Record:
-    return post(BOB, number=number, reply_to=ref(to), **({} if root is None else {"root": ref(root)}))
+    body: dict[str, Any] = {"reply_to": ref(to)} if root is None else {"reply_to": ref(to), "root": ref(root)}
+    return post(BOB, number=number, **body)
 
 
 def chain(length: int) -> list[Record]:

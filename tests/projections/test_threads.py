@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+from folkmoot.node.projections.branches import DEPTH
+from folkmoot.protocol.feed.threads import STEPS
 from folkmoot.protocol.record import Record
 
 from tests.node.harness import Client, founded
 from tests.node.people import Author
 from tests.projections.people import follow, ref, reply, said, sees, tagged
+from tests.projections.test_home import SHAPES, Shape
 
 
 def claiming(who: Author, parent: dict[str, Any], root: Record, text: str = "let me in") -> Record:
@@ -65,3 +69,64 @@ async def test_an_answer_stands_in_no_thread_that_what_it_answers_does_not_lead_
         await sees(client, [reply_to_it.id, own.id], "feed.home", account=dan.account)
         await client.auth(ann)
         assert await noticed(client, ann) == [proper.id]
+
+
+def chain(*authors: Author, length: int) -> list[Record]:
+    """Posts that each answer the one before and name nothing else."""
+    posts = [authors[0].post("the beginning")]
+    for number in range(1, length):
+        posts.append(reply(authors[number % len(authors)], posts[-1]))
+    return posts
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_answers_that_name_no_root_are_in_the_thread_of_what_they_answer(
+    tmp_path: Path, shape: Shape
+) -> None:
+    ann, ben, cleo = Author(1), Author(2), Author(3)
+    async with founded(tmp_path, **shape) as town, town.client(town[0]) as client:
+        posts = chain(ann, ben, cleo, length=6)
+        proper = reply(ben, posts[2], posts[0], "by the book")
+        branch = reply(ann, posts[1], text="a branch of its own")
+        await client.put(*posts, proper, branch, level="all")
+        whole = [post.id for post in (*posts, branch, proper)]
+        for post in (posts[0], posts[3], posts[5], branch, proper):
+            await sees(client, whole, "feed.thread", author=post.author, item=post.item)
+        await sees(client, whole, "feed.thread", author=ann.account, item=posts[0].item, limit=2)
+        closed = ann.record("post", posts[0].item, {"text": "enough", "reply_from": "nobody"})
+        await client.put(closed, level="all")
+        shut: list[Any] = [(post.item, "reply_control") for post in posts[1:3]]
+        shut += [posts[3].id, *((post.item, "reply_control") for post in posts[4:])]
+        shut += [branch.id, (proper.item, "reply_control")]
+        await sees(client, [closed.id, *shut], "feed.thread", author=ann.account, item=posts[0].item)
+
+
+async def test_where_a_thread_goes_on_further_than_a_page_it_says_so(tmp_path: Path) -> None:
+    ann, ben = Author(1), Author(2)
+    async with founded(tmp_path) as town, town.client(town[0]) as client:
+        posts = chain(ann, ben, length=DEPTH + 10)
+        await client.put(*posts, level="all")
+        asked = {"author": posts[0].author, "item": posts[0].item}
+        from_above = [post.id for post in posts[: DEPTH + 1]]
+        for limit in (3, 50):
+            told = [*from_above, (posts[DEPTH + 1].item, "further")]
+            await sees(client, told, "feed.thread", **asked, limit=limit)
+        low, begins = posts[DEPTH + 1], DEPTH - STEPS
+        shown = [post.id for post in posts[begins : begins + DEPTH + 1]]
+        above, below = posts[begins - 1], posts[begins + DEPTH + 1]
+        further = [(above.item, "further"), *shown, (below.item, "further")]
+        await sees(client, further, "feed.thread", author=low.author, item=low.item)
+
+
+async def test_posts_that_answer_themselves_or_each_other_stand_once(tmp_path: Path) -> None:
+    ann, ben = Author(1), Author(2)
+    async with founded(tmp_path) as town, town.client(town[0]) as client:
+        one, two, three = ann.post(), ben.post(), ann.post()
+        itself = ann.record("post", three.item, {"text": "I say", "reply_to": ref(three)})
+        round_about = ben.record("post", two.item, {"text": "and I", "reply_to": ref(one), "root": ref(one)})
+        back = ann.record("post", one.item, {"text": "no", "reply_to": ref(two), "root": ref(two)})
+        await client.put(itself, round_about, back, level="all")
+        await sees(client, [itself.id], "feed.thread", author=ann.account, item=itself.item)
+        for post, other in ((back, round_about), (round_about, back)):
+            told = [(other.item, "further"), post.id, other.id]
+            await sees(client, told, "feed.thread", author=post.author, item=post.item)
