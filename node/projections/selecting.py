@@ -29,6 +29,8 @@ from folkmoot.protocol.token import Token
 from folkmoot.storage.shown_post import Post
 
 Found = Post | Unreached | None
+_Known = dict[threads.Ref, Record | None]
+"""Posts that were looked up; None for those that were deleted."""
 
 
 class Selected(NamedTuple):
@@ -142,12 +144,13 @@ class Selection:
             begins = heads(record, known.get)
             if of is not None and answered is not None and of not in begins:
                 begins.append(of)
-            firsts = [known[head] for head in begins if head in known]
+            firsts = [first for first in map(known.get, begins) if first is not None]
             shown = None if quoted_ref is None else known.get(quoted_ref)
             labels = labels_of(post, trusted) if post.labels else ()
             reposted_us = 1000 * (place.reposted_ms or 0)
             names = [author + item for author, item in begins]
-            return Candidate(record, parent, firsts, shown, labels, place.reposter, reposted_us, names)
+            gone = shown is None and quoted_ref in known
+            return Candidate(record, parent, firsts, shown, labels, place.reposter, reposted_us, names, gone)
 
         return [(candidate(*each), strays(each[2], known.get)) for each in posts]
 
@@ -156,11 +159,9 @@ class Selection:
         known = await self._above([post], [])
         return Ref(*first_of(post, known.get))
 
-    async def _above(
-        self, posts: Sequence[Record], others: Iterable[Ref | None]
-    ) -> dict[threads.Ref, Record]:
+    async def _above(self, posts: Sequence[Record], others: Iterable[Ref | None]) -> _Known:
         """What stands above some posts (see `protocol.feed.threads`), and others besides."""
-        known: dict[threads.Ref, Record] = {}
+        known: _Known = {}
         asked: set[threads.Ref] = set()
         wanted = [*filter(None, others), *unknown_above(posts, known.get)]
         for _ in range(STEPS + 1):
@@ -172,16 +173,16 @@ class Selection:
             wanted = unknown_above(posts, known.get)
         return known
 
-    async def _records(self, refs: Iterable[Ref]) -> dict[threads.Ref, Record]:
-        """Those of some posts that stand, as far as they can be read."""
+    async def _records(self, refs: Iterable[Ref]) -> _Known:
+        """Some posts, as far as they can be read."""
         wanted = list(dict.fromkeys(refs))
         if not wanted:
             return {}
         found = await self._posts.read(wanted)
         return {
-            ref: post.record
+            ref: None if post.frame is None else post.record
             for ref, post in zip(wanted, found, strict=True)
-            if isinstance(post, Post) and post.frame is not None
+            if isinstance(post, Post)
         }
 
     async def on(self, edges: Iterable[Edge]) -> frozenset[Edge]:

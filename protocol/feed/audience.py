@@ -74,6 +74,7 @@ class Candidate(NamedTuple):
         parent: the post it answers.
         firsts: those of `threads` that are known.
         quoted: the post it quotes.
+        quote_deleted: whether that one was deleted; nothing of it is known then.
         labels: those of the post's labels that readers are to be told of.
         reposter: who reposted it, if that is why it is here (34 bytes).
         reposted_us: and when, in microseconds since 1970 by their clock.
@@ -90,6 +91,7 @@ class Candidate(NamedTuple):
     reposter: bytes | None = None
     reposted_us: int = 0
     threads: Collection[bytes] = ()
+    quote_deleted: bool = False
 
     @property
     def judges(self) -> Sequence[Record]:
@@ -201,7 +203,7 @@ class Audience:
             return _HIDE[reason]
         without_quote = None
         if "quote" in body:
-            without_quote = self._against_quote(record, candidate.quoted, edges)
+            without_quote = self._against_quote(candidate, edges)
         if candidate.labels or "warning" in body or "labels" in body:
             said = cautions(record, candidate.labels)
             if said:
@@ -246,13 +248,14 @@ class Audience:
         muted = self._viewer.accounts.get(reposter)
         return Reason.MUTED_REPOSTS if muted is not None and muted[1] > self._now_us else None
 
-    def _against_quote(self, record: Record, quoted: Record | None, edges: Set[Edge]) -> Reason | None:
+    def _against_quote(self, candidate: Candidate, edges: Set[Edge]) -> Reason | None:
         """Why the quoted post is not shown; of one that is not known, whose it is said to be."""
+        record, quoted = candidate.record, candidate.quoted
+        if candidate.quote_deleted:
+            return Reason.DELETED
         owner = _quoted_author(record.body) if quoted is None else quoted.author
         if owner is None or owner == self._me:
             return None
-        if quoted is not None and "deleted" in quoted.body:
-            return Reason.DELETED
         if self._me is not None and self._blocked(owner, edges):
             return Reason.BLOCK
         if quoted is not None and not allows(QUOTE_FROM, quoted.body, owner, record.author, edges):

@@ -254,8 +254,10 @@ def test_what_a_viewer_does_not_want_quoted(
 
 
 def test_a_deleted_post_is_not_quoted() -> None:
-    gone = Record.sign(ANN, kind="post", item=post(ANN).item, body={"deleted": True}, stamp=NOW_US)
-    assert seen(PUBLIC, Candidate(post(BOB, quote=ref(gone)), quoted=gone)) == Show(Reason.DELETED)
+    for by in (ANN, BOB):
+        quoting = Candidate(post(BOB, quote=ref(post(by))), quote_deleted=True)
+        for viewer in (PUBLIC, viewer_of(by.account, [], NOW_US)):
+            assert seen(viewer, quoting) == Show(Reason.DELETED)
 
 
 LABELS = (
