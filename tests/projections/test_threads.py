@@ -127,6 +127,8 @@ async def test_posts_that_answer_themselves_or_each_other_stand_once(tmp_path: P
         back = ann.record("post", one.item, {"text": "no", "reply_to": ref(two), "root": ref(two)})
         await client.put(itself, round_about, back, level="all")
         await sees(client, [itself.id], "feed.thread", author=ann.account, item=itself.item)
+        [item] = (await client.call("feed.thread", author=ann.account, item=itself.item))["items"]
+        assert item["counts"]["replies"] == 0
         for post, other in ((back, round_about), (round_about, back)):
             told = [(other.item, "further"), post.id, other.id]
             await sees(client, told, "feed.thread", author=post.author, item=post.item)
