@@ -80,7 +80,7 @@ def _candidates(authors: Sequence[KeyPair], first_by: KeyPair, random: Random) -
         record = Record.sign(author, kind="post", item=item, body=body, stamp=NOW_US)
         known = first if answers else None
         reposter = authors[number - 1].account if number % 7 == 0 else None
-        made.append(Candidate(record, known, known, reposter=reposter))
+        made.append(Candidate(record, known, [known] if known else [], reposter=reposter))
     return made
 
 

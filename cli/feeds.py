@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _GAPS: Final = {
     "unknown": "a post that this cluster does not know",
+    "further": "more of the thread, which is told when one asks for that post",
     "deleted": "a post that was deleted",
     "unreachable": "a post none of whose nodes can be reached just now",
     "reply_control": "an answer that the author of the thread does not allow",

@@ -33,8 +33,9 @@ def command(subject: Subject | None, duration_s: float | None, reposts: bool, sp
     """Mute an account, a word or a thread.
 
     That is left out of your feeds. WHO is an account (did:key:z6Mk…), a handle, or a key file. Without
-    anything to mute, say what you mute. Words are found whole, in text, warnings, tags and descriptions of
-    pictures. What you mute is private: you and those who run nodes can see it, and nobody else.
+    anything to mute, say what you mute. A thread is named by any post in it. Words are found whole, in text,
+    warnings, tags and descriptions of pictures. What you mute is private: you and those who run nodes can see
+    it, and nobody else.
     """
     if subject is None:
         if reposts or duration_s is not None:

@@ -14,6 +14,7 @@ from folkmoot.cli.exit_codes import OK
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.social.own_key import key_option, own_key
 from folkmoot.cli.social.said import described, flags_of, line
+from folkmoot.cli.social.threads import ThreadOf
 from folkmoot.cli.social.writing import Stated, Statement, level_option, report_stated, state
 from folkmoot.cli.users.who import Who, WhoType
 from folkmoot.protocol.identity import account_to_text
@@ -52,13 +53,13 @@ def speaker_options(command: Command) -> Command:
 who_argument: Callable[..., Any] = click.argument("who", type=WhoType(), required=False)
 
 
-def switch(speaker: Speaker, kind: str, item: bytes | Who, verb: str, **body: Any) -> int:
+def switch(speaker: Speaker, kind: str, item: bytes | Who | ThreadOf, verb: str, **body: Any) -> int:
     """Switch a flag, and say what became of it.
 
     Args:
         speaker: see there.
         kind: of the flag.
-        item: its item, or the account it is about.
+        item: its item, or the account or thread it is about.
         verb: for example `followed`.
         body: of the record.
 
@@ -68,7 +69,10 @@ def switch(speaker: Speaker, kind: str, item: bytes | Who, verb: str, **body: An
     signer = own_key(speaker.key_file, speaker.output)
 
     async def talk(client: Client) -> Stated:
-        found = await item.found(client) if isinstance(item, Who) else item
+        if isinstance(item, ThreadOf):
+            found = await item.muted(client, signer, on=body["on"])
+        else:
+            found = await item.found(client) if isinstance(item, Who) else item
         if found == signer.owner:
             raise Usage("that is your own account")
         said = body if body["on"] else {"on": False}  # what is taken back need not be repeated

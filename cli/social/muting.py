@@ -10,6 +10,7 @@ import click
 from folkmoot.cli.errors import Usage
 from folkmoot.cli.post_names import parse_post_name
 from folkmoot.cli.social.flags import who_argument
+from folkmoot.cli.social.threads import ThreadOf
 from folkmoot.cli.users.who import Who
 from folkmoot.protocol.feed.mute import word_item
 from folkmoot.protocol.feed.words import normal_word
@@ -17,8 +18,8 @@ from folkmoot.protocol.limits import MUTED_WORD_CODE_POINTS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-Subject = tuple[bytes | Who, dict[str, Any]]
-"""The item of a mute, or whose account it is; and what the body says besides."""
+Subject = tuple[bytes | Who | ThreadOf, dict[str, Any]]
+"""The item of a mute, or whose account or thread it is; and what the body says besides."""
 
 
 def subject_options(command: Command) -> Command:
@@ -26,7 +27,7 @@ def subject_options(command: Command) -> Command:
 
     @who_argument
     @click.option("--word", help="A word or phrase instead of an account.")
-    @click.option("--thread", metavar="ACCOUNT/ITEM", help="A thread, named by its first post.")
+    @click.option("--thread", metavar="ACCOUNT/ITEM", help="The thread that a post is in.")
     @functools.wraps(command)
     def wrapped(*args: Any, who: Who | None, word: str | None, thread: str | None, **options: Any) -> Any:
         if sum(given is not None for given in (who, word, thread)) > 1:
@@ -41,7 +42,7 @@ def _subject(who: Who | None, word: str | None, thread: str | None) -> Subject |
         return who, {}
     if thread is not None:
         ref = parse_post_name(thread)
-        return ref["author"] + ref["item"], {}
+        return ThreadOf(ref["author"], ref["item"]), {}
     if word is None:
         return None
     form = normal_word(word)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from folkmoot.node.projections.listings import Home, Listing, Place, Thread
+from folkmoot.node.projections.branches import Thread
+from folkmoot.node.projections.listings import Home, Listing, Place
 from folkmoot.node.projections.posts import UNREACHED, Posts, Ref, Unreached
 from folkmoot.node.projections.selecting import Found, Selected, Selection
 from folkmoot.protocol import codec, limits
@@ -23,7 +24,9 @@ from folkmoot.protocol.feed.pages import (
     pack_page,
     read_items,
 )
+from folkmoot.protocol.feed.threads import above
 from folkmoot.protocol.feed.viewer import PUBLIC, Viewer
+from folkmoot.protocol.record import Record
 from folkmoot.storage.bounded import BoundedCache, CacheFigures
 from folkmoot.storage.rows import Counts
 from folkmoot.storage.shown_post import Post
@@ -31,6 +34,7 @@ from folkmoot.storage.shown_post import Post
 UNKNOWN: Final = "unknown"
 DELETED: Final = "deleted"
 UNREACHABLE: Final = "unreachable"
+FURTHER: Final = "further"
 
 _BLOCKED: Final = Hide(Reason.BLOCK)
 
@@ -84,6 +88,10 @@ class Builder:
                 return page.packed(last=True)
         return page.packed()
 
+    async def first_of(self, post: Record) -> Ref:
+        """What the thread of a post begins with, as far as what stands above it can be read."""
+        return await self._selection.first_of(post)
+
     async def items(self, kind: PageKind, viewer: Viewer, places: Sequence[Place]) -> list[bytes]:
         """The items of the posts at some places, without those that are deleted or hidden."""
         found = await self._read(places)
@@ -127,24 +135,28 @@ class Builder:
         places = await thread.places(after, limit + 1)
         some = places[:limit]
         found = await self._read(some)
-        selected = await self._selection.select(viewer, PageKind.THREAD, some, found)
+        selected = await self._selection.select(viewer, PageKind.THREAD, some, found, thread.root)
         gaps = await self._gaps(thread, some)
         for place, post, each in zip(some, found, selected, strict=True):
+            if place.again or (each.strays and place.ref != thread.root):
+                page.add(place, [])
+                continue
             missing = gaps.pop(place.answers, None) if place.answers is not None else None
-            reason = _reason(post, each)
+            reason = FURTHER if place.further else _reason(post, each)
             said = [pack_gap(*place.ref, reason)] if reason else _items(place, post, each)
+            if place.ref == thread.root and isinstance(post, Post) and post.frame is not None:
+                missing = _gap_above(post.record)
             if not page.add(place, said if missing is None else [missing, *said]):
                 return page.packed()
         return page.packed(last=len(places) == len(some))
 
     async def _gaps(self, thread: Thread, places: Sequence[Place]) -> dict[Ref, bytes]:
-        """What is said of posts that are answered in a thread and not in it themselves."""
-        answered = dict.fromkeys(place.answers for place in places if place.answers is not None)
-        missing = [ref for ref in answered if not thread.has(ref)]
+        """What is said of posts that are answered in a thread and that nothing can be shown of."""
+        asked = [place for place in places if place.answers is not None and not thread.has(place)]
+        missing = list(dict.fromkeys(place.answers for place in asked if place.answers is not None))
         posts = await self._posts.read(missing) if missing else []
-        return {
-            ref: pack_gap(*ref, _reason(post) or UNKNOWN) for ref, post in zip(missing, posts, strict=True)
-        }
+        reasons = zip(missing, map(_reason, posts), strict=True)
+        return {ref: pack_gap(*ref, reason) for ref, reason in reasons if reason is not None}
 
     async def _read(self, places: Sequence[Place]) -> list[Found]:
         return await self._posts.read([place.ref for place in places]) if places else []
@@ -248,3 +260,9 @@ def _reason(post: Found, selected: Selected | None = None) -> str | None:
     if selected is not None and isinstance(selected.decision, Hide):
         return selected.decision.reason.value
     return None
+
+
+def _gap_above(root: Record) -> bytes | None:
+    """What is said before a thread whose beginning is further up than was looked."""
+    ref = above(root)
+    return None if ref is None else pack_gap(*ref, FURTHER)

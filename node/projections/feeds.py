@@ -13,8 +13,10 @@ from typing import Annotated, Any, Final, NamedTuple
 from folkmoot.node.actors.session import Asker, Immediate, Method
 from folkmoot.node.contracts import EpochCheck, Peers, Reading
 from folkmoot.node.projections import listings
+from folkmoot.node.projections.answers import Answers
+from folkmoot.node.projections.branches import Thread, check_place
 from folkmoot.node.projections.building import Builder
-from folkmoot.node.projections.listings import Merging, Thread
+from folkmoot.node.projections.listings import Merging
 from folkmoot.node.projections.nearest import from_nearest
 from folkmoot.node.projections.posts import Ref
 from folkmoot.node.projections.serving import Lagging, lag_of
@@ -32,7 +34,6 @@ from folkmoot.protocol.feed.pages import PackedPage, array_header, pack_result
 from folkmoot.protocol.identity import is_account
 from folkmoot.protocol.key import place_prefix
 from folkmoot.protocol.projections.entries import post_group, tag_form, tag_group
-from folkmoot.protocol.projections.facts import facts_of
 from folkmoot.protocol.ring.levels import parse_level
 from folkmoot.protocol.ring.ranges import RangeDescriptor
 from folkmoot.protocol.token import Token
@@ -105,6 +106,7 @@ class Feeds:
         builder: puts pages together.
         viewers: what those who look block and mute.
         merging: feeds that are merged when they are read.
+        answers: what threads are made of.
         lagging: how far behind projections are.
     """
 
@@ -119,6 +121,7 @@ class Feeds:
         builder: Builder,
         viewers: Viewers,
         merging: Merging,
+        answers: Answers,
         lagging: Lagging,
     ) -> None:
         self._store = store
@@ -130,6 +133,7 @@ class Feeds:
         self._builder = builder
         self._viewers = viewers
         self._merging = merging
+        self._answers = answers
         self._lagging = lagging
 
     def client_methods(self) -> Mapping[str, Method]:
@@ -171,8 +175,8 @@ class Feeds:
         read = await self._reading.get([ref.key], parse_level(asked.level), Token())
         if read.cells[0] is None:
             return ref
-        facts = facts_of(Cell.decode(read.cells[0]))
-        return ref if facts.root is None else Ref(*facts.root)
+        cell = Cell.decode(read.cells[0])
+        return ref if cell.deleted else await self._builder.first_of(cell.winner)
 
     async def _home(self, asker: Asker, params: Params) -> Packed:
         asked = codec.shaped(params, messages.FeedHome, "feed.home")
@@ -262,7 +266,9 @@ class Feeds:
                     PageKind.LIST, self._merging.members(*_parts(subject)), viewer, after, limit
                 )
             case CursorKind.THREAD:
-                thread = Thread(store, Ref(*_parts(subject)))
+                if after is not None:
+                    check_place(after)
+                thread = Thread(store, Ref(*_parts(subject)), self._answers)
                 page = await self._builder.thread(thread, viewer, after, limit)
             case _:
                 raise WireError(BAD_REQUEST, f"feed {feed.kind} is no projection")

@@ -25,7 +25,6 @@ from folkmoot.protocol.projections.entries import (
     Index,
     Projection,
     account_of,
-    post_group,
     public_of,
     tag_group,
 )
@@ -36,7 +35,6 @@ from folkmoot.storage.projections import Member
 from folkmoot.storage.shown import Top
 from folkmoot.storage.store import Store
 
-_FIRST: Final = b"\0"  # the place of what a thread begins with, before all members
 _INBOX_ROWS: Final = 64
 _PLACES_KNOWN: Final = 8_192
 _TOP_PLACES: Final = limits.PAGE_ITEMS + 1  # a page, and whether there is more; streams read further down
@@ -52,6 +50,8 @@ class Place(NamedTuple):
         reposted_ms: and when, milliseconds since 1970; a ranked feed puts it elsewhere than at its time.
         answers: what it answers, in a thread.
         why: what is said of why it stands there, in a ranked feed.
+        further: whether it only names what hangs too far down in a thread to be shown.
+        again: whether it was on the way there already, in a thread whose posts answer each other in a circle.
     """
 
     at: bytes
@@ -60,6 +60,8 @@ class Place(NamedTuple):
     reposted_ms: int | None = None
     answers: Ref | None = None
     why: Mapping[str, Any] | None = None
+    further: bool = False
+    again: bool = False
 
     @property
     def dated_ms(self) -> int:
@@ -139,30 +141,6 @@ class Entries:
             return projections.has(transaction, self._index, generation, self._group, member)
 
 
-class Thread:
-    """A thread: the post it begins with, and then all that answer it or each other, as they were made.
-
-    Args:
-        store: this node's.
-        root: the post it begins with.
-    """
-
-    def __init__(self, store: Store, root: Ref) -> None:
-        self.root = root
-        group = post_group(*root)
-        self._replies = Entries(store, Index.THREAD, Projection.THREADS, group, _in_thread, forwards=True)
-
-    async def places(self, after: bytes | None, limit: int) -> list[Place]:
-        """See `Listing`."""
-        if after is None:
-            return [Place(_FIRST, self.root), *await self._replies.places(None, limit - 1)][:limit]
-        return await self._replies.places(None if after == _FIRST else after, limit)
-
-    def has(self, ref: Ref) -> bool:
-        """Whether a post is in it."""
-        return ref == self.root or self._replies.has(ref)
-
-
 def tagged(store: Store, form: str) -> Entries:
     """The posts with a tag, in its form."""
     return Entries(store, Index.TAGGED, Projection.TAGS, tag_group(form), by_item)
@@ -178,11 +156,6 @@ def by_item(member: bytes, value: bytes) -> Place:
     """Where a post stands, by an entry whose member begins with its item."""
     item, author = member[: limits.POST_ITEM_BYTES], account_of(member[limits.POST_ITEM_BYTES :])
     return Place(member, Ref(author, item))
-
-
-def _in_thread(member: bytes, value: bytes) -> Place:
-    answers = Ref(account_of(value[:PUBLIC_BYTES]), value[PUBLIC_BYTES:])
-    return by_item(member, value)._replace(answers=answers)
 
 
 def _bookmark(member: bytes, value: bytes) -> Place:

@@ -192,6 +192,8 @@ def _post(look: Look, notice: Notice, cause: Cause, known: Known) -> Shown | Non
     if not isinstance(post, Post) or post.frame is None or isinstance(selected.decision, Hide):
         return None
     named = named_by(notice.sort, post, look.account)
+    if notice.sort is Sort.THREAD and selected.strays:
+        return None
     if notice.sort in _NAMING and (named is None or known.posts.get(named) is None):
         return None  # who has never posted is not to be reached by answers to what there is not
     told = _told(look, notice.sort, notice.time_us, [author])

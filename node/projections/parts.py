@@ -14,6 +14,7 @@ from folkmoot.node.actors.session import Immediate, Method
 from folkmoot.node.contracts import FeedReading, Reading
 from folkmoot.node.live.contracts import Open
 from folkmoot.node.moderation.parts import ModerationParts
+from folkmoot.node.projections.answers import Answers
 from folkmoot.node.projections.authors import AuthorPages
 from folkmoot.node.projections.away import Away
 from folkmoot.node.projections.building import Builder
@@ -99,8 +100,9 @@ class ProjectionParts:
         builder = Builder(posts, selection, cache.seen_pages)
         accounts = Accounts(store, logs, environment.executor, trio.current_time)
         merging = Merging(store, accounts, environment.executor)
+        answers = Answers(store, router, where, links, epochs, posts, self.projector)
         self._feeds = Feeds(
-            store, router, where, links, epochs, reading, builder, viewers, merging, self.projector
+            store, router, where, links, epochs, reading, builder, viewers, merging, answers, self.projector
         )
         self._follow(wired, posts, FeedStreams(store, merging, viewers, builder, watchers, wall))
         self._viewers, self._builder = viewers, builder
@@ -117,7 +119,7 @@ class ProjectionParts:
         followed: dict[str, FollowsLog] = {"projections": self.projector, "search": self.search.indexer}
         self.pressure = Pressure(lambda: store.sequence, followed, feeds.lag_max_s)
         self._served = self._feeds, ranking, self._notifications, self.search
-        self._asked_by_peers = (logs, posts, viewers, self.hosting, *self._served)
+        self._asked_by_peers = (logs, posts, answers, viewers, self.hosting, *self._served)
         self._methods = ProjectionMethods(
             self.projector, self.generations, self.search.indexer, self.pressure
         )

@@ -18,10 +18,11 @@ from folkmoot.protocol import limits
 from folkmoot.protocol.bodies import make_uuid7, post_time_ms
 from folkmoot.protocol.crdt.flag import says_on
 from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.feed import threads
 from folkmoot.protocol.feed.audience import Audience, Candidate, Decision, Hide, PageKind, Reason, Show, Warn
 from folkmoot.protocol.feed.controls import Edge
+from folkmoot.protocol.feed.threads import STEPS, answered_by, first_of, heads, ref_of, strays, unknown_above
 from folkmoot.protocol.feed.viewer import PUBLIC, Viewer
-from folkmoot.protocol.identity import is_account
 from folkmoot.protocol.key import cell_key
 from folkmoot.protocol.moderation.label import Label, parse_label
 from folkmoot.protocol.moderation.outcome import NOTHING, Outcome
@@ -30,11 +31,12 @@ from folkmoot.protocol.token import Token
 from folkmoot.storage.shown_post import Post
 
 Found = Post | Unreached | None
-
-_SHOW: Final = Show()
-_CLOCK: Final = Hide(Reason.CLOCK)
 _DECIDED_AT_ONCE: Final = 16
 """Posts in which words are looked for before others have their turn: a text may take milliseconds."""
+
+_Known = dict[threads.Ref, Record | None]
+"""Posts that were looked up; None for those that were deleted."""
+_Outcomes = dict[threads.Ref, Outcome]
 
 
 class Selected(NamedTuple):
@@ -42,9 +44,11 @@ class Selected(NamedTuple):
 
     Args:
         decision: see `audience`.
+        strays: whether it names a thread that what it answers does not belong to; see `threads`.
     """
 
     decision: Decision
+    strays: bool = False
 
     @property
     def more(self) -> dict[str, Any]:
@@ -56,6 +60,10 @@ class Selected(NamedTuple):
             case Show(without_quote) if without_quote is not None:
                 return {"quote_hidden": without_quote.value}
         return {}
+
+
+_SHOW: Final = Selected(Show())
+_CLOCK: Final = Selected(Hide(Reason.CLOCK))
 
 
 class Selection:
@@ -94,7 +102,12 @@ class Selection:
         return items if len(items) == len(found) else None
 
     async def select(
-        self, viewer: Viewer, kind: PageKind, places: Sequence[Place], found: Sequence[Found]
+        self,
+        viewer: Viewer,
+        kind: PageKind,
+        places: Sequence[Place],
+        found: Sequence[Found],
+        of: Ref | None = None,
     ) -> list[Selected]:
         """What becomes of each post; of what is deleted or unknown nothing is asked.
 
@@ -102,9 +115,10 @@ class Selection:
             viewer: who looks.
             kind: of the page.
             places, found: the posts, and where they stand.
+            of: what the thread begins with that they stand in; its author says who may answer in it.
         """
         now_us = self._now_us()
-        decided: dict[int, Decision] = {}
+        decided: dict[int, Selected] = {}
         waiting: dict[int, tuple[Place, Post, Record]] = {}
         latest_ms = (now_us + limits.STAMP_AHEAD_US) // 1000
         for number, (place, post) in enumerate(zip(places, found, strict=True)):
@@ -118,54 +132,76 @@ class Selection:
         if waiting:
             reviews = viewer.account is not None and self._reviews(viewer.account)
             audience = Audience(viewer, kind, now_us, reviews=reviews)
-            candidates = dict(zip(waiting, await self._candidates(list(waiting.values())), strict=True))
-            edges = await self.on(audience.edges_asked(candidates.values()))
-            for count, (number, each) in enumerate(candidates.items(), 1):
-                decided[number] = audience.decide(each, edges)
+            candidates = await self._candidates(list(waiting.values()), of)
+            edges = await self.on(audience.edges_asked(each for each, _ in candidates))
+            for count, (number, (each, is_stray)) in enumerate(zip(waiting, candidates, strict=True), 1):
+                decided[number] = Selected(audience.decide(each, edges), is_stray)
                 if viewer.words and not count % _DECIDED_AT_ONCE:
                     await trio.lowlevel.checkpoint()
-        return [Selected(decided[number]) for number in range(len(places))]
+        return [decided[number] for number in range(len(places))]
 
-    async def _candidates(self, posts: Sequence[tuple[Place, Post, Record]]) -> list[Candidate]:
-        """The posts with the others that decide about them, as far as they are known."""
-        answered = {id(record): _ref(record.body.get("reply_to")) for _, _, record in posts}
-        quoted = {id(record): _ref(record.body.get("quote")) for _, _, record in posts}
-        known, outcomes = await self._known(filter(None, (*answered.values(), *quoted.values())))
-        roots: dict[Ref, Ref | None] = {}
-        for ref in answered.values():
-            parent = None if ref is None else known.get(ref)
-            if ref is not None and parent is not None:
-                roots[ref] = _ref(parent.body.get("root") or parent.body.get("reply_to"))
-        known |= (await self._known(root for root in roots.values() if root and root not in known))[0]
+    async def _candidates(
+        self, posts: Sequence[tuple[Place, Post, Record]], of: Ref | None
+    ) -> list[tuple[Candidate, bool]]:
+        """The posts with the others that decide about them, as far as they are known, and whether each
+        strays from the thread that it names."""
+        records = [record for _, _, record in posts]
+        quoted = {id(record): _ref(record.body.get("quote")) for record in records}
+        known, outcomes = await self._above(records, [of, *quoted.values()])
         trusted, now_us = self._trusted(), self._now_us()
 
         def candidate(place: Place, post: Post, record: Record) -> Candidate:
-            parent_ref, shown_ref = answered[id(record)], quoted[id(record)]
-            parent = None if parent_ref is None else known.get(parent_ref)
-            root_ref = None if parent_ref is None else roots.get(parent_ref)
-            root = parent if root_ref is None else known.get(root_ref)
-            shown = None if shown_ref is None else known.get(shown_ref)
+            answered, quoted_ref = answered_by(record), quoted[id(record)]
+            parent = None if answered is None else known.get(answered)
+            begins = heads(record, known.get)
+            if of is not None and answered is not None and of not in begins:
+                begins.append(of)
+            firsts = [first for first in map(known.get, begins) if first is not None]
+            shown = None if quoted_ref is None else known.get(quoted_ref)
             labels = labels_of(post, trusted, now_us) if post.labels else ()
             reposted_us = 1000 * (place.reposted_ms or 0)
+            names = [author + item for author, item in begins]
+            gone = shown is None and quoted_ref in known
+            outcome = NOTHING if quoted_ref is None else outcomes.get(quoted_ref, NOTHING)
             reposted = place.reposter, reposted_us
-            decided = post.outcome, NOTHING if shown_ref is None else outcomes.get(shown_ref, NOTHING)
-            return Candidate(record, parent, root, shown, labels, *reposted, *decided)
+            return Candidate(
+                *(record, parent, firsts, shown, labels, *reposted, post.outcome, outcome, names, gone)
+            )
 
-        return [candidate(*each) for each in posts]
+        return [(candidate(*each), strays(each[2], known.get)) for each in posts]
 
-    async def _known(self, refs: Iterable[Ref]) -> tuple[dict[Ref, Record], dict[Ref, Outcome]]:
-        """The posts that are known and not deleted, and what was decided about those that are decided on."""
+    async def first_of(self, post: Record) -> Ref:
+        """What the thread of a post begins with, as far as what stands above it can be read."""
+        known, _ = await self._above([post], [])
+        return Ref(*first_of(post, known.get))
+
+    async def _above(self, posts: Sequence[Record], others: Iterable[Ref | None]) -> tuple[_Known, _Outcomes]:
+        """What stands above some posts (see `protocol.feed.threads`), and others besides; and what was
+        decided about those that were decided on."""
+        known: _Known = {}
+        outcomes: _Outcomes = {}
+        asked: set[threads.Ref] = set()
+        wanted = [*filter(None, others), *unknown_above(posts, known.get)]
+        for _ in range(STEPS + 1):
+            some = [Ref(*ref) for ref in wanted if ref not in asked]
+            if not some:
+                break
+            asked.update(some)
+            found, decided = await self._records(some)
+            known |= found
+            outcomes |= decided
+            wanted = unknown_above(posts, known.get)
+        return known, outcomes
+
+    async def _records(self, refs: Iterable[Ref]) -> tuple[_Known, _Outcomes]:
+        """Some posts, as far as they can be read, and what was decided about those that were decided on."""
         wanted = list(dict.fromkeys(refs))
         if not wanted:
             return {}, {}
         found = await self._posts.read(wanted)
-        posts = {
-            ref: post
-            for ref, post in zip(wanted, found, strict=True)
-            if isinstance(post, Post) and post.frame is not None
-        }
-        outcomes = {ref: post.outcome for ref, post in posts.items() if post.decisions}
-        return {ref: post.record for ref, post in posts.items()}, outcomes
+        posts = {ref: post for ref, post in zip(wanted, found, strict=True) if isinstance(post, Post)}
+        known: _Known = {ref: None if post.frame is None else post.record for ref, post in posts.items()}
+        return known, {ref: post.outcome for ref, post in posts.items() if post.decisions}
 
     async def on(self, edges: Iterable[Edge]) -> frozenset[Edge]:
         """Those of some flags that are on; one that cannot be found out is off."""
@@ -197,6 +233,5 @@ def labels_of(post: Post, trusted: Collection[bytes], now_us: int) -> list[Label
 
 def _ref(value: Mapping[str, Any] | None) -> Ref | None:
     """A post that another one names."""
-    if value is None or not is_account(value["author"]) or len(value["item"]) != limits.POST_ITEM_BYTES:
-        return None
-    return Ref(value["author"], value["item"])
+    ref = ref_of(value)
+    return None if ref is None else Ref(*ref)

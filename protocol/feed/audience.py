@@ -14,7 +14,7 @@ The rules, the first that applies being the reason; one's own posts are hidden b
 | `limited`       | what moderation shows only to who looks for its author          | tag        | all    |
 | `block`         | what somebody made or reposted who blocks the viewer, or is     | all        | viewer |
 |                 | blocked by them                                                 |            |        |
-| `reply_control` | an answer that the answered post, or the thread's first post,   | all        | all    |
+| `reply_control` | an answer that the answered post, or a first post of its thread,| all        | all    |
 |                 | does not allow                                                  |            |        |
 | `muted_account` | what a muted account made                                       | not author | viewer |
 | `muted_reposts` | what an account reposted that is muted, wholly or in this       | all        | viewer |
@@ -35,12 +35,13 @@ On its author's page it stands above that author's alone, and what was acknowled
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Collection, Iterable, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from folkmoot.protocol.feed.controls import QUOTE_FROM, REPLY_FROM, Edge, allows, edges_asked
+from folkmoot.protocol.feed.threads import thread_named
 from folkmoot.protocol.feed.viewer import Viewer
 from folkmoot.protocol.limits import POST_ITEM_BYTES, STAMP_AHEAD_US
 from folkmoot.protocol.moderation.decision import Action
@@ -83,25 +84,38 @@ class Candidate(NamedTuple):
     Args:
         record: the post as it is shown now (the display winner).
         parent: the post it answers.
-        root: the first post of its thread: the one the parent names, where the parent is known. An answer
-            might name another one to get round a control.
+        firsts: those of `threads` that are known.
         quoted: the post it quotes.
+        quote_deleted: whether that one was deleted; nothing of it is known then.
         labels: those of the post's labels that readers are to be told of, and that hold.
         reposter: who reposted it, if that is why it is here (34 bytes).
         reposted_us: and when, in microseconds since 1970 by their clock.
         outcome: what moderation has decided about the post.
         quoted_outcome: and about the one it quotes.
+        threads: author and item of each post that its thread may begin with (50 bytes): the one it names, and
+            those that what it answers leads to. An answer that names another one gets round no control and
+            no mute by that. When it is empty, what the post itself names.
     """
 
     record: Record
     parent: Record | None = None
-    root: Record | None = None
+    firsts: Sequence[Record] = ()
     quoted: Record | None = None
     labels: Sequence[Label] = ()
     reposter: bytes | None = None
     reposted_us: int = 0
     outcome: Outcome = NOTHING
     quoted_outcome: Outcome = NOTHING
+    threads: Collection[bytes] = ()
+    quote_deleted: bool = False
+
+    @property
+    def judges(self) -> Sequence[Record]:
+        """The posts whose authors say who may write it."""
+        parent = self.parent
+        return (
+            self.firsts if parent is None else [parent, *(each for each in self.firsts if each is not parent)]
+        )
 
 
 class Caution(NamedTuple):
@@ -186,11 +200,11 @@ class Audience:
     def edges_asked(self, candidates: Iterable[Candidate]) -> set[Edge]:
         """Which flags of other accounts decide about these: look them up, and pass on those that are on."""
         asked: set[Edge] = set()
-        for record, parent, root, quoted, _, reposter, *_ in candidates:
+        for candidate in candidates:
+            record, quoted, reposter = candidate.record, candidate.quoted, candidate.reposter
             author = record.author
-            for post in (parent, root):
-                if post is not None:
-                    asked.update(edges_asked(REPLY_FROM, post.body, post.author, author))
+            for post in candidate.judges:
+                asked.update(edges_asked(REPLY_FROM, post.body, post.author, author))
             if quoted is not None:
                 asked.update(edges_asked(QUOTE_FROM, quoted.body, quoted.author, author))
             if self._me is not None:
@@ -212,7 +226,7 @@ class Audience:
             return _HIDE[reason]
         without_quote = None
         if "quote" in body:
-            without_quote = self._against_quote(record, candidate, edges)
+            without_quote = self._against_quote(candidate, edges)
         outcome = candidate.outcome
         if candidate.labels or outcome is not NOTHING or "warning" in body or "labels" in body:
             said = cautions(record, candidate.labels, outcome)
@@ -240,12 +254,11 @@ class Audience:
         viewer = self._viewer
         if self._me is not None and self._blocked(author, edges):
             return Reason.BLOCK
-        parent, root = candidate.parent, candidate.root
-        if not (_may_answer(parent, author, edges) and (root is parent or _may_answer(root, author, edges))):
+        if not all(allows(REPLY_FROM, post.body, post.author, author, edges) for post in candidate.judges):
             return Reason.REPLY_CONTROL
         if self._authors and self._muted(author):
             return Reason.MUTED_ACCOUNT
-        if self._threads and self._threads.get(_thread(candidate), 0) > self._now_us:
+        if self._threads and self._is_muted_thread(candidate):
             return Reason.MUTED_THREAD
         if viewer.words and viewer.words.found_in(body, self._now_us):
             return Reason.MUTED_WORD
@@ -266,14 +279,14 @@ class Audience:
         muted = self._viewer.accounts.get(reposter)
         return Reason.MUTED_REPOSTS if muted is not None and muted[1] > self._now_us else None
 
-    def _against_quote(self, record: Record, candidate: Candidate, edges: Set[Edge]) -> Reason | None:
+    def _against_quote(self, candidate: Candidate, edges: Set[Edge]) -> Reason | None:
         """Why the quoted post is not shown; of one that is not known, whose it is said to be."""
-        quoted = candidate.quoted
+        record, quoted = candidate.record, candidate.quoted
+        if candidate.quote_deleted:
+            return Reason.DELETED
         owner = _quoted_author(record.body) if quoted is None else quoted.author
         if owner is None or owner == self._me:
             return None
-        if quoted is not None and "deleted" in quoted.body:
-            return Reason.DELETED
         if quoted is not None:
             reason = self._against_moderated(quoted, candidate.quoted_outcome)
             if reason is not None:
@@ -296,6 +309,10 @@ class Audience:
             or other in viewer.blocked_by
             or bool(edges and ("block", other, self._me) in edges)
         )
+
+    def _is_muted_thread(self, candidate: Candidate) -> bool:
+        threads = candidate.threads or [thread_named(candidate.record)]
+        return any(self._threads.get(each, 0) > self._now_us for each in threads)
 
     def _muted(self, account: bytes) -> bool:
         muted = self._viewer.accounts.get(account)
@@ -321,20 +338,6 @@ def cautions(record: Record, labels: Sequence[Label] = (), outcome: Outcome = NO
             said.append(Caution("decision", each.reason, each.decider))
         said += [Caution("label", value, each.decider) for value in each.labels]
     return tuple(said)
-
-
-def _may_answer(post: Record | None, author: bytes, edges: Set[Edge]) -> bool:
-    return post is None or allows(REPLY_FROM, post.body, post.author, author, edges)
-
-
-def _thread(candidate: Candidate) -> bytes:
-    """Author and item of the thread's first post, which may be the candidate itself."""
-    first = candidate.root
-    if first is not None:
-        return first.author + first.item
-    body = candidate.record.body
-    ref = body.get("root") or body.get("reply_to")
-    return ref["author"] + ref["item"] if ref else candidate.record.author + candidate.record.item
 
 
 def _quoted_author(body: dict[str, Any]) -> bytes | None:

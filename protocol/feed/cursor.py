@@ -23,6 +23,8 @@ _DOMAIN: Final = b"folkmoot-cursor-v1\0"
 _CHECK_BYTES: Final = 8
 _HEAD_BYTES: Final = 2 + _CHECK_BYTES
 
+POSITION_BYTES: Final = CURSOR_BYTES - _HEAD_BYTES
+
 
 class CursorKind(IntEnum):
     """Which feed a cursor belongs to; numbers are never reused."""
@@ -59,10 +61,11 @@ def encode(kind: CursorKind, subject: bytes, position: bytes) -> bytes:
             name, with its owner before it where it has one.
         position: the last item shown: for `AUTHOR` a post's item (16 bytes), for live streams a place, for
             searches see `node.search.places`, for `QUEUE` and `STATEMENTS` the key to begin at, for `RANKED`
-            see `ranking.position`, else the member of its entry (see `projections.entries`).
+            see `ranking.position`, else the member of its entry (see `projections.entries`), for `THREAD` all
+            members on the way there.
     """
     cursor = bytes((VERSION, kind)) + _check(kind, subject, position) + position
-    assert len(cursor) <= CURSOR_BYTES, "positions are items, and items are short"
+    assert len(cursor) <= CURSOR_BYTES, "positions are short"
     return cursor
 
 

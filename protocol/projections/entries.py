@@ -85,6 +85,7 @@ INDEXES: Final[dict[Projection, tuple[Index, ...]]] = {
 
 FORMATS: Final[dict[Projection, int]] = {
     **dict.fromkeys(Projection, 1),
+    Projection.THREADS: 2,
     Projection.REPOSTS: 2,
     Projection.NOTIFICATIONS: 3,
 }
@@ -185,6 +186,8 @@ def entries_of(projection: Projection, parts: KeyParts, facts: Facts) -> list[En
         case Projection.FOLLOWERS if kind == "follow" and item != place:
             return [Entry(Index.FOLLOWERS, place_prefix(item), public_of(place))]
         case Projection.THREADS if kind == "post" and facts.reply_to and facts.root:
+            if facts.reply_to == (place, item):  # nothing answers itself
+                return []
             return _in_thread(place, item, facts.reply_to, facts.root)
         case Projection.TAGS if kind == "post" and facts.tags:
             forms = dict.fromkeys(form for form in map(tag_form, facts.tags) if form)

@@ -119,6 +119,18 @@ def test_accounts_words_and_threads_are_muted(town: Town) -> None:
     )
 
 
+def test_a_thread_is_muted_whichever_of_its_posts_is_named(town: Town) -> None:
+    first = town.told("post", "who is for tea?", key="bob")["post"]
+    reply = town.told("post", "I am", "--reply-to", first, key="cat")["post"]
+    further = town.told("post", "so am I", "--reply-to", reply, key="bob")["post"]
+    assert town.told("mute", "--thread", further)["thread"] == first
+    assert [each["thread"] for each in town.told("mute")["items"]] == [first]
+    assert not town.told("mute", "--thread", first)["changed"]
+    assert town.told("unmute", "--thread", reply)["changed"] and town.told("mute")["items"] == []
+    nothing = first[:-4] + ("0000" if not first.endswith("0000") else "1111")
+    assert "there is no post" in town.refused("mute", "--thread", nothing).err
+
+
 @pytest.mark.parametrize(
     "words",
     [

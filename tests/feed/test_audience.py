@@ -62,7 +62,7 @@ def answer(by: str = "bob", to: Record | None = None, root: Record | None = None
     parent = to if to is not None else post(ANN)
     first = root if root is not None else parent
     made = post(PEOPLE[by], reply_to=ref(parent), root=ref(first), **body)
-    return Candidate(made, parent, first)
+    return Candidate(made, parent, [first])
 
 
 @pytest.mark.parametrize("page", PageKind)
@@ -254,8 +254,10 @@ def test_what_a_viewer_does_not_want_quoted(
 
 
 def test_a_deleted_post_is_not_quoted() -> None:
-    gone = Record.sign(ANN, kind="post", item=post(ANN).item, body={"deleted": True}, stamp=NOW_US)
-    assert seen(PUBLIC, Candidate(post(BOB, quote=ref(gone)), quoted=gone)) == Show(Reason.DELETED)
+    for by in (ANN, BOB):
+        quoting = Candidate(post(BOB, quote=ref(post(by))), quote_deleted=True)
+        for viewer in (PUBLIC, viewer_of(by.account, [], NOW_US)):
+            assert seen(viewer, quoting) == Show(Reason.DELETED)
 
 
 LABELS = (
@@ -313,7 +315,7 @@ def candidates(draw: st.DrawFn) -> Candidate:
         body["quote"] = ref(quoted)
     reposter = PEOPLE[draw(names)].account if draw(st.booleans()) else None
     record = post(PEOPLE[draw(names)], number=4, **body)
-    return Candidate(record, parent, root, quoted, reposter=reposter)
+    return Candidate(record, parent, [root] if root else [], quoted, reposter=reposter)
 
 
 @given(candidates(), st.frozensets(flags), st.sampled_from(PageKind))
