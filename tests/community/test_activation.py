@@ -154,7 +154,8 @@ _steps = st.tuples(
 def test_epochs_go_up_by_one_and_nobody_alone_makes_rules_refuse(
     steps: list[tuple[str, int, str, int, int]],
 ) -> None:
-    """With one document that refuses: whenever more are judged by it, two persons have asked for it."""
+    """With one document that refuses: whenever more are judged by it, two persons have asked for it, or it is
+    what a canary took some accounts from."""
     present = TOWN
     strict = document("strict")
 
@@ -179,7 +180,7 @@ def test_epochs_go_up_by_one_and_nobody_alone_makes_rules_refuse(
             continue
         assert after.policy.epoch in (policy.epoch, policy.epoch + 1)
         assert (after.policy == policy) == (after.policy.epoch == policy.epoch)
-        if refusing(after.policy) > refusing(policy):
+        if refusing(after.policy) > refusing(policy) and policy.settled != strict:
             proposal = present.proposal
             assert proposal is not None and proposal.by != by.account and proposal.hash == strict
         assert Community.decode(after.encode()) == after
