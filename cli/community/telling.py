@@ -54,7 +54,8 @@ def log_line(change: dict[str, Any]) -> str:
         what = f"{change['what']} {change['role']} {preposition} {change['account']}"
     else:
         share = f" for {change['percent']} %" if change.get("percent", 100) != 100 else ""
-        what = f"{change['what']} {short(change.get('hash'))}{share} (epoch {change.get('epoch', 0)})"
+        done = "rolled back to" if change["what"] == "rolled back" else change["what"]
+        what = f"{done} {short(change.get('hash'))}{share} (epoch {change.get('epoch', 0)})"
     if "proposer" in change:
         what += f", proposed by {change['proposer']}"
     reason = f": {change['reason']}" if change.get("reason") else ""
