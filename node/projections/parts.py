@@ -120,9 +120,8 @@ class ProjectionParts:
         self.pressure = Pressure(lambda: store.sequence, followed, feeds.lag_max_s)
         self._served = self._feeds, ranking, self._notifications, self.search
         self._asked_by_peers = (logs, posts, answers, viewers, self.hosting, *self._served)
-        self._methods = ProjectionMethods(
-            self.projector, self.generations, self.search.indexer, self.pressure
-        )
+        rebuilt = self.projector, self.generations, self.search.indexer, self.pressure
+        self._methods = ProjectionMethods(*rebuilt)
 
     def _follow(self, wired: Keeping, posts: Posts, streams: FeedStreams) -> None:
         """What is followed: here, here for other nodes, and at other nodes."""
