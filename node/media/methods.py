@@ -12,6 +12,7 @@ from folkmoot.node.configuration.media_section import MediaSection
 from folkmoot.node.contracts import Peers, PeerUnreachable, Reading, Topology
 from folkmoot.node.media import messages
 from folkmoot.node.media.admitting import Admitting
+from folkmoot.node.media.checking import check_kind
 from folkmoot.node.media.fetching import Fetcher
 from folkmoot.node.media.keeping import Keeping, check_quota
 from folkmoot.node.media.spreading import Spreader
@@ -32,7 +33,6 @@ from folkmoot.protocol.errors import (
 from folkmoot.protocol.identity import is_account
 from folkmoot.protocol.key import place_prefix
 from folkmoot.protocol.media import bounds
-from folkmoot.protocol.media.kinds import kind_of
 from folkmoot.protocol.media.manifest import CHUNK_BYTES, Manifest
 from folkmoot.protocol.media.references import references
 from folkmoot.protocol.record import Record
@@ -262,7 +262,8 @@ class MediaMethods:
             return self._blobs.manifest(area, name)
         manifest = self._blobs.seal(name)
         try:
-            check_kind(manifest, self._blobs.read(Area.PARTIAL, name, 0), self._settings.max_megapixels)
+            chunk = partial(self._blobs.read, Area.PARTIAL, name)
+            check_kind(manifest, chunk, self._settings.max_megapixels)
         except WireError:
             self._blobs.drop(Area.PARTIAL, name)
             raise
@@ -332,38 +333,6 @@ class MediaMethods:
         with self._blobs.pinned(name):
             others = [each for each in owner.nodes() if each not in (source, self._router.node_id)]
             await self._fetcher.wait(self._fetcher.begin(name, area, [source, *others]))
-
-
-def check_kind(manifest: Manifest, head: bytes, max_megapixels: float) -> None:
-    """Refuse what is not what it is said to be, or unfolds to too much.
-
-    Args:
-        manifest: with what was said of it.
-        head: its first chunk.
-        max_megapixels: of a picture, in millions of pixels.
-
-    Raises:
-        WireError: `bad_request`, `too_large`.
-    """
-    kind = kind_of(head)
-    if kind is None or manifest.mime not in kind.types:
-        found = "nothing that is known here" if kind is None else kind.types[0]
-        raise WireError(
-            BAD_REQUEST,
-            f"the file was said to be {manifest.mime}, and by its first bytes is {found}; nothing was kept",
-        )
-    if not kind.is_picture:
-        return
-    if kind.size is None or not kind.size.width or not kind.size.height:
-        raise WireError(BAD_REQUEST, "the picture's header does not say how large it is; nothing was kept")
-    width, height = kind.size
-    if width * height > max_megapixels * 1_000_000:
-        raise WireError(
-            TOO_LARGE,
-            f"the picture has {width} × {height} pixels; this node takes {max_megapixels:g} million. "
-            "Nothing was kept: send it smaller",
-            details={"width": width, "height": height},
-        )
 
 
 def _named(account: bytes, digest: bytes) -> Name:
