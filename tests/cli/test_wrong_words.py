@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from folkmoot.cli.cluster.layout import ClusterDirectory, Shape
 from folkmoot.cli.errors import describe
 from folkmoot.cli.output import json_line
 from folkmoot.protocol.errors import NO_QUORUM, WireError
+
+NOBODY = ("--node", "127.0.0.1:1", "--tls", "off")
 
 
 @pytest.fixture
@@ -70,6 +73,16 @@ def test_of_a_link_of_no_cluster_at_all(folkmoot: Any, words: tuple[str, ...]) -
 def test_of_an_account(folkmoot: Any, words: tuple[str, ...]) -> None:
     ran = folkmoot(*words)
     assert (ran.code, ran.out) == (exit_codes.USAGE, "")
+
+
+@pytest.mark.parametrize("text", ["", " \n", "-"])
+def test_of_a_post_with_nothing_in_it(
+    folkmoot: Any, text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    ran = folkmoot("post", text, *NOBODY)
+    assert (ran.code, ran.out) == (exit_codes.USAGE, "") and "a post has words" in ran.err
+    assert not (tmp_path / "home" / "folkmoot" / "me.key").exists()
 
 
 def test_of_a_projection(folkmoot: Any) -> None:
