@@ -57,8 +57,19 @@ class PostType(click.ParamType[PostRef]):
 
 
 def words_of(text: str) -> str:
-    """What TEXT says, or what standard input does when it is a dash."""
-    return sys.stdin.read().strip() if text == "-" else text
+    """What TEXT says, or what standard input does when it is a dash.
+
+    Raises:
+        Usage: that is not UTF-8.
+    """
+    if text != "-":
+        return text
+    try:
+        words = sys.stdin.read().strip()
+        words.encode()  # what is not UTF-8 may have come through as lone surrogates
+    except UnicodeError as error:
+        raise Usage("standard input is not text in UTF-8") from error
+    return words
 
 
 def check_not_empty(text: str, *, shows: bool) -> None:

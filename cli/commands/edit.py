@@ -22,6 +22,7 @@ from folkmoot.cli.posts import (
 )
 from folkmoot.cli.social.own_key import key_option, own_key
 from folkmoot.cli.social.writing import level_option
+from folkmoot.cli.users.who import ShortText
 from folkmoot.protocol.record import Record
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     )
 )
 @click.argument("post", type=PostType())
-@click.argument("text")
+@click.argument("text", type=ShortText())
 @key_option
 @level_option
 @target_options

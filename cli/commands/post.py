@@ -17,8 +17,9 @@ from folkmoot.cli.posts import check_not_empty, report_post, words_of
 from folkmoot.cli.social.own_key import key_option, own_key
 from folkmoot.cli.social.post_options import PostTerms, post_terms
 from folkmoot.cli.social.writing import level_option
+from folkmoot.cli.users.who import ShortText
 from folkmoot.protocol.bodies import make_uuid7
-from folkmoot.protocol.limits import POST_MEDIA
+from folkmoot.protocol.limits import POST_ALT_CODE_POINTS, POST_MEDIA
 from folkmoot.protocol.record import Record
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
         "folkmoot post 'For friends.' --reply-from following --mention @marit --warning food",
     )
 )
-@click.argument("text")
+@click.argument("text", type=ShortText())
 @key_option
 @click.option("--reply-to", metavar="ACCOUNT/ITEM", help="The post this answers, as `feed` shows it.")
 @click.option("--root", metavar="ACCOUNT/ITEM", help="The thread's first post. [default: that of --reply-to]")
@@ -46,7 +47,11 @@ if TYPE_CHECKING:
     help="A picture, sound or film to show; uploaded first. Up to 8 times.",
 )
 @click.option(
-    "--alt", "alts", multiple=True, help="What is to be seen or heard in it, once for each --image."
+    "--alt",
+    "alts",
+    type=ShortText(POST_ALT_CODE_POINTS),
+    multiple=True,
+    help="What is to be seen or heard in it, once for each --image.",
 )
 @post_terms
 @level_option
