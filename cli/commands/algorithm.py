@@ -22,7 +22,7 @@ from folkmoot.cli.social.algorithms import (
     read_file,
 )
 from folkmoot.cli.social.flags import Speaker, speaker_options
-from folkmoot.cli.social.own_key import own_key
+from folkmoot.cli.social.own_key import own_key, own_key_if_any
 from folkmoot.cli.social.writing import Stated, Statement, report_stated, state
 from folkmoot.cli.users.who import Who, WhoType
 from folkmoot.protocol.crdt.cell import Cell
@@ -51,24 +51,25 @@ def command() -> None:
 @speaker_options
 def ls(whose: Who | None, speaker: Speaker) -> None:
     """List the algorithms that come with every node, and those of an account."""
-    own = own_key(speaker.key_file, speaker.output).owner if whose is None else None
+    own = own_key_if_any(speaker.key_file) if whose is None else None
 
-    async def talk(client: Client) -> tuple[bytes, dict[str, Cell]]:
-        owner = own if whose is None else await whose.found(client)
-        assert owner is not None, "it is somebody's"
-        return owner, await algorithms_of(client, owner)
+    async def talk(client: Client) -> tuple[bytes | None, dict[str, Cell]]:
+        owner = own.owner if own is not None else None
+        if whose is not None:
+            owner = await whose.found(client)
+        return owner, {} if owner is None else await algorithms_of(client, owner)
 
     owner, cells = converse(speaker.target, talk)
     told: list[dict[str, Any]] = [
         {"algorithm": name, "title": document["title"]} for name, document in SHIPPED.items()
     ]
     for name, cell in cells.items():
-        if "deleted" not in cell.winner.body:
+        if owner is not None and "deleted" not in cell.winner.body:
             title = cell.winner.body["document"]["title"]
             told.append(
                 {"algorithm": str(Called(name, owner)), "title": title, "version": cell.winner.id.hex()}
             )
-    value = {"account": account_to_text(owner), "algorithms": told}
+    value = {"account": None if owner is None else account_to_text(owner), "algorithms": told}
     speaker.output.result(value, [f"{each['algorithm']}  {each['title']}" for each in told])
 
 

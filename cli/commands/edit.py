@@ -52,7 +52,7 @@ def command(
     other's are joined by it.
     """
     words = words_of(text)
-    key = own_key(key_file, output)
+    key = own_key(key_file, output, make=False)
     own_post(post, key)
 
     async def talk(client: Client) -> tuple[Record, PutResult]:

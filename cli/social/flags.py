@@ -65,7 +65,7 @@ def switch(speaker: Speaker, kind: str, item: bytes | Who, verb: str, **body: An
     Returns:
         The exit code.
     """
-    signer = own_key(speaker.key_file, speaker.output)
+    signer = own_key(speaker.key_file, speaker.output, make=bool(body["on"]))
 
     async def talk(client: Client) -> Stated:
         found = await item.found(client) if isinstance(item, Who) else item
