@@ -10,6 +10,7 @@ import click
 from folkmoot.cli.connection import Target, converse, lazy_target_options
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.examples import examples
+from folkmoot.cli.numbers import counted
 from folkmoot.cli.output import Output, json_option, utc_text
 from folkmoot.cli.social.algorithms import (
     KIND,
@@ -100,7 +101,7 @@ def check(file: Path, output: Output) -> None:
     """Check FILE without publishing it; no node is needed."""
     document = read_file(file)
     sources, terms = len(document["sources"]), len(document["terms"])
-    line = f"{file} is an algorithm of {_counted(sources, 'source')} and {_counted(terms, 'term')}"
+    line = f"{file} is an algorithm of {counted(sources, 'source')} and {counted(terms, 'term')}"
     output.result({"file": str(file), "document": document}, line)
 
 
@@ -167,7 +168,3 @@ def _version(record: Record) -> dict[str, Any]:
         "title": None if document is None else document["title"],
         "document": document,
     }
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"
