@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.post_names import post_name
+from folkmoot.cli.users.who import ShortText
 from folkmoot.protocol.identity import account_to_text
 from folkmoot.protocol.limits import POST_TAG_CODE_POINTS
 from folkmoot.protocol.projections.entries import tag_form
@@ -53,7 +54,7 @@ class TagType(click.ParamType[str]):
         Raises:
             click.BadParameter: it can be no post's.
         """
-        tag = str(value)
+        tag = ShortText().convert(value, param, ctx)
         if not tag_form(tag):
             self.fail("a tag has characters besides its sign #", param, ctx)
         if len(tag.removeprefix("#")) > POST_TAG_CODE_POINTS:

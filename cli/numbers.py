@@ -8,6 +8,17 @@ from typing import Any
 import click
 
 
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """So many of something, in words.
+
+    Args:
+        count: how many.
+        one: what one is called.
+        many: what others are; with an s unless it is said.
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 class FiniteFloat(click.FloatRange):
     """A number in a range. To `click.FloatRange` alone `nan` is in every range, for nothing is beyond it.
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
-from folkmoot.cli.errors import OperatorError
+from folkmoot.cli.errors import OperatorError, Usage
 from folkmoot.cli.feeds import check_signers
 from folkmoot.cli.output import Output
 from folkmoot.cli.post_names import parse_post_name, post_name
@@ -53,6 +54,38 @@ class PostType(click.ParamType[PostRef]):
             return value
         ref = parse_post_name(str(value))
         return PostRef(ref["author"], ref["item"])
+
+
+def words_of(text: str) -> str:
+    """What TEXT says, or what standard input does when it is a dash.
+
+    Raises:
+        Usage: that is not UTF-8.
+    """
+    if text != "-":
+        return text
+    try:
+        words = sys.stdin.read().strip()
+        words.encode()  # what is not UTF-8 may have come through as lone surrogates
+    except UnicodeError as error:
+        raise Usage("standard input is not text in UTF-8") from error
+    return words
+
+
+def check_not_empty(text: str, *, shows: bool) -> None:
+    """Refuse a post that has nothing in it.
+
+    Args:
+        text: its words.
+        shows: whether it shows media or another post.
+
+    Raises:
+        Usage: it has neither words nor anything to show.
+    """
+    if not shows and not text.strip():
+        raise Usage(
+            "a post has words, or shows something", hint="TEXT, --image FILE, or --quote ACCOUNT/ITEM"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import click
 from folkmoot.cli.connection import Target, converse, lazy_target_options
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.examples import examples
+from folkmoot.cli.numbers import counted
 from folkmoot.cli.output import Output, json_option, utc_text
 from folkmoot.cli.social.algorithms import (
     KIND,
@@ -22,7 +23,7 @@ from folkmoot.cli.social.algorithms import (
     read_file,
 )
 from folkmoot.cli.social.flags import Speaker, speaker_options
-from folkmoot.cli.social.own_key import own_key
+from folkmoot.cli.social.own_key import own_key, own_key_if_any
 from folkmoot.cli.social.writing import Stated, Statement, report_stated, state
 from folkmoot.cli.users.who import Who, WhoType
 from folkmoot.protocol.crdt.cell import Cell
@@ -51,24 +52,25 @@ def command() -> None:
 @speaker_options
 def ls(whose: Who | None, speaker: Speaker) -> None:
     """List the algorithms that come with every node, and those of an account."""
-    own = own_key(speaker.key_file, speaker.output).owner if whose is None else None
+    own = own_key_if_any(speaker.key_file) if whose is None else None
 
-    async def talk(client: Client) -> tuple[bytes, dict[str, Cell]]:
-        owner = own if whose is None else await whose.found(client)
-        assert owner is not None, "it is somebody's"
-        return owner, await algorithms_of(client, owner)
+    async def talk(client: Client) -> tuple[bytes | None, dict[str, Cell]]:
+        owner = own.owner if own is not None else None
+        if whose is not None:
+            owner = await whose.found(client)
+        return owner, {} if owner is None else await algorithms_of(client, owner)
 
     owner, cells = converse(speaker.target, talk)
     told: list[dict[str, Any]] = [
         {"algorithm": name, "title": document["title"]} for name, document in SHIPPED.items()
     ]
     for name, cell in cells.items():
-        if "deleted" not in cell.winner.body:
+        if owner is not None and "deleted" not in cell.winner.body:
             title = cell.winner.body["document"]["title"]
             told.append(
                 {"algorithm": str(Called(name, owner)), "title": title, "version": cell.winner.id.hex()}
             )
-    value = {"account": account_to_text(owner), "algorithms": told}
+    value = {"account": None if owner is None else account_to_text(owner), "algorithms": told}
     speaker.output.result(value, [f"{each['algorithm']}  {each['title']}" for each in told])
 
 
@@ -99,7 +101,7 @@ def check(file: Path, output: Output) -> None:
     """Check FILE without publishing it; no node is needed."""
     document = read_file(file)
     sources, terms = len(document["sources"]), len(document["terms"])
-    line = f"{file} is an algorithm of {_counted(sources, 'source')} and {_counted(terms, 'term')}"
+    line = f"{file} is an algorithm of {counted(sources, 'source')} and {counted(terms, 'term')}"
     output.result({"file": str(file), "document": document}, line)
 
 
@@ -166,7 +168,3 @@ def _version(record: Record) -> dict[str, Any]:
         "title": None if document is None else document["title"],
         "document": document,
     }
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"

@@ -44,7 +44,7 @@ def command(post: PostRef, key_file: Path | None, level: str, target: Target, ou
     POST is the post as `feed` shows it. Its text and its earlier versions are erased on every replica that
     hears of it; nothing can bring them back. All that an account wrote is deleted by `folkmoot user purge`.
     """
-    key = own_key(key_file, output)
+    key = own_key(key_file, output, make=False)
     own_post(post, key)
 
     async def talk(client: Client) -> tuple[Record, PutResult]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +13,16 @@ from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.posts import (
     PostRef,
     PostType,
+    check_not_empty,
     own_post,
     read_post,
     report_post,
     stamp_after,
+    words_of,
 )
 from folkmoot.cli.social.own_key import key_option, own_key
 from folkmoot.cli.social.writing import level_option
+from folkmoot.cli.users.who import ShortText
 from folkmoot.protocol.record import Record
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     )
 )
 @click.argument("post", type=PostType())
-@click.argument("text")
+@click.argument("text", type=ShortText())
 @key_option
 @level_option
 @target_options
@@ -49,20 +51,22 @@ def command(
     `folkmoot history`; only a deletion erases that. Versions that two devices wrote without having seen each
     other's are joined by it.
     """
-    words = sys.stdin.read().strip() if text == "-" else text
-    key = own_key(key_file, output)
+    words = words_of(text)
+    key = own_key(key_file, output, make=False)
     own_post(post, key)
 
     async def talk(client: Client) -> tuple[Record, PutResult]:
         cell = await read_post(client, post, "quorum")
         if cell.deleted:
             raise OperatorError(f"{post} was deleted, and a deletion is final", hint="folkmoot post")
+        body = {**cell.shown[0].body, "text": words}
+        check_not_empty(words, shows=bool(body.get("media") or body.get("quote")))
         record = Record.sign(
             key,
             author=post.author,
             kind="post",
             item=post.item,
-            body={**cell.shown[0].body, "text": words},
+            body=body,
             stamp=stamp_after(cell, key),
             seen=cell.clock,
         )

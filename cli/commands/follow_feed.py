@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,10 +11,11 @@ from folkmoot.cli.connection import Target, converse, target_options
 from folkmoot.cli.durations import Duration
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import OK
-from folkmoot.cli.feeds import TagType, check_signers, described_item, item_lines, when
+from folkmoot.cli.feeds import TagType, check_signers, described_item, item_lines, viewer_option, when
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.users.who import Who, WhoType
 from folkmoot.cli.watching import SINCE_MAX_S, Line, gap_line, read_cursor, since_ms, watch
+from folkmoot.node.data_directory import read_key
 from folkmoot.protocol.identity import account_to_text
 from folkmoot.protocol.limits import EPOCH_MAX
 from folkmoot.protocol.record import Record
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     epilog=examples(
         "folkmoot follow-feed did:key:z6Mk…",
         "folkmoot follow-feed @marit --since 1h",
-        "folkmoot follow-feed marit.key --home",
+        "folkmoot follow-feed marit.key --home --as marit.key",
         "folkmoot follow-feed --tag tea",
         "folkmoot follow-feed --range 17 --json",
         "folkmoot follow-feed @marit --cursor 0110…   (the cursor of an earlier line of --json)",
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 )
 @click.option("--tag", type=TagType(), help="Watch the posts with a tag instead.")
 @click.option("--home", is_flag=True, help="Watch WHO's home feed: what those whom they follow post.")
+@viewer_option
 @click.option(
     "--since", "since_s", type=Duration(0, SINCE_MAX_S), help="Begin with what came so long ago, such as 1h."
 )
@@ -50,6 +53,7 @@ def command(
     range_id: int | None,
     tag: str | None,
     home: bool,
+    viewer: Path | None,
     since_s: float | None,
     cursor: str | None,
     limit: int | None,
@@ -60,15 +64,20 @@ def command(
 
     WHO is an account (did:key:z6Mk…), a handle, or a key file. Each change is shown once, as one line of JSON
     with --json. When a node goes, the next one goes on; where something may be missing, that is said. Ctrl-C
-    ends it.
+    ends it. With --as your own key, what you mute and block is left out of a home feed or a tag.
     """
     if sum(each is not None for each in (who, range_id, tag)) != 1:
         raise click.UsageError("name an account, or a range (--range N) or a tag (--tag TAG); not both")
     if home and who is None:
         raise click.UsageError("--home needs an account: whose home feed is it?")
+    if viewer is not None and not home and tag is None:
+        raise click.UsageError(
+            "--as is for --home and --tag: an account's or a range's own log is told whole"
+        )
     begin = {"cursor": read_cursor(cursor), "since_ms": since_ms(since_s, cursor)}
     other = {"range": range_id} if tag is None else {"tag": tag}
-    converse(target, lambda client: _watch(client, who, home, other, begin, limit, output))
+    key = None if viewer is None else read_key(viewer)
+    converse(target, lambda client: _watch(client, who, home, other, begin, limit, output), operator=key)
     return OK
 
 

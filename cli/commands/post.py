@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +13,13 @@ from folkmoot.cli.examples import examples
 from folkmoot.cli.media.files import bring, with_alts
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.post_names import parse_post_name
-from folkmoot.cli.posts import report_post
+from folkmoot.cli.posts import check_not_empty, report_post, words_of
 from folkmoot.cli.social.own_key import key_option, own_key
 from folkmoot.cli.social.post_options import PostTerms, post_terms
 from folkmoot.cli.social.writing import level_option
+from folkmoot.cli.users.who import ShortText
 from folkmoot.protocol.bodies import make_uuid7
-from folkmoot.protocol.limits import POST_MEDIA
+from folkmoot.protocol.limits import POST_ALT_CODE_POINTS, POST_MEDIA
 from folkmoot.protocol.record import Record
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         "folkmoot post 'For friends.' --reply-from following --mention @marit --warning food",
     )
 )
-@click.argument("text")
+@click.argument("text", type=ShortText())
 @key_option
 @click.option("--reply-to", metavar="ACCOUNT/ITEM", help="The post this answers, as `feed` shows it.")
 @click.option("--root", metavar="ACCOUNT/ITEM", help="The thread's first post. [default: that of --reply-to]")
@@ -47,7 +47,11 @@ if TYPE_CHECKING:
     help="A picture, sound or film to show; uploaded first. Up to 8 times.",
 )
 @click.option(
-    "--alt", "alts", multiple=True, help="What is to be seen or heard in it, once for each --image."
+    "--alt",
+    "alts",
+    type=ShortText(POST_ALT_CODE_POINTS),
+    multiple=True,
+    help="What is to be seen or heard in it, once for each --image.",
 )
 @post_terms
 @level_option
@@ -70,7 +74,8 @@ def command(
     TEXT is the post, or - to read it from standard input. If the level is not reached the same signed bytes
     are sent again a few times; exit code 3 says that it is kept somewhere, yet not as widely as asked.
     """
-    body = _body(sys.stdin.read().strip() if text == "-" else text, reply_to, root)
+    body = _body(words_of(text), reply_to, root)
+    check_not_empty(body["text"], shows=bool(images or terms.quote))
     if len(images) > POST_MEDIA:
         raise click.UsageError(f"a post shows at most {POST_MEDIA} media")
     media = with_alts(images, alts)

@@ -66,7 +66,7 @@ def switch(speaker: Speaker, kind: str, item: bytes | Who | ThreadOf, verb: str,
     Returns:
         The exit code.
     """
-    signer = own_key(speaker.key_file, speaker.output)
+    signer = own_key(speaker.key_file, speaker.output, make=bool(body["on"]))
 
     async def talk(client: Client) -> Stated:
         if isinstance(item, ThreadOf):

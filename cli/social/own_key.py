@@ -23,6 +23,16 @@ key_option: Callable[..., Any] = click.option(
 )
 
 
+def own_key_if_any(file: Path | None) -> KeyPair | None:
+    """The key that is named or one's own; None when none is named and there is none.
+
+    Raises:
+        DataDirectoryError: the file is no key, or readable by others.
+    """
+    own = user_home() / "me.key" if file is None else file
+    return read_key(own) if file is not None or own.exists() else None
+
+
 def own_key(file: Path | None, output: Output, *, make: bool = True) -> KeyPair:
     """The key to sign with.
 
@@ -35,13 +45,12 @@ def own_key(file: Path | None, output: Output, *, make: bool = True) -> KeyPair:
         OperatorError: there is none, and none is to be made.
         DataDirectoryError: the file is no key, or readable by others.
     """
-    if file is not None:
-        return read_key(file)
+    if (key := own_key_if_any(file)) is not None:
+        return key
+    if not make:
+        raise OperatorError("you have no key yet, so you have said nothing", hint="--key FILE")
     own = user_home() / "me.key"
-    if not own.exists():
-        if not make:
-            raise OperatorError("you have no key yet, so you have said nothing", hint="--key FILE")
-        own.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_key(own, secrets.token_bytes(SEED_BYTES))
-        output.note(f"made your key, {own}; keep a copy")
+    own.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_key(own, secrets.token_bytes(SEED_BYTES))
+    output.note(f"made your key, {own}; keep a copy")
     return read_key(own)

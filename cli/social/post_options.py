@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 from folkmoot.cli.post_names import parse_post_name
-from folkmoot.cli.users.who import Who, WhoType
+from folkmoot.cli.users.who import ShortText, Who, WhoType
 from folkmoot.protocol.feed.controls import Control
 
 if TYPE_CHECKING:
@@ -19,11 +19,19 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 _CONTROL: Final = click.Choice([str(control) for control in Control])
 _OPTIONS: Final = (
-    click.option("--tag", "tags", multiple=True, help="May be repeated."),
-    click.option("--lang", metavar="CODE", help="The language, such as en."),
+    click.option("--tag", "tags", type=ShortText(), multiple=True, help="May be repeated."),
+    click.option("--lang", type=ShortText(), metavar="CODE", help="The language, such as en."),
     click.option("--quote", metavar="ACCOUNT/ITEM", help="A post that is shown with this one."),
-    click.option("--warning", metavar="TEXT", help="What readers are told before they see the post."),
-    click.option("--label", "labels", multiple=True, help="What is in it, such as nudity. May be repeated."),
+    click.option(
+        "--warning", type=ShortText(), metavar="TEXT", help="What readers are told before they see the post."
+    ),
+    click.option(
+        "--label",
+        "labels",
+        type=ShortText(),
+        multiple=True,
+        help="What is in it, such as nudity. May be repeated.",
+    ),
     click.option("--mention", "mentions", type=WhoType(), multiple=True, help="May be repeated."),
     click.option("--reply-from", type=_CONTROL, help="Who may answer. [default: everyone]"),
     click.option("--quote-from", type=_CONTROL, help="Who may quote it. [default: everyone]"),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from folkmoot.cli.connection import Target, converse, target_options
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
+from folkmoot.cli.numbers import counted
 from folkmoot.cli.output import Output, json_option, utc_text
 from folkmoot.cli.progress import progress_bar
 from folkmoot.cli.users.archive_files import Contents, check
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 ARCHIVE = click.Path(path_type=Path, exists=True, dir_okay=False)
 UNSIGNED = "nobody signed that this is all: every record proves itself, and some may be missing"
+_NAMED: Final = {
+    "profile": ("profile field", "profile fields"),
+    "listed": ("member of a list", "members of lists"),
+}
 
 
 @click.command(
@@ -86,11 +91,16 @@ def export_command(
         "media": made.media,
         "media_lacking": made.lacking,
     }
+    held = f"{counted(made.records, 'record')} and {counted(made.chain.number, 'operation')}"
     lines = [
-        f"{file}: {made.records:,} records and {made.chain.number} operations of {value['account']}",
+        f"{file}: {held} of {value['account']}",
         "signed, with what is private" if key is not None else f"without what is private; {UNSIGNED}",
-        *([f"{made.media:,} media"] if made.media else []),
-        *([f"{made.lacking:,} media that it shows no node has any more"] if made.lacking else []),
+        *([counted(made.media, "medium", "media")] if made.media else []),
+        *(
+            [f"{counted(made.lacking, 'medium', 'media')} that it shows no node has any more"]
+            if made.lacking
+            else []
+        ),
     ]
     output.result(value, lines)
 
@@ -182,7 +192,7 @@ def _report(file: Path, contents: Contents, brought: Brought, output: Output) ->
         "reasons": dict(brought.reasons),
     }
     told = ", ".join(f"{count:,} {name}" for name, count in sorted(statuses.items())) or "none"
-    lines = [f"{value['account']}: {brought.operations} operations made; records: {told}"]
+    lines = [f"{value['account']}: {counted(brought.operations, 'operation')} made; records: {told}"]
     lines += [f"left out: {brought.left_out}, nor what follows it"] if brought.left_out else []
     lines += [f"refused ({count:,}): {reason}" for reason, count in brought.reasons.most_common()]
     output.result(value, lines)
@@ -207,7 +217,9 @@ def _value(file: Path, contents: Contents) -> dict[str, Any]:
 
 def _lines(contents: Contents) -> list[str]:
     header, signer, state = contents.header, contents.seal.signer, contents.chain.state
-    kinds = ", ".join(f"{count:,} {kind}" for kind, count in contents.kinds.most_common()) or "no records"
+    kinds = ", ".join(
+        counted(count, *_NAMED.get(kind, (kind,))) for kind, count in contents.kinds.most_common()
+    )
     vouched = UNSIGNED if signer is None else f"signed by {account_to_text(signer)}: nothing is missing"
     unknown = ", ".join(f"{count:,} {name}" for name, count in contents.unknown.items())
     return [
@@ -215,8 +227,12 @@ def _lines(contents: Contents) -> list[str]:
         f"made {utc_text(header.made_us)} in cluster {header.cluster}, "
         + ("with" if header.private else "without")
         + " what is private",
-        f"{kinds}; {contents.chain.number} operations",
-        *([f"{len(contents.media):,} media, each with the hash it is named by"] if contents.media else []),
+        f"{kinds or 'no records'}; {counted(contents.chain.number, 'operation')}",
+        *(
+            [f"{counted(len(contents.media), 'medium', 'media')}, each with the hash it is named by"]
+            if contents.media
+            else []
+        ),
         *([f"of a later version, and passed by: {unknown}"] if unknown else []),
         f"every signature holds; {vouched}",
     ]

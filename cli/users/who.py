@@ -96,24 +96,28 @@ class HandleType(click.ParamType[str]):
 
 
 class ShortText(click.ParamType[str]):
-    """A few words.
+    """Words in UTF-8.
 
     Args:
-        longest: characters that are kept.
+        longest: characters that are kept; None where the node says how many.
     """
 
     name = "text"
 
-    def __init__(self, longest: int) -> None:
+    def __init__(self, longest: int | None = None) -> None:
         self.longest = longest
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The words.
 
         Raises:
-            click.BadParameter: there are too many.
+            click.BadParameter: there are too many, or they are not UTF-8.
         """
         text = str(value)
-        if len(text) > self.longest:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            self.fail(f"{text[:80]!r} is not text in UTF-8", param, ctx)
+        if self.longest is not None and len(text) > self.longest:
             self.fail(f"{len(text)} characters; at most {self.longest} are kept", param, ctx)
         return text

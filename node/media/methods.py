@@ -11,7 +11,8 @@ from folkmoot.node.actors.session import Asker, Method
 from folkmoot.node.configuration.media_section import MediaSection
 from folkmoot.node.contracts import Peers, PeerUnreachable, Reading, Topology
 from folkmoot.node.media import messages
-from folkmoot.node.media.claims import check_kind
+from folkmoot.node.media.admitting import Admitting
+from folkmoot.node.media.checking import check_kind
 from folkmoot.node.media.fetching import Fetcher
 from folkmoot.node.media.keeping import Keeping, check_quota
 from folkmoot.node.media.screening import Screening
@@ -27,7 +28,6 @@ from folkmoot.protocol.errors import (
     CONFLICT,
     INTERNAL,
     NOT_FOUND,
-    RATE_LIMITED,
     TOO_LARGE,
     UNAUTHENTICATED,
     WireError,
@@ -92,6 +92,7 @@ class MediaMethods:
         self._reading = reading
         self._screening = screening
         self._shown: LRUCache[Name, bool] = LRUCache(bounds.MEDIA_WAITING)
+        self._admitting = Admitting(self._blobs, self._stored, settings.upload_hours)
 
     def table(self) -> Mapping[str, Method]:
         """The methods by their names on the wire."""
@@ -123,15 +124,14 @@ class MediaMethods:
                     BAD_REQUEST, f"these bytes are kept already; the file by its first bytes is {there.mime}"
                 )
             return {"chunk": CHUNK_BYTES, "have": list(range(len(manifest.chunks))), "whole": True}
-        have = await self._stored(partial(self._begin, account, manifest))
+        have = await self._admitting.begin(account, manifest, asker.origin)
         return {"chunk": CHUNK_BYTES, "have": sorted(have), "whole": False}
 
     async def put(self, asker: Asker, params: Params) -> dict[str, Any]:
         """Take one chunk; in any order, and as often as one likes."""
         asked = codec.shaped(params, messages.Put, "media.put")
         name = self._begun(asker, asked.account, asked.hash)
-        left = await self._stored(partial(self._blobs.write, name, asked.index, asked.data))
-        return {"missing": left}
+        return {"missing": await self._stored(partial(self._write, name, asked.index, asked.data))}
 
     async def finish(self, asker: Asker, params: Params) -> dict[str, Any]:
         """The chunks are all here: have the medium kept at a level."""
@@ -271,16 +271,9 @@ class MediaMethods:
                 f"{', '.join(settings.types)}",
             )
 
-    def _begin(self, account: bytes, manifest: Manifest) -> set[int]:
-        under_way = {each.hash for each in self._blobs.listed(Area.PARTIAL, account)}
-        if len(under_way - {manifest.hash}) >= bounds.MEDIA_UPLOADS_PER_ACCOUNT:
-            raise WireError(
-                RATE_LIMITED,
-                f"{len(under_way)} uploads of this account are under way here: finish one first, or wait "
-                f"{self._settings.upload_hours:g} hours, after which they are given up",
-                retry_after_ms=60_000,
-            )
-        return self._blobs.begin(account, manifest)
+    def _write(self, name: Name, index: int, data: bytes) -> int:
+        self._blobs.admit(name, len(data), self._keeping.wall.now_us())
+        return self._blobs.write(name, index, data)
 
     def _whole(self, name: Name) -> Manifest:
         """Have an upload, which is pinned, stand among what is whole once it is what it is said to be."""
@@ -289,7 +282,8 @@ class MediaMethods:
             return self._blobs.manifest(area, name)
         manifest = self._blobs.seal(name)
         try:
-            check_kind(manifest, self._blobs.read(Area.PARTIAL, name, 0), self._settings.max_megapixels)
+            chunk = partial(self._blobs.read, Area.PARTIAL, name)
+            check_kind(manifest, chunk, self._settings.max_megapixels)
         except WireError:
             self._blobs.drop(Area.PARTIAL, name)
             raise

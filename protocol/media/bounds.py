@@ -16,6 +16,10 @@ from folkmoot.protocol.limits import (
 MEDIA_BYTES: Final = 256 * MIB  # of one, however much a node's configuration allows
 MEDIA_CHUNKS: Final = MEDIA_BYTES // MEDIA_CHUNK_BYTES
 MEDIA_UPLOADS_PER_ACCOUNT: Final = 8  # begun and not finished, at one node
+MEDIA_UPLOADS_PER_ADDRESS: Final = 32  # the same; too few to fill the room for uploads, as it comes
+MEDIA_CLAIMS: Final = 1_024  # uploads at one node that were begun, and of which nothing has come
+MEDIA_NOTED: Final = 4_096  # uploads of which a node remembers the address that began them
+MEDIA_IDLE_S: Final = 600.0  # an upload that was untouched for longer gives way when there is no room
 MEDIA_PER_ACCOUNT: Final = 65_536  # files of one account, whatever their sizes
 MEDIA_LISTED: Final = 256  # on one page
 MEDIA_ASKED: Final = MESSAGE_COLLECTION_ITEMS  # about at once, between nodes

@@ -16,13 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, NOT_FOUND, WireError
+from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, WireError
 from folkmoot.protocol.media import bounds
 from folkmoot.protocol.media.manifest import Manifest
 from folkmoot.storage.directory import os_failure
 from folkmoot.storage.media import folders
 from folkmoot.storage.media.files import File, Files
-from folkmoot.storage.media.folders import Listed, accounts_in, lanes_in, listed_in, room_at
+from folkmoot.storage.media.folders import Listed, accounts_in, lanes_in, listed_in, lying_in, room_at
 from folkmoot.storage.media.layout import (
     UNUSED,
     Area,
@@ -31,15 +31,16 @@ from folkmoot.storage.media.layout import (
     folder_of,
     hash_of,
     head_of,
+    not_found,
     offset_of,
     read_head,
     room_of,
     whole_chunks,
 )
 from folkmoot.storage.media.notes import Notes
-from folkmoot.storage.media.room import check_room
+from folkmoot.storage.media.room import check_room, has_share, no_share
+from folkmoot.storage.media.under_way import UnderWay
 
-PARTIAL_SHARE: Final = 4  # of the cap, this part at most is for uploads under way
 _AREAS: Final = (Area.KEPT, Area.CACHE)
 
 
@@ -62,10 +63,10 @@ class Blobs:
         self._lock = threading.Lock()  # of what is in memory; held for moments
         self._names = threading.RLock()  # of folders: none is taken away while something is put into it
         self._fate = threading.Lock()  # of a kept medium: it is renewed or given up; held for moments
-        self._used = dict.fromkeys(Area, 0)
+        self._used: dict[Area, int] = {}
         self._cached: OrderedDict[Name, int] = OrderedDict()  # the one longest unread first
         self._pinned: dict[Name, int] = {}
-        self._have: dict[Name, set[int]] = {}
+        self.under_way = UnderWay()
         with self._told():
             for folder in (directory, *(directory / area.value for area in Area)):
                 files.make_folder(folder)
@@ -75,7 +76,7 @@ class Blobs:
 
     def used(self, area: Area) -> int:
         """How many bytes lie in an area."""
-        return self._used[area]
+        return self.under_way.used if area is Area.PARTIAL else self._used[area]
 
     def find(self, name: Name) -> Area | None:
         """Where a whole medium lies."""
@@ -115,8 +116,8 @@ class Blobs:
     def begin(self, account: bytes, manifest: Manifest, target: Area = Area.KEPT) -> set[int]:
         """Take up an upload, or go on with one; the chunks that are here already.
 
-        One that was begun with another manifest begins anew. When those under way take more than their share
-        of the room, the one that was longest untouched is given up.
+        One that was begun with another manifest begins anew. It takes no room before something comes of it;
+        when too many are so, the one that was begun first is given up.
 
         Args:
             target: where it is to stand at last; what is for the cache is not counted under the cap.
@@ -136,34 +137,48 @@ class Blobs:
         name = Name(account, manifest.hash)
         try:
             with self._opened(Area.PARTIAL, name) as (opened, begun, begins):
-                if begun != manifest:
-                    return None
-                have = self._have.get(name)
-                if have is None:  # this process has not seen them come
-                    have = self._have[name] = set(whole_chunks(opened, begun, begins))
-                return set(have)
+                return self._here(name, opened, begun, begins) if begun == manifest else None
         except (WireError, MediumDamaged):
             return None
+
+    def _here(self, name: Name, opened: File, manifest: Manifest, begins: int) -> set[int]:
+        """The chunks that are here, which are looked for once if this process has not seen them come."""
+        have = self.under_way.have(name)
+        if have is None:
+            have = set(whole_chunks(opened, manifest, begins))
+            self.under_way.looked_through(name, manifest, begins, have)
+        return have
 
     def _begin_anew(self, account: bytes, manifest: Manifest, target: Area) -> set[int]:
         name = Name(account, manifest.hash)
         file = self._file(Area.PARTIAL, name)
         self.drop(Area.PARTIAL, name)
         head = head_of(manifest)
-        room = room_of(len(head) + manifest.size)
-        self._make_room(room, target)
-        folders.make_folder(self.files, file.parent)
-        try:
-            with contextlib.closing(self.files.create(file)) as made:
-                made.write(head, 0)
-                made.resize(len(head) + manifest.size)
-        except OSError:
-            self.files.unlink(file)
-            raise
-        with self._lock:
-            self._used[Area.PARTIAL] += room
-            self._have[name] = set()
+        self._check_room(room_of(len(head) + manifest.size), target)
+        while first := self.under_way.too_many_empty():
+            self.drop(Area.PARTIAL, first)
+        folders.make_file(self.files, file, head)
+        self.under_way.looked_through(name, manifest, len(head), set())
         return set()
+
+    def admit(self, name: Name, size: int, now_us: int) -> None:
+        """Look whether there is room for a chunk that a client sends.
+
+        What has begun to come goes on. While those under way take all their share of the room, nothing else
+        begins to come, unless some are given up that were untouched for long by `now_us`.
+
+        Raises:
+            WireError: `busy`.
+            DiskFull: `size` bytes more would pass the cap, or fill the disk.
+        """
+        with self._told():
+            if self.under_way.is_empty(name):
+                idle_us = now_us - int(bounds.MEDIA_IDLE_S * 1e6)
+                while not has_share(self.under_way.used, size, self.cap_bytes):
+                    if (idle := self.under_way.idle(idle_us)) is None:
+                        raise no_share()
+                    self.drop(Area.PARTIAL, idle)
+            self._check_room(size, Area.KEPT)
 
     def write(self, name: Name, index: int, data: bytes) -> int:
         """Take a chunk of an upload that was begun; how many are still missing.
@@ -174,10 +189,13 @@ class Blobs:
         """
         with self._told(), self._opened(Area.PARTIAL, name, write=True) as (file, manifest, begins):
             manifest.check(index, data)
+            self._here(name, file, manifest, begins)
             file.write(data, offset_of(begins, index))
-            have = self._have.setdefault(name, set())
-            have.add(index)
-            return len(manifest.chunks) - len(have)
+            with contextlib.suppress(FileNotFoundError):  # it was given up meanwhile
+                touched_us = self.files.status(self._file(Area.PARTIAL, name)).changed_us
+                if (left := self.under_way.came(name, manifest, begins, index, touched_us)) is not None:
+                    return left
+            raise not_found()
 
     def seal(self, name: Name) -> Manifest:
         """Bring a whole upload to disk, once its bytes have been compared with its hash.
@@ -187,7 +205,7 @@ class Blobs:
                 what the hash says: then nothing of it is left.
         """
         with self._told(), self._opened(Area.PARTIAL, name, write=True) as (file, manifest, begins):
-            missing = [each for each in range(len(manifest.chunks)) if each not in self._have.get(name, ())]
+            missing = sorted(set(range(len(manifest.chunks))) - self._here(name, file, manifest, begins))
             if missing:
                 raise WireError(
                     CONFLICT,
@@ -214,7 +232,7 @@ class Blobs:
             replaced = room_at(self.files, new)
             if (size := room_at(self.files, old)) is None:
                 if replaced is None:
-                    raise _not_found()
+                    raise not_found()
                 return
             folders.make_folder(self.files, new.parent)
             self.files.rename(old, new)
@@ -222,10 +240,8 @@ class Blobs:
             self.files.sync_folder(old.parent)
             folders.tidy(self.files, old.parent)
             with self._lock:
-                self._have.pop(name, None)
-                self._used[source] -= size
+                self._gone(source, name, size)
                 self._used[target] += size - (replaced or 0)
-                self._cached.pop(name, None)
                 if target is Area.CACHE:
                     self._cached[name] = size
         if target is Area.CACHE:
@@ -276,18 +292,22 @@ class Blobs:
         with self._told(), self._names:
             if area is Area.KEPT:
                 self.unmark(name)  # before its file: what is left of a crash is no note of nothing
-            if (size := room_at(self.files, file)) is None:
-                return False
-            self.files.unlink(file)
-            self.files.sync_folder(file.parent)  # what is erased does not return with a loss of power
-            folders.tidy(self.files, file.parent)
-            if area is not Area.PARTIAL:
-                self.notes.forget(name)
+            if (size := room_at(self.files, file)) is not None:
+                self.files.unlink(file)
+                self.files.sync_folder(file.parent)  # what is erased does not return with a loss of power
+                folders.tidy(self.files, file.parent)
+                if area is not Area.PARTIAL:
+                    self.notes.forget(name)
             with self._lock:
-                self._used[area] -= size
-                self._cached.pop(name, None)
-                self._have.pop(name, None)
-        return True
+                self._gone(area, name, size or 0)
+        return size is not None
+
+    def _gone(self, area: Area, name: Name, size: int) -> None:
+        if area is Area.PARTIAL:
+            self.under_way.ended(name)
+        else:
+            self._used[area] -= size
+            self._cached.pop(name, None)
 
     def give_up(self, name: Name, seen: Listed) -> bool:
         """Erase a kept medium that was neither renewed nor unmarked since it was listed; whether it was."""
@@ -320,24 +340,11 @@ class Blobs:
             if name is None or not self.drop(Area.CACHE, name):
                 return
 
-    def _make_room(self, size: int, target: Area) -> None:
-        """Have uploads under way keep to their share, and refuse what there is no room for."""
-        while self._used[Area.PARTIAL] + size > self.cap_bytes // PARTIAL_SHARE and self._give_up_partial():
-            pass
-        used, cap = self._used[Area.KEPT] + self._used[Area.PARTIAL], self.cap_bytes
+    def _check_room(self, size: int, target: Area) -> None:
+        used, cap = self._used[Area.KEPT] + self.under_way.used, self.cap_bytes
         if target is Area.CACHE:
             used, cap = 0, self.cache_bytes
         check_room(self.files, self.directory, size, used, cap)
-
-    def _give_up_partial(self) -> bool:
-        """Drop the upload that was longest untouched; whether there was one."""
-        under_way: list[tuple[int, Name]] = []
-        for account in self.accounts(Area.PARTIAL):
-            listed = self.listed(Area.PARTIAL, account)
-            under_way += [(each.since_us, Name(account, each.hash)) for each in listed]
-        return bool(under_way) and self.drop(Area.PARTIAL, min(under_way)[1])
-
-    # What there is.
 
     def accounts(self, area: Area) -> list[bytes]:
         """The accounts (34 bytes) with something in an area, in the order of the key space."""
@@ -358,17 +365,15 @@ class Blobs:
 
     def _look_around(self) -> None:
         """Count what is there."""
-        cached: list[tuple[int, Name, int]] = []
-        for area in Area:
-            for account in self.accounts(area):
-                for each in self.listed(area, account):
-                    name = Name(account, each.hash)
-                    self._used[area] += each.file_bytes
-                    if area is Area.CACHE:
-                        cached.append((each.since_us, name, each.file_bytes))
-                    elif area is Area.PARTIAL and folders.is_cut_off(self.files, self._file(area, name)):
-                        self.drop(area, name)
-        self._cached.update((name, size) for _, name, size in sorted(cached))
+        found = {area: lying_in(self.files, self.directory / area.value) for area in Area}
+        self._used = {area: sum(each.file_bytes for _, each in found[area]) for area in _AREAS}
+        self._cached.update((name, each.file_bytes) for name, each in found[Area.CACHE])
+        for name, each in found[Area.PARTIAL]:
+            begins = folders.head_bytes(self.files, self._file(Area.PARTIAL, name))
+            is_empty = begins is not None and each.file_bytes <= room_of(begins)
+            self.under_way.found(name, each.file_bytes, each.since_us, is_empty=is_empty)
+            if begins is None:
+                self.drop(Area.PARTIAL, name)
         self.trim()
 
     @contextlib.contextmanager
@@ -378,7 +383,7 @@ class Blobs:
             try:
                 opened = self.files.open(file, write=write)
             except FileNotFoundError:
-                raise _not_found() from None
+                raise not_found() from None
             try:
                 manifest, begins = read_head(opened, file)
                 yield opened, manifest, begins
@@ -392,7 +397,3 @@ class Blobs:
             yield
         except OSError as error:
             raise os_failure(Path(error.filename or self.directory), error) from error
-
-
-def _not_found() -> WireError:
-    return WireError(NOT_FOUND, "this node has no such medium")

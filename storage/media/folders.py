@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from folkmoot.storage.media.files import Files, Status
-from folkmoot.storage.media.layout import UNUSED, MediumDamaged, account_of, folder_of, read_head, room_of
+from folkmoot.storage.media.layout import (
+    UNUSED,
+    MediumDamaged,
+    Name,
+    account_of,
+    folder_of,
+    read_head,
+    room_of,
+)
 
 _LANE: Final = re.compile(r"[0-9a-f]{2}")
 _MEDIUM: Final = re.compile(r"[0-9a-f]{64}")
@@ -64,6 +72,13 @@ def listed_in(files: Files, area: Path, account: bytes) -> list[Listed]:
     ]
 
 
+def lying_in(files: Files, area: Path) -> list[tuple[Name, Listed]]:
+    """All that lies in an area, what was longest untouched first."""
+    accounts = [account for lane in lanes_in(files, area) for account in accounts_in(files, lane)]
+    found = [(Name(each, one.hash), one) for each in accounts for one in listed_in(files, area, each)]
+    return sorted(found, key=lambda each: (each[1].since_us, each[0]))
+
+
 def room_at(files: Files, file: Path) -> int | None:
     """How much room a file takes; None when there is none."""
     try:
@@ -72,14 +87,13 @@ def room_at(files: Files, file: Path) -> int | None:
         return None
 
 
-def is_cut_off(files: Files, file: Path) -> bool:
-    """Whether an upload does not take the room that was set aside when it was begun, since a crash came."""
+def head_bytes(files: Files, file: Path) -> int | None:
+    """How many bytes of a file stand before the medium's own; None when a crash cut off even these."""
     try:
         with contextlib.closing(files.open(file)) as opened:
-            manifest, begins = read_head(opened, file)
+            return read_head(opened, file)[1]
     except MediumDamaged:
-        return True
-    return files.status(file).size != begins + manifest.size
+        return None
 
 
 def make_folder(files: Files, folder: Path) -> None:
@@ -89,6 +103,17 @@ def make_folder(files: Files, folder: Path) -> None:
     for each in (folder.parent, folder):
         files.make_folder(each)
         files.sync_folder(each.parent)
+
+
+def make_file(files: Files, file: Path, head: bytes) -> None:
+    """Make a file that begins so, or leave none."""
+    make_folder(files, file.parent)
+    try:
+        with contextlib.closing(files.create(file)) as made:
+            made.write(head, 0)
+    except OSError:
+        files.unlink(file)
+        raise
 
 
 def tidy(files: Files, folder: Path) -> None:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from folkmoot.protocol import codec, limits
-from folkmoot.protocol.errors import INTERNAL, WireError
+from folkmoot.protocol.errors import INTERNAL, NOT_FOUND, WireError
 from folkmoot.protocol.identity import MULTICODEC_ED25519
 from folkmoot.protocol.key import HASH_BYTES as PLACE_HASH_BYTES
 from folkmoot.protocol.key import place_prefix
@@ -139,3 +139,8 @@ def hash_of(file: File, begins: int) -> bytes:
         whole.update(data)
         begins += len(data)
     return whole.digest()
+
+
+def not_found() -> WireError:
+    """What is said where a medium is not."""
+    return WireError(NOT_FOUND, "this node has no such medium")

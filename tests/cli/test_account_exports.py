@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 from folkmoot.cli.errors import OperatorError
+from folkmoot.cli.numbers import counted
 from folkmoot.cli.users.archive_files import NAMES, Damaged, check, count
 from folkmoot.cli.users.exporting import export, part_of
 from folkmoot.protocol.client import Client, History
@@ -182,7 +183,13 @@ def test_an_archive_is_verified_without_a_cluster(folkmoot: Any, tmp_path: Path)
     told = folkmoot("user", "verify", "ada", "--json").json
     assert told["records"] == len(RECORDS) and told["number"] == 5 and told["signer"] is None
     assert "some may be missing" in folkmoot("user", "verify", "ada").out
+    assert f"{len(RECORDS)} posts; 5 operations" in folkmoot("user", "verify", "ada").out
     assert folkmoot("user", "verify", "absent").code == 2
+
+
+def test_things_are_counted_in_words() -> None:
+    told = [counted(1, "post"), counted(1_000, "post"), counted(2, "medium", "media"), counted(0, "like")]
+    assert told == ["1 post", "1,000 posts", "2 media", "0 likes"]
 
 
 def test_names_that_strangers_give_are_counted_in_bounded_room() -> None:

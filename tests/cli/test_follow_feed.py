@@ -99,6 +99,8 @@ async def test_whatever_the_author_did_not_sign_is_refused() -> None:
         (["ACCOUNT", "--cursor", "zz"], "not one that"),
         (["ACCOUNT", "--since", "yesterday"], "not a time"),
         (["--range", "-1"], "-1"),
+        (["ACCOUNT", "--as", __file__], "--as is for --home and --tag"),
+        (["--range", "3", "--as", __file__], "--as is for --home and --tag"),
     ],
 )
 def test_words_that_make_no_sense(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,11 @@ from folkmoot.cli.cluster.layout import ClusterDirectory, Shape
 from folkmoot.cli.errors import describe
 from folkmoot.cli.output import json_line
 from folkmoot.protocol.errors import NO_QUORUM, WireError
+from folkmoot.protocol.identity import account_to_text
+
+from tests.cli.travel import ADA
+
+NOBODY = ("--node", "127.0.0.1:1", "--tls", "off")
 
 
 @pytest.fixture
@@ -70,6 +76,42 @@ def test_of_a_link_of_no_cluster_at_all(folkmoot: Any, words: tuple[str, ...]) -
 def test_of_an_account(folkmoot: Any, words: tuple[str, ...]) -> None:
     ran = folkmoot(*words)
     assert (ran.code, ran.out) == (exit_codes.USAGE, "")
+
+
+@pytest.mark.parametrize("text", ["", " \n", "-"])
+def test_of_a_post_with_nothing_in_it(
+    folkmoot: Any, text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    ran = folkmoot("post", text, *NOBODY)
+    assert (ran.code, ran.out) == (exit_codes.USAGE, "") and "a post has words" in ran.err
+    assert not (tmp_path / "home" / "folkmoot" / "me.key").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("post", "caf\udce9"),
+        *(("post", "tea", option, "caf\udce9") for option in ("--tag", "--lang", "--warning", "--label")),
+        ("post", "tea", "--alt", "caf\udce9"),
+        ("edit", f"{account_to_text(ADA.account)}/{16 * '01'}", "caf\udce9"),
+        ("list", "create", "caf\udce9"),
+        ("list", "create", "Tea", "--about", "caf\udce9"),
+        ("timeline", "tag", "caf\udce9"),
+        ("mute", "--word", "caf\udce9"),
+    ],
+)
+def test_of_what_is_not_text(folkmoot: Any, words: tuple[str, ...]) -> None:
+    ran = folkmoot(*words, *NOBODY)
+    assert (ran.code, ran.out) == (exit_codes.USAGE, "") and "is not text in UTF-8" in ran.err
+
+
+def test_of_a_pipe_that_is_not_text(folkmoot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for how in ("strict", "surrogateescape"):
+        pipe = io.TextIOWrapper(io.BytesIO(b"caf\xe9"), encoding="utf-8", errors=how)
+        monkeypatch.setattr("sys.stdin", pipe)
+        ran = folkmoot("post", "-", *NOBODY)
+        assert (ran.code, ran.out) == (exit_codes.USAGE, "") and "is not text in UTF-8" in ran.err
 
 
 def test_of_a_projection(folkmoot: Any) -> None:

@@ -91,9 +91,16 @@ def test_people_read_what_others_write(town: Town) -> None:
     town.says("delete", root, "--key", ben)
     [gap, _] = town.sees(["Yes!"], "thread", answer)["items"]
     assert gap == {"gap": {"post": root, "reason": "deleted"}}
-    town.says("post", "More tea", "--key", ben)
+    town.says("post", "More tea", "--tag", "tea", "--key", ben)
     live = town.says("follow-feed", ann, "--home", "--since", "1h", "--limit", "1")
     assert (live["kind"], live["body"]["text"]) == ("post", "More tea")
+    cas = town.key("cas")
+    town.says("follow", cas, "--key", ann)
+    town.says("post", "Coffee, and no #tea", "--tag", "tea", "--key", cas)
+    town.sees(["Coffee, and no #tea"], "home", ann, "--as", ann)
+    for what in ((ann, "--home"), ("--tag", "tea")):
+        live = town.says("follow-feed", *what, "--as", ann, "--since", "1h", "--limit", "1")
+        assert live["body"]["text"] == "Coffee, and no #tea"
     loud = town.says("post", "Boo!", "--warning", "ghosts", "--key", ben)["post"]
     for viewer in ((), ("--as", ann)):
         first = town.says("feed", ben, *viewer)["items"][0]

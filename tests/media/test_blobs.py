@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
-from folkmoot.protocol.errors import CONFLICT, NOT_FOUND, WireError
+from folkmoot.protocol.errors import BUSY, CONFLICT, NOT_FOUND, WireError
+from folkmoot.protocol.media import bounds
 from folkmoot.protocol.media.manifest import CHUNK_BYTES, Manifest
 from folkmoot.storage.errors import DiskFull, StorageError
 from folkmoot.storage.media import files as module
@@ -157,21 +159,74 @@ def test_the_cap_refuses_before_anything_is_written(tmp_path: Path) -> None:
     bring(blobs, DATA, BOB)
 
 
-def test_uploads_under_way_give_way_to_each_other_and_never_to_what_is_kept(tmp_path: Path) -> None:
-    """Whoever begins many and finishes none takes nobody's place for long."""
-    size = 1000
-    blobs = opened(tmp_path, cap=4 * 3 * room_of(size))
-    kept = bring(blobs, pictures.png(size, seed=99))
-    begun = []
-    for seed in range(5):
-        manifest = pictures.of(pictures.png(size, seed=seed))
-        blobs.begin(ANN, manifest)
-        begun.append(Name(ANN, manifest.hash))
-        file = blobs._file(Area.PARTIAL, begun[-1])
-        os.utime(file, ns=(seed * 10**9, seed * 10**9))
-    there = [blobs._file(Area.PARTIAL, name).exists() for name in begun]
-    assert there == [False, False, True, True, True]
-    assert blobs.used(Area.PARTIAL) <= 3 * room_of(size) and blobs.find(kept) is Area.KEPT
+def begun(blobs: Blobs, size: int, seed: int, account: bytes = BOB) -> tuple[Name, bytes]:
+    """A medium of one chunk, of which nothing has come."""
+    data = pictures.png(size, seed=seed)
+    manifest = pictures.of(data)
+    blobs.begin(account, manifest)
+    return Name(account, manifest.hash), data
+
+
+def test_claims_push_out_nothing_that_has_begun_to_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever begins many and sends nothing takes nobody's place, and no room."""
+    monkeypatch.setattr(bounds, "MEDIA_CLAIMS", 5)
+    blobs = opened(tmp_path, cap=8 * len(DATA))
+    kept = bring(blobs, pictures.png(1000, seed=99))
+    blobs.begin(ANN, WHOLE)
+    blobs.admit(NAME, len(PARTS[0]), 0)
+    blobs.write(NAME, 0, PARTS[0])
+    claims = [begun(blobs, len(DATA), seed)[0] for seed in range(9)]
+    there = [name in blobs.under_way for name in claims]
+    assert there == [False] * 4 + [True] * 5, "those that were begun first are begun again, and lose nothing"
+    assert blobs.used(Area.PARTIAL) <= 2 * len(PARTS[0]) and blobs.find(kept) is Area.KEPT
+    assert blobs.begin(ANN, WHOLE) == {0}
+    again = opened(tmp_path, cap=8 * len(DATA))
+    assert begun(again, len(DATA), 20)[0] in again.under_way and claims[4] not in again.under_way
+    assert again.begin(ANN, WHOLE) == {0}, "as it is known what has come after the process was started anew"
+
+
+def test_a_full_house_begins_nothing_further_until_something_ends_or_is_left_alone(tmp_path: Path) -> None:
+    size = 9_000
+    room = room_of(size) + room_of(1)
+    blobs = opened(tmp_path, cap=4 * 2 * room)
+    (first, one), (second, two), (third, three) = (begun(blobs, size, seed) for seed in range(3))
+    for name, data in ((first, one), (second, two)):
+        blobs.admit(name, size, 0)
+        blobs.write(name, 0, data)
+    for at_us in (0, time.time_ns() // 1000):
+        with pytest.raises(WireError) as caught:
+            blobs.admit(third, size, at_us)
+        assert caught.value.kind is BUSY and caught.value.retry_after_ms
+    blobs.admit(first, size, 0)  # what has begun to come goes on
+    late_us = time.time_ns() // 1000 + int(bounds.MEDIA_IDLE_S * 1e6) + 1_000_000
+    blobs.admit(third, size, late_us)
+    assert first not in blobs.under_way and second in blobs.under_way, "the one longest untouched went"
+    blobs.write(third, 0, three)
+    assert blobs.used(Area.PARTIAL) == 2 * room >= opened(tmp_path).used(Area.PARTIAL) > room
+    for name in (second, third):
+        blobs.drop(Area.PARTIAL, name)
+        blobs.drop(Area.PARTIAL, name)
+    assert blobs.used(Area.PARTIAL) == 0
+
+
+def test_what_comes_for_an_upload_that_was_given_up_is_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = opened(tmp_path)
+    blobs.begin(ANN, WHOLE)
+    write = os.pwrite
+
+    def and_drop(*words: Any) -> int:
+        blobs.drop(Area.PARTIAL, NAME)
+        return write(*words)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", and_drop)
+        with pytest.raises(WireError) as caught:
+            blobs.write(NAME, 0, PARTS[0])
+    assert caught.value.kind is NOT_FOUND and blobs.used(Area.PARTIAL) == 0
 
 
 def test_a_disk_without_room_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,11 +249,15 @@ def test_a_disk_that_fills_up_meanwhile_is_said(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("left", [0, 5, 4_097])
-def test_an_upload_that_a_crash_shortened_begins_anew(tmp_path: Path, left: int) -> None:
-    opened(tmp_path).begin(ANN, WHOLE)
-    os.truncate(opened(tmp_path)._file(Area.PARTIAL, NAME), left)
+def test_an_upload_that_a_crash_shortened_goes_on_with_what_is_whole(tmp_path: Path, left: int) -> None:
     blobs = opened(tmp_path)
-    assert blobs.used(Area.PARTIAL) == 0 and not blobs.accounts(Area.PARTIAL)
+    blobs.begin(ANN, WHOLE)
+    for index in (0, 1):
+        blobs.write(NAME, index, PARTS[index])
+    os.truncate(blobs._file(Area.PARTIAL, NAME), left + (CHUNK_BYTES if left > 4_096 else 0))
+    blobs = opened(tmp_path)
+    assert (blobs.used(Area.PARTIAL) == 0) is not bool(blobs.accounts(Area.PARTIAL))
+    assert blobs.begin(ANN, WHOLE) == ({0} if left > 4_096 else set())
     bring(blobs, DATA)
     assert blobs.used(Area.PARTIAL) == 0
 
@@ -207,7 +266,7 @@ def test_what_could_not_be_begun_is_not_counted(tmp_path: Path, monkeypatch: pyt
     blobs = opened(tmp_path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "ftruncate", full)
+        patch.setattr(os, "pwrite", full)
         with pytest.raises(DiskFull):
             blobs.begin(ANN, WHOLE)
     bring(blobs, DATA)

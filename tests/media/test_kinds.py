@@ -5,9 +5,10 @@ from __future__ import annotations
 import struct
 
 import pytest
-from folkmoot.node.media.claims import check_kind
+from folkmoot.node.media.checking import check_kind
 from folkmoot.protocol.errors import BAD_REQUEST, TOO_LARGE, ErrorKind, WireError
 from folkmoot.protocol.media.kinds import TYPES, Kind, Size, kind_of
+from folkmoot.protocol.media.manifest import CHUNK_BYTES
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -129,8 +130,55 @@ def test_no_bytes_bring_it_down(data: bytes, start: bytes) -> None:
 def test_a_claim_is_held_against_the_header(data: bytes, mime: str, error: ErrorKind | None) -> None:
     manifest = pictures.of(data, mime)
     if error is None:
-        check_kind(manifest, data, 1.0)
+        check_kind(manifest, pictures.chunks(data, manifest).__getitem__, 1.0)
     else:
         with pytest.raises(WireError) as caught:
-            check_kind(manifest, data, 1.0)
+            check_kind(manifest, pictures.chunks(data, manifest).__getitem__, 1.0)
         assert caught.value.kind is error
+
+
+COMMENT = b"\x21\xfe" + 1_100 * (b"\xff" + bytes(255)) + b"\0"
+EXIFS = 5 * EXIF
+FREE = box(b"free", bytes(300_000))
+
+
+@pytest.mark.parametrize(
+    ("data", "mime", "error"),
+    [
+        (GIF + COMMENT + frame(65_535, 65_535) + b"\x3b", "image/gif", TOO_LARGE),
+        (GIF + COMMENT + frame(8, 8) + b"\0" + frame(65_535, 65_535), "image/gif", TOO_LARGE),
+        (GIF + COMMENT + frame(8, 8) + b"\x3b", "image/gif", None),
+        (b"\xff\xd8" + EXIFS + SOF, "image/jpeg", None),
+        (b"\xff\xd8" + EXIFS + SOF.replace(struct.pack(">H", 640), b"\xff\xff"), "image/jpeg", TOO_LARGE),
+        (b"\xff\xd8" + EXIFS, "image/jpeg", BAD_REQUEST),
+        (AVIF_BOX + FREE + meta(ispe(640, 480)), "image/avif", None),
+        (AVIF_BOX + meta(ispe(8, 8), FREE, ispe(65_535, 65_535)), "image/avif", TOO_LARGE),
+        (AVIF_BOX + meta(ispe(8, 8), 4 * FREE, ispe(65_535, 65_535)), "image/avif", BAD_REQUEST),
+    ],
+)
+def test_a_size_is_found_however_late_it_stands(data: bytes, mime: str, error: ErrorKind | None) -> None:
+    assert len(data) > CHUNK_BYTES
+    test_a_claim_is_held_against_the_header(data, mime, error)
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        (b"\xff\xd8", b"\xff\xe1\x00\x02"),
+        (b"\xff\xd8", b"\xff"),
+        (GIF + b"\x21\xfe", b"\x01!"),
+        (GIF, b"\x21\xfe\0"),
+        (GIF, b"\0"),
+        (AVIF_BOX, box(b"free", b"")),
+    ],
+)
+def test_what_is_cut_into_crumbs_is_not_walked_to_its_end(start: bytes, piece: bytes) -> None:
+    data = start + 150_000 * piece
+    looked = []
+
+    def read(offset: int, size: int) -> bytes:
+        looked.append(offset)
+        return data[offset : offset + size]
+
+    kind = kind_of(data[:400], read)
+    assert kind is not None and kind.is_picture and kind.size is None and max(looked) < 2 * len(data) // 3

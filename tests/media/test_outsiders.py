@@ -8,14 +8,24 @@ from pathlib import Path
 import pytest
 import trio
 from folkmoot.node.configuration.media_section import MediaSection
-from folkmoot.protocol.errors import CONFLICT, MEDIA_MISSING, NOT_FOUND, TOO_LARGE, ErrorKind, WireError
-from folkmoot.protocol.media.manifest import Manifest
+from folkmoot.node.configuration.setting import ByteSize
+from folkmoot.protocol.errors import (
+    CONFLICT,
+    MEDIA_MISSING,
+    NOT_FOUND,
+    RATE_LIMITED,
+    TOO_LARGE,
+    ErrorKind,
+    WireError,
+)
+from folkmoot.protocol.media import bounds
+from folkmoot.protocol.media.manifest import CHUNK_BYTES, Manifest
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.media.layout import Area, Name
 
 from tests.media import pictures
 from tests.media.test_nodes import impatient, kept
-from tests.media.uploading import finish, post_with, read, send, upload
+from tests.media.uploading import begin, finish, post_with, read, send, upload
 from tests.node.harness import Client, founded
 from tests.node.people import Author
 
@@ -85,6 +95,37 @@ async def test_uploads_that_end_at_once_count_each_other(tmp_path: Path) -> None
         for node in town.nodes:
             listed = node.parts.media._keeping.blobs.listed(Area.KEPT, author.account)
             assert listed and sum(each.file_bytes for each in listed) <= 3 * size
+
+
+async def test_claims_of_throw_away_keys_take_nothing_from_who_sends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "MEDIA_UPLOADS_PER_ADDRESS", 12)
+    data = pictures.png(CHUNK_BYTES + 1000)
+    manifest = pictures.of(data)
+    first, rest = pictures.chunks(data, manifest)
+    section = MediaSection(disk_cap=ByteSize(400 << 20))
+    async with founded(tmp_path, nodes=1, replicas=1, media=section) as town, town.client(town[0]) as client:
+        await client.auth(Author(30))
+        await begin(client, manifest)
+        await client.call("media.put", hash=manifest.hash, index=0, data=first)
+        claims = 0
+        size = 50 << 20
+        for number in range(31, 34):
+            async with town.client(town[0]) as stranger:
+                await stranger.auth(Author(number))
+                for digest in (bytes([number, each]) * 16 for each in range(8)):
+                    claim = Manifest(digest, size, "image/png", [digest] * (size // CHUNK_BYTES))
+                    if claims < 11:
+                        await begin(stranger, claim)
+                        claims += 1
+                    else:
+                        error = await refused(RATE_LIMITED, stranger, "media.begin", **claim.to_wire())
+                        assert "12 uploads of this address" in error.message
+        await client.call("media.put", hash=manifest.hash, index=1, data=rest)
+        assert (await begin(client, manifest))["have"] == [0, 1], "who has begun goes on"
+        await finish(client, manifest)
+        await begin(client, pictures.of(pictures.png(100, seed=5)))  # what has ended counts no more
 
 
 async def test_a_post_that_comes_while_all_are_asked_keeps_the_medium(

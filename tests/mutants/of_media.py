@@ -63,7 +63,7 @@ def references_are_forgotten_at_boot(plant: Plant) -> None:
 def media_are_not_synced(plant: Plant) -> None:
     def seal(self: Blobs, name: Name) -> Manifest:
         with self._opened(Area.PARTIAL, name) as (_, manifest, _):
-            if len(self._have.get(name, ())) == len(manifest.chunks):
+            if len(self.under_way.have(name) or ()) == len(manifest.chunks):
                 return manifest
         return real(self, name)
 
