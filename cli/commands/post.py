@@ -16,6 +16,7 @@ from folkmoot.cli.post_names import parse_post_name
 from folkmoot.cli.posts import check_not_empty, report_post, words_of
 from folkmoot.cli.social.own_key import key_option, own_key
 from folkmoot.cli.social.post_options import PostTerms, post_terms
+from folkmoot.cli.social.threads import answering
 from folkmoot.cli.social.writing import level_option
 from folkmoot.cli.users.who import ShortText
 from folkmoot.protocol.bodies import make_uuid7
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 @key_option
 @click.option("--reply-to", metavar="ACCOUNT/ITEM", help="The post this answers, as `feed` shows it.")
 @click.option("--root", metavar="ACCOUNT/ITEM", help="The thread's first post. [default: that of --reply-to]")
+@click.option("--unseen", is_flag=True, help="Answer without looking whether there is such a post.")
 @click.option(
     "--image",
     "images",
@@ -62,6 +64,7 @@ def command(
     key_file: Path | None,
     reply_to: str | None,
     root: str | None,
+    unseen: bool,
     images: tuple[Path, ...],
     alts: tuple[str, ...],
     terms: PostTerms,
@@ -72,9 +75,10 @@ def command(
     """Publish a post.
 
     TEXT is the post, or - to read it from standard input. If the level is not reached the same signed bytes
-    are sent again a few times; exit code 3 says that it is kept somewhere, yet not as widely as asked.
+    are sent again a few times; exit code 3 says that it is kept somewhere, yet not as widely as asked. What
+    is answered is looked up first, for the thread that it is in; with --unseen it is not.
     """
-    body = _body(words_of(text), reply_to, root)
+    body = _body(words_of(text), reply_to, root, unseen=unseen)
     check_not_empty(body["text"], shows=bool(images or terms.quote))
     if len(images) > POST_MEDIA:
         raise click.UsageError(f"a post shows at most {POST_MEDIA} media")
@@ -83,6 +87,10 @@ def command(
 
     async def talk(client: Client) -> tuple[Record, PutResult]:
         whole = {**body, **await terms.body(client)}
+        if "reply_to" in body and not unseen:
+            answered = body["reply_to"]
+            author, item = await answering(client, (answered["author"], answered["item"]))
+            whole.setdefault("root", {"author": author, "item": item})
         for file, _ in media:
             await bring(client, signer, file, level, output)
         if media:
@@ -97,11 +105,12 @@ def command(
     return report_post(output, record, result)
 
 
-def _body(text: str, reply_to: str | None, root: str | None) -> dict[str, Any]:
+def _body(text: str, reply_to: str | None, root: str | None, *, unseen: bool) -> dict[str, Any]:
     body: dict[str, Any] = {"text": text}
     if reply_to is not None:
         body["reply_to"] = parse_post_name(reply_to)
-        body["root"] = parse_post_name(root) if root else body["reply_to"]
-    elif root is not None:
-        raise click.UsageError("--root needs --reply-to")
+        if root is not None:
+            body["root"] = parse_post_name(root)
+    elif root is not None or unseen:
+        raise click.UsageError(f"--{'unseen' if root is None else 'root'} needs --reply-to")
     return body

@@ -100,14 +100,12 @@ class ProjectionParts:
         builder = Builder(posts, selection, cache.seen_pages)
         accounts = Accounts(store, logs, environment.executor, trio.current_time)
         merging = Merging(store, accounts, environment.executor)
-        answers = Answers(store, router, where, links, epochs, posts, self.projector)
-        self._feeds = Feeds(
-            store, router, where, links, epochs, reading, builder, viewers, merging, answers, self.projector
-        )
+        near = store, router, where, links, epochs
+        answers = Answers(*near, posts, self.projector)
+        self._feeds = Feeds(*near, reading, builder, viewers, merging, answers, self.projector)
         self._follow(wired, posts, FeedStreams(store, merging, viewers, builder, watchers, wall))
         self._viewers, self._builder = viewers, builder
-        told = store, router, where, links, epochs, reading, environment.executor, trusted
-        around = Around(*told, wall.now_us, self.projector)
+        around = Around(*near, reading, environment.executor, trusted, wall.now_us, self.projector)
         ranking = RankingParts(around, posts, builder, viewers, merging, self._feeds, cache.rankings)
         self._cached = viewers, builder, ranking
         pages = NoticePages(store, posts, selection, viewers, trusted, wall.now_us)

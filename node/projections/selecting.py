@@ -147,28 +147,35 @@ class Selection:
         strays from the thread that it names."""
         records = [record for _, _, record in posts]
         quoted = {id(record): _ref(record.body.get("quote")) for record in records}
-        known, outcomes = await self._above(records, [of, *quoted.values()])
+        answering = [record for record in records if "reply_to" in record.body]
+        known, outcomes = await self._above(answering, [of, *quoted.values()])
         trusted, now_us = self._trusted(), self._now_us()
 
-        def candidate(place: Place, post: Post, record: Record) -> Candidate:
-            answered, quoted_ref = answered_by(record), quoted[id(record)]
-            parent = None if answered is None else known.get(answered)
+        def candidate(place: Place, post: Post, record: Record) -> tuple[Candidate, bool]:
+            quoted_ref = quoted[id(record)]
+            shown = None if quoted_ref is None else known.get(quoted_ref)
+            made = Candidate(
+                record,
+                quoted=shown,
+                labels=labels_of(post, trusted, now_us) if post.labels else (),
+                reposter=place.reposter,
+                reposted_us=1000 * (place.reposted_ms or 0),
+                outcome=post.outcome,
+                quoted_outcome=NOTHING if quoted_ref is None else outcomes.get(quoted_ref, NOTHING),
+                quote_deleted=shown is None and quoted_ref in known,
+            )
+            answered = answered_by(record)
+            if answered is None:
+                return made, False
             begins = heads(record, known.get)
-            if of is not None and answered is not None and of not in begins:
+            if of is not None and of not in begins:
                 begins.append(of)
             firsts = [first for first in map(known.get, begins) if first is not None]
-            shown = None if quoted_ref is None else known.get(quoted_ref)
-            labels = labels_of(post, trusted, now_us) if post.labels else ()
-            reposted_us = 1000 * (place.reposted_ms or 0)
             names = [author + item for author, item in begins]
-            gone = shown is None and quoted_ref in known
-            outcome = NOTHING if quoted_ref is None else outcomes.get(quoted_ref, NOTHING)
-            reposted = place.reposter, reposted_us
-            return Candidate(
-                *(record, parent, firsts, shown, labels, *reposted, post.outcome, outcome, names, gone)
-            )
+            answer = made._replace(parent=known.get(answered), firsts=firsts, threads=names)
+            return answer, strays(record, known.get)
 
-        return [(candidate(*each), strays(each[2], known.get)) for each in posts]
+        return [candidate(*each) for each in posts]
 
     async def first_of(self, post: Record) -> Ref:
         """What the thread of a post begins with, as far as what stands above it can be read."""

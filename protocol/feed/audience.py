@@ -254,8 +254,9 @@ class Audience:
         viewer = self._viewer
         if self._me is not None and self._blocked(author, edges):
             return Reason.BLOCK
-        if not all(allows(REPLY_FROM, post.body, post.author, author, edges) for post in candidate.judges):
-            return Reason.REPLY_CONTROL
+        for post in candidate.judges:
+            if not allows(REPLY_FROM, post.body, post.author, author, edges):
+                return Reason.REPLY_CONTROL
         if self._authors and self._muted(author):
             return Reason.MUTED_ACCOUNT
         if self._threads and self._is_muted_thread(candidate):

@@ -131,6 +131,21 @@ def test_a_thread_is_muted_whichever_of_its_posts_is_named(town: Town) -> None:
     assert "there is no post" in town.refused("mute", "--thread", nothing).err
 
 
+def test_what_is_answered_is_looked_up(town: Town) -> None:
+    first = town.told("post", "once more, tea?", key="bob")["post"]
+    reply = town.told("post", "yes", "--reply-to", first, key="cat")["post"]
+    town.told("post", "then come", "--reply-to", reply, key="bob")
+    body = town.run("feed", "bob.key", "--json").json["items"][0]["body"]
+    assert [body[name]["item"] for name in ("reply_to", "root")] == [
+        name.partition("/")[2] for name in (reply, first)
+    ]
+    nothing = first[:-4] + ("0000" if not first.endswith("0000") else "1111")
+    assert "there is no post" in town.refused("post", "hm", "--reply-to", nothing).err
+    assert town.told("post", "hm", "--reply-to", nothing, "--unseen")["status"] == "stored"
+    assert "root" not in town.run("feed", "ann.key", "--json").json["items"][0]["body"]
+    town.refused("post", "hm", "--unseen", code=USAGE)
+
+
 @pytest.mark.parametrize(
     "words",
     [
