@@ -167,7 +167,8 @@ class Keeping:
                 sources = [] if source is None else [source]
                 await self._fetcher.wait(self._fetcher.begin(name, Area.KEPT, sources, size or 0))
         # What was here already may have come a moment ago, by a name that is not on the disk yet.
-        await run(partial(blobs.renew, name, self.wall.now_us(), durable=already))
+        if not await run(partial(blobs.renew, name, self.wall.now_us(), durable=already)):
+            raise WireError(BUSY, "the medium was given up this very moment: ask again", retry_after_ms=250)
         if not already:
             self.kept(name)
 

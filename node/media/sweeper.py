@@ -220,11 +220,11 @@ class Sweeper:
                 name = Name(account, each.hash)
                 if self._keeping.is_sealed(name):
                     continue  # nobody may have it, and operators say what becomes of it
-                if all([await self._is_kept_by(node_id, name, owner) for node_id in owner.nodes()]):
-                    await self._run(partial(self._blobs.drop, Area.KEPT, name))
-                    self.statistics.handed_on += 1
-                else:
+                if not all([await self._is_kept_by(node_id, name, owner) for node_id in owner.nodes()]):
                     left = True
+                # The range may have come back meanwhile, and then others were promised that it is kept here.
+                elif await self._run(partial(self._blobs.hand_over, name, partial(self._is_mine, account))):
+                    self.statistics.handed_on += 1
         return left
 
     async def _is_kept_by(self, node_id: bytes, name: Name, owner: RangeDescriptor) -> bool:

@@ -54,9 +54,15 @@ class EpochWatch:
         return None if known is None else known[1]
 
     def owns(self, node_id: bytes, key: bytes) -> bool:
-        """Whether a node has a slot of the range of a key, by the newest epoch that is on any disk."""
-        owners = [ranges.lookup(key) for _, ranges in self._known.values()]
-        return bool(owners) and node_id in max(owners, key=lambda owner: owner.epoch).nodes()
+        """Whether a node has a slot of the range of a key, by the newest epoch that is on any disk, and knows
+        that it does: who comes back to a range may not have heard of it yet."""
+        owners = [(ranges.lookup(key), whose) for whose, ranges in self._known.values()]
+        if not owners:
+            return False
+        newest, _ = max(owners, key=lambda each: each[0].epoch)
+        return node_id in newest.nodes() and all(
+            node_id in owner.nodes() for owner, whose in owners if whose == node_id
+        )
 
     def _judge(self, key: bytes) -> None:
         """Look at who could acknowledge what is at `key`, and under which epoch."""

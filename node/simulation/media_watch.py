@@ -62,7 +62,7 @@ class MediaWatch:
     """See the module.
 
     Args:
-        owns: whether a node has a slot of the range of a key, by the newest epoch that is on any disk.
+        owns: whether a node has a slot of the range of a key, and knows it; see `EpochWatch.owns`.
         now: virtual seconds.
 
     Attributes:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -110,8 +110,6 @@ class Blobs:
                 if name in self._cached:
                     self._cached.move_to_end(name)
         return data
-
-    # What is on its way here.
 
     def begin(self, account: bytes, manifest: Manifest, target: Area = Area.KEPT) -> set[int]:
         """Take up an upload, or go on with one; the chunks that are here already.
@@ -247,8 +245,6 @@ class Blobs:
         if target is Area.CACHE:
             self.trim()
 
-    # What becomes of what is here.
-
     def renew(self, name: Name, now_us: int, *, durable: bool = False) -> bool:
         """A kept medium was brought again: it is as if it came now; whether it is there.
 
@@ -318,6 +314,11 @@ class Blobs:
             if times == (seen.since_us, seen.unused_us):
                 return self.drop(Area.KEPT, name)
         return False
+
+    def hand_over(self, name: Name, is_mine: Callable[[], bool]) -> bool:
+        """Erase a kept medium unless it has come to be this node's again, which is asked last; whether it was."""
+        with self._told(), self._names, self._fate:
+            return not is_mine() and self.drop(Area.KEPT, name)
 
     @contextlib.contextmanager
     def pinned(self, name: Name) -> Iterator[None]:

@@ -232,7 +232,7 @@ async def only_those_with_the_role_decide(town: Town, operator: Client, client: 
 async def who_did_not_see_what_was_decided_is_told(town: Town, operator: Client, client: Client) -> None:
     ann = somebody()
     for node in town.nodes:
-        node.parts.moderation.operators.add(SECOND.account)
+        node.parts.community.reconfigure({OPERATOR.account, SECOND.account})
     post, doubtful = ann.post("one"), ann.post("rubbish")
     await client.put(post, doubtful, level="all")
     removed = decision(post, Action.REMOVE)

@@ -43,8 +43,9 @@ def blobs_with(*kept: Picture, area: Area = Area.KEPT, at_us: int = NOW_US) -> B
         blobs.begin(picture.account, picture.manifest)
         for index in range(len(picture.manifest.chunks)):
             blobs.write(name, index, picture.chunk(index))
-        blobs.seal(name)
-        blobs.promote(name, Area.PARTIAL, area)
+        if area is not Area.PARTIAL:
+            blobs.seal(name)
+            blobs.promote(name, Area.PARTIAL, area)
         blobs.files.set_time(blobs._file(area, name), at_us)
     return blobs
 

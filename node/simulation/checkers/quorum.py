@@ -14,6 +14,7 @@ from folkmoot.node.simulation.history import QUORUM_LEVELS, Ack, CellRead, Histo
 from folkmoot.protocol.crdt import clock as clocks
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.crdt.clock import Clock
+from folkmoot.protocol.limits import ACCOUNT_BYTES
 from folkmoot.protocol.ring.levels import LEVELS
 
 
@@ -89,12 +90,16 @@ def _compare_with_reads(inquiry: Inquiry, read: CellRead, others: list[CellRead]
 
 
 def _compare_pages(inquiry: Inquiry, history: History) -> None:
-    """Posts that nobody ever tried to delete are on every page that meets their acknowledgement."""
+    """Posts that nobody ever tried to delete are on every page that meets their acknowledgement, but for
+    answers of those whom somebody blocks: whom they answer may not have them there."""
     deleted = {record.key for record in history.submitted if record.deleted}
+    blocked = {record.item[-ACCOUNT_BYTES:] for record in history.submitted if record.kind == "block"}
     posts: dict[bytes, list[Ack]] = defaultdict(list)
     for ack in history.acks:
-        if ack.record.kind == "post" and ack.record.key not in deleted:
-            posts[ack.record.author].append(ack)
+        record = ack.record
+        may_be_hidden = "reply_to" in record.body and record.author in blocked
+        if record.kind == "post" and record.key not in deleted and not may_be_hidden:
+            posts[record.author].append(ack)
     for page in history.pages:
         for ack in posts[page.account]:
             record = ack.record
