@@ -316,7 +316,7 @@ class Blobs:
         return False
 
     def hand_over(self, name: Name, is_mine: Callable[[], bool]) -> bool:
-        """Erase a kept medium unless it has come to be this node's again, which is asked last; whether it was."""
+        """Erase a kept medium unless it is this node's again, which is asked last; whether it was erased."""
         with self._told(), self._names, self._fate:
             return not is_mine() and self.drop(Area.KEPT, name)
 
