@@ -55,6 +55,7 @@ REQUESTS: Final = (
     "relent",
     "search",
     "rank",
+    "review",
     "flock",
     "disperse",
     "thin_out",
