@@ -167,7 +167,7 @@ def test_words_that_make_no_sense(town: Town, words: tuple[str, ...]) -> None:
 
 
 def test_posts_are_bookmarked(town: Town) -> None:
-    (first,) = town.run("feed", town.accounts["bob"], "--json").json["items"]
+    first, *_ = town.run("feed", town.accounts["bob"], "--json").json["items"]
     assert town.told("bookmark", first["post"])["changed"]
     assert town.told("bookmark")["items"] == [{"post": first["post"]}]
     assert town.told("bookmark", key="bob")["items"] == [], "each has their own"
