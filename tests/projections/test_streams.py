@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ async def begun(follows: Follower, **asked: Any) -> None:
 async def test_a_home_feed_is_told_as_it_comes_to_be(tmp_path: Path) -> None:
     ann, ben, cleo = Author(1), Author(2), Author(3)
     async with founded(tmp_path) as town, town.client(town[0]) as client:
-        old = ben.post("old")
+        # So old that it stands before the stream begins even by a clock that is behind.
+        old = ben.post("old", make_uuid7(time.time_ns() // 1_000_000 - 60_000, 1))
         await client.put(follow(ann, ben), old, level="all")
         await sees(client, [old.id], "feed.home", account=ann.account)
         async with follower(town[1].address) as follows:
