@@ -2,7 +2,7 @@
 
 Most characters that stand for others stand for a few. Two stand for a sentence, U+FDFA for eighteen
 characters: a text of such would come to eighteen times its length, and whoever compares, indexes or searches
-it would pay for that. So these two are left as they are.
+it would pay for that. So these two are left as they are; no other comes to more than seven.
 """
 
 from __future__ import annotations
@@ -11,9 +11,6 @@ import re
 import unicodedata
 from functools import partial
 from typing import Final, Literal
-
-GROWTH: Final = 7
-"""As many characters, at most, come of one."""
 
 _SENTENCES: Final = re.compile("([\ufdfa\ufdfb])")
 

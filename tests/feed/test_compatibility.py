@@ -5,18 +5,19 @@ from __future__ import annotations
 import sys
 import unicodedata
 
-from folkmoot.protocol.compatibility import GROWTH, nfkc, nfkd
+from folkmoot.protocol.compatibility import nfkc, nfkd
 from folkmoot.protocol.feed.words import normal_form
 from hypothesis import given
 from hypothesis import strategies as st
 
 SENTENCES = "\ufdfa\ufdfb"
+MOST = 7  # characters that come of one
 
 
 def test_no_character_comes_to_more_than_is_said() -> None:
     longest = max(len(unicodedata.normalize("NFKD", chr(each))) for each in range(sys.maxunicode + 1))
-    assert longest > GROWTH, "there is something to be left as it is"
-    assert max(len(nfkd(chr(each))) for each in range(sys.maxunicode + 1)) == GROWTH
+    assert longest > MOST, "there is something to be left as it is"
+    assert max(len(nfkd(chr(each))) for each in range(sys.maxunicode + 1)) == MOST
 
 
 @given(st.text(st.characters(exclude_characters=SENTENCES)))
