@@ -17,7 +17,8 @@ from tests.node.nodes import CLUSTER, Node, lay_out
 from tests.node.people import OPERATOR
 from tests.waiting import until
 
-DONE_S = 120.0
+DONE_S = 90.0
+"""Less than what a test is given, so that a failure says what did not happen."""
 
 
 async def with_newcomer(

@@ -153,5 +153,5 @@ async def test_a_store_that_is_busy_ends_nothing(
 ) -> None:
     async with scene() as made:
         made.commits.refusals.extend([WireError(BUSY, "too many writes")] * 3)
-        await until(lambda: not made.is_damaged(), what="the cell to be mended", within_s=120)
+        await until(lambda: not made.is_damaged(), what="the cell to be mended", within_s=90)
         await until(lambda: made.remembered.damage() == [], what="the list to be kept", within_s=60)

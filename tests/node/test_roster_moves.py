@@ -171,9 +171,7 @@ async def test_a_move_goes_on_after_either_side_was_cut_off(tmp_path: Path, kill
         late = await with_newcomer(town, tmp_path / "late")
         await ask(town, town[0], "node.join", node=late.id)
         for _ in range(3):
-            joint = await until(lambda: moving(town), what="a range to be moving", within_s=30)
-            if not joint:
-                break
+            [joint, *_] = await until(lambda: moving(town), what="a range to be moving", within_s=30)
             donors = [node for node in town.nodes if node.id in joint and node is not late]
             await town.restart(late if killed == "recipient" else donors[0])
         await settled_plan(town)
@@ -219,10 +217,7 @@ async def test_three_copies_become_one_under_load_and_nothing_is_lost(tmp_path: 
             await writers.all_read(client)
 
 
-def moving(town: Town) -> tuple[bytes, ...]:
-    """The nodes of some slot that is moving."""
-    for owner in ranges_of(town[0]).ranges:
-        for slot in owner.slots:
-            if len(slot.nodes) > 1:
-                return slot.nodes
-    return ()
+def moving(town: Town) -> list[tuple[bytes, ...]]:
+    """The nodes of each slot that is moving."""
+    slots = [slot for owner in ranges_of(town[0]).ranges for slot in owner.slots]
+    return [slot.nodes for slot in slots if len(slot.nodes) > 1]
