@@ -1,8 +1,7 @@
 """What clients did, session by session: the history that session guarantees are judged on.
 
 A session is one client that does one thing at a time and carries its token from answer to answer, to whatever
-node it asks next. Nothing here is particular to the simulation: real clients write the same down (see
-`cli.checking.sessions` for the form on disk).
+node it asks next. Nothing here is particular to the simulation: clients of real clusters write the same down.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ class Wrote:
         device, stamp: its dot.
         seen: what it names of other devices.
         gone: whether it deletes the post.
+        answers: whether it is a post that answers another.
         kept: whether it was acknowledged as `stored` or `duplicate`.
     """
 
@@ -31,12 +31,14 @@ class Wrote:
     stamp: int
     seen: Clock = field(default_factory=dict)
     gone: bool = False
+    answers: bool = False
     kept: bool = True
 
     @classmethod
     def of(cls, record: Record, *, kept: bool) -> Wrote:
         """What a history says of a record that was sent."""
-        return cls(record.key, record.device, record.stamp, record.seen, record.deleted, kept)
+        answers = "reply_to" in record.body
+        return cls(record.key, record.device, record.stamp, record.seen, record.deleted, answers, kept)
 
 
 @dataclass(frozen=True, slots=True)

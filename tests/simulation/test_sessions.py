@@ -131,3 +131,14 @@ def test_a_page_shows_what_its_session_wrote_as_far_as_it_reaches() -> None:
     assert not broken(written, paged({b"\x01" * 16: 7}, complete=False))
     gone = begins("b", wrote=wrote(3, gone=True))
     assert not broken(written, paged({}, complete=True), gone), "somebody deleted it, perhaps before"
+
+
+def test_a_page_need_not_show_answers_of_whom_somebody_blocks() -> None:
+    answered = begins("a", wrote=wrote(2, answers=True))
+    page = did("a", node="n3", given=None, paged=Paged(PHONE, {}, complete=True))
+    other = begins("b", wrote=(Wrote(cell_key(PHONE, "block", DESK), PHONE, 1),))
+    blocks = begins("c", wrote=(Wrote(cell_key(DESK, "block", PHONE), DESK, 1),))
+    assert broken(answered, page) == {RYW}
+    assert broken(answered, page, other) == {RYW}, "whom they block themselves does not matter"
+    assert not broken(answered, page, blocks)
+    assert broken(begins("a", wrote=wrote(2)), page, blocks) == {RYW}, "it answers nobody"

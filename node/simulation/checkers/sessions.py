@@ -27,11 +27,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from folkmoot.node.simulation.checkers.verdict import Evidence, Inquiry, Verdict
-from folkmoot.node.simulation.client_history import Exchange, Paged, Saw
+from folkmoot.node.simulation.client_history import Exchange, Paged, Saw, Wrote
 from folkmoot.node.simulation.history import QUORUM_LEVELS
 from folkmoot.protocol.crdt import clock as clocks
 from folkmoot.protocol.crdt.clock import Clock
-from folkmoot.protocol.key import kind_prefix
+from folkmoot.protocol.key import KIND_AT, KIND_BYTE, kind_prefix, parse_key
+from folkmoot.protocol.limits import ACCOUNT_BYTES
 from folkmoot.protocol.token import Token
 
 
@@ -66,17 +67,30 @@ def judge(exchanges: Iterable[Exchange], *, ran_twice: bool = False) -> dict[Gua
     inquiries = {guarantee: Inquiry(guarantee.value) for guarantee in Guarantee}
     sessions: dict[int | str, list[Exchange]] = defaultdict(list)
     read_at: dict[bytes, list[tuple[Exchange, Saw]]] = defaultdict(list)
-    gone: set[bytes] = set()
+    wrote: list[Wrote] = []
     for exchange in exchanges:
         sessions[exchange.session].append(exchange)
         for saw in exchange.saw:
             read_at[saw.key].append((exchange, saw))
-        gone |= {wrote.key for wrote in exchange.wrote if wrote.gone}
+        wrote += exchange.wrote
+    hidden = _may_be_hidden(wrote)
     for done in sessions.values():
-        _judge_reads(inquiries, done, gone, ran_twice)
+        _judge_reads(inquiries, done, hidden, ran_twice)
         for write in _writes(done):
             _judge_write(inquiries, write, read_at[write.key])
     return inquiries
+
+
+def _may_be_hidden(wrote: Sequence[Wrote]) -> set[bytes]:
+    """The keys of posts that pages need not show: those that somebody tried to delete, and answers of people
+    whom somebody blocks, for whom they answer may not have them there."""
+    block = KIND_BYTE["block"]
+    blocked = {each.key[-ACCOUNT_BYTES:] for each in wrote if each.key[KIND_AT] == block}
+
+    def is_shunned(post: Wrote) -> bool:
+        return post.answers and parse_key(post.key).place in blocked
+
+    return {each.key for each in wrote if each.gone or is_shunned(each)}
 
 
 class _Floor:
@@ -112,12 +126,12 @@ class _Floor:
 
 
 def _judge_reads(
-    inquiries: Mapping[Guarantee, Inquiry], session: Sequence[Exchange], gone: set[bytes], ran_twice: bool
+    inquiries: Mapping[Guarantee, Inquiry], session: Sequence[Exchange], hidden: set[bytes], ran_twice: bool
 ) -> None:
     """Hold each read of a session against what its token stands for.
 
     Args:
-        gone: the keys of posts that somebody tried to delete: pages need not show those.
+        hidden: see `_may_be_hidden`.
         ran_twice: see `_Floor`.
     """
     given: bytes | None = None
@@ -137,7 +151,7 @@ def _judge_reads(
             for saw in exchange.saw:
                 _compare_cell(inquiries[guarantee], exchange, saw, floor.at(saw.key, token, exchange.level))
             if exchange.paged is not None:
-                _compare_page(inquiries[guarantee], exchange, exchange.paged, floor, token, gone)
+                _compare_page(inquiries[guarantee], exchange, exchange.paged, floor, token, hidden)
         if exchange.given is not None:
             given = exchange.given
             for wrote in exchange.wrote:
@@ -153,12 +167,12 @@ def _compare_cell(inquiry: Inquiry, exchange: Exchange, saw: Saw, floor: Clock) 
 
 
 def _compare_page(
-    inquiry: Inquiry, exchange: Exchange, page: Paged, floor: _Floor, token: Token, gone: set[bytes]
+    inquiry: Inquiry, exchange: Exchange, page: Paged, floor: _Floor, token: Token, hidden: set[bytes]
 ) -> None:
     prefix = kind_prefix(page.account, "post")
     for key in floor.keys:
         item = key[len(prefix) :]
-        if key in gone or not key.startswith(prefix) or not page.reaches(item):
+        if key in hidden or not key.startswith(prefix) or not page.reaches(item):
             continue
         for stamp in floor.at(key, token, exchange.level).values():
             if inquiry.fails(page.shown.get(item, -1) >= stamp):
