@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants import (
     of_accounts,
     of_backups,
+    of_bounds,
     of_gate,
     of_media,
     of_membership,
@@ -25,6 +26,7 @@ __all__ = [
     "MUTANTS",
     "of_accounts",
     "of_backups",
+    "of_bounds",
     "of_gate",
     "of_media",
     "of_membership",

@@ -29,7 +29,7 @@ HUNTED: Final = (
     "suspicion-ignored",
 )
 """Mutants that the first seed finds, one for each checker or two."""
-ELSEWHERE: Final = {"I3", "I5", "I8", "I9", "errors", "review"}
+ELSEWHERE: Final = {"I3", "I5", "I8", "I9", "I12", "errors", "review"}
 """Checkers that are shown a bug in `tests.simulation`: in `test_planted_bugs`, or in a room of their own."""
 
 
