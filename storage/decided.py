@@ -1,18 +1,19 @@
 """What was decided about what is kept: decisions are found by what they are about, and applied.
 
-Those about one subject stand together, in the order of their numbers, so the newest are found by seeking; of
-more than `DECISIONS_READ` the others say nothing, which is the same on every replica. Only those who may
-decide can write them (see `node.moderation.deciders`).
+Those about one subject stand together, in the order of their roles and then of their numbers, so those of the
+greatest role and the newest are found by seeking; of more than `DECISIONS_READ` the others say nothing, which
+is the same on every replica. Only those who may decide can write them (see `node.moderation.deciders`).
 
-A version that waits for review is *released* where both are known, it and the decision to release it: when
-either of them comes, the version is joined into its own cell in the same transaction. So no crash comes
-between the two, no replica has to be told, and who had missed one of them makes up for it when repair brings
-it. What is rejected afterwards stays where it was released to and is hidden when pages are built.
+A version that waits for review is *released* where both are known, it and that it was decided to release it:
+when either of them comes, the version is joined into its own cell in the same transaction, unless what else
+is known of it says otherwise. So no crash comes between the two, no replica has to be told, and who had
+missed one of them makes up for it when repair brings it. What is rejected afterwards stays where it was
+released to and is hidden when pages are built.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
@@ -80,8 +81,9 @@ def decisions_on(
     """
     start = place + (_HELD + _DECISIONS if held else _DECISIONS) + subject.prefix
     rows = transaction.last(Table.CELLS, start, prefix_end(start), DECISIONS_READ)
-    frames = [winner_frame(row_cell(key, row)) for key, row in reversed(rows)]
-    return [Stored(decision_in(frame), frame) for frame in frames]
+    frames = [winner_frame(row_cell(key, row)) for key, row in rows]
+    found = [Stored(decision_in(frame), frame) for frame in frames]
+    return sorted(found, key=lambda each: (each.decision.mark, each.decision.role))
 
 
 def applied_to(transaction: Transaction, key: bytes, frame: bytes) -> list[bytes]:
@@ -99,8 +101,8 @@ def applied_to(transaction: Transaction, key: bytes, frame: bytes) -> list[bytes
         return []
     found = decisions_on(transaction, key[:PLACE_PREFIX_BYTES], Subject("post", key[ITEM_AT:]))
     outcome = outcome_of(each.decision for each in found)
-    frames = {each.decision.mark: each.frame for each in found}
-    return [frames[each.mark] for each in outcome.applied(record_id(codec.unpack(frame)[0]))]
+    frames = {each.decision.item: each.frame for each in found}
+    return [frames[each.item] for each in outcome.applied(record_id(codec.unpack(frame)[0]))]
 
 
 def applied_on_page(
@@ -138,25 +140,20 @@ def release(
     with suppress(StoreCorrupt, WireError):
         if key[KIND_AT] == DECISION:
             decision = decision_in(winner_frame(cell))
-            subject, wanted = decision.subject, _released([decision])
+            subject = decision.subject
             waits = held_key(_own_key(key, subject))
-            row = transaction.get(Table.CELLS, waits) if wanted else None
+            row = transaction.get(Table.CELLS, waits) if decision.action is Action.RELEASE else None
             held = None if row is None else row_cell(waits, row)
         elif key[ITEM_AT] in _KINDS_DECIDED:
-            subject = Subject(KIND_NAME[key[ITEM_AT]], key[ITEM_AT + 1 :])
-            found = decisions_on(transaction, key[:PLACE_PREFIX_BYTES], subject)
-            wanted, held = _released(each.decision for each in found), cell
+            subject, held = Subject(KIND_NAME[key[ITEM_AT]], key[ITEM_AT + 1 :]), cell
         else:
             return
-        for record in () if held is None or not wanted else Cell.decode(held).records():
-            if record.id in wanted:
+        found = () if held is None else decisions_on(transaction, key[:PLACE_PREFIX_BYTES], subject)
+        outcome = outcome_of(each.decision for each in found)
+        for record in Cell.decode(held).records() if held is not None and outcome.versions else ():
+            if outcome.released(record.id):
                 with suppress(DiskFull):
                     join_cell(_own_key(key, subject), Cell.of(record))
-
-
-def _released(decisions: Iterable[Decision]) -> set[bytes]:
-    """The versions that decisions let go."""
-    return {each.version for each in decisions if each.action is Action.RELEASE}
 
 
 def _own_key(key: bytes, subject: Subject) -> bytes:

@@ -3,15 +3,19 @@
 A decision says in which role it was made. Whether its author has that role is asked where it comes in, at the
 gate, as it is asked whether a key may sign; nothing that was let in is judged by it again. What policies
 decide is said by the accounts of the cluster's own nodes, and by nobody else.
+
+The gate takes no decision that was not looked at together with what it is about (see `methods`): whoever may
+decide could otherwise release what nobody has seen, or bury what others decided under thousands of decisions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 
 from folkmoot.node.actors.session import Asker
-from folkmoot.protocol.errors import FORBIDDEN, UNAUTHENTICATED, WireError
-from folkmoot.protocol.moderation.decision import KIND, Role, parse_decision
+from folkmoot.protocol.errors import BAD_REQUEST, BUSY, FORBIDDEN, UNAUTHENTICATED, WireError
+from folkmoot.protocol.moderation.decision import KIND, Decision, Role, Subject, parse_decision
 from folkmoot.protocol.record import Record
 
 
@@ -28,6 +32,7 @@ class Deciders:
     ) -> None:
         self._roles_of = roles_of
         self._services = services
+        self._under_way: dict[tuple[bytes, bytes, Subject], bytes] = {}
 
     def roles_of(self, account: bytes) -> frozenset[Role]:
         """In which roles an account (34 bytes) may decide."""
@@ -40,13 +45,39 @@ class Deciders:
         return any(role is not Role.AUTOMATIC for role in self.roles_of(account))
 
     def refusal(self, record: Record) -> WireError | None:
-        """Why a record is not let in: it is a decision of somebody who may not make it."""
+        """Why a record is not let in: it is a decision that nobody may make so, or that was not looked at."""
         if record.kind != KIND:
             return None
-        role = parse_decision(record.item, record.body).role
-        if role in self.roles_of(record.author):
+        decision = parse_decision(record.item, record.body)
+        if self._under_way.get((record.author, record.place, decision.subject)) == record.id:
+            return None
+        return self.not_theirs(decision) or WireError(
+            BAD_REQUEST, "decisions are taken by moderation.decide, which looks at what they are about"
+        )
+
+    def not_theirs(self, decision: Decision) -> WireError | None:
+        """Why an account may not make a decision: it does not have the role."""
+        role = decision.role
+        if role in self.roles_of(decision.decider):
             return None
         return WireError(FORBIDDEN, f"a decision as {role.word}: this account does not have that role here")
+
+    @contextmanager
+    def looking_at(self, record: Record, decision: Decision) -> Iterator[None]:
+        """While a decision is looked at and let in; one of an account about a subject at a time.
+
+        Raises:
+            WireError: `busy`, while there is another.
+        """
+        about = (record.author, record.place, decision.subject)
+        if about in self._under_way:
+            sentence = "another decision of this account about the same is under way"
+            raise WireError(BUSY, sentence, retry_after_ms=200)
+        self._under_way[about] = record.id
+        try:
+            yield
+        finally:
+            del self._under_way[about]
 
     def reviewers_only(self, asker: Asker, what: str) -> bytes:
         """Let those pass who may decide; who it is.

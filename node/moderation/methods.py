@@ -21,6 +21,7 @@ from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, FORBIDDEN, NOT_FOUND
 from folkmoot.protocol.feed import cursor as cursors
 from folkmoot.protocol.feed.cursor import CursorKind
 from folkmoot.protocol.key import cell_key, parse_key
+from folkmoot.protocol.moderation.bounds import DECISIONS_OF_ONE
 from folkmoot.protocol.moderation.decision import KIND, Action, Decision, parse_decision
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import Level, parse_level
@@ -114,13 +115,14 @@ class ModerationMethods:
             raise WireError(BAD_REQUEST, f"moderation.decide takes a decision, not a {record.kind}")
         if record.author != decider:
             raise WireError(FORBIDDEN, "a decision is brought by the account that made it")
-        if (refusal := self._deciders.refusal(record)) is not None:
-            raise refusal
         decision = parse_decision(record.item, record.body)
-        case = await self._casebook.case(cell_key(record.place, *decision.subject), "quorum")
-        version = self._judged(case, decision)
+        if (refusal := self._deciders.not_theirs(decision)) is not None:
+            raise refusal
         token = Token() if asked.token is None else Token.decode(asked.token)
-        answer = await self._put(record, level, token, asker)
+        with self._deciders.looking_at(record, decision):
+            case = await self._casebook.case(cell_key(record.place, *decision.subject), "quorum")
+            version = self._judged(case, decision)
+            answer = await self._put(record, level, token, asker)
         [result] = answer["results"]
         told = {**result, "token": answer["token"]}
         if decision.action is Action.RELEASE and result["status"] in ("stored", "duplicate"):
@@ -149,6 +151,10 @@ class ModerationMethods:
             raise WireError(NOT_FOUND, "no such version is known: it was edited or deleted, or never was")
         if decision.mark in {each.decision.mark for each in case.decisions}:
             return version  # brought once more
+        own = [each for each in case.decisions if each.decision.decider == decision.decider]
+        if len(own) >= DECISIONS_OF_ONE:
+            sentence = f"this account has decided {len(own)} times about it; now somebody else has to"
+            raise WireError(CONFLICT, sentence)
         others = [each for each in _unseen(case, decision) if each.decider != decision.decider]
         if any(each.role > decision.role for each in others):
             raise WireError(FORBIDDEN, "somebody of a greater role has decided about it")

@@ -26,4 +26,5 @@ DECISION_REVERSES: Final = 16
 QUEUE_ITEMS: Final = 64  # that wait for review, on one page
 QUEUE_LOOK_S: Final = 2.0  # for which the cluster is looked through for one page
 QUEUE_STEP: Final = 16  # that wait for review and are told at once
-DECISIONS_READ: Final = 64  # of those about one subject, the newest by their numbers
+DECISIONS_READ: Final = 64  # of those about one subject, the newest of the greatest roles
+DECISIONS_OF_ONE: Final = 16  # about one subject, before an account may make another

@@ -1,8 +1,10 @@
 """Decision records: what somebody, or a policy, decided about a post or something else that people see.
 
-The item of a decision is `kind byte of the subject (1) ‖ its name (16) ‖ number (8) ‖ decider's account
-(34)`. The name of a post or list is its item; of a profile field, an algorithm or a label, whose items are
-of any length, it is the first bytes of their SHA-256, and the body says the item in full. The number of a
+The item of a decision is `kind byte of the subject (1) ‖ its name (16) ‖ role (1) ‖ number (8) ‖ decider's
+account (34)`. So those about one subject stand in the order of their roles, and who reads the last of them
+misses none of a greater role, however many there are of lesser ones. The name of a post or list is its item;
+of a profile field, an algorithm or a label, whose items are of any length, it is the first bytes of their
+SHA-256, and the body says the item in full. The number of a
 person's decision is its record's stamp, so each decision has a cell of its own and is never superseded: it is
 *reversed*, by a later one that says so and stands beside it. What a policy decided has the number nought:
 there is one such decision of each node about a subject, the one about the version that it judged last, and an
@@ -42,6 +44,7 @@ KIND: Final = "decision"
 NAME_BYTES: Final = 16
 NUMBER_BYTES: Final = 8
 SUBJECT_BYTES: Final = 1 + NAME_BYTES
+_NUMBER_AT: Final = SUBJECT_BYTES + 1
 MARK_BYTES: Final = NUMBER_BYTES + ACCOUNT_BYTES
 AUTOMATIC: Final = 0
 """The number of what a policy decided."""
@@ -57,7 +60,7 @@ _RULE_CODE_POINTS: Final = 64
 _HASH_HEX: Final = 64
 _FIELD_CODE_POINTS: Final = 64
 
-assert SUBJECT_BYTES + MARK_BYTES <= ITEM_BYTES and NAME_BYTES == POST_ITEM_BYTES
+assert _NUMBER_AT + MARK_BYTES <= ITEM_BYTES and NAME_BYTES == POST_ITEM_BYTES
 
 
 class Action(IntEnum):
@@ -194,7 +197,7 @@ class Decision:
     @property
     def item(self) -> bytes:
         """The item of the record that says this."""
-        return self.subject.prefix + self.mark
+        return self.subject.prefix + bytes((self.role,)) + self.mark
 
     def body(self) -> dict[str, Any]:
         """The body of the record that says this; what has its default is left out."""
@@ -225,15 +228,17 @@ def parse_decision(item: bytes, body: Mapping[str, Any]) -> Decision:
         WireError: `bad_request`, saying which part is not as described above.
     """
     decider = item[-ACCOUNT_BYTES:]
-    if len(item) != SUBJECT_BYTES + MARK_BYTES or not is_account(decider):
+    if len(item) != _NUMBER_AT + MARK_BYTES or not is_account(decider):
         raise WireError(
             BAD_REQUEST,
-            "the item of a decision is the subject's kind (1 byte) and name (16), the decision's number (8), "
-            "the decider's account (34)",
+            "the item of a decision is the subject's kind (1 byte) and name (16), the role (1), the "
+            "decision's number (8), the decider's account (34)",
         )
-    number = int.from_bytes(item[SUBJECT_BYTES:-ACCOUNT_BYTES], "big")
+    number = int.from_bytes(item[_NUMBER_AT:-ACCOUNT_BYTES], "big")
     action = _one_of(body, "action", ACTIONS)
     role = _one_of(body, "role", ROLES)
+    if item[SUBJECT_BYTES] != role:
+        raise WireError(BAD_REQUEST, f"the role in the item of a decision as {role.word} is {int(role)}")
     if (role is Role.AUTOMATIC) != (number == AUTOMATIC):
         raise WireError(BAD_REQUEST, "the number of a decision is nought when it is automatic, and only then")
     subject = _subject(item, body)
@@ -269,7 +274,7 @@ def check_decision_time(item: bytes, stamp: int) -> None:
     Raises:
         WireError: `bad_request`.
     """
-    number = int.from_bytes(item[SUBJECT_BYTES:-ACCOUNT_BYTES], "big")
+    number = int.from_bytes(item[_NUMBER_AT:-ACCOUNT_BYTES], "big")
     if number not in (AUTOMATIC, stamp):
         raise WireError(BAD_REQUEST, "the number in a decision's item is its record's stamp")
 

@@ -141,7 +141,7 @@ def _in_force(decisions: Iterable[Decision]) -> list[Decision]:
     undone: dict[bytes, Role] = {}  # by mark, the greatest role in which it was reversed
     spoken: set[tuple[bytes, _Thing]] = set()  # deciders who said something newer about a thing
     in_force: list[Decision] = []
-    for each in sorted(decisions, key=lambda decision: decision.mark, reverse=True):
+    for each in sorted(decisions, key=lambda decision: (decision.mark, decision.role), reverse=True):
         before = (each.decider, _thing(each))
         if before in spoken:
             continue

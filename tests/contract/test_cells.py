@@ -167,7 +167,7 @@ async def test_under_another_place_the_item_ends_with_the_author(
         right_item = post + bob.account[2:14] + b"x" + bob.account
         body |= {"reason": "rude", "subject_id": bytes(32)}
     if kind == "decision":
-        right_item = b"\x01" + post + now_us.to_bytes(8, "big") + bob.account
+        right_item = b"\x01" + post + b"\x01" + now_us.to_bytes(8, "big") + bob.account
         body = {"action": "remove", "reason": "rude", "role": "moderator", "subject_id": bytes(32)}
     async with opened(node) as connection:
         for item in (post + ann.account, post + bytes(34), post):

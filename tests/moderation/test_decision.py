@@ -10,7 +10,6 @@ from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.moderation.bounds import DECISION_LABELS, DECISION_REVERSES
 from folkmoot.protocol.moderation.decision import (
     MARK_BYTES,
-    SUBJECT_BYTES,
     Action,
     Decision,
     Role,
@@ -57,7 +56,7 @@ def test_what_was_said_is_read_back(decision: Decision) -> None:
     record = signed(decision, by)
     assert parse_decision(record.item, record.body) == decision
     assert Record.from_wire(record.to_wire()) == record
-    assert len(record.item) == SUBJECT_BYTES + MARK_BYTES and record.item.startswith(decision.subject.prefix)
+    assert record.item == decision.subject.prefix + bytes((decision.role,)) + decision.mark
 
 
 def test_a_finding_of_the_gate_becomes_a_hold() -> None:
@@ -97,6 +96,12 @@ def test_what_is_wrong_is_refused_by_name(name: str, value: object) -> None:
 def test_an_item_that_is_none_is_refused(item: bytes) -> None:
     with pytest.raises(WireError):
         parse_decision(item, WHOLE.body())
+
+
+def test_an_item_names_the_role() -> None:
+    greater = WHOLE.subject.prefix + bytes((Role.OPERATOR,)) + WHOLE.mark
+    with pytest.raises(WireError, match="role in the item"):
+        parse_decision(greater, WHOLE.body())
 
 
 def test_actions_that_make_no_sense_are_refused() -> None:

@@ -18,6 +18,7 @@ from folkmoot.protocol.errors import (
     UNAUTHENTICATED,
     WireError,
 )
+from folkmoot.protocol.moderation.bounds import DECISIONS_OF_ONE
 from folkmoot.protocol.moderation.decision import Action, Decision, Role, Subject, parse_decision
 from folkmoot.protocol.record import Record
 from folkmoot.storage import moderated
@@ -220,6 +221,13 @@ async def only_those_with_the_role_decide(town: Town, operator: Client, client: 
     ]
     results, _ = await client.put(*wrong)
     assert [each["error"]["name"] for each in results] == ["forbidden"] * 3
+    unseen = decision(post, Action.REMOVE)
+    results, _ = await operator.put(unseen)
+    assert [each["error"]["name"] for each in results] == ["bad_request"], "nobody looked at what it is about"
+    assert "moderation.decide" in results[0]["error"]["message"]
+    await expect(
+        operator, NOT_FOUND, "moderation.decide", record=decision(ann.post(), Action.REMOVE).to_wire()
+    )
     await expect(client, UNAUTHENTICATED, "moderation.decide", record=wrong[0].to_wire())
     await expect(operator, FORBIDDEN, "moderation.decide", record=wrong[0].to_wire())
     await expect(operator, BAD_REQUEST, "moderation.decide", record=post.to_wire())
@@ -243,8 +251,10 @@ async def who_did_not_see_what_was_decided_is_told(town: Town, operator: Client,
     assert refused.value.kind is CONFLICT
     assert refused.value.details is not None
     assert refused.value.details["marks"] == [parse_decision(removed.item, removed.body).mark]
-    # At the same time, through record.put, nobody is asked: the stricter stands, and that it is disputed.
-    await client.put(decision(post, Action.RESTORE, SECOND), level="all")
+    # Who decides at the same time, at a node that has not heard: the stricter stands, and it is disputed.
+    unaware = decision(post, Action.RESTORE, SECOND)
+    for node in town.nodes:
+        await node.plant(unaware)
     told = await show(client, post)
     assert (told["visibility"], told["disputed"], told["settled"]) == ("removed", True, [])
 
@@ -255,6 +265,19 @@ async def who_did_not_see_what_was_decided_is_told(town: Town, operator: Client,
     assert refused.value.kind is CONFLICT, "it is not what waits any more"
     await decide(client, decision(edit, Action.RELEASE, SECOND))
     assert (await client.get(edit, "all") or {})["records"] == [edit.to_wire()]
+
+
+async def nobody_decides_for_ever(town: Town, operator: Client, client: Client) -> None:
+    ann = somebody()
+    post = ann.post("one")
+    await client.put(post, level="all")
+    made: list[Record] = []
+    for number in range(DECISIONS_OF_ONE):
+        made.append(decision(post, (Action.WARN, Action.LIMIT)[number % 2], reverses=made[-1:]))
+        await decide(operator, made[-1], "quorum")
+    late = decision(post, Action.RESTORE, reverses=made[-1:])
+    await expect(operator, CONFLICT, "moderation.decide", record=late.to_wire())
+    assert (await decide(operator, made[-1]))["status"] == "duplicate"
 
 
 async def what_was_decided_is_told_since_a_time(town: Town, operator: Client, client: Client) -> None:
@@ -312,6 +335,7 @@ SCENES = (
     only_those_with_the_role_decide,
     what_was_decided_is_told_since_a_time,
     who_did_not_see_what_was_decided_is_told,
+    nobody_decides_for_ever,
 )
 
 

@@ -182,3 +182,23 @@ def test_of_many_decisions_the_newest_count(store: Store) -> None:
         found = decisions_on(transaction, place_prefix(ANN.account), Subject("post", FIRST.item))
     assert [each.decision.number - NOW_US for each in found] == list(range(3, DECISIONS_READ + 3))
     assert join_cell(store, many[0].key, Cell.of(many[0])).changed is False
+
+
+def test_no_number_of_decisions_hides_one_of_a_greater_role(store: Store) -> None:
+    above = decided(Action.REMOVE, FIRST, 1, EVA, Role.EXPERT)
+    run(store, put(FIRST), put(above), *(put(decided(Action.RESTORE, FIRST, 2 + at)) for at in range(99)))
+    assert "remove" in applied(store)
+    with store.engine.begin() as transaction:
+        found = decisions_on(transaction, place_prefix(ANN.account), Subject("post", FIRST.item))
+    assert len(found) == DECISIONS_READ and found[0].decision.action is Action.REMOVE
+
+
+def test_what_a_greater_role_rejected_is_not_released(store: Store) -> None:
+    rejected = decided(Action.REJECT, FIRST, 5, EVA, Role.EXPERT)
+    release = decided(Action.RELEASE, FIRST, 9)
+    run(store, put(FIRST, held=True), put(rejected), put(release))
+    assert store.get_cell(FIRST.key) is None
+    run(store, joined(FIRST, held=True), joined(release))
+    assert store.get_cell(FIRST.key) is None
+    run(store, put(decided(Action.RELEASE, FIRST, 10, EVA, Role.EXPERT)))
+    assert store.get_cell(FIRST.key) == Cell.of(FIRST).encode()
