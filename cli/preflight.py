@@ -16,6 +16,7 @@ from folkmoot.node.configuration.reading import ConfigError, LoadedConfig, with_
 from folkmoot.node.configuration.settings import NodeConfig
 from folkmoot.node.data_directory import DataDirectory, read_gossip_ring
 from folkmoot.node.founding import founding_problems
+from folkmoot.node.moderation.media.confinement import unavailable
 from folkmoot.node.moderation.media.outcome import missing_extras, read_judge
 from folkmoot.node.moderation.policy_file import load_engine
 from folkmoot.node.system import SystemWallClock
@@ -71,6 +72,8 @@ def _problems(loaded: LoadedConfig, warnings: list[str]) -> Iterator[str]:
         yield from _complaint(lambda: warnings.extend(policy_warnings(policy, config.node.data)))
     if config.screening.enabled:
         yield from missing_extras(config.screening)
+        if (why := unavailable()) is not None:
+            warnings.append(f"screening.enabled: what decodes pictures has limits but is not confined: {why}")
         yield from _complaint(lambda: read_judge(config.screening))
     yield from _founding(loaded)
     if config.node.data.is_dir() and not os.access(config.node.data, os.W_OK | os.X_OK):

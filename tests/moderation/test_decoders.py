@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import trio
 from folkmoot.node.moderation.media import bounds
+from folkmoot.node.moderation.media.confinement import unavailable
 from folkmoot.node.moderation.media.decoders import Chunks, Decoders
 from folkmoot.node.moderation.media.judged import Judged, Question
-from folkmoot.protocol.errors import BUSY, WireError
+from folkmoot.protocol.errors import BUSY, NOT_FOUND, WireError
 
 from tests.moderation.drawings import Image, bright, drawing, np, ours, saved, variants
 from tests.waiting import until
@@ -185,7 +186,81 @@ async def test_a_process_that_dies_is_replaced(deed: str, reason: str | None) ->
         judged = await decoders.judge(*file(b"bad"))
         assert judged.unjudged == reason
         assert (await decoders.judge(*file(b"good"))).quality == 7
-        assert decoders.replaced == (reason is not None)
+        assert decoders.replaced == (0 if reason is None else 2), "it has another try"
+
+
+async def test_a_process_that_was_ended_between_two_files_costs_none_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[trio.Process] = []
+    start = trio.lowlevel.open_process
+
+    async def open_process(*command: Any, **how: Any) -> trio.Process:
+        started.append(await start(*command, **how))
+        return started[-1]
+
+    monkeypatch.setattr(trio.lowlevel, "open_process", open_process)
+    async with running(command=doing("pass")) as decoders:
+        assert (await decoders.judge(*file(b"good"))).quality == 7
+        started[0].kill()
+        await started[0].wait()
+        assert (await decoders.judge(*file(b"good"))).quality == 7
+        assert len(started) == 2 and decoders.unjudged == 0
+
+
+async def test_what_cannot_be_read_is_told_and_nothing_ends() -> None:
+    async def broken(index: int) -> bytes:
+        raise failure
+
+    async with running(command=doing("pass")) as decoders:
+        for failure in (OSError(5, "planted"), WireError(NOT_FOUND, "planted")):
+            with pytest.raises(type(failure), match="planted"):
+                await decoders.judge(Question("image/png", 9), 1, broken)
+            assert (await decoders.judge(*file(b"good"))).quality == 7
+
+
+PROBE = """
+import mmap, os, resource, socket, sys, threading
+from folkmoot.node.moderation.media import worker
+from folkmoot.node.moderation.media.judged import Judged
+def tried(deed):
+    try:
+        deed()
+    except OSError as error:
+        return error.errno != 1  # another error came from where only those come who may
+    return True
+def clone():
+    if os.fork() == 0:
+        os._exit(0)
+def look(data, question):
+    deeds = [
+        lambda: open("/etc/hostname"),
+        lambda: open("/dev/null", "wb"),
+        lambda: os.listdir("/"),
+        lambda: os.stat("/"),
+        lambda: socket.socket(),
+        lambda: socket.socketpair(),
+        clone,
+        lambda: os.execv("/nowhere", ["nowhere"]),
+        lambda: os.kill(os.getppid(), 0),
+        lambda: os.pipe(),
+        lambda: mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC),
+        lambda: resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE),
+    ]
+    threading.Thread(target=bytes).start()  # which decoders do
+    resource.getrlimit(resource.RLIMIT_NOFILE)
+    return Judged(quality=sum(map(tried, deeds)))
+worker._looker = lambda pixels, with_model: look
+"""
+DEEDS = PROBE.count("lambda: ") + 1
+
+
+@pytest.mark.skipif(unavailable() is not None, reason=str(unavailable()))
+async def test_whoever_takes_a_process_over_reaches_nothing() -> None:
+    for confined, reached in (("", 0), ("worker.confine = bool\n", DEEDS)):
+        probe = PROBE + confined + 'worker.main(["1"])'
+        async with running(command=(sys.executable, "-c", probe)) as decoders:
+            assert await decoders.judge(*file(b"any")) == Judged(quality=reached)
 
 
 async def test_a_process_that_stands_still_is_replaced(autojump_clock: trio.testing.MockClock) -> None:

@@ -1,9 +1,9 @@
 """Has pictures looked at, each by a process that may die of it.
 
 A few processes (`worker`) wait for files, one at a time each. One that dies, stands still or answers nonsense
-has
-met a picture that it could not cope with: it is ended, that picture is told to be unjudged, and the next one
-gets another process. So nothing waits for ever, and nothing that is in a picture is in the node.
+is ended, and the next picture gets another. A picture that it died of is given to a fresh one once more, for
+a process may die of something else; then it is told to be unjudged. So nothing waits for ever, and nothing
+that is in a picture is in the node.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import trio
 from folkmoot.node.moderation.media.bounds import ANSWER_BYTES, WAITING
 from folkmoot.node.moderation.media.judged import LENGTH, Judged, Question
 from folkmoot.protocol import codec
-from folkmoot.protocol.errors import BUSY, WireError
+from folkmoot.protocol.errors import BUSY, FolkmootError, WireError
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,20 @@ class _Job:
         self.done = trio.Event()
         self.wanted = True
         self.judged = Judged(unjudged="died")
+        self.unreadable: Exception | None = None
+
+    @property
+    def may_be_innocent(self) -> bool:
+        """Whether something else may have ended the process that was asked."""
+        return self.unreadable is None and self.judged.unjudged == "died"
+
+
+class _Unreadable(Exception):
+    """A piece of a file could not be had, which is no fault of the process."""
+
+    def __init__(self, why: Exception) -> None:
+        super().__init__(str(why))
+        self.why = why
 
 
 class Decoders:
@@ -87,6 +101,7 @@ class Decoders:
 
         Raises:
             WireError: `busy`, when too many are waiting.
+            FolkmootError, OSError: what `read` raised.
         """
         job = _Job(_File(question, chunks, read))
         try:
@@ -97,6 +112,8 @@ class Decoders:
             await job.done.wait()
         finally:
             job.wanted = False
+        if job.unreadable is not None:
+            raise job.unreadable
         return job.judged
 
     async def _work(self) -> None:
@@ -105,17 +122,29 @@ class Decoders:
             async for job in self._to_do:
                 if not job.wanted:
                     continue
-                process = process or await self._start()
-                job.judged = await self._look(process, job.file)
-                job.done.set()
-                if job.judged.unjudged is not None:
-                    self.unjudged += 1
-                if job.judged.unjudged in ("died", "too_slow"):
-                    self.replaced += 1
-                    await _end(process)
-                    process = None
+                try:
+                    was_used = process is not None
+                    process = await self._do(job, process)
+                    if was_used and process is None and job.may_be_innocent:
+                        process = await self._do(job, None)
+                finally:
+                    job.done.set()
+                self.unjudged += job.judged.unjudged is not None
         finally:
             await _end(process)
+
+    async def _do(self, job: _Job, process: trio.Process | None) -> trio.Process | None:
+        """Have a process look at a file; which one is there for the next, None when it is not fit for it."""
+        process = process or await self._start()
+        try:
+            job.judged, job.unreadable = await self._look(process, job.file), None
+            if job.judged.unjudged not in ("died", "too_slow"):
+                return process
+        except _Unreadable as error:  # the process goes on waiting for the rest
+            job.unreadable = error.why
+        self.replaced += 1
+        await _end(process)
+        return None
 
     async def _start(self) -> trio.Process | None:
         try:
@@ -148,13 +177,18 @@ async def _ask(process: trio.Process, file: _File) -> Judged:
     """Send a file and wait for what is seen in it.
 
     Raises:
-        WireError: the answer is none; or the file cannot be read.
+        WireError: the answer is none.
+        _Unreadable: the file cannot be read.
     """
     assert process.stdin is not None and process.stdout is not None
     question = codec.pack(msgspec.structs.asdict(file.question))
     await process.stdin.send_all(LENGTH.pack(len(question)) + question)
     for index in range(file.chunks):
-        await process.stdin.send_all(await file.read(index))
+        try:
+            piece = await file.read(index)
+        except (FolkmootError, OSError) as error:
+            raise _Unreadable(error) from error
+        await process.stdin.send_all(piece)
     (length,) = LENGTH.unpack(await _exactly(process.stdout, LENGTH.size))
     if length > ANSWER_BYTES:
         raise trio.BrokenResourceError("the answer is longer than any")

@@ -36,7 +36,7 @@ SIDE: Final = 1_024  # pixels: to at most so many a picture is reduced before an
 _LUMA: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _SIXTEEN_BITS: Final = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 _BACKGROUNDS: Final = ("white", "black")
-_BROKEN: Final = (
+BROKEN: Final = (
     UnidentifiedImageError,
     OSError,
     ValueError,
@@ -88,7 +88,7 @@ def frames(data: bytes, mime: str, pixels_max: int) -> Iterator[Image.Image]:
                     yield from _seen(image)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
             raise Undecodable("too_large") from error
-        except (*_BROKEN, *_BROKEN_INSIDE) as error:
+        except (*BROKEN, *_BROKEN_INSIDE) as error:
             raise Undecodable("unreadable") from error
 
 

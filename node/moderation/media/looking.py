@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Callable
 
 from folkmoot.node.moderation.media import variants
 from folkmoot.node.moderation.media.bounds import HASHES_TOLD, QUALITY_MIN
-from folkmoot.node.moderation.media.decoding import Undecodable, frames, luminance
+from folkmoot.node.moderation.media.decoding import BROKEN, FORMATS, Undecodable, frames, luminance
 from folkmoot.node.moderation.media.judged import Judged, Question
 from folkmoot.node.moderation.media.pdq import quality
 from PIL import Image
@@ -25,6 +27,17 @@ class Looker:
     def __init__(self, pixels_max: int, model: Model | None) -> None:
         self._pixels_max = pixels_max
         self._model = model
+
+    def practise(self) -> None:
+        """Look at a picture of each form, so that nothing that takes has to be imported any more."""
+        drawn = Image.linear_gradient("L").convert("RGBA")
+        for mime, form in FORMATS.items():
+            file = io.BytesIO()
+            with contextlib.suppress(*BROKEN, KeyError):  # a form that this Pillow does not know
+                image = drawn.convert("RGB") if form == "JPEG" else drawn
+                image.save(file, form)
+                self.look(file.getvalue(), Question(mime, file.tell(), listed=True))
+                self.look(file.getvalue(), Question(mime, file.tell()))
 
     def look(self, data: bytes, question: Question) -> Judged:
         """Look at a file; what cannot be decoded is told, never raised."""

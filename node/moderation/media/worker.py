@@ -2,8 +2,8 @@
 
 It reads files that strangers made, so it is given nothing but them: no path, no socket, an environment of two
 words, and limits that it sets itself before it reads the first: so much memory, so much processor time a
-file, no file that it could write, no process that it could start. Whatever happens to it happens to one
-picture; the node starts another (`decoders`).
+file, and where the kernel can (`confinement`) no file, no network, no other process. Whatever happens to it
+happens to one picture; the node starts another (`decoders`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 from folkmoot.node.moderation.media.bounds import MEMORY_BYTES, MODEL_BYTES, PROCESSOR_S, QUESTION_BYTES
+from folkmoot.node.moderation.media.confinement import confine
 from folkmoot.node.moderation.media.judged import LENGTH, Judged, Question
 from folkmoot.protocol import codec
 
@@ -34,6 +35,7 @@ def main(arguments: list[str]) -> None:
     questions, answers = _own_streams()
     look = _looker(int(arguments[0]), with_model=MODEL in arguments)
     _limit(MEMORY_BYTES + (MODEL_BYTES if MODEL in arguments else 0))
+    confine()
     while (head := questions.read(LENGTH.size)) and len(head) == LENGTH.size:
         (length,) = LENGTH.unpack(head)
         if length > QUESTION_BYTES:
@@ -56,12 +58,14 @@ def _own_streams() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _limit(memory_bytes: int) -> None:
-    """Take away what is not needed; what cannot be undone any more."""
+    """Take away what is not needed; what cannot be undone any more.
+
+    The number of processes is not limited: threads, which decoders start, would count as such.
+    """
     for what, most in (
         (resource.RLIMIT_AS, memory_bytes),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NPROC, 0),
     ):
         _, hard = resource.getrlimit(what)
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
@@ -77,11 +81,13 @@ def _limit_processor() -> None:
 
 
 def _looker(pixels_max: int, *, with_model: bool) -> Look:
-    """What looks at files. Where a library is missing, nothing is seen."""
+    """What looks at files, and needs nothing more for it. Where a library is missing, nothing is seen."""
     try:
         from folkmoot.node.moderation.media.looking import Looker
 
-        return Looker(pixels_max, _model() if with_model else None).look
+        looker = Looker(pixels_max, _model() if with_model else None)
+        looker.practise()
+        return looker.look
     except ImportError:
         return lambda data, question: Judged(unjudged="no_decoder")
 
