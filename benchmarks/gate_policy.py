@@ -90,7 +90,7 @@ def _gate(directory: Path) -> Gatekeeper:
     (directory / f"{model.hash()}.model").write_bytes(model.encode())
     file = directory / "policy.toml"
     file.write_text(_policy(model.hash()))
-    gate = Gatekeeper(file, PLENTY, wall=_Wall(), executor=_Inline())
+    gate = Gatekeeper(file, PLENTY, wall=_Wall(), executor=_Inline(), secret=bytes(16))
     trio.run(gate.open)
     assert not gate.status().warnings, gate.status().warnings
     return gate

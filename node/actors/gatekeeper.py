@@ -86,6 +86,7 @@ class Gatekeeper:
         rates: the quota.
         wall: for `loaded_at_us`.
         executor: where policies are read and compiled.
+        secret: of this node alone, by which texts are compared; see `flood`.
         models: where text models lie, besides those beside the policy.
         poll_interval_s: how often the file is looked at.
     """
@@ -97,13 +98,14 @@ class Gatekeeper:
         *,
         wall: WallClock,
         executor: Executor,
+        secret: bytes,
         models: Path | None = None,
         poll_interval_s: float = POLL_INTERVAL_S,
     ) -> None:
         self._file = policy
         self._rates = rates
         self._quota = Quota(rates)
-        self._flood = Flood()
+        self._flood = Flood(secret)
         self._models = models
         self._wall = wall
         self._executor = executor
@@ -209,7 +211,7 @@ class Gatekeeper:
         return answers
 
     def _counting(self, record: Record, address: str, now: float) -> Counting:
-        return lambda phrases: self._flood.look(record.id, record.author, address, phrases, now)
+        return lambda text: self._flood.look(record.id, record.author, address, text, now)
 
     def settle_batch(
         self,

@@ -19,7 +19,7 @@ from folkmoot.node.moderation.scorers import Scorers
 from folkmoot.node.moderation.submissions import Submission
 from folkmoot.protocol.expressions import Value
 from folkmoot.protocol.moderation.bounds import COMPARED_CODE_POINTS, SIGNALS_TOLD
-from folkmoot.protocol.moderation.flood import NO_FLOOD, phrases_of
+from folkmoot.protocol.moderation.flood import NO_FLOOD
 from folkmoot.protocol.moderation.policy import PolicyDocument, PolicyError
 from folkmoot.protocol.moderation.rules import Outcome, Rules
 from folkmoot.protocol.moderation.signals import FLOOD, POST, SCORES, family
@@ -167,9 +167,9 @@ class PolicyEngine:
         if submission.counting is None:
             return NO_FLOOD
         if not self._compares:
-            return submission.counting(())
+            return submission.counting("")
         seen = normalise.tight(normalise.folded(submission.joined()[:COMPARED_CODE_POINTS]))
-        return submission.counting(phrases_of(seen.text))
+        return submission.counting(seen.text)
 
     def _expired(self, now_us: int) -> list[int]:
         return [number for number, day in self._expires.items() if day.ends_us <= now_us]

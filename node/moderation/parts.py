@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Any
+from typing import Any, Final
 
 from folkmoot.node.actors.gatekeeper import Gatekeeper
 from folkmoot.node.actors.session import Method
@@ -17,6 +17,8 @@ from folkmoot.node.moderation.quota import rates_of
 from folkmoot.node.routing import Router
 from folkmoot.node.slice_search import Around
 from folkmoot.node.wired import Wired
+
+_SECRET_BYTES: Final = 16
 
 
 class ModerationParts:
@@ -58,5 +60,6 @@ def gatekeeper_of(config: NodeConfig, environment: Environment) -> Gatekeeper:
         rates_of(config.gate),
         wall=environment.wall,
         executor=environment.executor,
+        secret=environment.random.randbytes(_SECRET_BYTES),
         models=config.node.data / "models",
     )

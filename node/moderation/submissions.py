@@ -12,8 +12,8 @@ from folkmoot.protocol.record import Record
 Texts = Sequence[tuple[str, str]]
 """Texts, each with the name of the field that it stands in."""
 
-Counting = Callable[[Sequence[bytes]], Mapping[str, Value]]
-"""Counts a record whose text has these phrases, and tells what came before it; see `flood`."""
+Counting = Callable[[str], Mapping[str, Value]]
+"""Counts a record by its text (empty to compare it with none), and tells what came before it; see `flood`."""
 
 _LINK: Final = re.compile(r"(?:https?://|\bwww\.)\S", re.IGNORECASE)
 _MENTION: Final = re.compile(r"(?<!\w)@\w")

@@ -19,6 +19,7 @@ SCORED_CODE_POINTS: Final = 1_000  # of a text, its beginning, so that no model 
 COMPARED_CODE_POINTS: Final = 2_000  # of a text, its beginning, that is compared with others
 FLOOD_RATE_KEYS: Final = 16_384  # authors, and addresses, that are counted in one period
 FLOOD_TEXT_KEYS: Final = 65_536  # phrases that are counted in one period; about 110 bytes each
+FLOOD_WORDS: Final = 16_384  # whose hashes are remembered, about 150 bytes each
 FLOOD_ANSWERS: Final = 8_192  # records whose answer is remembered
 DECISION_REASON_CODE_POINTS: Final = 2_000  # as much as the European Union's database takes
 DECISION_LABELS: Final = 8

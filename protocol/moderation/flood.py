@@ -7,8 +7,11 @@ is counted all the same.
 
 Two texts are alike when they share phrases (*shingles*, Broder 1997, "On the Resemblance and Containment of
 Documents"): four words in a row, or six characters in scripts without spaces. Of each text the eight phrases
-with the smallest checksums stand for all, since texts that share much share the smallest too. A phrase is
-counted by a hash of 64 bits that nobody can aim at somebody else's, which cannot be said of a checksum.
+with the smallest hashes stand for all, since texts that share much share the smallest too. The hashes rest on
+a secret of the node: whoever could work them out would put eight phrases of small hashes behind each copy of
+a text, and none would be known again. A phrase's is a polynomial over those of its words, which are
+remembered, for people use few (R. M. Karp, M. O. Rabin, "Efficient Randomized Pattern-Matching Algorithms",
+1987).
 """
 
 from __future__ import annotations
@@ -16,9 +19,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
-from zlib import crc32
 
 from cachetools import LRUCache
 from folkmoot.protocol.feed.words import UNSPACED
@@ -27,6 +30,7 @@ from folkmoot.protocol.moderation.bounds import (
     FLOOD_ANSWERS,
     FLOOD_RATE_KEYS,
     FLOOD_TEXT_KEYS,
+    FLOOD_WORDS,
 )
 
 RATE_WINDOW_S: Final = 60.0
@@ -37,6 +41,9 @@ _CHARACTER_OR_WORD: Final = re.compile(rf"{UNSPACED.pattern}|\w+")
 _WORDS: Final = 4  # in a phrase
 _CHARACTERS: Final = 6  # in a phrase of a script that is written without spaces
 _PHRASES: Final = 8  # that stand for a text
+_HASH_BYTES: Final = 8
+_PRIME: Final = 2**61 - 1
+_WORD_MAX: Final = 32  # code points, of a word that is remembered
 
 Signals = dict[str, float]
 
@@ -122,18 +129,20 @@ class Flood:
     A record counts from the moment it is looked at, so that a batch is a flood as well. Where it turns out to
     have changed nothing that is taken back: anyone may send somebody's public records again, and that must
     not make a flood of what somebody writes next.
+
+    Args:
+        secret: of this node alone, 16 bytes or more.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, secret: bytes) -> None:
+        self._phrases = Phrases(secret)
         self._authors = SlidingCounts(RATE_WINDOW_S, FLOOD_RATE_KEYS)
         self._addresses = SlidingCounts(RATE_WINDOW_S, FLOOD_RATE_KEYS)
         self._texts = SlidingCounts(TEXT_WINDOW_S, FLOOD_TEXT_KEYS)
         self._answers: LRUCache[bytes, Signals] = LRUCache(FLOOD_ANSWERS)
         self._under_way: dict[bytes, _UnderWay] = {}
 
-    def look(
-        self, record: bytes, author: bytes, address: str, phrases: Sequence[bytes], now: float
-    ) -> Signals:
+    def look(self, record: bytes, author: bytes, address: str, text: str, now: float) -> Signals:
         """What came before a record, which is counted from now on, and must be settled. One that is sent
         again is not counted again, and is told what it was told before.
 
@@ -141,7 +150,7 @@ class Flood:
             record: its id.
             author: its account.
             address: where it came from, without the port.
-            phrases: of its text, see `phrases_of`.
+            text: with its disguises off; empty to compare it with none.
             now: monotonic seconds, never decreasing from call to call.
         """
         under_way = self._under_way.get(record)
@@ -151,7 +160,7 @@ class Flood:
         told = self._answers.get(record)
         if told is not None:
             return told
-        where = address.encode()
+        where, phrases = address.encode(), self._phrases.of(text)
         shared = sorted((self._texts.count(phrase, now) for phrase in phrases), reverse=True)
         told = {
             "flood.same_text": shared[(len(shared) - 1) // 2] if shared else 0.0,
@@ -188,19 +197,43 @@ class Flood:
                 self._texts.take_back(phrase)
 
 
-def phrases_of(reading: str) -> list[bytes]:
-    """What stands for a text: hashes of at most eight of its phrases; none when it has no words.
+class Phrases:
+    """What stands for a text, as only who knows the secret can tell.
 
     Args:
-        reading: the text with its disguises off.
+        secret: 16 bytes or more.
     """
-    text = reading[:COMPARED_CODE_POINTS]
-    spaced = text.isascii() or not UNSPACED.search(text)
-    words = (_WORD if spaced else _CHARACTER_OR_WORD).findall(text)
-    if not words:
-        return []
-    length = _WORDS if spaced else _CHARACTERS
-    coded = [word.encode("utf-8", "surrogatepass") for word in words]
-    phrases = {b" ".join(coded[at : at + length]) for at in range(max(1, len(coded) - length + 1))}
-    smallest = sorted(zip(map(crc32, phrases), phrases, strict=True))[:_PHRASES]
-    return [blake2b(phrase, digest_size=8).digest() for _checksum, phrase in smallest]
+
+    def __init__(self, secret: bytes) -> None:
+        assert len(secret) >= 16, "a secret that can be guessed is none"
+
+        def value(word: str) -> int:
+            coded = word.encode("utf-8", "surrogatepass")
+            return int.from_bytes(blake2b(coded, key=secret, digest_size=_HASH_BYTES).digest(), "big")
+
+        self._point = value("") % _PRIME
+        self._value = value
+        self._remembered = lru_cache(FLOOD_WORDS)(value)
+
+    def of(self, text: str) -> list[bytes]:
+        """The hashes of at most eight of its phrases; none when it has no words.
+
+        Args:
+            text: with its disguises off.
+        """
+        text = text[:COMPARED_CODE_POINTS]
+        spaced = text.isascii() or not UNSPACED.search(text)
+        words = (_WORD if spaced else _CHARACTER_OR_WORD).findall(text)
+        if not words:
+            return []
+        remembered, value, point = self._remembered, self._value, self._point
+        values = [remembered(word) if len(word) <= _WORD_MAX else value(word) for word in words]
+        length = min(_WORDS if spaced else _CHARACTERS, len(values))
+        found = 0
+        for each in values[:length]:
+            found = (found * point + each) % _PRIME
+        hashes, highest = {found}, pow(point, length, _PRIME)
+        for gone, come in zip(values, values[length:], strict=False):  # the next is one word further
+            found = (found * point - gone * highest + come) % _PRIME
+            hashes.add(found)
+        return [each.to_bytes(_HASH_BYTES, "big") for each in sorted(hashes)[:_PHRASES]]

@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 ALICE = KeyPair(b"\x01" * 32)
 PLENTY = QuotaRates(Rate(1e6, 1_000_000), Rate(1e6, 1_000_000))
+SECRET = bytes(16)
 HOLDS_FOO = HEAD + word_list("words", ["foo"]) + rule("found", ["words"], "hold")
 REFUSES_FOO = HOLDS_FOO.replace("hold", "refuse")
 BROKEN = HOLDS_FOO.replace("hold", "destroy")
@@ -64,7 +65,7 @@ def post(body: dict[str, Any] | str, number: int = 0) -> Record:
 
 
 def gatekeeper(file: Path | None, rates: QuotaRates = PLENTY) -> Gatekeeper:
-    return Gatekeeper(file, rates, wall=Clock(), executor=Inline(), poll_interval_s=0.01)
+    return Gatekeeper(file, rates, wall=Clock(), secret=SECRET, executor=Inline(), poll_interval_s=0.01)
 
 
 def outcomes(gate: Gatekeeper, records: Sequence[Record], *, exempt: bool = True) -> list[str]:
@@ -285,7 +286,7 @@ async def test_a_file_still_being_written_is_left_alone_until_it_rests(
 ) -> None:
     file.write_text(HOLDS_FOO)
     executor = Inline()
-    gate = Gatekeeper(file, PLENTY, wall=Clock(), executor=executor, poll_interval_s=1.0)
+    gate = Gatekeeper(file, PLENTY, wall=Clock(), secret=SECRET, executor=executor, poll_interval_s=1.0)
     await gate.open()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(gate.run)
@@ -306,7 +307,7 @@ async def test_a_reload_that_is_asked_for_does_not_wait_for_the_next_look(
     file: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
     file.write_text(HOLDS_FOO)
-    gate = Gatekeeper(file, PLENTY, wall=Clock(), executor=Inline(), poll_interval_s=3_600.0)
+    gate = Gatekeeper(file, PLENTY, wall=Clock(), secret=SECRET, executor=Inline(), poll_interval_s=3_600.0)
     await gate.open()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(gate.run)

@@ -19,7 +19,7 @@ from folkmoot.protocol.moderation.text.model import TextModel
 from folkmoot.protocol.moderation.verdict import Verdict
 
 from tests.moderation.documents import HEAD, condition, model, word_list
-from tests.moderation.test_gatekeeper import PLENTY, Clock, Inline, in_force, outcomes, post
+from tests.moderation.test_gatekeeper import PLENTY, SECRET, Clock, Inline, in_force, outcomes, post
 from tests.moderation.test_rules import judged
 from tests.waiting import until
 
@@ -131,7 +131,7 @@ def test_a_model_is_asked_only_where_the_verdict_may_turn_on_it(
 async def test_a_model_that_comes_later_is_taken_up(tmp_path: Path) -> None:
     read = taught(BAD)
     file = policy(tmp_path, model("m", labels=["toxic"], hash=read.hash()), ASKS)
-    gate = Gatekeeper(file, PLENTY, wall=Clock(), executor=Inline(), poll_interval_s=0.01)
+    gate = Gatekeeper(file, PLENTY, wall=Clock(), secret=SECRET, executor=Inline(), poll_interval_s=0.01)
     await gate.open()
     assert outcomes(gate, [post("harmless")]) == ["hold"]
     assert gate.status().to_wire(for_operator=True)["warnings"] != []
@@ -158,7 +158,7 @@ async def test_floods_are_counted_across_policies_and_not_for_the_exempt(tmp_pat
     text = HEAD + condition("r", "flood.author_rate >= 2.0 || flood.same_text >= 2.0")
     file = tmp_path / "policy.toml"
     file.write_text(text)
-    gate = Gatekeeper(file, PLENTY, wall=Clock(), executor=Inline(), poll_interval_s=0.01)
+    gate = Gatekeeper(file, PLENTY, wall=Clock(), secret=SECRET, executor=Inline(), poll_interval_s=0.01)
     await gate.open()
     batch = [post("the same words over and over again", number) for number in range(4)]
     assert outcomes(gate, batch) == ["accept"] * 4, "an operator's import is no flood"
@@ -174,7 +174,7 @@ async def test_floods_are_counted_across_policies_and_not_for_the_exempt(tmp_pat
 
 
 async def test_the_strict_policy_holds_a_flood_of_links_in_the_language_of_the_post() -> None:
-    gate = Gatekeeper(STRICT, PLENTY, wall=Clock(), executor=Inline())
+    gate = Gatekeeper(STRICT, PLENTY, wall=Clock(), secret=SECRET, executor=Inline())
     await gate.open()
     said = {
         "text": "Endlich frei von Schulden, wie ich es geschafft habe: https://a.example",

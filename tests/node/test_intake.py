@@ -76,7 +76,7 @@ class Desk:
         self.told: dict[str, dict[str, Any] | WireError] = {}
         wall, executor = SystemWallClock(), InlineExecutor()
         rates = QuotaRates(Rate(0.001, BURST), Rate(0.001, address_burst))
-        gate = Gatekeeper(None, rates, wall=wall, executor=executor)
+        gate = Gatekeeper(None, rates, wall=wall, executor=executor, secret=bytes(16))
         self.intake = Intake(
             wall,
             executor,
