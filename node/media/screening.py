@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ import trio
 from folkmoot.node.configuration.screening_section import ScreeningSection
 from folkmoot.node.environment import MediaHome, PictureJudges
 from folkmoot.node.media.keeping import Keeping
-from folkmoot.node.moderation.media.bounds import WAITING
+from folkmoot.node.moderation.media.bounds import WAITING, WAITING_OF_ONE
 from folkmoot.node.moderation.media.judged import Judged, Question
 from folkmoot.node.moderation.media.outcome import UNCHECKED, Judge, Outcome, read_judge
 from folkmoot.protocol.errors import BUSY, NOT_FOUND, NOT_YET, REFUSED_BY_POLICY, FolkmootError, WireError
@@ -186,12 +187,15 @@ class Screening:
 
     def hear(self, name: Name) -> None:
         """A medium is kept here from now on: look at it soon, or when all are gone through."""
-        if len(self._running) < WAITING:
+        with suppress(WireError):
             self._begin(name)
 
     def _begin(self, name: Name) -> _Check:
         check = self._running.get(name)
         if check is None:
+            if sum(each.account == name.account for each in self._running) >= WAITING_OF_ONE:
+                sentence = "media of this account are being looked at; one after the other"
+                raise WireError(BUSY, sentence, retry_after_ms=1000)
             if len(self._running) >= WAITING:
                 raise WireError(BUSY, "this node has too many media to look at", retry_after_ms=1000)
             check = self._running[name] = _Check(name)
@@ -258,7 +262,8 @@ class Screening:
 
     async def _wait_for(self, name: Name) -> None:
         await trio.sleep(PAUSE_S if len(self._running) > WAITING // 2 else REST_S)
-        await self._begin(name).done.wait()
+        with suppress(WireError):  # it is due the next time as well
+            await self._begin(name).done.wait()
 
     async def _read_lists(self) -> None:
         assert self._reread is not None

@@ -17,7 +17,15 @@ from folkmoot.protocol.client.errors import ClientError
 from folkmoot.protocol.client.plain import plain_nursery
 from folkmoot.protocol.client.session import Session
 from folkmoot.protocol.connection import Params
-from folkmoot.protocol.errors import BUSY, CONFLICT, LEVEL_UNREACHABLE, NOT_FOUND, NOT_YET, WireError
+from folkmoot.protocol.errors import (
+    BUSY,
+    CONFLICT,
+    LEVEL_UNREACHABLE,
+    NOT_FOUND,
+    NOT_YET,
+    TIMEOUT,
+    WireError,
+)
 from folkmoot.protocol.media import bounds
 from folkmoot.protocol.media.manifest import CHUNK_BYTES, Manifest
 from folkmoot.protocol.record import Record
@@ -133,7 +141,7 @@ async def _finish(client: Calls, asked: Params, patience_s: float) -> dict[str, 
         try:
             answer: dict[str, Any] = await client.call("media.finish", asked)
         except WireError as error:
-            if error.kind not in (BUSY, LEVEL_UNREACHABLE) or trio.current_time() >= ends:
+            if error.kind not in (BUSY, TIMEOUT, LEVEL_UNREACHABLE) or trio.current_time() >= ends:
                 raise
             if error.kind is LEVEL_UNREACHABLE:
                 ends = min(ends, trio.current_time() + limits.REQUEST_TIMEOUT_S)
@@ -218,7 +226,7 @@ async def _chunk(client: Calls, account: bytes, manifest: Manifest, index: int, 
         try:
             answer = await client.call("media.get", asked)
         except WireError as error:
-            if error.kind not in (BUSY, NOT_YET) or trio.current_time() >= ends:
+            if error.kind not in (BUSY, TIMEOUT, NOT_YET) or trio.current_time() >= ends:
                 raise
             await trio.sleep(PAUSE_S)
             continue

@@ -9,6 +9,7 @@ import pytest
 import trio
 from folkmoot.protocol.client import media
 from folkmoot.protocol.client.errors import ClientError
+from folkmoot.protocol.client.link_terms import NoAnswer
 from folkmoot.protocol.errors import BUSY, NOT_FOUND, WireError
 from folkmoot.protocol.media.manifest import CHUNK_BYTES, Manifest
 
@@ -98,6 +99,21 @@ async def test_a_file_that_cannot_be_read_is_told_as_it_came(autojump_clock: Any
     with pytest.raises(OSError, match="Input/output"):
         await media.upload(nodes, WHOLE, read)
     assert set(nodes.sent) <= {0, 1, 3}
+
+
+async def test_a_node_that_goes_on_looking_is_asked_again(autojump_clock: Any) -> None:
+    looking = [NoAnswer("media.finish", 2.7), WireError(BUSY, "it is being looked at")]
+
+    class Slow(Nodes):
+        async def call(self, method: str, params: Any = None) -> Any:
+            if method != "media.finish":
+                return await super().call(method, params)
+            if looking:
+                raise looking.pop()
+            return {"status": "stored"}
+
+    assert await media.upload(Slow({}), WHOLE, PARTS.__getitem__) == {"status": "stored"}
+    assert not looking
 
 
 async def test_who_stops_waiting_stops_all(autojump_clock: Any) -> None:

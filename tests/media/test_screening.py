@@ -12,7 +12,7 @@ from folkmoot.cli.users.archived_media import MediaWriter
 from folkmoot.node.configuration.screening_section import ScreenedList, ScreeningSection
 from folkmoot.node.media import screening as screening_module
 from folkmoot.node.media.screening import Screening
-from folkmoot.node.moderation.media.bounds import WAITING
+from folkmoot.node.moderation.media.bounds import WAITING, WAITING_OF_ONE
 from folkmoot.node.moderation.media.judged import Judged
 from folkmoot.node.moderation.media.outcome import Judge
 from folkmoot.protocol.errors import BUSY, NOT_FOUND, NOT_YET, REFUSED_BY_POLICY, ErrorKind, WireError
@@ -248,12 +248,16 @@ async def test_while_something_is_looked_at_it_is_not_shown(
             assert told.value.kind is BUSY and "still being looked at" in told.value.message
             error = await refused(town[0], town, author, manifest.hash, NOT_YET)
             assert error.details == {"screening": {"status": "unchecked"}} and error.retry_after_ms
-            for number in range(WAITING):
+            for number in range(WAITING_OF_ONE + 1):  # one more than may wait
                 screening_of(town[0]).hear(Name(author.account, bytes([number]) * 32))
-            screening_of(town[0]).hear(Name(author.account, bytes(32)))  # one more than can wait
             with pytest.raises(WireError) as told:
                 await screening_of(town[0]).outcome(Name(author.account, b"\xff" * 32))
-            assert told.value.kind is BUSY
+            assert told.value.kind is BUSY and "of this account" in told.value.message
+            for number in range(WAITING + 1):
+                screening_of(town[0]).hear(Name(Author(100 + number).account, bytes(32)))
+            with pytest.raises(WireError) as told:
+                await screening_of(town[0]).outcome(Name(Author(99).account, b"\xff" * 32))
+            assert told.value.kind is BUSY and "too many media" in told.value.message
 
 
 def stand_still(town: Town) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import trio
-from folkmoot.node.moderation.media import bounds
+from folkmoot.node.moderation.media import bounds, decoding
 from folkmoot.node.moderation.media.confinement import unavailable
 from folkmoot.node.moderation.media.decoders import Chunks, Decoders
 from folkmoot.node.moderation.media.judged import Judged, Question
@@ -140,6 +140,17 @@ async def test_each_part_of_a_picture_that_moves_is_looked_at_and_what_lies_behi
         hashes = (await decoders.judge(*file(saved(hidden, "PNG")))).hashes
         page = Image.alpha_composite(Image.new("RGBA", hidden.size, "white"), hidden)
         assert near(hashes, ours.pdq(bright(last))[0]) and near(hashes, ours.pdq(bright(page))[0])
+
+
+def test_frames_together_are_looked_at_up_to_four_times_the_largest_picture() -> None:
+    colours = ("white", "blue", "white", "blue", "red", "white")
+    data = moving(*(Image.new("RGB", (30, 30), colour) for colour in colours))
+
+    def seen(pixels_max: int) -> set[Any]:
+        return {image.getpixel((0, 0)) for image in decoding.frames(data, "image/gif", pixels_max)}
+
+    assert (255, 0, 0) not in seen(1_000) and (255, 255, 255) in seen(1_000)
+    assert (255, 0, 0) in seen(10_000)
 
 
 async def test_what_is_for_a_list_is_its_own_hash_first() -> None:

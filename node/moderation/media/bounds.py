@@ -12,5 +12,6 @@ ANSWER_BYTES: Final = 1 * MIB
 QUESTION_BYTES: Final = 1 * KIB
 MEMORY_BYTES: Final = 1_024 * MIB  # of address space, which libraries take more of than they use
 MODEL_BYTES: Final = 1_024 * MIB  # … and a model besides
-PROCESSOR_S: Final = 15  # for one file
+PROCESSOR_S: Final = 8  # for one file
 WAITING: Final = 64  # files that are waiting to be looked at; above it the answer is `busy`
+WAITING_OF_ONE: Final = 4  # … of one account

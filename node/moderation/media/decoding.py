@@ -31,6 +31,7 @@ FORMATS: Final = {
 }
 FRAMES: Final = 5  # looked at of a picture that moves, spread over it
 FRAMES_WALKED: Final = 1_000  # beyond which none is looked at: each rests on those before it
+PICTURES_WALKED: Final = 4  # … and so many of the most pixels a picture may have, all frames together
 SIDE: Final = 1_024  # pixels: to at most so many a picture is reduced before anything is made of it
 
 _LUMA: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)
@@ -82,7 +83,8 @@ def frames(data: bytes, mime: str, pixels_max: int) -> Iterator[Image.Image]:
             with Image.open(io.BytesIO(data), formats=[FORMATS[mime]]) as image:
                 if image.width * image.height > pixels_max:
                     raise Undecodable("too_large")
-                for index in _chosen(getattr(image, "n_frames", 1)):
+                most = PICTURES_WALKED * pixels_max // max(1, image.width * image.height)
+                for index in _chosen(min(getattr(image, "n_frames", 1), most)):
                     image.seek(index)
                     image.draft("RGB", (SIDE, SIDE))  # JPEG alone can be decoded smaller
                     yield from _seen(image)
