@@ -1,8 +1,9 @@
 """Searching slices of the key space: each is searched by as many replicas of its range as a level needs.
 
 What any of them has is found, up to where the first of them stopped; reading it at the level then tells what
-is so. Replicas search off the event loop, one search at a time. Whoever answers what was not asked for, or
-does not get on, counts as one that did not answer.
+is so. Replicas search off the event loop, one search at a time; but what is found by a look or two is looked
+up at once, and waits for no search. Whoever answers what was not asked for, or does not get on, counts as one
+that did not answer.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ class SliceSearch(Generic[A]):
         shape: what is asked.
         search: searches this node's store; blocking.
         fits: whether a key can be an answer to what is asked.
+        is_short: whether what is asked for takes a look or two.
     """
 
     def __init__(
@@ -79,12 +81,14 @@ class SliceSearch(Generic[A]):
         shape: type[A],
         search: Callable[[A], Slice],
         fits: Callable[[A, bytes], bool],
+        is_short: Callable[[A], bool] = lambda asked: False,
     ) -> None:
         self._router, self._topology, self._peers, self._executor = around
         self._method = method
         self._shape = shape
         self._search = search
         self._fits = fits
+        self._is_short = is_short
         self._one_at_a_time = trio.CapacityLimiter(1)
 
     def peer_methods(self, epochs: EpochCheck) -> Mapping[str, Callable[[bytes, Params], Awaitable[Any]]]:
@@ -148,6 +152,8 @@ class SliceSearch(Generic[A]):
     async def _own(self, asked: A) -> Slice:
         if not self._router.counts_itself:
             raise WireError(BUSY, "this replica does not know all it acknowledged", retry_after_ms=250)
+        if self._is_short(asked):
+            return self._search(asked)
         async with self._one_at_a_time:
             return await self._executor.run(partial(self._search, asked))
 

@@ -28,7 +28,7 @@ from folkmoot.protocol.record import Record
 from folkmoot.protocol.sync.fingerprint import Fingerprint, leaf_hash
 from folkmoot.storage import counts, rows
 from folkmoot.storage.accounts import AccountBook
-from folkmoot.storage.decided import CONCERNS_RELEASES, release
+from folkmoot.storage.decided import CONCERNS_RELEASES, DECISION, release
 from folkmoot.storage.errors import DiskFull
 from folkmoot.storage.heads import SEQUENCE, Heads, erased_name
 from folkmoot.storage.hints import Hint, HintBook
@@ -142,7 +142,7 @@ class WriteTransaction:
         data = cell if isinstance(cell, bytes) else cell.encode()
         row = self._transaction.get(_CELLS, key)
         if row is None:
-            self.make_room(len(data))
+            self.make_room(len(data), self._delete_limit if key[KIND_AT] == DECISION else None)
             self._change(key, None, None, data, None if isinstance(cell, bytes) else cell)
             return JoinOutcome(True, data)
         before = row_cell(key, row)
@@ -313,7 +313,7 @@ class WriteTransaction:
         row = self._transaction.get(_CELLS, key)
         if row is None:
             # A deletion of nothing frees nothing, and anyone can make as many as they like.
-            self.make_room(len(single))
+            self.make_room(len(single), self._delete_limit if key[KIND_AT] == DECISION else None)
             self._change(key, None, None, single, Cell.of(record))
             return PutOutcome(PutStatus.STORED, single, key, True)
         before = row_cell(key, row)

@@ -120,6 +120,7 @@ class Casebook:
         self._search = SliceSearch(
             *(around, MODERATED, _Asked, lambda asked: _searched(store, asked)),
             lambda asked, key: key[KIND_AT] == (_HELD if asked.what == "waiting" else _DECISION),
+            lambda asked: asked.what == "about",
         )
         self._topology = around.topology
         self._reading = reading

@@ -22,7 +22,7 @@ from folkmoot.protocol.feed import cursor as cursors
 from folkmoot.protocol.feed.cursor import CursorKind
 from folkmoot.protocol.key import cell_key, parse_key
 from folkmoot.protocol.moderation.bounds import DECISIONS_OF_ONE
-from folkmoot.protocol.moderation.decision import KIND, Action, Decision, parse_decision
+from folkmoot.protocol.moderation.decision import KIND, Action, Decision, Subject, parse_decision
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import Level, parse_level
 from folkmoot.protocol.token import Token
@@ -97,6 +97,7 @@ class ModerationMethods:
         """What was decided about something; its author and moderators are told why it waits, too."""
         asked = codec.shaped(params, messages.ModerationShow, "moderation.show")
         key = cell_key(asked.author, asked.kind, asked.item)
+        Subject(asked.kind, asked.item).check()
         case = await self._casebook.case(key, parse_level(asked.level))
         whole = asker.account is not None and (
             asker.account == asked.author or self._deciders.reviews(asker.account)
@@ -151,7 +152,9 @@ class ModerationMethods:
             raise WireError(NOT_FOUND, "no such version is known: it was edited or deleted, or never was")
         if decision.mark in {each.decision.mark for each in case.decisions}:
             return version  # brought once more
-        own = [each for each in case.decisions if each.decision.decider == decision.decider]
+        own = [each.decision for each in case.decisions if each.decision.decider == decision.decider]
+        if any(each.number > decision.number and each.thing == decision.thing for each in own):
+            raise WireError(CONFLICT, "this account has decided about it since: its newest decision stands")
         if len(own) >= DECISIONS_OF_ONE:
             sentence = f"this account has decided {len(own)} times about it; now somebody else has to"
             raise WireError(CONFLICT, sentence)
@@ -201,13 +204,10 @@ class ModerationMethods:
 
 def _unseen(case: Case, decision: Decision) -> list[Decision]:
     """The decisions of people that stand about the same and that a decision does not name."""
-    about = decision.version if decision.action.is_of_version else None
     return [
         each
         for each in case.outcome.in_force
-        if not each.is_automatic
-        and (each.version if each.action.is_of_version else None) == about
-        and each.mark not in decision.reverses
+        if not each.is_automatic and each.thing == decision.thing and each.mark not in decision.reverses
     ]
 
 

@@ -128,6 +128,10 @@ class Subject(NamedTuple):
             return bytes((KIND_BYTE[self.kind],)) + hashlib.sha256(self.item).digest()[:NAME_BYTES]
         raise WireError(BAD_REQUEST, f"nothing is decided about a {self.kind[:40]} of this item")
 
+    def check(self) -> None:
+        """Refuse what nothing is decided about; raises as `prefix`."""
+        _ = self.prefix
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -188,6 +192,11 @@ class Decision:
     def is_automatic(self) -> bool:
         """Whether no person decided it."""
         return self.role is Role.AUTOMATIC
+
+    @property
+    def thing(self) -> bytes | None:
+        """What it is about: a version (a record id); None for the post, whatever is written into it."""
+        return self.version if self.action.is_of_version else None
 
     @property
     def mark(self) -> bytes:

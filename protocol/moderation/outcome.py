@@ -126,7 +126,7 @@ def outcome_of(decisions: Iterable[Decision]) -> Outcome:
         return NOTHING
     things: dict[_Thing, list[Decision]] = {}
     for each in in_force:
-        things.setdefault(_thing(each), []).append(each)
+        things.setdefault(each.thing, []).append(each)
     prevailing = {thing: max(some, key=_weight) for thing, some in things.items()}
     disputed = frozenset(
         decision.mark
@@ -142,7 +142,7 @@ def _in_force(decisions: Iterable[Decision]) -> list[Decision]:
     spoken: set[tuple[bytes, _Thing]] = set()  # deciders who said something newer about a thing
     in_force: list[Decision] = []
     for each in sorted(decisions, key=lambda decision: (decision.mark, decision.role), reverse=True):
-        before = (each.decider, _thing(each))
+        before = (each.decider, each.thing)
         if before in spoken:
             continue
         spoken.add(before)
@@ -152,10 +152,6 @@ def _in_force(decisions: Iterable[Decision]) -> list[Decision]:
         for mark in each.reverses:
             undone[mark] = max(each.role, undone.get(mark, each.role))
     return in_force
-
-
-def _thing(decision: Decision) -> _Thing:
-    return decision.version if decision.action.is_of_version else None
 
 
 def _weight(decision: Decision) -> tuple[Role, Action, bytes]:

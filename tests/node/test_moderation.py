@@ -279,6 +279,14 @@ async def nobody_decides_for_ever(town: Town, operator: Client, client: Client) 
     await expect(operator, CONFLICT, "moderation.decide", record=late.to_wire())
     assert (await decide(operator, made[-1]))["status"] == "duplicate"
 
+    other = ann.post("two")
+    await client.put(other, level="all")
+    early, newest = decision(other, Action.WARN), decision(other, Action.REMOVE)
+    await decide(operator, newest)
+    await expect(operator, CONFLICT, "moderation.decide", record=early.to_wire())
+    with pytest.raises(WireError, match="nothing is decided about a follow"):
+        await client.call("moderation.show", author=ann.account, item=ann.account, kind="follow")
+
 
 async def what_was_decided_is_told_since_a_time(town: Town, operator: Client, client: Client) -> None:
     posts = [Author(number).post() for number in range(1, 5)]

@@ -140,6 +140,20 @@ def test_held_records_count_against_the_cap(engines: Engines) -> None:
             run(store, *(put(post(ANN, number + each, "x" * 3_000), held=True) for each in range(100)))
 
 
+def test_where_what_waits_has_filled_the_disk_it_can_be_decided_about(engines: Engines) -> None:
+    """Put here and joined there, as at the coordinator and at a replica."""
+    store = open_store(engines.make(cap_bytes=1 * MIB))
+    with pytest.raises(DiskFull):
+        for number in range(400):
+            run(store, put(post(ANN, number, "x" * 3_000), held=True))
+    with pytest.raises(DiskFull):
+        run(store, put(post(ANN, 999)))
+    for at, bring in ((1, put), (2, joined)):
+        rejected = decided(Action.REJECT, post(ANN, at, "x" * 3_000))
+        run(store, bring(rejected))
+        assert store.get_cell(rejected.key) is not None
+
+
 def applied(store: Store, number: int = 1) -> list[str]:
     """The actions that a page applies to a post, both as one of a page and by itself."""
     page = store.author_page(ANN.account, None, limit=10, bytes_max=100_000, trusted=frozenset)
