@@ -157,7 +157,7 @@ def _cost(plan: Plan) -> dict[str, Any]:
     index = HashIndex(random.bytes(LISTED * pdq.HASH_BYTES))
     built = time.process_time() - began
     [picture] = decoding.frames(data, "image/jpeg", 64_000_000)
-    bright = decoding.luminance(picture)
+    bright = decoding.luminance(picture.image)
     hashes = variants.looked_up(bright)
     return {
         "decode_ms": _spent(plan, lambda: list(decoding.frames(data, "image/jpeg", 64_000_000))),

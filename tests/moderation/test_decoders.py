@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import zlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from struct import pack
 from typing import Any
 
@@ -15,6 +16,8 @@ from folkmoot.node.moderation.media import bounds, decoding
 from folkmoot.node.moderation.media.confinement import unavailable
 from folkmoot.node.moderation.media.decoders import Chunks, Decoders
 from folkmoot.node.moderation.media.judged import Judged, Question
+from folkmoot.node.moderation.media.lists import read_list
+from folkmoot.node.moderation.media.outcome import Judge
 from folkmoot.protocol.errors import BUSY, NOT_FOUND, WireError
 
 from tests.moderation.drawings import Image, bright, drawing, np, ours, saved, variants
@@ -147,10 +150,39 @@ def test_frames_together_are_looked_at_up_to_four_times_the_largest_picture() ->
     data = moving(*(Image.new("RGB", (30, 30), colour) for colour in colours))
 
     def seen(pixels_max: int) -> set[Any]:
-        return {image.getpixel((0, 0)) for image in decoding.frames(data, "image/gif", pixels_max)}
+        found = set()
+        with suppress(decoding.Unfinished):
+            for frame in decoding.frames(data, "image/gif", pixels_max):
+                found.add(frame.image.getpixel((0, 0)))
+        return found
 
     assert (255, 0, 0) not in seen(1_000) and (255, 255, 255) in seen(1_000)
     assert (255, 0, 0) in seen(10_000)
+    with pytest.raises(decoding.Unfinished):
+        list(decoding.frames(data, "image/gif", 1_000))
+
+
+async def test_a_picture_between_the_frames_that_stand_for_all_is_found_too() -> None:
+    shown, hidden = drawing(1, 240, 180), drawing(2, 240, 180)
+    async with running() as decoders:
+        for form in ("GIF", "WEBP", "PNG"):
+            data = moving(*[shown, hidden] * 5, form=form)
+            judged = await decoders.judge(*file(data, f"image/{form.lower()}"))
+            assert judged.whole and near(judged.hashes, ours.pdq(bright(hidden))[0]), form
+
+
+async def test_what_was_not_looked_at_whole_is_unknown_where_there_are_lists(tmp_path: Path) -> None:
+    frames = [drawing(number, 64, 64) for number in range(6)]
+    async with running() as decoders:
+        decoders._command[-1] = "4096"  # pixels: four frames of this size
+        judged = await decoders.judge(*file(moving(*frames), "image/gif"))
+        assert not judged.whole and judged.hashes
+    listed = tmp_path / "known.txt"
+    listed.write_text("ab" * 32 + "\n")
+    known = read_list(listed, "known", sealed=False, distance=31, room=1)
+    outcome = Judge((known,), None).outcome(judged)
+    assert (outcome.status, outcome.reason) == ("unknown", "unfinished")
+    assert Judge((), None).outcome(judged).status == "clear"
 
 
 async def test_what_is_for_a_list_is_its_own_hash_first() -> None:

@@ -7,7 +7,8 @@ from typing import Final
 from folkmoot.protocol.limits import KIB, MIB
 
 QUALITY_MIN: Final = 50  # below which a hash says too little to be looked up
-HASHES_TOLD: Final = 4 * KIB  # of one file: some two hundred for each frame, and three for a transparent one
+HASHES_TOLD: Final = 8 * KIB  # of one file: some two hundred for each of five frames, eight for the others
+ALIKE_BITS: Final = 8  # of 256: frames that differ in no more look alike
 ANSWER_BYTES: Final = 1 * MIB
 QUESTION_BYTES: Final = 1 * KIB
 MEMORY_BYTES: Final = 1_024 * MIB  # of address space, which libraries take more of than they use

@@ -1,4 +1,4 @@
-"""Pictures out of files that strangers made: a few frames, small, in one form.
+"""Pictures out of files that strangers made: their frames, small, in one form.
 
 This runs in a process of its own (`worker`), because what decodes pictures is a large amount of C that reads
 what anybody sends. Here is what is refused before it costs anything: other formats than the one that was
@@ -15,7 +15,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from folkmoot.node.moderation.media.judged import Unjudged
@@ -29,7 +29,7 @@ FORMATS: Final = {
     "image/webp": "WEBP",
     "image/avif": "AVIF",
 }
-FRAMES: Final = 5  # looked at of a picture that moves, spread over it
+FRAMES: Final = 5  # of a picture that moves, spread over it, that stand for it
 FRAMES_WALKED: Final = 1_000  # beyond which none is looked at: each rests on those before it
 PICTURES_WALKED: Final = 4  # … and so many of the most pixels a picture may have, all frames together
 SIDE: Final = 1_024  # pixels: to at most so many a picture is reduced before anything is made of it
@@ -62,8 +62,24 @@ class Undecodable(Exception):
         self.reason = reason
 
 
-def frames(data: bytes, mime: str, pixels_max: int) -> Iterator[Image.Image]:
-    """What is to be seen in a picture, in RGB, at most `SIDE` on a side.
+class Unfinished(Exception):
+    """There are more frames than are looked at."""
+
+
+class Frame(NamedTuple):
+    """What is to be seen at some moment.
+
+    Args:
+        image: in RGB, at most `SIDE` on a side.
+        stands_out: whether it is one of the few that stand for all.
+    """
+
+    image: Image.Image
+    stands_out: bool
+
+
+def frames(data: bytes, mime: str, pixels_max: int) -> Iterator[Frame]:
+    """What is to be seen in a picture, moment by moment.
 
     Args:
         data: the file.
@@ -71,7 +87,7 @@ def frames(data: bytes, mime: str, pixels_max: int) -> Iterator[Image.Image]:
         pixels_max: the most that one frame may have.
 
     Raises:
-        Undecodable: see there.
+        Undecodable, Unfinished: see there; the latter after all frames that are looked at.
     """
     if mime not in FORMATS:
         raise Undecodable("no_decoder")
@@ -83,11 +99,17 @@ def frames(data: bytes, mime: str, pixels_max: int) -> Iterator[Image.Image]:
             with Image.open(io.BytesIO(data), formats=[FORMATS[mime]]) as image:
                 if image.width * image.height > pixels_max:
                     raise Undecodable("too_large")
+                count = getattr(image, "n_frames", 1)
                 most = PICTURES_WALKED * pixels_max // max(1, image.width * image.height)
-                for index in _chosen(min(getattr(image, "n_frames", 1), most)):
+                walked = min(count, FRAMES_WALKED, most)
+                chosen = {index * walked // FRAMES for index in range(FRAMES)}
+                for index in range(walked):
                     image.seek(index)
                     image.draft("RGB", (SIDE, SIDE))  # JPEG alone can be decoded smaller
-                    yield from _seen(image)
+                    for seen in _seen(image):
+                        yield Frame(seen, index in chosen)
+                if walked < count:
+                    raise Unfinished
         except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
             raise Undecodable("too_large") from error
         except (*BROKEN, *_BROKEN_INSIDE) as error:
@@ -98,12 +120,6 @@ def luminance(image: Image.Image) -> Matrix:
     """How bright a picture in RGB is: rows × columns, 0 to 255."""
     bright: Matrix = np.asarray(image, dtype=np.float32) @ _LUMA
     return bright
-
-
-def _chosen(count: int) -> list[int]:
-    """Some frames of so many, spread evenly, the first among them."""
-    count = min(count, FRAMES_WALKED)
-    return sorted({index * count // FRAMES for index in range(FRAMES)}) if count > 1 else [0]
 
 
 def _seen(image: Image.Image) -> Iterator[Image.Image]:

@@ -41,12 +41,14 @@ class Judged(Struct, frozen=True):
         quality: of the best frame, 0 to 100; frames below `bounds.QUALITY_MIN` have no hashes.
         nsfw: how likely it shows what is not for everybody, 0 to 1, of the worst frame; None without a model.
         unjudged: why nothing was seen; None when all is well.
+        whole: whether all frames were looked at.
     """
 
     hashes: Annotated[list[Hash], Meta(max_length=HASHES_TOLD)] = []
     quality: Annotated[int, Meta(ge=0, le=100)] = 0
     nsfw: Annotated[float, Meta(ge=0, le=1)] | None = None
     unjudged: Unjudged | None = None
+    whole: bool = True
 
 
 assert HASHES_TOLD * (HASH_BYTES + 8) < ANSWER_BYTES

@@ -7,10 +7,17 @@ import io
 from collections.abc import Callable
 
 from folkmoot.node.moderation.media import variants
-from folkmoot.node.moderation.media.bounds import HASHES_TOLD, QUALITY_MIN
-from folkmoot.node.moderation.media.decoding import BROKEN, FORMATS, Undecodable, frames, luminance
+from folkmoot.node.moderation.media.bounds import ALIKE_BITS, HASHES_TOLD, QUALITY_MIN
+from folkmoot.node.moderation.media.decoding import (
+    BROKEN,
+    FORMATS,
+    Undecodable,
+    Unfinished,
+    frames,
+    luminance,
+)
 from folkmoot.node.moderation.media.judged import Judged, Question
-from folkmoot.node.moderation.media.pdq import quality
+from folkmoot.node.moderation.media.pdq import Matrix, quality
 from PIL import Image
 
 Model = Callable[[Image.Image], float]
@@ -30,7 +37,7 @@ class Looker:
 
     def practise(self) -> None:
         """Look at a picture of each form, so that nothing that takes has to be imported any more."""
-        drawn = Image.linear_gradient("L").convert("RGBA")
+        drawn = Image.linear_gradient("L").resize((64, 64)).convert("RGBA")
         for mime, form in FORMATS.items():
             file = io.BytesIO()
             with contextlib.suppress(*BROKEN, KeyError):  # a form that this Pillow does not know
@@ -41,20 +48,44 @@ class Looker:
 
     def look(self, data: bytes, question: Question) -> Judged:
         """Look at a file; what cannot be decoded is told, never raised."""
-        hashes: dict[bytes, None] = {}
-        best, worst = 0, None
-        make = variants.listed if question.listed else variants.looked_up
+        gathered = _Gathered(variants.listed if question.listed else variants.looked_up)
+        best, worst, whole = 0, None, True
         try:
-            for image in frames(data, question.mime, self._pixels_max):
+            for image, stands_out in frames(data, question.mime, self._pixels_max):
                 bright = luminance(image)
                 found = quality(bright)
                 best = max(best, found)
                 if found >= QUALITY_MIN:
-                    hashes |= dict.fromkeys(make(bright))
-                if self._model is not None:
+                    whole &= gathered.add(bright, stands_out=stands_out)
+                if self._model is not None and stands_out:
                     worst = max(self._model(image), worst or 0.0)
         except Undecodable as error:
             return Judged(unjudged=error.reason)
         except MemoryError:
             return Judged(unjudged="too_large")
-        return Judged(list(hashes)[:HASHES_TOLD], best, worst)
+        except Unfinished:
+            whole = False
+        return Judged(list(gathered.hashes), best, worst, whole=whole)
+
+
+class _Gathered:
+    """The hashes of one file's frames: all there are of those that stand for it, and of the others the eight
+    positions, unless they look like one that was met before."""
+
+    def __init__(self, make: Callable[[Matrix], list[bytes]]) -> None:
+        self.hashes: dict[bytes, None] = {}
+        self._make = make
+        self._met: list[int] = []
+
+    def add(self, bright: Matrix, *, stands_out: bool) -> bool:
+        """Take the hashes of a frame; whether there was room for them."""
+        upright = variants.positions_of(bright)
+        own = int.from_bytes(upright[0])
+        if not stands_out and any((own ^ each).bit_count() <= ALIKE_BITS for each in self._met):
+            return True
+        made = self._make(bright) if stands_out else upright
+        if len(self.hashes) + len(made) > HASHES_TOLD:
+            return False
+        self._met.append(own)
+        self.hashes |= dict.fromkeys(made)
+        return True

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Status = Literal["unchecked", "clear", "matched", "explicit", "unknown", "sealed"]
 
-METHOD: Final = 1  # raised when pictures are looked at in another way, so that all are looked at again
+METHOD: Final = 2  # raised when pictures are looked at in another way, so that all are looked at again
 _VERSION_BYTES: Final = 16
 
 
@@ -111,8 +111,11 @@ class Judge:
             return Outcome(status, self.version, "", *found, judged.nsfw)
         if self._nsfw is not None and judged.nsfw is None:
             return self.unknown("no_model")
-        is_explicit = self._nsfw is not None and judged.nsfw is not None and judged.nsfw >= self._nsfw
-        return Outcome("explicit" if is_explicit else "clear", self.version, nsfw=judged.nsfw)
+        if self._nsfw is not None and judged.nsfw is not None and judged.nsfw >= self._nsfw:
+            return Outcome("explicit", self.version, nsfw=judged.nsfw)
+        if self._lists and not judged.whole:
+            return self.unknown("unfinished")
+        return Outcome("clear", self.version, nsfw=judged.nsfw)
 
     def unknown(self, reason: str) -> Outcome:
         """Nothing could be seen."""

@@ -92,6 +92,11 @@ def listed(luminance: Matrix) -> list[bytes]:
     return _different(hashes(np.stack(found)))
 
 
+def positions_of(luminance: Matrix) -> list[bytes]:
+    """The hashes of a picture in all eight positions, its own first; for frames of which there are many."""
+    return hashes(_as_it_is(luminance)) if min(luminance.shape) >= SIDE_MIN else []
+
+
 def frames(luminance: Matrix) -> list[Frame]:
     """What may be left of a picture without borders and strips; nothing of one that has none."""
     height, width = luminance.shape
