@@ -45,14 +45,14 @@ _TYPES: Final = {
 
 # Everything else of CEL's standard library is left out. All numbers are of one type, so that nothing
 # overflows: what is too large, or divided by zero, is infinite, and is cut by whoever adds it up.
-_CONFIG: Final = cel.NewEnvConfigFromYaml("""
+_LIBRARY: Final = """
 stdlib:
   disable_macros: true
   include_functions:
     - {name: "_+_", overloads: [{id: add_double}]}
     - {name: "_-_", overloads: [{id: subtract_double}]}
     - {name: "_*_", overloads: [{id: multiply_double}]}
-    - {name: "_/_", overloads: [{id: divide_double}]}
+    DIVISION
     - {name: "-_", overloads: [{id: negate_double}]}
     - {name: "_<_", overloads: [{id: less_double}]}
     - {name: "_<=_", overloads: [{id: less_equals_double}]}
@@ -68,7 +68,12 @@ stdlib:
     - {name: "contains"}
     - {name: "startsWith"}
     - {name: "endsWith"}
-""")
+"""
+_DIVISION: Final = '- {name: "_/_", overloads: [{id: divide_double}]}'
+_CONFIG: Final = {
+    divides: cel.NewEnvConfigFromYaml(_LIBRARY.replace("DIVISION", _DIVISION if divides else ""))
+    for divides in (True, False)
+}
 
 _AT: Final = re.compile(r"<input>:(-?\d+):(-?\d+): ([^\n]*)")
 _LEFT_OUT: Final = re.compile(
@@ -152,12 +157,14 @@ class Language:
     Args:
         variables: what may be named, with its sort; a name may have parts, such as `post.links`.
         whose: whose expressions they are, as problems call them, for example `feed algorithms`.
+        divides: whether there is division. Nought divided by nought is no number, and every comparison with
+            that is false: so not where what is unknown must not pass for false.
     """
 
-    def __init__(self, variables: Mapping[str, Sort], whose: str) -> None:
+    def __init__(self, variables: Mapping[str, Sort], whose: str, *, divides: bool = True) -> None:
         self._whose = whose
         self._environment = cel.NewEnv(
-            config=_CONFIG, variables={name: _TYPES[sort] for name, sort in variables.items()}
+            config=_CONFIG[divides], variables={name: _TYPES[sort] for name, sort in variables.items()}
         )
 
     def bind(self, values: Mapping[str, Value]) -> Activation:
@@ -220,6 +227,8 @@ class Language:
         reason = reason.removesuffix(" (in container '')")
         if "(double, int)" in reason or "(int, double)" in reason:
             reason += "; numbers are written with a point, such as 2.0"
+        if "'_/_'" in reason:
+            reason = "there is no division here, as 0.0 / 0.0 is no number: write a > 2.0 * b for a / b > 2.0"
         before = sum(len(each) + 1 for each in source.split("\n")[: max(line, 1) - 1])
         return ExpressionError(reason, before + column if line > 0 else None)
 

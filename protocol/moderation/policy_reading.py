@@ -193,7 +193,7 @@ class _Reader:
 
     def _check_rules(self, document: PolicyDocument) -> None:
         """Rules name what exists, and their expressions can be worked out."""
-        language = Language(document.signals, "policies")
+        language = Language(document.signals, "policies", divides=False)
         for table, rule in self._own_rules:
             if isinstance(rule.when, str):
                 flaw = _expression_flaw(rule.when, language, document.evidence) if rule.when else None

@@ -82,7 +82,7 @@ class Rules:
     def __init__(self, document: PolicyDocument) -> None:
         self._document = document
         self._sorts = document.signals
-        self._language = Language(self._sorts, "policies")
+        self._language = Language(self._sorts, "policies", divides=False)
         self._named: dict[int, tuple[int, ...]] = {}
         self._named_by: dict[int, list[int]] = {}
         self._awaiting: dict[int, list[_Compiled]] = {}

@@ -138,6 +138,10 @@ def test_all_problems_are_told_at_once_each_at_its_line() -> None:
         (HEAD + "when = 1979-05-27\n", "5: unknown key 'when'"),
         (HEAD + condition("r", "hits.gone"), "7: when, character 5: undeclared reference to 'hits.gone'"),
         (HEAD + condition("r", "post.links > 2"), "7: when, character 12: "),
+        (
+            HEAD + condition("r", "post.links / post.tags > 2.0"),
+            "7: when, character 12: there is no division",
+        ),
         (HEAD + condition("r", "post.links"), "7: when: its value is a number"),
         (HEAD + condition("r", "hits.x || true") + word_list("x", ["x"]), "7: when: this is always true"),
         (HEAD + condition("r", "1.0 > 2.0"), "7: when: this is never true"),
