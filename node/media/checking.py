@@ -8,7 +8,8 @@ from functools import lru_cache
 from folkmoot.protocol.errors import BAD_REQUEST, TOO_LARGE, WireError
 from folkmoot.protocol.media.kinds import kind_of
 from folkmoot.protocol.media.manifest import CHUNK_BYTES, Manifest
-from folkmoot.protocol.media.window import Read
+from folkmoot.protocol.media.tracks import is_sound_alone
+from folkmoot.protocol.media.window import Read, Window
 
 
 def check_kind(manifest: Manifest, chunk: Callable[[int], bytes], max_megapixels: float) -> None:
@@ -29,6 +30,8 @@ def check_kind(manifest: Manifest, chunk: Callable[[int], bytes], max_megapixels
             BAD_REQUEST,
             f"the file was said to be {manifest.mime}, and by its first bytes is {found}; nothing was kept",
         )
+    if manifest.mime.startswith("audio/"):
+        _check_sound(manifest.mime, Window(_reader(manifest, chunk)))
     if not kind.is_picture:
         return
     if kind.size is None or not kind.size.width or not kind.size.height:
@@ -40,6 +43,15 @@ def check_kind(manifest: Manifest, chunk: Callable[[int], bytes], max_megapixels
             f"the picture has {width} × {height} pixels; this node takes {max_megapixels:g} million. "
             "Nothing was kept: send it smaller",
             details={"width": width, "height": height},
+        )
+
+
+def _check_sound(mime: str, window: Window) -> None:
+    if not is_sound_alone(mime, window):
+        raise WireError(
+            BAD_REQUEST,
+            f"the file was said to be {mime}, and has more in it than sound, or cannot be followed; nothing "
+            f"was kept: send it as video/{mime.partition('/')[2]} if it is a film",
         )
 
 

@@ -51,6 +51,31 @@ def mp4(brand: bytes, *others: bytes) -> bytes:
     return struct.pack(">I4s", len(box) + 8, b"ftyp") + box
 
 
+def tracks(*sorts: bytes) -> bytes:
+    """An MP4's box that tells of its tracks."""
+    made = [box(b"trak", box(b"mdia", box(b"hdlr", bytes(8) + sort + bytes(13)))) for sort in sorts]
+    return box(b"moov", box(b"mvhd", bytes(20)) + b"".join(made))
+
+
+def element(name: bytes, content: bytes) -> bytes:
+    return name + (len(content) | 1 << 28).to_bytes(4, "big") + content
+
+
+def webm(*sorts: int) -> bytes:
+    """A WebM whose segment says nothing of its length, with a cluster before its tracks."""
+    told = [element(b"\xd7", b"\1") + element(b"\x83", bytes([each])) for each in sorts]
+    entries = b"".join(element(b"\xae", each) for each in told)
+    inside = element(b"\x1f\x43\xb6\x75", element(b"\xa3", bytes(99))) + element(b"\x16\x54\xae\x6b", entries)
+    head = element(b"\x1a\x45\xdf\xa3", element(b"\x42\x82", b"webm"))
+    return head + b"\x18\x53\x80\x67\x01" + b"\xff" * 7 + inside
+
+
+def ogg(*streams: bytes) -> bytes:
+    """An Ogg with the first page of each stream, and a page of data."""
+    first = [b"OggS\0\2" + bytes(20) + b"\1" + bytes([len(each)]) + each for each in streams]
+    return b"".join(first) + b"OggS\0\0" + bytes(20) + b"\1\5" + bytes(5)
+
+
 KNOWN = [
     (pictures.png(100), "image/png", SIZE),
     (b"\xff\xd8" + SOF, "image/jpeg", SIZE),
@@ -123,8 +148,21 @@ def test_no_bytes_bring_it_down(data: bytes, start: bytes) -> None:
         (b"\xff\xd8" + EXIF[:90], "image/jpeg", BAD_REQUEST),
         (pictures.png(99, width=1000, height=1000), "image/png", None),
         (pictures.png(99, width=1001, height=1000), "image/png", TOO_LARGE),
-        (b"\x1a\x45\xdf\xa3" + bytes(16) + b"webm", "audio/webm", None),
-        (mp4(b"isom"), "audio/mp4", None),
+        (webm(2), "audio/webm", None),
+        (webm(1), "audio/webm", BAD_REQUEST),
+        (webm(1), "video/webm", None),
+        (webm(), "audio/webm", BAD_REQUEST),
+        (b"\x1a\x45\xdf\xa3" + bytes(16) + b"webm", "audio/webm", BAD_REQUEST),
+        (mp4(b"isom") + tracks(b"soun"), "audio/mp4", None),
+        (mp4(b"isom") + tracks(b"soun", b"vide"), "audio/mp4", BAD_REQUEST),
+        (mp4(b"isom") + box(b"mdat", bytes(99)) + tracks(b"vide"), "audio/mp4", BAD_REQUEST),
+        (mp4(b"isom") + tracks(b"soun", b"vide"), "video/mp4", None),
+        (mp4(b"M4A "), "audio/mp4", BAD_REQUEST),
+        (mp4(b"isom") + tracks(b"soun")[:-1] + b"\xff\xff\xff", "audio/mp4", BAD_REQUEST),
+        (ogg(b"OpusHead"), "audio/ogg", None),
+        (ogg(b"OpusHead", b"\x80theora"), "audio/ogg", BAD_REQUEST),
+        (ogg(b"OpusHead") + b"OVP80", "audio/ogg", BAD_REQUEST),
+        (b"ID3\x04" + bytes(99), "audio/mpeg", None),
     ],
 )
 def test_a_claim_is_held_against_the_header(data: bytes, mime: str, error: ErrorKind | None) -> None:

@@ -20,6 +20,7 @@ from folkmoot.protocol.media.chunks import MediaChunk
 from folkmoot.storage.media.layout import Area, Name
 
 from tests.media import pictures
+from tests.media.test_kinds import ogg
 from tests.media.uploading import finish, post_with, read, send, upload
 from tests.moderation.drawings import bright, drawing, ours, saved
 from tests.node.harness import Client, Town, founded
@@ -214,7 +215,7 @@ async def test_what_cannot_be_judged_is_unknown_and_waits_for_a_person_or_not(tm
             screening_of(town[0]).reload(withheld)
             assert await read(client, author.account, manifest.hash) == data
             screening_of(town[0]).reload(settings)
-        song = await upload(client, b"OggS" + bytes(99), "audio/ogg")
+        song = await upload(client, ogg(b"OpusHead"), "audio/ogg")
         assert (await stat(client, author, song.hash))["screening"] == {"status": "clear"}
 
 
@@ -265,9 +266,7 @@ def stand_still(town: Town) -> None:
         await until(lambda: False, what="the end", within_s=600)
         return Judged()
 
-    pictures_judge = screening_of(town[0])._pictures
-    assert pictures_judge is not None
-    pictures_judge.judge = never  # type: ignore[method-assign, assignment]
+    screening_of(town[0])._looked_at = never  # type: ignore[method-assign, assignment]
 
 
 async def test_an_archive_made_by_somebody_else_lacks_what_is_withheld() -> None:

@@ -171,6 +171,14 @@ async def test_a_picture_between_the_frames_that_stand_for_all_is_found_too() ->
             assert judged.whole and near(judged.hashes, ours.pdq(bright(hidden))[0]), form
 
 
+async def test_a_picture_whose_contrast_was_taken_away_is_known_all_the_same() -> None:
+    faded = drawing(1).point(lambda value: 120 + value // 10)
+    assert ours.quality(bright(faded)) < bounds.QUALITY_MIN
+    async with running() as decoders:
+        judged = await decoders.judge(*file(saved(faded, "PNG")))
+        assert near(judged.hashes, ours.pdq(bright(drawing(1)))[0])
+
+
 async def test_what_was_not_looked_at_whole_is_unknown_where_there_are_lists(tmp_path: Path) -> None:
     frames = [drawing(number, 64, 64) for number in range(6)]
     async with running() as decoders:

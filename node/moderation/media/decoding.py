@@ -36,6 +36,8 @@ SIDE: Final = 1_024  # pixels: to at most so many a picture is reduced before an
 
 _LUMA: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _SIXTEEN_BITS: Final = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
+_EXTREMES: Final = (0.5, 99.5)  # percent of the pixels, beyond which one is a speck
+_CONTRAST_MIN: Final = 8.0  # of 255: less is what compression makes of one colour
 _BACKGROUNDS: Final = ("white", "black")
 BROKEN: Final = (
     UnidentifiedImageError,
@@ -120,6 +122,18 @@ def luminance(image: Image.Image) -> Matrix:
     """How bright a picture in RGB is: rows × columns, 0 to 255."""
     bright: Matrix = np.asarray(image, dtype=np.float32) @ _LUMA
     return bright
+
+
+def stretched(bright: Matrix) -> Matrix:
+    """A picture with all the contrast there can be, which changes no hash; as it is if it has next to none.
+
+    Who takes contrast away takes away what pictures are found worth comparing by, and viewers give it back.
+    """
+    dark, light = np.percentile(bright, _EXTREMES)
+    if light - dark < _CONTRAST_MIN:
+        return bright
+    whole: Matrix = ((bright - dark) * (255 / (light - dark))).astype(np.float32)
+    return whole
 
 
 def _seen(image: Image.Image) -> Iterator[Image.Image]:

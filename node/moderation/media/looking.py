@@ -15,6 +15,7 @@ from folkmoot.node.moderation.media.decoding import (
     Unfinished,
     frames,
     luminance,
+    stretched,
 )
 from folkmoot.node.moderation.media.judged import Judged, Question
 from folkmoot.node.moderation.media.pdq import Matrix, quality
@@ -54,6 +55,9 @@ class Looker:
             for image, stands_out in frames(data, question.mime, self._pixels_max):
                 bright = luminance(image)
                 found = quality(bright)
+                if found < QUALITY_MIN:
+                    bright = stretched(bright)
+                    found = quality(bright)
                 best = max(best, found)
                 if found >= QUALITY_MIN:
                     whole &= gathered.add(bright, stands_out=stands_out)
