@@ -33,6 +33,7 @@ from folkmoot.protocol.moderation.bounds import DECISIONS_READ
 from folkmoot.protocol.moderation.decision import (
     KIND,
     KINDS_DECIDED,
+    MEDIA,
     Action,
     Decision,
     Subject,
@@ -139,6 +140,8 @@ def release(
         if key[KIND_AT] == DECISION:
             decision = decision_in(winner_frame(cell))
             subject, wanted = decision.subject, _released([decision])
+            if subject.kind == MEDIA:  # which wait nowhere: they are looked at when they are served
+                return
             waits = held_key(_own_key(key, subject))
             row = transaction.get(Table.CELLS, waits) if wanted else None
             held = None if row is None else row_cell(waits, row)

@@ -22,7 +22,7 @@ from folkmoot.protocol.moderation.bounds import COMPARED_CODE_POINTS, SIGNALS_TO
 from folkmoot.protocol.moderation.flood import NO_FLOOD, phrases_of
 from folkmoot.protocol.moderation.policy import PolicyDocument, PolicyError
 from folkmoot.protocol.moderation.rules import Outcome, Rules
-from folkmoot.protocol.moderation.signals import FLOOD, POST, SCORES, family
+from folkmoot.protocol.moderation.signals import FLOOD, LOOKED_UP, POST, SCORES, family
 from folkmoot.protocol.moderation.thresholds import Thresholds
 from folkmoot.protocol.moderation.verdict import Action, Finding, Span, Verdict, combine
 
@@ -32,6 +32,8 @@ _UNKNOWN_REASON: Final = "Whether this rule applies cannot be known here ({}); a
 
 Hits = Mapping[int, tuple[str, Span]]
 """What was found: the number of a list or pattern, with field and place of its first hit."""
+
+_NONE: Final[Mapping[str, str]] = {}
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +49,7 @@ class PolicyEngine:
         document: the same.
         accepted: the verdict of everything no rule applies to.
         unjudged_count: how many records were held because judging failed.
+        families: those of the signals that rules may ask for, hits aside.
 
     Raises:
         PolicyError: its patterns are fine one by one and too much together.
@@ -63,7 +66,8 @@ class PolicyEngine:
             for asked in sorted(document.asked)
         }
         self._rules = Rules(document)
-        self._counts = any(family(name) == FLOOD for name in self._rules.signals)
+        self.families = frozenset(map(family, self._rules.signals))
+        self._counts = FLOOD in self.families
         self._compares = "flood.same_text" in self._rules.signals
         try:
             self._matchers = Matchers(document) if document.finders else None
@@ -77,15 +81,20 @@ class PolicyEngine:
         """Why models cannot be asked, a sentence each."""
         return self._scorers.problems
 
-    def warnings(self, now_us: int) -> list[str]:
+    def warnings(self, now_us: int, unavailable: Mapping[str, str] = _NONE) -> list[str]:
         """What of the policy is not in force here, a sentence each.
 
         Args:
             now_us: microseconds since 1970.
+            unavailable: signals that the node cannot know, and why.
         """
         rules = self.document.rules
         expired = [f"rule {rules[at].id} expired on {self._expires[at].iso}" for at in self._expired(now_us)]
-        return [*self._scorers.problems, *expired, *self._unreached()]
+        missing = [
+            f"{signal} says nothing here, because {unavailable[signal]}"
+            for signal in sorted(self._rules.signals & unavailable.keys())
+        ]
+        return [*self._scorers.problems, *expired, *self._unreached(), *missing]
 
     def _unreached(self) -> Iterator[str]:
         """Thresholds that the evidence does not support, in the languages that it is in."""
@@ -147,6 +156,8 @@ class PolicyEngine:
         families = {family(name) for name in wanted}
         if POST in families:
             signals |= submission.facts()
+        if not families.isdisjoint(LOOKED_UP):
+            signals |= submission.known()
         if self._counts:
             signals |= self._flood(submission)
         if SCORES in families:

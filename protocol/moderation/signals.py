@@ -18,6 +18,7 @@ SCORES: Final = "scores"
 FLOOD: Final = "flood"
 POST: Final = "post"
 AUTHOR: Final = "author"
+MEDIA: Final = "media"
 THRESHOLDS: Final = "thresholds"
 
 SIGNALS: Final[Mapping[str, tuple[Sort, str]]] = {
@@ -39,13 +40,23 @@ SIGNALS: Final[Mapping[str, tuple[Sort, str]]] = {
     ),
     "flood.author_rate": (Sort.NUMBER, "records its author has put to this node in the last minute"),
     "flood.address_rate": (Sort.NUMBER, "records that came from its address in the last minute"),
+    "media.pdq_match": (Sort.TRUTH, "whether a list of pictures knows one of its media"),
+    "media.lists": (Sort.TEXTS, "the names of the lists that know its media"),
+    "media.categories": (Sort.TEXTS, "as what these lists know them"),
+    "media.nsfw": (Sort.NUMBER, "the highest score, 0 to 1, that the image model gives its media"),
     "author.age_s": (Sort.NUMBER, "seconds since its author's account was made; no node knows this yet"),
     "author.trust": (Sort.NUMBER, "how far its author is trusted, 0 to 1; no node knows this yet"),
 }
 """The signals of every policy, and what each says."""
 
-UNCERTAIN: Final = (AUTHOR, SCORES, THRESHOLDS)
+UNCERTAIN: Final = (AUTHOR, MEDIA, SCORES, THRESHOLDS)
 """The families whose signals may be unknown."""
+
+LOOKED_UP: Final = (AUTHOR, MEDIA)
+"""The families whose signals have to be looked up before a record is judged."""
+
+LASTING: Final = (MEDIA, POST, SCORES)
+"""The families whose signals depend on what was written alone, and not on when it came, or from whom."""
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _RESERVED: Final = frozenset({"in", "true", "false", "null"})

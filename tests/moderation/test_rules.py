@@ -192,7 +192,8 @@ def test_signals_are_found_however_they_are_spaced() -> None:
 
 def test_every_signal_can_be_named_and_is_told_unless_no_node_knows_it() -> None:
     policy = document(condition("r", " || ".join(f"{name} == {name}" for name in SIGNALS)))
-    facts = Submission([("text", "x")]).facts()
+    told = Submission([("text", "x")])
+    facts = {**told.facts(), **told.known()}
     assert set(Rules(policy).signals) == set(SIGNALS)
     unknown = {name for name in SIGNALS if name not in facts and not name.startswith("flood.")}
     assert unknown == {"author.age_s", "author.trust"}
