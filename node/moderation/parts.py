@@ -10,6 +10,7 @@ from folkmoot.node.actors.session import Method
 from folkmoot.node.configuration.settings import NodeConfig
 from folkmoot.node.contracts import EpochCheck, Reading
 from folkmoot.node.environment import Environment
+from folkmoot.node.moderation.authors import AuthorSignals
 from folkmoot.node.moderation.casebook import Casebook
 from folkmoot.node.moderation.deciders import Deciders
 from folkmoot.node.moderation.media_cases import Look, MediaCases
@@ -19,6 +20,7 @@ from folkmoot.node.moderation.refusals import RefusalLog
 from folkmoot.node.routing import Router
 from folkmoot.node.slice_search import Around
 from folkmoot.node.wired import Wired
+from folkmoot.protocol.moderation.signals import AUTHOR
 
 
 class ModerationParts:
@@ -27,6 +29,7 @@ class ModerationParts:
     Attributes:
         deciders: who may decide.
         refusals: what the gate has sent back.
+        authors: what rules may ask about authors.
 
     Args:
         wired: the node's.
@@ -43,6 +46,15 @@ class ModerationParts:
         self.refusals = RefusalLog(
             wired.node_id, wired.commits, wired.environment.wall, wired.links, self._others
         )
+        self.authors = AuthorSignals(
+            wired.node_id,
+            wired.commits,
+            wired.environment.wall,
+            wired.environment.executor,
+            wired.topology,
+            wired.links,
+        )
+        gatekeeper.lookups[AUTHOR] = self.authors
         gatekeeper.refused = self.refusals.hear
 
     def peer_methods(
@@ -52,7 +64,7 @@ class ModerationParts:
         wired = self._wired
         around = Around(router, wired.topology, wired.links, wired.environment.executor)
         self._casebook = Casebook(around, wired.commits.store, reading, wired.topology.service_accounts)
-        return {**self._casebook.peer_methods(epochs), **self.refusals.methods()}
+        return {**self._casebook.peer_methods(epochs), **self.refusals.methods(), **self.authors.methods()}
 
     def client_methods(self, intake: Intake, coordination: Coordination, keys: Keys) -> Mapping[str, Method]:
         """What clients may ask, by name, once there are `media_cases`; see `ModerationMethods`."""
@@ -67,7 +79,7 @@ class ModerationParts:
 
     def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """What runs by itself, by name."""
-        return {"refusals": self.refusals.run}
+        return {"refusals": self.refusals.run, "authors": self.authors.run}
 
     def _others(self) -> list[bytes]:
         """All other members of the cluster, as far as they are known."""

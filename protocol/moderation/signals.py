@@ -44,8 +44,8 @@ SIGNALS: Final[Mapping[str, tuple[Sort, str]]] = {
     "media.lists": (Sort.TEXTS, "the names of the lists that know its media"),
     "media.categories": (Sort.TEXTS, "as what these lists know them"),
     "media.nsfw": (Sort.NUMBER, "the highest score, 0 to 1, that the image model gives its media"),
-    "author.age_s": (Sort.NUMBER, "seconds since its author's account was made; no node knows this yet"),
-    "author.trust": (Sort.NUMBER, "how far its author is trusted, 0 to 1; no node knows this yet"),
+    "author.age_s": (Sort.NUMBER, "for how many seconds at least the cluster has known its author"),
+    "author.trust": (Sort.NUMBER, "how often at least, 0 to 1, people decided in its author's favour"),
 }
 """The signals of every policy, and what each says."""
 
