@@ -21,6 +21,7 @@ import trio
 from folkmoot.node.environment import Executor, WallClock
 from folkmoot.node.moderation.bench import OWN_FILE, Bench
 from folkmoot.node.moderation.engine import PolicyEngine
+from folkmoot.node.moderation.figures import GateFigures
 from folkmoot.node.moderation.lookups import NOTHING, LookedUp, Lookup, look_up
 from folkmoot.node.moderation.policy_file import PolicyFiles, Signature, signature_of
 from folkmoot.node.moderation.quota import Quota, QuotaRates
@@ -94,6 +95,7 @@ class Gatekeeper:
     Attributes:
         lookups: where signals come from that have to be looked up, by their families.
         refused: told of each record that a policy sends back.
+        figures: what it counts.
     """
 
     def __init__(
@@ -119,6 +121,7 @@ class Gatekeeper:
         self._watched = _Watched()
         self._bench = OWN_FILE
         self.refused: Callable[[Record, Verdict], None] = lambda record, verdict: None
+        self.figures = GateFigures()
         self.lookups: dict[str, Lookup] = {}
         self._put_in_force(PolicyEngine(EMPTY))
 
@@ -153,6 +156,8 @@ class Gatekeeper:
     def convene(self, bench: Bench) -> None:
         """Judge by what the community has put in force, until it is something else; the file then waits."""
         self._bench = bench
+        for engine in bench.engines(self._own):
+            engine.unknown = self.figures.unknown
         self._loaded_at_us = self._wall.now_us()
 
     @property
@@ -227,6 +232,7 @@ class Gatekeeper:
             known = looked_up.get(record.id, {})
             engine = bench.judge_of(record.author, own)
             verdict = _judge(engine, record, counting, known, now_us)
+            self.figures.count(verdict)
             if verdict.action is not Action.REFUSE:
                 answers.append(verdict)
                 continue
@@ -324,6 +330,7 @@ class Gatekeeper:
 
     def _put_in_force(self, engine: PolicyEngine) -> None:
         self._own = engine
+        engine.unknown = self.figures.unknown
         self._loaded_at_us = self._wall.now_us()
 
     @property

@@ -96,7 +96,12 @@ class Screening:
     def status(self) -> dict[str, Any]:
         """What came of it since the start, sealed lists left out, and how much is waiting."""
         told = {each: self.outcomes[each] for each in ("clear", "matched", "explicit", "unknown")}
-        return {**told, "waiting": len(self._running)}
+        return {**told, "waiting": self.waiting}
+
+    @property
+    def waiting(self) -> int:
+        """How many media wait to be looked at."""
+        return len(self._running)
 
     # What is asked of one medium.
 

@@ -9,11 +9,13 @@ does not know, and what is not known goes to review: the verdict is then to hold
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import re2
 from folkmoot.node.moderation import normalise
+from folkmoot.node.moderation.figures import Names
 from folkmoot.node.moderation.matchers import Matchers
 from folkmoot.node.moderation.scorers import Scorers
 from folkmoot.node.moderation.submissions import Submission
@@ -22,7 +24,7 @@ from folkmoot.protocol.moderation.bounds import COMPARED_CODE_POINTS, SIGNALS_TO
 from folkmoot.protocol.moderation.flood import NO_FLOOD, phrases_of
 from folkmoot.protocol.moderation.policy import PolicyDocument, PolicyError
 from folkmoot.protocol.moderation.rules import Outcome, Rules
-from folkmoot.protocol.moderation.signals import FLOOD, LOOKED_UP, POST, SCORES, family
+from folkmoot.protocol.moderation.signals import FLOOD, LOOKED_UP, POST, SCORES, UNCERTAIN, family
 from folkmoot.protocol.moderation.thresholds import Thresholds
 from folkmoot.protocol.moderation.verdict import Action, Finding, Span, Verdict, combine
 
@@ -49,6 +51,7 @@ class PolicyEngine:
         document: the same.
         accepted: the verdict of everything no rule applies to.
         unjudged_count: how many records were held because judging failed.
+        unknown: counts the signals that rules asked for in vain.
         families: those of the signals that rules may ask for, hits aside.
 
     Raises:
@@ -66,8 +69,11 @@ class PolicyEngine:
             for asked in sorted(document.asked)
         }
         self._rules = Rules(document)
+        self.unknown = Names()
         self.families = frozenset(map(family, self._rules.signals))
         self._counts = FLOOD in self.families
+        self._uncertain = frozenset(each for each in self._rules.signals if family(each) in UNCERTAIN)
+        self._counted = frozenset(self._rules.counted.values())
         self._compares = "flood.same_text" in self._rules.signals
         try:
             self._matchers = Matchers(document) if document.finders else None
@@ -123,10 +129,13 @@ class PolicyEngine:
         if not self.document.rules:
             return self.accepted
         try:
-            hits = self._find(submission.texts)
+            hits, counts = self._find(submission.texts)
             wanted = self._rules.wanted(hits)
             sure, unsure = self._thresholds(submission.language, wanted)
-            signals = self._signals(submission, wanted) | sure
+            counted = {name: float(counts[finder]) for name, finder in self._rules.counted.items()}
+            signals = self._signals(submission, wanted) | sure | counted
+            if self._uncertain and (unknown := (wanted & self._uncertain) - signals.keys()):
+                self.unknown.add(unknown)
             outcomes = self._rules.apply(hits, signals, unsure)
             if not outcomes:
                 return self.accepted
@@ -142,13 +151,15 @@ class PolicyEngine:
             self.unjudged_count += 1
             return Verdict(self.document.hash, Finding(Action.HOLD, UNJUDGED, _UNJUDGED_REASON))
 
-    def _find(self, texts: Iterable[tuple[str, str]]) -> dict[int, tuple[str, Span]]:
+    def _find(self, texts: Iterable[tuple[str, str]]) -> tuple[dict[int, tuple[str, Span]], Counter[int]]:
+        """What was found, and how often where rules ask."""
         hits: dict[int, tuple[str, Span]] = {}
+        counts: Counter[int] = Counter()
         if self._matchers is not None:
             for field, text in texts:
-                for finder, span in self._matchers.find(text).items():
+                for finder, span in self._matchers.find(text, self._counted, counts).items():
                     hits.setdefault(finder, (field, span))
-        return hits
+        return hits, counts
 
     def _signals(self, submission: Submission, wanted: frozenset[str]) -> dict[str, Value]:
         """What rules will look at, as far as it is known."""

@@ -21,6 +21,7 @@ COMPARED_CODE_POINTS: Final = 2_000  # of a text, its beginning, that is compare
 FLOOD_RATE_KEYS: Final = 16_384  # authors, and addresses, that are counted in one period
 FLOOD_TEXT_KEYS: Final = 65_536  # phrases that are counted in one period; about 110 bytes each
 FLOOD_ANSWERS: Final = 8_192  # records whose answer is remembered
+FIGURES_TOLD_APART: Final = 256  # rules, and signals, that metrics name
 TENURE_FIRST_S: Final = 60.0  # after a start, before it is noted how far the store has come
 TENURE_APART_US: Final = 3_600_000_000  # from one mark to the next
 TENURE_MARKS: Final = 512

@@ -1,8 +1,9 @@
 """Signals: what the rules of a policy may ask about a record, each with its sort.
 
-A signal has a family and a name, `post.links`. Those here are the same for every policy; a policy adds one
-for each of its lists and patterns (`hits.<id>`, with `_` for `-`) and one for each label of its models
-(`scores.<label>`). A signal that is not known here and now has no value; what comes of that is in `rules`.
+A signal has a family and a name, `post.links`. Those here are the same for every policy; a policy adds two
+for each of its lists and patterns, whether it was found (`hits.<id>`, with `_` for `-`) and how often
+(`counts.<id>`), and one for each label of its models (`scores.<label>`). A signal that is not known here and
+now has no value; what comes of that is in `rules`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Final
 from folkmoot.protocol.expressions import Sort
 
 HITS: Final = "hits"
+COUNTS: Final = "counts"
 SCORES: Final = "scores"
 FLOOD: Final = "flood"
 POST: Final = "post"
@@ -82,10 +84,12 @@ def sorts_of(finders: Iterable[str], labels: Iterable[str]) -> dict[str, Sort]:
         labels: of its models.
     """
     sorts = {name: sort for name, (sort, _) in SIGNALS.items()}
-    hits = (signal_name(HITS, id) for id in finders)
+    ids = list(finders)
+    hits = (signal_name(HITS, id) for id in ids)
+    counts = (signal_name(COUNTS, id) for id in ids)
     scores = (signal_name(SCORES, label) for label in labels)
     sorts |= {name: Sort.TRUTH for name in hits if name is not None}
-    return sorts | {name: Sort.NUMBER for name in scores if name is not None}
+    return sorts | {name: Sort.NUMBER for name in (*counts, *scores) if name is not None}
 
 
 def named_in(expression: str) -> list[str]:

@@ -20,6 +20,7 @@ from tests.media.uploading import post_with, upload
 from tests.moderation.documents import HEAD, condition, engine
 from tests.node.harness import founded
 from tests.node.people import OPERATOR, Author
+from tests.node.test_metrics import told_by
 
 PICTURE, SOUND = Reference(bytes(32), "image/png", 1), Reference(bytes(32), "audio/ogg", 1)
 CLEAR, EXPLICIT = Outcome("clear", nsfw=0.1), Outcome("explicit", nsfw=0.9)
@@ -116,6 +117,16 @@ async def test_the_gate_judges_posts_by_what_their_pictures_show(tmp_path: Path)
             }
             assert held["status"] == "held" and held["verdict"]["rule"] == "known-pictures"
             assert "media.pdq_match" in held["verdict"]["reason"]
+        told = await told_by(town, town[0])
+        assert told['folkmoot_gate_rules_total{rule="known-pictures"}'] == 4
+        assert told['folkmoot_gate_unknown_signals_total{signal="media.categories"}'] == 2
+        assert {name: count for name, count in told.items() if "screening_outcomes" in name} == {
+            f'folkmoot_screening_outcomes_total{{status="{status}"}}': count
+            for status, count in {
+                **dict.fromkeys(("clear", "matched", "unknown"), 1),
+                **dict.fromkeys(("explicit", "sealed"), 0),
+            }.items()
+        }
     policy.write_text(HEAD + matches.replace("refuse", "label") + 'label = "known"\n')
     async with (
         founded(tmp_path / "blind", nodes=1, replicas=1, gate=GateSection(policy=policy)) as town,
