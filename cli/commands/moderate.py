@@ -21,7 +21,7 @@ from folkmoot.cli.moderating.deciding import Wish
 from folkmoot.cli.moderating.deciding import decide as make
 from folkmoot.cli.moderating.exporting import gather
 from folkmoot.cli.moderating.subjects import Named, SubjectType, reviewer_key
-from folkmoot.cli.moderating.telling import lines_of, told_of
+from folkmoot.cli.moderating.telling import lines_of, readers_language, told_of
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.progress import OnProgress, progress_bar
 from folkmoot.cli.social.own_key import key_option
@@ -172,7 +172,7 @@ def show(post: Named, key_file: Path | None, target: Target, output: Output) -> 
         case = await client.call("moderation.show", {"author": post.author, "kind": kind, "item": item})
         cells = await client.get([(post.author, kind, item)]) if kind != MEDIA else []
         records = [each for cell in cells if cell is not None for each in cell.get("records", ())]
-        return told_of(post, case, Record.from_wire(records[0]) if records else None)
+        return told_of(post, case, Record.from_wire(records[0]) if records else None, readers_language())
 
     told = converse(target, talk)
     output.result(told, lines_of(told))

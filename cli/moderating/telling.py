@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -97,13 +98,16 @@ def statement(decision: Decision, record: Record, about: Record | None) -> dict[
     return told
 
 
-def told_of(named: Named, case: Mapping[str, Any], shown: Record | None = None) -> dict[str, Any]:
+def told_of(
+    named: Named, case: Mapping[str, Any], shown: Record | None = None, language: str = ""
+) -> dict[str, Any]:
     """What `moderation.show` and `moderation.held` tell of something, as JSON tells it.
 
     Args:
         named: what it is.
         case: what the node tells.
         shown: the version that is shown, if it was looked up.
+        language: the reader's, as a tag in lower case; empty where that is not known.
 
     Raises:
         OperatorError, WireError: see `decision_in`.
@@ -129,9 +133,35 @@ def told_of(named: Named, case: Mapping[str, Any], shown: Record | None = None) 
         told |= {"waiting": {"id": waiting.id.hex(), "time": when(waiting), "body": waiting.body}}
     if "labels" in case:
         told["labelled"] = [statement(*label_in(frame), shown) for frame in case["labels"]]
+    for said in (*told["decisions"], *told.get("why", ()), *told.get("labelled", ())):
+        if (notice := _in_language(said, case.get("notices", ()), language)) is not None:
+            said["notice"] = notice
     if "appeal" in case:
         told["appeal"] = {"who": WHO_APPEALS, "how": case["appeal"] or None}
     return told
+
+
+def readers_language() -> str:
+    """The language that messages are wanted in, as a tag in lower case, by the usual variables."""
+    named = next((found for name in ("LC_ALL", "LC_MESSAGES", "LANG") if (found := os.environ.get(name))), "")
+    return named.partition(".")[0].partition("@")[0].replace("_", "-").lower()
+
+
+def _in_language(said: Mapping[str, Any], notices: Sequence[Mapping[str, Any]], language: str) -> str | None:
+    """What the rule of a statement says in a language, or its nearest wider one, where that is known."""
+    texts: Mapping[str, str] = next(
+        (
+            each["in"]
+            for each in notices
+            if (each["policy"], each["rule"]) == (said.get("policy"), said.get("rule"))
+        ),
+        {},
+    )
+    while language:
+        if language in texts:
+            return None if texts[language] == said["reason"] else texts[language]
+        language = language.rpartition("-")[0]
+    return None
 
 
 def lines_of(told: Mapping[str, Any]) -> list[str]:
@@ -166,6 +196,7 @@ def _statement_lines(told: Mapping[str, Any]) -> list[str]:
     reversed_ = "" if told.get("in_force", True) else ", reversed since"
     with_labels = f" with {', '.join(told['labels'])}" if "labels" in told else ""
     lines = [f"{told['time']}  {told['action']}{with_labels}, by {by}{reversed_}: {told['reason']}"]
+    lines += [f"  {told['notice']}"] if "notice" in told else []
     grounds = [f"rule {told['rule']}"] if "rule" in told else []
     grounds += [f"policy {told['policy'][:12]}"] if "policy" in told else []
     if "span" in told:

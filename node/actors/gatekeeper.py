@@ -271,6 +271,13 @@ class Gatekeeper:
         """The sentence of the policy in force about whom to ask for another look."""
         return self._bench.settled(self._own).document.appeal
 
+    def notices(self, policy: str, rule: str) -> Mapping[str, str]:
+        """What a rule says in other languages, by their tags, if its policy (a hash in hex) judges here."""
+        for engine in self._bench.engines(self._own):
+            if engine.document.hash == policy:
+                return next((each.notices for each in engine.document.rules if each.id == rule), {})
+        return {}
+
     def status(self) -> GatekeeperStatus:
         """What the gate is doing now."""
         engine = self._bench.settled(self._own)

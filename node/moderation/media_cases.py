@@ -96,6 +96,7 @@ class MediaCases:
             "disputed": bool(outcome.disputed),
             "settled": [each.mark for each in outcome.settled()],
             "appeal": self._appeal(),
+            "notices": [],
         }
 
     async def check(self, account: bytes, decision: Decision) -> None:

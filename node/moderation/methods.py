@@ -64,6 +64,7 @@ class ModerationMethods:
         keys: which keys may sign.
         appeal: a sentence: whom an author may ask for another look.
         media: what is decided about media.
+        notices: what a rule of a policy says in other languages, by these.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class ModerationMethods:
         keys: Keys,
         appeal: Callable[[], str],
         media: MediaCases,
+        notices: Callable[[str, str], Mapping[str, str]],
     ) -> None:
         self._deciders = deciders
         self._casebook = casebook
@@ -85,6 +87,7 @@ class ModerationMethods:
         self._keys = keys
         self._appeal = appeal
         self._media = media
+        self._notices = notices
 
     def table(self) -> Mapping[str, Method]:
         """The methods by their names on the wire."""
@@ -118,7 +121,15 @@ class ModerationMethods:
         told["labels"] = await self._casebook.labels(key) if asked.kind == POST else []
         if whole and case.waiting is not None:
             told["record"] = _waiting(case)
-        return told
+        frames = [*told["decisions"], *told["labels"], *told.get("why", ())]
+        return {**told, "notices": self._translated(frames)}
+
+    def _translated(self, frames: Sequence[list[bytes]]) -> list[dict[str, Any]]:
+        """What the rules that statements name say in other languages, as far as their policies judge here."""
+        bodies = [Record.from_wire(frame).body for frame in frames]
+        named = {(each["policy"], each["rule"]) for each in bodies if {"policy", "rule"} <= each.keys()}
+        told = [(policy, rule, dict(self._notices(policy, rule))) for policy, rule in sorted(named)]
+        return [{"policy": policy, "rule": rule, "in": said} for policy, rule, said in told if said]
 
     async def decide(self, asker: Asker, params: Params) -> dict[str, Any]:
         """Have a decision kept, and what it lets go joined into its own cell."""

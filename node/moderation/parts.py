@@ -41,7 +41,7 @@ class ModerationParts:
         self, wired: Wired, roles_of: Callable[[bytes], Collection[str]], gatekeeper: Gatekeeper
     ) -> None:
         self._wired = wired
-        self._appeal = gatekeeper.appeal
+        self._appeal, self._notices = gatekeeper.appeal, gatekeeper.notices
         self.deciders = Deciders(roles_of, wired.topology.service_accounts)
         self.refusals = RefusalLog(
             wired.node_id, wired.commits, wired.environment.wall, wired.links, self._others
@@ -69,7 +69,8 @@ class ModerationParts:
     def client_methods(self, intake: Intake, coordination: Coordination, keys: Keys) -> Mapping[str, Method]:
         """What clients may ask, by name, once there are `media_cases`; see `ModerationMethods`."""
         known = self.deciders, self._casebook, self.refusals
-        methods = ModerationMethods(*known, intake, coordination, keys, self._appeal, self._cases)
+        told = self._appeal, self._cases, self._notices
+        methods = ModerationMethods(*known, intake, coordination, keys, *told)
         return methods.table()
 
     def media_cases(self, look: Look) -> MediaCases:

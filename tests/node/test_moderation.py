@@ -347,6 +347,8 @@ async def what_gates_did_by_themselves_is_told(town: Town, operator: Client, cli
     assert {(each["rule"], each["language"]) for each in told} == {("no-secrets", "pt-br")}
     assert "1234" not in repr(told) and ann.account not in repr(told).encode()
     shown = await show(client, sold)
+    [notices] = shown["notices"]
+    assert (notices["rule"], notices["in"]) == ("no-adverts", {"de": "Verkauft etwas."})
     assert {Record.from_wire(each).author for each in shown["labels"]} == {each.author for each in labels}
 
 
