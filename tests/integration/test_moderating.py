@@ -67,28 +67,30 @@ def test_what_waits_is_looked_at_decided_and_explained(town: Town) -> None:
         assert shown["decisions"][0]["policy"] == why["policy"] and shown["decisions"][0]["settled"]
         assert shown["appeal"] == {"who": "the author", "how": "Ask the town clerk."}
 
-        [labelled] = town.says("moderate", "show", sold, "--key", ann)["labelled"]
-        assert (labelled["rule"], labelled["matched"], labelled["automated"]) == (
-            "no-adverts",
-            "Buy now",
-            True,
-        )
-        assert (labelled["labels"], labelled["policy"]) == (["advert"], why["policy"])
-
-        made = town.says("moderate", "statements", "--since", "1h", "--key", chief)["statements"]
-        removed = next(each for each in made if "SELF_HARM" in each["category"])
-        by_machine = [each for each in made if each["automated_decision"] == "AUTOMATED_DECISION_FULLY"]
-        assert sorted(each["decision_visibility"][0].rpartition("_")[2] for each in by_machine) == [
-            *("DISABLED", "DISABLED", "LABELLED", "REMOVED"),
-        ]
-        assert all(why["policy"] in each["incompatible_content_ground"] for each in by_machine)
-        assert all(each["automated_detection"] == "Yes" for each in by_machine)
-        assert len(made) == 6 and removed["decision_visibility"] == ["DECISION_VISIBILITY_CONTENT_REMOVED"]
-        assert removed["decision_facts"] == "Ask […]."
-        assert removed["automated_decision"] == "AUTOMATED_DECISION_NOT_AUTOMATED"
+        assert_stated(town, sold, why["policy"], "--key", ann)
 
         def told() -> bool:
             items = town.says("notifications", "show", "--key", ann)["items"]
             return sorted(each["sort"] for each in items) == [*["decision"] * 3, "label"]
 
         until_blocking(told, what="the author to be told of all three", within_s=20.0)
+
+
+def assert_stated(town: Town, sold: str, policy: str, *author: str) -> None:
+    """Assert that what people and the gate did is stated, to the author and for the public."""
+    [labelled] = town.says("moderate", "show", sold, *author)["labelled"]
+    assert (labelled["rule"], labelled["matched"]) == ("no-adverts", "Buy now") and labelled["automated"]
+    assert (labelled["labels"], labelled["policy"]) == (["advert"], policy)
+
+    chief = str(town.laid.operator_key_file)
+    made = town.says("moderate", "statements", "--since", "1h", "--key", chief)["statements"]
+    removed = next(each for each in made if "SELF_HARM" in each["category"])
+    by_machine = [each for each in made if each["automated_decision"] == "AUTOMATED_DECISION_FULLY"]
+    assert sorted(each["decision_visibility"][0].rpartition("_")[2] for each in by_machine) == [
+        *("DISABLED", "DISABLED", "LABELLED", "REMOVED"),
+    ]
+    assert all(policy in each["incompatible_content_ground"] for each in by_machine)
+    assert all(each["automated_detection"] == "Yes" for each in by_machine)
+    assert len(made) == 6 and removed["decision_visibility"] == ["DECISION_VISIBILITY_CONTENT_REMOVED"]
+    assert removed["decision_facts"] == "Ask […]."
+    assert removed["automated_decision"] == "AUTOMATED_DECISION_NOT_AUTOMATED"

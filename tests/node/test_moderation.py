@@ -19,7 +19,6 @@ from folkmoot.protocol.errors import (
     WireError,
 )
 from folkmoot.protocol.moderation.decision import Action, Decision, Role, Subject, parse_decision
-from folkmoot.protocol.moderation.label import Label
 from folkmoot.protocol.record import Record
 from folkmoot.storage import moderated
 
@@ -303,57 +302,7 @@ async def authors_are_told(town: Town, operator: Client, client: Client) -> None
     await until(decided, what="its author to be told what became of it", within_s=15.0)
 
 
-async def what_gates_did_by_themselves_is_told(town: Town, operator: Client, client: Client) -> None:
-    ann = somebody()
-    sold, doubtful = ann.post("Buy now"), ann.post("rubbish")
-    secret = ann.record("post", ann.item(), {"text": "my password is 1234", "lang": "pt-BR"})
-    since = sold.stamp
-    refused = []
-    for node in town.nodes[:2]:
-        async with town.client(node) as at:
-            results, _ = await at.put(sold, doubtful, secret, secret, level="all")
-            refused += [each["error"]["name"] for each in results[2:]]
-    assert refused == ["refused_by_policy"] * 4
-    await expect(client, UNAUTHENTICATED, "moderation.statements", of="refusals")
-
-    async def stated(of: str, name: str = "items") -> list[Any]:
-        items: list[Any] = []
-        cursor: dict[str, Any] = {}
-        while True:
-            asked = {"since": since, "of": of, **cursor}
-            page = await operator.call("moderation.statements", **asked, level="all")
-            assert page["missing"] == []
-            items += page[name]
-            if page["cursor"] is None:
-                return items
-            cursor = {"cursor": page["cursor"]}
-
-    labels = [Record.from_wire(each) for each in await stated("labels")]
-    assert {(each.body["subject_id"], each.body["rule"]) for each in labels} == {(sold.id, "no-adverts")}
-    assert len({each.author for each in labels}) == 2, "each node speaks for itself"
-    slander = Label(sold.item, "rude", ann.account, sold.id, "So I say.")
-    await client.put_one(ann.record("label", slander.item, slander.body()), "all")
-    assert len(await stated("labels")) == 2, "what others say is no decision of the gate"
-    holds = [parse_decision(each.item, each.body) for each in map(Record.from_wire, await stated("holds"))]
-    assert {(each.version, each.rule, each.span) for each in holds} == {(doubtful.id, "look-twice", (0, 7))}
-    assert all(each.is_automatic and each.policy is not None for each in holds)
-
-    async def counted() -> bool:
-        return len(await stated("refusals", "refusals")) == 2
-
-    await until(counted, what="both nodes to have counted what they refused", within_s=15.0)
-    told = await stated("refusals", "refusals")
-    assert {each["node"] for each in told} == {node.parts.node_id for node in town.nodes[:2]}
-    assert {(each["rule"], each["language"]) for each in told} == {("no-secrets", "pt-br")}
-    assert "1234" not in repr(told) and ann.account not in repr(told).encode()
-    shown = await show(client, sold)
-    [notices] = shown["notices"]
-    assert (notices["rule"], notices["in"]) == ("no-adverts", {"de": "Verkauft etwas."})
-    assert {Record.from_wire(each).author for each in shown["labels"]} == {each.author for each in labels}
-
-
 SCENES = (
-    what_gates_did_by_themselves_is_told,
     authors_are_told,
     what_waits_is_found_with_why_by_those_who_may,
     what_is_released_is_everywhere_as_it_was_signed,
