@@ -1,4 +1,4 @@
-"""What gates do by themselves is stated like what people decide: labels, what is held, and what is refused."""
+"""What gates do by themselves is stated like what people decide: labels, what is held, what is refused."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def what_was_done_is_told(town: Town, operator: Client, client: Client) ->
     told = await stated(operator, since, "refusals")
     assert {each["node"] for each in told} == {node.parts.node_id for node in town.nodes[:2]}
     assert {(each["rule"], each["language"]) for each in told} == {("no-secrets", "pt-br")}
-    assert "1234" not in repr(told) and ann.account not in repr(told).encode()
+    assert "1234" not in repr(told) and repr(ann.account) not in repr(told)
     shown = await show(client, sold)
     [notices] = shown["notices"]
     assert (notices["rule"], notices["in"]) == ("no-adverts", {"de": "Verkauft etwas."})
