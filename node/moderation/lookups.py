@@ -7,11 +7,14 @@ the gate with the records. What they do not answer for is unknown.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 from folkmoot.protocol.expressions import Value
 from folkmoot.protocol.record import Record
+
+logger = logging.getLogger(__name__)
 
 LookedUp = Mapping[bytes, Mapping[str, Value]]
 """By the ids of records, the signals that were looked up for them, as far as they are known."""
@@ -37,20 +40,22 @@ class Lookup(Protocol):
 async def look_up(
     lookups: Mapping[str, Lookup], families: Collection[str], records: Sequence[Record]
 ) -> LookedUp:
-    """What the lookups of some families say of records.
+    """What the lookups of some families say of records. One that fails knows nothing, and holds up nobody.
 
     Args:
         lookups: by the family of their signals.
         families: those that are asked for.
         records: of one pass.
     """
-    found: LookedUp = NOTHING
+    found: dict[bytes, Mapping[str, Value]] = {}
     for family, lookup in lookups.items():
-        if family in families:
-            more = await lookup.of(records)
-            found = (
-                more
-                if not found
-                else {id: {**found.get(id, {}), **more.get(id, {})} for id in {*found, *more}}
-            )
+        if family not in families:
+            continue
+        try:
+            told = await lookup.of(records)
+        except Exception:  # whatever it was: what is not known goes to review, and the others are judged
+            logger.exception("signals of the family %s could not be looked up", family)
+            continue
+        for id, signals in told.items():
+            found[id] = {**found[id], **signals} if id in found else signals
     return found
