@@ -90,7 +90,7 @@ def look_at_directory(path: Path, config: NodeConfig | None) -> Iterator[Finding
     yield _room(path)
     yield from _certificates(path, node_id, config)
     if config is not None and config.gate.policy is not None:
-        yield _policy(config.gate.policy, config.node.data)
+        yield _policy(config.gate.policy, config)
     if config is not None and config.cluster.refound:
         yield Finding(
             "topology",
@@ -123,9 +123,9 @@ def _room(path: Path) -> Finding:
     return Finding("disk", WATCH, sentence, "make room on it; writes are refused before it is full")
 
 
-def _policy(file: Path, data: Path) -> Finding:
+def _policy(file: Path, config: NodeConfig) -> Finding:
     try:
-        warnings = policy_warnings(file, data)
+        warnings = policy_warnings(file, config)
     except FolkmootError as error:
         return Finding("policy", WRONG, str(error), "folkmoot config check; a node does not start with it")
     if warnings:

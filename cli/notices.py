@@ -89,11 +89,11 @@ def lines(told: dict[str, Any]) -> list[str]:
         return [*shown, *(f"  {line}" if line else line for line in post_lines(told["post"]))]
     if told["sort"] == "label":
         body = told["record"]["body"]
-        shown.append(f"  {body['value']}: {body['reason'] or 'no reason given'}")
+        shown.append(f"  {body['value']}: {body['reason'] or 'no reason given'}{_grounds(body)}")
     if told["sort"] == "decision":
         body = told["record"]["body"]
-        by_rule = f" (rule {body['rule']})" if "rule" in body else ""
-        shown.append(f"  {body['action']}: {body['reason']}{by_rule}")
+        shown.append(f"  {body['action']}: {body['reason']}{_grounds(body)}")
+    if told["sort"] == "decision" or (told["sort"] == "label" and "policy" in told["record"]["body"]):
         shown.append(f"  why, and how to appeal: folkmoot moderate show {told['about']}")
     if "text" in told:
         shown += [f"  > {line}" for line in told["text"].removesuffix("\n").split("\n")]
@@ -107,6 +107,13 @@ def unread_line(unread: int | None, requests: bool = False) -> list[str]:
     number = f"{NOTICES_UNREAD - 1}+" if unread >= NOTICES_UNREAD else str(unread)
     show = "folkmoot notifications show" + (" --requests" if requests else "")
     return [f"{number} unread; `{show}`, `folkmoot notifications mark-read`"]
+
+
+def _grounds(body: dict[str, Any]) -> str:
+    """By which rule it was done, and of which policy."""
+    named = [f"rule {body['rule']}"] if "rule" in body else []
+    named += [f"policy {body['policy'][:12]}"] if "policy" in body else []
+    return f" ({', '.join(named)})" if named else ""
 
 
 def _sentence(told: dict[str, Any]) -> str:

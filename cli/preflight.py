@@ -16,6 +16,7 @@ from folkmoot.node.configuration.reading import ConfigError, LoadedConfig, with_
 from folkmoot.node.configuration.settings import NodeConfig
 from folkmoot.node.data_directory import DataDirectory, read_gossip_ring
 from folkmoot.node.founding import founding_problems
+from folkmoot.node.media.signals import unseen_by
 from folkmoot.node.moderation.media.confinement import unavailable
 from folkmoot.node.moderation.media.outcome import missing_extras, read_judge
 from folkmoot.node.moderation.policy_file import load_engine
@@ -69,7 +70,7 @@ def _problems(loaded: LoadedConfig, warnings: list[str]) -> Iterator[str]:
         yield from _certificates(config)
     if config.gate.policy is not None:
         policy = config.gate.policy
-        yield from _complaint(lambda: warnings.extend(policy_warnings(policy, config.node.data)))
+        yield from _complaint(lambda: warnings.extend(policy_warnings(policy, config)))
     if config.screening.enabled:
         yield from missing_extras(config.screening)
         if (why := unavailable()) is not None:
@@ -84,17 +85,18 @@ def _problems(loaded: LoadedConfig, warnings: list[str]) -> Iterator[str]:
         yield from _taken(loaded, "datagrams", config.listen.datagrams, socket.SOCK_DGRAM)
 
 
-def policy_warnings(policy: Path, data: Path) -> list[str]:
+def policy_warnings(policy: Path, config: NodeConfig) -> list[str]:
     """What of a policy would not be in force, a sentence each.
 
     Args:
         policy: its file.
-        data: the node's data directory.
+        config: of the node that would judge by it.
 
     Raises:
         PolicyError: it cannot be used at all.
     """
-    told = load_engine(policy, data / "models").warnings(SystemWallClock().now_us())
+    engine = load_engine(policy, config.node.data / "models")
+    told = engine.warnings(SystemWallClock().now_us(), dict(unseen_by(config.screening)))
     return [f"{policy}: {each}" for each in told]
 
 

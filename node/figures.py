@@ -21,6 +21,7 @@ from folkmoot.node.community.parts import CommunityParts
 from folkmoot.node.live.parts import LiveParts
 from folkmoot.node.media.parts import MediaParts
 from folkmoot.node.metrics.caches import caches_told
+from folkmoot.node.moderation.parts import ModerationParts
 from folkmoot.node.movement.parts import MovementParts
 from folkmoot.node.projections.parts import ProjectionParts
 from folkmoot.node.push_pulls import PushPulls
@@ -52,6 +53,7 @@ class Parts(Protocol):
     push_pulls: PushPulls
     live: LiveParts
     media: MediaParts
+    moderation: ModerationParts
 
 
 def figures(parts: Parts, for_operator: bool) -> dict[str, Any]:

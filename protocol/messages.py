@@ -245,8 +245,9 @@ class ModerationDecide(Struct):
 
 
 class ModerationStatements(Struct):
-    """`moderation.statements`: some of the decisions made since a time, microseconds since 1970."""
+    """`moderation.statements`: some of what was said since a time, microseconds since 1970."""
 
+    of: Literal["decisions", "labels", "holds", "refusals"] = "decisions"
     since: Annotated[int, Meta(ge=0, le=limits.STAMP_MAX)] = 0
     cursor: CursorBytes | None = None
     level: Level = "quorum"

@@ -34,6 +34,7 @@ from folkmoot.protocol.moderation.bounds import DECISIONS_READ
 from folkmoot.protocol.moderation.decision import (
     KIND,
     KINDS_DECIDED,
+    MEDIA,
     Action,
     Decision,
     Subject,
@@ -141,6 +142,8 @@ def release(
         if key[KIND_AT] == DECISION:
             decision = decision_in(winner_frame(cell))
             subject = decision.subject
+            if subject.kind == MEDIA:  # which wait nowhere: they are looked at when they are served
+                return
             waits = held_key(_own_key(key, subject))
             row = transaction.get(Table.CELLS, waits) if decision.action is Action.RELEASE else None
             held = None if row is None else row_cell(waits, row)

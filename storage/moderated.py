@@ -7,6 +7,7 @@ number of rows, and what is written costs nothing more.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Final
 
@@ -19,8 +20,9 @@ from folkmoot.protocol.key import (
     KIND_NAME,
     PLACE_PREFIX_BYTES,
     held_key,
+    prefix_end,
 )
-from folkmoot.protocol.limits import KEYS_PER_GET, REACTIONS_STEP_ROWS
+from folkmoot.protocol.limits import ACCOUNT_BYTES, KEYS_PER_GET, REACTIONS_STEP_ROWS
 from folkmoot.protocol.moderation.bounds import DECISIONS_READ, QUEUE_STEP
 from folkmoot.protocol.moderation.decision import KINDS_DECIDED, Subject
 from folkmoot.protocol.moderation.outcome import outcome_of
@@ -31,6 +33,7 @@ from folkmoot.storage.rows import row_cell
 from folkmoot.storage.slices import Slice, walk
 
 _HELD: Final = KIND_BYTE[HELD]
+_LABEL: Final = KIND_BYTE["label"]
 _KINDS_DECIDED: Final = frozenset(KIND_BYTE[kind] for kind in KINDS_DECIDED)
 assert 2 * DECISIONS_READ <= KEYS_PER_GET, "what was decided about one thing is read at once"
 
@@ -70,6 +73,17 @@ def about(engine: Engine, key: bytes) -> list[bytes]:
         return _about(transaction, key)
 
 
+def decided_under(engine: Engine, start: bytes) -> list[bytes]:
+    """The keys of the decisions about one subject, the latest by their numbers.
+
+    Args:
+        engine: of the store.
+        start: what their keys begin with.
+    """
+    with engine.begin() as transaction:
+        return [key for key, _ in transaction.last(Table.CELLS, start, prefix_end(start), DECISIONS_READ)]
+
+
 def decided_since(engine: Engine, start: bytes, stop: bytes, since_us: int) -> Slice:
     """Decisions whose number is no less (microseconds since 1970); those of policies are all found.
 
@@ -88,6 +102,46 @@ def decided_since(engine: Engine, start: bytes, stop: bytes, since_us: int) -> S
             if rows >= REACTIONS_STEP_ROWS or len(keys) >= KEYS_PER_GET:
                 return Slice(keys, looked.next)
     return Slice(keys, None)
+
+
+def held_since(engine: Engine, start: bytes, stop: bytes, since_us: int) -> Slice:
+    """Why versions wait, or waited, for review, as far as they are of a time or later.
+
+    Args:
+        engine, start, stop, since_us: as for `decided_since`; the time is that of the version.
+    """
+    return _dated(engine, _HELD, start, stop, since_us, lambda key: key[ITEM_AT] == DECISION)
+
+
+def labelled_since(
+    engine: Engine, start: bytes, stop: bytes, since_us: int, labellers: Collection[bytes]
+) -> Slice:
+    """The labels of some accounts (34 bytes) on versions of a time or later.
+
+    Args:
+        engine, start, stop, since_us: as for `held_since`.
+        labellers: see there.
+    """
+    return _dated(engine, _LABEL, start, stop, since_us, lambda key: key[-ACCOUNT_BYTES:] in labellers)
+
+
+def _dated(
+    engine: Engine, kind: int, start: bytes, stop: bytes, since_us: int, wanted: Callable[[bytes], bool]
+) -> Slice:
+    keys: list[bytes] = []
+    with engine.begin() as transaction:
+        for rows, looked in enumerate(walk(transaction, kind, start, stop), 1):
+            if looked.key is not None and wanted(looked.key):
+                with suppress(StoreCorrupt):
+                    if _stamp(looked.key, looked.row) >= since_us:
+                        keys.append(looked.key)
+            if rows >= REACTIONS_STEP_ROWS or len(keys) >= KEYS_PER_GET:
+                return Slice(keys, looked.next)
+    return Slice(keys, None)
+
+
+def _stamp(key: bytes, row: bytes) -> int:
+    return Cell.decode(row_cell(key, row)).winner.stamp
 
 
 def _waits(transaction: Transaction, key: bytes, row: bytes) -> bool:

@@ -117,6 +117,7 @@ class _Check:
             self._registers,
             self._accounts,
             self._policies,
+            self._refusals,
             self._cells,
             self._log,
             self._blocks,
@@ -209,6 +210,10 @@ class _Check:
         for name, row in self._sound(Table.POLICIES, partial(rows.unseal, Table.POLICIES)):
             if hashlib.sha256(row[rows.SEQUENCE_BYTES :]).digest() != name:
                 self._find(Table.POLICIES, name, "its hash is another one")
+
+    def _refusals(self) -> None:
+        for _ in self._sound(Table.REFUSALS, partial(rows.unseal, Table.REFUSALS)):
+            pass
 
     def _cells(self) -> None:
         total = self._transaction.count(Table.CELLS)

@@ -18,6 +18,7 @@ from folkmoot.cli.output import Output, json_option, table
 from folkmoot.cli.progress import progress_bar
 from folkmoot.cli.social.flags import Speaker, speaker_options
 from folkmoot.cli.social.own_key import key_option, own_key
+from folkmoot.protocol.identity import account_to_text
 from folkmoot.protocol.media.kinds import TYPES
 
 if TYPE_CHECKING:
@@ -111,7 +112,8 @@ def get(medium: MediaRef, file: Path, target: Target, output: Output) -> int:
 def show(medium: MediaRef, target: Target, output: Output) -> int:
     """Show what a medium is, and what came of looking at it.
 
-    Nodes that look at pictures before they show them tell what they found: `screening`. Nothing is fetched.
+    Nodes that look at pictures before they show them tell what they found, `screening`; `decided` is what
+    people decided about it. Nothing is fetched.
     """
 
     async def talk(client: Client) -> dict[str, Any]:
@@ -120,9 +122,13 @@ def show(medium: MediaRef, target: Target, output: Output) -> int:
     told = converse(target, talk)
     screening = told.get("screening")
     value = {"medium": str(medium), "mime": told["mime"], "size": told["size"], "screening": screening}
+    value["decided"] = told.get("decided")
     lines = [f"{medium}: {told['mime']}, {told['size']} bytes"]
     if screening is not None:
         lines += [f"  {name}: {each}" for name, each in screening.items()]
+    if value["decided"] is not None:
+        why = f"folkmoot moderate show {account_to_text(medium.account)}/media:{medium.hash.hex()}"
+        lines.append(f"  decided: {value['decided']}; {why}")
     output.result(value, lines)
     return OK
 

@@ -21,15 +21,16 @@ from folkmoot.cli.moderating.deciding import Wish
 from folkmoot.cli.moderating.deciding import decide as make
 from folkmoot.cli.moderating.exporting import gather
 from folkmoot.cli.moderating.subjects import Named, SubjectType, reviewer_key
-from folkmoot.cli.moderating.telling import lines_of, told_of
+from folkmoot.cli.moderating.telling import lines_of, readers_language, told_of
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.progress import OnProgress, progress_bar
 from folkmoot.cli.social.own_key import key_option
 from folkmoot.cli.social.writing import level_option, report
 from folkmoot.protocol.moderation.bounds import QUEUE_ITEMS
-from folkmoot.protocol.moderation.decision import ACTIONS, Subject
+from folkmoot.protocol.moderation.decision import ACTIONS, MEDIA, Subject
 from folkmoot.protocol.moderation.grounds import CATEGORIES
 from folkmoot.protocol.moderation.table import LANGUAGE
+from folkmoot.protocol.record import Record
 
 if TYPE_CHECKING:
     from folkmoot.protocol.client import Client
@@ -168,12 +169,12 @@ def show(post: Named, key_file: Path | None, target: Target, output: Output) -> 
     async def talk(client: Client) -> dict[str, Any]:
         with contextlib.suppress(OperatorError):
             await client.auth(reviewer_key(target, key_file, output))
-        told: dict[str, Any] = await client.call(
-            "moderation.show", {"author": post.author, "kind": kind, "item": item}
-        )
-        return told
+        case = await client.call("moderation.show", {"author": post.author, "kind": kind, "item": item})
+        cells = await client.get([(post.author, kind, item)]) if kind != MEDIA else []
+        records = [each for cell in cells if cell is not None for each in cell.get("records", ())]
+        return told_of(post, case, Record.from_wire(records[0]) if records else None, readers_language())
 
-    told = told_of(post, converse(target, talk))
+    told = converse(target, talk)
     output.result(told, lines_of(told))
     return OK
 
@@ -200,8 +201,9 @@ def statements(
 ) -> int:
     """Write statements of reasons as the European Union's database takes them.
 
-    One for each decision that took something from an author, without personal data: accounts, handles and
-    addresses in reasons are left out. Exit code 3 says that parts of the cluster did not answer.
+    One for each decision that took something from an author, by people or by gates (what these labelled, held
+    and refused), without personal data: accounts, handles and addresses in reasons are left out. Exit code 3
+    says that parts of the cluster did not answer.
     """
     since_us = max(0, time.time_ns() // 1000 - int(since_s * 1e6))
     key = reviewer_key(target, key_file, output)
@@ -212,8 +214,10 @@ def statements(
     lines = lines or ["nothing was taken from anybody"]
     if found["missing"]:
         lines.append(f"{len(found['missing'])} ranges did not answer: there may be more")
+    if found["silent"]:
+        lines.append(f"{len(found['silent'])} nodes did not tell what they refused")
     output.result(found, [*lines, "use --json for the statements themselves"])
-    return DEGRADED if found["missing"] else OK
+    return DEGRADED if found["missing"] or found["silent"] else OK
 
 
 @command.command(

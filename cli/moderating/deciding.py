@@ -11,7 +11,7 @@ from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.moderating.subjects import Named
 from folkmoot.cli.moderating.telling import decision_in
 from folkmoot.protocol.identity import KeyPair, account_to_text
-from folkmoot.protocol.moderation.decision import KIND, ROLES, Action, Decision, Role, marks
+from folkmoot.protocol.moderation.decision import KIND, MEDIA, ROLES, Action, Decision, Role, Subject, marks
 from folkmoot.protocol.moderation.outcome import outcome_of
 from folkmoot.protocol.record import Record
 
@@ -67,7 +67,8 @@ async def decide(client: Client, key: KeyPair, named: Named, wish: Wish, level: 
         )
     stamp = max(time.time_ns() // 1000, *(each.number + 1 for each in decided), 0)
     decision = Decision(
-        *(named.subject, _version(case, wish.action), wish.action, role, key.owner, stamp, wish.reason),
+        *(named.subject, _version(case, wish.action, named.subject), wish.action, role, key.owner, stamp),
+        wish.reason,
         labels=wish.labels,
         rule=wish.rule,
         policy=_policy(case, wish.rule),
@@ -111,8 +112,10 @@ def _role(proven: dict[str, Any], key: KeyPair) -> Role:
     return max(roles)
 
 
-def _version(case: dict[str, Any], action: Action) -> bytes:
+def _version(case: dict[str, Any], action: Action, subject: Subject) -> bytes:
     """The version that is judged: what waits, for what is about that; else what is shown."""
+    if subject.kind == MEDIA:
+        return subject.item
     waiting = Record.from_wire(case["record"]).id if case.get("record") else None
     shown = case["shown"]
     if action is Action.RELEASE and waiting is None:

@@ -1,18 +1,23 @@
-"""Gathering statements of reasons: every decision since a time, with what it was about."""
+"""Gathering statements of reasons: what people decided since a time, and what gates did by themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
-from folkmoot.cli.moderating.telling import decision_in
-from folkmoot.cli.moderating.transparency import TERRITORIES, statement_of
+from folkmoot.cli.moderating.telling import decision_in, label_in
+from folkmoot.cli.moderating.transparency import TERRITORIES, refusal_statement, statement_of
 from folkmoot.protocol.limits import KEYS_PER_GET
 from folkmoot.protocol.moderation.decision import Decision
 from folkmoot.protocol.record import Record
 
 if TYPE_CHECKING:
     from folkmoot.protocol.client import Client
+
+Read = Callable[[Sequence[bytes]], tuple[Decision, Record]]
+
+_SAID: Final[Mapping[str, Read]] = {"decisions": decision_in, "holds": decision_in, "labels": label_in}
+_SHOWN_TO_ALL: Final = frozenset({"post", "profile", "list", "algorithm", "label"})
 
 
 async def gather(client: Client, since_us: int, territories: Sequence[str]) -> dict[str, Any]:
@@ -26,24 +31,48 @@ async def gather(client: Client, since_us: int, territories: Sequence[str]) -> d
     Raises:
         OperatorError, WireError: from the node, or what it told is no decision.
     """
-    missing: list[int] = []
+    where = territories or TERRITORIES
     decided: list[tuple[Decision, Record]] = []
-    cursor: dict[str, Any] = {}
-    while True:
-        page = await client.call("moderation.statements", {"since": since_us, **cursor})
-        decided += map(decision_in, page["items"])
-        missing += page["missing"]
-        if page["cursor"] is None:
-            break
-        cursor = {"cursor": page["cursor"]}
+    missing: list[int] = []
+    for of, read in _SAID.items():
+        items, lost = await _pages(client, since_us, of, "items")
+        decided += map(read, items)
+        missing += [each for each in lost if each not in missing]
     decided.sort(key=lambda each: each[1].stamp)
     statements: list[dict[str, Any]] = []
     for start in range(0, len(decided), KEYS_PER_GET):
         some = decided[start : start + KEYS_PER_GET]
-        cells = await client.get([(record.place, *decision.subject) for decision, record in some])
-        for (decision, record), cell in zip(some, cells, strict=True):
-            shown = cell["records"] if cell is not None and "records" in cell else []
-            about = Record.from_wire(shown[0]).body if shown else None
-            made = statement_of(decision, record, about, territories or TERRITORIES)
-            statements += [made] if made is not None else []
-    return {"statements": statements, "missing": missing}
+        bodies = await _bodies(client, some)
+        statements += _made(statement_of(*each, bodies.get(each[0].version), where) for each in some)
+    refusals, silent = await _pages(client, since_us, "refusals", "refusals")
+    statements += [refusal_statement(each, where) for each in refusals]
+    return {"statements": statements, "missing": missing, "silent": [each.hex() for each in silent]}
+
+
+async def _pages(client: Client, since_us: int, of: str, name: str) -> tuple[list[Any], list[Any]]:
+    items: list[Any] = []
+    missing: list[Any] = []
+    cursor: dict[str, Any] = {}
+    while True:
+        page = await client.call("moderation.statements", {"since": since_us, "of": of, **cursor})
+        items += page[name]
+        missing += [each for each in page["missing"] if each not in missing]
+        if page["cursor"] is None:
+            return items, missing
+        cursor = {"cursor": page["cursor"]}
+
+
+async def _bodies(client: Client, some: Iterable[tuple[Decision, Record]]) -> dict[bytes, Mapping[str, Any]]:
+    """What decisions were about, by the version that they name, as far as it is shown still."""
+    about = {(record.place, *decision.subject): decision.version for decision, record in some}
+    asked = [key for key in about if key[1] in _SHOWN_TO_ALL]
+    bodies: dict[bytes, Mapping[str, Any]] = {}
+    for key, cell in zip(asked, await client.get(asked) if asked else [], strict=True):
+        shown = cell["records"] if cell is not None and "records" in cell else []
+        if shown:
+            bodies[about[key]] = Record.from_wire(shown[0]).body
+    return bodies
+
+
+def _made(statements: Iterable[dict[str, Any] | None]) -> Iterator[dict[str, Any]]:
+    return (each for each in statements if each is not None)

@@ -38,7 +38,8 @@ class Named:
 
 
 class SubjectType(click.ParamType[Named]):
-    """`did:key:z6Mk…/ITEM` for a post; `did:key:z6Mk…/profile:ITEM` and so on for what else waits."""
+    """`did:key:z6Mk…/ITEM` for a post; `did:key:z6Mk…/profile:ITEM` and so on for what else waits, and
+    `did:key:z6Mk…/media:HASH` for a medium."""
 
     name = "post"
 

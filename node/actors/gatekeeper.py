@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,10 +21,13 @@ import trio
 from folkmoot.node.environment import Executor, WallClock
 from folkmoot.node.moderation.bench import OWN_FILE, Bench
 from folkmoot.node.moderation.engine import PolicyEngine
+from folkmoot.node.moderation.figures import GateFigures
+from folkmoot.node.moderation.lookups import NOTHING, LookedUp, Lookup, look_up
 from folkmoot.node.moderation.policy_file import PolicyFiles, Signature, signature_of
 from folkmoot.node.moderation.quota import Quota, QuotaRates
 from folkmoot.node.moderation.submissions import Counting, Submission, texts_of
 from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.expressions import Value
 from folkmoot.protocol.moderation.flood import Flood
 from folkmoot.protocol.moderation.policy import EMPTY, PolicyError
 from folkmoot.protocol.moderation.verdict import Action, Verdict
@@ -89,6 +92,11 @@ class Gatekeeper:
         secret: of this node alone, by which texts are compared; see `flood`.
         models: where text models lie, besides those beside the policy.
         poll_interval_s: how often the file is looked at.
+
+    Attributes:
+        lookups: where signals come from that have to be looked up, by their families.
+        refused: told of each record that a policy sends back.
+        figures: what it counts.
     """
 
     def __init__(
@@ -114,6 +122,9 @@ class Gatekeeper:
         self._wanted = trio.Event()
         self._watched = _Watched()
         self._bench = OWN_FILE
+        self.refused: Callable[[Record, Verdict], None] = lambda record, verdict: None
+        self.figures = GateFigures()
+        self.lookups: dict[str, Lookup] = {}
         self._put_in_force(PolicyEngine(EMPTY))
 
     async def open(self) -> None:
@@ -147,6 +158,8 @@ class Gatekeeper:
     def convene(self, bench: Bench) -> None:
         """Judge by what the community has put in force, until it is something else; the file then waits."""
         self._bench = bench
+        for engine in bench.engines(self._own):
+            engine.unknown = self.figures.unknown
         self._loaded_at_us = self._wall.now_us()
 
     @property
@@ -180,8 +193,22 @@ class Gatekeeper:
             answers.append(limited)
         return answers
 
+    async def look_up(self, records: Sequence[Record]) -> LookedUp:
+        """Find out what the policies in force may ask about records and judging cannot wait for.
+
+        Args:
+            records: of one pass, read and verified.
+        """
+        asked = {family for engine in self._bench.engines(self._own) for family in engine.families}
+        return await look_up(self.lookups, asked, records)
+
     def judge_batch(
-        self, records: Sequence[Record], account_exempt: bool, address: str, now: float
+        self,
+        records: Sequence[Record],
+        account_exempt: bool,
+        address: str,
+        now: float,
+        looked_up: LookedUp = NOTHING,
     ) -> list[Verdict | WireError]:
         """Judge records that were put together, in their order.
 
@@ -190,6 +217,7 @@ class Gatekeeper:
             account_exempt: whether the sender's quota is unlimited, as an operator's import is.
             address: where they came from, without the port.
             now: monotonic seconds.
+            looked_up: what `look_up` found out about these records, and perhaps others.
 
         Returns:
             For each record the verdict it is accepted, labelled or held with, or the error it is turned
@@ -203,11 +231,18 @@ class Gatekeeper:
                 answers.append(limited)
                 continue
             counting = None if account_exempt else self._counting(record, address, now)
-            answer = _judge(bench.judge_of(record.author, own), record, counting, now_us)
-            if isinstance(answer, WireError) and not account_exempt:
+            known = looked_up.get(record.id, {})
+            engine = bench.judge_of(record.author, own)
+            verdict = _judge(engine, record, counting, known, now_us)
+            self.figures.count(verdict)
+            if verdict.action is not Action.REFUSE:
+                answers.append(verdict)
+                continue
+            self.refused(record, verdict)
+            if not account_exempt:
                 quota.settle(record.author, address, now, changed=False)
                 self._flood.settle(record.id, changed=False)
-            answers.append(answer)
+            answers.append(verdict.to_error(engine.document.appeal))
         return answers
 
     def _counting(self, record: Record, address: str, now: float) -> Counting:
@@ -238,6 +273,13 @@ class Gatekeeper:
         """The sentence of the policy in force about whom to ask for another look."""
         return self._bench.settled(self._own).document.appeal
 
+    def notices(self, policy: str, rule: str) -> Mapping[str, str]:
+        """What a rule says in other languages, by their tags, if its policy (a hash in hex) judges here."""
+        for engine in self._bench.engines(self._own):
+            if engine.document.hash == policy:
+                return next((each.notices for each in engine.document.rules if each.id == rule), {})
+        return {}
+
     def status(self) -> GatekeeperStatus:
         """What the gate is doing now."""
         engine = self._bench.settled(self._own)
@@ -249,8 +291,11 @@ class Gatekeeper:
             loaded_at_us=self._loaded_at_us,
             errors=self._errors,
             unjudged=engine.unjudged_count,
-            warnings=tuple(engine.warnings(self._wall.now_us())),
+            warnings=tuple(engine.warnings(self._wall.now_us(), self._unavailable())),
         )
+
+    def _unavailable(self) -> Mapping[str, str]:
+        return {signal: why for each in self.lookups.values() for signal, why in each.unavailable.items()}
 
     async def _refresh(self) -> None:
         wanted = self._wanted.is_set()
@@ -294,6 +339,7 @@ class Gatekeeper:
 
     def _put_in_force(self, engine: PolicyEngine) -> None:
         self._own = engine
+        engine.unknown = self.figures.unknown
         self._loaded_at_us = self._wall.now_us()
 
     @property
@@ -324,12 +370,13 @@ class _Watched:
 
 
 def _judge(
-    engine: PolicyEngine, record: Record, counting: Counting | None, now_us: int
-) -> Verdict | WireError:
+    engine: PolicyEngine,
+    record: Record,
+    counting: Counting | None,
+    known: Mapping[str, Value],
+    now_us: int,
+) -> Verdict:
     texts = texts_of(record)
     if texts is None:
         return engine.accepted
-    verdict = engine.judge_record(Submission(texts, record, counting), now_us)
-    if verdict.action is Action.REFUSE:
-        return verdict.to_error(engine.document.appeal)
-    return verdict
+    return engine.judge_record(Submission(texts, record, counting, known), now_us)

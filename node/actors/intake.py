@@ -27,6 +27,7 @@ from folkmoot.node.ahead import ahead
 from folkmoot.node.contracts import Put, PutRequest, PutResult, Settle
 from folkmoot.node.environment import Executor, WallClock
 from folkmoot.node.examining import examine
+from folkmoot.node.moderation.lookups import NOTHING, LookedUp
 from folkmoot.node.moderation.statements import statements_of
 from folkmoot.node.passes import Passes, PassStatistics
 from folkmoot.node.rpc import wire_error
@@ -51,8 +52,15 @@ class Gate(Protocol):
         self, records: Sequence[Record], account_exempt: bool, address: str, now: float
     ) -> list[WireError | None]: ...
 
+    async def look_up(self, records: Sequence[Record]) -> LookedUp: ...
+
     def judge_batch(
-        self, records: Sequence[Record], account_exempt: bool, address: str, now: float
+        self,
+        records: Sequence[Record],
+        account_exempt: bool,
+        address: str,
+        now: float,
+        looked_up: LookedUp = NOTHING,
     ) -> list[Verdict | WireError]: ...
 
     def settle_batch(
@@ -88,6 +96,10 @@ class _Entry:
     error: WireError | None = None
     verdict: Verdict | None = None
     puts: list[int] = field(default_factory=list)
+
+    def passing(self) -> list[Record]:
+        """The record, as long as nothing is wrong with it."""
+        return [] if self.record is None or self.error is not None else [self.record]
 
 
 @dataclass(slots=True, eq=False)
@@ -204,9 +216,11 @@ class Intake:
         try:
             for work in works:
                 self._look_at(work)
-            await self._verify([entry for work in works for entry in work.entries])
+            entries = [entry for work in works for entry in work.entries]
+            await self._verify(entries)
+            looked_up = await self._gate.look_up([each for entry in entries for each in entry.passing()])
             for work in works:
-                self._judge(work)
+                self._judge(work, looked_up)
                 work.puts = self._puts(work.entries)
                 work.results = [None] * len(work.puts)
                 work.unsettled = len(work.puts)
@@ -288,11 +302,12 @@ class Intake:
             if entry.record is not None and entry.error is None:
                 entry.error = next(found)
 
-    def _judge(self, work: _InWork) -> None:
+    def _judge(self, work: _InWork, looked_up: LookedUp) -> None:
         origin = work.request.origin
         passing = [entry for entry in work.entries if entry.error is None]
-        records = [entry.record for entry in passing if entry.record is not None]
-        judged = self._gate.judge_batch(records, origin.exempt, origin.address, self._now())
+        records = [record for entry in passing for record in entry.passing()]
+        told = origin.exempt, origin.address, self._now()
+        judged = self._gate.judge_batch(records, *told, looked_up)
         for entry, verdict in zip(passing, judged, strict=True):
             if isinstance(verdict, WireError):
                 entry.error = verdict

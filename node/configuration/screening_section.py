@@ -62,8 +62,9 @@ class ScreeningSection(Section, frozen=True, kw_only=True):
     withhold: Annotated[
         tuple[Withheld, ...],
         setting(
-            "Which media only operators and their own account are served: what was not looked at yet, what a "
-            "list knows, what the model finds not for everybody, what cannot be judged.",
+            "Which media only who may decide about them and their own account are served: what was not "
+            "looked at yet, what a list knows, what the model finds not for everybody, what cannot be "
+            "judged.",
             why="Whatever is not known to be harmless waits for a person.",
             applies="reload",
         ),

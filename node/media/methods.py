@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from cachetools import LRUCache
 from folkmoot.node.actors.session import Asker, Method
@@ -18,6 +19,7 @@ from folkmoot.node.media.keeping import Keeping, check_quota
 from folkmoot.node.media.screening import Screening
 from folkmoot.node.media.spreading import Spreader
 from folkmoot.node.moderation.media.outcome import Outcome
+from folkmoot.node.moderation.media_cases import Known
 from folkmoot.node.routing import Router
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.connection import Params
@@ -28,6 +30,7 @@ from folkmoot.protocol.errors import (
     CONFLICT,
     INTERNAL,
     NOT_FOUND,
+    REFUSED_BY_POLICY,
     TOO_LARGE,
     UNAUTHENTICATED,
     WireError,
@@ -37,6 +40,7 @@ from folkmoot.protocol.key import place_prefix
 from folkmoot.protocol.media import bounds
 from folkmoot.protocol.media.manifest import CHUNK_BYTES, Manifest
 from folkmoot.protocol.media.references import references
+from folkmoot.protocol.moderation.decision import Action
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import parse_level
 from folkmoot.protocol.token import Token
@@ -44,6 +48,9 @@ from folkmoot.storage.errors import StorageError
 from folkmoot.storage.media.layout import Area, Name
 
 READ_ATTEMPTS = 3
+
+Decided = Callable[[bytes, bytes], Awaitable[Action | None]]
+_WHO_LOOKS: Final = frozenset({"moderator", "expert", "operator"})
 
 
 class Keys(Protocol):
@@ -63,6 +70,7 @@ class MediaMethods:
         router, topology, peers: see `contracts`.
         keys: see `Keys`.
         reading: reads cells wherever they are kept.
+        decided: what people have decided about a medium, by its account and hash.
         screening: looks at media before they are shown; None where nothing does.
     """
 
@@ -77,6 +85,7 @@ class MediaMethods:
         peers: Peers,
         keys: Keys,
         reading: Reading,
+        decided: Decided,
         screening: Screening | None = None,
     ) -> None:
         self._settings = settings
@@ -90,6 +99,7 @@ class MediaMethods:
         self._peers = peers
         self._keys = keys
         self._reading = reading
+        self._decided = decided
         self._screening = screening
         self._shown: LRUCache[Name, bool] = LRUCache(bounds.MEDIA_WAITING)
         self._admitting = Admitting(self._blobs, self._stored, settings.upload_hours)
@@ -166,16 +176,29 @@ class MediaMethods:
         """What a medium is, without its bytes."""
         asked = codec.shaped(params, messages.Named, "media.stat")
         name = _named(asked.account, asked.hash)
+        decided = _told_decided(await self._decided(*name))
         try:
             manifest = (await self._keeping.manifest(name)).to_wire()
         except WireError:
-            return (await self._elsewhere(name))[1].to_wire()
+            return {**(await self._elsewhere(name))[1].to_wire(), **decided}
         if self._screening is None:
-            return manifest
+            return {**manifest, **decided}
         known = await self._run(partial(self._screening.known, name))
         if known.status == "sealed":
             raise WireError(NOT_FOUND, "no node that can be reached has this medium")
-        return {**manifest, **_told(known)}
+        return {**manifest, **_told(known), **decided}
+
+    async def look(self, name: Name) -> Known:
+        """Whether there is a medium, on this disk or another's; what is sealed is known here alone."""
+        if self._screening is not None and await self._run(partial(self._screening.is_sealed, name)):
+            return "sealed"
+        with suppress(WireError):
+            await self._keeping.manifest(name)
+            return "here"
+        with suppress(WireError):
+            await self._elsewhere(name)
+            return "here"
+        return "nowhere"
 
     async def listing(self, asker: Asker, params: Params) -> dict[str, Any]:
         """What the account that asks has kept, page by page, and how much it may."""
@@ -191,10 +214,16 @@ class MediaMethods:
 
     async def _shown_to(self, asker: Asker, name: Name) -> dict[str, Any]:
         """What is said of a medium that is served. Raises as `Screening.show` does."""
+        decided = await self._decided(*name)
+        in_any_case = not _WHO_LOOKS.isdisjoint(asker.roles) or asker.account == name.account
+        told = _told_decided(decided)
+        if decided is not None and decided is not Action.RELEASE and not in_any_case:
+            sentence = "the medium is withheld: somebody has decided so; show a placeholder"
+            raise WireError(REFUSED_BY_POLICY, sentence, details=told)
         if self._screening is None:
-            return {}
-        in_any_case = "operator" in asker.roles or asker.account == name.account
-        return _told(await self._screening.show(name, in_any_case=in_any_case))
+            return told
+        shown = in_any_case or decided is Action.RELEASE
+        return {**_told(await self._screening.show(name, in_any_case=shown)), **told}
 
     def _uploader(self, asker: Asker) -> bytes:
         """Who asks.
@@ -357,6 +386,10 @@ class MediaMethods:
 
 def _told(outcome: Outcome) -> dict[str, Any]:
     return {"screening": outcome.to_wire()}
+
+
+def _told_decided(decided: Action | None) -> dict[str, Any]:
+    return {} if decided is None else {"decided": decided.word}
 
 
 def _named(account: bytes, digest: bytes) -> Name:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from folkmoot.node.accounts.parts import AccountParts
+from folkmoot.node.actors.gatekeeper import Gatekeeper
 from folkmoot.node.actors.reader import Reader
 from folkmoot.node.actors.replica import Replica
 from folkmoot.node.actors.session import Method
@@ -17,12 +18,16 @@ from folkmoot.node.media.keeping import Handler, Keeping
 from folkmoot.node.media.methods import Keys, MediaMethods
 from folkmoot.node.media.purging import Purging
 from folkmoot.node.media.screening import Screening
+from folkmoot.node.media.signals import Unseen
 from folkmoot.node.media.spreading import Spreader
 from folkmoot.node.media.sweeper import Sweeper
+from folkmoot.node.moderation.media_cases import Known
+from folkmoot.node.moderation.parts import ModerationParts
 from folkmoot.node.movement.parts import MovementParts
 from folkmoot.node.routing import Router
 from folkmoot.node.wired import Wired
-from folkmoot.storage.media.layout import Area
+from folkmoot.protocol.moderation.signals import MEDIA
+from folkmoot.storage.media.layout import Area, Name
 
 
 class KeepsCells(Wired, Protocol):
@@ -34,6 +39,8 @@ class KeepsCells(Wired, Protocol):
     standing: Standing
     movement: MovementParts
     accounts: AccountParts
+    gatekeeper: Gatekeeper
+    moderation: ModerationParts
 
 
 class MediaParts:
@@ -46,7 +53,9 @@ class MediaParts:
     def __init__(self, wired: KeepsCells) -> None:
         self._wired = wired
         self._keeping: Keeping | None = None
+        self._methods: MediaMethods | None = None
         self.screening: Screening | None = None
+        wired.gatekeeper.lookups[MEDIA] = Unseen(wired.config.screening)
         if (home := wired.environment.media) is None:
             return
         config, topology, links, store = wired.config, wired.topology, wired.links, wired.commits.store
@@ -66,6 +75,7 @@ class MediaParts:
         )
         if config.screening.enabled:
             self.screening = Screening(config.screening, home, keeping, settings.sweep_minutes)
+            wired.gatekeeper.lookups[MEDIA] = self.screening.signals
         wired.replica.refuses = keeping.refusal
         wired.movement.leaves_nothing.append(lambda: not blobs.used(Area.KEPT))
         node_id = wired.node_id
@@ -82,17 +92,22 @@ class MediaParts:
             return {}
         return {**self._keeping.peer_methods(), **self.purging.peer_methods()}
 
+    async def look(self, account: bytes, digest: bytes) -> Known:
+        """See `moderation.media_cases.Look`."""
+        return "nowhere" if self._methods is None else await self._methods.look(Name(account, digest))
+
     def client_methods(self, keys: Keys) -> Mapping[str, Method]:
         """What clients may ask, by name.
 
         Args:
             keys: which keys may sign for an account.
         """
+        cases = self._wired.moderation.media_cases(self.look)
         if self._keeping is None:
             return {}
         wired = self._wired
         settings, router, links = wired.config.media, wired.router, wired.links
-        methods = MediaMethods(
+        self._methods = methods = MediaMethods(
             settings,
             self._keeping,
             self.fetcher,
@@ -102,6 +117,7 @@ class MediaParts:
             links,
             keys,
             wired.reader,
+            cases.decided,
             self.screening,
         )
         return {**methods.table(), **self.purging.client_methods()}

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
@@ -22,6 +21,7 @@ import trio
 from folkmoot.node.configuration.screening_section import ScreeningSection
 from folkmoot.node.environment import MediaHome, PictureJudges
 from folkmoot.node.media.keeping import Keeping
+from folkmoot.node.media.signals import MediaSignals, unseen_by
 from folkmoot.node.moderation.media.bounds import WAITING, WAITING_OF_ONE
 from folkmoot.node.moderation.media.judged import Judged, Question
 from folkmoot.node.moderation.media.outcome import UNCHECKED, Judge, Outcome, read_judge
@@ -53,6 +53,10 @@ class Screening:
         keeping: this node's media.
         look_minutes: how often all media are gone through for what was not looked at.
 
+    Attributes:
+        outcomes: how often what came of it, since the start.
+        signals: what rules may ask about media.
+
     Raises:
         HashListError: a list cannot be used.
     """
@@ -72,6 +76,7 @@ class Screening:
         self._anew = trio.Event()
         self._reread: ScreeningSection | None = None
         self.outcomes: Counter[str] = Counter()
+        self.signals = MediaSignals(self.known, self._run, lambda: dict(unseen_by(self._settings)))
         keeping.sealed = self.is_sealed
         keeping.kept = self.hear
 
@@ -92,7 +97,12 @@ class Screening:
     def status(self) -> dict[str, Any]:
         """What came of it since the start, sealed lists left out, and how much is waiting."""
         told = {each: self.outcomes[each] for each in ("clear", "matched", "explicit", "unknown")}
-        return {**told, "waiting": len(self._running)}
+        return {**told, "waiting": self.waiting}
+
+    @property
+    def waiting(self) -> int:
+        """How many media wait to be looked at."""
+        return len(self._running)
 
     # What is asked of one medium.
 
@@ -165,24 +175,6 @@ class Screening:
             REFUSED_BY_POLICY, f"the medium is withheld: {_why(outcome)}; show a placeholder", details=told
         )
 
-    def signals(self, account: bytes, hashes: Iterable[bytes]) -> dict[str, bool | float | None]:
-        """What rules may ask of a post's media, as far as this node knows; None is unknown. Blocks briefly.
-
-        Args:
-            account: whose post.
-            hashes: of what it shows.
-
-        Returns:
-            `media.pdq_match`: whether a list knows one of them; `media.nsfw`: the highest score.
-        """
-        outcomes = [self.known(Name(account, each)) for each in hashes]
-        matched: bool | None = any(each.status in ("matched", "sealed") for each in outcomes)
-        if not matched and any(each.status in ("unchecked", "unknown") for each in outcomes):
-            matched = None
-        scores = [each.nsfw for each in outcomes]
-        nsfw = None if not scores or None in scores else max(each for each in scores if each is not None)
-        return {"media.pdq_match": matched, "media.nsfw": nsfw}
-
     # How media are looked at.
 
     def hear(self, name: Name) -> None:
@@ -230,6 +222,7 @@ class Screening:
                 judged = await self._pictures.judge(question, len(manifest.chunks), read)
             outcome = await self._run(partial(judge.outcome, judged))
         await self._run(partial(self._notes.put, name, outcome.to_note()))
+        self.signals.note(name, outcome)
         self._count(name, outcome)
         return outcome
 

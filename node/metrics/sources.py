@@ -8,6 +8,7 @@ from typing import Any
 from folkmoot.node.figures import Parts, caches_of
 from folkmoot.node.metrics.caches import of_caches
 from folkmoot.node.metrics.registry import Family, counter, counters, gauge, gauges
+from folkmoot.node.moderation.media.outcome import STATUSES
 
 
 def measured(parts: Parts) -> Iterator[Family]:
@@ -16,6 +17,7 @@ def measured(parts: Parts) -> Iterator[Family]:
     yield from _store(parts)
     yield from _writes(parts)
     yield from _derived(parts.projections.status())
+    yield from _moderation(parts)
     yield from _others(parts)
 
 
@@ -63,6 +65,16 @@ def _derived(status: dict[str, Any]) -> Iterator[Family]:
     search = status["search"]
     yield gauge("search_lag_seconds", "How far behind the search index may be.", _seconds(search["lag_ms"]))
     yield gauge("search_index_bytes", "What the search index takes.", search["bytes"])
+
+
+def _moderation(parts: Parts) -> Iterator[Family]:
+    yield from parts.gatekeeper.figures.families()
+    dropped = parts.moderation.refusals.dropped
+    yield counter("gate_refusals_uncounted", "Refusals that could not be noted for statements.", dropped)
+    if (screening := parts.media.screening) is not None:
+        told: dict[str, float] = {each: screening.outcomes[each] for each in STATUSES if each != "unchecked"}
+        yield counters("screening_outcomes", "Media that were looked at, by what came of it.", "status", told)
+        yield gauge("screening_waiting", "Media that wait to be looked at.", screening.waiting)
 
 
 def _others(parts: Parts) -> Iterator[Family]:

@@ -36,6 +36,16 @@ class Bench:
             engine = engine if judged else self.others
         return own if engine is None else engine
 
+    def engines(self, own: PolicyEngine) -> tuple[PolicyEngine, ...]:
+        """All that judge anybody.
+
+        Args:
+            own: the policy of the node's own file.
+        """
+        if self.percent == ALL_PERCENT:
+            return (own if self.engine is None else self.engine,)
+        return tuple(own if each is None else each for each in (self.engine, self.others))
+
     def settled(self, own: PolicyEngine) -> PolicyEngine:
         """What judges all but those of a canary."""
         engine = self.engine if self.percent == ALL_PERCENT else self.others

@@ -7,7 +7,7 @@ last.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
@@ -17,10 +17,10 @@ from folkmoot.node.slice_search import Around, SliceAsked, SliceSearch
 from folkmoot.protocol import limits
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.errors import LEVEL_UNREACHABLE, WireError
-from folkmoot.protocol.key import HELD, ITEM_AT, KIND_AT, KIND_BYTE, held_key
+from folkmoot.protocol.key import HELD, ITEM_AT, KIND_AT, KIND_BYTE, held_key, place_prefix
 from folkmoot.protocol.moderation.bounds import QUEUE_LOOK_S
 from folkmoot.protocol.moderation.decision import KIND as DECISION
-from folkmoot.protocol.moderation.decision import Decision, parse_decision
+from folkmoot.protocol.moderation.decision import MEDIA, Decision, Subject, parse_decision
 from folkmoot.protocol.moderation.outcome import Outcome, outcome_of
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import Level
@@ -29,17 +29,21 @@ from folkmoot.storage import moderated
 from folkmoot.storage.slices import Slice
 from folkmoot.storage.store import Store
 
+Said = Literal["decided", "held", "labelled"]
+"""What people decided; why something waits, or waited; the labels of the cluster's nodes."""
+
 MODERATED: Final = "replica.moderated"
 _HELD: Final = KIND_BYTE[HELD]
 _DECISION: Final = KIND_BYTE[DECISION]
+_FOUND: Final = {"waiting": _HELD, "held": _HELD, "labelled": KIND_BYTE["label"]}
 _FRAME_BYTES: Final = 16  # around a payload and its signature
 
 
 class _Asked(SliceAsked):
-    """`replica.moderated`: what waits, what was decided since a time, or what is known about the cell at
-    `start`."""
+    """`replica.moderated`: what waits, what was decided, held or labelled by nodes since a time, or what is
+    known about the cell at `start`, or begins with it."""
 
-    what: Literal["waiting", "decided", "about"]
+    what: Literal["waiting", "decided", "held", "labelled", "about", "under"]
     since: int = 0
 
 
@@ -114,15 +118,19 @@ class Casebook:
         around: see `slice_search`.
         store: this node's.
         reading: reads cells at a level.
+        services: the accounts of the cluster's nodes, which sign what their gates say.
     """
 
-    def __init__(self, around: Around, store: Store, reading: Reading) -> None:
+    def __init__(
+        self, around: Around, store: Store, reading: Reading, services: Callable[[], Collection[bytes]]
+    ) -> None:
         self._search = SliceSearch(
-            *(around, MODERATED, _Asked, lambda asked: _searched(store, asked)),
-            lambda asked, key: key[KIND_AT] == (_HELD if asked.what == "waiting" else _DECISION),
-            lambda asked: asked.what == "about",
+            *(around, MODERATED, _Asked, lambda asked: self._searched(store, asked)),
+            lambda asked, key: key[KIND_AT] == _FOUND.get(asked.what, _DECISION),
+            lambda asked: asked.what in ("about", "under"),
         )
         self._topology = around.topology
+        self._services = services
         self._reading = reading
 
     def peer_methods(self, epochs: EpochCheck) -> Mapping[str, Callable[[bytes, Any], Awaitable[Any]]]:
@@ -138,6 +146,29 @@ class Casebook:
         found, _ = await self._search.find(level, key, what="about")
         [case] = await self._read([key], found.beside, level)
         return case
+
+    async def about_medium(self, account: bytes, digest: bytes, level: Level) -> Outcome:
+        """What follows from the decisions about a medium. Raises as `case` does.
+
+        Args:
+            account: whose it is (34 bytes).
+            digest: its hash.
+            level: see there.
+        """
+        return outcome_of(each.decision for each in await self.entries_about_medium(account, digest, level))
+
+    async def entries_about_medium(self, account: bytes, digest: bytes, level: Level) -> list[Entry]:
+        """The decisions about a medium, the oldest first; see `about_medium`."""
+        start = place_prefix(account) + bytes((_DECISION,)) + Subject(MEDIA, digest).prefix
+        found, _ = await self._search.find(level, start, what="under")
+        keys = [key for key in found.keys if key.startswith(start)]
+        return sorted(map(_entry, (await self._cells(keys, level)).values()), key=_mark)
+
+    async def labels(self, key: bytes) -> list[list[bytes]]:
+        """What the cluster's nodes labelled the post at a key as, as `[payload, signature]` each."""
+        found = (await self._reading.labels([key])).get(key, [])
+        services = self._services()
+        return [frame for frame in found if Record.from_wire(frame).author in services]
 
     async def waiting(self, start: bytes, limit: int, level: Level) -> tuple[list[Case], Page]:
         """What waits for review, from a key on; and where the page ends."""
@@ -159,9 +190,16 @@ class Casebook:
         page = await self._pages(start, level, take, lambda: len(cases) >= limit, what="waiting")
         return cases, page
 
-    async def decided(self, start: bytes, since_us: int, level: Level) -> tuple[list[Entry], Page]:
-        """Decisions made since a time (microseconds since 1970), from a key on; and where the page ends."""
-        entries: list[Entry] = []
+    async def said(self, start: bytes, what: Said, since_us: int, level: Level) -> tuple[list[Record], Page]:
+        """Statements made since a time, from a key on; and where the page ends.
+
+        Args:
+            start: the key.
+            what: which statements.
+            since_us: microseconds since 1970, by their stamps.
+            level: see there.
+        """
+        entries: list[Record] = []
         size = 0
 
         async def take(found: Slice) -> bytes | None:
@@ -172,10 +210,10 @@ class Casebook:
                 size += _size(cell.winner)
                 if entries and size > limits.PAGE_BYTES:
                     return key
-                entries.append(_entry(cell))
+                entries.append(cell.winner)
             return None
 
-        page = await self._pages(start, level, take, lambda: bool(entries), what="decided", since=since_us)
+        page = await self._pages(start, level, take, lambda: bool(entries), what=what, since=since_us)
         return entries, page
 
     async def _pages(
@@ -235,6 +273,22 @@ class Casebook:
             }
         return cells
 
+    def _searched(self, store: Store, asked: _Asked) -> Slice:
+        engine, start, stop, since = store.engine, asked.start, asked.stop, asked.since
+        match asked.what:
+            case "waiting":
+                return moderated.waiting(engine, start, stop)
+            case "decided":
+                return moderated.decided_since(engine, start, stop, since)
+            case "held":
+                return moderated.held_since(engine, start, stop, since)
+            case "labelled":
+                return moderated.labelled_since(engine, start, stop, since, self._services())
+            case "under":
+                return Slice(moderated.decided_under(engine, start), None)
+            case "about":
+                return Slice([], None, moderated.about(engine, start))
+
 
 def _entry(cell: Cell) -> Entry:
     return Entry(parse_decision(cell.winner.item, cell.winner.body), cell.winner)
@@ -246,13 +300,3 @@ def _size(*records: Record) -> int:
 
 def _mark(entry: Entry) -> bytes:
     return entry.decision.mark
-
-
-def _searched(store: Store, asked: _Asked) -> Slice:
-    match asked.what:
-        case "waiting":
-            return moderated.waiting(store.engine, asked.start, asked.stop)
-        case "decided":
-            return moderated.decided_since(store.engine, asked.start, asked.stop, asked.since)
-        case "about":
-            return Slice([], None, moderated.about(store.engine, asked.start))

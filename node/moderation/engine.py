@@ -9,11 +9,13 @@ does not know, and what is not known goes to review: the verdict is then to hold
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import re2
 from folkmoot.node.moderation import normalise
+from folkmoot.node.moderation.figures import Names
 from folkmoot.node.moderation.matchers import Matchers
 from folkmoot.node.moderation.scorers import Scorers
 from folkmoot.node.moderation.submissions import Submission
@@ -22,7 +24,7 @@ from folkmoot.protocol.moderation.bounds import COMPARED_CODE_POINTS, SIGNALS_TO
 from folkmoot.protocol.moderation.flood import NO_FLOOD
 from folkmoot.protocol.moderation.policy import PolicyDocument, PolicyError
 from folkmoot.protocol.moderation.rules import Outcome, Rules
-from folkmoot.protocol.moderation.signals import FLOOD, POST, SCORES, family
+from folkmoot.protocol.moderation.signals import FLOOD, LOOKED_UP, POST, SCORES, UNCERTAIN, family
 from folkmoot.protocol.moderation.thresholds import Thresholds
 from folkmoot.protocol.moderation.verdict import Action, Finding, Span, Verdict, combine
 
@@ -32,6 +34,8 @@ _UNKNOWN_REASON: Final = "Whether this rule applies cannot be known here ({}); a
 
 Hits = Mapping[int, tuple[str, Span]]
 """What was found: the number of a list or pattern, with field and place of its first hit."""
+
+_NONE: Final[Mapping[str, str]] = {}
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +51,8 @@ class PolicyEngine:
         document: the same.
         accepted: the verdict of everything no rule applies to.
         unjudged_count: how many records were held because judging failed.
+        unknown: counts the signals that rules asked for in vain.
+        families: those of the signals that rules may ask for, hits aside.
 
     Raises:
         PolicyError: its patterns are fine one by one and too much together.
@@ -63,7 +69,11 @@ class PolicyEngine:
             for asked in sorted(document.asked)
         }
         self._rules = Rules(document)
-        self._counts = any(family(name) == FLOOD for name in self._rules.signals)
+        self.unknown = Names()
+        self.families = frozenset(map(family, self._rules.signals))
+        self._counts = FLOOD in self.families
+        self._uncertain = frozenset(each for each in self._rules.signals if family(each) in UNCERTAIN)
+        self._counted = frozenset(self._rules.counted.values())
         self._compares = "flood.same_text" in self._rules.signals
         try:
             self._matchers = Matchers(document) if document.finders else None
@@ -77,15 +87,20 @@ class PolicyEngine:
         """Why models cannot be asked, a sentence each."""
         return self._scorers.problems
 
-    def warnings(self, now_us: int) -> list[str]:
+    def warnings(self, now_us: int, unavailable: Mapping[str, str] = _NONE) -> list[str]:
         """What of the policy is not in force here, a sentence each.
 
         Args:
             now_us: microseconds since 1970.
+            unavailable: signals that the node cannot know, and why.
         """
         rules = self.document.rules
         expired = [f"rule {rules[at].id} expired on {self._expires[at].iso}" for at in self._expired(now_us)]
-        return [*self._scorers.problems, *expired, *self._unreached()]
+        missing = [
+            f"{signal} says nothing here, because {unavailable[signal]}"
+            for signal in sorted(self._rules.signals & unavailable.keys())
+        ]
+        return [*self._scorers.problems, *expired, *self._unreached(), *missing]
 
     def _unreached(self) -> Iterator[str]:
         """Thresholds that the evidence does not support, in the languages that it is in."""
@@ -114,10 +129,13 @@ class PolicyEngine:
         if not self.document.rules:
             return self.accepted
         try:
-            hits = self._find(submission.texts)
+            hits, counts = self._find(submission.texts)
             wanted = self._rules.wanted(hits)
             sure, unsure = self._thresholds(submission.language, wanted)
-            signals = self._signals(submission, wanted) | sure
+            counted = {name: float(counts[finder]) for name, finder in self._rules.counted.items()}
+            signals = self._signals(submission, wanted) | sure | counted
+            if self._uncertain and (unknown := (wanted & self._uncertain) - signals.keys()):
+                self.unknown.add(unknown)
             outcomes = self._rules.apply(hits, signals, unsure)
             if not outcomes:
                 return self.accepted
@@ -133,13 +151,15 @@ class PolicyEngine:
             self.unjudged_count += 1
             return Verdict(self.document.hash, Finding(Action.HOLD, UNJUDGED, _UNJUDGED_REASON))
 
-    def _find(self, texts: Iterable[tuple[str, str]]) -> dict[int, tuple[str, Span]]:
+    def _find(self, texts: Iterable[tuple[str, str]]) -> tuple[dict[int, tuple[str, Span]], Counter[int]]:
+        """What was found, and how often where rules ask."""
         hits: dict[int, tuple[str, Span]] = {}
+        counts: Counter[int] = Counter()
         if self._matchers is not None:
             for field, text in texts:
-                for finder, span in self._matchers.find(text).items():
+                for finder, span in self._matchers.find(text, self._counted, counts).items():
                     hits.setdefault(finder, (field, span))
-        return hits
+        return hits, counts
 
     def _signals(self, submission: Submission, wanted: frozenset[str]) -> dict[str, Value]:
         """What rules will look at, as far as it is known."""
@@ -147,6 +167,8 @@ class PolicyEngine:
         families = {family(name) for name in wanted}
         if POST in families:
             signals |= submission.facts()
+        if not families.isdisjoint(LOOKED_UP):
+            signals |= submission.known()
         if self._counts:
             signals |= self._flood(submission)
         if SCORES in families:

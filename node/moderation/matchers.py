@@ -9,7 +9,8 @@ made for texts that need them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -37,6 +38,8 @@ _SAMPLE: Final = "a 1.\n"
 
 # How far a view has been undressed; each stage only leads to later ones.
 _FOLDED, _TIGHT, _LEET_READ = range(3)
+
+_NOBODY: Final[frozenset[int]] = frozenset()
 
 _Word = tuple[int, int, bool]  # index among the finders, length of the folded word, whole words only
 
@@ -70,38 +73,53 @@ class Matchers:
         self._patterns = [_compile(pattern.regex) for pattern in document.patterns]
         self._set = _set([*_OWN, *(pattern.regex for pattern in document.patterns)])
 
-    def find(self, text: str) -> dict[int, Span]:
+    def find(
+        self, text: str, counted: Collection[int] = (), counts: Counter[int] | None = None
+    ) -> dict[int, Span]:
         """Everything found in `text`: finder → the span of its first hit in the original text.
+
+        Args:
+            text: any.
+            counted: finders whose hits are to be counted.
+            counts: to which are added how often they were found side by side, in the view that shows most.
 
         Raises:
             MatchError: the matching was given up, so that an empty answer would be a guess.
         """
         hits: dict[int, Span] = {}
+        tally = _Tally(frozenset(counted)) if counted else None
         folded = normalise.folded(text)
         if not text.isascii():
             plain = normalise.plain(text)
             if plain.text != folded.text:
-                self._scan(plain, hits)
+                self._scan(plain, hits, tally)
         views = [(_FOLDED, folded)]
         for stage, view in views:
-            seen = self._scan(view, hits)
+            seen = self._scan(view, hits, tally)
             if stage < _TIGHT and _SPACING_AT in seen:
                 views.append((_TIGHT, normalise.tight(view)))
             if stage < _LEET_READ and _LEET_AT in seen:
                 views.extend((_LEET_READ, read) for read in normalise.leet(view))
+        if counts is not None and tally is not None:
+            counts.update(tally.most)
         return hits
 
-    def _scan(self, view: View, hits: dict[int, Span]) -> list[int]:
-        """Add what one view shows to `hits`; returns which members of the set were seen."""
+    def _scan(self, view: View, hits: dict[int, Span], tally: _Tally | None) -> list[int]:
+        """Add what one view shows to `hits` and `tally`; returns which members of the set were seen."""
+        counted = _NOBODY if tally is None else tally.wanted
         if self._words is not None:
             for finder, start, end in self._words_in(view.text):
-                if finder not in hits and view.shows(start, end):
-                    hits[finder] = view.original(start, end)
+                if (finder not in hits or finder in counted) and view.shows(start, end):
+                    hits.setdefault(finder, view.original(start, end))
+                    if tally is not None:
+                        tally.add(finder, start, end)
         seen: list[int] = self._set.Match(view.text)
         if not seen:
             raise MatchError("the pattern set ran out of memory on this text")
         if len(seen) > 1:
-            self._locate_patterns(view, seen, hits)
+            self._locate_patterns(view, seen, hits, tally)
+        if tally is not None:
+            tally.end()
         return seen
 
     def _words_in(self, text: str) -> Iterator[tuple[int, int, int]]:
@@ -113,16 +131,48 @@ class Matchers:
                 if not whole or _stands_alone(text, start, end):
                     yield finder, start, end
 
-    def _locate_patterns(self, view: View, seen: list[int], hits: dict[int, Span]) -> None:
+    def _locate_patterns(
+        self, view: View, seen: list[int], hits: dict[int, Span], tally: _Tally | None
+    ) -> None:
         for member in sorted(seen):
             index = member - len(_OWN)
-            if index < 0 or self._patterns_from + index in hits:
+            finder = self._patterns_from + index
+            counts = tally is not None and finder in tally.wanted
+            if index < 0 or (finder in hits and not counts):
                 continue
             for found in self._patterns[index].finditer(view.text):
                 start, end = found.span()
                 if start < end and view.shows(start, end):
-                    hits[self._patterns_from + index] = view.original(start, end)
-                    break
+                    hits.setdefault(finder, view.original(start, end))
+                    if tally is None or not counts:
+                        break
+                    tally.add(finder, start, end)
+
+
+class _Tally:
+    """Counts hits of some finders in one text: those side by side, in the view that shows most of them.
+
+    Args:
+        wanted: the finders that are counted.
+    """
+
+    def __init__(self, wanted: frozenset[int]) -> None:
+        self.wanted = wanted
+        self.most: Counter[int] = Counter()
+        self._here: Counter[int] = Counter()
+        self._ends: dict[int, int] = {}
+
+    def add(self, finder: int, start: int, end: int) -> None:
+        """Something was found at a place of this view; places come in the order of their ends."""
+        if finder in self.wanted and start >= self._ends.get(finder, 0):
+            self._here[finder] += 1
+            self._ends[finder] = end
+
+    def end(self) -> None:
+        """This was all of the view; another may follow."""
+        self.most |= self._here
+        self._here.clear()
+        self._ends.clear()
 
 
 def pattern_flaw(regex: str) -> str | None:

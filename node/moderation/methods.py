@@ -8,24 +8,29 @@ sends the same decision again has the rest done.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import trio
 from folkmoot.node.actors.session import Asker, Method
 from folkmoot.node.contracts import Put, PutRequest, PutResult, Settle
-from folkmoot.node.moderation.casebook import Case, Casebook, Entry, Page
+from folkmoot.node.moderation.casebook import Case, Casebook, Entry, Page, Said
 from folkmoot.node.moderation.deciders import Deciders
+from folkmoot.node.moderation.media_cases import MediaCases, check_seen
+from folkmoot.node.moderation.refusals import RefusalLog
 from folkmoot.protocol import codec, messages
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, FORBIDDEN, NOT_FOUND, WireError
 from folkmoot.protocol.feed import cursor as cursors
 from folkmoot.protocol.feed.cursor import CursorKind
 from folkmoot.protocol.key import cell_key, parse_key
-from folkmoot.protocol.moderation.bounds import DECISIONS_OF_ONE
-from folkmoot.protocol.moderation.decision import KIND, Action, Decision, Subject, parse_decision
+from folkmoot.protocol.moderation.decision import KIND, MEDIA, Action, Decision, Subject, parse_decision
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import Level, parse_level
 from folkmoot.protocol.token import Token
+
+POST: Final = "post"
+
+_SAID: Final[Mapping[str, Said]] = {"decisions": "decided", "holds": "held", "labels": "labelled"}
 
 
 class Intake(Protocol):
@@ -54,26 +59,35 @@ class ModerationMethods:
     Args:
         deciders: who may decide.
         casebook: finds what there is to decide about.
+        refusals: what gates have sent back.
         intake, coordination: where decisions and what they let go are brought.
         keys: which keys may sign.
         appeal: a sentence: whom an author may ask for another look.
+        media: what is decided about media.
+        notices: what a rule of a policy says in other languages, by these.
     """
 
     def __init__(
         self,
         deciders: Deciders,
         casebook: Casebook,
+        refusals: RefusalLog,
         intake: Intake,
         coordination: Coordination,
         keys: Keys,
         appeal: Callable[[], str],
+        media: MediaCases,
+        notices: Callable[[str, str], Mapping[str, str]],
     ) -> None:
         self._deciders = deciders
         self._casebook = casebook
+        self._refusals = refusals
         self._intake = intake
         self._coordination = coordination
         self._keys = keys
         self._appeal = appeal
+        self._media = media
+        self._notices = notices
 
     def table(self) -> Mapping[str, Method]:
         """The methods by their names on the wire."""
@@ -96,6 +110,8 @@ class ModerationMethods:
     async def show(self, asker: Asker, params: Params) -> dict[str, Any]:
         """What was decided about something; its author and moderators are told why it waits, too."""
         asked = codec.shaped(params, messages.ModerationShow, "moderation.show")
+        if asked.kind == MEDIA:
+            return await self._media.show(asker, asked)
         key = cell_key(asked.author, asked.kind, asked.item)
         Subject(asked.kind, asked.item).check()
         case = await self._casebook.case(key, parse_level(asked.level))
@@ -103,9 +119,18 @@ class ModerationMethods:
             asker.account == asked.author or self._deciders.reviews(asker.account)
         )
         told = {**_key(case), **_told(case, whole=whole), "appeal": self._appeal()}
+        told["labels"] = await self._casebook.labels(key) if asked.kind == POST else []
         if whole and case.waiting is not None:
             told["record"] = _waiting(case)
-        return told
+        frames = [*told["decisions"], *told["labels"], *told.get("why", ())]
+        return {**told, "notices": self._translated(frames)}
+
+    def _translated(self, frames: Sequence[list[bytes]]) -> list[dict[str, Any]]:
+        """What the rules that statements name say in other languages, as far as their policies judge here."""
+        bodies = [Record.from_wire(frame).body for frame in frames]
+        named = {(each["policy"], each["rule"]) for each in bodies if {"policy", "rule"} <= each.keys()}
+        told = [(policy, rule, dict(self._notices(policy, rule))) for policy, rule in sorted(named)]
+        return [{"policy": policy, "rule": rule, "in": said} for policy, rule, said in told if said]
 
     async def decide(self, asker: Asker, params: Params) -> dict[str, Any]:
         """Have a decision kept, and what it lets go joined into its own cell."""
@@ -121,25 +146,33 @@ class ModerationMethods:
             raise refusal
         token = Token() if asked.token is None else Token.decode(asked.token)
         with self._deciders.looking_at(record, decision):
+            if decision.subject.kind == MEDIA:
+                await self._media.check(record.place, decision)
+                told = await self._put(record, level, token, asker)
+                self._media.forget(record.place, decision)
+                return told
             case = await self._casebook.case(cell_key(record.place, *decision.subject), "quorum")
             version = self._judged(case, decision)
-            answer = await self._put(record, level, token, asker)
-        [result] = answer["results"]
-        told = {**result, "token": answer["token"]}
-        if decision.action is Action.RELEASE and result["status"] in ("stored", "duplicate"):
+            told = await self._put(record, level, token, asker)
+        if decision.action is Action.RELEASE and told["status"] in ("stored", "duplicate"):
             await self._keys.take([version])
             told["released"] = await self._release(version, level)
         return told
 
     async def statements(self, asker: Asker, params: Params) -> dict[str, Any]:
-        """A page of the decisions made since a time, in no particular order."""
+        """A page of what was said since a time, in no particular order."""
         asked = codec.shaped(params, messages.ModerationStatements, "moderation.statements")
         self._deciders.reviewers_only(asker, "statements of reasons")
-        bound = asked.since.to_bytes(8, "big")
+        bound = asked.since.to_bytes(8, "big") + asked.of.encode()
         start = b"" if asked.cursor is None else cursors.decode(CursorKind.STATEMENTS, bound, asked.cursor)
-        entries, page = await self._casebook.decided(start, asked.since, parse_level(asked.level))
-        items = [each.record.to_wire() for each in entries]
-        return {"items": items, **_ended(page, CursorKind.STATEMENTS, bound)}
+        if asked.of == "refusals":
+            told, resume, missing = await self._refusals.page(start, asked.since)
+            cursor = None if resume is None else cursors.encode(CursorKind.STATEMENTS, bound, resume)
+            return {"refusals": told, "cursor": cursor, "missing": missing}
+        records, page = await self._casebook.said(
+            start, _SAID[asked.of], asked.since, parse_level(asked.level)
+        )
+        return {"items": [each.to_wire() for each in records], **_ended(page, CursorKind.STATEMENTS, bound)}
 
     def _judged(self, case: Case, decision: Decision) -> Record:
         """The version that a decision is about, if it can still be decided about as its decider thinks.
@@ -150,23 +183,9 @@ class ModerationMethods:
         version = case.versions().get(decision.version)
         if version is None:
             raise WireError(NOT_FOUND, "no such version is known: it was edited or deleted, or never was")
-        if decision.mark in {each.decision.mark for each in case.decisions}:
+        if decision.item in {each.decision.item for each in case.decisions}:
             return version  # brought once more
-        own = [each.decision for each in case.decisions if each.decision.decider == decision.decider]
-        if any(each.number > decision.number and each.thing == decision.thing for each in own):
-            raise WireError(CONFLICT, "this account has decided about it since: its newest decision stands")
-        if len(own) >= DECISIONS_OF_ONE:
-            sentence = f"this account has decided {len(own)} times about it; now somebody else has to"
-            raise WireError(CONFLICT, sentence)
-        others = [each for each in _unseen(case, decision) if each.decider != decision.decider]
-        if any(each.role > decision.role for each in others):
-            raise WireError(FORBIDDEN, "somebody of a greater role has decided about it")
-        if others:
-            raise WireError(
-                CONFLICT,
-                "others have decided about it meanwhile: look again, and name in reverses what you reverse",
-                details={"marks": [each.mark for each in others]},
-            )
+        check_seen(decision, [each.decision for each in case.decisions])
         waits = case.waiting is not None and case.waiting.id == version.id
         if decision.action is Action.RELEASE and not waits:
             raise WireError(CONFLICT, "this version does not wait for review")
@@ -177,7 +196,7 @@ class ModerationMethods:
         return version
 
     async def _put(self, record: Record, level: Level, token: Token, asker: Asker) -> dict[str, Any]:
-        """Take a record through the gate, as `record.put` does."""
+        """Take a record through the gate, as `record.put` does; its result, and the token."""
         answered = trio.Event()
         answers: list[dict[str, Any] | WireError] = []
 
@@ -190,7 +209,8 @@ class ModerationMethods:
         [answer_given] = answers
         if isinstance(answer_given, WireError):
             raise answer_given
-        return answer_given
+        [result] = answer_given["results"]
+        return {**result, "token": answer_given["token"]}
 
     async def _release(self, version: Record, level: Level) -> dict[str, Any]:
         """Bring what is let go to the level, as it was signed."""
@@ -200,15 +220,6 @@ class ModerationMethods:
         told: dict[str, Any] = {"id": version.id, "status": result.status}
         told["achieved"] = None if result.coverage is None else result.coverage.achieved
         return told if result.error is None else {**told, "error": dict(result.error)}
-
-
-def _unseen(case: Case, decision: Decision) -> list[Decision]:
-    """The decisions of people that stand about the same and that a decision does not name."""
-    return [
-        each
-        for each in case.outcome.in_force
-        if not each.is_automatic and each.thing == decision.thing and each.mark not in decision.reverses
-    ]
 
 
 def _key(case: Case) -> dict[str, Any]:

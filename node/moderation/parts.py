@@ -10,13 +10,17 @@ from folkmoot.node.actors.session import Method
 from folkmoot.node.configuration.settings import NodeConfig
 from folkmoot.node.contracts import EpochCheck, Reading
 from folkmoot.node.environment import Environment
+from folkmoot.node.moderation.authors import AuthorSignals
 from folkmoot.node.moderation.casebook import Casebook
 from folkmoot.node.moderation.deciders import Deciders
+from folkmoot.node.moderation.media_cases import Look, MediaCases
 from folkmoot.node.moderation.methods import Coordination, Intake, Keys, ModerationMethods
 from folkmoot.node.moderation.quota import rates_of
+from folkmoot.node.moderation.refusals import RefusalLog
 from folkmoot.node.routing import Router
 from folkmoot.node.slice_search import Around
 from folkmoot.node.wired import Wired
+from folkmoot.protocol.moderation.signals import AUTHOR
 
 _SECRET_BYTES: Final = 16
 
@@ -26,15 +30,34 @@ class ModerationParts:
 
     Attributes:
         deciders: who may decide.
+        refusals: what the gate has sent back.
+        authors: what rules may ask about authors.
 
     Args:
         wired: the node's.
         roles_of: the roles that an account (34 bytes) has now.
+        gatekeeper: this node's.
     """
 
-    def __init__(self, wired: Wired, roles_of: Callable[[bytes], Collection[str]]) -> None:
+    def __init__(
+        self, wired: Wired, roles_of: Callable[[bytes], Collection[str]], gatekeeper: Gatekeeper
+    ) -> None:
         self._wired = wired
+        self._appeal, self._notices = gatekeeper.appeal, gatekeeper.notices
         self.deciders = Deciders(roles_of, wired.topology.service_accounts)
+        self.refusals = RefusalLog(
+            wired.node_id, wired.commits, wired.environment.wall, wired.links, self._others
+        )
+        self.authors = AuthorSignals(
+            wired.node_id,
+            wired.commits,
+            wired.environment.wall,
+            wired.environment.executor,
+            wired.topology,
+            wired.links,
+        )
+        gatekeeper.lookups[AUTHOR] = self.authors
+        gatekeeper.refused = self.refusals.hear
 
     def peer_methods(
         self, router: Router, reading: Reading, epochs: EpochCheck
@@ -42,15 +65,30 @@ class ModerationParts:
         """What other nodes may ask, by name; `client_methods` comes after."""
         wired = self._wired
         around = Around(router, wired.topology, wired.links, wired.environment.executor)
-        self._casebook = Casebook(around, wired.commits.store, reading)
-        return self._casebook.peer_methods(epochs)
+        self._casebook = Casebook(around, wired.commits.store, reading, wired.topology.service_accounts)
+        return {**self._casebook.peer_methods(epochs), **self.refusals.methods(), **self.authors.methods()}
 
-    def client_methods(
-        self, intake: Intake, coordination: Coordination, keys: Keys, appeal: Callable[[], str]
-    ) -> Mapping[str, Method]:
-        """What clients may ask, by name; see `ModerationMethods`."""
-        methods = ModerationMethods(self.deciders, self._casebook, intake, coordination, keys, appeal)
+    def client_methods(self, intake: Intake, coordination: Coordination, keys: Keys) -> Mapping[str, Method]:
+        """What clients may ask, by name, once there are `media_cases`; see `ModerationMethods`."""
+        known = self.deciders, self._casebook, self.refusals
+        told = self._appeal, self._cases, self._notices
+        methods = ModerationMethods(*known, intake, coordination, keys, *told)
         return methods.table()
+
+    def media_cases(self, look: Look) -> MediaCases:
+        """What is decided about media; see there."""
+        self._cases = MediaCases(self._casebook, look, self._appeal)
+        return self._cases
+
+    def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """What runs by itself, by name."""
+        return {"refusals": self.refusals.run, "authors": self.authors.run}
+
+    def _others(self) -> list[bytes]:
+        """All other members of the cluster, as far as they are known."""
+        roster = self._wired.topology.roster
+        nodes = () if roster is None else roster.nodes
+        return [node.node_id for node in nodes if node.node_id != self._wired.node_id]
 
 
 def gatekeeper_of(config: NodeConfig, environment: Environment) -> Gatekeeper:

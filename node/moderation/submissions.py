@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from folkmoot.protocol.expressions import Value
+from folkmoot.protocol.media.references import references
 from folkmoot.protocol.record import Record
 
 Texts = Sequence[tuple[str, str]]
@@ -14,6 +15,14 @@ Texts = Sequence[tuple[str, str]]
 
 Counting = Callable[[str], Mapping[str, Value]]
 """Counts a record by its text (empty to compare it with none), and tells what came before it; see `flood`."""
+
+_NO_MEDIA: Final[Mapping[str, Value]] = {
+    "media.pdq_match": False,
+    "media.lists": [],
+    "media.categories": [],
+    "media.nsfw": 0.0,
+}
+_NOTHING: Final[Mapping[str, Value]] = {}
 
 _LINK: Final = re.compile(r"(?:https?://|\bwww\.)\S", re.IGNORECASE)
 _MENTION: Final = re.compile(r"(?<!\w)@\w")
@@ -26,11 +35,13 @@ class Submission(NamedTuple):
         texts: those that are judged.
         record: the same, whole; None for a mere text.
         counting: see there; None for what no flood is made of.
+        looked_up: the signals that were looked up for it, as far as they are known.
     """
 
     texts: Texts
     record: Record | None = None
     counting: Counting | None = None
+    looked_up: Mapping[str, Value] = _NOTHING
 
     @property
     def language(self) -> str:
@@ -41,6 +52,12 @@ class Submission(NamedTuple):
     def joined(self) -> str:
         """All its texts as one."""
         return "\n".join(text for _field, text in self.texts)
+
+    def known(self) -> Mapping[str, Value]:
+        """The signals of those families that are looked up; what is unknown is left out."""
+        if self.record is not None and references(self.record):
+            return self.looked_up
+        return {**_NO_MEDIA, **self.looked_up}
 
     def facts(self) -> dict[str, Value]:
         """What can be counted in it: the signals of the family `post`."""

@@ -29,6 +29,7 @@ MEDIA_WAITING: Final = 1_024  # that a node has been asked to fetch; above it th
 MEDIA_WANTED: Final = 4_096  # that a node knows it lacks; further ones are found once there is room
 MEDIA_ANSWER_S: Final = 7.0  # after which what is still being fetched is answered `busy`
 MEDIA_ROWS: Final = 512  # of the change log, looked at in one step
+MEDIA_REMEMBERED: Final = 8_192  # of which a node has at hand what came of looking at them
 MEDIA_RETRY_S: Final = 5.0  # doubled each time, for what nobody could give
 
 assert MEDIA_ASKED * 64 < MESSAGE_BYTES, "a hash each"

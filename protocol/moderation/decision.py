@@ -36,7 +36,15 @@ from folkmoot.protocol.moderation.bounds import (
     DECISION_REASON_CODE_POINTS,
     DECISION_REVERSES,
 )
-from folkmoot.protocol.moderation.grounds import category_of, checked_bool, checked_span, checked_text
+from folkmoot.protocol.moderation.grounds import (
+    Told,
+    category_of,
+    checked_bool,
+    checked_signals,
+    checked_span,
+    checked_text,
+    told_signals,
+)
 from folkmoot.protocol.moderation.label import check_label_value
 from folkmoot.protocol.moderation.verdict import Finding, Span
 
@@ -51,15 +59,21 @@ AUTOMATIC: Final = 0
 
 T = TypeVar("T")
 
+MEDIA: Final = "media"
 _NAMED_BY_ITEM: Final = frozenset({"post", "list"})
-_NAMED_BY_DIGEST: Final = frozenset({"profile", "algorithm", "label"})
-KINDS_DECIDED: Final = _NAMED_BY_ITEM | _NAMED_BY_DIGEST
+_NAMED_BY_DIGEST: Final = frozenset({"profile", "algorithm", "label", MEDIA})
+KINDS_DECIDED: Final = (_NAMED_BY_ITEM | _NAMED_BY_DIGEST) - {MEDIA}
 """The kinds of records that decisions can be about: those that people are shown."""
+
+# Media are decided about, too, and are no records: their number is nobody else's (see `protocol.key`).
+SUBJECT_BYTE: Final = {**{kind: KIND_BYTE[kind] for kind in KINDS_DECIDED}, MEDIA: 32}
+_SUBJECT_NAME: Final = {number: kind for kind, number in SUBJECT_BYTE.items()}
 
 _RULE_CODE_POINTS: Final = 64
 _HASH_HEX: Final = 64
 _FIELD_CODE_POINTS: Final = 64
 
+assert SUBJECT_BYTE[MEDIA] not in KIND_NAME
 assert _NUMBER_AT + MARK_BYTES <= ITEM_BYTES and NAME_BYTES == POST_ITEM_BYTES
 
 
@@ -108,8 +122,8 @@ class Subject(NamedTuple):
     """What is decided about; its author is the record's `place`.
 
     Args:
-        kind: `post`, `profile`, `list`, `algorithm` or `label`.
-        item: of its record.
+        kind: `post`, `profile`, `list`, `algorithm` or `label`; or `media`.
+        item: of its record; of a medium its hash.
     """
 
     kind: str
@@ -123,9 +137,9 @@ class Subject(NamedTuple):
             WireError: `bad_request`, when nothing is decided about records of its kind.
         """
         if self.kind in _NAMED_BY_ITEM and len(self.item) == NAME_BYTES:
-            return bytes((KIND_BYTE[self.kind],)) + self.item
+            return bytes((SUBJECT_BYTE[self.kind],)) + self.item
         if self.kind in _NAMED_BY_DIGEST:
-            return bytes((KIND_BYTE[self.kind],)) + hashlib.sha256(self.item).digest()[:NAME_BYTES]
+            return bytes((SUBJECT_BYTE[self.kind],)) + hashlib.sha256(self.item).digest()[:NAME_BYTES]
         raise WireError(BAD_REQUEST, f"nothing is decided about a {self.kind[:40]} of this item")
 
     def check(self) -> None:
@@ -139,7 +153,7 @@ class Decision:
 
     Args:
         subject: about what.
-        version: the id (32 bytes) of the record that was judged.
+        version: the id (32 bytes) of the record that was judged; of a medium its hash.
         action: what follows from it.
         role: in what capacity.
         decider: the account that decided (34 bytes); of a policy's decisions the node's.
@@ -148,6 +162,7 @@ class Decision:
         labels: values that readers are told.
         rule, policy: the rule that was broken, and the policy's hash in hex, where a policy has them.
         span, field: the place that set the rule off, in the text as its author wrote it, and in which text.
+        signals: what else the rule looked at, names and values as texts.
         category: of the European Union's list (see `grounds`); None where nobody said.
         illegal: whether what was found is against the law, and not merely against the rules here.
         reverses: the marks of earlier decisions about the same that it takes the place of.
@@ -165,6 +180,7 @@ class Decision:
     policy: str | None = None
     span: Span | None = None
     field: str | None = None
+    signals: Told = ()
     category: str | None = None
     illegal: bool = False
     reverses: tuple[bytes, ...] = ()
@@ -186,6 +202,7 @@ class Decision:
             policy=policy,
             span=finding.span,
             field=finding.field,
+            signals=told_signals(finding.signals),
         )
 
     @property
@@ -222,6 +239,8 @@ class Decision:
             body["labels"] = list(self.labels)
         if self.span is not None:
             body["span"] = list(self.span)
+        if self.signals:
+            body["signals"] = dict(self.signals)
         if self.illegal:
             body["illegal"] = True
         if self.reverses:
@@ -269,6 +288,7 @@ def parse_decision(item: bytes, body: Mapping[str, Any]) -> Decision:
         policy=checked_text(KIND, body, "policy", _HASH_HEX),
         span=checked_span(KIND, body.get("span")),
         field=checked_text(KIND, body, "field", _FIELD_CODE_POINTS),
+        signals=checked_signals(KIND, body.get("signals")),
         category=category_of(body),
         illegal=checked_bool(KIND, body, "illegal"),
         reverses=_reverses(body.get("reverses", []), number),
@@ -295,6 +315,8 @@ def _check_sense(decision: Decision) -> None:
         raise WireError(BAD_REQUEST, "a decision says why: its reason is empty")
     if decision.labels and (decision.action.is_of_version or decision.action is Action.RESTORE):
         raise WireError(BAD_REQUEST, f"{decision.action.word} puts no labels on a post")
+    if decision.subject.kind == MEDIA and decision.version != decision.subject.item:
+        raise WireError(BAD_REQUEST, "the subject_id of a decision about a medium is its hash")
     if decision.action is Action.LABEL and not decision.labels:
         raise WireError(BAD_REQUEST, "a decision to label says with what: labels is empty")
 
@@ -307,7 +329,7 @@ def _one_of(body: Mapping[str, Any], name: str, known: Mapping[str, T]) -> T:
 
 
 def _subject(item: bytes, body: Mapping[str, Any]) -> Subject:
-    kind = KIND_NAME.get(item[0], "")
+    kind = _SUBJECT_NAME.get(item[0], "")
     name = item[1:SUBJECT_BYTES]
     if kind in _NAMED_BY_ITEM:
         return Subject(kind, name)

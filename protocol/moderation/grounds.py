@@ -7,11 +7,17 @@ Source: https://transparency.dsa.ec.europa.eu/page/api-documentation, version 2 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
+from folkmoot.protocol.expressions import Value
+from folkmoot.protocol.moderation.bounds import SIGNAL_CODE_POINTS, SIGNALS_TOLD
+from folkmoot.protocol.moderation.signals import LASTING, family
 from folkmoot.protocol.moderation.verdict import Span
+
+Told = tuple[tuple[str, str], ...]
+"""What a rule looked at: the names of signals, in order, and what they were."""
 
 CATEGORIES: Final = (
     "animal_welfare",
@@ -76,6 +82,45 @@ def checked_bool(what: str, body: Mapping[str, Any], name: str) -> bool:
     if type(value) is not bool:
         raise WireError(BAD_REQUEST, f"a {what}'s {name} is true or false")
     return value
+
+
+def told_signals(signals: Iterable[tuple[str, Value]]) -> Told:
+    """What a rule looked at, as records say it, in which there are no fractions.
+
+    Left out is what is another thing each time it is looked at: judging something twice says the same twice.
+    """
+    return tuple(sorted((name, _as_text(value)) for name, value in signals if family(name) in LASTING))
+
+
+def _as_text(value: Value) -> str:
+    match value:
+        case bool():
+            text = "true" if value else "false"
+        case float():
+            text = f"{value:g}"
+        case list():
+            text = ", ".join(value)
+        case _:
+            text = value
+    return text[:SIGNAL_CODE_POINTS]
+
+
+def checked_signals(what: str, value: object) -> Told:
+    """What a body says that a rule looked at, by the names of signals.
+
+    Raises:
+        WireError: `bad_request`.
+    """
+    if value is None:
+        return ()
+    if isinstance(value, dict) and len(value) <= SIGNALS_TOLD:
+        texts = [*value.keys(), *value.values()]
+        if all(type(text) is str and len(text) <= SIGNAL_CODE_POINTS for text in texts):
+            return tuple(sorted(value.items()))
+    raise WireError(
+        BAD_REQUEST,
+        f"a {what}'s signals are at most {SIGNALS_TOLD} texts of {SIGNAL_CODE_POINTS} characters, by name",
+    )
 
 
 def category_of(body: Mapping[str, Any]) -> str | None:

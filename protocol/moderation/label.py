@@ -24,7 +24,14 @@ from folkmoot.protocol.limits import (
     RECORD_ID_BYTES,
     STAMP_MAX,
 )
-from folkmoot.protocol.moderation.grounds import checked_bool, checked_span, checked_text
+from folkmoot.protocol.moderation.grounds import (
+    Told,
+    checked_bool,
+    checked_signals,
+    checked_span,
+    checked_text,
+    told_signals,
+)
 from folkmoot.protocol.moderation.verdict import Finding, Span
 
 KIND: Final = "label"
@@ -54,6 +61,7 @@ class Label:
         rule, policy: the rule and the policy's hash in hex, when a policy decided.
         span: the place that set the rule off, in the post as its author wrote it.
         field: which of the post's texts the span is in.
+        signals: what else the rule looked at, names and values as texts.
         negated: whether this takes the label back.
         expires_ms: milliseconds since 1970 from which on it says nothing; None for never.
     """
@@ -67,6 +75,7 @@ class Label:
     policy: str | None = None
     span: Span | None = None
     field: str = FIELD
+    signals: Told = ()
     negated: bool = False
     expires_ms: int | None = None
 
@@ -86,6 +95,7 @@ class Label:
             policy=policy,
             span=finding.span,
             field=finding.field or FIELD,
+            signals=told_signals(finding.signals),
         )
 
     @property
@@ -104,6 +114,8 @@ class Label:
             body["span"] = list(self.span)
         if self.field != FIELD:
             body["field"] = self.field
+        if self.signals:
+            body["signals"] = dict(self.signals)
         if self.negated:
             body["negated"] = True
         if self.expires_ms is not None:
@@ -178,6 +190,7 @@ def parse_label(item: bytes, body: Mapping[str, Any]) -> Label:
         policy=checked_text(KIND, body, "policy", _HASH_HEX),
         span=checked_span(KIND, body.get("span")),
         field=checked_text(KIND, body, "field", _FIELD_CODE_POINTS) or FIELD,
+        signals=checked_signals(KIND, body.get("signals")),
         negated=checked_bool(KIND, body, "negated"),
         expires_ms=_expires(body.get("expires_ms")),
     )

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from folkmoot.protocol.moderation.policy import Degrade, PolicyDocument, Rule, WordList
-from folkmoot.protocol.moderation.signals import HITS, family, named_in, signal_name
+from folkmoot.protocol.moderation.signals import COUNTS, HITS, family, named_in, signal_name
 from folkmoot.protocol.moderation.thresholds import resolved
 from folkmoot.protocol.moderation.verdict import Action
 
@@ -22,6 +22,9 @@ _TIGHTEN: Final = "a narrower layer may only tighten"
 
 # With none of these a hit more never makes an expression false: comparisons are of numbers only.
 _MAY_TURN: Final = re.compile(r"[!?]|==|\bin\b")
+
+# Whether a count is so great, or greater, by itself: a hit more never makes that false.
+_SO_MANY: Final = re.compile(r"(?:^|(?<=[(&|]))\s*counts\s*\.\s*[a-z][a-z0-9_]*\s*>=?\s*[\d.]+\s*(?=$|[)&|])")
 
 
 def loosened_list(old: WordList, new: WordList, rules: Iterable[Rule]) -> Iterator[tuple[str, str]]:
@@ -36,12 +39,18 @@ def loosened_list(old: WordList, new: WordList, rules: Iterable[Rule]) -> Iterat
         yield "category", f"category {new.category}; below it is {old.category}, and it stays that"
     if new.whole_words and not old.whole_words:
         yield "match", f"match is 'word' and below it is 'anywhere'; {_TIGHTEN}"
-    name = signal_name(HITS, old.id)
+    names = {signal_name(HITS, old.id), signal_name(COUNTS, old.id)}
     for rule in rules:
-        if rule.overridable or not isinstance(rule.when, str) or name not in named_in(rule.when):
+        if rule.overridable or not isinstance(rule.when, str) or names.isdisjoint(named_in(rule.when)):
             continue
-        if _MAY_TURN.search(rule.when):
+        if _MAY_TURN.search(rule.when) or _counted_otherwise(rule.when, signal_name(COUNTS, old.id)):
             yield "words", f"more words could make rule {rule.id} below apply less; {_TIGHTEN}"
+
+
+def _counted_otherwise(when: str, name: str | None) -> bool:
+    """Whether an expression asks for a count in any other way than whether it is so great, or greater."""
+    others = _SO_MANY.sub("", when)
+    return name is not None and name in named_in(others)
 
 
 def loosened_rule(old: Rule, new: Rule) -> Iterator[tuple[str, str]]:

@@ -5,8 +5,8 @@ what is unknown is never taken for false. That logic is monotone: an expression 
 is unknown stays false whatever that turns out to be. Two things follow from it, and make a hundred rules
 cost little more than one:
 
-- A rule that is false when none of its hits is there and *all else is unknown* need not be looked at until
-  one of its hits is there.
+- A rule that is false when none of its hits is there, nothing is counted, and *all else is unknown* need not
+  be looked at until one of its hits is there.
 - Of the others, which stand at every record, dozens are one expression, joined by "or": when it is false,
   each of them is. Otherwise they are looked at one by one.
 """
@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 from folkmoot.protocol.expressions import Activation, Expression, Language, Value
 from folkmoot.protocol.moderation.bounds import RULES_JOINED
 from folkmoot.protocol.moderation.policy import Degrade, PolicyDocument
-from folkmoot.protocol.moderation.signals import HITS, SCORES, family, named_in, signal_name
+from folkmoot.protocol.moderation.signals import COUNTS, HITS, SCORES, family, named_in, signal_name
 from folkmoot.protocol.moderation.thresholds import resolved
 
 
@@ -53,12 +53,14 @@ class _Compiled(NamedTuple):
     Args:
         rule: the rule's number.
         hits: the hits it names: name and number of the list or pattern.
-        signals: what else it names.
+        counts: likewise what it has counted.
+        signals: what else it names, counts among it.
     """
 
     rule: int
     expression: Expression
     hits: tuple[tuple[str, int], ...]
+    counts: tuple[tuple[str, int], ...]
     signals: tuple[str, ...]
 
 
@@ -77,6 +79,7 @@ class Rules:
 
     Attributes:
         signals: all that expressions name but for hits.
+        counted: of these, what is to be counted, each with the number of the list or pattern.
     """
 
     def __init__(self, document: PolicyDocument) -> None:
@@ -87,7 +90,7 @@ class Rules:
         self._named_by: dict[int, list[int]] = {}
         self._awaiting: dict[int, list[_Compiled]] = {}
         numbers = {finder.id: number for number, finder in enumerate(document.finders)}
-        hits = {signal_name(HITS, id): number for id, number in numbers.items()}
+        found = {signal_name(each, id): number for id, number in numbers.items() for each in (HITS, COUNTS)}
         standing: list[_Compiled] = []
         for number, rule in enumerate(document.rules):
             if not isinstance(rule.when, str):
@@ -95,9 +98,9 @@ class Rules:
                 for finder in self._named[number]:
                     self._named_by.setdefault(finder, []).append(number)
                 continue
-            compiled = self._compile(number, rule.when, hits)
+            compiled = self._compile(number, rule.when, found)
             if self._waits(compiled):
-                for _name, finder in compiled.hits:
+                for finder in dict.fromkeys(finder for _, finder in (*compiled.hits, *compiled.counts)):
                     self._awaiting.setdefault(finder, []).append(compiled)
             else:
                 standing.append(compiled)
@@ -106,6 +109,7 @@ class Rules:
         self._always_read = frozenset(name for rule in standing for name in rule.signals)
         waiting = {name for rules in self._awaiting.values() for rule in rules for name in rule.signals}
         self.signals = self._always_read | waiting
+        self.counted = {name: found[name] for name in self.signals if family(name) == COUNTS}
 
     def wanted(self, hits: Collection[int]) -> frozenset[str]:
         """The signals that `apply` will look at, given what was found; perhaps a few more.
@@ -143,20 +147,22 @@ class Rules:
                     outcomes += self._singly(standing.rules, bound, hits, signals, unsure)
         return sorted(outcomes)
 
-    def _compile(self, number: int, source: str, hits: Mapping[str | None, int]) -> _Compiled:
+    def _compile(self, number: int, source: str, found: Mapping[str | None, int]) -> _Compiled:
         source, _asked = resolved(source)
         named = [name for name in named_in(source) if name in self._sorts]
         return _Compiled(
             number,
             self._language.compile(source),
-            tuple((name, hits[name]) for name in named if family(name) == HITS),
+            tuple((name, found[name]) for name in named if family(name) == HITS),
+            tuple((name, found[name]) for name in named if family(name) == COUNTS),
             tuple(name for name in named if family(name) != HITS),
         )
 
     def _waits(self, compiled: _Compiled) -> bool:
-        """Whether it is false as long as none of its hits is there."""
-        nothing = self._language.bind(dict.fromkeys((name for name, _ in compiled.hits), False))
-        return bool(compiled.hits) and compiled.expression.truth(nothing) is False
+        """Whether it is false as long as none of its hits is there, and nothing counted."""
+        none: dict[str, Value] = {name: False for name, _ in compiled.hits}
+        none |= {name: 0.0 for name, _ in compiled.counts}
+        return bool(none) and compiled.expression.truth(self._language.bind(none)) is False
 
     def _join(self, standing: Sequence[_Compiled]) -> tuple[_Standing, ...]:
         """Those that ask a model stand apart, so that an unknown score has only them looked at singly."""
@@ -200,7 +206,7 @@ class Rules:
             degraded = {self._document.degraded(name) for name in missing}
             if degraded == {Degrade.IGNORE}:
                 continue
-            found = tuple(finder for _name, finder in rule.hits if finder in hits)
+            found = {finder for _name, finder in (*rule.hits, *rule.counts) if finder in hits}
             yield Outcome(rule.rule, applies, tuple(sorted(found)), rule.signals, missing)
 
 

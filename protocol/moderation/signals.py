@@ -1,8 +1,9 @@
 """Signals: what the rules of a policy may ask about a record, each with its sort.
 
-A signal has a family and a name, `post.links`. Those here are the same for every policy; a policy adds one
-for each of its lists and patterns (`hits.<id>`, with `_` for `-`) and one for each label of its models
-(`scores.<label>`). A signal that is not known here and now has no value; what comes of that is in `rules`.
+A signal has a family and a name, `post.links`. Those here are the same for every policy; a policy adds two
+for each of its lists and patterns, whether it was found (`hits.<id>`, with `_` for `-`) and how often
+(`counts.<id>`), and one for each label of its models (`scores.<label>`). A signal that is not known here and
+now has no value; what comes of that is in `rules`.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from typing import Final
 from folkmoot.protocol.expressions import Sort
 
 HITS: Final = "hits"
+COUNTS: Final = "counts"
 SCORES: Final = "scores"
 FLOOD: Final = "flood"
 POST: Final = "post"
 AUTHOR: Final = "author"
+MEDIA: Final = "media"
 THRESHOLDS: Final = "thresholds"
 
 SIGNALS: Final[Mapping[str, tuple[Sort, str]]] = {
@@ -39,13 +42,23 @@ SIGNALS: Final[Mapping[str, tuple[Sort, str]]] = {
     ),
     "flood.author_rate": (Sort.NUMBER, "records its author has put to this node in the last minute"),
     "flood.address_rate": (Sort.NUMBER, "records that came from its address in the last minute"),
-    "author.age_s": (Sort.NUMBER, "seconds since its author's account was made; no node knows this yet"),
-    "author.trust": (Sort.NUMBER, "how far its author is trusted, 0 to 1; no node knows this yet"),
+    "media.pdq_match": (Sort.TRUTH, "whether a list of pictures knows one of its media"),
+    "media.lists": (Sort.TEXTS, "the names of the lists that know its media"),
+    "media.categories": (Sort.TEXTS, "as what these lists know them"),
+    "media.nsfw": (Sort.NUMBER, "the highest score, 0 to 1, that the image model gives its media"),
+    "author.age_s": (Sort.NUMBER, "for how many seconds at least the cluster has known its author"),
+    "author.trust": (Sort.NUMBER, "how often at least, 0 to 1, people decided in its author's favour"),
 }
 """The signals of every policy, and what each says."""
 
-UNCERTAIN: Final = (AUTHOR, SCORES, THRESHOLDS)
+UNCERTAIN: Final = (AUTHOR, MEDIA, SCORES, THRESHOLDS)
 """The families whose signals may be unknown."""
+
+LOOKED_UP: Final = (AUTHOR, MEDIA)
+"""The families whose signals have to be looked up before a record is judged."""
+
+LASTING: Final = (MEDIA, POST, SCORES)
+"""The families whose signals depend on what was written alone, and not on when it came, or from whom."""
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _RESERVED: Final = frozenset({"in", "true", "false", "null"})
@@ -71,10 +84,12 @@ def sorts_of(finders: Iterable[str], labels: Iterable[str]) -> dict[str, Sort]:
         labels: of its models.
     """
     sorts = {name: sort for name, (sort, _) in SIGNALS.items()}
-    hits = (signal_name(HITS, id) for id in finders)
+    ids = list(finders)
+    hits = (signal_name(HITS, id) for id in ids)
+    counts = (signal_name(COUNTS, id) for id in ids)
     scores = (signal_name(SCORES, label) for label in labels)
     sorts |= {name: Sort.TRUTH for name in hits if name is not None}
-    return sorts | {name: Sort.NUMBER for name in scores if name is not None}
+    return sorts | {name: Sort.NUMBER for name in (*counts, *scores) if name is not None}
 
 
 def named_in(expression: str) -> list[str]:

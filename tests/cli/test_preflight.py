@@ -13,7 +13,7 @@ from folkmoot.cli.main import run
 from folkmoot.cli.preflight import check_surroundings
 from folkmoot.node.configuration.reading import ConfigError, load
 
-from tests.moderation.documents import HEAD, model, rule, word_list
+from tests.moderation.documents import HEAD, condition, model, rule, word_list
 
 Problems = Callable[..., list[str]]
 FOUNDER = """
@@ -65,10 +65,11 @@ def test_what_of_a_policy_is_not_in_force_is_told_and_keeps_no_node_from_startin
 ) -> None:
     policy = node.parent / "policy.toml"
     old = HEAD + word_list("words", ["foo"]) + rule("old", ["words"], "hold") + "expires = 2001-02-03\n"
-    policy.write_text(old + model("m", labels=["toxic"]))
+    policy.write_text(old + model("m", labels=["toxic"]) + condition("nude", "media.nsfw > 0.8"))
     assert run(["config", "check", "--config", str(node), "--json"]) == exit_codes.OK
     warnings = json.loads(capsys.readouterr().out)["warnings"]
-    absent, expired = warnings
+    absent, expired, unseen = warnings
+    assert unseen == f"{policy}: media.nsfw says nothing here, because screening.enabled is off"
     assert absent.startswith(f"{policy}: model m: {'0' * 64}.model is not in {node.parent} or")
     assert expired == f"{policy}: rule old expired on 2001-02-03"
     assert run(["config", "check", "--config", str(node)]) == exit_codes.OK

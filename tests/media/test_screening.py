@@ -30,6 +30,7 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(120)
 
+UNSEEN = pictures.of(b"nobody has this")
 FINE, KNOWN, WORST = (saved(drawing(seed), "PNG") for seed in (1, 2, 3))
 
 
@@ -89,11 +90,20 @@ async def test_what_is_found_is_told_withheld_and_a_signal(tmp_path: Path) -> No
             assert error.details == {"screening": told["screening"]} and "list known" in error.message
             assert await read(client, author.account, known.hash) == KNOWN, "it is their own"
             assert (await client.put_one(post_with(author, known)))["status"] == "stored"
-            signals = screening_of(town[0]).signals
-            assert signals(author.account, [fine.hash]) == {"media.pdq_match": False, "media.nsfw": None}
-            both = [fine.hash, bytes(32), known.hash]
-            assert signals(author.account, both)["media.pdq_match"] is True
-            assert signals(author.account, both[:2])["media.pdq_match"] is None
+            shown = [
+                post_with(author, *some) for some in ((fine,), (known,), (fine, UNSEEN), (known, UNSEEN), ())
+            ]
+            for _ in range(2):  # read, and remembered
+                signals = await screening_of(town[0]).signals.of(shown)
+                clear, matched, unseen, either = (signals[each.id] for each in shown[:4])
+                assert clear == {"media.pdq_match": False, "media.lists": [], "media.categories": []}
+                assert matched == {
+                    "media.pdq_match": True,
+                    "media.lists": ["known"],
+                    "media.categories": ["known-kind"],
+                }
+                assert unseen == {} and either == {"media.pdq_match": True}
+                assert shown[4].id not in signals
             assert town[0].parts.media.status()["screening"] == {
                 **{"clear": 1, "matched": 1, "explicit": 0, "unknown": 0},
                 "waiting": 0,
@@ -209,8 +219,8 @@ async def test_what_cannot_be_judged_is_unknown_and_waits_for_a_person_or_not(tm
             told = {"status": "unknown", "reason": reason}
             error = await refused(town[0], town, author, manifest.hash, REFUSED_BY_POLICY)
             assert error.details == {"screening": told}
-            signal = screening_of(town[0]).signals(author.account, [manifest.hash])
-            assert signal == {"media.pdq_match": None, "media.nsfw": None}
+            shows = post_with(author, manifest)
+            assert await screening_of(town[0]).signals.of([shows]) == {shows.id: {}}
             withheld = msgspec.structs.replace(settings, withhold=("unchecked", "matched"))
             screening_of(town[0]).reload(withheld)
             assert await read(client, author.account, manifest.hash) == data

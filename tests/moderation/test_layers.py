@@ -87,6 +87,14 @@ def problems(*layers: str) -> list[str]:
             more_words("bar"),
             "more words could make rule not below apply less",
         ),
+        *(
+            (
+                condition("few", when),
+                more_words("bar"),
+                "more words could make rule few below apply less",
+            )
+            for when in ("counts.bad < 3.0", "5.0 - counts.bad > 1.0", "post.reply || 3.0 > counts.bad")
+        ),
         ("", pattern("shout", "!"), "'shout' is already the id of a list or pattern"),
         (model("m", labels=["a"]), model("m", labels=["b"]), "'m' is already the id of a model"),
         (
@@ -132,6 +140,7 @@ def test_the_promise_holds_through_all_layers() -> None:
 
 def test_a_word_more_is_welcome_where_it_can_only_add_hits() -> None:
     fine = condition("fine", "(hits.bad || post.links >= 2.0) && hits.shout")
+    fine += condition("many", "counts.bad > 3.0 || (counts.bad>=2.0 && counts.shout >= 1.0)")
     assert layered(LISTS + fine, more_words("bar")).lists[0].words == ("foo", "bar")
 
 

@@ -28,10 +28,12 @@ DAY_US = 86_400_000_000
 LISTS = word_list("bad", ["foo"], severity=4) + word_list("rude-words", ["bar"]) + pattern("shout", "!!!")
 
 
-def judged(policy: PolicyEngine, text: str, now_us: int = 0, **body: Any) -> Verdict:
+def judged(
+    policy: PolicyEngine, text: str, *others: tuple[str, str], now_us: int = 0, **body: Any
+) -> Verdict:
     item = make_uuid7(1, 1)
     record = Record.sign(KeyPair(b"\x01" * 32), kind="post", item=item, body={"text": text, **body}, stamp=1)
-    return policy.judge_record(Submission([("text", text)], record), now_us)
+    return policy.judge_record(Submission([("text", text), *others], record), now_us)
 
 
 @pytest.mark.parametrize(
@@ -47,11 +49,18 @@ def judged(policy: PolicyEngine, text: str, now_us: int = 0, **body: Any) -> Ver
         ("post.lang in ['pt', 'pt-br']", "x", {"lang": "pt-BR"}, True),
         ("post.lang == ''", "x", {}, True),
         ("post.kind == 'post' && !post.reply && !post.quote && post.media == 0.0", "x", {}, True),
+        ("counts.bad >= 3.0", "foo, FOO and f o o o", {}, False),
+        ("counts.bad >= 3.0", "foo, FOO and f00", {}, True),
+        ("counts.bad >= 3.0 && post.tags == 1.0", "foo foo", {"tags": ["foo"]}, True),
+        ("counts.shout > 1.0", "one!!!", {}, False),
+        ("counts.shout > 1.0 && !hits.bad", "one!!! two!!!", {}, True),
+        ("counts.bad < 1.0 && counts.rude_words + counts.shout == 2.0", "bar!!!", {}, True),
         ("flood.same_text > 0.0 || flood.author_rate > 0.0", "x", {}, False),
     ],
 )
 def test_what_a_rule_says(when: str, text: str, body: Mapping[str, Any], applies: bool) -> None:
-    verdict = judged(engine(LISTS, condition("r", when)), text, **body)
+    tags = [(f"tags.{at}", tag) for at, tag in enumerate(body.get("tags", ()))]
+    verdict = judged(engine(LISTS, condition("r", when)), text, *tags, **body)
     assert (verdict.rule, verdict.action.word) == (("r", "hold") if applies else (None, "accept"))
 
 
@@ -109,15 +118,15 @@ def test_the_policy_says_what_the_unknown_leads_to(degrade: str, action: str) ->
 
 def test_a_rule_applies_until_its_last_day_ends() -> None:
     policy = engine(LISTS, rule("r", ["bad"], "hold"), "expires = 1970-01-02\n")
-    assert judged(policy, "foo", 2 * DAY_US - 1).rule == "r"
-    assert judged(policy, "foo", 2 * DAY_US).rule is None
+    assert judged(policy, "foo", now_us=2 * DAY_US - 1).rule == "r"
+    assert judged(policy, "foo", now_us=2 * DAY_US).rule is None
     assert policy.warnings(2 * DAY_US - 1) == []
     assert policy.warnings(2 * DAY_US) == ["rule r expired on 1970-01-02"]
 
 
 def test_the_last_day_there_is_does_not_end() -> None:
     policy = engine(LISTS, rule("r", ["bad"], "hold"), "expires = 9999-12-31\n")
-    assert judged(policy, "foo", 4_000_000_000 * 1_000_000).rule == "r"
+    assert judged(policy, "foo", now_us=4_000_000_000 * 1_000_000).rule == "r"
 
 
 @pytest.mark.parametrize(
@@ -191,8 +200,9 @@ def test_signals_are_found_however_they_are_spaced() -> None:
 
 
 def test_every_signal_can_be_named_and_is_told_unless_no_node_knows_it() -> None:
-    policy = document(condition("r", " || ".join(f"{name} == {name}" for name in SIGNALS)))
-    facts = Submission([("text", "x")]).facts()
+    policy = document(*(condition(f"r{at}", f"{name} == {name}") for at, name in enumerate(SIGNALS)))
+    told = Submission([("text", "x")])
+    facts = {**told.facts(), **told.known()}
     assert set(Rules(policy).signals) == set(SIGNALS)
     unknown = {name for name in SIGNALS if name not in facts and not name.startswith("flood.")}
     assert unknown == {"author.age_s", "author.trust"}

@@ -50,6 +50,7 @@ when = ["adverts"]
 then = "label"
 label = "advert"
 reason = "Sells something."
+notice = {{de = "Verkauft etwas."}}
 
 [[rules]]
 id = "look-twice"

@@ -12,6 +12,7 @@ from folkmoot.cli.connection import Target
 from folkmoot.cli.main import run
 from folkmoot.node.metrics.exposition import CONTENT_TYPE, text_of
 from folkmoot.node.metrics.registry import Histogram, Registry, counter, counters, gauge
+from folkmoot.node.moderation.figures import OTHERS, Names
 from folkmoot.protocol.errors import FORBIDDEN, UNAUTHENTICATED, WireError
 
 from tests.node.harness import Town, founded
@@ -50,6 +51,12 @@ def test_figures_are_written_as_openmetrics() -> None:
     assert text == text_of(registry.collect()), "nothing in it depends on when it is asked"
 
 
+def test_names_that_come_from_policies_are_told_apart_as_far_as_there_is_room() -> None:
+    names = Names(2)
+    names.add(["a", "b", "c", "a", "d"])
+    assert names.counts == {"a": 2, "b": 1, OTHERS: 2}
+
+
 async def told_by(town: Town, node: Node) -> dict[str, float]:
     """What a node tells an operator."""
     async with town.client(node) as operator:
@@ -78,6 +85,8 @@ async def test_each_node_tells_operators_its_own_figures(tmp_path: Path) -> None
         assert other['folkmoot_cache_hits_total{cache="pages"}'] == 0
         assert asked['folkmoot_replica_cells_total{how="put"}'] == 5
         assert other['folkmoot_replica_cells_total{how="joined"}'] >= 5
+        assert asked['folkmoot_gate_verdicts_total{action="accept"}'] == 5
+        assert other['folkmoot_gate_verdicts_total{action="accept"}'] == 0
         assert asked["folkmoot_commit_seconds_count"] >= 1
         assert asked['folkmoot_members{state="alive"}'] == 2
         of_nodes = (await client.call("cluster.status"))["node"]["caches"]["pages"]

@@ -12,7 +12,7 @@ from folkmoot.protocol.key import block_of, lane_of, place_prefix
 from folkmoot.protocol.projections.entries import Entry, Index, Projection, public_of
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.sync.fingerprint import leaf_hash
-from folkmoot.storage import policies, projections, rows, verify
+from folkmoot.storage import policies, projections, refusals, rows, verify
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Engine, Table, Transaction
 from folkmoot.storage.projections import MAIN, ProjectionBook
@@ -36,6 +36,7 @@ from tests.storage.making import (
 ANN, BEN = person(1), person(2)
 POST, LIKE = post(ANN, 1), reaction("like", BEN, ANN, 1)
 POLICY = b"version = 1"
+REFUSED = refusals.Refusal(NOW_US, "post", "no-scams", "ab" * 32, "So.")
 COUNTS_KEY = place_prefix(ANN.account) + post_item(1)
 
 Damage = Callable[[Transaction], object]
@@ -56,6 +57,7 @@ def filled(store: Store) -> Store:
         lambda tx: tx.accounts.put(named(ANN, "ann")),
         lambda tx: tx.accounts.note([noted(POST)]),
         lambda tx: tx.policies.put(POLICY, ()),
+        lambda tx: refusals.keep(tx, [REFUSED]),
         derive,
     )
     return store
@@ -229,6 +231,7 @@ def test_a_changed_byte_in_any_table_is_never_returned(
         Table.SOURCES: lambda: derived(filled),
         Table.CURSORS: lambda: derived(filled),
         Table.POLICIES: lambda: kept_policy(filled),
+        Table.REFUSALS: lambda: refusals.page(filled.engine, b"", 0, 10),
     }
     whole = readers[table]()
     damaged = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import msgspec
 from folkmoot.node.configuration.screening_section import ScreeningSection
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from folkmoot.node.moderation.media.lists import HashList
 
 Status = Literal["unchecked", "clear", "matched", "explicit", "unknown", "sealed"]
+
+STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 
 METHOD: Final = 2  # raised when pictures are looked at in another way, so that all are looked at again
 _VERSION_BYTES: Final = 16
