@@ -36,6 +36,8 @@ class Table(enum.IntEnum):
     SOURCES = 14  # projection, generation, cell key → the entries made of it
     CURSORS = 15  # how far projections have come, and which generations there are
     POLICIES = 16  # hash → a policy document (see `policies`)
+    JUDGED = 17  # key of a post's cell → what the gate knew of it (see `judged`)
+    JUDGED_ORDER = 18  # when it was judged → key of its cell
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.key import HELD, PLACE_PREFIX_BYTES, block_of, held_key, parse_key
 from folkmoot.protocol.limits import BLOCKS
 from folkmoot.protocol.sync.fingerprint import leaf_hash
-from folkmoot.storage import counts, projections, registers, rows
+from folkmoot.storage import counts, judged, projections, registers, rows
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.heads import SEQUENCE
 from folkmoot.storage.interface import Engine, Table, Transaction
@@ -117,6 +117,7 @@ class _Check:
             self._registers,
             self._accounts,
             self._policies,
+            self._judged,
             self._cells,
             self._log,
             self._blocks,
@@ -209,6 +210,14 @@ class _Check:
         for name, row in self._sound(Table.POLICIES, partial(rows.unseal, Table.POLICIES)):
             if hashlib.sha256(row[rows.SEQUENCE_BYTES :]).digest() != name:
                 self._find(Table.POLICIES, name, "its hash is another one")
+
+    def _judged(self) -> None:
+        """What was judged stands in the order of time exactly as by its post."""
+        ordered = set(self._sound(Table.JUDGED_ORDER, partial(rows.unseal, Table.JUDGED_ORDER)))
+        for key, _ in self._sound(Table.JUDGED, partial(rows.unseal, Table.JUDGED)):
+            ordered -= {(each.at, key) for each in judged.read(self._transaction, key)}
+        for at, _ in sorted(ordered):
+            self._find(Table.JUDGED_ORDER, at, "no post was judged then")
 
     def _cells(self) -> None:
         total = self._transaction.count(Table.CELLS)

@@ -21,11 +21,12 @@ import trio
 from folkmoot.node.environment import Executor, WallClock
 from folkmoot.node.moderation.bench import OWN_FILE, Bench
 from folkmoot.node.moderation.engine import PolicyEngine
+from folkmoot.node.moderation.noting import Noting
 from folkmoot.node.moderation.policy_file import PolicyFiles, Signature, signature_of
 from folkmoot.node.moderation.quota import Quota, QuotaRates
 from folkmoot.node.moderation.submissions import Counting, Submission, texts_of
 from folkmoot.protocol.errors import WireError
-from folkmoot.protocol.moderation.flood import Flood
+from folkmoot.protocol.moderation.flood import NO_FLOOD, Flood
 from folkmoot.protocol.moderation.policy import EMPTY, PolicyError
 from folkmoot.protocol.moderation.verdict import Action, Verdict
 from folkmoot.protocol.record import Record
@@ -88,6 +89,9 @@ class Gatekeeper:
         executor: where policies are read and compiled.
         models: where text models lie, besides those beside the policy.
         poll_interval_s: how often the file is looked at.
+
+    Attributes:
+        noting: tells what was known of posts when they were judged.
     """
 
     def __init__(
@@ -104,6 +108,7 @@ class Gatekeeper:
         self._rates = rates
         self._quota = Quota(rates)
         self._flood = Flood()
+        self.noting = Noting()
         self._models = models
         self._wall = wall
         self._executor = executor
@@ -148,9 +153,14 @@ class Gatekeeper:
         self._loaded_at_us = self._wall.now_us()
 
     @property
+    def engine(self) -> PolicyEngine:
+        """The policy that judges all accounts, or all but those of a canary."""
+        return self._bench.settled(self._own)
+
+    @property
     def judging(self) -> str:
-        """The hash of the policy that judges all accounts, or all but those of a canary."""
-        return self._bench.settled(self._own).document.hash
+        """Its hash."""
+        return self.engine.document.hash
 
     def admit_change(self, address: str, now: float) -> WireError | None:
         """See `Quota.admit_change`."""
@@ -201,10 +211,15 @@ class Gatekeeper:
                 answers.append(limited)
                 continue
             counting = None if account_exempt else self._counting(record, address, now)
-            answer = _judge(bench.judge_of(record.author, own), record, counting, now_us)
-            if isinstance(answer, WireError) and not account_exempt:
-                quota.settle(record.author, address, now, changed=False)
-                self._flood.settle(record.id, changed=False)
+            engine = bench.judge_of(record.author, own)
+            answer = _judge(engine, record, counting, now_us)
+            if isinstance(answer, WireError):
+                if not account_exempt:
+                    quota.settle(record.author, address, now, changed=False)
+                    self._flood.settle(record.id, changed=False)
+            elif self.noting.wanted and record.kind == "post":
+                told = NO_FLOOD if counting is None else self._flood.told(record.id) or counting(())
+                self.noting.look(record, now_us, told, counting is None or engine.compares, {})
             answers.append(answer)
         return answers
 
@@ -226,19 +241,19 @@ class Gatekeeper:
             changed: of each, whether it changed something.
             account_exempt, address, now: as for `judge_batch`.
         """
-        if account_exempt:
-            return
         for record, each in zip(records, changed, strict=True):
-            self._quota.settle(record.author, address, now, changed=each)
-            self._flood.settle(record.id, changed=each)
+            self.noting.settle(record.id, changed=each)
+            if not account_exempt:
+                self._quota.settle(record.author, address, now, changed=each)
+                self._flood.settle(record.id, changed=each)
 
     def appeal(self) -> str:
         """The sentence of the policy in force about whom to ask for another look."""
-        return self._bench.settled(self._own).document.appeal
+        return self.engine.document.appeal
 
     def status(self) -> GatekeeperStatus:
         """What the gate is doing now."""
-        engine = self._bench.settled(self._own)
+        engine = self.engine
         document = engine.document
         return GatekeeperStatus(
             policy=document.hash,

@@ -46,6 +46,7 @@ class PolicyEngine:
     Attributes:
         document: the same.
         accepted: the verdict of everything no rule applies to.
+        compares: whether a rule asks how often a text came before.
         unjudged_count: how many records were held because judging failed.
 
     Raises:
@@ -64,7 +65,7 @@ class PolicyEngine:
         }
         self._rules = Rules(document)
         self._counts = any(family(name) == FLOOD for name in self._rules.signals)
-        self._compares = "flood.same_text" in self._rules.signals
+        self.compares = "flood.same_text" in self._rules.signals
         try:
             self._matchers = Matchers(document) if document.finders else None
         except re2.error as error:
@@ -111,8 +112,13 @@ class PolicyEngine:
             submission: what the gate looks at of it.
             now_us: microseconds since 1970, by which rules expire.
         """
+        findings = self.findings(submission, now_us)
+        return combine(self.document.hash, findings) if findings else self.accepted
+
+    def findings(self, submission: Submission, now_us: int = 0) -> list[Finding]:
+        """What each rule that applies to a record says, in the order of the rules; the same arguments."""
         if not self.document.rules:
-            return self.accepted
+            return []
         try:
             hits = self._find(submission.texts)
             wanted = self._rules.wanted(hits)
@@ -120,18 +126,17 @@ class PolicyEngine:
             signals = self._signals(submission, wanted) | sure
             outcomes = self._rules.apply(hits, signals, unsure)
             if not outcomes:
-                return self.accepted
+                return []
             expired = self._expired(now_us)
-            findings = [
+            return [
                 self._finding(outcome, hits, signals, submission.language)
                 for outcome in outcomes
                 if outcome.rule not in expired
             ]
-            return combine(self.document.hash, findings) if findings else self.accepted
         except Exception:  # whatever it was: not knowing must never read as acceptance
             logger.exception("a record could not be judged and is held for review")
             self.unjudged_count += 1
-            return Verdict(self.document.hash, Finding(Action.HOLD, UNJUDGED, _UNJUDGED_REASON))
+            return [Finding(Action.HOLD, UNJUDGED, _UNJUDGED_REASON)]
 
     def _find(self, texts: Iterable[tuple[str, str]]) -> dict[int, tuple[str, Span]]:
         hits: dict[int, tuple[str, Span]] = {}
@@ -143,7 +148,7 @@ class PolicyEngine:
 
     def _signals(self, submission: Submission, wanted: frozenset[str]) -> dict[str, Value]:
         """What rules will look at, as far as it is known."""
-        signals: dict[str, Value] = {}
+        signals: dict[str, Value] = dict(submission.known)
         families = {family(name) for name in wanted}
         if POST in families:
             signals |= submission.facts()
@@ -166,7 +171,7 @@ class PolicyEngine:
     def _flood(self, submission: Submission) -> Mapping[str, Value]:
         if submission.counting is None:
             return NO_FLOOD
-        if not self._compares:
+        if not self.compares:
             return submission.counting(())
         seen = normalise.tight(normalise.folded(submission.joined()[:COMPARED_CODE_POINTS]))
         return submission.counting(phrases_of(seen.text))

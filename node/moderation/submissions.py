@@ -19,6 +19,9 @@ _LINK: Final = re.compile(r"(?:https?://|\bwww\.)\S", re.IGNORECASE)
 _MENTION: Final = re.compile(r"(?<!\w)@\w")
 
 
+_NOTHING_KNOWN: Final[Mapping[str, Value]] = {}
+
+
 class Submission(NamedTuple):
     """A record before the gate.
 
@@ -26,11 +29,13 @@ class Submission(NamedTuple):
         texts: those that are judged.
         record: the same, whole; None for a mere text.
         counting: see there; None for what no flood is made of.
+        known: signals that are known of it already, by name.
     """
 
     texts: Texts
     record: Record | None = None
     counting: Counting | None = None
+    known: Mapping[str, Value] = _NOTHING_KNOWN
 
     @property
     def language(self) -> str:

@@ -1,0 +1,76 @@
+"""What the gate knew of posts when it judged them, told to whoever follows once the posts are stored.
+
+Only what changed something is told: anybody may send old posts again, and refused ones without end, and
+neither must push out what others keep of new ones. Nothing waits for it, and what there is no room for is not
+told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from folkmoot.protocol import limits
+from folkmoot.protocol.expressions import Value
+from folkmoot.protocol.moderation.flood import NO_FLOOD
+from folkmoot.protocol.record import Record
+
+SAME_TEXT: Final = "flood.same_text"
+
+
+class Note(NamedTuple):
+    """A post that was judged.
+
+    Args:
+        record: the version.
+        judged_us: when, microseconds since 1970.
+        signals: what was known of it beyond its text, by name.
+    """
+
+    record: Record
+    judged_us: int
+    signals: Mapping[str, Value]
+
+
+class Noting:
+    """See the module."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[bytes, Note] = {}
+        self._followers: list[Callable[[Note], None]] = []
+
+    def follow(self, follower: Callable[[Note], None]) -> None:
+        """Have somebody told of each post; it must be quick, and not wait."""
+        self._followers.append(follower)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody is told."""
+        return bool(self._followers)
+
+    def look(
+        self,
+        record: Record,
+        judged_us: int,
+        flood: Mapping[str, float],
+        compared: bool,
+        known: Mapping[str, Value],
+    ) -> None:
+        """Remember a post that was judged until it is settled.
+
+        Args:
+            record, judged_us: see `Note`.
+            flood: what was counted of it.
+            compared: whether its text was among that.
+            known: what else was known of it.
+        """
+        if len(self._under_way) < limits.RECORDS_IN_INTAKE:
+            signals = {name: flood[name] for name in NO_FLOOD if compared or name != SAME_TEXT}
+            self._under_way[record.id] = Note(record, judged_us, {**known, **signals})
+
+    def settle(self, record: bytes, *, changed: bool) -> None:
+        """Tell of a post, by its id, if it changed something; of one that was not looked at, nothing."""
+        note = self._under_way.pop(record, None)
+        if note is not None and changed:
+            for follower in self._followers:
+                follower(note)

@@ -1,0 +1,142 @@
+"""Replaying: the posts that this node has judged, judged again as they stood then, by two policies.
+
+What can be worked out from a post is worked out again; what cannot is taken from what the gate kept of it.
+Where the gate did not compare texts, because no rule asked for it, that is made up for by counting again what
+came, in the order in which it came. Blocking: a step is a bounded number of posts, off the event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from folkmoot.node.moderation.engine import PolicyEngine
+from folkmoot.node.moderation.submissions import Submission, texts_of
+from folkmoot.protocol.expressions import Value
+from folkmoot.protocol.moderation.bounds import PREVIEW_SAMPLE_CODE_POINTS, PREVIEW_STEP
+from folkmoot.protocol.moderation.flood import NO_FLOOD, Flood
+from folkmoot.protocol.moderation.replay import Comparison, Seen, strictest, upheld
+from folkmoot.protocol.moderation.signals import FLOOD, family
+from folkmoot.protocol.moderation.verdict import Finding
+from folkmoot.protocol.record import Record
+from folkmoot.storage import judged
+from folkmoot.storage.interface import Engine
+from folkmoot.storage.judged import Replayed
+
+_MICROSECONDS: Final = 1_000_000
+
+
+class Replay:
+    """See the module.
+
+    Args:
+        store: where this node's posts are.
+        before, after: the policy in force, and the one that is tried.
+        posts: at most so many, the latest.
+        now_us: microseconds since 1970, by which rules expire.
+        spent_s: the processor time of the calling thread, seconds.
+
+    Attributes:
+        of: how many there are to replay.
+        done: how many were.
+        comparison: what came of it so far.
+    """
+
+    def __init__(
+        self,
+        store: Engine,
+        before: PolicyEngine,
+        after: PolicyEngine,
+        posts: int,
+        now_us: int,
+        spent_s: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._engines = {"before": before, "after": after}
+        self._now_us = now_us
+        self._spent_s = spent_s
+        self._flood = Flood()
+        self._next, self.of = judged.latest(store, posts)
+        self.done = 0
+        self.comparison = Comparison(before.document, after.document)
+
+    @property
+    def ended(self) -> bool:
+        """Whether all were replayed."""
+        return self._next is None or self.done >= self.of
+
+    @property
+    def taken_s(self) -> float:
+        """The processor time that judging took so far, seconds."""
+        return sum(self.comparison.spent_s.values())
+
+    def step(self) -> None:
+        """Replay some more."""
+        if self._next is None:
+            return
+        stretch = judged.stretch(self._store, self._next, min(PREVIEW_STEP, self.of - self.done))
+        for replayed in stretch.found:
+            self._compare(replayed)
+        self.comparison.gone += stretch.gone
+        self.done += len(stretch.found) + stretch.gone
+        self._next = stretch.resume
+
+    def _compare(self, replayed: Replayed) -> None:
+        record, known = replayed.record, replayed.judged
+        submission = submission_of(record, known.signals, self._counting(replayed))
+        found: dict[str, Sequence[Finding]] = {}
+        for name, engine in self._engines.items():
+            began = self._spent_s()
+            found[name] = engine.findings(submission, self._now_us)
+            self.comparison.spent_s[name] += self._spent_s() - began
+        self._flood.settle(record.id, changed=True)
+        before, after = found["before"], found["after"]
+        self.comparison.add(
+            Seen(
+                before,
+                after,
+                submission.language,
+                known.judged_us,
+                upheld(replayed.outcome, record.id),
+                lambda: sample_of(record, before, after),
+            )
+        )
+
+    def _counting(self, replayed: Replayed) -> Callable[[Sequence[bytes]], Mapping[str, Value]]:
+        """Counts a post again, and tells what was counted then where that was kept."""
+        record, known = replayed.record, replayed.judged
+        kept = {name: value for name, value in known.signals.items() if family(name) == FLOOD}
+
+        def counting(phrases: Sequence[bytes]) -> Mapping[str, Value]:
+            now = known.judged_us / _MICROSECONDS
+            told = self._flood.look(record.id, record.author, "", phrases, now)
+            return {**NO_FLOOD, "flood.same_text": told["flood.same_text"], **kept}
+
+        return counting
+
+
+def submission_of(
+    record: Record,
+    signals: Mapping[str, Value],
+    counting: Callable[[Sequence[bytes]], Mapping[str, Value]] | None,
+) -> Submission:
+    """A post as it stood before the gate.
+
+    Args:
+        signals: what was known of it beyond its text, by name.
+        counting: see `Submission`.
+    """
+    known = {name: value for name, value in signals.items() if family(name) != FLOOD}
+    return Submission(texts_of(record) or (), record, counting, known)
+
+
+def sample_of(record: Record, before: Sequence[Finding], after: Sequence[Finding]) -> dict[str, Any]:
+    """A post, and what happens to it, for people who may see what is written."""
+    text = record.body.get("text")
+    return {
+        "author": record.author,
+        "item": record.item,
+        "text": text[:PREVIEW_SAMPLE_CODE_POINTS] if isinstance(text, str) else "",
+        "before": strictest(before).word,
+        "after": strictest(after).word,
+    }
