@@ -17,6 +17,7 @@ from folkmoot.cli.community.documents import (
     named_differences,
     read_file,
 )
+from folkmoot.cli.community.previewing import HashType, acknowledgements, preview_lines, preview_of
 from folkmoot.cli.community.telling import counted, log_line, node_lines, policy_line, proposal_lines
 from folkmoot.cli.connection import Target, target_options
 from folkmoot.cli.durations import Duration
@@ -25,7 +26,9 @@ from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
 from folkmoot.cli.members import operator_option
 from folkmoot.cli.output import Output, json_option
+from folkmoot.cli.progress import progress_bar
 from folkmoot.protocol.community.bounds import DOCUMENT_BYTES
+from folkmoot.protocol.moderation.bounds import PREVIEW_POSTS
 
 if TYPE_CHECKING:
     from folkmoot.protocol.client import Client
@@ -70,19 +73,65 @@ def check(file: Path, output: Output) -> None:
             f"which takes {DOCUMENT_BYTES:,}",
         )
     counts = {sort: len(getattr(document, sort)) for sort in ("lists", "patterns", "rules")}
-    line = f"{file} is a policy: {', '.join(f'{count} {sort}' for sort, count in counts.items())}"
+    told_counts = (f"{count} {sort[:-1] if count == 1 else sort}" for sort, count in counts.items())
+    line = f"{file} is a policy: {', '.join(told_counts)}"
     told = {"file": str(file), "hash": read.hash, "name": document.name, "bytes": size, **counts}
     output.result(told, [line, f"hash {read.hash}"])
 
 
 @command.command(
     epilog=examples(
-        "folkmoot policy activate policy.toml --reason 'a wave of spam'",
-        "folkmoot policy activate policy.toml --canary 10",
-        "folkmoot policy activate policy.toml --replaces 4 --json",
+        "folkmoot policy preview policy.toml", "folkmoot policy preview policy.toml --posts 5000 --json"
     )
 )
 @click.argument("policy", metavar="FILE")
+@click.option(
+    "--posts",
+    type=click.IntRange(1, PREVIEW_POSTS),
+    default=100_000,
+    show_default=True,
+    help="Replay at most so many, the latest that the asked node has judged.",
+)
+@operator_option
+@target_options
+@json_option
+def preview(policy: str, posts: int, operator: Path | None, target: Target, output: Output) -> int:
+    """Show what the policy in FILE would change, on posts that were judged before.
+
+    They are judged again as they stood then, by the policy in force and by this one. In place of a FILE, a
+    policy that the nodes have may be named by how its hash begins. Its last line is what activates it. Exit
+    code 3 says that something was found that takes a reason.
+    """
+    with progress_bar("posts", quiet=output.as_json) as progress:
+        report = talk(target, operator, lambda client: preview_of(client, policy, posts, progress))
+    output.result(report, preview_lines(report))
+    return DEGRADED if report["blocks"] else OK
+
+
+@command.command(
+    epilog=examples(
+        "folkmoot policy activate policy.toml --preview 5d20… --reason 'a wave of spam'",
+        "folkmoot policy activate policy.toml --preview 5d20… --canary 10",
+        "folkmoot policy activate policy.toml --preview 5d20… --acknowledge never_matches='rare, and grave'",
+        "folkmoot policy activate policy.toml --preview 5d20… --replaces 4 --json",
+    )
+)
+@click.argument("policy", metavar="FILE")
+@click.option(
+    "--preview",
+    "previewed",
+    type=HashType(),
+    metavar="HASH",
+    help="The preview that it is activated after, see `folkmoot policy preview`.",
+)
+@click.option(
+    "--acknowledge",
+    "acknowledged",
+    multiple=True,
+    callback=acknowledgements,
+    metavar="NAME=REASON",
+    help="Why something is meant that the preview found; may be given several times.",
+)
 @click.option(
     "--canary",
     "percent",
@@ -102,6 +151,8 @@ def check(file: Path, output: Output) -> None:
 @json_option
 def activate(
     policy: str,
+    previewed: bytes | None,
+    acknowledged: dict[str, str],
     percent: int | None,
     replaces: int | None,
     wait_s: float,
@@ -112,7 +163,9 @@ def activate(
 ) -> int:
     """Put the policy in FILE in force on all nodes.
 
-    In place of a FILE, a policy that the nodes have may be named by how its hash begins. A canary is put in
+    See what it changes first: `folkmoot policy preview FILE` gives the hash that it is activated with, for a
+    day and as long as no other policy comes into force. In place of a FILE, a policy that the nodes have may
+    be named by how its hash begins. A canary is put in
     force for all by activating the same again without --canary. Exit code 3 says that not all nodes judge by
     it yet.
     """
@@ -127,6 +180,8 @@ def activate(
         if epoch is None:
             epoch = (await asked(client, "policy.status", {}))["policy"]["epoch"]
         params = {"hash": bytes.fromhex(hash), "replaces": epoch, "percent": percent or 100, "reason": reason}
+        params |= {"acknowledged": acknowledged} if acknowledged else {}
+        params |= {} if previewed is None else {"preview": previewed}
         await decide(client, "policy.activate", params)
         return await _acknowledged(client, wait_s)
 

@@ -58,5 +58,7 @@ def log_line(change: dict[str, Any]) -> str:
         what = f"{done} {short(change.get('hash'))}{share} (epoch {change.get('epoch', 0)})"
     if "proposer" in change:
         what += f", proposed by {change['proposer']}"
+    if "preview" in change:
+        what += f", after preview {short(change['preview'])}"
     reason = f": {change['reason']}" if change.get("reason") else ""
     return f"{utc_text(change['at_ms'] * 1000)}  {change['by']} {what}{reason}"

@@ -36,16 +36,24 @@ def test_a_policy_is_activated_judges_everywhere_and_is_rolled_back(
         told: dict[str, Any] = json.loads(capsys.readouterr().out)
         return told
 
+    def activate(file: Path, *more: str) -> dict[str, Any]:
+        previewed = run("policy", "preview", str(file))
+        return run("policy", "activate", str(file), "--preview", previewed["preview"], *more)
+
     with home.cluster(nodes=3) as cluster:
         nodes = cluster.ask("status")["nodes"]
-        activated = run("policy", "activate", str(mild), "--reason", "to try")
+        refused = run("policy", "activate", str(mild), code=FAILED)
+        assert (
+            refused["error"]["name"] == "preview_needed" and "policy preview" in refused["error"]["message"]
+        )
+        activated = activate(mild, "--reason", "to try")
         assert activated["policy"]["epoch"] == 1 and activated["acknowledged"] == len(activated["nodes"]) == 3
         for node in nodes:
             posted = run("post", "Down by the harbour.", node=node["address"])
             assert posted["verdict"]["labels"][0]["value"] == "harbour", posted
         late = run("policy", "activate", str(mild), "--replaces", "0", code=FAILED)
         assert late["error"]["name"] == "conflict"
-        proposed = run("policy", "activate", str(strict))
+        proposed = activate(strict)
         assert proposed["policy"]["epoch"] == 1 and proposed["proposal"]["rules"] == ["harbours"]
         run("policy", "confirm", proposed["proposal"]["hash"][:12], code=FAILED)
         changes = run("policy", "diff", "active", "proposed")["changes"]
