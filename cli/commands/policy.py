@@ -17,8 +17,9 @@ from folkmoot.cli.community.documents import (
     named_differences,
     read_file,
 )
-from folkmoot.cli.community.previewing import HashType, acknowledgements, preview_lines, preview_of
+from folkmoot.cli.community.previewing import HashType, acknowledgements
 from folkmoot.cli.community.telling import counted, log_line, node_lines, policy_line, proposal_lines
+from folkmoot.cli.community.trials import preview, reverse, take_back
 from folkmoot.cli.connection import Target, target_options
 from folkmoot.cli.durations import Duration
 from folkmoot.cli.errors import OperatorError
@@ -26,9 +27,7 @@ from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
 from folkmoot.cli.members import operator_option
 from folkmoot.cli.output import Output, json_option
-from folkmoot.cli.progress import progress_bar
 from folkmoot.protocol.community.bounds import DOCUMENT_BYTES
-from folkmoot.protocol.moderation.bounds import PREVIEW_POSTS
 
 if TYPE_CHECKING:
     from folkmoot.protocol.client import Client
@@ -77,35 +76,6 @@ def check(file: Path, output: Output) -> None:
     line = f"{file} is a policy: {', '.join(told_counts)}"
     told = {"file": str(file), "hash": read.hash, "name": document.name, "bytes": size, **counts}
     output.result(told, [line, f"hash {read.hash}"])
-
-
-@command.command(
-    epilog=examples(
-        "folkmoot policy preview policy.toml", "folkmoot policy preview policy.toml --posts 5000 --json"
-    )
-)
-@click.argument("policy", metavar="FILE")
-@click.option(
-    "--posts",
-    type=click.IntRange(1, PREVIEW_POSTS),
-    default=100_000,
-    show_default=True,
-    help="Replay at most so many, the latest that the asked node has judged.",
-)
-@operator_option
-@target_options
-@json_option
-def preview(policy: str, posts: int, operator: Path | None, target: Target, output: Output) -> int:
-    """Show what the policy in FILE would change, on posts that were judged before.
-
-    They are judged again as they stood then, by the policy in force and by this one. In place of a FILE, a
-    policy that the nodes have may be named by how its hash begins. Its last line is what activates it. Exit
-    code 3 says that something was found that takes a reason.
-    """
-    with progress_bar("posts", quiet=output.as_json) as progress:
-        report = talk(target, operator, lambda client: preview_of(client, policy, posts, progress))
-    output.result(report, preview_lines(report))
-    return DEGRADED if report["blocks"] else OK
 
 
 @command.command(
@@ -212,34 +182,64 @@ def confirm(
     return _say(talk(target, operator, conversation), output)
 
 
-@command.command(epilog=examples("folkmoot policy rollback --reason 'it labels recipes'"))
+@command.command(
+    epilog=examples(
+        "folkmoot policy rollback --reason 'it labels recipes'",
+        "folkmoot policy rollback --reverse-decisions --dry-run",
+        "folkmoot policy rollback --reverse-decisions",
+    )
+)
 @click.option(
     "--replaces",
     type=click.IntRange(0),
     metavar="EPOCH",
     help="The epoch that is to be undone; when there is another one, nothing is. [default: the present one]",
 )
+@click.option(
+    "--reverse-decisions", "reverses", is_flag=True, help="Take back what that policy labelled and had wait."
+)
+@click.option("--dry-run", is_flag=True, help="Roll nothing back, and count what would be taken back.")
 @wait_option
 @reason_option
 @operator_option
 @target_options
 @json_option
 def rollback(
-    replaces: int | None, wait_s: float, reason: str, operator: Path | None, target: Target, output: Output
+    replaces: int | None,
+    reverses: bool,
+    dry_run: bool,
+    wait_s: float,
+    reason: str,
+    operator: Path | None,
+    target: Target,
+    output: Output,
 ) -> int:
     """Put the policy before this one back in force on all nodes.
 
-    What was decided by the policy that is rolled back stays as it was decided.
+    What was decided by the policy that is rolled back stays as it was decided, unless --reverse-decisions is
+    given; then it is as `folkmoot policy reverse` says.
     """
+    if dry_run and not reverses:
+        raise click.UsageError("--dry-run counts what --reverse-decisions would take back: give both")
 
-    async def conversation(client: Client) -> dict[str, Any]:
-        epoch = replaces
-        if epoch is None:
-            epoch = (await asked(client, "policy.status", {}))["policy"]["epoch"]
-        await decide(client, "policy.rollback", {"replaces": epoch, "reason": reason})
-        return await _acknowledged(client, wait_s)
+    async def conversation(client: Client) -> tuple[str | None, dict[str, Any]]:
+        policy = (await asked(client, "policy.status", {}))["policy"]
+        if not dry_run:
+            epoch = policy["epoch"] if replaces is None else replaces
+            await decide(client, "policy.rollback", {"replaces": epoch, "reason": reason})
+        return policy["hash"], await _acknowledged(client, wait_s)
 
-    return _say(talk(target, operator, conversation), output)
+    undone, told = talk(target, operator, conversation)
+    if not reverses:
+        return _say(told, output)
+    if undone is None or (told["proposal"] is not None and not dry_run):
+        raise OperatorError(
+            "nothing was taken back: the policy is still in force, and its rollback is proposed"
+            if undone is not None
+            else "no policy was in force for all nodes, so none decided anything",
+            hint="folkmoot policy status",
+        )
+    return take_back(undone, dry_run, operator, target, output)
 
 
 @command.command(epilog=examples("folkmoot policy status", "folkmoot policy status --cluster local --json"))
@@ -339,3 +339,7 @@ def _say(told: dict[str, Any], output: Output) -> int:
     lines = [policy_line(told["policy"]), *proposal_lines(told["proposal"]), *node_lines(told)]
     output.result(told, [*lines, *told["reasons"][late:]])
     return DEGRADED if told["reasons"] else OK
+
+
+for trial in (preview, reverse):
+    command.add_command(trial)

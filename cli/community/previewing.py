@@ -21,7 +21,7 @@ _RULE_COLUMNS: Final = ("rule", "action", "before", "after", "gained", "lost", "
 _LANGUAGE_COLUMNS: Final = ("language", "posts", "before", "after")
 
 
-class HashType(click.ParamType):
+class HashType(click.ParamType[bytes]):
     """The hash of a preview, in hex."""
 
     name = "hash"

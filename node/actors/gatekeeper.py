@@ -158,6 +158,11 @@ class Gatekeeper:
         return self._bench.settled(self._own)
 
     @property
+    def judges_by(self) -> frozenset[str]:
+        """The hashes of the policies that judge anybody here."""
+        return frozenset(each.document.hash for each in self._bench.judges(self._own))
+
+    @property
     def judging(self) -> str:
         """Its hash."""
         return self.engine.document.hash

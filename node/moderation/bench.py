@@ -36,6 +36,11 @@ class Bench:
             engine = engine if judged else self.others
         return own if engine is None else engine
 
+    def judges(self, own: PolicyEngine) -> list[PolicyEngine]:
+        """All that judge somebody."""
+        some = [self.engine] if self.percent == ALL_PERCENT else [self.engine, self.others]
+        return [own if each is None else each for each in some]
+
     def settled(self, own: PolicyEngine) -> PolicyEngine:
         """What judges all but those of a canary."""
         engine = self.engine if self.percent == ALL_PERCENT else self.others

@@ -52,7 +52,7 @@ class Noting:
         self,
         record: Record,
         judged_us: int,
-        flood: Mapping[str, float],
+        flood: Mapping[str, Value],
         compared: bool,
         known: Mapping[str, Value],
     ) -> None:

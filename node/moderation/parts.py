@@ -14,6 +14,7 @@ from folkmoot.node.moderation.casebook import Casebook
 from folkmoot.node.moderation.deciders import Deciders
 from folkmoot.node.moderation.methods import Coordination, Intake, Keys, ModerationMethods
 from folkmoot.node.moderation.quota import rates_of
+from folkmoot.node.moderation.reversing import Mine, Reversal
 from folkmoot.node.routing import Router
 from folkmoot.node.slice_search import Around
 from folkmoot.node.wired import Wired
@@ -28,10 +29,14 @@ class ModerationParts:
     Args:
         wired: the node's.
         roles_of: the roles that an account (34 bytes) has now.
+        gatekeeper: judges.
     """
 
-    def __init__(self, wired: Wired, roles_of: Callable[[bytes], Collection[str]]) -> None:
+    def __init__(
+        self, wired: Wired, roles_of: Callable[[bytes], Collection[str]], gatekeeper: Gatekeeper
+    ) -> None:
         self._wired = wired
+        self._gatekeeper = gatekeeper
         self.deciders = Deciders(roles_of, wired.topology.service_accounts)
 
     def peer_methods(
@@ -40,15 +45,21 @@ class ModerationParts:
         """What other nodes may ask, by name; `client_methods` comes after."""
         wired = self._wired
         around = Around(router, wired.topology, wired.links, wired.environment.executor)
-        self._casebook = Casebook(around, wired.commits.store, reading)
-        return self._casebook.peer_methods(epochs)
+        store, environment = wired.commits.store, wired.environment
+        self._casebook = Casebook(around, store, reading)
+        mine = Mine(environment.secrets.service(), self._gatekeeper)
+        self._reversal = Reversal(
+            *(around, store, self._casebook, wired.topology, wired.links, mine, environment.wall.now_us)
+        )
+        return {**self._casebook.peer_methods(epochs), **self._reversal.peer_methods(epochs)}
 
     def client_methods(
         self, intake: Intake, coordination: Coordination, keys: Keys, appeal: Callable[[], str]
     ) -> Mapping[str, Method]:
         """What clients may ask, by name; see `ModerationMethods`."""
         methods = ModerationMethods(self.deciders, self._casebook, intake, coordination, keys, appeal)
-        return methods.table()
+        reversing = self._reversal.client_methods(self.deciders, coordination, keys)
+        return {**methods.table(), **reversing}
 
 
 def gatekeeper_of(config: NodeConfig, environment: Environment) -> Gatekeeper:

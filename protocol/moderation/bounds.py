@@ -44,3 +44,5 @@ PREVIEW_FINDINGS: Final = 32
 PREVIEW_FINDING_CODE_POINTS: Final = 300
 PREVIEWS_KEPT: Final = 32  # by one node
 PREVIEW_LASTS_MS: Final = 24 * 3600 * 1000
+REVERSAL_LOOK_S: Final = 2.0  # for which one answer takes back what a policy decided
+REVERSAL_SIGN_S: Final = 2.0  # for one node to take back what it said

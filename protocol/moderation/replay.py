@@ -194,7 +194,7 @@ class Comparison:
         actions = {
             rule.id: rule.then.word for document in (self.before, self.after) for rule in document.rules
         }
-        told = []
+        told: list[dict[str, Any]] = []
         for id in dict.fromkeys((*actions, *self.rules)):
             count = self.rules.get(id) or RuleCount()
             share = Share(count.upheld, count.decided)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -59,7 +60,7 @@ def add(
 ) -> None:
     for day, text in enumerate(texts):
         found = [each.findings(Submission((("text", text),))) for each in (before, after)]
-        comparison.add(Seen(found[0], found[1], lang, day * DAY_US, upheld, lambda text=text: {"text": text}))
+        comparison.add(Seen(found[0], found[1], lang, day * DAY_US, upheld, partial(dict, text=text)))
 
 
 def test_what_is_gained_and_lost_is_counted_by_rule_and_by_action() -> None:
