@@ -19,7 +19,7 @@ from folkmoot.cli.community.documents import (
 )
 from folkmoot.cli.community.previewing import HashType, acknowledgements
 from folkmoot.cli.community.telling import counted, log_line, node_lines, policy_line, proposal_lines
-from folkmoot.cli.community.trials import preview, reverse, take_back
+from folkmoot.cli.community.trials import preview, reverse, shadow, take_back
 from folkmoot.cli.connection import Target, target_options
 from folkmoot.cli.durations import Duration
 from folkmoot.cli.errors import OperatorError
@@ -341,5 +341,5 @@ def _say(told: dict[str, Any], output: Output) -> int:
     return DEGRADED if told["reasons"] else OK
 
 
-for trial in (preview, reverse):
+for trial in (preview, shadow, reverse):
     command.add_command(trial)

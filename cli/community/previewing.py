@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 from folkmoot.cli.community.asking import asked, short
-from folkmoot.cli.community.documents import document_named, file_named, read_file
+from folkmoot.cli.community.documents import Document, document_named, file_named, read_file
 from folkmoot.cli.output import table, utc_text
 from folkmoot.cli.progress import OnProgress
 from folkmoot.protocol.errors import BUSY, WireError
@@ -33,6 +33,19 @@ class HashType(click.ParamType[bytes]):
         return bytes.fromhex(value)
 
 
+async def document_put(client: Client, policy: str) -> Document:
+    """A document that the asked node has then: of a file, or of what names a policy that the nodes have.
+
+    Raises:
+        PolicyError: the file is none; with places in it.
+    """
+    if file_named(policy) is None:
+        return await document_named(client, policy)
+    document, _ = read_file(Path(policy))
+    await asked(client, "policy.put", {"document": document.data})
+    return document
+
+
 async def preview_of(client: Client, policy: str, posts: int, progress: OnProgress) -> dict[str, Any]:
     """The report of a preview.
 
@@ -43,12 +56,7 @@ async def preview_of(client: Client, policy: str, posts: int, progress: OnProgre
     """
     import trio
 
-    file = file_named(policy)
-    if file is not None:
-        read_file(Path(policy))  # with places in the file, where something is wrong with it
-    document = file or await document_named(client, policy)
-    if file is not None:
-        await asked(client, "policy.put", {"document": document.data})
+    document = await document_put(client, policy)
     params = {"hash": bytes.fromhex(document.hash), "posts": posts}
     while True:
         try:
@@ -76,6 +84,22 @@ def preview_lines(report: dict[str, Any]) -> list[str]:
         *_samples(report["rules"]),
         f"folkmoot policy activate FILE --preview {report['preview']}"
         + "".join(f" --acknowledge {name}=REASON" for name in report["blocks"]),
+    ]
+
+
+def shadow_lines(told: dict[str, Any] | None) -> list[str]:
+    """What a policy that judges without effect saw, for people."""
+    if told is None:
+        return ["no policy judges without effect at this node"]
+    left_out = f"; {told['left_out']} were left out under load" if told["left_out"] else ""
+    return [
+        f"{short(told['hash'])} ({told['name']}) beside {short(told['beside'])} since "
+        f"{utc_text(1000 * told['since_ms'])}: {told['posts']} posts{left_out}",
+        *_actions(told),
+        *_queue(told["queue"]),
+        *_rules(told["rules"]),
+        *_languages(told["languages"]),
+        *_samples(told["rules"]),
     ]
 
 

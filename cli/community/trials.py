@@ -1,13 +1,14 @@
-"""`folkmoot policy preview` and `reverse`: what a policy would do, and taking back what it did."""
+"""`folkmoot policy preview`, `shadow` and `reverse`: what a policy would do, and taking back what it did."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
-from folkmoot.cli.community.asking import talk
+from folkmoot.cli.community.asking import asked, talk
 from folkmoot.cli.community.documents import hash_named
-from folkmoot.cli.community.previewing import preview_lines, preview_of
+from folkmoot.cli.community.previewing import document_put, preview_lines, preview_of, shadow_lines
 from folkmoot.cli.community.reversing import LEFT_UNDONE, reversal_lines, reversed_by
 from folkmoot.cli.connection import Target, target_options
 from folkmoot.cli.examples import examples
@@ -16,6 +17,9 @@ from folkmoot.cli.members import operator_option
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.progress import progress_bar
 from folkmoot.protocol.moderation.bounds import PREVIEW_POSTS
+
+if TYPE_CHECKING:
+    from folkmoot.protocol.client import Client
 
 
 @click.command(
@@ -74,3 +78,33 @@ def take_back(hash: str, dry_run: bool, operator: Path | None, target: Target, o
         {"policy": hash, "dry_run": dry_run, "counts": counts}, reversal_lines(hash, counts, dry_run)
     )
     return DEGRADED if any(counts.get(word) for word in LEFT_UNDONE) else OK
+
+
+@click.command(
+    epilog=examples(
+        "folkmoot policy shadow policy.toml", "folkmoot policy shadow", "folkmoot policy shadow off"
+    )
+)
+@click.argument("policy", metavar="[FILE|off]", required=False)
+@operator_option
+@target_options
+@json_option
+def shadow(policy: str | None, operator: Path | None, target: Target, output: Output) -> None:
+    """Have one node judge by the policy in FILE as well, without effect; or show what came of it.
+
+    It is the node that is asked, and it goes on after a restart, until `off`. In place of a FILE, a policy
+    that the nodes have may be named by how its hash begins. Without either it shows what that policy would
+    have done, and since when.
+    """
+
+    async def conversation(client: Client) -> dict[str, Any] | None:
+        params: dict[str, Any] = {}
+        if policy == "off":
+            params["off"] = True
+        elif policy is not None:
+            params["hash"] = bytes.fromhex((await document_put(client, policy)).hash)
+        found: dict[str, Any] | None = (await asked(client, "policy.shadow", params))["shadow"]
+        return found
+
+    told = talk(target, operator, conversation)
+    output.result({"shadow": told}, shadow_lines(told))

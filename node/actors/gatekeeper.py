@@ -209,6 +209,7 @@ class Gatekeeper:
             away with (`rate_limited`, `refused_by_policy`). Those with a verdict must be settled.
         """
         bench, own, quota, now_us = self._bench, self._own, self._quota, self._wall.now_us()
+        noting = self.noting if self.noting.wanted else None
         answers: list[Verdict | WireError] = []
         for record in records:
             limited = None if account_exempt else quota.admit(record.author, address, now)
@@ -222,9 +223,9 @@ class Gatekeeper:
                 if not account_exempt:
                     quota.settle(record.author, address, now, changed=False)
                     self._flood.settle(record.id, changed=False)
-            elif self.noting.wanted and record.kind == "post":
+            elif noting is not None and record.kind == "post":
                 told = NO_FLOOD if counting is None else self._flood.told(record.id) or counting(())
-                self.noting.look(record, now_us, told, counting is None or engine.compares, {})
+                noting.look(record, now_us, told, counting is None or engine.compares, {})
             answers.append(answer)
         return answers
 

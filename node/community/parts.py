@@ -21,6 +21,7 @@ from folkmoot.node.community.roles import Roles
 from folkmoot.node.moderation.engine import PolicyEngine
 from folkmoot.node.moderation.noting import Noting
 from folkmoot.node.moderation.previews import Previews
+from folkmoot.node.moderation.shadow import Shadow
 from folkmoot.node.wired import Wired
 from folkmoot.protocol import limits
 from folkmoot.protocol.gossip.members import MetaValue
@@ -87,17 +88,22 @@ class CommunityParts:
         self._signals = SignalKeeper(commits, wired.config.gate.signals_kept)
         if wired.config.gate.signals_kept:
             gate.noting.follow(self._signals.note)
+        self._shadow = Shadow(
+            *(commits, environment.executor, environment.wall, documents), lambda: gate.engine
+        )
+        gate.noting.follow(self._shadow.note, lambda: self._shadow.wants)
         common = self._agreement, self.roles, documents, self._exchange
         self._methods = {
             **RoleMethods(self._agreement, self.roles).table(),
             **PolicyMethods(*common, told, self._previews).table(),
-            **PreviewMethods(*common, self._previews).table(),
+            **PreviewMethods(*common, self._previews, self._shadow).table(),
         }
 
     async def open(self) -> None:
         """Go by what this node knew and judged by before it was started."""
         await self._follower.open()
         await self._keeper.open()
+        await self._shadow.open()
 
     def watch(self, listener: RoleListener) -> None:
         """Have somebody hear whenever roles may have changed, with what tells those of an account."""
@@ -130,10 +136,11 @@ class CommunityParts:
             "policy": self._keeper.run,
             "previews": self._previews.run,
             "signals": self._signals.run,
+            "shadow": self._shadow.run,
         }
 
     def _known(self) -> Known:
         return self._follower.known
 
     def _in_use(self) -> frozenset[bytes]:
-        return self._keeper.in_use()
+        return self._keeper.in_use() | self._shadow.in_use()

@@ -37,16 +37,21 @@ class Noting:
 
     def __init__(self) -> None:
         self._under_way: dict[bytes, Note] = {}
-        self._followers: list[Callable[[Note], None]] = []
+        self._followers: list[tuple[Callable[[Note], None], Callable[[], bool]]] = []
 
-    def follow(self, follower: Callable[[Note], None]) -> None:
-        """Have somebody told of each post; it must be quick, and not wait."""
-        self._followers.append(follower)
+    def follow(self, follower: Callable[[Note], None], wants: Callable[[], bool] = lambda: True) -> None:
+        """Have somebody told of each post.
+
+        Args:
+            follower: told; it must be quick, and not wait.
+            wants: whether it is to be told as things are.
+        """
+        self._followers.append((follower, wants))
 
     @property
     def wanted(self) -> bool:
         """Whether anybody is told."""
-        return bool(self._followers)
+        return any(wants() for _, wants in self._followers)
 
     def look(
         self,
@@ -72,5 +77,6 @@ class Noting:
         """Tell of a post, by its id, if it changed something; of one that was not looked at, nothing."""
         note = self._under_way.pop(record, None)
         if note is not None and changed:
-            for follower in self._followers:
-                follower(note)
+            for follower, wants in self._followers:
+                if wants():
+                    follower(note)

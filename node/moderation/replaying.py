@@ -8,9 +8,11 @@ came, in the order in which it came. Blocking: a step is a bounded number of pos
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from folkmoot.node.moderation.engine import PolicyEngine
+from folkmoot.node.moderation.noting import SAME_TEXT, Note
 from folkmoot.node.moderation.submissions import Submission, texts_of
 from folkmoot.protocol.expressions import Value
 from folkmoot.protocol.moderation.bounds import PREVIEW_SAMPLE_CODE_POINTS, PREVIEW_STEP
@@ -21,9 +23,58 @@ from folkmoot.protocol.moderation.verdict import Finding
 from folkmoot.protocol.record import Record
 from folkmoot.storage import judged
 from folkmoot.storage.interface import Engine
-from folkmoot.storage.judged import Replayed
 
 _MICROSECONDS: Final = 1_000_000
+
+
+class Pair:
+    """Two policies that judge the same posts, in the order in which these came.
+
+    Args:
+        before, after: the policy in force, and the one that is tried.
+        spent_s: the processor time of the calling thread, seconds.
+
+    Attributes:
+        spent: what judging by each took, seconds.
+    """
+
+    def __init__(self, before: PolicyEngine, after: PolicyEngine, spent_s: Callable[[], float]) -> None:
+        self._engines = {"before": before, "after": after}
+        self._spent_s = spent_s
+        self._flood = Flood()
+        self.spent = dict.fromkeys(self._engines, 0.0)
+
+    def judge(self, note: Note, now_us: int, decided: bool | None) -> Seen:
+        """Have both judge a post.
+
+        Args:
+            note: the post, and what was known of it.
+            now_us: microseconds since 1970, by which rules expire.
+            decided: see `Seen.upheld`.
+        """
+        record = note.record
+        known = {name: value for name, value in note.signals.items() if family(name) != FLOOD}
+        submission = Submission(texts_of(record) or (), record, self._counting(note), known)
+        found: dict[str, Sequence[Finding]] = {}
+        for name, engine in self._engines.items():
+            began = self._spent_s()
+            found[name] = engine.findings(submission, now_us)
+            self.spent[name] += self._spent_s() - began
+        self._flood.settle(record.id, changed=True)
+        before, after = found["before"], found["after"]
+        sample = partial(sample_of, record, before, after)
+        return Seen(before, after, submission.language, note.judged_us, decided, sample)
+
+    def _counting(self, note: Note) -> Callable[[Sequence[bytes]], Mapping[str, Value]]:
+        """Counts a post again, and tells what was counted then where that was kept."""
+        kept = {name: value for name, value in note.signals.items() if family(name) == FLOOD}
+
+        def counting(phrases: Sequence[bytes]) -> Mapping[str, Value]:
+            now = note.judged_us / _MICROSECONDS
+            told = self._flood.look(note.record.id, note.record.author, "", phrases, now)
+            return {**NO_FLOOD, SAME_TEXT: told[SAME_TEXT], **kept}
+
+        return counting
 
 
 class Replay:
@@ -52,13 +103,12 @@ class Replay:
         spent_s: Callable[[], float],
     ) -> None:
         self._store = store
-        self._engines = {"before": before, "after": after}
+        self._pair = Pair(before, after, spent_s)
         self._now_us = now_us
-        self._spent_s = spent_s
-        self._flood = Flood()
         self._next, self.of = judged.latest(store, posts)
         self.done = 0
         self.comparison = Comparison(before.document, after.document)
+        self.comparison.spent_s = self._pair.spent
 
     @property
     def ended(self) -> bool:
@@ -68,66 +118,19 @@ class Replay:
     @property
     def taken_s(self) -> float:
         """The processor time that judging took so far, seconds."""
-        return sum(self.comparison.spent_s.values())
+        return sum(self._pair.spent.values())
 
     def step(self) -> None:
         """Replay some more."""
         if self._next is None:
             return
         stretch = judged.stretch(self._store, self._next, min(PREVIEW_STEP, self.of - self.done))
-        for replayed in stretch.found:
-            self._compare(replayed)
+        for known, record, outcome in stretch.found:
+            note = Note(record, known.judged_us, known.signals)
+            self.comparison.add(self._pair.judge(note, self._now_us, upheld(outcome, record.id)))
         self.comparison.gone += stretch.gone
         self.done += len(stretch.found) + stretch.gone
         self._next = stretch.resume
-
-    def _compare(self, replayed: Replayed) -> None:
-        record, known = replayed.record, replayed.judged
-        submission = submission_of(record, known.signals, self._counting(replayed))
-        found: dict[str, Sequence[Finding]] = {}
-        for name, engine in self._engines.items():
-            began = self._spent_s()
-            found[name] = engine.findings(submission, self._now_us)
-            self.comparison.spent_s[name] += self._spent_s() - began
-        self._flood.settle(record.id, changed=True)
-        before, after = found["before"], found["after"]
-        self.comparison.add(
-            Seen(
-                before,
-                after,
-                submission.language,
-                known.judged_us,
-                upheld(replayed.outcome, record.id),
-                lambda: sample_of(record, before, after),
-            )
-        )
-
-    def _counting(self, replayed: Replayed) -> Callable[[Sequence[bytes]], Mapping[str, Value]]:
-        """Counts a post again, and tells what was counted then where that was kept."""
-        record, known = replayed.record, replayed.judged
-        kept = {name: value for name, value in known.signals.items() if family(name) == FLOOD}
-
-        def counting(phrases: Sequence[bytes]) -> Mapping[str, Value]:
-            now = known.judged_us / _MICROSECONDS
-            told = self._flood.look(record.id, record.author, "", phrases, now)
-            return {**NO_FLOOD, "flood.same_text": told["flood.same_text"], **kept}
-
-        return counting
-
-
-def submission_of(
-    record: Record,
-    signals: Mapping[str, Value],
-    counting: Callable[[Sequence[bytes]], Mapping[str, Value]] | None,
-) -> Submission:
-    """A post as it stood before the gate.
-
-    Args:
-        signals: what was known of it beyond its text, by name.
-        counting: see `Submission`.
-    """
-    known = {name: value for name, value in signals.items() if family(name) != FLOOD}
-    return Submission(texts_of(record) or (), record, counting, known)
 
 
 def sample_of(record: Record, before: Sequence[Finding], after: Sequence[Finding]) -> dict[str, Any]:

@@ -46,3 +46,6 @@ PREVIEWS_KEPT: Final = 32  # by one node
 PREVIEW_LASTS_MS: Final = 24 * 3600 * 1000
 REVERSAL_LOOK_S: Final = 2.0  # for which one answer takes back what a policy decided
 REVERSAL_SIGN_S: Final = 2.0  # for one node to take back what it said
+SHADOW_WAITING: Final = 1_024  # posts that a policy without effect has still to judge
+SHADOW_STEP: Final = 32  # of them that it judges at once, off the event loop
+SHADOW_KEPT_S: Final = 10.0  # between two times that what it saw is written

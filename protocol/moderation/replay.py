@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from math import isfinite
 from typing import Any, Final, NamedTuple
 
@@ -83,6 +83,9 @@ class LanguageCount:
     posts: int = 0
     before: int = 0
     after: int = 0
+
+
+_COUNTED: Final = tuple(each.name for each in fields(RuleCount) if each.name != "samples")
 
 
 class Comparison:
@@ -161,6 +164,31 @@ class Comparison:
             [id, each.before, each.after, each.gained, each.lost] for id, each in self.rules.items()
         )
         return [self.posts, self.gone, actions, rules]
+
+    def to_kept(self) -> dict[str, Any]:
+        """What was counted, without the samples, as plain values that `from_kept` reads."""
+        return {
+            "posts": self.posts,
+            "span": [self.first_us, self.last_us],
+            "actions": [[was, will, count] for (was, will), count in sorted(self.actions.items())],
+            "rules": {id: [getattr(count, name) for name in _COUNTED] for id, count in self.rules.items()},
+            "languages": {tag: [each.posts, each.before, each.after] for tag, each in self.languages.items()},
+            "spent_s": self.spent_s,
+        }
+
+    @classmethod
+    def from_kept(cls, before: PolicyDocument, after: PolicyDocument, kept: Mapping[str, Any]) -> Comparison:
+        """What was counted before, to count on."""
+        comparison = cls(before, after)
+        comparison.posts = kept["posts"]
+        comparison.first_us, comparison.last_us = kept["span"]
+        comparison.actions.update(
+            {(Action(was), Action(will)): count for was, will, count in kept["actions"]}
+        )
+        comparison.rules = {id: RuleCount(*counts) for id, counts in kept["rules"].items()}
+        comparison.languages = {tag: LanguageCount(*counts) for tag, counts in kept["languages"].items()}
+        comparison.spent_s = dict(kept["spent_s"])
+        return comparison
 
     def report(self) -> dict[str, Any]:
         """What was counted, for people."""

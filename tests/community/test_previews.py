@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from folkmoot.node.configuration.settings import GateSection
-from folkmoot.protocol.errors import FORBIDDEN, PREVIEW_NEEDED
+from folkmoot.node.moderation.shadow import Shadow
+from folkmoot.protocol.errors import BAD_REQUEST, FORBIDDEN, PREVIEW_NEEDED
 from folkmoot.protocol.moderation import bounds
 from folkmoot.storage import judged
 
@@ -115,3 +117,57 @@ async def test_what_speaks_against_a_policy_is_acknowledged_with_a_reason(
             [line, *_] = (await client.call("community.get", current=True))["log"]
             assert line["reason"] == "a flood [matches_everything: we close for a day]"
             assert (await previewed(client, name))["posts"] == 24
+
+
+async def test_a_policy_judges_without_effect_and_goes_on_after_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "SHADOW_KEPT_S", 0.01)
+    async with founded(tmp_path, nodes=1) as town:
+        [node] = town.nodes
+        shadow = node_shadow(node)
+        async with town.client(node) as client, town.client(node) as expert:
+            await client.auth(OPERATOR)
+            await client.call("role.grant", account=EXPERT.account, role="moderator")
+            await expert.auth(EXPERT)
+            assert (await client.call("policy.shadow")) == {"shadow": None}
+            name = await put_policy(client, policy("spam", "refuse"))
+            await refused(FORBIDDEN, expert, "policy.shadow", hash=name)
+            await refused(BAD_REQUEST, client, "policy.shadow", hash=name, off=True)
+            told = (await client.call("policy.shadow", hash=name))["shadow"]
+            assert (told["hash"], told["posts"], told["left_out"]) == (name, 0, 0)
+            results, _ = await client.put(WRITERS[0].post("spam"), WRITERS[1].post("fine"))
+            assert [each["status"] for each in results] == ["stored", "stored"], "it has no effect"
+            await until(lambda: seen(shadow()) == 2, what="both to be judged")
+            told = (await expert.call("policy.shadow"))["shadow"]
+            [rule] = told["rules"]
+            assert (rule["gained"], rule["samples"]["gained"][0]["text"]) == (1, "spam")
+            await until(
+                lambda: b"found" in (node.parts.commits.store.meta_get("shadow") or b""), what="the disk"
+            )
+        await town.restart(node)
+        async with town.client(node) as client:
+            await client.auth(OPERATOR)
+            again = (await client.call("policy.shadow"))["shadow"]
+            assert (again["posts"], again["since_ms"]) == (2, told["since_ms"])
+            await client.put(WRITERS[2].post("spam"))
+            await until(lambda: seen(shadow()) == 3, what="one more to be judged")
+            # Beside another policy it counts anew.
+            await activate(client, policy("other"), 0)
+            await all_judge_by(town, policy("other"))
+            await client.put(WRITERS[3].post("spam"))
+            await until(lambda: seen(shadow()) == 1, what="to begin anew")
+            assert (await client.call("policy.shadow", off=True)) == {"shadow": None}
+        await town.restart(node)
+        assert shadow().told() is None
+
+
+def node_shadow(node: Node) -> Callable[[], Shadow]:
+    """The shadow of a node, as it runs now."""
+    return lambda: node.parts.community._shadow
+
+
+def seen(shadow: Shadow) -> int:
+    """How many posts it has judged."""
+    told = shadow.told()
+    return 0 if told is None else int(told["posts"])
