@@ -263,8 +263,9 @@ class Reversal:
         if any(not each.is_automatic for each in case.outcome.in_force):
             return "people"
         version = case.versions().get(version_id)
-        if version is None:
-            return None  # edited so often that nobody can judge it again
+        if version is None or said.policy in self._mine.gate.judges_by:
+            # Edited so often that nobody can judge it again; or counted before the policy is rolled back.
+            return None
         verdict = self._judged(version)
         same = said.value in verdict.labels if isinstance(said, Label) else verdict.action >= Action.HOLD
         return "same" if same else None
