@@ -39,6 +39,9 @@ _ID_BYTES: Final = 8
 _ROW_BYTES: Final = 400  # both rows of one, about
 
 
+_NO_SCORES: Final[Mapping[str, list[float]]] = {}
+
+
 class Judged(NamedTuple):
     """A post that was judged.
 
@@ -47,12 +50,14 @@ class Judged(NamedTuple):
         record: the id of the version (32 bytes).
         judged_us: when, microseconds since 1970.
         signals: what was known of it beyond its text, by name.
+        scores: what models said of its text, by their hashes, so that they need not be asked again.
     """
 
     key: bytes
     record: bytes
     judged_us: int
     signals: Mapping[str, Value]
+    scores: Mapping[str, list[float]] = _NO_SCORES
 
     @property
     def at(self) -> bytes:
@@ -200,7 +205,7 @@ def _write(transaction: Transaction, key: bytes, versions: Sequence[Judged]) -> 
     if not versions:
         transaction.delete(Table.JUDGED, key)
         return
-    plain = [[each.record, each.judged_us, dict(each.signals)] for each in versions]
+    plain = [[each.record, each.judged_us, dict(each.signals), dict(each.scores)] for each in versions]
     transaction.put(Table.JUDGED, key, seal(key, codec.pack(plain)))
 
 

@@ -218,14 +218,15 @@ class Gatekeeper:
                 continue
             counting = None if account_exempt else self._counting(record, address, now)
             engine = bench.judge_of(record.author, own)
-            answer = _judge(engine, record, counting, now_us)
+            scored: dict[str, list[float]] = {}
+            answer = _judge(engine, record, counting, scored, now_us)
             if isinstance(answer, WireError):
                 if not account_exempt:
                     quota.settle(record.author, address, now, changed=False)
                     self._flood.settle(record.id, changed=False)
             elif noting is not None and record.kind == "post":
                 told = NO_FLOOD if counting is None else self._flood.told(record.id) or counting(())
-                noting.look(record, now_us, told, counting is None or engine.compares, {})
+                noting.look(record, now_us, told, counting is None or engine.compares, {}, scored)
             answers.append(answer)
         return answers
 
@@ -343,12 +344,16 @@ class _Watched:
 
 
 def _judge(
-    engine: PolicyEngine, record: Record, counting: Counting | None, now_us: int
+    engine: PolicyEngine,
+    record: Record,
+    counting: Counting | None,
+    scored: dict[str, list[float]],
+    now_us: int,
 ) -> Verdict | WireError:
     texts = texts_of(record)
     if texts is None:
         return engine.accepted
-    verdict = engine.judge_record(Submission(texts, record, counting), now_us)
+    verdict = engine.judge_record(Submission(texts, record, counting, scored=scored), now_us)
     if verdict.action is Action.REFUSE:
         return verdict.to_error(engine.document.appeal)
     return verdict

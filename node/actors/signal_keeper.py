@@ -47,7 +47,7 @@ class SignalKeeper:
             self.left_out += 1
             return
         record = note.record
-        self._waiting.append(Judged(record.key, record.id, note.judged_us, note.signals))
+        self._waiting.append(Judged(record.key, record.id, note.judged_us, note.signals, note.scores))
         self._wake.set()
 
     async def run(self) -> None:

@@ -155,7 +155,7 @@ class PolicyEngine:
         if self._counts:
             signals |= self._flood(submission)
         if SCORES in families:
-            signals |= self._scorers.scores(submission.joined(), wanted)
+            signals |= self._scorers.scores(submission.joined(), wanted, submission.scored)
         return signals
 
     def _thresholds(self, language: str, wanted: frozenset[str]) -> tuple[dict[str, Value], dict[str, Value]]:

@@ -25,11 +25,13 @@ class Note(NamedTuple):
         record: the version.
         judged_us: when, microseconds since 1970.
         signals: what was known of it beyond its text, by name.
+        scores: what models said of its text, by their hashes: it can be worked out again, and takes longest.
     """
 
     record: Record
     judged_us: int
     signals: Mapping[str, Value]
+    scores: Mapping[str, list[float]]
 
 
 class Noting:
@@ -60,6 +62,7 @@ class Noting:
         flood: Mapping[str, Value],
         compared: bool,
         known: Mapping[str, Value],
+        scores: Mapping[str, list[float]],
     ) -> None:
         """Remember a post that was judged until it is settled.
 
@@ -68,10 +71,11 @@ class Noting:
             flood: what was counted of it.
             compared: whether its text was among that.
             known: what else was known of it.
+            scores: see `Note`.
         """
         if len(self._under_way) < limits.RECORDS_IN_INTAKE:
             signals = {name: flood[name] for name in NO_FLOOD if compared or name != SAME_TEXT}
-            self._under_way[record.id] = Note(record, judged_us, {**known, **signals})
+            self._under_way[record.id] = Note(record, judged_us, {**known, **signals}, scores)
 
     def settle(self, record: bytes, *, changed: bool) -> None:
         """Tell of a post, by its id, if it changed something; of one that was not looked at, nothing."""

@@ -54,7 +54,8 @@ class Pair:
         """
         record = note.record
         known = {name: value for name, value in note.signals.items() if family(name) != FLOOD}
-        submission = Submission(texts_of(record) or (), record, self._counting(note), known)
+        scored = dict(note.scores)
+        submission = Submission(texts_of(record) or (), record, self._counting(note), known, scored)
         found: dict[str, Sequence[Finding]] = {}
         for name, engine in self._engines.items():
             began = self._spent_s()
@@ -126,7 +127,7 @@ class Replay:
             return
         stretch = judged.stretch(self._store, self._next, min(PREVIEW_STEP, self.of - self.done))
         for known, record, outcome in stretch.found:
-            note = Note(record, known.judged_us, known.signals)
+            note = Note(record, known.judged_us, known.signals, known.scores)
             self.comparison.add(self._pair.judge(note, self._now_us, upheld(outcome, record.id)))
         self.comparison.gone += stretch.gone
         self.done += len(stretch.found) + stretch.gone

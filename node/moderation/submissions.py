@@ -30,12 +30,14 @@ class Submission(NamedTuple):
         record: the same, whole; None for a mere text.
         counting: see there; None for what no flood is made of.
         known: signals that are known of it already, by name.
+        scored: what models said of it, by their hashes; what they say now is added.
     """
 
     texts: Texts
     record: Record | None = None
     counting: Counting | None = None
     known: Mapping[str, Value] = _NOTHING_KNOWN
+    scored: dict[str, list[float]] | None = None
 
     @property
     def language(self) -> str:

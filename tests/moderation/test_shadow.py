@@ -41,18 +41,18 @@ async def test_what_comes_too_fast_is_left_out_and_counted(autojump_clock: trio.
     async with disks_first() as (disks, actors):
         commits = Commits(bytes(16), disks)
         shadow = shadow_on(commits)
-        shadow.note(Note(post("buy"), 1, {}))
+        shadow.note(Note(post("buy"), 1, {}, {}))
         assert shadow.told() is None and not shadow.wants, "nothing judges without effect yet"
         await shadow.begin(TRIED)
         for number in range(bounds.SHADOW_WAITING + 5):
-            shadow.note(Note(post("buy", number), number, {}))
+            shadow.note(Note(post("buy", number), number, {}, {}))
         told = shadow.told()
         assert told is not None and (told["left_out"], told["waiting"]) == (5, bounds.SHADOW_WAITING)
         actors.start_soon(shadow.run)
         await until(lambda: (shadow.told() or {})["posts"] == bounds.SHADOW_WAITING, what="the rest")
         commits.refusals.append(DiskFull("full"))
         await trio.sleep(2 * bounds.SHADOW_KEPT_S)  # which is not written, and judged on
-        shadow.note(Note(post("buy", 9_999), 1, {}))
+        shadow.note(Note(post("buy", 9_999), 1, {}, {}))
         await trio.sleep(2 * bounds.SHADOW_KEPT_S)
         again = shadow_on(commits)
         await again.open()
