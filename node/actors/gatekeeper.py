@@ -153,6 +153,11 @@ class Gatekeeper:
         self._loaded_at_us = self._wall.now_us()
 
     @property
+    def own(self) -> PolicyEngine:
+        """The policy of this node's own file."""
+        return self._own
+
+    @property
     def engine(self) -> PolicyEngine:
         """The policy that judges all accounts, or all but those of a canary."""
         return self._bench.settled(self._own)

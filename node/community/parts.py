@@ -33,6 +33,9 @@ class JudgingGate(Gate, Protocol):
     """A gate that tells what it judges by, and what it judged."""
 
     @property
+    def own(self) -> PolicyEngine: ...
+
+    @property
     def engine(self) -> PolicyEngine: ...
 
     @property
@@ -83,7 +86,7 @@ class CommunityParts:
         told = Acknowledgements(node_id, status, wired.topology, gossip.reachable, peers)
         self._previews = Previews(
             *(node_id, commits, environment.executor, environment.wall),
-            *(lambda: gate.engine, self._follower.others, peers),
+            *(self._follower.others, peers),
         )
         self._signals = SignalKeeper(commits, wired.config.gate.signals_kept)
         if wired.config.gate.signals_kept:
@@ -96,7 +99,7 @@ class CommunityParts:
         self._methods = {
             **RoleMethods(self._agreement, self.roles).table(),
             **PolicyMethods(*common, told, self._previews).table(),
-            **PreviewMethods(*common, self._previews, self._shadow).table(),
+            **PreviewMethods(*common, self._previews, self._shadow, lambda: gate.own).table(),
         }
 
     async def open(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, Protocol
 
 from folkmoot.node.actors.session import Asker, Method
@@ -57,6 +57,7 @@ class PreviewMethods:
         documents, exchange: where documents come from.
         previews: makes previews.
         shadow: has a policy judge without effect.
+        own: the policy of this node's own file.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class PreviewMethods:
         exchange: Finding,
         previews: Previews,
         shadow: Shadow,
+        own: Callable[[], PolicyEngine],
     ) -> None:
         self._agreement = agreement
         self._roles = roles
@@ -74,6 +76,7 @@ class PreviewMethods:
         self._exchange = exchange
         self._previews = previews
         self._shadow = shadow
+        self._own = own
 
     def table(self) -> Mapping[str, Method]:
         """The methods by their names on the wire."""
@@ -85,7 +88,8 @@ class PreviewMethods:
         asked = codec.shaped(params, _Preview, "policy.preview")
         engine = await self._engine(asked.hash)
         settled = self._agreement.known.community.policy.settled
-        task = self._previews.begin(asked.hash, settled, asked.posts, engine)
+        before = self._own() if settled is None else await self._engine(settled)
+        task = self._previews.begin(asked.hash, settled, asked.posts, before, engine)
         await self._previews.wait(task)
         if task.error is not None:
             raise task.error

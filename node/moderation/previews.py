@@ -55,7 +55,7 @@ class Task:
         document: what is tried.
         compared: what it is compared with, as the community's register says it.
         posts: at most so many are replayed.
-        engine: judges by what is tried.
+        before, engine: judge by what it is compared with, and by what is tried.
         replay: in progress; None until it is this one's turn.
         asked_at: when somebody asked about it last, on trio's clock.
         report: what came of it.
@@ -66,6 +66,7 @@ class Task:
     document: bytes
     compared: bytes | None
     posts: int
+    before: PolicyEngine
     engine: PolicyEngine
     asked_at: float
     replay: Replay | None = None
@@ -92,7 +93,6 @@ class Previews:
         commits: this node's store.
         executor: where posts are replayed.
         wall: for when a preview was made.
-        in_force: the policy that judges most accounts here.
         others: the members that can be reached.
         peers: see `contracts`.
     """
@@ -103,7 +103,6 @@ class Previews:
         commits: Commits,
         executor: Executor,
         wall: WallClock,
-        in_force: Callable[[], PolicyEngine],
         others: Callable[[], list[bytes]],
         peers: Peers,
     ) -> None:
@@ -111,7 +110,6 @@ class Previews:
         self._commits = commits
         self._executor = executor
         self._wall = wall
-        self._in_force = in_force
         self._others = others
         self._peers = peers
         self._running: Task | None = None
@@ -122,19 +120,26 @@ class Previews:
         """What other nodes may ask, by name."""
         return {PREVIEWED: self._tell}
 
-    def begin(self, document: bytes, compared: bytes | None, posts: int, engine: PolicyEngine) -> Task:
+    def begin(
+        self,
+        document: bytes,
+        compared: bytes | None,
+        posts: int,
+        before: PolicyEngine,
+        engine: PolicyEngine,
+    ) -> Task:
         """Begin a preview; or the one that is under way, or is over and was not asked for yet.
 
         Args:
             document: its hash.
             compared: see `Task`.
             posts: at most so many are replayed.
-            engine: judges by the document.
+            before, engine: see `Task`.
 
         Raises:
             WireError: `busy`: another one is under way.
         """
-        task = Task(document, compared, posts, engine, trio.current_time())
+        task = Task(document, compared, posts, before, engine, trio.current_time())
         if self._running is not None and self._running.name != task.name:
             raise WireError(BUSY, "this node is at another preview", retry_after_ms=1_000)
         finished = self._finished.pop(task.name, None)
@@ -206,9 +211,7 @@ class Previews:
     async def _make(self, task: Task) -> None:
         replay = Replay(
             self._commits.store.engine,
-            self._in_force(),
-            task.engine,
-            task.posts,
+            *(task.before, task.engine, task.posts),
             self._wall.now_us(),
             self._executor.spent_s,
         )
