@@ -27,6 +27,7 @@ NAMES = (
     "caches",
     "gate_policy",
     "policy_activation",
+    "policy_preview",
     "pdq",
 )
 

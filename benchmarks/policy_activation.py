@@ -61,6 +61,15 @@ async def wait_live(client: Client, word: str, seed: int) -> float:
         await trio.sleep(PAUSE_S)
 
 
+async def previewed(client: Client, name: bytes) -> bytes:
+    """The hash of a preview of a document over few posts: it is not what is measured."""
+    while True:
+        told = await client.call("policy.preview", {"hash": name, "posts": 1})
+        if told["report"] is not None:
+            found: bytes = told["report"]["preview"]
+            return found
+
+
 async def measure(addresses: Sequence[str], operator: KeyPair, turn: int) -> tuple[float, float]:
     """Activate a policy once; seconds until it was answered, and until it was live on all nodes."""
     word = f"word{turn}of{turn + 7}things"
@@ -74,13 +83,14 @@ async def measure(addresses: Sequence[str], operator: KeyPair, turn: int) -> tup
     async with connect([addresses[0]], tls=False, settings=settings) as client:
         await client.auth(operator)
         name = (await client.call("policy.put", {"document": document(word)}))["hash"]
+        preview = await previewed(client, name)
         replaces = (await client.call("policy.status", {}))["policy"]["epoch"]
         with trio.fail_after(PATIENCE_S):
             async with trio.open_nursery() as nursery:
                 for number, address in enumerate(addresses):
                     nursery.start_soon(watch, address, number)
                 began = trio.current_time()
-                await client.call("policy.activate", {"hash": name, "replaces": replaces})
+                await client.call("policy.activate", {"hash": name, "replaces": replaces, "preview": preview})
                 answered = trio.current_time()
         status = await client.call("policy.status", {})
         assert status["acknowledged"] == NODES, status

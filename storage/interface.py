@@ -37,6 +37,8 @@ class Table(enum.IntEnum):
     CURSORS = 15  # how far projections have come, and which generations there are
     POLICIES = 16  # hash → a policy document (see `policies`)
     REFUSALS = 17  # when, number → what the gate has sent back (see `refusals`)
+    JUDGED = 18  # key of a post's cell → what the gate knew of it (see `judged`)
+    JUDGED_ORDER = 19  # when it was judged → key of its cell
 
 
 @dataclass(frozen=True, slots=True)

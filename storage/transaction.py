@@ -26,7 +26,7 @@ from folkmoot.protocol.limits import (
 )
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.sync.fingerprint import Fingerprint, leaf_hash
-from folkmoot.storage import counts, rows
+from folkmoot.storage import counts, judged, rows
 from folkmoot.storage.accounts import AccountBook
 from folkmoot.storage.decided import CONCERNS_RELEASES, DECISION, release
 from folkmoot.storage.errors import DiskFull
@@ -164,11 +164,7 @@ class WriteTransaction:
         return self._transaction
 
     def replace(self, key: bytes, cell: bytes) -> JoinOutcome:
-        """Put a cell where nothing stands; see `mending`.
-
-        Raises:
-            DiskFull: there is no room for it.
-        """
+        """Put a cell where nothing stands; see `mending`. Raises `DiskFull` when there is no room for it."""
         self.make_room(len(cell))
         self._change(key, None, None, cell, None)
         return JoinOutcome(True, cell)
@@ -183,6 +179,7 @@ class WriteTransaction:
         if rows.is_counted(key):
             self._count(key, -is_on(decoded_cell(key, cell)))
         self._transaction.delete(_CELLS, key)
+        judged.forget(self._transaction, key)
         self._unlist(key, row, cell)
 
     def erased(self, lane: int) -> None:
@@ -299,9 +296,7 @@ class WriteTransaction:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._transaction.abort()
 
     def _advance(self) -> int:
@@ -354,6 +349,8 @@ class WriteTransaction:
         self._transaction.put(_CELLS, key, new_row)
         if row is not None:
             self._unlist(key, row, row_cell(key, row))
+            if cell is not None and cell.taken_back:
+                judged.forget(self._transaction, key)
         self._inserted(key, after, len(new_row))
         if rows.is_counted(key):
             was = known is not None and is_on(known)

@@ -22,7 +22,7 @@ from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.key import HELD, PLACE_PREFIX_BYTES, block_of, held_key, parse_key
 from folkmoot.protocol.limits import BLOCKS
 from folkmoot.protocol.sync.fingerprint import leaf_hash
-from folkmoot.storage import counts, projections, registers, rows
+from folkmoot.storage import counts, judged, projections, registers, rows
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.heads import SEQUENCE
 from folkmoot.storage.interface import Engine, Table, Transaction
@@ -118,6 +118,7 @@ class _Check:
             self._accounts,
             self._policies,
             self._refusals,
+            self._judged,
             self._cells,
             self._log,
             self._blocks,
@@ -214,6 +215,14 @@ class _Check:
     def _refusals(self) -> None:
         for _ in self._sound(Table.REFUSALS, partial(rows.unseal, Table.REFUSALS)):
             pass
+
+    def _judged(self) -> None:
+        """What was judged stands in the order of time exactly as by its post."""
+        ordered = set(self._sound(Table.JUDGED_ORDER, partial(rows.unseal, Table.JUDGED_ORDER)))
+        for key, _ in self._sound(Table.JUDGED, partial(rows.unseal, Table.JUDGED)):
+            ordered -= {(each.at, key) for each in judged.read(self._transaction, key)}
+        for at, _ in sorted(ordered):
+            self._find(Table.JUDGED_ORDER, at, "no post was judged then")
 
     def _cells(self) -> None:
         total = self._transaction.count(Table.CELLS)

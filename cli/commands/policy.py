@@ -17,7 +17,9 @@ from folkmoot.cli.community.documents import (
     named_differences,
     read_file,
 )
+from folkmoot.cli.community.previewing import HashType, acknowledgements
 from folkmoot.cli.community.telling import counted, log_line, node_lines, policy_line, proposal_lines
+from folkmoot.cli.community.trials import preview, reverse, shadow, take_back
 from folkmoot.cli.connection import Target, target_options
 from folkmoot.cli.durations import Duration
 from folkmoot.cli.errors import OperatorError
@@ -70,19 +72,36 @@ def check(file: Path, output: Output) -> None:
             f"which takes {DOCUMENT_BYTES:,}",
         )
     counts = {sort: len(getattr(document, sort)) for sort in ("lists", "patterns", "rules")}
-    line = f"{file} is a policy: {', '.join(f'{count} {sort}' for sort, count in counts.items())}"
+    told_counts = (f"{count} {sort[:-1] if count == 1 else sort}" for sort, count in counts.items())
+    line = f"{file} is a policy: {', '.join(told_counts)}"
     told = {"file": str(file), "hash": read.hash, "name": document.name, "bytes": size, **counts}
     output.result(told, [line, f"hash {read.hash}"])
 
 
 @command.command(
     epilog=examples(
-        "folkmoot policy activate policy.toml --reason 'a wave of spam'",
-        "folkmoot policy activate policy.toml --canary 10",
-        "folkmoot policy activate policy.toml --replaces 4 --json",
+        "folkmoot policy activate policy.toml --preview 5d20… --reason 'a wave of spam'",
+        "folkmoot policy activate policy.toml --preview 5d20… --canary 10",
+        "folkmoot policy activate policy.toml --preview 5d20… --acknowledge never_matches='rare, and grave'",
+        "folkmoot policy activate policy.toml --preview 5d20… --replaces 4 --json",
     )
 )
 @click.argument("policy", metavar="FILE")
+@click.option(
+    "--preview",
+    "previewed",
+    type=HashType(),
+    metavar="HASH",
+    help="The preview that it is activated after, see `folkmoot policy preview`.",
+)
+@click.option(
+    "--acknowledge",
+    "acknowledged",
+    multiple=True,
+    callback=acknowledgements,
+    metavar="NAME=REASON",
+    help="Why something is meant that the preview found; may be given several times.",
+)
 @click.option(
     "--canary",
     "percent",
@@ -102,6 +121,8 @@ def check(file: Path, output: Output) -> None:
 @json_option
 def activate(
     policy: str,
+    previewed: bytes | None,
+    acknowledged: dict[str, str],
     percent: int | None,
     replaces: int | None,
     wait_s: float,
@@ -112,7 +133,9 @@ def activate(
 ) -> int:
     """Put the policy in FILE in force on all nodes.
 
-    In place of a FILE, a policy that the nodes have may be named by how its hash begins. A canary is put in
+    See what it changes first: `folkmoot policy preview FILE` gives the hash that it is activated with, for a
+    day and as long as no other policy comes into force. In place of a FILE, a policy that the nodes have may
+    be named by how its hash begins. A canary is put in
     force for all by activating the same again without --canary. Exit code 3 says that not all nodes judge by
     it yet.
     """
@@ -127,6 +150,8 @@ def activate(
         if epoch is None:
             epoch = (await asked(client, "policy.status", {}))["policy"]["epoch"]
         params = {"hash": bytes.fromhex(hash), "replaces": epoch, "percent": percent or 100, "reason": reason}
+        params |= {"acknowledged": acknowledged} if acknowledged else {}
+        params |= {} if previewed is None else {"preview": previewed}
         await decide(client, "policy.activate", params)
         return await _acknowledged(client, wait_s)
 
@@ -157,34 +182,64 @@ def confirm(
     return _say(talk(target, operator, conversation), output)
 
 
-@command.command(epilog=examples("folkmoot policy rollback --reason 'it labels recipes'"))
+@command.command(
+    epilog=examples(
+        "folkmoot policy rollback --reason 'it labels recipes'",
+        "folkmoot policy rollback --reverse-decisions --dry-run",
+        "folkmoot policy rollback --reverse-decisions",
+    )
+)
 @click.option(
     "--replaces",
     type=click.IntRange(0),
     metavar="EPOCH",
     help="The epoch that is to be undone; when there is another one, nothing is. [default: the present one]",
 )
+@click.option(
+    "--reverse-decisions", "reverses", is_flag=True, help="Take back what that policy labelled and had wait."
+)
+@click.option("--dry-run", is_flag=True, help="Roll nothing back, and count what would be taken back.")
 @wait_option
 @reason_option
 @operator_option
 @target_options
 @json_option
 def rollback(
-    replaces: int | None, wait_s: float, reason: str, operator: Path | None, target: Target, output: Output
+    replaces: int | None,
+    reverses: bool,
+    dry_run: bool,
+    wait_s: float,
+    reason: str,
+    operator: Path | None,
+    target: Target,
+    output: Output,
 ) -> int:
     """Put the policy before this one back in force on all nodes.
 
-    What was decided by the policy that is rolled back stays as it was decided.
+    What was decided by the policy that is rolled back stays as it was decided, unless --reverse-decisions is
+    given; then it is as `folkmoot policy reverse` says.
     """
+    if dry_run and not reverses:
+        raise click.UsageError("--dry-run counts what --reverse-decisions would take back: give both")
 
-    async def conversation(client: Client) -> dict[str, Any]:
-        epoch = replaces
-        if epoch is None:
-            epoch = (await asked(client, "policy.status", {}))["policy"]["epoch"]
-        await decide(client, "policy.rollback", {"replaces": epoch, "reason": reason})
-        return await _acknowledged(client, wait_s)
+    async def conversation(client: Client) -> tuple[str | None, dict[str, Any]]:
+        policy = (await asked(client, "policy.status", {}))["policy"]
+        if not dry_run:
+            epoch = policy["epoch"] if replaces is None else replaces
+            await decide(client, "policy.rollback", {"replaces": epoch, "reason": reason})
+        return policy["hash"], await _acknowledged(client, wait_s)
 
-    return _say(talk(target, operator, conversation), output)
+    undone, told = talk(target, operator, conversation)
+    if not reverses:
+        return _say(told, output)
+    if undone is None or (told["proposal"] is not None and not dry_run):
+        raise OperatorError(
+            "nothing was taken back: the policy is still in force, and its rollback is proposed"
+            if undone is not None
+            else "no policy was in force for all nodes, so none decided anything",
+            hint="folkmoot policy status",
+        )
+    return take_back(undone, dry_run, operator, target, output)
 
 
 @command.command(epilog=examples("folkmoot policy status", "folkmoot policy status --cluster local --json"))
@@ -284,3 +339,7 @@ def _say(told: dict[str, Any], output: Output) -> int:
     lines = [policy_line(told["policy"]), *proposal_lines(told["proposal"]), *node_lines(told)]
     output.result(told, [*lines, *told["reasons"][late:]])
     return DEGRADED if told["reasons"] else OK
+
+
+for trial in (preview, shadow, reverse):
+    command.add_command(trial)

@@ -27,7 +27,7 @@ def proposal_lines(proposal: dict[str, Any] | None) -> list[str]:
     share = "" if proposal["percent"] == 100 else f" for {proposal['percent']} % of the accounts"
     because = f", because of {', '.join(proposal['rules'])}" if proposal["rules"] else ""
     return [
-        f"proposed{share}: {short(proposal['hash'])}, by {proposal['by']}{because}",
+        f"proposed{share}: {short(proposal['hash'])}, by {proposal['by']}{because}{_after(proposal)}",
         f"another operator or a moderator: folkmoot policy confirm {short(proposal['hash'])}, "
         f"until {utc_text(proposal['expires_ms'] * 1000)}",
     ]
@@ -58,5 +58,11 @@ def log_line(change: dict[str, Any]) -> str:
         what = f"{done} {short(change.get('hash'))}{share} (epoch {change.get('epoch', 0)})"
     if "proposer" in change:
         what += f", proposed by {change['proposer']}"
+    what += _after(change)
     reason = f": {change['reason']}" if change.get("reason") else ""
     return f"{utc_text(change['at_ms'] * 1000)}  {change['by']} {what}{reason}"
+
+
+def _after(decided: dict[str, Any]) -> str:
+    """The preview that something was decided after."""
+    return f", after preview {short(decided['preview'])}" if decided.get("preview") else ""

@@ -12,23 +12,24 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import trio
 from folkmoot.node.environment import Executor, WallClock
 from folkmoot.node.moderation.bench import OWN_FILE, Bench
 from folkmoot.node.moderation.engine import PolicyEngine
 from folkmoot.node.moderation.figures import GateFigures
+from folkmoot.node.moderation.gate_status import GatekeeperStatus
 from folkmoot.node.moderation.lookups import NOTHING, LookedUp, Lookup, look_up
+from folkmoot.node.moderation.noting import Noting
 from folkmoot.node.moderation.policy_file import PolicyFiles, Signature, signature_of
 from folkmoot.node.moderation.quota import Quota, QuotaRates
 from folkmoot.node.moderation.submissions import Counting, Submission, texts_of
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.expressions import Value
-from folkmoot.protocol.moderation.flood import Flood
+from folkmoot.protocol.moderation.flood import NO_FLOOD, Flood
 from folkmoot.protocol.moderation.policy import EMPTY, PolicyError
 from folkmoot.protocol.moderation.verdict import Action, Verdict
 from folkmoot.protocol.record import Record
@@ -36,49 +37,6 @@ from folkmoot.protocol.record import Record
 POLL_INTERVAL_S: Final = 2.0
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class GatekeeperStatus:
-    """What the gate is doing.
-
-    Args:
-        policy, name: hash and name of the policy in force.
-        file: where it came from; None when the node was given no policy.
-        loaded_at_us: when it came into force, microseconds since 1970.
-        errors: why what is in the file now is not in force; empty when it is.
-        unjudged: records held because judging failed, since this policy came into force.
-        warnings: what of the policy is not in force: models that are not there, rules that have expired.
-    """
-
-    policy: str
-    name: str
-    file: str | None
-    loaded_at_us: int
-    errors: tuple[str, ...]
-    unjudged: int
-    warnings: tuple[str, ...] = ()
-
-    def to_wire(self, *, for_operator: bool) -> dict[str, Any]:
-        """As a map, with what is absent left out.
-
-        Args:
-            for_operator: whether to tell where the file is and what is wrong with it: paths, and lines of a
-                policy that is not in force, are nobody else's business.
-        """
-        wire: dict[str, Any] = {
-            "policy": self.policy,
-            "name": self.name,
-            "loaded_at_us": self.loaded_at_us,
-            "outdated": bool(self.errors),
-            "unjudged": self.unjudged,
-        }
-        if for_operator:
-            wire["errors"] = list(self.errors)
-            wire["warnings"] = list(self.warnings)
-            if self.file is not None:
-                wire["file"] = self.file
-        return wire
 
 
 class Gatekeeper:
@@ -97,6 +55,7 @@ class Gatekeeper:
         lookups: where signals come from that have to be looked up, by their families.
         refused: told of each record that a policy sends back.
         figures: what it counts.
+        noting: tells what was known of posts when they were judged.
     """
 
     def __init__(
@@ -114,6 +73,7 @@ class Gatekeeper:
         self._rates = rates
         self._quota = Quota(rates)
         self._flood = Flood(secret)
+        self.noting = Noting()
         self._models = models
         self._wall = wall
         self._executor = executor
@@ -163,9 +123,24 @@ class Gatekeeper:
         self._loaded_at_us = self._wall.now_us()
 
     @property
+    def own(self) -> PolicyEngine:
+        """The policy of this node's own file."""
+        return self._own
+
+    @property
+    def engine(self) -> PolicyEngine:
+        """The policy that judges all accounts, or all but those of a canary."""
+        return self._bench.settled(self._own)
+
+    @property
+    def judges_by(self) -> frozenset[str]:
+        """The hashes of the policies that judge anybody here."""
+        return frozenset(each.document.hash for each in self._bench.engines(self._own))
+
+    @property
     def judging(self) -> str:
-        """The hash of the policy that judges all accounts, or all but those of a canary."""
-        return self._bench.settled(self._own).document.hash
+        """Its hash."""
+        return self.engine.document.hash
 
     def admit_change(self, address: str, now: float) -> WireError | None:
         """See `Quota.admit_change`."""
@@ -224,6 +199,7 @@ class Gatekeeper:
             away with (`rate_limited`, `refused_by_policy`). Those with a verdict must be settled.
         """
         bench, own, quota, now_us = self._bench, self._own, self._quota, self._wall.now_us()
+        noting = self.noting if self.noting.wanted else None
         answers: list[Verdict | WireError] = []
         for record in records:
             limited = None if account_exempt else quota.admit(record.author, address, now)
@@ -233,16 +209,20 @@ class Gatekeeper:
             counting = None if account_exempt else self._counting(record, address, now)
             known = looked_up.get(record.id, {})
             engine = bench.judge_of(record.author, own)
-            verdict = _judge(engine, record, counting, known, now_us)
+            scored: dict[str, list[float]] = {}
+            verdict = _judge(engine, record, counting, known, scored, now_us)
             self.figures.count(verdict)
-            if verdict.action is not Action.REFUSE:
-                answers.append(verdict)
+            if verdict.action is Action.REFUSE:
+                self.refused(record, verdict)
+                if not account_exempt:
+                    quota.settle(record.author, address, now, changed=False)
+                    self._flood.settle(record.id, changed=False)
+                answers.append(verdict.to_error(engine.document.appeal))
                 continue
-            self.refused(record, verdict)
-            if not account_exempt:
-                quota.settle(record.author, address, now, changed=False)
-                self._flood.settle(record.id, changed=False)
-            answers.append(verdict.to_error(engine.document.appeal))
+            if noting is not None and record.kind == "post":
+                told = NO_FLOOD if counting is None else self._flood.told(record.id) or counting("")
+                noting.look(record, now_us, told, counting is None or engine.compares, known, scored)
+            answers.append(verdict)
         return answers
 
     def _counting(self, record: Record, address: str, now: float) -> Counting:
@@ -263,15 +243,15 @@ class Gatekeeper:
             changed: of each, whether it changed something.
             account_exempt, address, now: as for `judge_batch`.
         """
-        if account_exempt:
-            return
         for record, each in zip(records, changed, strict=True):
-            self._quota.settle(record.author, address, now, changed=each)
-            self._flood.settle(record.id, changed=each)
+            self.noting.settle(record.id, changed=each)
+            if not account_exempt:
+                self._quota.settle(record.author, address, now, changed=each)
+                self._flood.settle(record.id, changed=each)
 
     def appeal(self) -> str:
         """The sentence of the policy in force about whom to ask for another look."""
-        return self._bench.settled(self._own).document.appeal
+        return self.engine.document.appeal
 
     def notices(self, policy: str, rule: str) -> Mapping[str, str]:
         """What a rule says in other languages, by their tags, if its policy (a hash in hex) judges here."""
@@ -282,7 +262,7 @@ class Gatekeeper:
 
     def status(self) -> GatekeeperStatus:
         """What the gate is doing now."""
-        engine = self._bench.settled(self._own)
+        engine = self.engine
         document = engine.document
         return GatekeeperStatus(
             policy=document.hash,
@@ -374,9 +354,10 @@ def _judge(
     record: Record,
     counting: Counting | None,
     known: Mapping[str, Value],
+    scored: dict[str, list[float]],
     now_us: int,
 ) -> Verdict:
     texts = texts_of(record)
     if texts is None:
         return engine.accepted
-    return engine.judge_record(Submission(texts, record, counting, known), now_us)
+    return engine.judge_record(Submission(texts, record, counting, known, scored), now_us)

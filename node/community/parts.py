@@ -3,24 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from folkmoot.node.actors.community_follower import META_KEY, CommunityFollower
 from folkmoot.node.actors.policy_keeper import Gate, PolicyKeeper
 from folkmoot.node.actors.session import Method
+from folkmoot.node.actors.signal_keeper import SignalKeeper
 from folkmoot.node.community.acknowledging import Acknowledgements
 from folkmoot.node.community.changing import Agreement
 from folkmoot.node.community.documents import Documents
 from folkmoot.node.community.exchange import DocumentExchange
 from folkmoot.node.community.policy_methods import PolicyMethods
+from folkmoot.node.community.preview_methods import PreviewMethods
 from folkmoot.node.community.register import CommunityRegister, Known
 from folkmoot.node.community.role_methods import RoleMethods
 from folkmoot.node.community.roles import Roles
+from folkmoot.node.moderation.engine import PolicyEngine
+from folkmoot.node.moderation.noting import Noting
+from folkmoot.node.moderation.previews import Previews
+from folkmoot.node.moderation.shadow import Shadow
 from folkmoot.node.wired import Wired
 from folkmoot.protocol import limits
 from folkmoot.protocol.gossip.members import MetaValue
 
 Handler = Callable[[bytes, Any], Awaitable[Any]]
+
+
+class JudgingGate(Gate, Protocol):
+    """A gate that tells what it judges by, and what it judged."""
+
+    @property
+    def own(self) -> PolicyEngine: ...
+
+    @property
+    def engine(self) -> PolicyEngine: ...
+
+    @property
+    def noting(self) -> Noting: ...
+
+
 RoleListener = Callable[[Callable[[bytes], Iterable[str]]], None]
 
 
@@ -39,7 +60,9 @@ class CommunityParts:
 
     WIDEST: Final[Mapping[str, MetaValue]] = {META_KEY: limits.EPOCH_MAX}
 
-    def __init__(self, wired: Wired, gate: Gate, tell: Callable[[Mapping[str, MetaValue]], None]) -> None:
+    def __init__(
+        self, wired: Wired, gate: JudgingGate, tell: Callable[[Mapping[str, MetaValue]], None]
+    ) -> None:
         node_id, commits, peers = wired.node_id, wired.commits, wired.links
         environment, seats = wired.environment, wired.registers.acceptor
         register = CommunityRegister(wired.registers.registrar)
@@ -61,15 +84,29 @@ class CommunityParts:
         self._agreement = Agreement(register, self._follower, lambda: environment.wall.now_us() // 1000)
         status = self._keeper.status
         told = Acknowledgements(node_id, status, wired.topology, gossip.reachable, peers)
+        self._previews = Previews(
+            *(node_id, commits, environment.executor, environment.wall),
+            *(self._follower.others, peers),
+        )
+        self._signals = SignalKeeper(commits, wired.config.gate.signals_kept)
+        if wired.config.gate.signals_kept:
+            gate.noting.follow(self._signals.note)
+        self._shadow = Shadow(
+            *(commits, environment.executor, environment.wall, documents), lambda: gate.engine
+        )
+        gate.noting.follow(self._shadow.note, lambda: self._shadow.wants)
+        common = self._agreement, self.roles, documents, self._exchange
         self._methods = {
             **RoleMethods(self._agreement, self.roles).table(),
-            **PolicyMethods(self._agreement, self.roles, documents, self._exchange, told).table(),
+            **PolicyMethods(*common, told, self._previews).table(),
+            **PreviewMethods(*common, self._previews, self._shadow, lambda: gate.own).table(),
         }
 
     async def open(self) -> None:
         """Go by what this node knew and judged by before it was started."""
         await self._follower.open()
         await self._keeper.open()
+        await self._shadow.open()
 
     def watch(self, listener: RoleListener) -> None:
         """Have somebody hear whenever roles may have changed, with what tells those of an account."""
@@ -88,7 +125,8 @@ class CommunityParts:
 
     def peer_methods(self) -> Mapping[str, Handler]:
         """What other nodes may ask, by name."""
-        return {**self._follower.methods(), **self._exchange.methods(), **self._keeper.methods()}
+        parts = self._follower, self._exchange, self._keeper, self._previews
+        return {name: handler for part in parts for name, handler in part.methods().items()}
 
     def client_methods(self) -> Mapping[str, Method]:
         """What clients may ask, by name."""
@@ -96,10 +134,16 @@ class CommunityParts:
 
     def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """What runs by itself, by name."""
-        return {"community": self._follower.run, "policy": self._keeper.run}
+        return {
+            "community": self._follower.run,
+            "policy": self._keeper.run,
+            "previews": self._previews.run,
+            "signals": self._signals.run,
+            "shadow": self._shadow.run,
+        }
 
     def _known(self) -> Known:
         return self._follower.known
 
     def _in_use(self) -> frozenset[bytes]:
-        return self._keeper.in_use()
+        return self._keeper.in_use() | self._shadow.in_use()

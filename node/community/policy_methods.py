@@ -7,7 +7,7 @@ register. The document is on enough disks before the register names it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 from folkmoot.node.actors.session import Asker, Method
 from folkmoot.node.community.acknowledging import Acknowledgements
@@ -18,6 +18,7 @@ from folkmoot.node.community.roles import Roles
 from folkmoot.protocol import codec
 from folkmoot.protocol.community import activation, bounds
 from folkmoot.protocol.community.activation import Activation
+from folkmoot.protocol.community.previewed import Preview, check_preview, reason_with
 from folkmoot.protocol.community.value import (
     ALL_PERCENT,
     MODERATOR,
@@ -31,10 +32,12 @@ from folkmoot.protocol.community.value import (
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.consensus.value import RequestId
 from folkmoot.protocol.errors import BAD_REQUEST, NO_QUORUM, TOO_LARGE, WireError
+from folkmoot.protocol.moderation.bounds import PREVIEW_FINDINGS
 from folkmoot.protocol.moderation.comparison import added_refusals
 from folkmoot.protocol.moderation.policy import EMPTY, PolicyDocument, PolicyError
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+_Name = Annotated[str, Meta(max_length=64)]
 _MANAGERS = (OPERATOR,)
 _SECOND_PERSONS = (MODERATOR, OPERATOR)
 
@@ -59,6 +62,8 @@ class _Activate(Struct):
     percent: Percent = ALL_PERCENT
     reason: Reason = ""
     request: RequestId | None = None
+    preview: Hash | None = None
+    acknowledged: Annotated[dict[_Name, Reason], Meta(max_length=PREVIEW_FINDINGS)] = {}
 
 
 class _Confirm(Struct):
@@ -77,6 +82,12 @@ class _Rollback(Struct):
     request: RequestId | None = None
 
 
+class Previews(Protocol):
+    """Finds previews by their hashes; see `moderation.previews`."""
+
+    async def find(self, name: bytes | None) -> Preview | None: ...
+
+
 class Exchange(Protocol):
     """Brings documents to where they are needed; see `community.exchange`."""
 
@@ -93,6 +104,7 @@ class PolicyMethods:
         roles: who has which role here.
         documents, exchange: where documents are kept, and how they travel.
         acknowledgements: which nodes judge by what.
+        previews: finds the previews that activations name.
     """
 
     def __init__(
@@ -102,12 +114,14 @@ class PolicyMethods:
         documents: Documents,
         exchange: Exchange,
         acknowledgements: Acknowledgements,
+        previews: Previews,
     ) -> None:
         self._agreement = agreement
         self._roles = roles
         self._documents = documents
         self._exchange = exchange
         self._acknowledgements = acknowledgements
+        self._previews = previews
 
     def table(self) -> Mapping[str, Method]:
         """The methods by their names on the wire."""
@@ -146,14 +160,18 @@ class PolicyMethods:
         """Put a document in force, or propose it where that takes a second person."""
         member = self._roles.member(asker, _MANAGERS, "changes of policy")
         asked = codec.shaped(params, _Activate, "policy.activate")
-        settled = (await self._agreement.read()).community.policy.settled
+        policy = (await self._agreement.read()).community.policy
         document = await self._exchange.find(asked.hash)
-        adds = await self._adds(settled, await self._read(document))
+        adds = await self._adds(policy.settled, await self._read(document))
+        reason = reason_with(asked.reason, asked.acknowledged)
+        if (asked.hash, asked.percent) != (policy.hash, policy.percent):
+            preview, now_ms = await self._previews.find(asked.preview), self._agreement.now_ms()
+            check_preview(preview, asked.hash, policy.settled, now_ms, asked.acknowledged)
         await self._exchange.spread(document)
-        wanted = Activation(asked.hash, asked.percent, asked.replaces, settled, adds)
+        wanted = Activation(asked.hash, asked.percent, asked.replaces, policy.settled, adds, asked.preview)
 
         def change(present: Community) -> Community:
-            return activation.activated(present, wanted, member, self._agreement.now_ms(), asked.reason)
+            return activation.activated(present, wanted, member, self._agreement.now_ms(), reason)
 
         return self._told(await self._agreement.change(change, asked.request))
 

@@ -261,6 +261,16 @@ class GateSection(Section, frozen=True, kw_only=True):
             applies="reload",
         ),
     ] = None
+    signals_kept: Annotated[
+        int,
+        setting(
+            "Posts of which is kept what was known when they were judged, for previews of policies.",
+            why="Enough to see what is rare; about 300 bytes each.",
+            unit="posts",
+            ge=0,
+            le=1_000_000,
+        ),
+    ] = 100_000
     account_rate: Annotated[
         float,
         setting(

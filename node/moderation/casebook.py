@@ -170,6 +170,10 @@ class Casebook:
         services = self._services()
         return [frame for frame in found if Record.from_wire(frame).author in services]
 
+    async def records(self, keys: Sequence[bytes], level: Level) -> dict[bytes, Record]:
+        """What is shown of the cells at some keys, by the keys of those that are there."""
+        return {key: cell.winner for key, cell in (await self._cells(keys, level)).items()}
+
     async def waiting(self, start: bytes, limit: int, level: Level) -> tuple[list[Case], Page]:
         """What waits for review, from a key on; and where the page ends."""
         cases: list[Case] = []

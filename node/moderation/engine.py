@@ -50,6 +50,7 @@ class PolicyEngine:
     Attributes:
         document: the same.
         accepted: the verdict of everything no rule applies to.
+        compares: whether a rule asks how often a text came before.
         unjudged_count: how many records were held because judging failed.
         unknown: counts the signals that rules asked for in vain.
         families: those of the signals that rules may ask for, hits aside.
@@ -74,7 +75,7 @@ class PolicyEngine:
         self._counts = FLOOD in self.families
         self._uncertain = frozenset(each for each in self._rules.signals if family(each) in UNCERTAIN)
         self._counted = frozenset(self._rules.counted.values())
-        self._compares = "flood.same_text" in self._rules.signals
+        self.compares = "flood.same_text" in self._rules.signals
         try:
             self._matchers = Matchers(document) if document.finders else None
         except re2.error as error:
@@ -126,8 +127,13 @@ class PolicyEngine:
             submission: what the gate looks at of it.
             now_us: microseconds since 1970, by which rules expire.
         """
+        findings = self.findings(submission, now_us)
+        return combine(self.document.hash, findings) if findings else self.accepted
+
+    def findings(self, submission: Submission, now_us: int = 0) -> list[Finding]:
+        """What each rule that applies to a record says, in the order of the rules; the same arguments."""
         if not self.document.rules:
-            return self.accepted
+            return []
         try:
             hits, counts = self._find(submission.texts)
             wanted = self._rules.wanted(hits)
@@ -138,18 +144,17 @@ class PolicyEngine:
                 self.unknown.add(unknown)
             outcomes = self._rules.apply(hits, signals, unsure)
             if not outcomes:
-                return self.accepted
+                return []
             expired = self._expired(now_us)
-            findings = [
+            return [
                 self._finding(outcome, hits, signals, submission.language)
                 for outcome in outcomes
                 if outcome.rule not in expired
             ]
-            return combine(self.document.hash, findings) if findings else self.accepted
         except Exception:  # whatever it was: not knowing must never read as acceptance
             logger.exception("a record could not be judged and is held for review")
             self.unjudged_count += 1
-            return Verdict(self.document.hash, Finding(Action.HOLD, UNJUDGED, _UNJUDGED_REASON))
+            return [Finding(Action.HOLD, UNJUDGED, _UNJUDGED_REASON)]
 
     def _find(self, texts: Iterable[tuple[str, str]]) -> tuple[dict[int, tuple[str, Span]], Counter[int]]:
         """What was found, and how often where rules ask."""
@@ -172,7 +177,7 @@ class PolicyEngine:
         if self._counts:
             signals |= self._flood(submission)
         if SCORES in families:
-            signals |= self._scorers.scores(submission.joined(), wanted)
+            signals |= self._scorers.scores(submission.joined(), wanted, submission.scored)
         return signals
 
     def _thresholds(self, language: str, wanted: frozenset[str]) -> tuple[dict[str, Value], dict[str, Value]]:
@@ -188,7 +193,7 @@ class PolicyEngine:
     def _flood(self, submission: Submission) -> Mapping[str, Value]:
         if submission.counting is None:
             return NO_FLOOD
-        if not self._compares:
+        if not self.compares:
             return submission.counting("")
         seen = normalise.tight(normalise.folded(submission.joined()[:COMPARED_CODE_POINTS]))
         return submission.counting(seen.text)

@@ -17,6 +17,7 @@ from folkmoot.node.moderation.media_cases import Look, MediaCases
 from folkmoot.node.moderation.methods import Coordination, Intake, Keys, ModerationMethods
 from folkmoot.node.moderation.quota import rates_of
 from folkmoot.node.moderation.refusals import RefusalLog
+from folkmoot.node.moderation.reversing import Mine, Reversal
 from folkmoot.node.routing import Router
 from folkmoot.node.slice_search import Around
 from folkmoot.node.wired import Wired
@@ -43,7 +44,7 @@ class ModerationParts:
         self, wired: Wired, roles_of: Callable[[bytes], Collection[str]], gatekeeper: Gatekeeper
     ) -> None:
         self._wired = wired
-        self._appeal, self._notices = gatekeeper.appeal, gatekeeper.notices
+        self._gatekeeper = gatekeeper
         self.deciders = Deciders(roles_of, wired.topology.service_accounts)
         self.refusals = RefusalLog(
             wired.node_id, wired.commits, wired.environment.wall, wired.links, self._others
@@ -65,19 +66,29 @@ class ModerationParts:
         """What other nodes may ask, by name; `client_methods` comes after."""
         wired = self._wired
         around = Around(router, wired.topology, wired.links, wired.environment.executor)
-        self._casebook = Casebook(around, wired.commits.store, reading, wired.topology.service_accounts)
-        return {**self._casebook.peer_methods(epochs), **self.refusals.methods(), **self.authors.methods()}
+        store, environment = wired.commits.store, wired.environment
+        self._casebook = Casebook(around, store, reading, wired.topology.service_accounts)
+        mine = Mine(environment.secrets.service(), self._gatekeeper)
+        self._reversal = Reversal(
+            *(around, store, self._casebook, wired.topology, wired.links, mine, environment.wall.now_us)
+        )
+        return {
+            **self._casebook.peer_methods(epochs),
+            **self._reversal.peer_methods(epochs),
+            **self.refusals.methods(),
+            **self.authors.methods(),
+        }
 
     def client_methods(self, intake: Intake, coordination: Coordination, keys: Keys) -> Mapping[str, Method]:
         """What clients may ask, by name, once there are `media_cases`; see `ModerationMethods`."""
-        known = self.deciders, self._casebook, self.refusals
-        told = self._appeal, self._cases, self._notices
+        known, gate = (self.deciders, self._casebook, self.refusals), self._gatekeeper
+        told = gate.appeal, self._cases, gate.notices
         methods = ModerationMethods(*known, intake, coordination, keys, *told)
-        return methods.table()
+        return {**methods.table(), **self._reversal.client_methods(self.deciders, coordination, keys)}
 
     def media_cases(self, look: Look) -> MediaCases:
         """What is decided about media; see there."""
-        self._cases = MediaCases(self._casebook, look, self._appeal)
+        self._cases = MediaCases(self._casebook, look, self._gatekeeper.appeal)
         return self._cases
 
     def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:

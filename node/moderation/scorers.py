@@ -29,6 +29,7 @@ def model_files(document: PolicyDocument, folders: Sequence[Path]) -> list[Path]
 
 
 class _Scorer(NamedTuple):
+    hash: str
     model: TextModel
     blind: bool
     names: tuple[str, ...]
@@ -55,21 +56,33 @@ class Scorers:
                 self.problems.append(f"model {model.id}: {error}; its scores are unknown")
                 continue
             names = tuple(str(signal_name(SCORES, label)) for label in model.labels)
-            self._scorers.append(_Scorer(read, model.blind, names))
+            self._scorers.append(_Scorer(model.hash, read, model.blind, names))
 
-    def scores(self, text: str, wanted: frozenset[str]) -> Iterator[tuple[str, float]]:
+    def scores(
+        self, text: str, wanted: frozenset[str], scored: dict[str, list[float]] | None = None
+    ) -> Iterator[tuple[str, float]]:
         """The scores of a text, by name, as far as there are any; those of models that nothing is wanted of
-        are left out. Above 0 a label's class is nearer than the first class is."""
-        # Cut again, since one character may unfold to eighteen.
-        read = [reading[:SCORED_CODE_POINTS] for reading in readings(text[:SCORED_CODE_POINTS])]
+        are left out. Above 0 a label's class is nearer than the first class is.
+
+        Args:
+            text: any text.
+            wanted: names of scores.
+            scored: what models said of this text before, by their hashes; what they say now is added.
+        """
+        scored = {} if scored is None else scored
+        read: list[str] | None = None
         seen: dict[bool, Sequence[int]] = {}
-        for model, blind, names in self._scorers:
+        for hash, model, blind, names in self._scorers:
             if wanted.isdisjoint(names):
                 continue
-            if blind not in seen:
-                seen[blind] = features(read, blind=blind)
-            margins = model.margins(seen[blind])
-            yield from zip(names, (round(margin, _DECIMALS) for margin in margins[1:]), strict=True)
+            if hash not in scored:
+                if read is None:
+                    # Cut again, since one character may unfold to eighteen.
+                    read = [reading[:SCORED_CODE_POINTS] for reading in readings(text[:SCORED_CODE_POINTS])]
+                if blind not in seen:
+                    seen[blind] = features(read, blind=blind)
+                scored[hash] = [round(margin, _DECIMALS) for margin in model.margins(seen[blind])[1:]]
+            yield from zip(names, scored[hash], strict=True)
 
 
 def _read(model: Model, folders: Sequence[Path]) -> TextModel:

@@ -36,12 +36,14 @@ class Submission(NamedTuple):
         record: the same, whole; None for a mere text.
         counting: see there; None for what no flood is made of.
         looked_up: the signals that were looked up for it, as far as they are known.
+        scored: what models said of it, by their hashes; what they say now is added.
     """
 
     texts: Texts
     record: Record | None = None
     counting: Counting | None = None
     looked_up: Mapping[str, Value] = _NOTHING
+    scored: dict[str, list[float]] | None = None
 
     @property
     def language(self) -> str:

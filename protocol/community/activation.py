@@ -42,6 +42,7 @@ class Activation(NamedTuple):
         replaces: the epoch that this is decided upon.
         settled: of the document that it was compared with, see `Policy.settled`.
         adds: ids of rules that would refuse and did not; see `protocol.moderation.comparison`.
+        preview: the hash of the preview that it is decided after; a rollback needs none.
     """
 
     hash: bytes | None
@@ -49,6 +50,7 @@ class Activation(NamedTuple):
     replaces: int
     settled: bytes | None
     adds: Sequence[str]
+    preview: bytes | None = None
 
 
 def activated(present: Community, wanted: Activation, by: Member, now_ms: int, reason: str) -> Community:
@@ -105,7 +107,10 @@ def confirmed(present: Community, hash: bytes, by: Member, now_ms: int, reason: 
         )
     if proposal.by == by.account:
         raise WireError(FORBIDDEN, "whoever made a proposal cannot confirm it: that takes a second person")
-    return _in_force(present, hash, proposal.percent, by, now_ms, reason, "confirmed")
+    wanted = Activation(
+        hash, proposal.percent, proposal.replaces, present.policy.settled, proposal.rules, proposal.preview
+    )
+    return _in_force(present, wanted, by, now_ms, reason, "confirmed")
 
 
 def _check_epoch(policy: Policy, wanted: Activation) -> None:
@@ -141,7 +146,7 @@ def _changed(
 ) -> Community:
     """In force, if one person is enough or another has proposed the same; else proposed."""
     if wanted.hash is None or not wanted.adds:
-        return _in_force(present, wanted.hash, wanted.percent, by, now_ms, reason, what)
+        return _in_force(present, wanted, by, now_ms, reason, what)
     waiting = present.proposal
     if waiting is not None and waiting.waits(present.policy, now_ms):
         same = (waiting.hash, waiting.percent) == (wanted.hash, wanted.percent)
@@ -157,6 +162,7 @@ def _changed(
         now_ms + bounds.PROPOSAL_LIFETIME_MS,
         tuple(each[: limits.LABEL_VALUE_BYTES] for each in wanted.adds[: bounds.COMMUNITY_RULES]),
         reason,
+        wanted.preview,
     )
     change = Change(
         now_ms,
@@ -166,14 +172,15 @@ def _changed(
         epoch=wanted.replaces + 1,
         hash=wanted.hash,
         percent=wanted.percent,
+        preview=wanted.preview,
     )
     return msgspec.structs.replace(present, proposal=proposal).noting(change)
 
 
 def _in_force(
-    present: Community, hash: bytes | None, percent: int, by: Member, now_ms: int, reason: str, what: str
+    present: Community, wanted: Activation, by: Member, now_ms: int, reason: str, what: str
 ) -> Community:
-    policy = present.policy
+    policy, hash, percent = present.policy, wanted.hash, wanted.percent
     previous = policy.previous if hash == policy.hash else policy.hash
     following = Policy(policy.epoch + 1, hash, percent, previous)
     proposer = None if what != "confirmed" or present.proposal is None else present.proposal.by
@@ -186,6 +193,7 @@ def _in_force(
         hash=hash,
         percent=percent,
         proposer=proposer,
+        preview=wanted.preview,
     )
     return msgspec.structs.replace(present, policy=following, proposal=None).noting(change)
 

@@ -34,7 +34,7 @@ ACKNOWLEDGE_S: Final = 2.0  # for one node to say by which policy it judges
 PROBLEMS_TOLD_BYTES: Final = 16 * KIB  # of what is wrong with a document, in the details of an error
 
 _HOLDER_BYTES: Final = ACCOUNT_BYTES + 48
-_CHANGE_BYTES: Final = 2 * ACCOUNT_BYTES + 4 * COMMUNITY_REASON_CODE_POINTS + 160
+_CHANGE_BYTES: Final = 2 * ACCOUNT_BYTES + 4 * COMMUNITY_REASON_CODE_POINTS + 208
 
 assert COMMUNITY_HOLDERS * _HOLDER_BYTES + (COMMUNITY_LOG + 1) * _CHANGE_BYTES + 4 * KIB < REGISTER_BYTES
 assert DOCUMENT_BYTES + 64 * KIB < MESSAGE_BYTES and DOCUMENT_BYTES <= POLICY_BYTES

@@ -73,6 +73,7 @@ class Proposal(Struct, frozen=True):
         expires_ms: when it is void.
         rules: ids of rules because of which it takes two, the first of them.
         reason: why it was made.
+        preview: the hash of the preview that it was made after.
     """
 
     hash: Hash
@@ -82,6 +83,7 @@ class Proposal(Struct, frozen=True):
     expires_ms: Milliseconds
     rules: Annotated[tuple[RuleId, ...], Meta(max_length=bounds.COMMUNITY_RULES)] = ()
     reason: Reason = ""
+    preview: Hash | None = None
 
     def waits(self, policy: Policy, now_ms: int) -> bool:
         """Whether it can still be confirmed."""
@@ -99,6 +101,7 @@ class Change(Struct, frozen=True, omit_defaults=True):
         account, role: whose role, and which, of a change of roles.
         epoch, hash, percent: which policy came of it, or is proposed.
         proposer: who had proposed what was confirmed.
+        preview: the hash of the preview that it was decided after.
     """
 
     at_ms: Milliseconds
@@ -111,6 +114,7 @@ class Change(Struct, frozen=True, omit_defaults=True):
     hash: Hash | None = None
     percent: Percent = ALL_PERCENT
     proposer: Account | None = None
+    preview: Hash | None = None
 
 
 class Holder(Struct, frozen=True):

@@ -18,6 +18,14 @@ def added_refusals(before: PolicyDocument, after: PolicyDocument) -> list[str]:
     ]
 
 
+def changed_rules(before: PolicyDocument, after: PolicyDocument) -> frozenset[str]:
+    """The ids of the rules of `after` that `before` has not, or has with another meaning or action."""
+    known = {rule.id: (rule.then, _meaning(before, rule)) for rule in before.rules}
+    return frozenset(
+        rule.id for rule in after.rules if known.get(rule.id) != (rule.then, _meaning(after, rule))
+    )
+
+
 def _meaning(document: PolicyDocument, rule: Rule) -> tuple[object, ...]:
     """When a rule applies: its condition, with all that its condition names, and until when."""
     if isinstance(rule.when, str):

@@ -175,6 +175,11 @@ class Flood:
         self._under_way[record] = _UnderWay(author, where, phrases, told)
         return told
 
+    def told(self, record: bytes) -> Signals | None:
+        """What was told of a record that was looked at and is not settled; None of any other."""
+        under_way = self._under_way.get(record)
+        return None if under_way is None else under_way.told
+
     def settle(self, record: bytes, *, changed: bool) -> None:
         """End what `look` began; of a record that was not looked at, nothing.
 

@@ -85,7 +85,9 @@ class Outcome:
         """Whether a version that is held back (a record id) still waits for a person to decide about it."""
         removed = self.post is not None and self.post.action is Action.REMOVE
         found = self.versions.get(version)
-        return not removed and (found is None or found.is_automatic or found.action is Action.HOLD)
+        let_go = found is not None and found.action is Action.RELEASE
+        undecided = found is None or found.is_automatic or found.action is Action.HOLD
+        return undecided and not removed and not let_go
 
     def released(self, version: bytes) -> bool:
         """Whether a version (a record id) was let go."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,42 +18,58 @@ LABELS = HEAD + word_list("words", ["harbour"]) + rule("harbours", ["words"], "l
 REFUSES = LABELS.replace('then = "label"', 'then = "refuse"').replace('label = "harbour"\n', "")
 
 
-@pytest.mark.cluster
-def test_a_policy_is_activated_judges_everywhere_and_is_rolled_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+SPOKEN = "Down by the harbour."
+
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """Somebody's home, in which commands are run."""
     home = Home(tmp_path)
     for name in ("HOME", "XDG_STATE_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, home.environment[name])
-    mild, strict = tmp_path / "mild.toml", tmp_path / "strict.toml"
-    mild.write_text(LABELS)
-    strict.write_text(REFUSES)
+    return home
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """What a command prints; run in this process, since there are many."""
 
     def run(*words: str, code: int = OK, node: str = "") -> dict[str, Any]:
-        """What a command prints; run in this process, since there are many."""
         whom = ("--node", node, "--tls", "off") if node else ("--cluster", NAME)
         capsys.readouterr()
         assert main.run([*words, *whom, "--json"]) == code, capsys.readouterr()
         told: dict[str, Any] = json.loads(capsys.readouterr().out)
         return told
 
+    return run
+
+
+@pytest.mark.cluster
+def test_a_policy_is_activated_judges_everywhere_and_is_rolled_back(
+    tmp_path: Path, home: Home, run: Run
+) -> None:
+    mild, strict = tmp_path / "mild.toml", tmp_path / "strict.toml"
+    mild.write_text(LABELS)
+    strict.write_text(REFUSES)
     with home.cluster(nodes=3) as cluster:
         nodes = cluster.ask("status")["nodes"]
-        activated = run("policy", "activate", str(mild), "--reason", "to try")
+        activated = _activated(run, mild, "--reason", "to try")
         assert activated["policy"]["epoch"] == 1 and activated["acknowledged"] == len(activated["nodes"]) == 3
         for node in nodes:
-            posted = run("post", "Down by the harbour.", node=node["address"])
+            posted = run("post", SPOKEN, node=node["address"])
             assert posted["verdict"]["labels"][0]["value"] == "harbour", posted
         late = run("policy", "activate", str(mild), "--replaces", "0", code=FAILED)
         assert late["error"]["name"] == "conflict"
-        proposed = run("policy", "activate", str(strict))
+        proposed = _activated(run, strict)
         assert proposed["policy"]["epoch"] == 1 and proposed["proposal"]["rules"] == ["harbours"]
         run("policy", "confirm", proposed["proposal"]["hash"][:12], code=FAILED)
         changes = run("policy", "diff", "active", "proposed")["changes"]
         assert changes == {"rules": {"changed": ["harbours"]}}
         assert run("policy", "show")["document"] == LABELS
-        back = run("policy", "rollback", "--reason", "enough")
-        assert back["policy"]["hash"] is None and back["acknowledged"] == 3
+        _is_tried_without_effect(run, strict)
+        _is_taken_back(run, activated["policy"]["hash"])
         assert not run("post", "Down by the harbour again.").get("verdict")
         log = run("policy", "log")["changes"]
         assert [(each["what"], each.get("reason")) for each in log] == [
@@ -63,3 +80,27 @@ def test_a_policy_is_activated_judges_everywhere_and_is_rolled_back(
         granted = run("role", "grant", log[0]["by"], "expert")
         assert granted["roles"] == ["expert"]
         assert run("role", "ls")["holders"] == [{"account": log[0]["by"], "roles": ["expert"]}]
+
+
+def _activated(run: Run, file: Path, *more: str) -> dict[str, Any]:
+    refused = run("policy", "activate", str(file), code=FAILED)["error"]
+    assert refused["name"] == "preview_needed" and "folkmoot policy preview" in refused["message"]
+    previewed = run("policy", "preview", str(file))
+    assert previewed["rules"][0]["rule"] == "harbours"
+    return run("policy", "activate", str(file), "--preview", previewed["preview"], *more)
+
+
+def _is_tried_without_effect(run: Run, file: Path) -> None:
+    assert run("policy", "shadow")["shadow"] is None
+    begun = run("policy", "shadow", str(file))["shadow"]
+    assert begun["posts"] == 0 and run("policy", "shadow")["shadow"]["since_ms"] == begun["since_ms"]
+    assert run("policy", "shadow", "off")["shadow"] is None
+
+
+def _is_taken_back(run: Run, hash: str) -> None:
+    counted = run("policy", "rollback", "--reverse-decisions", "--dry-run")
+    assert counted == {"policy": hash, "dry_run": True, "counts": {"labels": 3}}
+    undone = run("policy", "rollback", "--reverse-decisions", "--reason", "enough")
+    assert undone["counts"] == {"labels": 3}
+    assert run("policy", "reverse", hash[:12])["counts"] == {}
+    assert run("policy", "status")["policy"]["hash"] is None

@@ -19,6 +19,7 @@ from folkmoot.protocol.errors import (
     WireError,
 )
 
+from tests.community.previewing import previewed
 from tests.moderation.documents import HEAD, rule, word_list
 from tests.node.harness import Client, Town, founded
 from tests.node.nodes import Node
@@ -46,7 +47,10 @@ async def put_policy(client: Client, document: bytes) -> bytes:
 
 async def activate(client: Client, document: bytes, replaces: int, **more: Any) -> dict[str, Any]:
     name = await put_policy(client, document)
-    told: dict[str, Any] = await client.call("policy.activate", hash=name, replaces=replaces, **more)
+    preview = (await previewed(client, name))["preview"]
+    told: dict[str, Any] = await client.call(
+        "policy.activate", hash=name, replaces=replaces, preview=preview, **more
+    )
     return told
 
 

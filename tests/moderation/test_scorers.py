@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 from folkmoot.node.actors.gatekeeper import Gatekeeper
+from folkmoot.node.moderation.noting import Note
 from folkmoot.node.moderation.policy_file import load_engine
 from folkmoot.node.moderation.reading import buckets
 from folkmoot.node.moderation.scorers import Scorers
@@ -111,7 +112,7 @@ def test_a_model_is_asked_only_where_the_verdict_may_turn_on_it(
 ) -> None:
     asked: list[str] = []
 
-    def scores(_self: Scorers, text: str, _wanted: frozenset[str]) -> list[tuple[str, float]]:
+    def scores(_self: Scorers, text: str, *_more: object) -> list[tuple[str, float]]:
         asked.append(text)
         return []
 
@@ -188,3 +189,32 @@ async def test_the_strict_policy_holds_a_flood_of_links_in_the_language_of_the_p
     ]
     [last] = answers[-1:]
     assert isinstance(last, Verdict) and str(last.reason).startswith("Viele Beiträge")
+
+
+def test_a_model_is_asked_once_about_a_text(tmp_path: Path) -> None:
+    hash = kept(tmp_path, taught(BAD))
+    policies = load_engine(policy(tmp_path, model("m", labels=["toxic"], hash=hash), ASKS))
+    scored: dict[str, list[float]] = {}
+    [found] = policies.findings(Submission((("text", BAD),), scored=scored))
+    assert scored == {hash: [dict(found.signals)["scores.toxic"]]}
+    scored[hash] = [0.1]  # what was said before is believed
+    assert policies.findings(Submission((("text", BAD),), scored=scored)) == []
+
+
+def test_what_a_model_said_at_the_gate_is_told_of_a_post(tmp_path: Path) -> None:
+    hash = kept(tmp_path, taught(BAD))
+    gate = Gatekeeper(
+        policy(tmp_path, model("m", labels=["toxic"], hash=hash), ASKS),
+        PLENTY,
+        secret=SECRET,
+        wall=Clock(),
+        executor=Inline(),
+    )
+    trio.run(gate.open)
+    notes: list[Note] = []
+    gate.noting.follow(notes.append)
+    records = [post(BAD, 1), post("fine", 2)]
+    gate.judge_batch(records, True, "192.0.2.1", 0.0)
+    gate.settle_batch(records, [True, True], True, "192.0.2.1", 0.0)
+    assert [note.scores.keys() for note in notes] == [{hash}, {hash}]
+    assert notes[0].scores[hash] > notes[1].scores[hash]

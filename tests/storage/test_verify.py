@@ -12,9 +12,10 @@ from folkmoot.protocol.key import block_of, lane_of, place_prefix
 from folkmoot.protocol.projections.entries import Entry, Index, Projection, public_of
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.sync.fingerprint import leaf_hash
-from folkmoot.storage import policies, projections, refusals, rows, verify
+from folkmoot.storage import judged, policies, projections, refusals, rows, verify
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Engine, Table, Transaction
+from folkmoot.storage.judged import Judged
 from folkmoot.storage.projections import MAIN, ProjectionBook
 from folkmoot.storage.store import Store
 from folkmoot.storage.transaction import WriteTransaction
@@ -42,7 +43,7 @@ COUNTS_KEY = place_prefix(ANN.account) + post_item(1)
 Damage = Callable[[Transaction], object]
 
 
-DERIVED = (Table.ENTRIES, Table.TALLIES, Table.SOURCES, Table.CURSORS)
+DERIVED = (Table.ENTRIES, Table.TALLIES, Table.SOURCES, Table.CURSORS, Table.JUDGED, Table.JUDGED_ORDER)
 FOLLOWER = Entry(Index.FOLLOWERS, place_prefix(ANN.account), public_of(BEN.account))
 
 
@@ -58,6 +59,7 @@ def filled(store: Store) -> Store:
         lambda tx: tx.accounts.note([noted(POST)]),
         lambda tx: tx.policies.put(POLICY, ()),
         lambda tx: refusals.keep(tx, [REFUSED]),
+        lambda tx: judged.keep(tx, [Judged(POST.key, POST.id, NOW_US, {})], 10),
         derive,
     )
     return store
@@ -232,6 +234,8 @@ def test_a_changed_byte_in_any_table_is_never_returned(
         Table.CURSORS: lambda: derived(filled),
         Table.POLICIES: lambda: kept_policy(filled),
         Table.REFUSALS: lambda: refusals.page(filled.engine, b"", 0, 10),
+        Table.JUDGED: lambda: judged.stretch(engine, b"", 10),
+        Table.JUDGED_ORDER: lambda: judged.stretch(engine, b"", 10),
     }
     whole = readers[table]()
     damaged = []
