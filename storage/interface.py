@@ -36,6 +36,7 @@ class Table(enum.IntEnum):
     SOURCES = 14  # projection, generation, cell key → the entries made of it
     CURSORS = 15  # how far projections have come, and which generations there are
     POLICIES = 16  # hash → a policy document (see `policies`)
+    DRAWS = 17  # number drawn by chance, post's key → what this node drew for a blind review (see `draws`)
 
 
 @dataclass(frozen=True, slots=True)

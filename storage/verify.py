@@ -117,6 +117,7 @@ class _Check:
             self._registers,
             self._accounts,
             self._policies,
+            self._draws,
             self._cells,
             self._log,
             self._blocks,
@@ -209,6 +210,11 @@ class _Check:
         for name, row in self._sound(Table.POLICIES, partial(rows.unseal, Table.POLICIES)):
             if hashlib.sha256(row[rows.SEQUENCE_BYTES :]).digest() != name:
                 self._find(Table.POLICIES, name, "its hash is another one")
+
+    def _draws(self) -> None:
+        """Each is whole; that what it is about is still there is asked when it is given out."""
+        for _ in self._sound(Table.DRAWS, partial(rows.unseal, Table.DRAWS)):
+            pass
 
     def _cells(self) -> None:
         total = self._transaction.count(Table.CELLS)

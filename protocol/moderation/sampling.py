@@ -1,9 +1,9 @@
-"""Samples: posts drawn at random from what gates judged, and what somebody found who was told no more than the post.
+"""Samples: posts drawn at random from what gates judged, and what people found who were told nothing else.
 
-Decisions are made where somebody complained or a rule struck, so they say nothing of the rest. A small share of
-*all* posts, let in or not, looked at by people who do not know what became of them, does: whoever counts each
-of these 1/p times, p being the probability with which it was drawn, has an unbiased picture of what is posted
-(Horvitz and Thompson 1952, "A Generalization of Sampling Without Replacement From a Finite Universe").
+Decisions are made where somebody complained or a rule struck, so they say nothing of the rest. A small share
+of *all* posts, let in or not, looked at by people who do not know what became of them, does: whoever counts
+each of these 1/p times, p being the probability with which it was drawn, has an unbiased picture of what is
+posted (Horvitz and Thompson 1952, "A Generalization of Sampling Without Replacement From a Finite Universe").
 
 A sample is two records of the kind `vote`, which are private, beside the post that they are about. The *draw*
 is the word of the node that drew it: what its gate had made of the post, and p. The *answer* is a reviewer's:
@@ -176,7 +176,7 @@ def sample_item(post_item: bytes, drawn_us: int, account: bytes) -> bytes:
 
 
 def parse_sampling(item: bytes, body: Mapping[str, Any]) -> Draw | Answer | None:
-    """Read a draw or an answer back from its record's item and body; None when the vote is about something else.
+    """Read a draw or an answer back from its record's item and body; None for a vote about something else.
 
     Raises:
         WireError: `bad_request`, saying which part is not as described above.
@@ -190,8 +190,8 @@ def parse_sampling(item: bytes, body: Mapping[str, Any]) -> Draw | Answer | None
     if len(item) != _ITEM_BYTES or not item.startswith(_POST) or not is_account(account):
         raise WireError(
             BAD_REQUEST,
-            "the item of a draw or an answer is 1, the post's item (16 bytes), when it was drawn (8), the own "
-            "account (34)",
+            "the item of a draw or an answer is 1, the post's item (16 bytes), when it was drawn (8), the "
+            "own account (34)",
         )
     post_item, drawn_us = item[_POST_AT:_TIME_AT], int.from_bytes(item[_TIME_AT:_ACCOUNT_AT], "big")
     version, labels = _id(body, "subject_id"), _labels(body.get("labels", []))
@@ -206,25 +206,25 @@ def parse_sampling(item: bytes, body: Mapping[str, Any]) -> Draw | Answer | None
 
 
 def samples_of(records: Iterable[Record]) -> list[Sample]:
-    """The samples that some records come to, in the order in which they were drawn; the same in whatever order
-    they come.
+    """The samples that some records come to, in the order in which they were drawn, whatever order these
+    have.
 
     Args:
         records: votes; what is no draw or answer, or has no counterpart, is passed over.
     """
     draws: dict[bytes, tuple[bytes, Draw]] = {}
-    answers: dict[bytes, list[tuple[int, Answer]]] = {}
+    answers: dict[bytes, list[tuple[int, bytes, Answer]]] = {}
     for record in records:
         said = parse_sampling(record.item, record.body) if record.kind == KIND else None
         if isinstance(said, Draw):
             draws[record.id] = record.place, said
         elif isinstance(said, Answer) and record.author != record.place:
-            answers.setdefault(said.draw, []).append((record.stamp, said))
+            answers.setdefault(said.draw, []).append((record.stamp, record.id, said))
     samples = []
     for id_, (author, draw) in draws.items():
-        to_it = [found for found in answers.get(id_, ()) if _answers(found[1], draw)]
+        to_it = [found for found in answers.get(id_, ()) if _answers(found[2], draw)]
         if to_it:
-            answered_us, answer = min(to_it, key=_earlier)
+            answered_us, _, answer = min(to_it, key=lambda found: found[:2])
             samples.append(Sample(id_, author, draw, answer, answered_us))
     return sorted(samples, key=lambda sample: (sample.draw.drawn_us, sample.id))
 
@@ -232,11 +232,6 @@ def samples_of(records: Iterable[Record]) -> list[Sample]:
 def _answers(answer: Answer, draw: Draw) -> bool:
     of_answer = answer.post_item, answer.version, answer.drawn_us
     return of_answer == (draw.post_item, draw.version, draw.drawn_us)
-
-
-def _earlier(found: tuple[int, Answer]) -> tuple[int, bytes]:
-    stamp, answer = found
-    return stamp, answer.reviewer
 
 
 def _id(body: Mapping[str, Any], name: str) -> bytes:

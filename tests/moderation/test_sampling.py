@@ -1,7 +1,8 @@
-"""Samples: what draws and answers say is read back, and which belong together does not turn on their order."""
+"""Samples: what draws and answers say is read back, and which belong together, whatever their order."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -79,10 +80,8 @@ def test_records_of_samples_name_a_post() -> None:
 
 def test_nobody_judges_what_they_wrote() -> None:
     draw = signed_draw(drawn())
-    own = signed_answer(answered(draw, ANN), ANN, place=None)
     with pytest.raises(WireError, match="themselves"):
-        Record.from_wire(own.to_wire())
-    assert samples_of([draw, own]) == []
+        signed_answer(answered(draw, ANN), ANN, place=None)
 
 
 def test_the_first_answer_to_a_draw_counts() -> None:
@@ -99,7 +98,7 @@ def test_an_answer_counts_for_the_draw_that_it_names_and_for_no_other() -> None:
     draw = signed_draw(drawn())
     other_version = answered(draw, EVA, version=b"\x07" * 32)
     other_post = answered(draw, MAX, post_item=make_uuid7(NOW_US // 1000, 6))
-    unknown = answered(draw, MO, draw=b"\x09" * 32)
+    unknown = replace(answered(draw, MO), draw=b"\x09" * 32)
     records = [
         draw,
         signed_answer(other_version, EVA, at=1),

@@ -12,13 +12,15 @@ from folkmoot.protocol.key import block_of, lane_of, place_prefix
 from folkmoot.protocol.projections.entries import Entry, Index, Projection, public_of
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.sync.fingerprint import leaf_hash
-from folkmoot.storage import policies, projections, rows, verify
+from folkmoot.storage import draws, policies, projections, rows, verify
+from folkmoot.storage.draws import Drawn
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Engine, Table, Transaction
 from folkmoot.storage.projections import MAIN, ProjectionBook
 from folkmoot.storage.store import Store
 from folkmoot.storage.transaction import WriteTransaction
 
+from tests.moderation.samples import drawn
 from tests.storage.chains import named, noted
 from tests.storage.making import (
     ABSENT,
@@ -56,6 +58,7 @@ def filled(store: Store) -> Store:
         lambda tx: tx.accounts.put(named(ANN, "ann")),
         lambda tx: tx.accounts.note([noted(POST)]),
         lambda tx: tx.policies.put(POLICY, ()),
+        lambda tx: draws.keep(tx, [Drawn(b"12345678" + POST.key, drawn(post_item=POST.item))]),
         derive,
     )
     return store
@@ -229,6 +232,7 @@ def test_a_changed_byte_in_any_table_is_never_returned(
         Table.SOURCES: lambda: derived(filled),
         Table.CURSORS: lambda: derived(filled),
         Table.POLICIES: lambda: kept_policy(filled),
+        Table.DRAWS: lambda: draws.kept(filled.engine),
     }
     whole = readers[table]()
     damaged = []
@@ -250,7 +254,7 @@ def test_a_changed_byte_in_any_table_is_never_returned(
     if table is Table.UNCONFIRMED:  # whoever reads them goes on to the next
         assert [note for _, note in filled.unconfirmed(10)] == [None]
         return
-    if table in DERIVED:  # what is damaged of these counts as absent, and can be made anew
+    if table in (*DERIVED, Table.DRAWS):  # what is damaged of these counts as absent, and others do as well
         assert readers[table]() != whole
         return
     with pytest.raises(StoreCorrupt, match=f"table {table.name.lower()} is damaged"):
