@@ -236,6 +236,12 @@ class Gatekeeper:
         """The sentence of the policy in force about whom to ask for another look."""
         return self._bench.settled(self._own).document.appeal
 
+    def labels(self) -> list[str]:
+        """What the policy in force may call a record, each once: by its models, and by its rules."""
+        document = self._bench.settled(self._own).document
+        of_models = [label for model in document.models for label in model.labels]
+        return list(dict.fromkeys([*of_models, *(each.label for each in document.rules if each.label)]))
+
     def status(self) -> GatekeeperStatus:
         """What the gate is doing now."""
         engine = self._bench.settled(self._own)

@@ -291,6 +291,24 @@ class GateSection(Section, frozen=True, kw_only=True):
             gt=0,
         ),
     ] = 6_000.0
+    sample: Annotated[
+        float,
+        setting(
+            "The share of posts that is drawn at random for a blind review, once each; 0 for none at all.",
+            why="Decisions are made where somebody looked; these say what there is where nobody did.",
+            ge=0,
+            le=1,
+        ),
+    ] = 0.02
+    sample_actioned: Annotated[
+        float,
+        setting(
+            "The same share of the posts that the policy labelled or put aside; no less than of the others.",
+            why="They are few, and how often the policy is wrong is asked of them.",
+            ge=0,
+            le=1,
+        ),
+    ] = 0.1
     address_burst: Annotated[
         int,
         setting(

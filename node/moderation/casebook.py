@@ -22,6 +22,8 @@ from folkmoot.protocol.moderation.bounds import QUEUE_LOOK_S
 from folkmoot.protocol.moderation.decision import KIND as DECISION
 from folkmoot.protocol.moderation.decision import Decision, parse_decision
 from folkmoot.protocol.moderation.outcome import Outcome, outcome_of
+from folkmoot.protocol.moderation.sampling import KIND as VOTE
+from folkmoot.protocol.moderation.sampling import parse_sampling
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.token import Token
@@ -32,14 +34,15 @@ from folkmoot.storage.store import Store
 MODERATED: Final = "replica.moderated"
 _HELD: Final = KIND_BYTE[HELD]
 _DECISION: Final = KIND_BYTE[DECISION]
+_KINDS: Final = {"waiting": _HELD, "sampled": KIND_BYTE[VOTE]}
 _FRAME_BYTES: Final = 16  # around a payload and its signature
 
 
 class _Asked(SliceAsked):
-    """`replica.moderated`: what waits, what was decided since a time, or what is known about the cell at
-    `start`."""
+    """`replica.moderated`: what waits, what was decided or drawn since a time, or what is known about the
+    cell at `start`."""
 
-    what: Literal["waiting", "decided", "about"]
+    what: Literal["waiting", "decided", "about", "sampled"]
     since: int = 0
 
 
@@ -119,7 +122,7 @@ class Casebook:
     def __init__(self, around: Around, store: Store, reading: Reading) -> None:
         self._search = SliceSearch(
             *(around, MODERATED, _Asked, lambda asked: _searched(store, asked)),
-            lambda asked, key: key[KIND_AT] == (_HELD if asked.what == "waiting" else _DECISION),
+            lambda asked, key: key[KIND_AT] == _KINDS.get(asked.what, _DECISION),
         )
         self._topology = around.topology
         self._reading = reading
@@ -160,22 +163,33 @@ class Casebook:
 
     async def decided(self, start: bytes, since_us: int, level: Level) -> tuple[list[Entry], Page]:
         """Decisions made since a time (microseconds since 1970), from a key on; and where the page ends."""
-        entries: list[Entry] = []
+        records, page = await self._said(start, "decided", since_us, level, _stamp)
+        return [_entry(record) for record in records], page
+
+    async def sampled(self, start: bytes, since_us: int, level: Level) -> tuple[list[Record], Page]:
+        """What was drawn since a time (microseconds since 1970) for a blind review and answered, and the
+        answers, from a key on; and where the page ends."""
+        return await self._said(start, "sampled", since_us, level, _drawn_us)
+
+    async def _said(
+        self, start: bytes, what: str, since_us: int, level: Level, when: Callable[[Record], int]
+    ) -> tuple[list[Record], Page]:
+        records: list[Record] = []
         size = 0
 
         async def take(found: Slice) -> bytes | None:
             nonlocal size
             for key, cell in (await self._cells(found.keys, level)).items():
-                if cell.winner.stamp < since_us:
+                if when(cell.winner) < since_us:
                     continue
                 size += _size(cell.winner)
-                if entries and size > limits.PAGE_BYTES:
+                if records and size > limits.PAGE_BYTES:
                     return key
-                entries.append(_entry(cell))
+                records.append(cell.winner)
             return None
 
-        page = await self._pages(start, level, take, lambda: bool(entries), what="decided", since=since_us)
-        return entries, page
+        page = await self._pages(start, level, take, lambda: bool(records), what=what, since=since_us)
+        return records, page
 
     async def _pages(
         self,
@@ -214,7 +228,7 @@ class Casebook:
         entries: dict[bytes, tuple[list[Entry], list[Entry]]] = {}
         for key in beside:
             if (cell := cells.get(key)) is not None and cell.winner.kind == DECISION:
-                entry = _entry(cell)
+                entry = _entry(cell.winner)
                 subject = entry.decision.subject
                 about = key[:KIND_AT] + bytes((KIND_BYTE[subject.kind],)) + subject.item
                 entries.setdefault(about, ([], []))[key[KIND_AT] == _HELD].append(entry)
@@ -235,8 +249,18 @@ class Casebook:
         return cells
 
 
-def _entry(cell: Cell) -> Entry:
-    return Entry(parse_decision(cell.winner.item, cell.winner.body), cell.winner)
+def _entry(record: Record) -> Entry:
+    return Entry(parse_decision(record.item, record.body), record)
+
+
+def _stamp(record: Record) -> int:
+    return record.stamp
+
+
+def _drawn_us(record: Record) -> int:
+    """When what a vote is about was drawn; before all times, of one that is about something else."""
+    said = parse_sampling(record.item, record.body)
+    return -1 if said is None else said.drawn_us
 
 
 def _size(*records: Record) -> int:
@@ -253,5 +277,7 @@ def _searched(store: Store, asked: _Asked) -> Slice:
             return moderated.waiting(store.engine, asked.start, asked.stop)
         case "decided":
             return moderated.decided_since(store.engine, asked.start, asked.stop, asked.since)
+        case "sampled":
+            return moderated.sampled_since(store.engine, asked.start, asked.stop, asked.since)
         case "about":
             return Slice([], None, moderated.about(store.engine, asked.start))

@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection
 from folkmoot.node.actors.session import Asker
 from folkmoot.protocol.errors import FORBIDDEN, UNAUTHENTICATED, WireError
 from folkmoot.protocol.moderation.decision import KIND, Role, parse_decision
+from folkmoot.protocol.moderation.sampling import KIND as VOTE
+from folkmoot.protocol.moderation.sampling import Answer, Draw, parse_sampling
 from folkmoot.protocol.record import Record
 
 
@@ -40,13 +42,18 @@ class Deciders:
         return any(role is not Role.AUTOMATIC for role in self.roles_of(account))
 
     def refusal(self, record: Record) -> WireError | None:
-        """Why a record is not let in: it is a decision of somebody who may not make it."""
-        if record.kind != KIND:
+        """Why a record is not let in: it is a decision of somebody who may not make it, or says something of
+        what was drawn for a blind review."""
+        what, role = "a decision", None
+        if record.kind == KIND:
+            role = parse_decision(record.item, record.body).role
+        elif record.kind == VOTE:
+            said = parse_sampling(record.item, record.body)
+            what = "a draw" if isinstance(said, Draw) else "an answer"
+            role = said.role if isinstance(said, Answer) else None if said is None else Role.AUTOMATIC
+        if role is None or role in self.roles_of(record.author):
             return None
-        role = parse_decision(record.item, record.body).role
-        if role in self.roles_of(record.author):
-            return None
-        return WireError(FORBIDDEN, f"a decision as {role.word}: this account does not have that role here")
+        return WireError(FORBIDDEN, f"{what} as {role.word}: this account does not have that role here")
 
     def reviewers_only(self, asker: Asker, what: str) -> bytes:
         """Let those pass who may decide; who it is.

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-import trio
 from folkmoot.node.actors.session import Asker, Method
-from folkmoot.node.contracts import Put, PutRequest, PutResult, Settle
+from folkmoot.node.contracts import Put, PutResult, Settle
 from folkmoot.node.moderation.casebook import Case, Casebook, Entry, Page
 from folkmoot.node.moderation.deciders import Deciders
+from folkmoot.node.moderation.gate_port import Intake, through_the_gate
 from folkmoot.protocol import codec, messages
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, FORBIDDEN, NOT_FOUND, WireError
@@ -25,12 +25,6 @@ from folkmoot.protocol.moderation.decision import KIND, Action, Decision, parse_
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import Level, parse_level
 from folkmoot.protocol.token import Token
-
-
-class Intake(Protocol):
-    """Takes in records; see `intake`."""
-
-    def submit(self, request: PutRequest) -> None: ...
 
 
 class Coordination(Protocol):
@@ -120,7 +114,7 @@ class ModerationMethods:
         case = await self._casebook.case(cell_key(record.place, *decision.subject), "quorum")
         version = self._judged(case, decision)
         token = Token() if asked.token is None else Token.decode(asked.token)
-        answer = await self._put(record, level, token, asker)
+        answer = await through_the_gate(self._intake, record, level, token, asker)
         [result] = answer["results"]
         told = {**result, "token": answer["token"]}
         if decision.action is Action.RELEASE and result["status"] in ("stored", "duplicate"):
@@ -166,22 +160,6 @@ class ModerationMethods:
             if refused is not None:
                 raise refused
         return version
-
-    async def _put(self, record: Record, level: Level, token: Token, asker: Asker) -> dict[str, Any]:
-        """Take a record through the gate, as `record.put` does."""
-        answered = trio.Event()
-        answers: list[dict[str, Any] | WireError] = []
-
-        def answer(value: dict[str, Any] | WireError) -> None:
-            answers.append(value)
-            answered.set()
-
-        self._intake.submit(PutRequest([record.to_wire()], level, token, asker.origin, answer))
-        await answered.wait()
-        [answer_given] = answers
-        if isinstance(answer_given, WireError):
-            raise answer_given
-        return answer_given
 
     async def _release(self, version: Record, level: Level) -> dict[str, Any]:
         """Bring what is let go to the level, as it was signed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 from folkmoot.node.actors.gatekeeper import Gatekeeper
@@ -12,11 +13,16 @@ from folkmoot.node.contracts import EpochCheck, Reading
 from folkmoot.node.environment import Environment
 from folkmoot.node.moderation.casebook import Casebook
 from folkmoot.node.moderation.deciders import Deciders
-from folkmoot.node.moderation.methods import Coordination, Intake, Keys, ModerationMethods
+from folkmoot.node.moderation.drawing import Drawing
+from folkmoot.node.moderation.gate_port import Intake
+from folkmoot.node.moderation.methods import Coordination, Keys, ModerationMethods
 from folkmoot.node.moderation.quota import rates_of
+from folkmoot.node.moderation.sampling import GIVE, REVEAL, BlindReview, SamplingMethods
 from folkmoot.node.routing import Router
 from folkmoot.node.slice_search import Around
 from folkmoot.node.wired import Wired
+
+Handler = Callable[[bytes, Any], Awaitable[Any]]
 
 
 class ModerationParts:
@@ -24,6 +30,7 @@ class ModerationParts:
 
     Attributes:
         deciders: who may decide.
+        drawing: what is drawn for a blind review.
 
     Args:
         wired: the node's.
@@ -33,22 +40,41 @@ class ModerationParts:
     def __init__(self, wired: Wired, roles_of: Callable[[bytes], Collection[str]]) -> None:
         self._wired = wired
         self.deciders = Deciders(roles_of, wired.topology.service_accounts)
+        environment, gate = wired.environment, wired.config.gate
+        self.drawing = Drawing(
+            *(wired.commits, environment.random, environment.wall, wired.service.account),
+            share=gate.sample,
+            share_actioned=gate.sample_actioned,
+        )
 
-    def peer_methods(
-        self, router: Router, reading: Reading, epochs: EpochCheck
-    ) -> Mapping[str, Callable[[bytes, Any], Awaitable[Any]]]:
+    def peer_methods(self, router: Router, reading: Reading, epochs: EpochCheck) -> Mapping[str, Handler]:
         """What other nodes may ask, by name; `client_methods` comes after."""
         wired = self._wired
         around = Around(router, wired.topology, wired.links, wired.environment.executor)
-        self._casebook = Casebook(around, wired.commits.store, reading)
-        return self._casebook.peer_methods(epochs)
+        self._casebook, self._reading = Casebook(around, wired.commits.store, reading), reading
+        between: dict[str, Handler] = {
+            GIVE: lambda node_id, params: self._review.give_to(node_id, params),
+            REVEAL: lambda node_id, params: self._review.reveal_to(node_id, params),
+        }
+        return {**self._casebook.peer_methods(epochs), **between}
 
     def client_methods(
-        self, intake: Intake, coordination: Coordination, keys: Keys, appeal: Callable[[], str]
+        self, intake: Intake, coordination: Coordination, keys: Keys, gate: Gatekeeper
     ) -> Mapping[str, Method]:
-        """What clients may ask, by name; see `ModerationMethods`."""
-        methods = ModerationMethods(self.deciders, self._casebook, intake, coordination, keys, appeal)
-        return methods.table()
+        """What clients may ask, by name; see `ModerationMethods` and `SamplingMethods`."""
+        wired, casebook, deciders = self._wired, self._casebook, self.deciders
+        self._gate = gate
+        methods = ModerationMethods(deciders, casebook, intake, coordination, keys, gate.appeal)
+        self._review = BlindReview(self.drawing, casebook, wired.service, coordination)
+        sampling = SamplingMethods(
+            *(wired.node_id, self._review, casebook, deciders, wired.topology, wired.membership),
+            *(wired.links, self._reading, intake, gate.labels),
+        )
+        return {**methods.table(), **sampling.table()}
+
+    def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """What runs by itself, by name."""
+        return {"gatekeeper": self._gate.run, "drawing": partial(self.drawing.run, self._review)}
 
 
 def gatekeeper_of(config: NodeConfig, environment: Environment) -> Gatekeeper:

@@ -30,5 +30,7 @@ DECISIONS_READ: Final = 64  # of those about one subject, the newest by their nu
 DRAWS_KEPT: Final = 4_096  # by one node, that nobody has answered yet
 DRAWS_WAITING: Final = 256  # that are still to be written
 DRAW_LEASE_S: Final = 900.0  # for which a draw that somebody was given is given to nobody else
+SAMPLE_TICKET_BYTES: Final = 128
+SAMPLE_TRIES: Final = 16  # draws that turn out to be of what is gone, before somebody is told there is none
 DRAWS_CHECKED: Final = 64  # at once, whether what they are about is still there
 DRAWS_CHECK_S: Final = 5.0  # between two such looks

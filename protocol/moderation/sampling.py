@@ -9,8 +9,8 @@ A sample is two records of the kind `vote`, which are private, beside the post t
 is the word of the node that drew it: what its gate had made of the post, and p. The *answer* is a reviewer's:
 it names the draw by its record id, and the labels that the post deserves, none if nothing is wrong with it.
 The item of both is `1 ‖ post item (16) ‖ when it was drawn (8) ‖ account (34)`, so that they stand together.
-Of several answers to one draw the first counts; the author's own never does.
-"""
+Of several answers to one draw the first counts if the others say the same; else none does. The author's never
+does."""
 
 from __future__ import annotations
 
@@ -175,6 +175,13 @@ def sample_item(post_item: bytes, drawn_us: int, account: bytes) -> bytes:
     return _POST + post_item + drawn_us.to_bytes(TIME_BYTES, "big") + account
 
 
+def drawn_at(item: bytes) -> int | None:
+    """When what a vote is about was drawn, by its item; None where it can be no draw and no answer."""
+    if len(item) != _ITEM_BYTES or not item.startswith(_POST):
+        return None
+    return int.from_bytes(item[_TIME_AT:_ACCOUNT_AT], "big")
+
+
 def parse_sampling(item: bytes, body: Mapping[str, Any]) -> Draw | Answer | None:
     """Read a draw or an answer back from its record's item and body; None for a vote about something else.
 
@@ -223,7 +230,7 @@ def samples_of(records: Iterable[Record]) -> list[Sample]:
     samples = []
     for id_, (author, draw) in draws.items():
         to_it = [found for found in answers.get(id_, ()) if _answers(found[2], draw)]
-        if to_it:
+        if len({frozenset(found[2].labels) for found in to_it}) == 1:
             answered_us, _, answer = min(to_it, key=lambda found: found[:2])
             samples.append(Sample(id_, author, draw, answer, answered_us))
     return sorted(samples, key=lambda sample: (sample.draw.drawn_us, sample.id))
