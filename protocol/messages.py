@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal
 
 from folkmoot.protocol import limits
-from folkmoot.protocol.moderation.bounds import QUEUE_ITEMS, SAMPLE_TICKET_BYTES
+from folkmoot.protocol.moderation.bounds import QUEUE_ITEMS, SAMPLE_TICKET_BYTES, TEXTS_ASKED
 from folkmoot.protocol.search import bounds
 from msgspec import Meta, Struct
 
@@ -19,6 +19,7 @@ VERSIONS: Final = (1, 1)
 Account = Annotated[bytes, Meta(min_length=limits.ACCOUNT_BYTES, max_length=limits.ACCOUNT_BYTES)]
 TokenBytes = Annotated[bytes, Meta(max_length=limits.TOKEN_BYTES)]
 CursorBytes = Annotated[bytes, Meta(max_length=limits.CURSOR_BYTES)]
+RecordId = Annotated[bytes, Meta(min_length=limits.RECORD_ID_BYTES, max_length=limits.RECORD_ID_BYTES)]
 TicketBytes = Annotated[bytes, Meta(max_length=SAMPLE_TICKET_BYTES)]
 Level = Annotated[str, Meta(max_length=16)]
 Version = Annotated[int, Meta(ge=0)]
@@ -274,6 +275,13 @@ class ModerationSamples(Struct):
 
     since: Annotated[int, Meta(ge=0, le=limits.STAMP_MAX)] = 0
     cursor: CursorBytes | None = None
+    level: Level = "quorum"
+
+
+class ModerationTexts(Struct):
+    """`moderation.texts`: versions of posts, each by its author, the post's item and the record's id."""
+
+    posts: Annotated[list[tuple[Account, _Item, RecordId]], Meta(max_length=TEXTS_ASKED)]
     level: Level = "quorum"
 
 

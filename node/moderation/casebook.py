@@ -141,6 +141,18 @@ class Casebook:
         [case] = await self._read([key], found.beside, level)
         return case
 
+    async def versions(self, posts: Sequence[tuple[bytes, bytes]], level: Level) -> list[Record | None]:
+        """Versions of what lies at some keys, those that wait or waited for review among them, each by the key
+        and its record's id; None for what is not there (any more).
+
+        Raises:
+            WireError: `level_unreachable`.
+        """
+        keys = [key for key, _ in posts]
+        cells = await self._cells([*keys, *map(held_key, keys)], level)
+        cases = (Case(key, cells.get(key), cells.get(held_key(key)), (), ()) for key in keys)
+        return [case.versions().get(id_) for case, (_, id_) in zip(cases, posts, strict=True)]
+
     async def waiting(self, start: bytes, limit: int, level: Level) -> tuple[list[Case], Page]:
         """What waits for review, from a key on; and where the page ends."""
         cases: list[Case] = []

@@ -251,6 +251,7 @@ class SamplingMethods:
             "moderation.sample": self.sample,
             "moderation.judge": self.judge,
             "moderation.samples": self.samples,
+            "moderation.texts": self.texts,
         }
 
     async def sample(self, asker: Asker, params: Params) -> dict[str, Any]:
@@ -295,6 +296,14 @@ class SamplingMethods:
         cursor = None if page.resume is None else cursors.encode(CursorKind.SAMPLES, bound, page.resume)
         items = [each.to_wire() for each in records]
         return {"items": items, "cursor": cursor, "missing": page.missing}
+
+    async def texts(self, asker: Asker, params: Params) -> dict[str, Any]:
+        """Versions that were decided on or drawn, for who wants to learn from them."""
+        asked = codec.shaped(params, messages.ModerationTexts, "moderation.texts")
+        self._deciders.reviewers_only(asker, "the versions that were decided on")
+        posts = [(cell_key(author, "post", item), id_) for author, item, id_ in asked.posts]
+        found = await self._casebook.versions(posts, parse_level(asked.level))
+        return {"records": [None if each is None else each.to_wire() for each in found]}
 
     def _nodes(self) -> list[bytes]:
         """Whom to ask: this node, then the other members that can be reached."""

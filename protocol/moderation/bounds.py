@@ -32,5 +32,6 @@ DRAWS_WAITING: Final = 256  # that are still to be written
 DRAW_LEASE_S: Final = 900.0  # for which a draw that somebody was given is given to nobody else
 SAMPLE_TICKET_BYTES: Final = 128
 SAMPLE_TRIES: Final = 16  # draws that turn out to be of what is gone, before somebody is told there is none
+TEXTS_ASKED: Final = 16  # versions that are asked for at once; each may have 16 KiB
 DRAWS_CHECKED: Final = 64  # at once, whether what they are about is still there
 DRAWS_CHECK_S: Final = 5.0  # between two such looks

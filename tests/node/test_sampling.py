@@ -111,6 +111,11 @@ async def what_is_drawn_is_given_blind_and_answered(town: Town, operator: Client
         assert each["draw"].keys() == {"id", "drawn_us"}
         assert each["labels"] == ["advert", "doubtful"]
     assert await samples(operator) == []
+    asked = [(each.place, each.item, each.id) for each in posts]
+    gone = (posts[0].place, posts[0].item, b"\x01" * 32)
+    told = await operator.call("moderation.texts", posts=[*asked, gone])
+    assert told["records"] == [*(each.to_wire() for each in posts), None]
+    await expect(client, FORBIDDEN, "moderation.texts", posts=asked)
 
     mine = answer_to(fine, "rude"), answer_to(advert, "advert"), answer_to(rubbish)
     for post, answer in zip((fine, advert, rubbish), mine, strict=True):
@@ -126,8 +131,8 @@ async def what_is_drawn_is_given_blind_and_answered(town: Town, operator: Client
     assert len({each.draw.policy for each in (one, two, three)}) == 1
     latest = max(each.draw.drawn_us for each in (one, two, three))
     assert await samples(operator, latest + 1) == []
-    read = await client.get(mine[0])
-    assert read is None or "records" not in read, "votes are private"
+    key = [mine[0].place, mine[0].kind, mine[0].item]
+    await expect(client, FORBIDDEN, "record.get", keys=[key])
 
 
 async def nobody_else_is_asked_meanwhile_and_nobody_about_their_own(
@@ -144,9 +149,10 @@ async def nobody_else_is_asked_meanwhile_and_nobody_about_their_own(
     bad = answer_to(given, draw=b"\x05" * 32)
     await expect(operator, NOT_FOUND, "moderation.judge", record=bad.to_wire(), ticket=given["ticket"])
     await expect(operator, BAD_REQUEST, "moderation.judge", record=forged.to_wire(), ticket=given["ticket"])
-    await client.auth(ann)
-    hers = answer_to(given, by=ann, role="moderator")
-    await expect(client, FORBIDDEN, "moderation.judge", record=hers.to_wire(), ticket=given["ticket"])
+    ben = somebody()
+    await client.auth(ben)
+    his = answer_to(given, by=ben, role="moderator")
+    await expect(client, FORBIDDEN, "moderation.judge", record=his.to_wire(), ticket=given["ticket"])
     [result], _ = await client.put(answer_to(given, by=somebody(), role="expert"))
     assert result["error"]["name"] == "forbidden", "nor by another way"
 
