@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from folkmoot.cli.moderating.pages import all_pages
 from folkmoot.cli.moderating.telling import decision_in
 from folkmoot.cli.moderating.transparency import TERRITORIES, statement_of
 from folkmoot.protocol.limits import KEYS_PER_GET
-from folkmoot.protocol.moderation.decision import Decision
 from folkmoot.protocol.record import Record
 
 if TYPE_CHECKING:
@@ -26,16 +26,8 @@ async def gather(client: Client, since_us: int, territories: Sequence[str]) -> d
     Raises:
         OperatorError, WireError: from the node, or what it told is no decision.
     """
-    missing: list[int] = []
-    decided: list[tuple[Decision, Record]] = []
-    cursor: dict[str, Any] = {}
-    while True:
-        page = await client.call("moderation.statements", {"since": since_us, **cursor})
-        decided += map(decision_in, page["items"])
-        missing += page["missing"]
-        if page["cursor"] is None:
-            break
-        cursor = {"cursor": page["cursor"]}
+    items, missing = await all_pages(client, "moderation.statements", since=since_us)
+    decided = [decision_in(frame) for frame in items]
     decided.sort(key=lambda each: each[1].stamp)
     statements: list[dict[str, Any]] = []
     for start in range(0, len(decided), KEYS_PER_GET):

@@ -142,8 +142,8 @@ class Casebook:
         return case
 
     async def versions(self, posts: Sequence[tuple[bytes, bytes]], level: Level) -> list[Record | None]:
-        """Versions of what lies at some keys, those that wait or waited for review among them, each by the key
-        and its record's id; None for what is not there (any more).
+        """Versions of what lies at some keys, those that wait or waited for review among them, each by its
+        key and its record's id; None for what is not there (any more).
 
         Raises:
             WireError: `level_unreachable`.
