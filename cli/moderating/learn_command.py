@@ -45,7 +45,7 @@ _PATIENCE_S = 600.0
 @click.option(
     "--reviewer-share",
     type=click.FloatRange(0.0, 1.0, min_open=True),
-    default=0.5,
+    default=0.33,
     show_default=True,
     help="What part of the weight may come of one reviewer.",
 )

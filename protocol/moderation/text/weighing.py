@@ -37,7 +37,7 @@ class Shares(NamedTuple):
 
     text: float = 0.05
     author: float = 0.1
-    reviewer: float = 0.5
+    reviewer: float = 0.33
 
 
 def weights_of(lessons: Sequence[Lesson], alike: Sequence[int], shares: Shares) -> list[float]:

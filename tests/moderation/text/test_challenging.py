@@ -147,7 +147,7 @@ def test_one_reviewers_flood_turns_nothing_round(base: TextModel) -> None:
         (poisoned.score(text.buckets) > 0.0) != each.so
         for each, text in zip(held_out, held_texts, strict=True)
     )
-    assert right >= 50 and wrong >= 90, (right, wrong)
+    assert right >= 80 and wrong >= 90, (right, wrong)
 
 
 def test_evidence_is_of_what_was_drawn_all_as_likely() -> None:
