@@ -65,14 +65,19 @@ def made(
     return lessons, [Text(features([text]), group, "en") for text, group in zip(texts, alike, strict=True)]
 
 
-@pytest.fixture(scope="module")
-def base() -> TextModel:
+def rude_base() -> TextModel:
+    """A model that knows some rude words."""
     lessons, texts = made(80, RUDE, seed=1)
     judged = [
         Judged(text.buckets, int(each.so), at)
         for at, (each, text) in enumerate(zip(lessons, texts, strict=True))
     ]
     return learn(judged, Recipe(("fine", "rude"), 0.3, 0, tuned=False))
+
+
+@pytest.fixture(scope="module")
+def base() -> TextModel:
+    return rude_base()
 
 
 def test_lessons_teach_the_same_bytes_and_nothing_else_does(base: TextModel) -> None:

@@ -1,0 +1,142 @@
+"""The learning loop as people go through it: posts are drawn, answered, decided on, and teach a model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import trio
+from folkmoot.cli import main
+from folkmoot.cli.exit_codes import DEGRADED, FAILED, OK, USAGE
+from folkmoot.cli.moderating import blind
+from folkmoot.cli.moderating.deciding import Wish, decide
+from folkmoot.cli.moderating.subjects import Named
+from folkmoot.protocol import client as clients
+from folkmoot.protocol.identity import KeyPair
+from folkmoot.protocol.moderation.decision import Action, Subject
+from folkmoot.protocol.moderation.text.model import TextModel
+from folkmoot.protocol.record import Record
+
+from tests.checking.local import NAME, Home
+from tests.moderation.text.test_challenging import NEW, PLAIN, rude_base, sentence
+from tests.node.people import Author
+from tests.waiting import until
+
+pytestmark = pytest.mark.cluster
+
+POSTS = 48
+DECIDED = 6
+AUTHORS = [Author(2**90 + number) for number in range(12)]
+
+
+def written(base: TextModel, folder: Path) -> Path:
+    folder.mkdir()
+    file = folder / f"{base.hash()}.model"
+    file.write_bytes(base.encode())
+    return file
+
+
+async def live(write: str, review: str, chief: KeyPair) -> list[Record]:
+    """People write, half of it rude in words that are new; most is answered blind, some decided on."""
+    random = Random(12)
+    posts = [
+        AUTHORS[number % len(AUTHORS)].post(sentence(PLAIN if number % 2 else NEW, random))
+        for number in range(POSTS)
+    ]
+    rude = {post.id for post in posts[::2]}
+    async with clients.connect([write], tls=False) as client:
+        assert {
+            result.status
+            for result in await client.put_records([each.to_wire() for each in posts], level="all")
+        } == {"stored"}
+    async with clients.connect([review], tls=False) as client:
+        proven = await client.auth(chief)
+        for post in posts[:DECIDED]:
+            wish = Wish(Action.LABEL, "rude", ("rude",)) if post.id in rude else Wish(Action.RESTORE, "fine")
+            await decide(client, chief, Named(post.place, Subject("post", post.item)), wish, "quorum")
+        answered: set[bytes] = set()
+
+        async def all_answered() -> bool:
+            given, post, _ = await blind.next_one(client, None)
+            if given is not None and post is not None:
+                labels = ["rude"] if post.id in rude else []
+                await blind.answer(client, chief, proven, given, labels, "quorum")
+                answered.add(post.id)
+            return answered == {each.id for each in posts}
+
+        await until(all_answered, what="every post to be drawn and answered", within_s=60)
+    return posts
+
+
+async def delete(node: str, post: Record) -> None:
+    author = next(each for each in AUTHORS if each.account == post.author)
+    async with clients.connect([node], tls=False) as client:
+        [result] = await client.put_records([author.deletion(post).to_wire()], level="all")
+        assert result.status == "stored"
+
+
+def test_two_nodes_learn_the_same_to_the_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Home(tmp_path)
+    for name in ("HOME", "XDG_STATE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, home.environment[name])
+    current = written(rude_base(), tmp_path / "models")
+
+    def run(
+        *words: str | Path, code: int = OK, whom: tuple[str, ...] = ("--cluster", NAME)
+    ) -> dict[str, Any]:
+        capsys.readouterr()
+        got = main.run([*map(str, words), *whom, "--json"])
+        said = capsys.readouterr()
+        assert got == code, said
+        told: dict[str, Any] = json.loads(said.out or said.err)
+        return told
+
+    with home.cluster(nodes=2, gate__sample=1.0) as cluster:
+        one, other = (node["address"] for node in cluster.ask("status")["nodes"])
+        key = cluster.directory.operator_key_file
+        few = run("moderate", "learn", "--model", current, "--out", tmp_path / "few", code=FAILED)
+        assert "0 settled decisions and answers say yes" in few["error"]["message"]
+        assert run("moderate", "sample") == {"post": None, "labels": []}
+        run("moderate", "sample", "--fine", code=USAGE)
+        run("moderate", "sample", "--answer", "nonsense!", "--fine", code=USAGE)
+
+        chief = cluster.directory.operator()
+        assert chief is not None
+        posts = trio.run(live, one, other, chief)
+        learnt = [
+            run(
+                *("moderate", "learn", "--model", current, "--out", tmp_path / name, "--key", key),
+                whom=("--node", node, "--tls", "off"),
+            )
+            for name, node in (("a", one), ("b", other))
+        ]
+        assert learnt[0]["challenger"] == learnt[1]["challenger"] and learnt[0]["better"]
+        for what in ("file", "manifest"):
+            assert Path(learnt[0][what]).read_bytes() == Path(learnt[1][what]).read_bytes()
+        counted = {
+            "yes": POSTS // 2,
+            "no": POSTS // 2,
+            "decided": DECIDED,
+            "samples": POSTS - DECIDED,
+            "gone": 0,
+        }
+        assert learnt[0]["lessons"] == counted and learnt[0]["largest_shares"]["reviewer"] == 1.0
+        assert f'hash = "{learnt[0]["challenger"]["hash"]}"' in learnt[0]["policy"]
+        assert "[models.evidence.rude]" in learnt[0]["policy"]
+
+        again = run("moderate", "replay", learnt[1]["manifest"], "--base", current)
+        assert again["same"] and again["replayed"] == learnt[0]["challenger"]["hash"]
+        next_ = run("moderate", "learn", "--model", learnt[0]["file"], "--out", tmp_path / "c", code=DEGRADED)
+        assert next_["challenger"]["hash"] == next_["current"]["hash"], (
+            "from the same base, not on from there"
+        )
+        assert not next_["better"] and "policy" not in next_
+
+        trio.run(delete, one, posts[-1])
+        gone = run("moderate", "replay", learnt[0]["manifest"], code=DEGRADED)
+        assert (gone["gone"], gone["same"], gone["read_alike"]) == (1, False, True)
