@@ -28,6 +28,7 @@ NAMES = (
     "gate_policy",
     "policy_activation",
     "pdq",
+    "learning_loop",
 )
 
 

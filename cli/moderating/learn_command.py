@@ -84,9 +84,7 @@ def learn(
 
     key = reviewer_key(target, key_file, output)
     current = model_in(current_file)
-    base = current if base_file is None else model_in(base_file)
-    if base_file is None:
-        base = learned.base_of(current_file, current)
+    base = learned.base_of(current_file, current) if base_file is None else model_in(base_file)
     question = current.classes[1]
     if base is not None and base.classes != current.classes:
         raise OperatorError(f"{base_file}: it judges {base.classes[1]}, and the model in use {question}")

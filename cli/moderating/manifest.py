@@ -22,6 +22,7 @@ from folkmoot.protocol.moderation.text.weighing import Shares
 from msgspec import Meta, Struct
 
 VERSION: Final = 1
+_bytes = bytes.fromhex
 SUFFIX: Final = ".json"
 
 _Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -56,7 +57,7 @@ class Manifest(Struct, forbid_unknown_fields=True):
     def read_lessons(self) -> list[Lesson]:
         """The lessons, in their order."""
         return [
-            Lesson(stamp, bytes.fromhex(version), so, *map(bytes.fromhex, (by, author, item)), millionths)
+            Lesson(stamp, _bytes(version), so, _bytes(by), _bytes(author), _bytes(item), millionths)
             for stamp, version, so, by, author, item, millionths in self.lessons
         ]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 import trio
@@ -29,6 +30,7 @@ pytestmark = pytest.mark.cluster
 
 POSTS = 48
 DECIDED = 6
+LOCAL = ("--cluster", NAME)
 AUTHORS = [Author(2**90 + number) for number in range(12)]
 
 
@@ -50,7 +52,9 @@ async def live(write: str, review: str, chief: KeyPair) -> list[Record]:
     async with clients.connect([write], tls=False) as client:
         assert {
             result.status
-            for result in await client.put_records([each.to_wire() for each in posts], level="all")
+            for result in await client.put_records(
+                [(each.payload, each.signature) for each in posts], level="all"
+            )
         } == {"stored"}
     async with clients.connect([review], tls=False) as client:
         proven = await client.auth(chief)
@@ -73,22 +77,29 @@ async def live(write: str, review: str, chief: KeyPair) -> list[Record]:
 
 async def delete(node: str, post: Record) -> None:
     author = next(each for each in AUTHORS if each.account == post.author)
+    gone = author.deletion(post)
     async with clients.connect([node], tls=False) as client:
-        [result] = await client.put_records([author.deletion(post).to_wire()], level="all")
+        [result] = await client.put_records([(gone.payload, gone.signature)], level="all")
         assert result.status == "stored"
 
 
-def test_two_nodes_learn_the_same_to_the_byte(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+class Run(Protocol):
+    """Runs a command, which must end with a code; what it prints."""
+
+    def __call__(self, *words: str | Path, code: int = OK, whom: Sequence[str] = LOCAL) -> dict[str, Any]: ...
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     home = Home(tmp_path)
     for name in ("HOME", "XDG_STATE_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, home.environment[name])
-    current = written(rude_base(), tmp_path / "models")
+    return home
 
-    def run(
-        *words: str | Path, code: int = OK, whom: tuple[str, ...] = ("--cluster", NAME)
-    ) -> dict[str, Any]:
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def run(*words: str | Path, code: int = OK, whom: Sequence[str] = LOCAL) -> dict[str, Any]:
         capsys.readouterr()
         got = main.run([*map(str, words), *whom, "--json"])
         said = capsys.readouterr()
@@ -96,10 +107,15 @@ def test_two_nodes_learn_the_same_to_the_byte(
         told: dict[str, Any] = json.loads(said.out or said.err)
         return told
 
+    return run
+
+
+def test_two_nodes_learn_the_same_to_the_byte(home: Home, run: Run, tmp_path: Path) -> None:
+    current = written(rude_base(), tmp_path / "models")
     with home.cluster(nodes=2, gate__sample=1.0) as cluster:
         one, other = (node["address"] for node in cluster.ask("status")["nodes"])
-        key = cluster.directory.operator_key_file
-        few = run("moderate", "learn", "--model", current, "--out", tmp_path / "few", code=FAILED)
+        learn = ("moderate", "learn", "--model")
+        few = run(*learn, current, "--out", tmp_path / "few", code=FAILED)
         assert "0 settled decisions and answers say yes" in few["error"]["message"]
         assert run("moderate", "sample") == {"post": None, "labels": []}
         run("moderate", "sample", "--fine", code=USAGE)
@@ -108,33 +124,25 @@ def test_two_nodes_learn_the_same_to_the_byte(
         chief = cluster.directory.operator()
         assert chief is not None
         posts = trio.run(live, one, other, chief)
+        by = ("--key", cluster.directory.operator_key_file)
         learnt = [
-            run(
-                *("moderate", "learn", "--model", current, "--out", tmp_path / name, "--key", key),
-                whom=("--node", node, "--tls", "off"),
-            )
+            run(*learn, current, "--out", tmp_path / name, *by, whom=("--node", node, "--tls", "off"))
             for name, node in (("a", one), ("b", other))
         ]
         assert learnt[0]["challenger"] == learnt[1]["challenger"] and learnt[0]["better"]
         for what in ("file", "manifest"):
             assert Path(learnt[0][what]).read_bytes() == Path(learnt[1][what]).read_bytes()
-        counted = {
-            "yes": POSTS // 2,
-            "no": POSTS // 2,
-            "decided": DECIDED,
-            "samples": POSTS - DECIDED,
-            "gone": 0,
-        }
+        half, samples = POSTS // 2, POSTS - DECIDED
+        counted = {"yes": half, "no": half, "decided": DECIDED, "samples": samples, "gone": 0}
         assert learnt[0]["lessons"] == counted and learnt[0]["largest_shares"]["reviewer"] == 1.0
-        assert f'hash = "{learnt[0]["challenger"]["hash"]}"' in learnt[0]["policy"]
+        name = learnt[0]["challenger"]["hash"]
+        assert f'hash = "{name}"' in learnt[0]["policy"]
         assert "[models.evidence.rude]" in learnt[0]["policy"]
 
         again = run("moderate", "replay", learnt[1]["manifest"], "--base", current)
-        assert again["same"] and again["replayed"] == learnt[0]["challenger"]["hash"]
-        next_ = run("moderate", "learn", "--model", learnt[0]["file"], "--out", tmp_path / "c", code=DEGRADED)
-        assert next_["challenger"]["hash"] == next_["current"]["hash"], (
-            "from the same base, not on from there"
-        )
+        assert again["same"] and again["replayed"] == name
+        next_ = run(*learn, learnt[0]["file"], "--out", tmp_path / "c", code=DEGRADED)
+        assert next_["challenger"]["hash"] == name, "from the same base, not on from there"
         assert not next_["better"] and "policy" not in next_
 
         trio.run(delete, one, posts[-1])

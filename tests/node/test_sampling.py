@@ -79,7 +79,7 @@ async def samples(client: Client, since: int = 0) -> list[Sample]:
         records.clear()
         missing, cursor = False, None
         while True:
-            more = {} if cursor is None else {"cursor": cursor}
+            more: dict[str, Any] = {} if cursor is None else {"cursor": cursor}
             page = await client.call("moderation.samples", since=since, **more)
             records.extend(map(Record.from_wire, page["items"]))
             missing, cursor = missing or bool(page["missing"]), page["cursor"]

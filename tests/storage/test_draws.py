@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 
 import pytest
@@ -45,5 +46,5 @@ def test_what_is_left_is_what_drew_the_smallest_numbers(seed: int, most: int) ->
         patch.setattr(draws, "DRAWS_KEPT", most)
         numbers = [Random(seed + at).getrandbits(64) for at in range(20)]
         for number in numbers:
-            run(store, lambda tx, number=number: draws.keep(tx, [numbered(number)]))
+            run(store, partial(draws.keep, draws=[numbered(number)]))
         assert draws.kept(store.engine) == [numbered(number) for number in sorted(numbers)[:most]]

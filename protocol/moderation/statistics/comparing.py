@@ -108,7 +108,7 @@ def _measured(texts: Sequence[Both], weights: Sequence[float], order: Sequence[i
     counts = [[0.0, 0.0], [0.0, 0.0]]  # by what is so, and by what is said
     for at in order:
         text, weight = texts[at], weights[at]
-        score = text[3 + which]
+        score = text.challenger if which else text.current
         if score != score_before:
             right += tied_up * (below + tied_down / 2.0)
             below += tied_down
