@@ -8,7 +8,8 @@ drawn, flagged ones with a greater probability, and answered blind, as `gate.sam
 decisions and samples that count as one each, and by both with each sample counting 1/p times, which is what
 `moderate learn` does. All are measured on posts of the same community that nothing was learnt from. Means
 over repetitions, each with other posts, and how many standard errors lie between two challengers. Times are
-not measured."""
+not measured.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ BASE = "olid_tweets"
 COMMUNITIES = {"davidson_tweets": 0.2, "gab_hate_corpus": None}
 """Sets, and what part of their posts is toxic; None for as many as there are."""
 
-POSTS = 6_000
+POSTS = 20_000
+TAUGHT = 0.7  # of the posts; on the others is measured
 DECIDED = 0.5  # of what is flagged
 SAMPLE, SAMPLE_ACTIONED = 0.02, 0.1
 RECIPE = Recipe(("fine", TOXIC), COST, 0, tuned=False)
@@ -96,16 +98,16 @@ def _community(items: Sequence[Item], part: float | None, base: TextModel, times
 
 
 def _posts(items: Sequence[Item], part: float | None, random: Random) -> tuple[list[Item], list[Item]]:
-    """What is posted, and as much again that is measured on."""
+    """What is posted, and what is measured on."""
     toxic = [item for item in items if item.answers[TOXIC]]
     others = [item for item in items if not item.answers[TOXIC]]
     random.shuffle(toxic)
     random.shuffle(others)
     share = len(toxic) / len(items) if part is None else part
-    each = min(POSTS, int(len(others) / (1.0 - share) / 2), int(len(toxic) / share / 2))
-    yes = round(each * share)
-    no = each - yes
-    posts, held_out = toxic[:yes] + others[:no], toxic[yes : 2 * yes] + others[no : 2 * no]
+    count = min(POSTS, int(len(others) / (1.0 - share)), int(len(toxic) / share))
+    toxic, others = toxic[: round(count * share)], others[: count - round(count * share)]
+    yes, no = int(len(toxic) * TAUGHT), int(len(others) * TAUGHT)
+    posts, held_out = toxic[:yes] + others[:no], toxic[yes:] + others[no:]
     random.shuffle(posts)
     return posts, held_out
 

@@ -5,7 +5,8 @@ of these numbers. There is a bound to how many are kept; where there is one too 
 greatest number goes. So those that are left are at any time as good as drawn from all that came, whatever
 they are about and however fast they came ("bottom-k" sampling: Cohen and Kaplan 2007, "Summarizing Data Using
 Bottom-k Sketches"). A row holds no text. What it says counts for nothing once the post is gone, so one that
-is damaged is let go."""
+is damaged is let go.
+"""
 
 from __future__ import annotations
 

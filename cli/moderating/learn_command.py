@@ -75,7 +75,8 @@ def learn(
 
     Exit code 0 says that the challenger tells posts apart better, beyond chance, than the model in use, and 3
     that it does not, or that parts of the cluster did not answer. Nothing changes until a policy names it and
-    is activated."""
+    is activated.
+    """
     # Imported here: other commands have no use for what this brings along.
     from folkmoot.cli.moderating import learned
     from folkmoot.cli.moderating.learning import gather, model_in, taught
@@ -119,7 +120,8 @@ def replay(
 
     The texts are fetched from the cluster. Exit code 0 says that the same model came of it, to the byte, and
     3 that another did: because posts were deleted since, which takes their texts from everybody, or because
-    this is another version of the program or of Unicode, or because the manifest is not true."""
+    this is another version of the program or of Unicode, or because the manifest is not true.
+    """
     from folkmoot.cli.moderating import learned
     from folkmoot.cli.moderating import manifest as manifests
     from folkmoot.cli.moderating.learning import with_texts

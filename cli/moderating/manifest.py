@@ -2,7 +2,8 @@
 
 It is JSON, and names each lesson by the record that it is about, so that anybody who may read those can teach
 the model anew and compare its hash. It holds no text. What it says of people is what the decisions say:
-accounts."""
+accounts.
+"""
 
 from __future__ import annotations
 

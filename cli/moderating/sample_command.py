@@ -65,7 +65,8 @@ def sample(
     says of them is how often the policy is wrong, and what a model learns of what nobody complained about. In
     a terminal one post comes after another: answer with labels, `fine`, `skip` or `quit`. Elsewhere one is
     printed, with the name under which it is answered. Nobody is given their own posts, nor what somebody else
-    was given a while ago."""
+    was given a while ago.
+    """
     if (fine or labels) and name is None:
         raise Usage("--fine and --label answer something: give its name with --answer")
     if name is not None and fine == bool(labels):

@@ -4,7 +4,8 @@ Each new version of a post that passed the gate, or was put aside by it, is draw
 not turn on anything but whether the gate acted on it, by the environment's randomness, which no author can
 foresee; once, when it changed something, so that sending a post again does not make it likelier. What is
 drawn is written beside what clients wait for, not before. What was drawn of posts that are gone by now is
-looked for, a few at a time, and let go."""
+looked for, a few at a time, and let go.
+"""
 
 from __future__ import annotations
 

@@ -5,7 +5,8 @@ none, by another; for a while it is given to nobody else. What was drawn is told
 is told too much: first a ticket, the post and the id of the draw's record, which is a hash and says nothing;
 and once there is an answer, which names that id, the node that drew publishes the record itself. Then the
 answer goes through the gate like any record. Should anything stop in between, whoever sends the same answer
-again has the rest done."""
+again has the rest done.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,8 @@ is the word of the node that drew it: what its gate had made of the post, and p.
 it names the draw by its record id, and the labels that the post deserves, none if nothing is wrong with it.
 The item of both is `1 ‖ post item (16) ‖ when it was drawn (8) ‖ account (34)`, so that they stand together.
 Of several answers to one draw the first counts if the others say the same; else none does. The author's never
-does."""
+does.
+"""
 
 from __future__ import annotations
 

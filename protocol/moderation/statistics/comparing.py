@@ -3,7 +3,8 @@
 Both are measured at the same texts, so what is uncertain is drawn anew for both at once: texts are drawn with
 replacement, whole groups of those that belong together, and the difference is worked out each time (the
 paired bootstrap, Efron and Tibshirani 1993, chapter 13). What 95 of a hundred drawings lie between is its
-interval."""
+interval.
+"""
 
 from __future__ import annotations
 

@@ -7,7 +7,8 @@ bytes.
 
 It is measured on lessons that it has not seen: of five folds, of which each is scored by a model that was
 taught the other four. Texts that are much the same stay in one fold. The current model scores all of them; if
-it has seen some, that is to its advantage."""
+it has seen some, that is to its advantage.
+"""
 
 from __future__ import annotations
 

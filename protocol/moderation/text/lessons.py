@@ -10,7 +10,8 @@ whoever gave it was asked for all that is wrong with the post.
 What was decided about one version counts once. A sample that was decided about as well is the decision's:
 what was decided about stands for itself, and the samples for all that was not, each for 1/p posts, p being
 the probability with which it was drawn (a stratum that is taken whole, and one that is sampled: Särndal et
-al. 1992, "Model Assisted Survey Sampling", section 3.7)."""
+al. 1992, "Model Assisted Survey Sampling", section 3.7).
+"""
 
 from __future__ import annotations
 

@@ -1,14 +1,15 @@
 """What each of some lessons weighs, and that nobody outweighs the others.
 
-At first each weighs as many posts as it stands for, scaled so that a lesson weighs 1 on average. Then what
-comes of one reviewer, is by one author, or is one text over and over, is cut until it is at most a *share* of
-what is left. Cutting is all that is done, so whoever adds to a flood adds nothing. Where there are too few to
-share, with k of them each may have 2 / (k + 1), which is about twice an equal part; one alone has all.
+At first each weighs as many posts as it stands for. Then what comes of one reviewer, is by one author, or is
+one text over and over, is cut until it is at most a *share* of what is left. Cutting is all that is done, so
+whoever adds to a flood adds nothing. Where there are too few to share, with k of them each may have 2 / (k +
+1), which is about twice an equal part; one alone has all.
 
 Cutting weights to a bound that is itself a share of what is left is a fixed point, T = share · Σ min(weight,
 T), which is found exactly, by sorting. One sort of cut makes the others' bounds smaller, so they are repeated
 until nothing changes, reviewers last. Sums are exact (`fsum`), so that no order of lessons changes a bit of
-them."""
+them.
+"""
 
 from __future__ import annotations
 
@@ -50,8 +51,7 @@ def weights_of(lessons: Sequence[Lesson], alike: Sequence[int], shares: Shares) 
     """
     if not lessons:
         return []
-    mean = fsum(lesson.stands_for for lesson in lessons) / len(lessons)
-    weights = [lesson.stands_for / mean for lesson in lessons]
+    weights = [lesson.stands_for for lesson in lessons]
     sources: list[tuple[Sequence[Hashable], float]] = [
         (alike, shares.text),
         ([lesson.author for lesson in lessons], shares.author),

@@ -68,6 +68,7 @@ def test_a_flood_of_one_author_and_of_one_text_is_bounded_as_well() -> None:
 def test_what_was_drawn_stands_for_what_was_not_up_to_a_bound() -> None:
     decided, drawn, rare = lesson(1), lesson(2, millionths=20_000), lesson(3, millionths=1)
     assert (decided.stands_for, drawn.stands_for, rare.stands_for) == (1.0, 50.0, 50.0)
+    assert weights_of([], [], Shares()) == []
 
 
 def test_texts_that_are_much_the_same_are_found() -> None:
