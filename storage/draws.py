@@ -50,12 +50,13 @@ class Drawn(NamedTuple):
         return parse_key(self.key).place
 
 
-def kept(engine: Engine, after: bytes = b"", most: int = DRAWS_KEPT) -> list[Drawn]:
-    """The draws whose rows stand after a key, at most so many, in the order in which they are given out."""
+def kept(engine: Engine, after: bytes = b"", most: int = DRAWS_KEPT) -> list[tuple[bytes, Drawn | None]]:
+    """The draws whose rows stand after a key, at most so many, in the order in which they are given out, each
+    with the key of its row; None in place of one that is damaged."""
     with engine.begin() as transaction:
         start = after and after + b"\0"
         rows = list(islice(transaction.scan(Table.DRAWS, start), most))
-    return [drawn for at, row in rows if (drawn := _read(at, row)) is not None]
+    return [(at, _read(at, row)) for at, row in rows]
 
 
 def find(engine: Engine, at: bytes) -> Drawn | None:

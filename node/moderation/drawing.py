@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from random import Random
 from typing import Final, Protocol
@@ -93,21 +93,24 @@ class Drawing:
             else:
                 await self._check(posts)
 
-    def kept(self) -> list[Drawn]:
-        """What is kept, in the order in which it is given out."""
-        return draws.kept(self._commits.store.engine)
+    def kept(self) -> Iterator[Drawn]:
+        """What is kept, in the order in which it is given out, read a few at a time."""
+        last: bytes | None = b""
+        while last is not None:
+            some = draws.kept(self._commits.store.engine, last, DRAWS_CHECKED)
+            yield from (drawn for _, drawn in some if drawn is not None)
+            last = some[-1][0] if len(some) == DRAWS_CHECKED else None
 
     def find(self, at: bytes) -> Drawn | None:
         """What is kept under the key of a row."""
         return draws.find(self._commits.store.engine, at)
 
-    async def forget(self, drawn: Sequence[Drawn]) -> None:
-        """Let go what was answered, or is gone.
+    async def forget(self, ats: Sequence[bytes]) -> None:
+        """Let go what was answered, or is gone, by the keys of the rows.
 
         Raises:
             StorageError: the store does not work.
         """
-        ats = [each.at for each in drawn]
         if ats:
             await self._commits.run(partial(draws.forget, ats=ats), Admission.ESSENTIAL)
 
@@ -137,8 +140,10 @@ class Drawing:
 
     async def _check(self, posts: Posts) -> None:
         some = draws.kept(self._commits.store.engine, self._checked, DRAWS_CHECKED)
-        self._checked = some[-1].at if len(some) == DRAWS_CHECKED else b""
+        self._checked = some[-1][0] if len(some) == DRAWS_CHECKED else b""
+        damaged = [at for at, drawn in some if drawn is None]
         try:
-            await self.forget(await posts.gone(some))
+            gone = await posts.gone([drawn for _, drawn in some if drawn is not None])
+            await self.forget([*damaged, *(each.at for each in gone)])
         except (WireError, StorageError) as error:
             log.info("whether what was drawn is still there could not be found out: %s", error)

@@ -127,7 +127,8 @@ class BlindReview:
         Raises:
             WireError: `level_unreachable`.
         """
-        return [each for each in drawn if await self._version(each) is None]
+        found = await self._versions(drawn)
+        return [each for each, version in zip(drawn, found, strict=True) if version is None]
 
     async def give(self, reviewer: bytes, passing: bytes | None) -> dict[str, Any] | None:
         """Something for a reviewer (34 bytes) to look at; None when there is nothing.
@@ -145,11 +146,12 @@ class BlindReview:
             drawn = self._next(reviewer)
             if drawn is None:
                 return None
-            if (version := await self._version(drawn)) is not None:
+            [version] = await self._versions([drawn])
+            if version is not None:
                 record = self._record(drawn)
                 told = {"at": drawn.at, "account": self._service.account, "id": record.id}
                 return {**told, "drawn_us": drawn.draw.drawn_us, "post": version.to_wire()}
-            await self._drawing.forget([drawn])
+            await self._drawing.forget([drawn.at])
         return None
 
     async def reveal(self, at: bytes, id_: bytes) -> None:
@@ -160,13 +162,13 @@ class BlindReview:
         """
         drawn = self._drawing.find(at)
         record = None if drawn is None else self._record(drawn)
-        if drawn is None or record is None or record.id != id_ or await self._version(drawn) is None:
+        if drawn is None or record is None or record.id != id_ or await self.gone([drawn]):
             raise WireError(NOT_FOUND, "this does not wait for an answer here: it is gone, or was answered")
         results: dict[int, PutResult] = {}
         await self._coordination.put([Put(record)], "quorum", results.update)
         if results[0].status not in ("stored", "duplicate"):
             raise WireError(LEVEL_UNREACHABLE, "the draw could not be brought to enough replicas: try again")
-        await self._drawing.forget([drawn])
+        await self._drawing.forget([at])
         self._leases.pop(at, None)
 
     async def give_to(self, node_id: bytes, params: Any) -> dict[str, Any]:
@@ -191,9 +193,8 @@ class BlindReview:
                 return drawn
         return None
 
-    async def _version(self, drawn: Drawn) -> Record | None:
-        case = await self._casebook.case(drawn.key, "quorum")
-        return case.versions().get(drawn.draw.version)
+    async def _versions(self, drawn: Sequence[Drawn]) -> list[Record | None]:
+        return await self._casebook.versions([(each.key, each.draw.version) for each in drawn], "quorum")
 
     def _record(self, drawn: Drawn) -> Record:
         """What this node says of a draw: the same bytes whenever it says it."""
