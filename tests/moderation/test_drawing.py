@@ -1,4 +1,4 @@
-"""Drawing: as often as is said, whatever the post; only posts that changed something; and no more than may be."""
+"""Drawing: as often as is said, whatever the post, once it changed something, and no more than may be."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from typing import Any, cast
 import pytest
 import trio
 import trio.testing
-from folkmoot.node.moderation import drawing
 from folkmoot.node.moderation.drawing import Drawing
 from folkmoot.node.system import SystemWallClock
 from folkmoot.protocol.limits import MIB
-from folkmoot.protocol.moderation.bounds import DRAWS_WAITING
+from folkmoot.protocol.moderation.bounds import DRAWS_CHECK_S, DRAWS_WAITING
 from folkmoot.protocol.moderation.verdict import Action, Finding, Verdict
 from folkmoot.storage.draws import Drawn
 from folkmoot.storage.errors import DiskFull
@@ -117,7 +116,7 @@ async def test_what_is_drawn_is_kept_and_let_go_once_it_is_gone(
             transaction.commit()
         assert {each.draw.version for each in made.kept()} == {kept.id, gone.id}
         posts.gone_versions.add(gone.id)
-        await trio.sleep(2 * drawing.DRAWS_CHECK_S)
+        await trio.sleep(2 * DRAWS_CHECK_S)
         with commits.store.engine.begin() as transaction:
             assert [at for at, _ in transaction.scan(Table.DRAWS)] == [found[kept.id].at]
         nursery.cancel_scope.cancel()
