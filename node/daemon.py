@@ -211,7 +211,7 @@ class _Parts:
         self.standing, self.recollection = standing_of(self)
         self.accounts, self.gatekeeper = AccountParts(self), gatekeeper_of(config, environment)
         self.community = CommunityParts(self, self.gatekeeper, self._tell)
-        self.moderation = ModerationParts(self, self.community.roles.of)
+        self.moderation = ModerationParts(self, self.community.roles.of, self.gatekeeper)
         region, gossip = config.node.region, self.membership
         self.router = Router(self.node_id, region, self.topology, gossip, self.standing.counts)
 
@@ -296,7 +296,7 @@ class _Parts:
         table |= self.accounts.client_methods(reader, feeds, self.gatekeeper)
         self.metrics.add(partial(measured, self))
         table |= {**self.media.client_methods(keys), **MetricsMethods(self.metrics, executor).table()}
-        table |= self.moderation.client_methods(self.intake, coordinator, gate, self.gatekeeper)
+        table |= self.moderation.client_methods(self.intake, coordinator, gate)
         if config.faults.enabled:
             table |= FaultMethods(environment.faults).table()
         immediate = {**methods.immediate(), **projections.immediate()}

@@ -23,6 +23,7 @@ from folkmoot.node.moderation.bench import OWN_FILE, Bench
 from folkmoot.node.moderation.engine import PolicyEngine
 from folkmoot.node.moderation.policy_file import PolicyFiles, Signature, signature_of
 from folkmoot.node.moderation.quota import Quota, QuotaRates
+from folkmoot.node.moderation.scorers import Scorers
 from folkmoot.node.moderation.submissions import Counting, Submission, texts_of
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.moderation.flood import Flood
@@ -241,6 +242,11 @@ class Gatekeeper:
         document = self._bench.settled(self._own).document
         of_models = [label for model in document.models for label in model.labels]
         return list(dict.fromkeys([*of_models, *(each.label for each in document.rules if each.label)]))
+
+    def wanting(self) -> list[Scorers]:
+        """The models of policies in force here, of each policy some of whose models are not at hand."""
+        engines = self._own, self._bench.engine, self._bench.others
+        return [each.scorers for each in dict.fromkeys(engines) if each is not None and each.scorers.wanted]
 
     def status(self) -> GatekeeperStatus:
         """What the gate is doing now."""

@@ -45,6 +45,7 @@ class PolicyEngine:
 
     Attributes:
         document: the same.
+        scorers: its models.
         accepted: the verdict of everything no rule applies to.
         unjudged_count: how many records were held because judging failed.
 
@@ -56,7 +57,7 @@ class PolicyEngine:
         self.document = document
         self.accepted = Verdict(document.hash)
         self.unjudged_count = 0
-        self._scorers = scorers or Scorers(document)
+        self.scorers = scorers or Scorers(document)
         self._expires = {number: rule.expires for number, rule in enumerate(document.rules) if rule.expires}
         self._asked = {
             asked.signal: Thresholds(document.evidence[asked.label], asked.thousandths)
@@ -75,7 +76,7 @@ class PolicyEngine:
     @property
     def problems(self) -> list[str]:
         """Why models cannot be asked, a sentence each."""
-        return self._scorers.problems
+        return self.scorers.problems
 
     def warnings(self, now_us: int) -> list[str]:
         """What of the policy is not in force here, a sentence each.
@@ -85,7 +86,7 @@ class PolicyEngine:
         """
         rules = self.document.rules
         expired = [f"rule {rules[at].id} expired on {self._expires[at].iso}" for at in self._expired(now_us)]
-        return [*self._scorers.problems, *expired, *self._unreached()]
+        return [*self.scorers.problems, *expired, *self._unreached()]
 
     def _unreached(self) -> Iterator[str]:
         """Thresholds that the evidence does not support, in the languages that it is in."""
@@ -150,7 +151,7 @@ class PolicyEngine:
         if self._counts:
             signals |= self._flood(submission)
         if SCORES in families:
-            signals |= self._scorers.scores(submission.joined(), wanted)
+            signals |= self.scorers.scores(submission.joined(), wanted)
         return signals
 
     def _thresholds(self, language: str, wanted: frozenset[str]) -> tuple[dict[str, Value], dict[str, Value]]:

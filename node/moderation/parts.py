@@ -16,6 +16,7 @@ from folkmoot.node.moderation.deciders import Deciders
 from folkmoot.node.moderation.drawing import Drawing
 from folkmoot.node.moderation.gate_port import Intake
 from folkmoot.node.moderation.methods import Coordination, Keys, ModerationMethods
+from folkmoot.node.moderation.model_exchange import ModelExchange
 from folkmoot.node.moderation.quota import rates_of
 from folkmoot.node.moderation.sampling import GIVE, REVEAL, BlindReview, SamplingMethods
 from folkmoot.node.routing import Router
@@ -35,12 +36,18 @@ class ModerationParts:
     Args:
         wired: the node's.
         roles_of: the roles that an account (34 bytes) has now.
+        gatekeeper: judges.
     """
 
-    def __init__(self, wired: Wired, roles_of: Callable[[bytes], Collection[str]]) -> None:
-        self._wired = wired
+    def __init__(
+        self, wired: Wired, roles_of: Callable[[bytes], Collection[str]], gatekeeper: Gatekeeper
+    ) -> None:
+        self._wired, self._gatekeeper = wired, gatekeeper
         self.deciders = Deciders(roles_of, wired.topology.service_accounts)
         environment, gate = wired.environment, wired.config.gate
+        self._models = ModelExchange(
+            wired.config.node.data / "models", environment.executor, gatekeeper, self._others, wired.links
+        )
         self.drawing = Drawing(
             *(wired.commits, environment.random, environment.wall, wired.service.account),
             share=gate.sample,
@@ -56,25 +63,30 @@ class ModerationParts:
             GIVE: lambda node_id, params: self._review.give_to(node_id, params),
             REVEAL: lambda node_id, params: self._review.reveal_to(node_id, params),
         }
-        return {**self._casebook.peer_methods(epochs), **between}
+        return {**self._casebook.peer_methods(epochs), **between, **self._models.methods()}
 
-    def client_methods(
-        self, intake: Intake, coordination: Coordination, keys: Keys, gate: Gatekeeper
-    ) -> Mapping[str, Method]:
+    def client_methods(self, intake: Intake, coordination: Coordination, keys: Keys) -> Mapping[str, Method]:
         """What clients may ask, by name; see `ModerationMethods` and `SamplingMethods`."""
         wired, casebook, deciders = self._wired, self._casebook, self.deciders
-        self._gate = gate
+        gate = self._gatekeeper
         methods = ModerationMethods(deciders, casebook, intake, coordination, keys, gate.appeal)
         self._review = BlindReview(self.drawing, casebook, wired.service, coordination)
         sampling = SamplingMethods(
-            *(wired.node_id, self._review, casebook, deciders, wired.topology, wired.membership),
+            *(wired.node_id, self._review, casebook, deciders, self._others),
             *(wired.links, self._reading, intake, gate.labels),
         )
         return {**methods.table(), **sampling.table()}
 
     def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """What runs by itself, by name."""
-        return {"gatekeeper": self._gate.run, "drawing": partial(self.drawing.run, self._review)}
+        drawing = partial(self.drawing.run, self._review)
+        return {"gatekeeper": self._gatekeeper.run, "drawing": drawing, "models": self._models.run}
+
+    def _others(self) -> list[bytes]:
+        """The other members that can be reached."""
+        roster, own = self._wired.topology.roster, self._wired.node_id
+        nodes = [] if roster is None else [node.node_id for node in roster.nodes]
+        return [node for node in nodes if node != own and self._wired.membership.reachable(node)]
 
 
 def gatekeeper_of(config: NodeConfig, environment: Environment) -> Gatekeeper:

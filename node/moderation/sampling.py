@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Protocol
 import trio
 from cachetools import LRUCache
 from folkmoot.node.actors.session import Asker, Method
-from folkmoot.node.contracts import Liveness, Peers, PeerUnreachable, Put, PutResult, Reading, Settle
+from folkmoot.node.contracts import Peers, PeerUnreachable, Put, PutResult, Reading, Settle
 from folkmoot.node.moderation.casebook import Casebook
 from folkmoot.node.moderation.deciders import Deciders
 from folkmoot.node.moderation.drawing import Drawing
@@ -38,7 +38,6 @@ from folkmoot.protocol.moderation.bounds import (
 from folkmoot.protocol.moderation.sampling import KIND, Answer, parse_sampling, sample_item
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import Level, parse_level
-from folkmoot.protocol.ring.roster import Roster
 from folkmoot.protocol.token import Token
 from folkmoot.storage.draws import Drawn
 from msgspec import Meta, Struct
@@ -86,13 +85,6 @@ class _Ticket(Struct, array_like=True):
     node_id: Annotated[bytes, Meta(min_length=16, max_length=16)]
     at: _At
     account: messages.Account
-
-
-class Members(Protocol):
-    """Who is a member."""
-
-    @property
-    def roster(self) -> Roster | None: ...
 
 
 class Coordination(Protocol):
@@ -217,7 +209,7 @@ class SamplingMethods:
         own: this node's draws.
         casebook: finds what was answered.
         deciders: who may review.
-        members, liveness, peers: whom else to ask.
+        others, peers: the members that can be reached, who are asked as well.
         reading: reads cells at a level.
         intake: where answers are brought.
         labels: what a post may be called, as the policy in force has it.
@@ -229,8 +221,7 @@ class SamplingMethods:
         own: BlindReview,
         casebook: Casebook,
         deciders: Deciders,
-        members: Members,
-        liveness: Liveness,
+        others: Callable[[], Sequence[bytes]],
         peers: Peers,
         reading: Reading,
         intake: Intake,
@@ -240,8 +231,7 @@ class SamplingMethods:
         self._own = own
         self._casebook = casebook
         self._deciders = deciders
-        self._members = members
-        self._liveness = liveness
+        self._others = others
         self._peers = peers
         self._reading = reading
         self._intake = intake
@@ -261,7 +251,7 @@ class SamplingMethods:
         asked = codec.shaped(params, messages.ModerationSample, "moderation.sample")
         reviewer = self._deciders.reviewers_only(asker, "posts for a blind review")
         passing = None if asked.passing is None else _ticket(asked.passing)
-        for node_id in self._nodes():
+        for node_id in (self._node_id, *self._others()):
             at = passing.at if passing is not None and passing.node_id == node_id else None
             given = await self._given(node_id, reviewer, at)
             if given is not None:
@@ -306,13 +296,6 @@ class SamplingMethods:
         posts = [(cell_key(author, "post", item), id_) for author, item, id_ in asked.posts]
         found = await self._casebook.versions(posts, parse_level(asked.level))
         return {"records": [None if each is None else each.to_wire() for each in found]}
-
-    def _nodes(self) -> list[bytes]:
-        """Whom to ask: this node, then the other members that can be reached."""
-        roster = self._members.roster
-        others = [] if roster is None else [each.node_id for each in roster.nodes]
-        reached = [each for each in others if each != self._node_id and self._liveness.reachable(each)]
-        return [self._node_id, *reached]
 
     async def _given(self, node_id: bytes, reviewer: bytes, passing: bytes | None) -> _Given | None:
         """What one node gives; None when it has nothing, or does not answer."""

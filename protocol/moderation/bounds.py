@@ -8,6 +8,10 @@ from folkmoot.protocol.limits import MIB
 
 POLICY_MODELS: Final = 8
 POLICY_MODEL_BYTES: Final = 17 * MIB  # sixteen classes of 2¹⁸ weights, and what they are called
+MODELS_KEPT: Final = 64  # files of models that a node has, after which it fetches no more from others
+MODEL_CHUNK_BYTES: Final = 512 * 1024  # that one node asks another for at once
+MODEL_FETCH_S: Final = 10.0  # for one of them
+MODELS_LOOK_S: Final = 5.0  # between two looks for models that are not at hand
 POLICY_LANGUAGES: Final = 32  # of one notice
 POLICY_LAYERS: Final = 8
 POLICY_FILE_NAME_CODE_POINTS: Final = 128
