@@ -110,14 +110,24 @@ async def _one_after_another(client: Client, key: KeyPair, level: str, output: O
             output.result(None, "nothing waits for a blind review")
             return
         output.result(None, shown(post), paged=False)
-        words = click.prompt(f"  {FINE}, {SKIP}, {QUIT}, or labels ({', '.join(known) or 'any'})")
-        if words == QUIT:
+        labels = _asked(known, output)
+        if labels == QUIT:
             return
-        if words == SKIP:
-            passing = given
-            continue
-        told = await answer(client, key, proven, given, labels_in(words), level)
-        output.note(_sentence(told))
+        passing = given if labels == SKIP else None
+        if not isinstance(labels, str):
+            output.note(_sentence(await answer(client, key, proven, given, labels, level)))
+
+
+def _asked(known: Sequence[str], output: Output) -> list[str] | str:
+    """The labels that somebody types, or `SKIP` or `QUIT`; asked again until it is one of these."""
+    while True:
+        words = click.prompt(f"  {FINE}, {SKIP}, {QUIT}, or labels ({', '.join(known) or 'any'})").strip()
+        if words in (SKIP, QUIT):
+            return str(words)
+        try:
+            return labels_in(words)
+        except Usage as error:
+            output.note(str(error))
 
 
 def _sentence(told: dict[str, Any]) -> str:

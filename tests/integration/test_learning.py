@@ -22,6 +22,7 @@ from folkmoot.protocol.moderation.text.model import TextModel
 from folkmoot.protocol.record import Record
 
 from tests.checking.local import NAME, Home
+from tests.moderation.documents import HEAD, condition
 from tests.moderation.text.test_challenging import NEW, PLAIN, rude_base, sentence
 from tests.node.people import Author
 from tests.waiting import until
@@ -83,6 +84,19 @@ async def delete(node: str, post: Record) -> None:
         assert result.status == "stored"
 
 
+def await_label(node: str) -> None:
+    """Wait until a node that was not given the model labels what is rude."""
+
+    async def labelled() -> bool:
+        post = AUTHORS[0].post(sentence(NEW, Random(99)))
+        async with clients.connect([node], tls=False) as client:
+            [result] = await client.put_records([(post.payload, post.signature)], level="all")
+        verdict = result.verdict
+        return verdict is not None and [each["value"] for each in verdict.get("labels", ())] == ["rude"]
+
+    trio.run(lambda: until(labelled, what="the model to come to the other node", within_s=60))
+
+
 class Run(Protocol):
     """Runs a command, which must end with a code; what it prints."""
 
@@ -112,8 +126,11 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 def test_two_nodes_learn_the_same_to_the_byte(home: Home, run: Run, tmp_path: Path) -> None:
     current = written(rude_base(), tmp_path / "models")
-    with home.cluster(nodes=2, gate__sample=1.0) as cluster:
-        one, other = (node["address"] for node in cluster.ask("status")["nodes"])
+    policy = tmp_path / "policy.toml"
+    policy.write_text(HEAD)
+    with home.cluster(nodes=2, gate__sample=1.0, gate__policy=str(policy)) as cluster:
+        nodes = cluster.ask("status")["nodes"]
+        one, other = (node["address"] for node in nodes)
         learn = ("moderate", "learn", "--model")
         few = run(*learn, current, "--out", tmp_path / "few", code=FAILED)
         assert "0 settled decisions and answers say yes" in few["error"]["message"]
@@ -138,6 +155,14 @@ def test_two_nodes_learn_the_same_to_the_byte(home: Home, run: Run, tmp_path: Pa
         name = learnt[0]["challenger"]["hash"]
         assert f'hash = "{name}"' in learnt[0]["policy"]
         assert "[models.evidence.rude]" in learnt[0]["policy"]
+
+        policy.write_text(
+            HEAD + learnt[0]["policy"] + condition("r", "scores.rude > 0.0", "label", label="rude")
+        )
+        models = cluster.directory.data(nodes[0]["name"]).path / "models"
+        models.mkdir(exist_ok=True)
+        (models / f"{name}.model").write_bytes(Path(learnt[0]["file"]).read_bytes())
+        await_label(other)
 
         again = run("moderate", "replay", learnt[1]["manifest"], "--base", current)
         assert again["same"] and again["replayed"] == name
