@@ -2,11 +2,10 @@
 
 Each node keeps what it drew itself. Who asks for a post is given one by the node asked or, where that has
 none, by another; for a while it is given to nobody else. What was drawn is told in two steps, so that nobody
-is told too much: first a ticket, the post and the id of the draw's record, which is a hash and says nothing;
-and once there is an answer, which names that id, the node that drew publishes the record itself. Then the
-answer goes through the gate like any record. Should anything stop in between, whoever sends the same answer
-again has the rest done.
-"""
+is told too much: first a ticket, the post and the id of the draw's record, which is a hash and says nothing.
+Then the answer, which names that id, is taken through the gate like any record; and only once it is kept does
+the node that drew publish the record itself. Should anything stop in between, whoever sends the same answer
+again has the rest done."""
 
 from __future__ import annotations
 
@@ -73,10 +72,12 @@ class _Told(Struct):
 
 
 class _Reveal(Struct):
-    """`sample.reveal`: have the record of a draw published, which somebody has answered."""
+    """`sample.reveal`: have the record of a draw published, which somebody has answered; or only say that it
+    is there to be answered."""
 
     at: _At
     id: bytes
+    publish: bool
 
 
 class _Ticket(Struct, array_like=True):
@@ -146,8 +147,13 @@ class BlindReview:
             await self._drawing.forget([drawn.at])
         return None
 
-    async def reveal(self, at: bytes, id_: bytes) -> None:
+    async def reveal(self, at: bytes, id_: bytes, *, publish: bool) -> None:
         """Publish the record of a draw that somebody has answered, and let go of it here.
+
+        Args:
+            at: its row.
+            id_: the record's.
+            publish: False for looking whether it is there, and no more.
 
         Raises:
             WireError: `not_found`: there is no such draw (any more).
@@ -156,6 +162,8 @@ class BlindReview:
         record = None if drawn is None else self._record(drawn)
         if drawn is None or record is None or record.id != id_ or await self.gone([drawn]):
             raise WireError(NOT_FOUND, "this does not wait for an answer here: it is gone, or was answered")
+        if not publish:
+            return
         results: dict[int, PutResult] = {}
         await self._coordination.put([Put(record)], "quorum", results.update)
         if results[0].status not in ("stored", "duplicate"):
@@ -172,7 +180,7 @@ class BlindReview:
     async def reveal_to(self, node_id: bytes, params: Any) -> dict[str, Any]:
         """`reveal`, for another node."""
         asked = codec.shaped(params, _Reveal, REVEAL)
-        await self.reveal(asked.at, asked.id)
+        await self.reveal(asked.at, asked.id, publish=asked.publish)
         return {}
 
     def _next(self, reviewer: bytes) -> Drawn | None:
@@ -272,10 +280,13 @@ class SamplingMethods:
             raise WireError(FORBIDDEN, "an answer is brought by the account that gives it")
         if (refusal := self._deciders.refusal(record)) is not None:
             raise refusal
-        await self._revealed(_ticket(asked.ticket), record, answer)
+        ticket = _ticket(asked.ticket)
         token = Token() if asked.token is None else Token.decode(asked.token)
+        await self._revealed(ticket, record, answer, publish=False)
         told = await through_the_gate(self._intake, record, level, token, asker)
         [result] = told["results"]
+        if result["status"] in ("stored", "duplicate"):
+            await self._revealed(ticket, record, answer, publish=True)
         return {**result, "token": told["token"]}
 
     async def samples(self, asker: Asker, params: Params) -> dict[str, Any]:
@@ -310,13 +321,14 @@ class SamplingMethods:
             return None
         return codec.shaped(answer, _Told, f"the answer to {GIVE}").given
 
-    async def _revealed(self, ticket: _Ticket, record: Record, answer: Answer) -> None:
-        """Have what is answered published by the node that drew it, unless it is already.
+    async def _revealed(self, ticket: _Ticket, record: Record, answer: Answer, *, publish: bool) -> None:
+        """Have what is answered published by the node that drew it, unless it is already; or have it looked
+        whether that can be done.
 
         Raises:
             WireError: `not_found`, `busy`: that node cannot be reached.
         """
-        asked = {"at": ticket.at, "id": answer.draw}
+        asked = {"at": ticket.at, "id": answer.draw, "publish": publish}
         try:
             if ticket.node_id == self._node_id:
                 await self._own.reveal_to(ticket.node_id, asked)

@@ -149,6 +149,13 @@ async def nobody_else_is_asked_meanwhile_and_nobody_about_their_own(
     bad = answer_to(given, draw=b"\x05" * 32)
     await expect(operator, NOT_FOUND, "moderation.judge", record=bad.to_wire(), ticket=given["ticket"])
     await expect(operator, BAD_REQUEST, "moderation.judge", record=forged.to_wire(), ticket=given["ticket"])
+    payload, signature = answer_to(given, "rude").to_wire()
+    unsigned = [payload, bytes(len(signature))]
+    refused = await operator.call("moderation.judge", record=unsigned, ticket=given["ticket"])
+    assert refused["status"] == "refused" and refused["error"]["name"] == "bad_signature"
+    told = await operator.call("moderation.samples", since=given["draw"]["drawn_us"])
+    drawn = {Record.from_wire(frame).id for frame in told["items"]}
+    assert given["draw"]["id"] not in drawn, "who has not answered is told nothing"
     ben = somebody()
     await client.auth(ben)
     his = answer_to(given, by=ben, role="moderator")
