@@ -68,7 +68,7 @@ def talk(node: Node, monkeypatch: pytest.MonkeyPatch, *words: str) -> list[str]:
         asked.append(question)
         return next(typed)
 
-    monkeypatch.setattr(sample_command.click, "prompt", prompt)
+    monkeypatch.setattr("click.prompt", prompt)
     client, output = cast("Any", node), Output(as_json=False)
     trio.run(lambda: sample_command._one_after_another(client, MO, "quorum", output))
     return asked
