@@ -29,6 +29,7 @@ NAMES = (
     "policy_activation",
     "policy_preview",
     "pdq",
+    "learning_loop",
 )
 
 

@@ -279,7 +279,7 @@ class _Parts:
         reader, projections = self.reader, self.projections
         self.intake = Intake(
             *(wall, executor, self.gatekeeper, coordinator, gate, self.service, trio.current_time),
-            *(projections.pressure.admit, self.moderation.deciders.refusal),
+            *(projections.pressure.admit, self.moderation.deciders.refusal, self.moderation.drawing.judged),
         )
         feeds = FeedReader(self.router, self.topology, self.links, self.replica, reader)
         me = Identity.of(config, self.node_id, environment.versions)
@@ -326,7 +326,7 @@ class _Parts:
             await self.joining.wait(self.topology.wait_learned)
             own: dict[str, Any] = {"watcher": self.watcher.run, "hinter": self.hinter.run}
             own |= {"repairer": self.repairer.run, "mender": self.mender.run, "scrubber": self.scrubber.run}
-            own |= {"gatekeeper": self.gatekeeper.run, **self.community.actors(), **self.moderation.actors()}
+            own |= {**self.community.actors(), **self.moderation.actors()}
             for parts in (self.movement, self.accounts, self.projections, self.live, self.media):
                 own |= parts.actors()
             for name, child in own.items():

@@ -11,6 +11,7 @@ from folkmoot.node.commits import Commits
 from folkmoot.node.configuration.settings import NodeConfig
 from folkmoot.node.environment import Environment
 from folkmoot.node.registers.parts import RegisterParts
+from folkmoot.protocol.identity import KeyPair
 
 
 class Wired(Protocol):
@@ -18,12 +19,14 @@ class Wired(Protocol):
 
     Attributes:
         config: complete, the node id included.
+        service: what the node signs with what it says itself.
     """
 
     node_id: bytes
     config: NodeConfig
     environment: Environment
     commits: Commits
+    service: KeyPair
     registers: RegisterParts
     topology: TopologyHolder
     membership: MembershipActor

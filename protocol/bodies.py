@@ -18,6 +18,7 @@ from folkmoot.protocol.identity import is_account
 from folkmoot.protocol.key import KINDS_FLAG
 from folkmoot.protocol.moderation.decision import parse_decision
 from folkmoot.protocol.moderation.label import check_label_value, parse_label
+from folkmoot.protocol.moderation.sampling import parse_sampling
 from folkmoot.protocol.ranking.document import parse_document
 
 Body = Mapping[str, Any]
@@ -263,6 +264,13 @@ def _check_decision(item: bytes, body: Body) -> None:
         raise WireError(BAD_REQUEST, "a decision about a post names the 16 bytes of a UUIDv7")
 
 
+def _check_vote(item: bytes, body: Body) -> None:
+    _check_statement(item, body)
+    sampled = parse_sampling(item, body)
+    if sampled is not None and not is_uuid7(sampled.post_item):
+        raise WireError(BAD_REQUEST, "a draw or an answer names the 16 bytes of a post's UUIDv7")
+
+
 def _check_label(item: bytes, body: Body) -> None:
     parse_label(item, body)
     if not is_uuid7(item[: limits.POST_ITEM_BYTES]):
@@ -280,7 +288,7 @@ _CHECKS: Final[dict[str, Callable[[bytes, Body], None]]] = {
     "repost": _check_reaction,
     "report": _check_statement,
     "label": _check_label,
-    "vote": _check_statement,
+    "vote": _check_vote,
     "decision": _check_decision,
     "appeal": _check_statement,
     "list": _check_list,

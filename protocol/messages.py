@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal
 
 from folkmoot.protocol import limits
-from folkmoot.protocol.moderation.bounds import QUEUE_ITEMS
+from folkmoot.protocol.moderation.bounds import QUEUE_ITEMS, SAMPLE_TICKET_BYTES, TEXTS_ASKED
 from folkmoot.protocol.search import bounds
 from msgspec import Meta, Struct
 
@@ -19,6 +19,8 @@ VERSIONS: Final = (1, 1)
 Account = Annotated[bytes, Meta(min_length=limits.ACCOUNT_BYTES, max_length=limits.ACCOUNT_BYTES)]
 TokenBytes = Annotated[bytes, Meta(max_length=limits.TOKEN_BYTES)]
 CursorBytes = Annotated[bytes, Meta(max_length=limits.CURSOR_BYTES)]
+RecordId = Annotated[bytes, Meta(min_length=limits.RECORD_ID_BYTES, max_length=limits.RECORD_ID_BYTES)]
+TicketBytes = Annotated[bytes, Meta(max_length=SAMPLE_TICKET_BYTES)]
 Level = Annotated[str, Meta(max_length=16)]
 Version = Annotated[int, Meta(ge=0)]
 
@@ -250,6 +252,37 @@ class ModerationStatements(Struct):
     of: Literal["decisions", "labels", "holds", "refusals"] = "decisions"
     since: Annotated[int, Meta(ge=0, le=limits.STAMP_MAX)] = 0
     cursor: CursorBytes | None = None
+    level: Level = "quorum"
+
+
+class ModerationSample(Struct):
+    """`moderation.sample`: a post to look at that was drawn; `passing` names one that is not to be it."""
+
+    passing: TicketBytes | None = None
+    level: Level = "quorum"
+
+
+class ModerationJudge(Struct):
+    """`moderation.judge`: the answer's `[payload, signature]`, and the ticket that came with the post."""
+
+    record: Any
+    ticket: TicketBytes
+    level: Level = "quorum"
+    token: TokenBytes | None = None
+
+
+class ModerationSamples(Struct):
+    """`moderation.samples`: some of what was drawn since a time, microseconds since 1970, and answered."""
+
+    since: Annotated[int, Meta(ge=0, le=limits.STAMP_MAX)] = 0
+    cursor: CursorBytes | None = None
+    level: Level = "quorum"
+
+
+class ModerationTexts(Struct):
+    """`moderation.texts`: versions of posts, each by its author, the post's item and the record's id."""
+
+    posts: Annotated[list[tuple[Account, _Item, RecordId]], Meta(max_length=TEXTS_ASKED)]
     level: Level = "quorum"
 
 

@@ -30,6 +30,7 @@ from folkmoot.protocol.limits import (
 )
 from folkmoot.protocol.moderation.decision import KIND as DECISION
 from folkmoot.protocol.moderation.decision import check_decision_time
+from folkmoot.protocol.moderation.sampling import KIND as VOTE
 
 VERSION: Final = 1
 SIGNED_PREFIX: Final = b"folkmoot-record-v1\x00"
@@ -310,5 +311,7 @@ def _check_authorship(record: Record, fields: _Payload) -> None:
             raise WireError(BAD_REQUEST, f"the item of a {record.kind} ends with its author's 34 bytes")
         if record.kind == DECISION and fields.place is None:
             raise WireError(BAD_REQUEST, "nobody decides about what they wrote themselves")
+        if record.kind == VOTE and "sample" in record.body and fields.place is None:
+            raise WireError(BAD_REQUEST, "nobody judges what they wrote themselves")
     elif fields.place is not None:
         raise WireError(BAD_REQUEST, f"a {record.kind} lives with its author; leave place out")

@@ -39,6 +39,7 @@ class Table(enum.IntEnum):
     REFUSALS = 17  # when, number → what the gate has sent back (see `refusals`)
     JUDGED = 18  # key of a post's cell → what the gate knew of it (see `judged`)
     JUDGED_ORDER = 19  # when it was judged → key of its cell
+    DRAWS = 20  # number drawn by chance, post's key → what this node drew for a blind review (see `draws`)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ from folkmoot.protocol.limits import ACCOUNT_BYTES, KEYS_PER_GET, REACTIONS_STEP
 from folkmoot.protocol.moderation.bounds import DECISIONS_READ, QUEUE_STEP
 from folkmoot.protocol.moderation.decision import KINDS_DECIDED, Subject
 from folkmoot.protocol.moderation.outcome import outcome_of
+from folkmoot.protocol.moderation.sampling import KIND as VOTE
+from folkmoot.protocol.moderation.sampling import drawn_at
 from folkmoot.storage.decided import DECISION, decision_in, decisions_on, key_of
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Engine, Table, Transaction
@@ -34,6 +36,7 @@ from folkmoot.storage.slices import Slice, walk
 
 _HELD: Final = KIND_BYTE[HELD]
 _LABEL: Final = KIND_BYTE["label"]
+_VOTE: Final = KIND_BYTE[VOTE]
 _KINDS_DECIDED: Final = frozenset(KIND_BYTE[kind] for kind in KINDS_DECIDED)
 assert 2 * DECISIONS_READ <= KEYS_PER_GET, "what was decided about one thing is read at once"
 
@@ -99,6 +102,24 @@ def decided_since(engine: Engine, start: bytes, stop: bytes, since_us: int) -> S
                     decision = decision_in(winner_frame(row_cell(looked.key, looked.row)))
                     if decision.is_automatic or decision.number >= since_us:
                         keys.append(looked.key)
+            if rows >= REACTIONS_STEP_ROWS or len(keys) >= KEYS_PER_GET:
+                return Slice(keys, looked.next)
+    return Slice(keys, None)
+
+
+def sampled_since(engine: Engine, start: bytes, stop: bytes, since_us: int) -> Slice:
+    """Votes that may be about what was drawn since a time (microseconds since 1970), draws and answers.
+
+    Args:
+        engine, start, stop: as for `waiting`.
+        since_us: see there.
+    """
+    keys: list[bytes] = []
+    with engine.begin() as transaction:
+        for rows, looked in enumerate(walk(transaction, _VOTE, start, stop), 1):
+            drawn_us = None if looked.key is None else drawn_at(looked.key[ITEM_AT:])
+            if looked.key is not None and drawn_us is not None and drawn_us >= since_us:
+                keys.append(looked.key)
             if rows >= REACTIONS_STEP_ROWS or len(keys) >= KEYS_PER_GET:
                 return Slice(keys, looked.next)
     return Slice(keys, None)

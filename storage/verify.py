@@ -119,6 +119,7 @@ class _Check:
             self._policies,
             self._refusals,
             self._judged,
+            self._draws,
             self._cells,
             self._log,
             self._blocks,
@@ -223,6 +224,11 @@ class _Check:
             ordered -= {(each.at, key) for each in judged.read(self._transaction, key)}
         for at, _ in sorted(ordered):
             self._find(Table.JUDGED_ORDER, at, "no post was judged then")
+
+    def _draws(self) -> None:
+        """Each is whole; that what it is about is still there is asked when it is given out."""
+        for _ in self._sound(Table.DRAWS, partial(rows.unseal, Table.DRAWS)):
+            pass
 
     def _cells(self) -> None:
         total = self._transaction.count(Table.CELLS)

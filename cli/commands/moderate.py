@@ -20,6 +20,8 @@ from folkmoot.cli.exit_codes import DEGRADED, OK
 from folkmoot.cli.moderating.deciding import Wish
 from folkmoot.cli.moderating.deciding import decide as make
 from folkmoot.cli.moderating.exporting import gather
+from folkmoot.cli.moderating.learn_command import learn, replay
+from folkmoot.cli.moderating.sample_command import sample
 from folkmoot.cli.moderating.subjects import Named, SubjectType, reviewer_key
 from folkmoot.cli.moderating.telling import lines_of, readers_language, told_of
 from folkmoot.cli.output import Output, json_option
@@ -47,6 +49,10 @@ def _language_tag(_context: click.Context, _parameter: click.Parameter, value: s
 @click.group()
 def command() -> None:
     """Review what waits, decide, say why, and train the models that judge texts."""
+
+
+for _command in (sample, learn, replay):
+    command.add_command(_command)
 
 
 @command.command(

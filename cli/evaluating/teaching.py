@@ -7,21 +7,16 @@ all texts is, if anything, better than those.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import floor
-from typing import Final
 
 from folkmoot.cli.evaluating.corpus import Corpus
 from folkmoot.cli.evaluating.evaluation import Bar, Counted
 from folkmoot.cli.evaluating.jobs import BLIND, Outcome, heads, run_all, teaching_jobs
+from folkmoot.protocol.moderation.text.challenging import step_of
 from folkmoot.protocol.moderation.text.learning import learn, trainings
 from folkmoot.protocol.moderation.text.model import TextModel
 from folkmoot.protocol.moderation.thresholds import Step
-
-_STEPS: Final = 5  # to a score of one
-_LEAST, _MOST = -2.0, 4.0
-"""Scores beyond count as these; a threshold is never sought there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +41,24 @@ class Taught:
         Args:
             language: of the texts of the folder.
         """
-        steps = ", ".join(f"[{step.score}, {step.so}, {step.others}]" for step in self.steps)
-        lines = [
-            "[[models]]",
-            f'id = "{self.question}"',
-            f'hash = "{self.model.hash()}"',
-            f'labels = ["{self.question}"]',
-            *(["blind = true"] if self.question in BLIND else []),
-            "",
-            f"[models.evidence.{self.question}]",
-            f"{language} = [{steps}]",
-            "",
-        ]
-        return "\n".join(lines)
+        return policy_lines(self.question, self.model.hash(), {language: self.steps})
+
+
+def policy_lines(question: str, name: str, evidence: Mapping[str, Sequence[Step]]) -> str:
+    """What a policy has to say to use a model.
+
+    Args:
+        question: what it judges.
+        name: its hash.
+        evidence: by language; none where there is none.
+    """
+    lines = ["[[models]]", f'id = "{question}"', f'hash = "{name}"', f'labels = ["{question}"]']
+    lines += ["blind = true"] if question in BLIND else []
+    lines += ["", f"[models.evidence.{question}]"] if evidence else []
+    for language, steps in evidence.items():
+        told = ", ".join(f"[{step.score}, {step.so}, {step.others}]" for step in steps)
+        lines.append(f"{language} = [{told}]")
+    return "\n".join([*lines, ""])
 
 
 def teach(corpus: Corpus, question: str, *, seed: int, processes: int, bar: Bar) -> Taught:
@@ -84,12 +84,8 @@ def _steps(corpus: Corpus, question: str, outcomes: Iterable[Outcome]) -> tuple[
     for outcome in outcomes:
         for place, _said, score in outcome.judgements:
             so = corpus[place.set][place.at].answers[question]
-            counts.setdefault(_step(score), [0, 0])[0 if so else 1] += 1
+            counts.setdefault(step_of(score), [0, 0])[0 if so else 1] += 1
     return tuple(Step(score, *counts[score]) for score in sorted(counts))
-
-
-def _step(score: float) -> float:
-    return floor(min(max(score, _LEAST), _MOST) * _STEPS) / _STEPS
 
 
 def untaught(corpus: Corpus, question: str) -> str:

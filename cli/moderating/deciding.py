@@ -53,7 +53,7 @@ async def decide(client: Client, key: KeyPair, named: Named, wish: Wish, level: 
         OperatorError: it cannot be decided so.
         WireError: the node refused it.
     """
-    role = _role(await client.auth(key), key)
+    role = role_of(await client.auth(key), key)
     kind, item = named.subject
     asked = {"author": named.author, "kind": kind, "item": item}
     case = await client.call("moderation.show", asked)
@@ -102,7 +102,16 @@ def _signed(decision: Decision, key: KeyPair, place: bytes) -> Record:
     )
 
 
-def _role(proven: dict[str, Any], key: KeyPair) -> Role:
+def role_of(proven: dict[str, Any], key: KeyPair) -> Role:
+    """The greatest role of who has proven a key.
+
+    Args:
+        proven: what the node said of it.
+        key: see there.
+
+    Raises:
+        OperatorError: it has none that may decide.
+    """
     roles: Sequence[Role] = [ROLES[word] for word in proven["roles"] if word in ROLES]
     if not roles:
         raise OperatorError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from folkmoot.cli.moderating.pages import all_pages
 from folkmoot.cli.moderating.telling import decision_in, label_in
 from folkmoot.cli.moderating.transparency import TERRITORIES, refusal_statement, statement_of
 from folkmoot.protocol.limits import KEYS_PER_GET
@@ -35,7 +36,7 @@ async def gather(client: Client, since_us: int, territories: Sequence[str]) -> d
     decided: list[tuple[Decision, Record]] = []
     missing: list[int] = []
     for of, read in _SAID.items():
-        items, lost = await _pages(client, since_us, of, "items")
+        items, lost = await all_pages(client, "moderation.statements", since=since_us, of=of)
         decided += map(read, items)
         missing += [each for each in lost if each not in missing]
     decided.sort(key=lambda each: each[1].stamp)
@@ -44,22 +45,10 @@ async def gather(client: Client, since_us: int, territories: Sequence[str]) -> d
         some = decided[start : start + KEYS_PER_GET]
         bodies = await _bodies(client, some)
         statements += _made(statement_of(*each, bodies.get(each[0].version), where) for each in some)
-    refusals, silent = await _pages(client, since_us, "refusals", "refusals")
+    asked = {"since": since_us, "of": "refusals"}
+    refusals, silent = await all_pages(client, "moderation.statements", name="refusals", **asked)
     statements += [refusal_statement(each, where) for each in refusals]
     return {"statements": statements, "missing": missing, "silent": [each.hex() for each in silent]}
-
-
-async def _pages(client: Client, since_us: int, of: str, name: str) -> tuple[list[Any], list[Any]]:
-    items: list[Any] = []
-    missing: list[Any] = []
-    cursor: dict[str, Any] = {}
-    while True:
-        page = await client.call("moderation.statements", {"since": since_us, "of": of, **cursor})
-        items += page[name]
-        missing += [each for each in page["missing"] if each not in missing]
-        if page["cursor"] is None:
-            return items, missing
-        cursor = {"cursor": page["cursor"]}
 
 
 async def _bodies(client: Client, some: Iterable[tuple[Decision, Record]]) -> dict[bytes, Mapping[str, Any]]:

@@ -26,6 +26,7 @@ from folkmoot.node.moderation.lookups import NOTHING, LookedUp, Lookup, look_up
 from folkmoot.node.moderation.noting import Noting
 from folkmoot.node.moderation.policy_file import PolicyFiles, Signature, signature_of
 from folkmoot.node.moderation.quota import Quota, QuotaRates
+from folkmoot.node.moderation.scorers import Scorers
 from folkmoot.node.moderation.submissions import Counting, Submission, texts_of
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.expressions import Value
@@ -259,6 +260,17 @@ class Gatekeeper:
             if engine.document.hash == policy:
                 return next((each.notices for each in engine.document.rules if each.id == rule), {})
         return {}
+
+    def labels(self) -> list[str]:
+        """What the policy in force may call a record, each once: by its models, and by its rules."""
+        document = self._bench.settled(self._own).document
+        of_models = [label for model in document.models for label in model.labels]
+        return list(dict.fromkeys([*of_models, *(each.label for each in document.rules if each.label)]))
+
+    def wanting(self) -> list[Scorers]:
+        """The models of policies in force here, of each policy some of whose models are not at hand."""
+        engines = self._own, self._bench.engine, self._bench.others
+        return [each.scorers for each in dict.fromkeys(engines) if each is not None and each.scorers.wanted]
 
     def status(self) -> GatekeeperStatus:
         """What the gate is doing now."""

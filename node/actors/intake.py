@@ -138,6 +138,7 @@ class Intake:
         now: monotonic seconds.
         admit: see `pressure.Throttle.admit`.
         refusal: see `deciders.Deciders.refusal`.
+        judged: told what the gate judged and what changed something; operators' imports are not told of.
     """
 
     def __init__(
@@ -151,6 +152,7 @@ class Intake:
         now: Callable[[], float],
         admit: Callable[[int], int],
         refusal: Callable[[Record], WireError | None],
+        judged: Callable[[Sequence[tuple[Record, Verdict]]], None],
     ) -> None:
         self._wall = wall
         self._executor = executor
@@ -161,6 +163,7 @@ class Intake:
         self._now = now
         self._admit = admit
         self._refusal = refusal
+        self._judged = judged
         self._in_work = 0
         self._in_work_for: Counter[str] = Counter()
         self._passes: Passes[_InWork] = Passes(
@@ -333,12 +336,16 @@ class Intake:
         """Have accounts pay for what changed something; of what was broken off, nobody knows that it did."""
         records: list[Record] = []
         changed: list[bool] = []
+        judged: list[tuple[Record, Verdict]] = []
         for entry in work.entries:
             if entry.record is not None and entry.verdict is not None:
                 result = work.results[entry.puts[0]] if entry.puts else None
                 records.append(entry.record)
                 changed.append(result is not None and result.changed)
+                judged += [(entry.record, entry.verdict)] if changed[-1] else []
         origin = work.request.origin
+        if not origin.exempt:
+            self._judged(judged)
         self._gate.settle_batch(records, changed, origin.exempt, origin.address, self._now())
 
     def _result_of(self, work: _InWork) -> dict[str, Any]:

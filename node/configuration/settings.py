@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from folkmoot.node.configuration.cache_section import CacheSection
 from folkmoot.node.configuration.feeds_section import FeedsSection
+from folkmoot.node.configuration.gate_section import GateSection
 from folkmoot.node.configuration.media_section import MediaSection
 from folkmoot.node.configuration.screening_section import ScreeningSection
 from folkmoot.node.configuration.search_section import SearchSection
@@ -248,98 +249,6 @@ class RingSection(Section, frozen=True, kw_only=True):
             ge=0,
         ),
     ] = ByteSize(512 << 20)
-
-
-class GateSection(Section, frozen=True, kw_only=True):
-    """The filters before a record is accepted. Operators' own writes have no quota."""
-
-    policy: Annotated[
-        Path | None,
-        setting(
-            "The policy file; also reloaded when it changes.",
-            why="Unset: nothing but the quota.",
-            applies="reload",
-        ),
-    ] = None
-    signals_kept: Annotated[
-        int,
-        setting(
-            "Posts of which is kept what was known when they were judged, for previews of policies.",
-            why="Enough to see what is rare; about 300 bytes each.",
-            unit="posts",
-            ge=0,
-            le=1_000_000,
-        ),
-    ] = 100_000
-    account_rate: Annotated[
-        float,
-        setting(
-            "Records one account may put, on average.",
-            why="A fast writer stays far below; a flood does not.",
-            unit="records a minute",
-            applies="reload",
-            gt=0,
-        ),
-    ] = 120.0
-    account_burst: Annotated[
-        int,
-        setting(
-            "Records one account may put at once.",
-            why="A device that was offline catches up in one go.",
-            unit="records",
-            applies="reload",
-            ge=1,
-        ),
-    ] = 600
-    address_rate: Annotated[
-        float,
-        setting(
-            "Records one address may put, on average.",
-            why="A household or an office behind one address.",
-            unit="records a minute",
-            applies="reload",
-            gt=0,
-        ),
-    ] = 6_000.0
-    address_burst: Annotated[
-        int,
-        setting(
-            "Records one address may put at once.",
-            why="Several devices catching up together.",
-            unit="records",
-            applies="reload",
-            ge=1,
-        ),
-    ] = 6_000
-    change_rate: Annotated[
-        float,
-        setting(
-            "Changes of accounts (keys, handles), and questions to the seats about them, of one address.",
-            why="Every account with a change is kept by all seats, for ever.",
-            unit="requests a minute",
-            applies="reload",
-            gt=0,
-        ),
-    ] = 12.0
-    change_burst: Annotated[
-        int,
-        setting(
-            "The same, at once.",
-            why="A person who sets up a few devices; several people behind one address.",
-            unit="requests",
-            applies="reload",
-            ge=1,
-        ),
-    ] = 120
-    cut_off_hours: Annotated[
-        float,
-        setting(
-            "For how long records are taken while most seats cannot be asked whether keys were revoked.",
-            why="A partition over a day is rare, and a stolen key must not serve for ever.",
-            unit="hours",
-            gt=0,
-        ),
-    ] = 24.0
 
 
 class FaultsSection(Section, frozen=True, kw_only=True):

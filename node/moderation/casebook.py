@@ -22,6 +22,8 @@ from folkmoot.protocol.moderation.bounds import QUEUE_LOOK_S
 from folkmoot.protocol.moderation.decision import KIND as DECISION
 from folkmoot.protocol.moderation.decision import MEDIA, Decision, Subject, parse_decision
 from folkmoot.protocol.moderation.outcome import Outcome, outcome_of
+from folkmoot.protocol.moderation.sampling import KIND as VOTE
+from folkmoot.protocol.moderation.sampling import parse_sampling
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.token import Token
@@ -29,21 +31,26 @@ from folkmoot.storage import moderated
 from folkmoot.storage.slices import Slice
 from folkmoot.storage.store import Store
 
-Said = Literal["decided", "held", "labelled"]
+Said = Literal["decided", "held", "labelled", "sampled"]
 """What people decided; why something waits, or waited; the labels of the cluster's nodes."""
 
 MODERATED: Final = "replica.moderated"
 _HELD: Final = KIND_BYTE[HELD]
 _DECISION: Final = KIND_BYTE[DECISION]
-_FOUND: Final = {"waiting": _HELD, "held": _HELD, "labelled": KIND_BYTE["label"]}
+_FOUND: Final = {
+    "waiting": _HELD,
+    "held": _HELD,
+    "labelled": KIND_BYTE["label"],
+    "sampled": KIND_BYTE[VOTE],
+}
 _FRAME_BYTES: Final = 16  # around a payload and its signature
 
 
 class _Asked(SliceAsked):
-    """`replica.moderated`: what waits, what was decided, held or labelled by nodes since a time, or what is
-    known about the cell at `start`, or begins with it."""
+    """`replica.moderated`: what waits, what was decided, held or labelled by nodes or drawn since a time, or
+    what is known about the cell at `start`, or begins with it."""
 
-    what: Literal["waiting", "decided", "held", "labelled", "about", "under"]
+    what: Literal["waiting", "decided", "held", "labelled", "sampled", "about", "under"]
     since: int = 0
 
 
@@ -162,7 +169,8 @@ class Casebook:
         start = place_prefix(account) + bytes((_DECISION,)) + Subject(MEDIA, digest).prefix
         found, _ = await self._search.find(level, start, what="under")
         keys = [key for key in found.keys if key.startswith(start)]
-        return sorted(map(_entry, (await self._cells(keys, level)).values()), key=_mark)
+        cells = await self._cells(keys, level)
+        return sorted((_entry(cell.winner) for cell in cells.values()), key=_mark)
 
     async def labels(self, key: bytes) -> list[list[bytes]]:
         """What the cluster's nodes labelled the post at a key as, as `[payload, signature]` each."""
@@ -173,6 +181,18 @@ class Casebook:
     async def records(self, keys: Sequence[bytes], level: Level) -> dict[bytes, Record]:
         """What is shown of the cells at some keys, by the keys of those that are there."""
         return {key: cell.winner for key, cell in (await self._cells(keys, level)).items()}
+
+    async def versions(self, posts: Sequence[tuple[bytes, bytes]], level: Level) -> list[Record | None]:
+        """Versions of what lies at some keys, those that wait or waited for review among them, each by its
+        key and its record's id; None for what is not there (any more).
+
+        Raises:
+            WireError: `level_unreachable`.
+        """
+        keys = [key for key, _ in posts]
+        cells = await self._cells([*keys, *map(held_key, keys)], level)
+        cases = (Case(key, cells.get(key), cells.get(held_key(key)), (), ()) for key in keys)
+        return [case.versions().get(id_) for case, (_, id_) in zip(cases, posts, strict=True)]
 
     async def waiting(self, start: bytes, limit: int, level: Level) -> tuple[list[Case], Page]:
         """What waits for review, from a key on; and where the page ends."""
@@ -200,25 +220,26 @@ class Casebook:
         Args:
             start: the key.
             what: which statements.
-            since_us: microseconds since 1970, by their stamps.
+            since_us: microseconds since 1970, by their stamps; of what was drawn, when it was.
             level: see there.
         """
-        entries: list[Record] = []
+        when = _drawn_us if what == "sampled" else _stamp
+        records: list[Record] = []
         size = 0
 
         async def take(found: Slice) -> bytes | None:
             nonlocal size
             for key, cell in (await self._cells(found.keys, level)).items():
-                if cell.winner.stamp < since_us:
+                if when(cell.winner) < since_us:
                     continue
                 size += _size(cell.winner)
-                if entries and size > limits.PAGE_BYTES:
+                if records and size > limits.PAGE_BYTES:
                     return key
-                entries.append(cell.winner)
+                records.append(cell.winner)
             return None
 
-        page = await self._pages(start, level, take, lambda: bool(entries), what=what, since=since_us)
-        return entries, page
+        page = await self._pages(start, level, take, lambda: bool(records), what=what, since=since_us)
+        return records, page
 
     async def _pages(
         self,
@@ -257,7 +278,7 @@ class Casebook:
         entries: dict[bytes, tuple[list[Entry], list[Entry]]] = {}
         for key in beside:
             if (cell := cells.get(key)) is not None and cell.winner.kind == DECISION:
-                entry = _entry(cell)
+                entry = _entry(cell.winner)
                 subject = entry.decision.subject
                 about = key[:KIND_AT] + bytes((KIND_BYTE[subject.kind],)) + subject.item
                 entries.setdefault(about, ([], []))[key[KIND_AT] == _HELD].append(entry)
@@ -284,6 +305,8 @@ class Casebook:
                 return moderated.waiting(engine, start, stop)
             case "decided":
                 return moderated.decided_since(engine, start, stop, since)
+            case "sampled":
+                return moderated.sampled_since(engine, start, stop, since)
             case "held":
                 return moderated.held_since(engine, start, stop, since)
             case "labelled":
@@ -294,8 +317,18 @@ class Casebook:
                 return Slice([], None, moderated.about(engine, start))
 
 
-def _entry(cell: Cell) -> Entry:
-    return Entry(parse_decision(cell.winner.item, cell.winner.body), cell.winner)
+def _entry(record: Record) -> Entry:
+    return Entry(parse_decision(record.item, record.body), record)
+
+
+def _stamp(record: Record) -> int:
+    return record.stamp
+
+
+def _drawn_us(record: Record) -> int:
+    """When what a vote is about was drawn; before all times, of one that is about something else."""
+    said = parse_sampling(record.item, record.body)
+    return -1 if said is None else said.drawn_us
 
 
 def _size(*records: Record) -> int:

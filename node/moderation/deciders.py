@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from folkmoot.node.actors.session import Asker
 from folkmoot.protocol.errors import BAD_REQUEST, BUSY, FORBIDDEN, UNAUTHENTICATED, WireError
 from folkmoot.protocol.moderation.decision import KIND, Decision, Role, Subject, parse_decision
+from folkmoot.protocol.moderation.sampling import KIND as VOTE
+from folkmoot.protocol.moderation.sampling import Draw, parse_sampling
 from folkmoot.protocol.record import Record
 
 
@@ -45,22 +47,28 @@ class Deciders:
         return any(role is not Role.AUTOMATIC for role in self.roles_of(account))
 
     def refusal(self, record: Record) -> WireError | None:
-        """Why a record is not let in: it is a decision that nobody may make so, or that was not looked at."""
-        if record.kind != KIND:
-            return None
-        decision = parse_decision(record.item, record.body)
-        if self._under_way.get((record.author, record.place, decision.subject)) == record.id:
-            return None
-        return self.not_theirs(decision) or WireError(
-            BAD_REQUEST, "decisions are taken by moderation.decide, which looks at what they are about"
-        )
+        """Why a record is not let in: it is a decision that nobody may make so, or that was not looked at, or
+        says something of what was drawn for a blind review."""
+        if record.kind == KIND:
+            decision = parse_decision(record.item, record.body)
+            if self._under_way.get((record.author, record.place, decision.subject)) == record.id:
+                return None
+            return self.not_theirs(decision) or WireError(
+                BAD_REQUEST, "decisions are taken by moderation.decide, which looks at what they are about"
+            )
+        said = parse_sampling(record.item, record.body) if record.kind == VOTE else None
+        if isinstance(said, Draw):
+            return self._refusal("a draw", Role.AUTOMATIC, record.author)
+        return None if said is None else self._refusal("an answer", said.role, record.author)
 
     def not_theirs(self, decision: Decision) -> WireError | None:
         """Why an account may not make a decision: it does not have the role."""
-        role = decision.role
-        if role in self.roles_of(decision.decider):
+        return self._refusal("a decision", decision.role, decision.decider)
+
+    def _refusal(self, what: str, role: Role, account: bytes) -> WireError | None:
+        if role in self.roles_of(account):
             return None
-        return WireError(FORBIDDEN, f"a decision as {role.word}: this account does not have that role here")
+        return WireError(FORBIDDEN, f"{what} as {role.word}: this account does not have that role here")
 
     @contextmanager
     def looking_at(self, record: Record, decision: Decision) -> Iterator[None]:

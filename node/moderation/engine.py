@@ -49,6 +49,7 @@ class PolicyEngine:
 
     Attributes:
         document: the same.
+        scorers: its models.
         accepted: the verdict of everything no rule applies to.
         compares: whether a rule asks how often a text came before.
         unjudged_count: how many records were held because judging failed.
@@ -63,7 +64,7 @@ class PolicyEngine:
         self.document = document
         self.accepted = Verdict(document.hash)
         self.unjudged_count = 0
-        self._scorers = scorers or Scorers(document)
+        self.scorers = scorers or Scorers(document)
         self._expires = {number: rule.expires for number, rule in enumerate(document.rules) if rule.expires}
         self._asked = {
             asked.signal: Thresholds(document.evidence[asked.label], asked.thousandths)
@@ -86,7 +87,7 @@ class PolicyEngine:
     @property
     def problems(self) -> list[str]:
         """Why models cannot be asked, a sentence each."""
-        return self._scorers.problems
+        return self.scorers.problems
 
     def warnings(self, now_us: int, unavailable: Mapping[str, str] = _NONE) -> list[str]:
         """What of the policy is not in force here, a sentence each.
@@ -101,7 +102,7 @@ class PolicyEngine:
             f"{signal} says nothing here, because {unavailable[signal]}"
             for signal in sorted(self._rules.signals & unavailable.keys())
         ]
-        return [*self._scorers.problems, *expired, *self._unreached(), *missing]
+        return [*self.scorers.problems, *expired, *self._unreached(), *missing]
 
     def _unreached(self) -> Iterator[str]:
         """Thresholds that the evidence does not support, in the languages that it is in."""
@@ -177,7 +178,7 @@ class PolicyEngine:
         if self._counts:
             signals |= self._flood(submission)
         if SCORES in families:
-            signals |= self._scorers.scores(submission.joined(), wanted, submission.scored)
+            signals |= self.scorers.scores(submission.joined(), wanted, submission.scored)
         return signals
 
     def _thresholds(self, language: str, wanted: frozenset[str]) -> tuple[dict[str, Value], dict[str, Value]]:

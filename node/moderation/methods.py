@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
-import trio
 from folkmoot.node.actors.session import Asker, Method
-from folkmoot.node.contracts import Put, PutRequest, PutResult, Settle
+from folkmoot.node.contracts import Put, PutResult, Settle
 from folkmoot.node.moderation.casebook import Case, Casebook, Entry, Page, Said
 from folkmoot.node.moderation.deciders import Deciders
+from folkmoot.node.moderation.gate_port import Intake, through_the_gate
 from folkmoot.node.moderation.media_cases import MediaCases, check_seen
 from folkmoot.node.moderation.refusals import RefusalLog
 from folkmoot.protocol import codec, messages
@@ -31,12 +31,6 @@ from folkmoot.protocol.token import Token
 POST: Final = "post"
 
 _SAID: Final[Mapping[str, Said]] = {"decisions": "decided", "holds": "held", "labels": "labelled"}
-
-
-class Intake(Protocol):
-    """Takes in records; see `intake`."""
-
-    def submit(self, request: PutRequest) -> None: ...
 
 
 class Coordination(Protocol):
@@ -196,21 +190,10 @@ class ModerationMethods:
         return version
 
     async def _put(self, record: Record, level: Level, token: Token, asker: Asker) -> dict[str, Any]:
-        """Take a record through the gate, as `record.put` does; its result, and the token."""
-        answered = trio.Event()
-        answers: list[dict[str, Any] | WireError] = []
-
-        def answer(value: dict[str, Any] | WireError) -> None:
-            answers.append(value)
-            answered.set()
-
-        self._intake.submit(PutRequest([record.to_wire()], level, token, asker.origin, answer))
-        await answered.wait()
-        [answer_given] = answers
-        if isinstance(answer_given, WireError):
-            raise answer_given
-        [result] = answer_given["results"]
-        return {**result, "token": answer_given["token"]}
+        """Take a record through the gate; its result, and the token."""
+        answer = await through_the_gate(self._intake, record, level, token, asker)
+        [result] = answer["results"]
+        return {**result, "token": answer["token"]}
 
     async def _release(self, version: Record, level: Level) -> dict[str, Any]:
         """Bring what is let go to the level, as it was signed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
 from typing import Any, Final
 
 from folkmoot.node.actors.gatekeeper import Gatekeeper
@@ -13,17 +14,23 @@ from folkmoot.node.environment import Environment
 from folkmoot.node.moderation.authors import AuthorSignals
 from folkmoot.node.moderation.casebook import Casebook
 from folkmoot.node.moderation.deciders import Deciders
+from folkmoot.node.moderation.drawing import Drawing
+from folkmoot.node.moderation.gate_port import Intake
 from folkmoot.node.moderation.media_cases import Look, MediaCases
-from folkmoot.node.moderation.methods import Coordination, Intake, Keys, ModerationMethods
+from folkmoot.node.moderation.methods import Coordination, Keys, ModerationMethods
+from folkmoot.node.moderation.model_exchange import ModelExchange
 from folkmoot.node.moderation.quota import rates_of
 from folkmoot.node.moderation.refusals import RefusalLog
 from folkmoot.node.moderation.reversing import Mine, Reversal
+from folkmoot.node.moderation.sampling import GIVE, REVEAL, BlindReview, SamplingMethods
 from folkmoot.node.routing import Router
 from folkmoot.node.slice_search import Around
 from folkmoot.node.wired import Wired
 from folkmoot.protocol.moderation.signals import AUTHOR
 
 _SECRET_BYTES: Final = 16
+
+Handler = Callable[[bytes, Any], Awaitable[Any]]
 
 
 class ModerationParts:
@@ -33,6 +40,7 @@ class ModerationParts:
         deciders: who may decide.
         refusals: what the gate has sent back.
         authors: what rules may ask about authors.
+        drawing: what is drawn for a blind review.
 
     Args:
         wired: the node's.
@@ -43,48 +51,54 @@ class ModerationParts:
     def __init__(
         self, wired: Wired, roles_of: Callable[[bytes], Collection[str]], gatekeeper: Gatekeeper
     ) -> None:
-        self._wired = wired
-        self._gatekeeper = gatekeeper
+        self._wired, self._gatekeeper = wired, gatekeeper
         self.deciders = Deciders(roles_of, wired.topology.service_accounts)
-        self.refusals = RefusalLog(
-            wired.node_id, wired.commits, wired.environment.wall, wired.links, self._others
+        environment, gate, commits = wired.environment, wired.config.gate, wired.commits
+        executor, wall = environment.executor, environment.wall
+        self.refusals = RefusalLog(wired.node_id, commits, wall, wired.links, self._others)
+        self.authors = AuthorSignals(wired.node_id, commits, wall, executor, wired.topology, wired.links)
+        self._models = ModelExchange(
+            wired.config.node.data / "models", executor, gatekeeper, self._reachable, wired.links
         )
-        self.authors = AuthorSignals(
-            wired.node_id,
-            wired.commits,
-            wired.environment.wall,
-            wired.environment.executor,
-            wired.topology,
-            wired.links,
+        self.drawing = Drawing(
+            *(commits, environment.random, wall, wired.service.account),
+            share=gate.sample,
+            share_actioned=gate.sample_actioned,
         )
         gatekeeper.lookups[AUTHOR] = self.authors
         gatekeeper.refused = self.refusals.hear
 
-    def peer_methods(
-        self, router: Router, reading: Reading, epochs: EpochCheck
-    ) -> Mapping[str, Callable[[bytes, Any], Awaitable[Any]]]:
+    def peer_methods(self, router: Router, reading: Reading, epochs: EpochCheck) -> Mapping[str, Handler]:
         """What other nodes may ask, by name; `client_methods` comes after."""
         wired = self._wired
         around = Around(router, wired.topology, wired.links, wired.environment.executor)
         store, environment = wired.commits.store, wired.environment
         self._casebook = Casebook(around, store, reading, wired.topology.service_accounts)
+        self._reading = reading
         mine = Mine(environment.secrets.service(), self._gatekeeper)
         self._reversal = Reversal(
             *(around, store, self._casebook, wired.topology, wired.links, mine, environment.wall.now_us)
         )
-        return {
-            **self._casebook.peer_methods(epochs),
-            **self._reversal.peer_methods(epochs),
-            **self.refusals.methods(),
-            **self.authors.methods(),
+        between: dict[str, Handler] = {
+            GIVE: lambda node_id, params: self._review.give_to(node_id, params),
+            REVEAL: lambda node_id, params: self._review.reveal_to(node_id, params),
         }
+        for part in (self.refusals, self.authors, self._models):
+            between |= part.methods()
+        return {**self._casebook.peer_methods(epochs), **self._reversal.peer_methods(epochs), **between}
 
     def client_methods(self, intake: Intake, coordination: Coordination, keys: Keys) -> Mapping[str, Method]:
         """What clients may ask, by name, once there are `media_cases`; see `ModerationMethods`."""
-        known, gate = (self.deciders, self._casebook, self.refusals), self._gatekeeper
-        told = gate.appeal, self._cases, gate.notices
+        wired, casebook, deciders, gate = self._wired, self._casebook, self.deciders, self._gatekeeper
+        known, told = (deciders, casebook, self.refusals), (gate.appeal, self._cases, gate.notices)
         methods = ModerationMethods(*known, intake, coordination, keys, *told)
-        return {**methods.table(), **self._reversal.client_methods(self.deciders, coordination, keys)}
+        self._review = BlindReview(self.drawing, casebook, wired.service, coordination)
+        sampling = SamplingMethods(
+            *(wired.node_id, self._review, casebook, deciders, self._reachable),
+            *(wired.links, self._reading, intake, gate.labels),
+        )
+        reversing = self._reversal.client_methods(deciders, coordination, keys)
+        return {**methods.table(), **sampling.table(), **reversing}
 
     def media_cases(self, look: Look) -> MediaCases:
         """What is decided about media; see there."""
@@ -93,13 +107,23 @@ class ModerationParts:
 
     def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """What runs by itself, by name."""
-        return {"refusals": self.refusals.run, "authors": self.authors.run}
+        return {
+            "gatekeeper": self._gatekeeper.run,
+            "refusals": self.refusals.run,
+            "authors": self.authors.run,
+            "drawing": partial(self.drawing.run, self._review),
+            "models": self._models.run,
+        }
 
     def _others(self) -> list[bytes]:
         """All other members of the cluster, as far as they are known."""
         roster = self._wired.topology.roster
         nodes = () if roster is None else roster.nodes
         return [node.node_id for node in nodes if node.node_id != self._wired.node_id]
+
+    def _reachable(self) -> list[bytes]:
+        """Those of them that can be reached."""
+        return [node_id for node_id in self._others() if self._wired.membership.reachable(node_id)]
 
 
 def gatekeeper_of(config: NodeConfig, environment: Environment) -> Gatekeeper:

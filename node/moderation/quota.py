@@ -19,7 +19,7 @@ from math import ceil
 from typing import Final
 
 from cachetools import LRUCache
-from folkmoot.node.configuration.settings import GateSection
+from folkmoot.node.configuration.gate_section import GateSection
 from folkmoot.protocol.errors import RATE_LIMITED, WireError
 from folkmoot.protocol.limits import QUOTA_BUCKETS
 

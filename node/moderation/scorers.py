@@ -42,21 +42,37 @@ class Scorers:
         document: the policy that names them.
         folders: where they are looked for, in this order.
 
-    Attributes:
-        problems: one sentence for each that cannot be asked.
     """
 
     def __init__(self, document: PolicyDocument, folders: Sequence[Path] = ()) -> None:
-        self.problems: list[str] = []
+        self._unread: dict[str, tuple[Model, str]] = {}
         self._scorers: list[_Scorer] = []
         for model in document.models:
             try:
-                read = _read(model, folders)
+                self.take_up(model, _read(model, folders))
             except ModelError as error:
-                self.problems.append(f"model {model.id}: {error}; its scores are unknown")
-                continue
-            names = tuple(str(signal_name(SCORES, label)) for label in model.labels)
-            self._scorers.append(_Scorer(model.hash, read, model.blind, names))
+                self._unread[model.id] = model, str(error)
+
+    @property
+    def problems(self) -> list[str]:
+        """One sentence for each model that cannot be asked."""
+        return [f"model {name}: {why}; its scores are unknown" for name, (_, why) in self._unread.items()]
+
+    @property
+    def wanted(self) -> list[Model]:
+        """The models that cannot be asked."""
+        return [model for model, _ in self._unread.values()]
+
+    def take_up(self, model: Model, read: TextModel) -> None:
+        """Ask a model from now on.
+
+        Args:
+            model: what the policy says of it.
+            read: it, checked; see `checked`.
+        """
+        names = tuple(str(signal_name(SCORES, label)) for label in model.labels)
+        self._scorers.append(_Scorer(model.hash, read, model.blind, names))
+        self._unread.pop(model.id, None)
 
     def scores(
         self, text: str, wanted: frozenset[str], scored: dict[str, list[float]] | None = None
@@ -85,6 +101,27 @@ class Scorers:
             yield from zip(names, scored[hash], strict=True)
 
 
+def checked(model: Model, data: bytes, where: Path) -> TextModel:
+    """A model, if it is the one that was meant.
+
+    Args:
+        model: what the policy says of it.
+        data: the bytes of its file.
+        where: what that is called.
+
+    Raises:
+        ModelError: it is not what the policy says it is.
+    """
+    if len(data) > POLICY_MODEL_BYTES:
+        raise ModelError(f"{where} is larger than {POLICY_MODEL_BYTES} bytes")
+    if hashlib.sha256(data).hexdigest() != model.hash:
+        raise ModelError(f"{where} is damaged: its hash is another")
+    read = decode(data)
+    if read.classes[1:] != model.labels:
+        raise ModelError(f"it scores {', '.join(read.classes[1:])}, not {', '.join(model.labels)}")
+    return read
+
+
 def _read(model: Model, folders: Sequence[Path]) -> TextModel:
     """Find a model and check that it is the one that was meant.
 
@@ -100,13 +137,6 @@ def _read(model: Model, folders: Sequence[Path]) -> TextModel:
             continue
         except OSError as error:
             raise ModelError(f"{folder / name} cannot be read: {error.strerror}") from error
-        if len(data) > POLICY_MODEL_BYTES:
-            raise ModelError(f"{folder / name} is larger than {POLICY_MODEL_BYTES} bytes")
-        if hashlib.sha256(data).hexdigest() != model.hash:
-            raise ModelError(f"{folder / name} is damaged: its hash is another")
-        read = decode(data)
-        if read.classes[1:] != model.labels:
-            raise ModelError(f"it scores {', '.join(read.classes[1:])}, not {', '.join(model.labels)}")
-        return read
+        return checked(model, data, folder / name)
     where = " or ".join(map(str, folders)) or "any folder"
     raise ModelError(f"{name} is not in {where}")

@@ -10,12 +10,12 @@ from typing import Final
 import msgspec
 from folkmoot import configs
 from folkmoot.node.configuration.feeds_section import FeedsSection
+from folkmoot.node.configuration.gate_section import GateSection
 from folkmoot.node.configuration.media_section import MediaSection
 from folkmoot.node.configuration.setting import AccountId, ByteSize
 from folkmoot.node.configuration.settings import (
     ClusterSection,
     Founder,
-    GateSection,
     GossipSection,
     ListenSection,
     NodeConfig,

@@ -8,6 +8,10 @@ from folkmoot.protocol.limits import MIB
 
 POLICY_MODELS: Final = 8
 POLICY_MODEL_BYTES: Final = 17 * MIB  # sixteen classes of 2¹⁸ weights, and what they are called
+MODELS_KEPT: Final = 64  # files of models that a node has, after which it fetches no more from others
+MODEL_CHUNK_BYTES: Final = 512 * 1024  # that one node asks another for at once
+MODEL_FETCH_S: Final = 10.0  # for one of them
+MODELS_LOOK_S: Final = 5.0  # between two looks for models that are not at hand
 POLICY_LANGUAGES: Final = 32  # of one notice
 POLICY_LAYERS: Final = 8
 POLICY_FILE_NAME_CODE_POINTS: Final = 128
@@ -69,3 +73,11 @@ REVERSAL_SIGN_S: Final = 2.0  # for one node to take back what it said
 SHADOW_WAITING: Final = 1_024  # posts that a policy without effect has still to judge
 SHADOW_STEP: Final = 32  # of them that it judges at once, off the event loop
 SHADOW_KEPT_S: Final = 10.0  # between two times that what it saw is written
+DRAWS_KEPT: Final = 4_096  # by one node, that nobody has answered yet
+DRAWS_WAITING: Final = 256  # that are still to be written
+DRAW_LEASE_S: Final = 900.0  # for which a draw that somebody was given is given to nobody else
+SAMPLE_TICKET_BYTES: Final = 128
+SAMPLE_TRIES: Final = 16  # draws that turn out to be of what is gone, before somebody is told there is none
+TEXTS_ASKED: Final = 16  # versions that are asked for at once; each may have 16 KiB
+DRAWS_CHECKED: Final = 64  # at once, whether what they are about is still there
+DRAWS_CHECK_S: Final = 5.0  # between two such looks

@@ -88,10 +88,16 @@ class Home:
         return found
 
     @contextmanager
-    def cluster(self, nodes: int, *, tls: bool = False) -> Iterator[LocalCluster]:
-        """A running cluster called `try`, plain TCP by default, a replica of everything on every node."""
+    def cluster(self, nodes: int, *, tls: bool = False, **settings: Any) -> Iterator[LocalCluster]:
+        """A running cluster called `try`, plain TCP by default, a replica of everything on every node.
+
+        Settings are named `section__key`.
+        """
+        pairs = tuple((name.replace("__", "."), value) for name, value in settings.items())
         cluster = LocalCluster(ClusterDirectory(self.clusters / NAME))
-        life.create(cluster, NAME, Shape(nodes=nodes, regions=("eu", "us", "ap")[:nodes], tls=tls))
+        life.create(
+            cluster, NAME, Shape(nodes=nodes, regions=("eu", "us", "ap")[:nodes], tls=tls, settings=pairs)
+        )
         try:
             life.up(cluster, READY_S)
             yield cluster

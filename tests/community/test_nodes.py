@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from folkmoot.node.configuration.settings import GateSection
+from folkmoot.node.configuration.gate_section import GateSection
 from folkmoot.protocol.community import bounds
 from folkmoot.protocol.errors import (
     BAD_REQUEST,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from folkmoot.node.configuration.settings import GateSection
+from folkmoot.node.configuration.gate_section import GateSection
 from folkmoot.node.moderation.shadow import Shadow
 from folkmoot.protocol.errors import BAD_REQUEST, FORBIDDEN, PREVIEW_NEEDED
 from folkmoot.protocol.moderation import bounds

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from folkmoot.node.configuration.gate_section import GateSection
 from folkmoot.node.configuration.screening_section import ScreenedList, ScreeningSection
-from folkmoot.node.configuration.settings import GateSection
 from folkmoot.node.media.signals import signals_of, unseen_by
 from folkmoot.node.moderation.media.outcome import UNCHECKED, Outcome
 from folkmoot.node.moderation.submissions import Submission

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from folkmoot.node.configuration.settings import GateSection
+from folkmoot.node.configuration.gate_section import GateSection
 from folkmoot.node.moderation import authors
 from folkmoot.node.moderation.authors import _Answer, signals_of, trust
 from folkmoot.protocol.expressions import Value

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from folkmoot.node.configuration.settings import GateSection
+from folkmoot.node.configuration.gate_section import GateSection
 from folkmoot.protocol.errors import FORBIDDEN, UNAUTHENTICATED, WireError
 from folkmoot.protocol.key import KIND_AT, KIND_BYTE
 from folkmoot.protocol.limits import PAGE_LABELS_PER_POST

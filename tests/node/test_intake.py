@@ -19,6 +19,7 @@ from folkmoot.node.system import SystemWallClock
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import BUSY, REVOKED_KEY, WireError
 from folkmoot.protocol.identity import MULTICODEC_ED25519, KeyPair
+from folkmoot.protocol.moderation.verdict import Verdict
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import Slot
@@ -73,6 +74,7 @@ class Desk:
     def __init__(self, address_burst: int) -> None:
         self.coordination = Coordination()
         self.wait_ms = 0
+        self.judged: list[tuple[Record, Verdict]] = []
         self.told: dict[str, dict[str, Any] | WireError] = {}
         wall, executor = SystemWallClock(), InlineExecutor()
         rates = QuotaRates(Rate(0.001, BURST), Rate(0.001, address_burst))
@@ -87,6 +89,7 @@ class Desk:
             trio.current_time,
             lambda count: self.wait_ms,
             lambda record: None,
+            lambda judged: self.judged.extend(judged),
         )
 
     def submit(

@@ -8,7 +8,8 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
-from folkmoot.node.configuration.settings import GateSection, StoreSection
+from folkmoot.node.configuration.gate_section import GateSection
+from folkmoot.node.configuration.settings import StoreSection
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.key import block_of

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from folkmoot.node.configuration.settings import GateSection
+from folkmoot.node.configuration.gate_section import GateSection
 from folkmoot.protocol.errors import FORBIDDEN, WireError
 
 from tests.node.harness import Client, Town, founded

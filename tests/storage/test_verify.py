@@ -12,7 +12,8 @@ from folkmoot.protocol.key import block_of, lane_of, place_prefix
 from folkmoot.protocol.projections.entries import Entry, Index, Projection, public_of
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.sync.fingerprint import leaf_hash
-from folkmoot.storage import judged, policies, projections, refusals, rows, verify
+from folkmoot.storage import draws, judged, policies, projections, refusals, rows, verify
+from folkmoot.storage.draws import Drawn
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Engine, Table, Transaction
 from folkmoot.storage.judged import Judged
@@ -20,6 +21,7 @@ from folkmoot.storage.projections import MAIN, ProjectionBook
 from folkmoot.storage.store import Store
 from folkmoot.storage.transaction import WriteTransaction
 
+from tests.moderation.samples import drawn
 from tests.storage.chains import named, noted
 from tests.storage.making import (
     ABSENT,
@@ -60,6 +62,7 @@ def filled(store: Store) -> Store:
         lambda tx: tx.policies.put(POLICY, ()),
         lambda tx: refusals.keep(tx, [REFUSED]),
         lambda tx: judged.keep(tx, [Judged(POST.key, POST.id, NOW_US, {})], 10),
+        lambda tx: draws.keep(tx, [Drawn(b"12345678" + POST.key, drawn(post_item=POST.item))]),
         derive,
     )
     return store
@@ -236,6 +239,7 @@ def test_a_changed_byte_in_any_table_is_never_returned(
         Table.REFUSALS: lambda: refusals.page(filled.engine, b"", 0, 10),
         Table.JUDGED: lambda: judged.stretch(engine, b"", 10),
         Table.JUDGED_ORDER: lambda: judged.stretch(engine, b"", 10),
+        Table.DRAWS: lambda: draws.kept(filled.engine),
     }
     whole = readers[table]()
     damaged = []
@@ -257,7 +261,7 @@ def test_a_changed_byte_in_any_table_is_never_returned(
     if table is Table.UNCONFIRMED:  # whoever reads them goes on to the next
         assert [note for _, note in filled.unconfirmed(10)] == [None]
         return
-    if table in DERIVED:  # what is damaged of these counts as absent, and can be made anew
+    if table in (*DERIVED, Table.DRAWS):  # what is damaged of these counts as absent, and others do as well
         assert readers[table]() != whole
         return
     with pytest.raises(StoreCorrupt, match=f"table {table.name.lower()} is damaged"):

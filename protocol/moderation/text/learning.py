@@ -63,14 +63,21 @@ class Recipe:
     tuned: bool = True
 
 
-def learn(texts: Sequence[Judged], recipe: Recipe, done: Callable[[], None] = lambda: None) -> TextModel:
+def learn(
+    texts: Sequence[Judged],
+    recipe: Recipe,
+    done: Callable[[], None] = lambda: None,
+    start: TextModel | None = None,
+) -> TextModel:
     """Learn from texts, in the order given.
 
     Args:
         done: called whenever one of `trainings` heads has been trained.
+        start: what was known before, of the same classes (see `linear`); its offsets are kept unless they are
+            looked for.
     """
-    heads = _heads(texts, recipe, done)
-    offsets = [0] * len(heads)
+    heads = _heads(texts, recipe, done, start)
+    offsets = [0] * len(heads) if start is None else [offset * STEPS // ONE for offset in start.offsets]
     if recipe.tuned and texts:
         offsets = best_offsets(_unseen_margins(texts, recipe, done), [text.judged for text in texts])
     units = ONE // STEPS
@@ -166,18 +173,22 @@ def _unseen_margins(
     return margins
 
 
-def _heads(texts: Sequence[Judged], recipe: Recipe, done: Callable[[], None]) -> list[LinearModel]:
+def _heads(
+    texts: Sequence[Judged], recipe: Recipe, done: Callable[[], None], start: TextModel | None = None
+) -> list[LinearModel]:
     heads = []
     # `fsum` is exact; the built-in `sum` of floats is not, and is another from Python 3.12 on.
     total = fsum(text.weight for text in texts)
-    for each in range(len(recipe.classes) - _head_count(recipe), len(recipe.classes)):
+    first = len(recipe.classes) - _head_count(recipe)
+    for each in range(first, len(recipe.classes)):
         own = fsum(text.weight for text in texts if text.judged == each)
         rarity = sqrt((total - own) / own) if 0.0 < own < total else 1.0
         examples = [
             Example(text.buckets, text.judged == each, text.weight * (rarity if text.judged == each else 1.0))
             for text in texts
         ]
-        heads.append(train(examples, cost=recipe.cost, seed=recipe.seed))
+        known = None if start is None else start.heads[each - first]
+        heads.append(train(examples, cost=recipe.cost, seed=recipe.seed, start=known))
         done()
     return heads
 

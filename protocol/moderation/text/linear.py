@@ -8,6 +8,10 @@ The same examples in the same order give the same weights on any machine: weight
 that sums do not depend on the order in which they are made or on the Python that makes them, and what is
 left, division and square root of floats, IEEE 754 rounds in one way only. There is no exponential anywhere,
 and the order of each pass is drawn by a generator that stands here.
+
+Learning can begin from another model: then |w - w₀|² takes the place of |w|², so that what was known stays
+unless examples speak against it (Evgeniou and Pontil 2004, "Regularized Multi-task Learning"). It needs no
+more than to begin from w₀, since each step adds a multiple of an example to the weights, and nothing else.
 """
 
 from __future__ import annotations
@@ -66,16 +70,19 @@ class LinearModel:
         return (total / sqrt(len(buckets) or 1) + self.bias) / ONE
 
 
-def train(examples: Sequence[Example], *, cost: float, seed: int) -> LinearModel:
+def train(
+    examples: Sequence[Example], *, cost: float, seed: int, start: LinearModel | None = None
+) -> LinearModel:
     """Learn from examples; from none, or from some that all agree, something that says so and no more.
 
     Args:
         examples: in an order that everybody agrees on.
         cost: how much being wrong matters against being simple; the C of the literature; over 0.
         seed: the same for everybody; the order of each pass comes from it.
+        start: what was known before; None for nothing.
     """
-    weights = [0] * BUCKETS
-    bias = 0
+    weights = [0] * BUCKETS if start is None else list(start.weights)
+    bias = 0 if start is None else start.bias
     at = weights.__getitem__
     alphas = [0.0] * len(examples)
     scales = [1.0 / sqrt(len(example.buckets) or 1) for example in examples]
