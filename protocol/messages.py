@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal
 
 from folkmoot.protocol import limits
-from folkmoot.protocol.moderation.bounds import QUEUE_ITEMS
+from folkmoot.protocol.moderation.bounds import DIALECTS_BYTES, QUEUE_ITEMS
 from folkmoot.protocol.search import bounds
 from msgspec import Meta, Struct
 
@@ -250,6 +250,15 @@ class ModerationStatements(Struct):
     since: Annotated[int, Meta(ge=0, le=limits.STAMP_MAX)] = 0
     cursor: CursorBytes | None = None
     level: Level = "quorum"
+
+
+class ModerationAudit(Struct):
+    """`moderation.audit`: what moderation did to the posts made since a time, by groups."""
+
+    by: Literal["language", "region", "dialect"] = "language"
+    since: Annotated[int, Meta(ge=0, le=limits.STAMP_MAX)] = 0
+    dialects: Annotated[bytes, Meta(max_length=DIALECTS_BYTES)] = b""
+    cursor: CursorBytes | None = None
 
 
 class AccountAttest(Struct):

@@ -10,6 +10,8 @@ from folkmoot.node.actors.session import Method
 from folkmoot.node.configuration.settings import NodeConfig
 from folkmoot.node.contracts import EpochCheck, Reading
 from folkmoot.node.environment import Environment
+from folkmoot.node.moderation.audit_methods import AuditMethods
+from folkmoot.node.moderation.auditing import Auditor
 from folkmoot.node.moderation.casebook import Casebook
 from folkmoot.node.moderation.deciders import Deciders
 from folkmoot.node.moderation.methods import Coordination, Intake, Keys, ModerationMethods
@@ -41,14 +43,15 @@ class ModerationParts:
         wired = self._wired
         around = Around(router, wired.topology, wired.links, wired.environment.executor)
         self._casebook = Casebook(around, wired.commits.store, reading)
-        return self._casebook.peer_methods(epochs)
+        self._auditor = Auditor(around, wired.topology, wired.commits.store, wired.environment.wall)
+        return {**self._casebook.peer_methods(epochs), **self._auditor.peer_methods(epochs)}
 
     def client_methods(
         self, intake: Intake, coordination: Coordination, keys: Keys, appeal: Callable[[], str]
     ) -> Mapping[str, Method]:
         """What clients may ask, by name; see `ModerationMethods`."""
         methods = ModerationMethods(self.deciders, self._casebook, intake, coordination, keys, appeal)
-        return methods.table()
+        return {**methods.table(), **AuditMethods(self.deciders, self._auditor).table()}
 
 
 def gatekeeper_of(config: NodeConfig, environment: Environment) -> Gatekeeper:
