@@ -3,9 +3,8 @@
 Texts stay where they are; what travels are numbers by group and rule (see `protocol.moderation.fairness`).
 Each page counts one slice of the key space after another for a bounded time; a slice is counted off the event
 loop by the nearest replica that answers, a bounded number of rows at a time, one slice at a time on each
-node. A range that
-no replica counts is left out and said to be missing. One replica may lack what the others have just been given:
-an audit is about weeks, and no worse for it.
+node. A range that no replica counts is left out and said to be missing. One replica may lack what the others
+have just been given: an audit is about weeks, and no worse for it.
 """
 
 from __future__ import annotations

@@ -119,10 +119,12 @@ def audit(tally: Tally, measures: Sequence[Measure] = tuple(Measure)) -> Audit:
     Args:
         measures: by which.
     """
+    # Where there is one rule only, it and all together are the same.
+    rules = tally.rules if len(tally.rules) > 2 else [ANY_RULE]
     found = [
         each
         for measure in measures
-        for rule in tally.rules
+        for rule in rules
         for group in tally.groups
         if (each := _compared(tally, measure, rule, group)) is not None
     ]

@@ -176,7 +176,7 @@ def _waits(found: Found, outcome: Outcome, why: Decision, stamp: int, now_us: in
         for each in found.decisions
         if not each.is_automatic
         and each.action is not Action.HOLD
-        # Of one version it is, whatever clocks say; of the post, an earlier one is about what was there before.
+        # Of one version, whatever clocks say; of the post, an earlier one is about what was there before.
         and (each.version == why.version if each.action.is_of_version else each.number >= stamp)
     ]
     if ended:
