@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 from xml.sax.saxutils import escape
 
@@ -23,14 +23,17 @@ _INK: Final = "#1f2328"
 _STYLE: Final = "font-family='system-ui, sans-serif' font-size='12'"
 
 
-def picture(title: str, compared: Sequence[Compared]) -> str:
+def picture(title: str, sections: Mapping[str, Sequence[Compared]]) -> str:
     """The picture of what was compared.
 
     Args:
         title: over it.
-        compared: from top to bottom; beyond the first 200 they are left out.
+        sections: what was compared, by what it is of, from top to bottom; beyond 200 rows they are left out.
     """
-    drawn = compared[:ROWS]
+    drawn: list[str | Compared] = []
+    for name, compared in sections.items():
+        drawn += [name, *compared] if len(sections) > 1 else compared
+    drawn = drawn[:ROWS]
     width, height = _LEFT + _SPAN + _RIGHT, _TOP + _ROW * len(drawn) + 34
     bottom = height - 30
     parts = [
@@ -41,7 +44,10 @@ def picture(title: str, compared: Sequence[Compared]) -> str:
         *(_line(tick, bottom, _GRID, f"{tick:g}") for tick in _TICKS),
         _line(1.0, bottom, _INK),
         _line(RATIO_ALARM, bottom, _ALARM, f"{RATIO_ALARM:g}", dashed=True),
-        *(_row(number, each) for number, each in enumerate(drawn)),
+        *(
+            _heading(number, each) if isinstance(each, str) else _row(number, each)
+            for number, each in enumerate(drawn)
+        ),
         f"<text x='{_LEFT}' y='{height - 10}' fill='{_INK}'>times the rest, with 95 % intervals; red: the "
         "whole interval is beyond 1.25, and not by chance</text>",
         "</svg>",
@@ -56,6 +62,11 @@ def _line(ratio: float, bottom: int, colour: str, word: str = "", *, dashed: boo
     said = f"<text x='{x:.1f}' y='{y}' text-anchor='middle' fill='{colour if dashed else _INK}'>{word}</text>"
     line = f"<line x1='{x:.1f}' y1='{_TOP - 6}' x2='{x:.1f}' y2='{bottom}' stroke='{colour}'{dashes}/>"
     return line + (said if word else "")
+
+
+def _heading(number: int, name: str) -> str:
+    y = _TOP + _ROW * number + _ROW // 2 + 4
+    return f"<text x='16' y='{y}' font-weight='600' fill='{_INK}'>{escape(name)}</text>"
 
 
 def _row(number: int, compared: Compared) -> str:

@@ -131,8 +131,11 @@ def _labelled(policy: Path, folder: Path, sets: bytes | None, *, skip_unknown: b
     with progress_bar("texts judged", quiet=False) as told:
         counted = Counted(told, size(texts))
         found = tallies(texts, engine, None if sets is None else Dialects(sets), counted.one_more)
-    measures = (Measure.FLAG_RATE, Measure.FALSE_POSITIVES)
-    return {name: (tally, measures) for name, tally in found.items()}
+    # How often something is flagged is no matter of fairness where it is known that it should be.
+    return {
+        name: (tally, (Measure.FALSE_POSITIVES if tally.of(EVERYBODY).fine.members else Measure.FLAG_RATE,))
+        for name, tally in found.items()
+    }
 
 
 def _tell(found: Found, missing: list[int], plot: Path | None, every_rule: bool, output: Output) -> int:
@@ -142,19 +145,19 @@ def _tell(found: Found, missing: list[int], plot: Path | None, every_rule: bool,
 
     audits = {name: audit(tally, measures) for name, (tally, measures) in found.items()}
     lines: list[str] = []
-    drawn: list[Compared] = []
+    drawn: dict[str, list[Compared]] = {}
     for name, each in audits.items():
         some = shown(each, every_rule=every_rule)
-        drawn += some
+        drawn[name] = some
         numbers = found[name][0].of(EVERYBODY)
-        lines += ["", f"{name}: {numbers.posts:,} posts, {numbers.sampled.count:,} of the blind sample", ""]
+        lines += ["", f"{name}: {numbers.posts:,} posts, {numbers.sampled.members:,} of the blind sample", ""]
         lines += [*rows_of(some), "", *plot_of(some)] if some else ["too few to compare anything"]
         if each.too_few:
             lines += ["", f"too few of {', '.join(each.too_few)}"]
     if missing:
         lines += ["", f"{len(missing)} ranges did not answer: their posts are not counted"]
     if plot is not None:
-        title = f"Moderation: {', '.join(audits)}"
+        title = f"Moderation of {', '.join(audits) if len(audits) == 1 else 'labelled sets'}"
         try:
             replace_file(plot, picture(title, drawn).encode())
         except OSError as error:

@@ -67,6 +67,11 @@ def test_what_waits_is_looked_at_decided_and_explained(town: Town) -> None:
         assert removed["decision_facts"] == "Ask […]."
         assert removed["automated_decision"] == "AUTOMATED_DECISION_NOT_AUTOMATED"
 
+        audited = town.says("audit", "bias", "--since", "1h", "--key", chief)
+        assert audited["missing"] == [] and audited["audits"]["posts by language"]["too_few"] == ["und"]
+        code, refused = town.ends("audit", "bias", "--key", ann)
+        assert code == exit_codes.FAILED and "no role" in refused["error"]["message"]
+
         def told() -> bool:
             items = town.says("notifications", "show", "--key", ann)["items"]
             return sorted(each["sort"] for each in items) == ["decision"] * 3

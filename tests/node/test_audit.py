@@ -71,7 +71,8 @@ def answer_to(draw: Record) -> Record:
 
 async def counted(client: Client, **asked: Any) -> tuple[Tally, int]:
     """All pages of an audit, added up; and how many there were."""
-    tally, cursor, pages = Tally(), {}, 0
+    tally, pages = Tally(), 0
+    cursor: dict[str, Any] = {}
     while True:
         page = await client.call("moderation.audit", **asked, **cursor)
         assert page["missing"] == []
@@ -115,7 +116,7 @@ async def test_a_bias_is_found_in_what_nodes_and_people_did(
         answers = [answer_to(draw) for draw in draws]
         await operator.put(*draws, *answers, level="all")
         tally, _ = await counted(operator)
-        assert tally.of("sw").fine_flagged.count == 22 and tally.of("en").fine.count == 50
+        assert tally.of("sw").fine_flagged.members == 22 and tally.of("en").fine.members == 50
         assert (Measure.FALSE_POSITIVES, "sw") in {(each.measure, each.group) for each in audit(tally).alarms}
 
         by_region, _ = await counted(operator, by="region")

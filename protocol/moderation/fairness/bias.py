@@ -166,11 +166,11 @@ def _counted(
         case Measure.OVERTURNED:
             count, share = under.decided, Share(under.overturned, under.decided)
         case Measure.FALSE_POSITIVES:
-            count, share = whole.fine.count, effective(under.fine_flagged, whole.fine)
+            count, share = whole.fine.members, effective(under.fine_flagged, whole.fine)
         case _ if tally.of(EVERYBODY).posts:
             count, share = whole.posts, Share(under.flagged, whole.posts)
         case _:
-            count, share = whole.sampled.count, effective(under.sampled_flagged, whole.sampled)
+            count, share = whole.sampled.members, effective(under.sampled_flagged, whole.sampled)
     return (count, share) if count >= GROUP_MIN else None
 
 

@@ -53,31 +53,28 @@ class Numbers:
 
     def plus(self, other: Numbers) -> Numbers:
         """Both together."""
-        return Numbers(
-            *(getattr(self, name) + getattr(other, name) for name in _COUNTS),
-            *(getattr(self, name).plus(getattr(other, name)) for name in _SUMS),
-        )
+        counts = {name: getattr(self, name) + getattr(other, name) for name in _COUNTS}
+        return Numbers(**counts, **{name: getattr(self, name).plus(getattr(other, name)) for name in _SUMS})
 
     def minus(self, part: Numbers) -> Numbers:
         """What is not in a part of it."""
-        return Numbers(
-            *(max(0, getattr(self, name) - getattr(part, name)) for name in _COUNTS),
-            *(getattr(self, name).minus(getattr(part, name)) for name in _SUMS),
-        )
+        counts = {name: max(0, getattr(self, name) - getattr(part, name)) for name in _COUNTS}
+        return Numbers(**counts, **{name: getattr(self, name).minus(getattr(part, name)) for name in _SUMS})
 
     def to_wire(self) -> dict[str, Any]:
         """As messages carry it; what is nought is left out."""
         told = {name: getattr(self, name) for name in _COUNTS}
-        told |= {name: list(getattr(self, name)) for name in _WEIGHTS if getattr(self, name).count}
+        told |= {name: list(getattr(self, name)) for name in _WEIGHTS if getattr(self, name).members}
         told |= {"ended": _pairs(self.waits.ended), "lasting": _pairs(self.waits.lasting)}
         return {name: value for name, value in told.items() if value}
 
     @classmethod
     def from_wire(cls, told: Mapping[str, Any]) -> Numbers:
         """Read back what `to_wire` gives; what has another form is the caller's to refuse."""
+        numbers: dict[str, Any] = {name: told[name] for name in _COUNTS if name in told}
+        numbers |= {name: Weights(*told[name]) for name in _WEIGHTS if name in told}
         waits = Waits(dict(told.get("ended", ())), dict(told.get("lasting", ())))
-        weights = (Weights(*told[name]) if name in told else NONE for name in _WEIGHTS)
-        return cls(*(told.get(name, 0) for name in _COUNTS), waits, *weights)
+        return cls(waits=waits, **numbers)
 
 
 _COUNTS: Final = ("posts", "flagged", "decided", "overturned")
@@ -154,7 +151,7 @@ class Tally:
 
     def _size(self, group: str) -> int:
         numbers = self.of(group)
-        return numbers.posts + numbers.sampled.count
+        return numbers.posts + numbers.sampled.members
 
     def _add(self, group: str, rule: str, numbers: Numbers) -> None:
         known = self._numbers.get((group, rule))

@@ -22,12 +22,12 @@ class Weights(NamedTuple):
     """The weights of some members of a sample, added up.
 
     Args:
-        count: how many there are.
+        members: how many there are.
         sum: of their weights.
         squares: of their squared weights.
     """
 
-    count: int = 0
+    members: int = 0
     sum: float = 0.0
     squares: float = 0.0
 
@@ -38,15 +38,15 @@ class Weights(NamedTuple):
 
     def plus(self, other: Weights) -> Weights:
         """Both together."""
-        return Weights(self.count + other.count, self.sum + other.sum, self.squares + other.squares)
+        return Weights(self.members + other.members, self.sum + other.sum, self.squares + other.squares)
 
     def minus(self, part: Weights) -> Weights:
         """Those that are not in a part of them; sums of floats may be off by a last bit, and never below
         0."""
-        count = self.count - part.count
-        if count <= 0:
+        members = self.members - part.members
+        if members <= 0:
             return NONE
-        return Weights(count, max(0.0, self.sum - part.sum), max(0.0, self.squares - part.squares))
+        return Weights(members, max(0.0, self.sum - part.sum), max(0.0, self.squares - part.squares))
 
 
 NONE = Weights()
@@ -60,12 +60,12 @@ def effective(having: Weights, all_of_them: Weights) -> Share:
         all_of_them: the sample.
     """
     total = all_of_them.sum
-    if not all_of_them.count or total <= 0.0:
+    if not all_of_them.members or total <= 0.0:
         return Share(0, 0)
     lacking = all_of_them.minus(having)
-    if not having.count or not lacking.count:
+    if not having.members or not lacking.members:
         size = total * total / all_of_them.squares
-        return Share(size if having.count else 0.0, size)
+        return Share(size if having.members else 0.0, size)
     value = min(max(having.sum / total, 0.0), 1.0)
     spread = (1.0 - value) ** 2 * having.squares + value**2 * lacking.squares
     size = value * (1.0 - value) * total * total / spread

@@ -110,10 +110,10 @@ def test_samples_stand_for_as_many_as_they_were_drawn_from(fine: bool) -> None:
     tally = counted(votes=votes)
     numbers = tally.of("sw")
     assert numbers.sampled == numbers.sampled_flagged == (1, 5.0, 25.0)
-    assert numbers.fine.count == numbers.fine_flagged.count == int(fine)
-    assert tally.of("sw", "rude").fine_flagged.count == int(fine)
-    assert counted(By.DIALECT, votes=votes).of("greeting").sampled.count == 1
-    assert counted(By.REGION, votes=votes).of("eu").sampled.count == 1
+    assert numbers.fine.members == numbers.fine_flagged.members == int(fine)
+    assert tally.of("sw", "rude").fine_flagged.members == int(fine)
+    assert counted(By.DIALECT, votes=votes).of("greeting").sampled.members == 1
+    assert counted(By.REGION, votes=votes).of("eu").sampled.members == 1
     assert counted(votes=[signed]).of("sw") == Numbers(posts=1), "nobody answered it"
 
 

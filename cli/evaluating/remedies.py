@@ -1,0 +1,194 @@
+"""What can be done against models that hold a group's name against a text, measured beside doing nothing.
+
+One question, the same texts, folds and seed; what differs is one remedy:
+
+- *nothing*: the model sees every word.
+- *names swapped*: it learns each text that names a group once more with other groups' names in it, whatever
+  it is judged to be (counterfactual augmentation: Dixon et al. 2018; Garg et al. 2019, "Counterfactual
+  Fairness in Text Classification through Robustness").
+- *thresholds by group*: it sees every word, and a text that names a group is taken for bad from a higher
+  score on, the one that as few harmless texts with that name reach as harmless texts do at all. Thresholds
+  are found on texts of the other folds, never on those that are measured; rules say the same with
+  `scores.toxic >= (hits.group ? 0.4 : 0.0)`. They can only rise.
+- *names unseen*: all names are one to it (see `protocol.moderation.text.groups`), which is what is shipped.
+
+Texts that are measured are never learnt from, so the templates that are measured are not swapped either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from folkmoot.cli.evaluating.corpus import Corpus, Item
+from folkmoot.cli.evaluating.forms import FORMS, TOXIC
+from folkmoot.cli.evaluating.jobs import Job, Outcome, Place, remedied_jobs, run_all, weights_of
+from folkmoot.cli.evaluating.measuring import (
+    RATIO_ALARM,
+    Judged,
+    dialects,
+    figures,
+    identity,
+    swapped,
+)
+
+WIKIPEDIA: Final = "wikipedia_toxicity_identity"
+TEMPLATES: Final = "identity_templates_77k"
+DIALECTS: Final = "dialect_pairs_habitual_be"
+
+HARMLESS_MIN: Final = 20
+"""Of a group with fewer harmless texts to learn from no threshold is made."""
+
+
+class Remedy(NamedTuple):
+    """One way to teach and to judge.
+
+    Args:
+        called: in tables.
+        blind: whether all names are one.
+        swaps: whether texts are learnt again with other names.
+        by_group: whether thresholds are found for each group.
+    """
+
+    called: str
+    blind: bool = False
+    swaps: bool = False
+    by_group: bool = False
+
+
+REMEDIES: Final = (
+    Remedy("nothing"),
+    Remedy("names swapped", swaps=True),
+    Remedy("thresholds by group", by_group=True),
+    Remedy("names unseen", blind=True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A text that was measured on, by a model that had not seen it.
+
+    Args:
+        place: where it stands.
+        fold: in which fold.
+        score: how far it is from harmless.
+    """
+
+    place: Place
+    fold: int
+    score: float
+
+
+def remedy_jobs(corpus: Corpus, seed: int) -> dict[str, list[Job]]:
+    """The jobs of every way to teach, by what it is called."""
+    return {
+        "open": remedied_jobs(corpus, TOXIC, seed, blind=False, swaps=False),
+        "swapped": remedied_jobs(corpus, TOXIC, seed, blind=False, swaps=True),
+        "blind": remedied_jobs(corpus, TOXIC, seed, blind=True, swaps=False),
+    }
+
+
+def compare_remedies(
+    corpus: Corpus, ways: Mapping[str, list[Job]], processes: int, done: Callable[[int], None]
+) -> list[dict[str, Any]]:
+    """What each remedy does, with what it costs.
+
+    Args:
+        corpus: prepared with names swapped, too.
+        ways: see `remedy_jobs`.
+        processes: how many models are trained at once.
+        done: called with how many more heads have been trained.
+    """
+    scored = {way: _scored(run_all(jobs, processes, done)) for way, jobs in ways.items()}
+    return [_told(corpus, remedy, scored[_way(remedy)]) for remedy in REMEDIES]
+
+
+def _way(remedy: Remedy) -> str:
+    return "blind" if remedy.blind else "swapped" if remedy.swaps else "open"
+
+
+def _scored(outcomes: Sequence[Outcome]) -> list[Scored]:
+    return [
+        Scored(place, fold, score)
+        for fold, outcome in enumerate(outcomes)
+        for place, _said, score in outcome.judgements
+    ]
+
+
+def _told(corpus: Corpus, remedy: Remedy, scored: Sequence[Scored]) -> dict[str, Any]:
+    judged: dict[str, list[Judged]] = {}
+    for each, threshold in _with_thresholds(corpus, remedy, scored):
+        item = corpus[each.place.set][each.place.at]
+        score = each.score - threshold
+        judged.setdefault(each.place.set, []).append(Judged(item, int(score > 0.0), score))
+    sets = {name: _figures(name, judged[name]) for name in (WIKIPEDIA, TEMPLATES) if name in judged}
+    told: dict[str, Any] = {"remedy": remedy.called, "sets": sets}
+    if DIALECTS in judged:
+        told["dialects"] = dialects(judged[DIALECTS])
+    return told
+
+
+def _figures(name: str, judged: Sequence[Judged]) -> dict[str, Any]:
+    general, names = figures(judged, FORMS[name].classes), identity(judged)
+    highest = max(names["names"].items(), key=lambda each: each[1]["ratio"] or 0.0, default=None)
+    told: dict[str, Any] = {
+        "n": general["n"],
+        "auc": general["auc"],
+        "auc_interval": general["intervals"]["auc"],
+        "false_positive_rate": names["false_positive_rate"],
+        "alarms": names["alarms"],
+        "highest": None if highest is None else {"name": highest[0], **highest[1]},
+        "reached": highest is None or (highest[1]["ratio"] or 0.0) <= RATIO_ALARM,
+    }
+    return told | ({"swapped": swapped(judged)} if name == WIKIPEDIA else {})
+
+
+def _with_thresholds(
+    corpus: Corpus, remedy: Remedy, scored: Sequence[Scored]
+) -> Iterator[tuple[Scored, float]]:
+    """What was scored, each with the score from which on it is taken for bad."""
+    if not remedy.by_group:
+        yield from ((each, 0.0) for each in scored)
+        return
+    folds = sorted({each.fold for each in scored})
+    found = {fold: _thresholds(corpus, [each for each in scored if each.fold != fold]) for fold in folds}
+    for each in scored:
+        of_names = found[each.fold]
+        names = corpus[each.place.set][each.place.at].names
+        yield each, max((of_names.get(name, 0.0) for name in names), default=0.0)
+
+
+def _thresholds(corpus: Corpus, scored: Sequence[Scored]) -> Mapping[str, float]:
+    """For each name, the score that as few harmless texts with it exceed as harmless texts exceed 0 at all.
+
+    Sets count alike, as they do for the model; templates that no model may learn from say nothing here
+    either.
+    """
+    harmless = [each for each in scored if _item(corpus, each).answers.get(TOXIC) is False]
+    weights = weights_of([each.place for each in harmless], corpus, TOXIC)
+    total = sum(weights)
+    everywhere = sum(w for each, w in zip(harmless, weights, strict=True) if each.score > 0.0) / total
+    by_name: dict[str, list[tuple[float, float]]] = {}
+    for each, weight in zip(harmless, weights, strict=True):
+        for name in _item(corpus, each).names:
+            by_name.setdefault(name, []).append((each.score, weight))
+    return {
+        name: _exceeded_by(some, everywhere) for name, some in by_name.items() if len(some) >= HARMLESS_MIN
+    }
+
+
+def _exceeded_by(some: Sequence[tuple[float, float]], share: float) -> float:
+    """The least score from 0 on that at most such a share, by weight, exceeds."""
+    left = share * sum(weight for _, weight in some)
+    for score, weight in sorted(some, reverse=True):
+        if score <= 0.0:
+            break
+        left -= weight
+        if left < 0.0:
+            return score
+    return 0.0
+
+
+def _item(corpus: Corpus, scored: Scored) -> Item:
+    return corpus[scored.place.set][scored.place.at]
