@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Final, NamedTuple
 
 from folkmoot.cli.evaluating.corpus import Corpus, Item
@@ -131,7 +132,7 @@ def _told(corpus: Corpus, remedy: Remedy, scored: Sequence[Scored]) -> dict[str,
 
 def _figures(name: str, judged: Sequence[Judged]) -> dict[str, Any]:
     general, names = figures(judged, FORMS[name].classes), identity(judged)
-    highest = max(names["names"].items(), key=lambda each: each[1]["ratio"] or 0.0, default=None)
+    highest = max(names["names"].items(), key=lambda each: _ratio(each[1]), default=None)
     told: dict[str, Any] = {
         "n": general["n"],
         "auc": general["auc"],
@@ -139,9 +140,15 @@ def _figures(name: str, judged: Sequence[Judged]) -> dict[str, Any]:
         "false_positive_rate": names["false_positive_rate"],
         "alarms": names["alarms"],
         "highest": None if highest is None else {"name": highest[0], **highest[1]},
-        "reached": highest is None or (highest[1]["ratio"] or 0.0) <= RATIO_ALARM,
+        "reached": highest is None or _ratio(highest[1]) <= RATIO_ALARM,
     }
     return told | ({"swapped": swapped(judged)} if name == WIKIPEDIA else {})
+
+
+def _ratio(figures_of_name: Mapping[str, Any]) -> float:
+    """Of a name; where nothing else is taken for bad it has none, and there is no more than that."""
+    ratio = figures_of_name["ratio"]
+    return inf if ratio is None else float(ratio)
 
 
 def _with_thresholds(
@@ -167,8 +174,8 @@ def _thresholds(corpus: Corpus, scored: Sequence[Scored]) -> Mapping[str, float]
     """
     harmless = [each for each in scored if _item(corpus, each).answers.get(TOXIC) is False]
     weights = weights_of([each.place for each in harmless], corpus, TOXIC)
-    total = sum(weights)
-    everywhere = sum(w for each, w in zip(harmless, weights, strict=True) if each.score > 0.0) / total
+    flagged = sum(weight for each, weight in zip(harmless, weights, strict=True) if each.score > 0.0)
+    everywhere = flagged / sum(weights) if weights else 0.0
     by_name: dict[str, list[tuple[float, float]]] = {}
     for each, weight in zip(harmless, weights, strict=True):
         for name in _item(corpus, each).names:
