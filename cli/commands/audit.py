@@ -14,6 +14,7 @@ from folkmoot.cli.errors import OperatorError, Usage
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, FAILED, OK
 from folkmoot.cli.moderating.subjects import reviewer_key
+from folkmoot.cli.numbers import counted as counted_in_words
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.progress import progress_bar
 from folkmoot.cli.social.own_key import key_option
@@ -150,8 +151,13 @@ def _tell(found: Found, missing: list[int], plot: Path | None, every_rule: bool,
         some = shown(each, every_rule=every_rule)
         drawn[name] = some
         numbers = found[name][0].of(EVERYBODY)
-        lines += ["", f"{name}: {numbers.posts:,} posts, {numbers.sampled.members:,} of the blind sample", ""]
-        lines += [*rows_of(some), "", *plot_of(some)] if some else ["too few to compare anything"]
+        words = [counted_in_words(numbers.posts, "post")] if numbers.posts else []
+        if sampled := numbers.sampled.members:
+            words.append(f"{counted_in_words(sampled, 'answer')} to the blind sample")
+        lines += ["", f"{name}: {', '.join(words) or 'none'}", ""]
+        lines += (
+            [*rows_of(some), "", *plot_of(some)] if some else ["nothing was flagged that can be compared"]
+        )
         if each.too_few:
             lines += ["", f"too few of {', '.join(each.too_few)}"]
     if missing:

@@ -36,8 +36,8 @@ def remedy_tables(remedies: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
         for each in remedies
         if "dialects" in each
     ]
-    columns = ("remedy", "African-American", "Standard American", "difference")
-    yield Table("Remedies, dialect pairs", "None of them is about dialects.", columns, rows)
+    told = ("remedy", "African-American", "Standard American", "difference")
+    yield Table("Remedies, dialect pairs", "None of them is about dialects.", told, rows)
 
 
 def _row(remedy: str, of: Mapping[str, Any]) -> dict[str, Any]:

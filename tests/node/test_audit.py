@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from folkmoot.protocol.errors import BAD_REQUEST, FORBIDDEN, UNAUTHENTICATED
+from folkmoot.node.moderation.auditing import Auditor
+from folkmoot.protocol.errors import (
+    BAD_REQUEST,
+    BUSY,
+    FORBIDDEN,
+    LEVEL_UNREACHABLE,
+    UNAUTHENTICATED,
+    WireError,
+)
 from folkmoot.protocol.moderation import verdict
 from folkmoot.protocol.moderation.decision import Action, Role
 from folkmoot.protocol.moderation.fairness.bias import Measure, audit
@@ -16,7 +24,7 @@ from folkmoot.protocol.record import Record
 from folkmoot.storage import audited
 
 from tests.moderation.samples import answered, drawn, signed_draw
-from tests.node.harness import Client
+from tests.node.harness import Client, Town
 from tests.node.people import OPERATOR, Author
 from tests.node.test_gate import expect, gated
 from tests.node.test_moderation import decide, decision
@@ -83,10 +91,32 @@ async def counted(client: Client, **asked: Any) -> tuple[Tally, int]:
         cursor = {"cursor": page["cursor"]}
 
 
+async def what_one_replica_does_not_count_another_does(town: Town, operator: Client) -> None:
+    own, counting = Auditor._own, Auditor._counted
+
+    async def busy(self: Any, asked: Any) -> Any:
+        if self._store is town[0].commits.store:
+            raise WireError(BUSY, "planted")
+        return await own(self, asked)
+
+    async def unreached(self: Any, start: bytes, question: Any) -> Any:
+        if not start:
+            raise WireError(LEVEL_UNREACHABLE, "planted")
+        return await counting(self, start, question)
+
+    with pytest.MonkeyPatch.context() as plant:
+        plant.setattr(Auditor, "_own", busy)
+        tally, _ = await counted(operator)
+        assert tally.of(EVERYBODY).posts == 101
+        plant.setattr(Auditor, "_counted", unreached)
+        page = await operator.call("moderation.audit")
+        assert len(page["missing"]) == 1
+
+
 async def test_a_bias_is_found_in_what_nodes_and_people_did(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(audited, "AUDIT_ROWS", 7)
+    monkeypatch.setattr(audited, "AUDIT_ROWS", 40)
     async with gated(tmp_path) as town, town.client(town[0]) as operator, town.client(town[1]) as client:
         before = Author(1).post()
         held = written("sw", "habari, rubbish", 25, 100)
@@ -126,5 +156,6 @@ async def test_a_bias_is_found_in_what_nodes_and_people_did(
         await expect(operator, BAD_REQUEST, "moderation.audit", by="dialect", dialects=b"version = 2")
         await expect(operator, BAD_REQUEST, "moderation.audit", by="dialect")
 
+        await what_one_replica_does_not_count_another_does(town, operator)
         later, _ = await counted(operator, since=max(each.stamp for each in fine) + 60_000_000)
         assert later.of(EVERYBODY).posts == 0

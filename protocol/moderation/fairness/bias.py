@@ -99,7 +99,7 @@ class Audit:
 
     Args:
         compared: everything of which enough was counted; by measure, rule and group.
-        too_few: the groups of which no measure says anything.
+        too_few: the groups of which, or beside which, too little was counted by every measure.
     """
 
     compared: Sequence[Compared]
@@ -130,8 +130,15 @@ def audit(tally: Tally, measures: Sequence[Measure] = tuple(Measure)) -> Audit:
     ]
     corrected = benjamini_hochberg([each.p for each in found])
     compared = [replace(each, q=q) for each, q in zip(found, corrected, strict=True)]
-    said = {each.group for each in compared}
-    return Audit(compared, [group for group in tally.groups if group not in said])
+    few = [group for group in tally.groups if not any(_enough(tally, measure, group) for measure in measures)]
+    return Audit(compared, few)
+
+
+def _enough(tally: Tally, measure: Measure, group: str) -> bool:
+    """Whether anything can be said of a group by a measure."""
+    if measure is Measure.WAIT:
+        return min(tally.of(group).waits.count, tally.rest(group).waits.count) >= GROUP_MIN
+    return all(_counted(tally, measure, ANY_RULE, group, rest=rest) is not None for rest in (False, True))
 
 
 def _compared(tally: Tally, measure: Measure, rule: str, group: str) -> Compared | None:
