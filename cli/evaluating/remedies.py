@@ -11,6 +11,8 @@ One question, the same texts, folds and seed; what differs is one remedy:
   are found on texts of the other folds, never on those that are measured; rules say the same with
   `scores.toxic >= (hits.group ? 0.4 : 0.0)`. They can only rise.
 - *names unseen*: all names are one to it (see `protocol.moderation.text.groups`), which is what is shipped.
+- *names unseen, one threshold*: the same, and what names any group is taken for bad from a higher score on,
+  one for all names. So no group is treated unlike another, and naming one costs less.
 
 Texts that are measured are never learnt from, so the templates that are measured are not swapped either.
 """
@@ -19,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from math import inf
 from typing import Any, Final, NamedTuple
 
@@ -38,8 +41,27 @@ WIKIPEDIA: Final = "wikipedia_toxicity_identity"
 TEMPLATES: Final = "identity_templates_77k"
 DIALECTS: Final = "dialect_pairs_habitual_be"
 
+_ANY: Final = frozenset({"any"})
+
 HARMLESS_MIN: Final = 20
 """Of a group with fewer harmless texts to learn from no threshold is made."""
+
+
+class Raised(Enum):
+    """For what texts thresholds are found."""
+
+    NOT = 0
+    EACH_NAME = 1
+    ANY_NAME = 2
+
+    def groups(self, item: Item) -> frozenset[str]:
+        """Those groups of a text that have a threshold."""
+        match self:
+            case Raised.EACH_NAME:
+                return item.names
+            case Raised.ANY_NAME if item.names:
+                return _ANY
+        return frozenset()
 
 
 class Remedy(NamedTuple):
@@ -49,20 +71,21 @@ class Remedy(NamedTuple):
         called: in tables.
         blind: whether all names are one.
         swaps: whether texts are learnt again with other names.
-        by_group: whether thresholds are found for each group.
+        raised: for what thresholds are found.
     """
 
     called: str
     blind: bool = False
     swaps: bool = False
-    by_group: bool = False
+    raised: Raised = Raised.NOT
 
 
 REMEDIES: Final = (
     Remedy("nothing"),
     Remedy("names swapped", swaps=True),
-    Remedy("thresholds by group", by_group=True),
+    Remedy("thresholds by group", raised=Raised.EACH_NAME),
     Remedy("names unseen", blind=True),
+    Remedy("names unseen, one threshold", blind=True, raised=Raised.ANY_NAME),
 )
 
 
@@ -155,33 +178,33 @@ def _with_thresholds(
     corpus: Corpus, remedy: Remedy, scored: Sequence[Scored]
 ) -> Iterator[tuple[Scored, float]]:
     """What was scored, each with the score from which on it is taken for bad."""
-    if not remedy.by_group:
-        yield from ((each, 0.0) for each in scored)
-        return
     folds = sorted({each.fold for each in scored})
-    found = {fold: _thresholds(corpus, [each for each in scored if each.fold != fold]) for fold in folds}
+    found = {
+        fold: _thresholds(corpus, remedy.raised, [each for each in scored if each.fold != fold])
+        for fold in folds
+    }
     for each in scored:
-        of_names = found[each.fold]
-        names = corpus[each.place.set][each.place.at].names
-        yield each, max((of_names.get(name, 0.0) for name in names), default=0.0)
+        groups = remedy.raised.groups(_item(corpus, each))
+        yield each, max((found[each.fold].get(group, 0.0) for group in groups), default=0.0)
 
 
-def _thresholds(corpus: Corpus, scored: Sequence[Scored]) -> Mapping[str, float]:
-    """For each name, the score that as few harmless texts with it exceed as harmless texts exceed 0 at all.
+def _thresholds(corpus: Corpus, raised: Raised, scored: Sequence[Scored]) -> Mapping[str, float]:
+    """For each group, the score that as few harmless texts in it exceed as harmless texts exceed 0 at all.
 
-    Sets count alike, as they do for the model; templates that no model may learn from say nothing here
-    either.
+    Sets count alike, as they do for the model; templates that no model may learn from say nothing here.
     """
+    if raised is Raised.NOT:
+        return {}
     harmless = [each for each in scored if _item(corpus, each).answers.get(TOXIC) is False]
     weights = weights_of([each.place for each in harmless], corpus, TOXIC)
     flagged = sum(weight for each, weight in zip(harmless, weights, strict=True) if each.score > 0.0)
     everywhere = flagged / sum(weights) if weights else 0.0
-    by_name: dict[str, list[tuple[float, float]]] = {}
+    by_group: dict[str, list[tuple[float, float]]] = {}
     for each, weight in zip(harmless, weights, strict=True):
-        for name in _item(corpus, each).names:
-            by_name.setdefault(name, []).append((each.score, weight))
+        for group in raised.groups(_item(corpus, each)):
+            by_group.setdefault(group, []).append((each.score, weight))
     return {
-        name: _exceeded_by(some, everywhere) for name, some in by_name.items() if len(some) >= HARMLESS_MIN
+        group: _exceeded_by(some, everywhere) for group, some in by_group.items() if len(some) >= HARMLESS_MIN
     }
 
 

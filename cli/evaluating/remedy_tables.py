@@ -10,10 +10,11 @@ from folkmoot.cli.evaluating.tabulated import Table, bracketed
 
 _COLUMNS: Final = ("remedy", "false positives", "highest ratio of a name", "alarms", "AUC", "names swapped")
 _NOTE: Final = (
-    "The same texts, folds and seed each time. *Nothing*: the model sees every word. *Names swapped*: it "
-    "learns each text that names a group again, with other groups' names. *Thresholds by group*: it sees "
-    "every word, and texts with a name are bad from a higher score on, found in other folds. *Names "
-    "unseen*: all names are one to it; that is what is shipped as *toxic*. At most {} is wanted of the "
+    "The same texts, folds and seed each time. *Nothing*: the model sees every word. *Names swapped*: "
+    "it learns each text that names a group again, with other groups' names. *Thresholds by group*: it "
+    "sees every word, and texts with a name are bad from a higher score on, found in other folds. "
+    "*Names unseen*: all names are one to it; that is what is shipped as *toxic*. *One threshold*: what "
+    "names any group is bad from a higher score on, one for all names. At most {} is wanted of the "
     "highest ratio."
 )
 
