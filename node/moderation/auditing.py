@@ -163,7 +163,7 @@ class Auditor:
                 page.missing.append(owner.id)
                 following = owner.end
             page.resume = following or None
-        page.tally = page.tally.narrowed(AUDIT_GROUPS)
+        page.tally = page.tally.fitted(AUDIT_GROUPS, limits.MESSAGE_COLLECTION_ITEMS)
         return page
 
     async def _counted(self, start: bytes, question: Question) -> tuple[Tally, bytes | None, RangeDescriptor]:
@@ -214,7 +214,7 @@ class Auditor:
                 count_post(tally, step.found, grouping, asked.since, now_us)
             if len(tally) >= AUDIT_NUMBERS:
                 break
-        return tally.narrowed(AUDIT_GROUPS), resume
+        return tally.fitted(AUDIT_GROUPS, limits.MESSAGE_COLLECTION_ITEMS), resume
 
     def _sets(self, document: bytes) -> Dialects:
         name = hashlib.sha256(document).digest()

@@ -14,7 +14,7 @@ from typing import Final
 
 from folkmoot.node.moderation.matchers import MatchError, Matchers
 from folkmoot.node.moderation.policy_file import parse_whole
-from folkmoot.protocol.moderation.bounds import DIALECTS_BYTES
+from folkmoot.protocol.moderation.bounds import DIALECTS_BYTES, DIALECTS_SETS
 from folkmoot.protocol.moderation.policy import PolicyError
 from folkmoot.protocol.record import Record
 
@@ -44,6 +44,8 @@ class Dialects:
         self._categories = [finder.category for finder in declared.finders]
         self._matchers = Matchers(declared)
         self.sets = list(dict.fromkeys(self._categories))
+        if len(self.sets) > DIALECTS_SETS:
+            raise PolicyError([f"{called}: {len(self.sets)} sets; at most {DIALECTS_SETS} are told apart"])
 
     def sets_in(self, text: str) -> Collection[str]:
         """The sets that a text is in."""

@@ -16,7 +16,7 @@ from folkmoot.cli.auditing.telling import alarm_sentence, as_json, plot_of, posi
 from folkmoot.cli.exit_codes import FAILED, OK, USAGE
 from folkmoot.cli.main import run
 from folkmoot.node.moderation.dialects import Dialects
-from folkmoot.protocol.moderation.bounds import DIALECTS_BYTES
+from folkmoot.protocol.moderation.bounds import DIALECTS_BYTES, DIALECTS_SETS
 from folkmoot.protocol.moderation.fairness.bias import Audit, audit
 from folkmoot.protocol.moderation.fairness.tally import ANY_RULE, Numbers, Tally
 from folkmoot.protocol.moderation.policy import PolicyError
@@ -43,6 +43,8 @@ then = "label"
 label = "rude"
 reason = "Rude."
 """
+HEAD = b"version = 1\nname = 'x'\nunicode = '14.0.0'\nappeal = 'x.'\n"
+LIST = b"[[lists]]\nid = 'l%d'\ncategory = 'c%d'\nseverity = 1\nwords = ['word%d']\n"
 DIALECTS = ("row_id", "aae", "sae")
 
 
@@ -153,11 +155,12 @@ def test_what_is_declared_is_found_in_texts_and_in_nobody() -> None:
     [
         b"",
         b"\xff",
-        b"version = 1\nname = 'x'\nunicode = '14.0.0'\nappeal = 'x.'",
+        HEAD,
         b"#" * (DIALECTS_BYTES + 1),
+        HEAD + b"".join(LIST % (at, at, at) for at in range(DIALECTS_SETS + 1)),
     ],
 )
-def test_what_declares_nothing_is_refused(document: bytes) -> None:
+def test_what_declares_nothing_or_too_much_is_refused(document: bytes) -> None:
     with pytest.raises(PolicyError):
         Dialects(document)
 

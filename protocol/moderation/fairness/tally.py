@@ -135,6 +135,14 @@ class Tally:
             narrowed._add(group if group in kept else OTHERS, rule, numbers)
         return narrowed
 
+    def fitted(self, groups: int, numbers: int) -> Tally:
+        """The same with at most so many groups, and fewer where it has more numbers than there is room for."""
+        fitted = self.narrowed(groups)
+        while len(fitted) > numbers and groups:
+            groups //= 2
+            fitted = fitted.narrowed(groups)
+        return fitted
+
     def to_wire(self) -> list[list[Any]]:
         """As messages carry it: `[group, rule, numbers]` each."""
         return [

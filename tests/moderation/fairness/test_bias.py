@@ -136,3 +136,14 @@ def test_tallies_add_up_travel_and_are_narrowed() -> None:
     few = both.narrowed(1)
     assert few.groups == ["de", OTHERS] and few.of(OTHERS).posts == 4_000
     assert few.of(EVERYBODY) == both.of(EVERYBODY)
+
+
+def test_what_is_too_much_for_a_message_tells_fewer_groups_apart() -> None:
+    tally = Tally()
+    for group in range(40):
+        for rule in range(50):
+            tally.count([f"g{group}"], [f"r{rule}"], Numbers(flagged=1))
+    fitted = tally.fitted(48, 300)
+    assert len(fitted) <= 300 and fitted.of(EVERYBODY, "r7").flagged == 40
+    assert sum(fitted.of(group, "r7").flagged for group in fitted.groups) == 40
+    assert len(tally.fitted(48, 10_000)) == len(tally) == 41 * 50
