@@ -136,7 +136,7 @@ class Tally:
         return narrowed
 
     def fitted(self, groups: int, numbers: int) -> Tally:
-        """The same with at most so many groups, and fewer where it has more numbers than there is room for."""
+        """The same with at most so many groups, and fewer where there is no room for so many numbers."""
         fitted = self.narrowed(groups)
         while len(fitted) > numbers and groups:
             groups //= 2
