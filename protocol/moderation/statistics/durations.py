@@ -22,6 +22,7 @@ LAST_STEP: Final = 256
 """The step in which everything is that takes longer than 136 years."""
 
 _HALF: Final = 0.5
+_ENOUGH: Final = 10  # of whom none has ended: then, with 95 % confidence, fewer than half will have
 
 Steps = Mapping[int, int]
 
@@ -76,11 +77,16 @@ class Median:
 
 
 def median(waits: Waits, confidence: float = CONFIDENCE) -> Median:
-    """The median time, with its interval; from 1 second to infinity when nothing is known."""
+    """The median time, with its interval; from 1 second to infinity when nothing is known.
+
+    Where so few have ended that the low end is not reached, it is what ten at least have waited.
+    """
     z = standard_score(confidence)
     left, surviving, hazard = waits.count, 1.0, 0.0
     value = low = high = inf
+    waited = 1.0
     for step in sorted({*waits.ended, *waits.lasting}):
+        waited = start_of(step) if left >= _ENOUGH else waited
         done = waits.ended.get(step, 0)
         if done:
             surviving *= 1.0 - done / left
@@ -92,7 +98,7 @@ def median(waits: Waits, confidence: float = CONFIDENCE) -> Median:
             )
             high = min(high, start_of(step + 1)) if above <= _HALF else high
         left -= done + waits.lasting.get(step, 0)
-    return Median(value, Interval(1.0 if low == inf else low, high))
+    return Median(value, Interval(waited if low == inf else low, high))
 
 
 def ratio_of_medians(one: Median, other: Median) -> Interval:

@@ -83,6 +83,14 @@ def test_without_bias_hardly_any_alarm_is_false() -> None:
     assert alarms <= 1
 
 
+def test_who_is_never_decided_about_raises_the_alarm_once_that_is_long_enough() -> None:
+    quick = Numbers(waits=Waits({step_of(180.0): 40}))
+    for waited_s, alarmed in ((180.0, False), (86_400.0, True)):
+        forgotten = Numbers(waits=Waits({}, {step_of(waited_s): 40}))
+        found = audit(tally_of({"sw": forgotten, "en": quick}))
+        assert [each.group for each in found.alarms] == ["sw"] * alarmed
+
+
 def test_being_treated_better_is_no_alarm() -> None:
     random = Random(5)
     groups = {each: posts(random, flagged=0.001 if each == "sw" else 0.05) for each in LANGUAGES}
