@@ -38,6 +38,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "join-token": "Make, list and revoke join tokens, with which machines become nodes.",
         "ring": "Show which nodes keep what, and what has still to move.",
         "policy": "Change by which policy all nodes judge, and see which do.",
+        "audit": "Find out whether moderation treats groups of posts alike.",
         "role": "Make accounts operators, moderators and experts.",
         "seats": "Show and change which nodes decide what the cluster is.",
         "projection": "Show and rebuild what a node derives for feeds.",

@@ -9,7 +9,12 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal
 
 from folkmoot.protocol import limits
-from folkmoot.protocol.moderation.bounds import QUEUE_ITEMS, SAMPLE_TICKET_BYTES, TEXTS_ASKED
+from folkmoot.protocol.moderation.bounds import (
+    DIALECTS_BYTES,
+    QUEUE_ITEMS,
+    SAMPLE_TICKET_BYTES,
+    TEXTS_ASKED,
+)
 from folkmoot.protocol.search import bounds
 from msgspec import Meta, Struct
 
@@ -284,6 +289,15 @@ class ModerationTexts(Struct):
 
     posts: Annotated[list[tuple[Account, _Item, RecordId]], Meta(max_length=TEXTS_ASKED)]
     level: Level = "quorum"
+
+
+class ModerationAudit(Struct):
+    """`moderation.audit`: what moderation did to the posts made since a time, by groups."""
+
+    by: Literal["language", "region", "dialect"] = "language"
+    since: Annotated[int, Meta(ge=0, le=limits.STAMP_MAX)] = 0
+    dialects: Annotated[bytes, Meta(max_length=DIALECTS_BYTES)] = b""
+    cursor: CursorBytes | None = None
 
 
 class AccountAttest(Struct):

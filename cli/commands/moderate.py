@@ -247,6 +247,7 @@ def statements(
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="Write the report to this file too, as a page.",
 )
+@click.option("--remedies", is_flag=True, help="Compare what helps against names that count as bad, too.")
 @json_option
 def evaluate(
     train: Path,
@@ -255,6 +256,7 @@ def evaluate(
     jobs: int | None,
     skip_unknown: bool,
     markdown: Path | None,
+    remedies: bool,
     output: Output,
 ) -> int:
     """Train text models on labelled sets and measure them on others.
@@ -262,7 +264,8 @@ def evaluate(
     A folder has one file a set, `davidson_tweets.csv.gz` or `.csv` and so on; other names are refused with
     those that are known. Texts that are measured on are never learnt from, in whatever set they stand and
     however they are written; one folder given for both is measured in five folds. HateCheck is only ever
-    measured on. All intervals are of 95 %. The same folders and seed give the same report, on any machine.
+    measured on. --remedies wants one folder for both. All intervals are of 95 %. The same folders and seed
+    give the same report, on any machine.
 
     Exit code 0 says that every set was measured, whether or not targets were reached, and 3 that some could
     not be, because nothing in the training folder says what they ask. 1 says that a folder or file is broken,
@@ -273,6 +276,8 @@ def evaluate(
     from folkmoot.cli.evaluating.page import page
     from folkmoot.cli.evaluating.report import as_lines
 
+    if remedies and train.resolve() != test.resolve():
+        raise click.UsageError("--remedies wants one folder, as --train and --test")
     report = measure(
         train,
         test,
@@ -280,6 +285,7 @@ def evaluate(
         processes=jobs or os.cpu_count() or 1,
         skip_unknown=skip_unknown,
         bar=lambda counted: progress_bar(counted, quiet=False),
+        remedies=remedies,
     )
     if markdown is not None:
         try:

@@ -21,6 +21,7 @@ from folkmoot.cli.evaluating.measuring import (
     identity,
     swapped,
 )
+from folkmoot.cli.evaluating.remedies import compare_remedies, remedy_jobs
 from folkmoot.cli.evaluating.targets import reached
 from folkmoot.cli.progress import OnProgress
 
@@ -38,6 +39,7 @@ def evaluate(
     processes: int,
     skip_unknown: bool,
     bar: Bar,
+    remedies: bool = False,
 ) -> Report:
     """Train on one folder and measure on another; on one folder given for both, five folds of it.
 
@@ -46,6 +48,7 @@ def evaluate(
         processes: how many models are trained at once; it changes nothing but the time.
         skip_unknown: see `read_folder`.
         bar: opens something that is told how far the work has got, by the name of what is counted.
+        remedies: whether to compare, on one folder, what can be done against names that count as bad, too.
 
     Raises:
         FolderError, TableError: a folder or a file in it is not what it should be.
@@ -55,13 +58,14 @@ def evaluate(
     tested_sets = taught_sets if same else read_folder(test, skip_unknown=skip_unknown)
     with bar("texts read") as told:
         counted = Counted(told, _size(taught_sets) + (0 if same else _size(tested_sets)))
-        taught = prepare(taught_sets, counted.one_more)
+        taught = prepare(taught_sets, counted.one_more, swaps=remedies)
         tested = taught if same else prepare(tested_sets, counted.one_more)
     all_jobs = list(jobs(taught, tested, seed))
     with bar("heads trained") as told:
         outcomes = run_all(all_jobs, processes, Counted(told, heads(all_jobs)).more)
     sets = _sets(tested, outcomes)
     return {
+        **(_remedies(taught, seed, processes, bar) if remedies else {}),
         "folds": FOLDS if same else None,
         "seed": seed,
         "sets": sets,
@@ -69,6 +73,13 @@ def evaluate(
         "models": [_model(outcome) for outcome in outcomes],
         "not_evaluated": {name: why for name in tested if (why := untaught(taught, name))},
     }
+
+
+def _remedies(corpus: Corpus, seed: int, processes: int, bar: Bar) -> Report:
+    ways = remedy_jobs(corpus, seed)
+    with bar("heads trained") as told:
+        counted = Counted(told, sum(map(heads, ways.values())))
+        return {"remedies": compare_remedies(corpus, ways, processes, counted.more)}
 
 
 class Counted:

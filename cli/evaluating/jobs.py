@@ -119,6 +119,38 @@ def teaching_jobs(train: Corpus, question: str, seed: int) -> tuple[Job, list[Jo
     return Job(question, recipe, _evened(pool, train, question, blind=blind), [], 0), jobs
 
 
+def remedied_jobs(corpus: Corpus, question: str, seed: int, *, blind: bool, swaps: bool) -> list[Job]:
+    """Five jobs that each learn from all there is about a question but the fifth that they are measured on,
+    and are measured on what is compared in it though nothing is learnt from it, too.
+
+    Args:
+        corpus: prepared with names swapped where `swaps` is so.
+        blind: whether groups of people are read as one.
+        swaps: whether what names a group is learnt once more with other names.
+    """
+    pool = _pool(corpus, question)
+    asked = set(pool)
+    names = [name for name in corpus if not FORMS[name].own and FORMS[name].judged_by == question]
+    measured = asked | {place for name in names for place in _whole(corpus, name)}
+    folded = [_folds(corpus, corpus, name, seed) for name in dict.fromkeys(place.set for place in measured)]
+    jobs = []
+    for fold in range(FOLDS):
+        tested = [place for folds in folded for place in folds[fold] if place in measured]
+        kept, left_out = _kept(pool, tested, corpus, corpus)
+        texts = _evened(kept, corpus, question, blind=blind)
+        if swaps:
+            twins = zip(texts, (corpus[place.set][place.at].swapped for place in kept), strict=True)
+            texts = texts + [text._replace(buckets=twin) for text, twin in twins if twin is not None]
+        recipe = _shared_recipe(question, seed)
+        jobs.append(Job(question, recipe, texts, _tested(corpus, tested, blind=blind), left_out))
+    return jobs
+
+
+def weights_of(places: list[Place], corpus: Corpus, question: str) -> list[float]:
+    """What texts count for, each set's texts with one answer together as much as any other's."""
+    return [each.weight for each in _evened(places, corpus, question, blind=True)]
+
+
 def untaught(train: Corpus, name: str) -> str:
     """Why nothing can judge a set; empty when something can."""
     form = FORMS[name]

@@ -17,7 +17,7 @@ model is one matrix of weights over hashed words and pieces of words; why is in
 policy names it.
 
 ```
-folkmoot moderate evaluate --train DIR --test DIR
+folkmoot moderate evaluate --train DIR --test DIR --remedies
 ```
 
 How it is measured:

@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from folkmoot.cli.evaluating.remedy_tables import remedy_tables
+from folkmoot.cli.evaluating.tabulated import Table, bracketed
 from folkmoot.cli.output import table
-
-
-class Table(NamedTuple):
-    """One table.
-
-    Args:
-        title: over it.
-        note: what it shows; may be empty.
-        columns: of its rows, in order.
-    """
-
-    title: str
-    note: str
-    columns: Sequence[str]
-    rows: Sequence[Mapping[str, Any]]
 
 
 def tables(report: Mapping[str, Any]) -> Iterator[Table]:
@@ -39,6 +26,8 @@ def tables(report: Mapping[str, Any]) -> Iterator[Table]:
             yield _identity_table(name, sets[name])
     if "dialect_pairs_habitual_be" in sets:
         yield _dialect_table(sets["dialect_pairs_habitual_be"])
+    if "remedies" in report:
+        yield from remedy_tables(report["remedies"])
     missing = [{"set": name, "because": why} for name, why in report["not_evaluated"].items()]
     yield Table("Not evaluated", "", ("set", "because"), missing)
 
@@ -121,7 +110,7 @@ def _classes_table(sets: Mapping[str, Any]) -> Table:
 
 def _parts_table(title: str, of: Mapping[str, Any]) -> Table:
     rows = [
-        {"functionality": name, "n": part["n"], "right": _bracketed(part["accuracy"], part["interval"])}
+        {"functionality": name, "n": part["n"], "right": bracketed(part["accuracy"], part["interval"])}
         for name, part in of["functionalities"].items()
     ]
     return Table(title, _baseline(of), ("functionality", "n", "right"), rows)
@@ -148,7 +137,7 @@ def _identity_table(name: str, of: Mapping[str, Any]) -> Table:
             "name": each,
             "n": figures["n"],
             "false positives": figures["false_positive_rate"],
-            "ratio": _bracketed(figures["ratio"], figures["interval"]),
+            "ratio": bracketed(figures["ratio"], figures["interval"]),
             "q": figures["q"],
             "alarm": "yes" if each in identity["alarms"] else "",
         }
@@ -160,7 +149,7 @@ def _identity_table(name: str, of: Mapping[str, Any]) -> Table:
     if swap := of.get("swapped"):
         note += (
             f" With the names of other groups in them it is {swap['identity_swapped']:.1%} instead of "
-            f"{swap['original']:.1%}, a ratio of {_bracketed(swap['ratio'], swap['interval'])}; "
+            f"{swap['original']:.1%}, a ratio of {bracketed(swap['ratio'], swap['interval'])}; "
             f"{swap['verdicts_changed']:.1%} of the verdicts change."
         )
     columns = ("name", "n", "false positives", "ratio", "q", "alarm")
@@ -172,20 +161,13 @@ def _dialect_table(of: Mapping[str, Any]) -> Table:
         {"English": "African-American", "flagged": of["flagged"]["aae"]},
         {"English": "Standard American", "flagged": of["flagged"]["sae"]},
     ]
-    higher = _bracketed(of["aae_scores_higher"], of["aae_scores_higher_interval"])
+    higher = bracketed(of["aae_scores_higher"], of["aae_scores_higher_interval"])
     note = (
-        f"{of['n']} sentences in both; the difference is {_bracketed(of['difference'], of['interval'])}, and "
+        f"{of['n']} sentences in both; the difference is {bracketed(of['difference'], of['interval'])}, and "
         f"the African-American one scores higher in {higher} of them (0.5 is even)."
     )
     return Table("Dialect pairs", note, ("English", "flagged"), rows)
 
 
 def _with_interval(of: Mapping[str, Any], share: str) -> str:
-    return _bracketed(of[share], of["intervals"][share])
-
-
-def _bracketed(value: float | None, interval: Sequence[float | None] | None) -> str:
-    if value is None or interval is None:
-        return "-"
-    low, high = (f"{end:.3f}" if end is not None else "∞" for end in interval)
-    return f"{value:.3f} [{low}, {high}]"
+    return bracketed(of[share], of["intervals"][share])

@@ -11,6 +11,8 @@ from folkmoot.node.actors.session import Method
 from folkmoot.node.configuration.settings import NodeConfig
 from folkmoot.node.contracts import EpochCheck, Reading
 from folkmoot.node.environment import Environment
+from folkmoot.node.moderation.audit_methods import AuditMethods
+from folkmoot.node.moderation.auditing import Auditor
 from folkmoot.node.moderation.authors import AuthorSignals
 from folkmoot.node.moderation.casebook import Casebook
 from folkmoot.node.moderation.deciders import Deciders
@@ -85,7 +87,10 @@ class ModerationParts:
         }
         for part in (self.refusals, self.authors, self._models):
             between |= part.methods()
-        return {**self._casebook.peer_methods(epochs), **self._reversal.peer_methods(epochs), **between}
+        self._auditor = Auditor(around, wired.topology, store, environment.wall)
+        for searching in (self._casebook, self._reversal, self._auditor):
+            between |= searching.peer_methods(epochs)
+        return between
 
     def client_methods(self, intake: Intake, coordination: Coordination, keys: Keys) -> Mapping[str, Method]:
         """What clients may ask, by name, once there are `media_cases`; see `ModerationMethods`."""
@@ -98,7 +103,8 @@ class ModerationParts:
             *(wired.links, self._reading, intake, gate.labels),
         )
         reversing = self._reversal.client_methods(deciders, coordination, keys)
-        return {**methods.table(), **sampling.table(), **reversing}
+        audits = AuditMethods(deciders, self._auditor)
+        return {**methods.table(), **sampling.table(), **audits.table(), **reversing}
 
     def media_cases(self, look: Look) -> MediaCases:
         """What is decided about media; see there."""

@@ -28,6 +28,12 @@ def town(tmp_path: Path) -> Iterator[Town]:
         yield town
 
 
+def assert_refused(town: Town, ann: str) -> None:
+    code, refused = town.ends("post", "my password is 1234", "--key", ann)
+    assert code == exit_codes.FAILED and "Ask the town clerk. (rule no-secrets" in refused["error"]["hint"]
+    assert "characters 1 to 19 of text" in refused["error"]["hint"]
+
+
 def test_what_waits_is_looked_at_decided_and_explained(town: Town) -> None:
     ann, chief = town.key("ann"), str(town.laid.operator_key_file)
     fine, doubtful, worse = (
@@ -43,9 +49,7 @@ def test_what_waits_is_looked_at_decided_and_explained(town: Town) -> None:
     assert len(why["policy"]) == 64 and why["reason"] == "Somebody should look at this."
 
     sold = town.says("post", "Tea! Buy now!", "--key", ann)["post"]
-    code, refused = town.ends("post", "my password is 1234", "--key", ann)
-    assert code == exit_codes.FAILED and "Ask the town clerk. (rule no-secrets" in refused["error"]["hint"]
-    assert "characters 1 to 19 of text" in refused["error"]["hint"]
+    assert_refused(town, ann)
 
     decide = ("moderate", "decide")
     code, refused = town.ends(*decide, doubtful, "--release", "--reason", "x", "--key", ann)
@@ -68,6 +72,11 @@ def test_what_waits_is_looked_at_decided_and_explained(town: Town) -> None:
         assert shown["appeal"] == {"who": "the author", "how": "Ask the town clerk."}
 
         assert_stated(town, sold, why["policy"], "--key", ann)
+
+        audited = town.says("audit", "bias", "--since", "1h", "--key", chief)
+        assert audited["missing"] == [] and audited["audits"]["posts by language"]["too_few"] == ["und"]
+        code, refused = town.ends("audit", "bias", "--key", ann)
+        assert code == exit_codes.FAILED and "no role" in refused["error"]["message"]
 
         def told() -> bool:
             items = town.says("notifications", "show", "--key", ann)["items"]

@@ -10,6 +10,7 @@ Research 21:347, MOVER-R). All are closed forms, or bisections to the last bit: 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import erfc, exp, inf, lgamma, log, log1p, sqrt
 from typing import Final, NamedTuple
 
@@ -29,15 +30,15 @@ class Interval(NamedTuple):
 
 
 class Share(NamedTuple):
-    """A part that was counted.
+    """A part that was counted; no whole numbers where it follows from a weighted sample (see `weighted`).
 
     Args:
         hits: how many had it; 0 to `of`.
         of: how many were looked at.
     """
 
-    hits: int
-    of: int
+    hits: float
+    of: float
 
     @property
     def value(self) -> float:
@@ -45,6 +46,7 @@ class Share(NamedTuple):
         return self.hits / self.of if self.of else 0.0
 
 
+@lru_cache(maxsize=16)
 def standard_score(confidence: float = CONFIDENCE) -> float:
     """How many standard deviations a two-sided normal interval reaches: 1.96 for 0.95.
 
@@ -63,15 +65,12 @@ def standard_score(confidence: float = CONFIDENCE) -> float:
     return high
 
 
-_Z: Final = standard_score()
-
-
 def wilson(share: Share, confidence: float = CONFIDENCE) -> Interval:
     """Wilson's score interval of a share; [0, 1] when nothing was looked at."""
     hits, of = _checked(share)
     if not of:
         return Interval(0.0, 1.0)
-    z = _Z if confidence == CONFIDENCE else standard_score(confidence)
+    z = standard_score(confidence)
     spread = z * sqrt(z * z / 4.0 + hits * (of - hits) / of)
     middle = hits + z * z / 2.0
     low = 0.0 if hits == 0 else (middle - spread) / (of + z * z)

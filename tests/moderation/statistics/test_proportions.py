@@ -74,7 +74,7 @@ def test_the_differences_called_real_are_those_published() -> None:
 
 @given(SHARES)
 def test_the_exact_interval_is_where_the_binomial_tails_are_a_fortieth(share: Share) -> None:
-    hits, of = share
+    hits, of = map(int, share)
     low, high = clopper_pearson(share)
     if hits:
         at_least = sum(comb(of, k) * low**k * (1 - low) ** (of - k) for k in range(hits, of + 1))

@@ -1,0 +1,1 @@
+"""Audits of moderation: gathered from nodes or made on labelled texts, as tables and plots."""
