@@ -12,6 +12,7 @@ from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
 from folkmoot.cli.moderating.subjects import reviewer_key
+from folkmoot.cli.numbers import FiniteFloat
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.progress import OnProgress, progress_bar
 from folkmoot.cli.social.own_key import key_option
@@ -44,7 +45,7 @@ _PATIENCE_S = 600.0
 )
 @click.option(
     "--reviewer-share",
-    type=click.FloatRange(0.0, 1.0, min_open=True),
+    type=FiniteFloat(0.0, 1.0, min_open=True),
     default=0.33,
     show_default=True,
     help="What part of the weight may come of one reviewer.",

@@ -28,6 +28,7 @@ SUFFIX: Final = ".json"
 
 _Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 _Hex = Annotated[str, Meta(pattern="^([0-9a-f]{2})+$")]
+_Share = Annotated[float, Meta(gt=0.0, le=1.0)]
 _Row = tuple[int, _Hash, bool, _Hex, _Hex, _Hex, Annotated[int, Meta(ge=0, le=MILLION)]]
 
 
@@ -47,7 +48,7 @@ class Manifest(Struct, forbid_unknown_fields=True):
     question: str
     base: _Hash | None
     seed: int
-    shares: tuple[float, float, float]
+    shares: tuple[_Share, _Share, _Share]
     rules: list[str]
     cost: float
     features: int
