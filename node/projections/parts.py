@@ -18,9 +18,11 @@ from folkmoot.node.projections.answers import Answers
 from folkmoot.node.projections.authors import AuthorPages
 from folkmoot.node.projections.away import Away
 from folkmoot.node.projections.building import Builder
+from folkmoot.node.projections.definitions import Defining
 from folkmoot.node.projections.feeds import Feeds
 from folkmoot.node.projections.generations import Generations
 from folkmoot.node.projections.hosting import NUMBER_BYTES, Followed, Hosting
+from folkmoot.node.projections.labelled import Labelled
 from folkmoot.node.projections.listings import Merging
 from folkmoot.node.projections.live import FeedSource
 from folkmoot.node.projections.logs import Logs
@@ -96,7 +98,10 @@ class ProjectionParts:
         )
         posts = Posts(store, router, ranges, links, epochs, trusted)
         viewers = Viewers(store, router, where, links, epochs, wall.now_us, trio.current_time, cache.viewers)
-        selection = Selection(posts, reading, trusted, wall.now_us, wired.moderation.deciders.reviews)
+        labelled = Labelled(store, router, ranges, links, epochs, posts, trusted)
+        defining = Defining(posts, reading, trio.current_time)
+        reviews = wired.moderation.deciders.reviews
+        selection = Selection(posts, reading, labelled, defining, wall.now_us, reviews)
         builder = Builder(posts, selection, cache.seen_pages)
         accounts = Accounts(store, logs, environment.executor, trio.current_time)
         merging = Merging(store, accounts, environment.executor)
@@ -107,7 +112,7 @@ class ProjectionParts:
         self._viewers, self._builder = viewers, builder
         around = Around(*near, reading, environment.executor, trusted, wall.now_us, self.projector)
         ranking = RankingParts(around, posts, builder, viewers, merging, self._feeds, cache.rankings)
-        self._cached = viewers, builder, ranking
+        self._cached = viewers, builder, ranking, defining
         pages = NoticePages(store, posts, selection, viewers, trusted, wall.now_us)
         self._notifications = Notifications(
             router, where, links, epochs, pages, self.away, watchers, self.projector, wall
@@ -116,8 +121,9 @@ class ProjectionParts:
         self.search = SearchParts(wired, scatter, builder, viewers, reading, handles)
         followed: dict[str, FollowsLog] = {"projections": self.projector, "search": self.search.indexer}
         self.pressure = Pressure(lambda: store.sequence, followed, feeds.lag_max_s)
-        self._served = self._feeds, ranking, self._notifications, self.search
-        self._asked_by_peers = (logs, posts, answers, viewers, self.hosting, *self._served)
+        asked = self._feeds, ranking, self._notifications, self.search
+        self._served = *asked, defining
+        self._asked_by_peers = (logs, posts, answers, viewers, labelled, self.hosting, *asked)
         rebuilt = self.projector, self.generations, self.search.indexer, self.pressure
         self._methods = ProjectionMethods(*rebuilt)
 

@@ -27,7 +27,7 @@ async def test_a_node_whose_clock_is_behind_has_posts_wait_but_on_their_authors_
     post = Author(1).post()
     behind_us = time.time_ns() // 1000 - 2 * limits.STAMP_AHEAD_US
     nobody = cast("Any", None)  # nothing is read
-    selection = Selection(nobody, nobody, lambda: (), lambda: behind_us, lambda account: False)
+    selection = Selection(nobody, nobody, nobody, nobody, lambda: behind_us, lambda account: False)
     found = Post(codec.pack(post.to_wire()), [], Counts(0, 0), 0)
     place = Place(b"", Ref(post.author, post.item))
     [selected] = await selection.select(PUBLIC, kind, [place], [found])
