@@ -40,11 +40,8 @@ class Labels(NamedTuple):
         cut: whether there may be more.
     """
 
-    frames: Sequence[bytes] = ()
-    cut: bool = False
-
-
-NO_LABELS: Final = Labels()
+    frames: list[bytes]
+    cut: bool
 
 
 def labels_on(transaction: Transaction, key: bytes, trusted: TrustedLabellers) -> Labels:
@@ -55,7 +52,7 @@ def labels_on(transaction: Transaction, key: bytes, trusted: TrustedLabellers) -
     """
     of_post = _labels_at(key)
     if not transaction.holds(Table.CELLS, of_post, prefix_end(of_post)):
-        return NO_LABELS
+        return Labels([], cut=False)
     return _labels_on(transaction, of_post, _Trusted.of(trusted()))
 
 
@@ -98,7 +95,7 @@ def labels_between(
     while newest and size <= bytes_max:
         of_post = newest[0][0][: ITEM_AT + POST_ITEM_BYTES]
         found = _labels_on(transaction, of_post, first)
-        if found != NO_LABELS:
+        if found.frames or found.cut:
             labels[of_post[ITEM_AT:]] = found
             size += sum(map(len, found.frames))
         newest = transaction.last(Table.CELLS, start, of_post, 1)

@@ -28,7 +28,7 @@ from folkmoot.storage import counts
 from folkmoot.storage.decided import applied_on_page, applied_to
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Table, Transaction
-from folkmoot.storage.labelled import NO_LABELS, Labels, TrustedLabellers, labels_between, labels_on
+from folkmoot.storage.labelled import TrustedLabellers, labels_between, labels_on
 from folkmoot.storage.projections import entry_key, tally
 from folkmoot.storage.rows import NO_COUNTS, Counts, Frames, counts_key, row_cell, row_frames, unseal
 from folkmoot.storage.shown_post import GONE, Post, packed_post
@@ -47,7 +47,8 @@ class AuthorPage(NamedTuple):
         frames: of each, the display winner's `[payload, signature]`, encoded as it was signed.
         counts: item → likes and reposts, for those that have any.
         replies: item → how many replies, for those that have any.
-        labels: item → the labels of those that have any, or had.
+        labels: item → frames of its labels, for those that have any; see `labelled`.
+        labels_cut: the items of those that may have more.
         decisions: item → frames of the decisions that apply to the version that is shown.
         resume: the item before which the next page begins, or None when there is nothing more.
     """
@@ -56,7 +57,8 @@ class AuthorPage(NamedTuple):
     frames: list[bytes]
     counts: dict[bytes, Counts]
     replies: dict[bytes, int]
-    labels: dict[bytes, Labels]
+    labels: dict[bytes, list[bytes]]
+    labels_cut: frozenset[bytes]
     decisions: dict[bytes, list[bytes]]
     resume: bytes | None
 
@@ -68,17 +70,18 @@ class AuthorPage(NamedTuple):
     def packed(self) -> PackedPage:
         """The page as it is sent."""
         labels, counted, replies, decisions = self.labels, self.counts, self.replies, self.decisions
-        if not labels and not counted and not replies and not decisions:
+        cut = self.labels_cut
+        if not labels and not cut and not counted and not replies and not decisions:
             return pack_plain_page(self.frames, self.resume)
         packed = (
             packed_post(
-                *(frame, labels.get(item, NO_LABELS).frames, *counted.get(item, NO_COUNTS)),
+                *(frame, labels.get(item, ()), *counted.get(item, NO_COUNTS)),
                 *(replies.get(item, 0), decisions.get(item, ())),
-                labels_cut=labels.get(item, NO_LABELS).cut,
+                labels_cut=item in cut,
             )
             for item, frame in zip(self.items, self.frames, strict=True)
         )
-        telling = bool(labels or decisions) or any_telling(self.frames)
+        telling = bool(labels or cut or decisions) or any_telling(self.frames)
         return pack_page(packed, self.resume, telling=telling)
 
 
@@ -107,19 +110,20 @@ def author_page(
     """
     keys, frames, resume = _posts(transaction, place, before_item, limit, bytes_max)
     if not keys:
-        return AuthorPage(keys, frames, {}, {}, {}, {}, resume)
-    labels = labels_between(transaction, place, keys[-1][ITEM_AT:], keys[0][ITEM_AT:], bytes_max, trusted)
+        return AuthorPage(keys, frames, {}, {}, {}, frozenset(), {}, resume)
+    prefix, first, last = place_prefix(place), keys[-1][ITEM_AT:], keys[0][ITEM_AT:]
+    labelled = labels_between(transaction, place, first, last, bytes_max, trusted)
+    labels = {item: each.frames for item, each in labelled.items() if each.frames}
+    cut = frozenset(item for item, each in labelled.items() if each.cut)
     decisions = applied_on_page(transaction, keys, frames)
     if labels or decisions:
-        said = {item: each.frames for item, each in labels.items()}
-        kept = _fitting(keys, frames, (said, decisions), bytes_max)
+        kept = _fitting(keys, frames, (labels, decisions), bytes_max)
         if kept < len(keys):
             del keys[kept:], frames[kept:]
-            resume = keys[-1][ITEM_AT:]
-    prefix, first, last = place_prefix(place), keys[-1][ITEM_AT:], keys[0][ITEM_AT:]
+            resume = first = keys[-1][ITEM_AT:]
     counted = counts.slice_of(transaction, prefix, first, last)
     replies = _tallies(transaction, Index.REPLIES, threads, prefix, first, last)
-    return AuthorPage(keys, frames, counted, replies, labels, decisions, resume)
+    return AuthorPage(keys, frames, counted, replies, labels, cut, decisions, resume)
 
 
 def posts_at(

@@ -13,7 +13,7 @@ from folkmoot.protocol.key import cell_key
 from folkmoot.protocol.limits import PAGE_LABELS_PER_POST
 from folkmoot.protocol.moderation.label import Label, labeller_prefix
 from folkmoot.protocol.record import SIGNED_PREFIX, Record
-from folkmoot.storage import pages
+from folkmoot.storage import labelled, pages
 from folkmoot.storage.memory_engine import MemoryEngine
 from folkmoot.storage.pages import AuthorPage
 from folkmoot.storage.rows import row_cell
@@ -72,7 +72,7 @@ def test_newest_first_and_only_this_author(store: Store) -> None:
 
 def test_an_author_without_posts(store: Store) -> None:
     put(store, post(BEN, 1))
-    assert page(store) == AuthorPage([], [], {}, {}, {}, {}, None)
+    assert page(store) == AuthorPage([], [], {}, {}, {}, frozenset(), {}, None)
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 6, 7, 8])
@@ -262,7 +262,7 @@ def test_labels_beyond_the_room_of_a_page_are_not_read(store: Store, monkeypatch
         read.append(key)
         return row_cell(key, row)
 
-    monkeypatch.setattr(pages, "row_cell", noted)
+    monkeypatch.setattr(labelled, "row_cell", noted)
     room = 3 * len(frame(post(ANN, 0)) + frame(label(BEN, ANN, 0)))
     assert page(store, room=room).items == [post_item(number) for number in (9, 8, 7)]
     assert len(read) < 10
@@ -282,7 +282,7 @@ def test_seeking_finds_just_what_the_trusted_said(said: list[Record], trusted: s
     prefix = cell_key(ANN.account, "label", post_item(1))
     with store.engine.begin() as transaction:
         prefixes = sorted(labeller_prefix(each.account) for each in trusted)
-        found = [key for key, _ in pages._trusted_rows(transaction, prefix, prefixes)]
+        found = [key for key, _ in labelled._rows_by(transaction, prefix, prefixes, 16)]
     wanted = {each.key for each in said if each.author in accounts(trusted) and each.key.startswith(prefix)}
     assert len(found) == len(wanted) and set(found) == wanted
 
