@@ -69,7 +69,7 @@ def choice_of(decision: Decision) -> Choice:
 
 RUMOUR = Definition("rumour", blurs=Blurs.MEDIA)
 HIDDEN = Definition("lie", default=Choice.HIDE)
-OF_BOB = {BOB.account: {"rumour": RUMOUR, "lie": HIDDEN}}
+OF_BOB: dict[bytes, Definitions] = {BOB.account: {"rumour": RUMOUR, "lie": HIDDEN}}
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,8 @@ def test_a_post_is_hidden_when_any_of_its_labels_is_and_said_otherwise(
     cluster: dict[str, str], bobs: dict[str, str], said: list[tuple[str, KeyPair]]
 ) -> None:
     """And nothing that was chosen of one labeller matters for another."""
-    records = [own(**cluster), heeds(BOB, **bobs)]
+    subscribed = preference(preference_of(BOB.account), {"on": True, "set": bobs})
+    records = [own(**cluster), subscribed]
     labels = [label(*each) for each in dict.fromkeys(said)]
     together = choice_of(seen(records, Candidate(post(ANN), labels=labels), OF_BOB))
     alone = [choice_of(seen(records, Candidate(post(ANN), labels=[each]), OF_BOB)) for each in labels]

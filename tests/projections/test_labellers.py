@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,8 @@ async def test_labels_are_heeded_by_who_subscribes(tmp_path: Path, shape: Shape)
             )
 
 
-async def _are(found: Any, expected: object) -> bool:
-    return await found == expected
+async def _are(found: Awaitable[object], expected: object) -> bool:
+    return (await found) == expected
 
 
 @pytest.mark.parametrize("shape", SHAPES)
