@@ -26,6 +26,7 @@ NAMES = (
     "ranked",
     "caches",
     "gate_policy",
+    "starter_policy",
     "policy_activation",
     "pdq",
 )

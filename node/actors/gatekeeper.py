@@ -25,6 +25,7 @@ from folkmoot.node.moderation.policy_file import PolicyFiles, Signature, signatu
 from folkmoot.node.moderation.quota import Quota, QuotaRates
 from folkmoot.node.moderation.submissions import Counting, Submission, texts_of
 from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.moderation.definitions import Definitions
 from folkmoot.protocol.moderation.flood import Flood
 from folkmoot.protocol.moderation.policy import EMPTY, PolicyError
 from folkmoot.protocol.moderation.verdict import Action, Verdict
@@ -235,6 +236,10 @@ class Gatekeeper:
     def appeal(self) -> str:
         """The sentence of the policy in force about whom to ask for another look."""
         return self._bench.settled(self._own).document.appeal
+
+    def labels(self) -> Definitions:
+        """What the policy in force says of labels, by their values."""
+        return self._bench.settled(self._own).document.labels
 
     def status(self) -> GatekeeperStatus:
         """What the gate is doing now."""

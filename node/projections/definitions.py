@@ -42,12 +42,17 @@ class Defining:
     Args:
         posts: says what this node keeps, and reads it.
         reading: reads what others keep.
+        said: what the policy in force says of labels.
         now: the clock by which what others told is remembered.
     """
 
-    def __init__(self, posts: Posts, reading: Reading, now: Callable[[], float]) -> None:
+    def __init__(
+        self, posts: Posts, reading: Reading, said: Callable[[], Definitions], now: Callable[[], float]
+    ) -> None:
         self._posts = posts
         self._reading = reading
+        self._said = said
+        self._community: tuple[Definitions, Definitions] = {}, BUILT_IN
         self._own: BoundedCache[bytes, _Read] = BoundedCache(DEFINITIONS_BYTES // 2, _Read.weight)
         self._told: BoundedCache[bytes, _Read] = BoundedCache(
             DEFINITIONS_BYTES // 2, _Read.weight, lasting_s=DEFINITIONS_REMEMBERED_S, now=now
@@ -56,7 +61,10 @@ class Defining:
     @property
     def community(self) -> Definitions:
         """What the labels of the cluster and of authors mean."""
-        return BUILT_IN
+        said = self._said()
+        if self._community[0] is not said:
+            self._community = said, {**BUILT_IN, **said}
+        return self._community[1]
 
     def caches(self) -> dict[str, CacheFigures]:
         """What is remembered of labellers that are kept here, and of others."""

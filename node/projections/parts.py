@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import trio
 from folkmoot.node.accounts.parts import AccountParts
+from folkmoot.node.actors.gatekeeper import Gatekeeper
 from folkmoot.node.actors.projector import Projector
 from folkmoot.node.actors.replica import Replica
 from folkmoot.node.actors.session import Immediate, Method
@@ -56,6 +57,7 @@ class Keeping(Wired, Protocol):
     router: Router
     replica: Replica
     accounts: AccountParts
+    gatekeeper: Gatekeeper
     moderation: ModerationParts
 
 
@@ -99,7 +101,7 @@ class ProjectionParts:
         posts = Posts(store, router, ranges, links, epochs, trusted)
         viewers = Viewers(store, router, where, links, epochs, wall.now_us, trio.current_time, cache.viewers)
         labelled = Labelled(store, router, ranges, links, epochs, posts, trusted)
-        defining = Defining(posts, reading, trio.current_time)
+        defining = Defining(posts, reading, wired.gatekeeper.labels, trio.current_time)
         reviews = wired.moderation.deciders.reviews
         selection = Selection(posts, reading, labelled, defining, wall.now_us, reviews)
         builder = Builder(posts, selection, cache.seen_pages)
