@@ -25,6 +25,7 @@ NAMES = (
     "media",
     "ranked",
     "caches",
+    "labelled_page",
     "gate_policy",
     "starter_policy",
     "policy_activation",
