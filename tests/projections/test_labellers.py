@@ -16,7 +16,7 @@ from folkmoot.protocol.record import Record
 
 from tests.node.harness import Client, founded
 from tests.node.people import Author
-from tests.projections.people import SEEN_S, follow, pages, ref, reply, said, sees
+from tests.projections.people import SEEN_S, bookmark, follow, pages, ref, reply, said, sees
 from tests.projections.test_home import SHAPES, Shape
 from tests.waiting import until
 
@@ -138,3 +138,38 @@ async def test_threads_quotes_and_ones_own_settings(tmp_path: Path) -> None:
         )
         results, _ = await client.put(*nonsense)
         assert [each["error"]["name"] for each in results] == ["bad_request"] * len(nonsense)
+
+
+async def test_every_page_heeds_labels(tmp_path: Path) -> None:
+    """Home, author, tag, list, bookmarks, search, ranked and notifications: hidden, and back at once."""
+    ann, ben, fay = Author(1), Author(2), Author(4)
+    async with founded(tmp_path) as town, town.client(town[0]) as client, town.client(town[1]) as anybody:
+        body = {"text": "kettles", "tags": ["tea"], "mentions": [ann.account]}
+        post, item = ben.record("post", ben.item(), body), bytes(range(16))
+        await client.put(
+            *(follow(ann, ben), post, bookmark(ann, post), ann.record("list", item, {"name": "friends"})),
+            *(ann.record("listed", item + ben.account, {"on": True}), label(fay, post)),
+            level="all",
+        )
+        await client.auth(ann)
+        home = {"account": ann.account}
+        asked: dict[str, dict[str, Any]] = {
+            "feed.home": home,
+            "feed.author": {"account": ben.account},
+            "feed.tag": {"tag": "tea"},
+            "feed.list": {**home, "item": item},
+            "feed.bookmarks": home,
+            "feed.ranked": home,
+            "search.posts": {"query": "kettles"},
+            "notice.list": home,
+        }
+        for method, params in asked.items():
+            await sees(client, [post.id], method, **params)
+        await client.put(heeds(ann, fay, rumour="hide"), level="all")
+        for method, params in asked.items():
+            assert said(await pages(client, method, **params)) == [], method
+        assert said(await pages(anybody, "feed.tag", tag="tea")) == [post.id]
+        await client.put(heeds(ann, fay, rumour="warn"), level="all")
+        for method, params in asked.items():
+            [item_shown] = await pages(client, method, **params)
+            assert [each["text"] for each in item_shown["cautions"]] == ["rumour"], method
