@@ -110,13 +110,13 @@ async def _ask_all(node: Node, asked: dict[str, tuple[str, dict[str, Any]]]) -> 
     return spent
 
 
-async def ask(session: Session, method: str, params: dict[str, Any]) -> None:
+async def ask(session: Session, method: str, params: dict[str, Any], under_way: int = UNDER_WAY) -> None:
     async def some() -> None:
-        for _ in range(REQUESTS // UNDER_WAY):
+        for _ in range(REQUESTS // under_way):
             await session.link.call(method, params)
 
     async with trio.open_nursery() as nursery:
-        for _ in range(UNDER_WAY):
+        for _ in range(under_way):
             nursery.start_soon(some)
 
 

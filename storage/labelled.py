@@ -60,7 +60,7 @@ def labels_by(transaction: Transaction, key: bytes, labellers: Collection[bytes]
     """The frames of what some labellers say about the post at `key`, but for what they took back.
 
     Args:
-        labellers: their accounts; of each the last 16 labels are looked at, by their values.
+        labellers: their accounts; of each the last 8 labels are looked at, by their values.
 
     Raises:
         StoreCorrupt: a cell is damaged.

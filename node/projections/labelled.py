@@ -27,6 +27,9 @@ from msgspec import Meta, Struct
 
 LABELLED: Final = "replica.labelled"
 
+# Posts whose labels are read before others have their turn: each may have a hundred and sixty more.
+_READ_AT_ONCE: Final = 8
+
 _Key = Annotated[bytes, Meta(max_length=limits.STORE_KEY_BYTES)]
 _Frame = Annotated[bytes, Meta(max_length=limits.RECORD_BYTES + 256)]
 _OnPost = Annotated[list[_Frame], Meta(max_length=LABELLERS * LABELLER_LABELS)]
@@ -94,17 +97,20 @@ class Labelled:
         further = await self._further([ref for ref, post in posts.items() if post.labels_cut], chosen)
         found: dict[Ref, list[Label]] = {}
         gave: set[bytes] = set()
-        for ref, post in posts.items():
-            records = {each.key: each for each in (*post.label_records, *further.get(ref, ()))}
+        for count, (ref, post) in enumerate(posts.items(), 1):
+            more = map(_record, further.get(ref, ()))
+            records = {each.key: each for each in (*post.label_records, *more)}
             heeded = [each for each in records.values() if each.author in trusted or each.author in chosen]
             labels = [parse_label(each.item, each.body) for each in heeded]
             if holding := [label for label in labels if label.holds(now_us)]:
                 found[ref] = holding
                 gave.update(label.labeller for label in holding)
+            if further and not count % _READ_AT_ONCE:
+                await trio.lowlevel.checkpoint()
         return found, gave & chosen
 
-    async def _further(self, refs: Sequence[Ref], labellers: frozenset[bytes]) -> dict[Ref, list[Record]]:
-        """What some labellers say about some posts, as far as it can be read."""
+    async def _further(self, refs: Sequence[Ref], labellers: frozenset[bytes]) -> dict[Ref, list[bytes]]:
+        """The frames of what some labellers say about some posts, as far as it can be read."""
         if not refs or not labellers:
             return {}
         of = {ref.key: ref for ref in refs}
@@ -118,7 +124,7 @@ class Labelled:
         async with trio.open_nursery() as nursery:
             for owner, some in groups.values():
                 nursery.start_soon(self._fetch, owner, some, labellers, found)
-        return {of[key]: [_record(frame) for frame in frames] for key, frames in found.items()}
+        return {of[key]: frames for key, frames in found.items()}
 
     def _own(self, key: bytes, labellers: Collection[bytes]) -> list[bytes]:
         try:

@@ -78,8 +78,8 @@ class ProjectionParts:
 
     def __init__(self, wired: Keeping, reading: Reading) -> None:
         environment, commits, topology = wired.environment, wired.commits, wired.topology
-        store, where = commits.store, topology.where
-        wall, trusted = environment.wall, topology.service_accounts
+        store, where, wall = commits.store, topology.where, environment.wall
+        trusted, reviews = topology.service_accounts, wired.moderation.deciders.reviews
         router, epochs, links, feeds = wired.router, wired.replica, wired.links, wired.config.feeds
 
         def ranges() -> RangeMap:
@@ -102,7 +102,6 @@ class ProjectionParts:
         viewers = Viewers(store, router, where, links, epochs, wall.now_us, trio.current_time, cache.viewers)
         labelled = Labelled(store, router, ranges, links, epochs, posts, trusted)
         defining = Defining(posts, reading, wired.gatekeeper.labels, trio.current_time)
-        reviews = wired.moderation.deciders.reviews
         selection = Selection(posts, reading, labelled, defining, wall.now_us, reviews)
         builder = Builder(posts, selection, cache.seen_pages)
         accounts = Accounts(store, logs, environment.executor, trio.current_time)
@@ -126,8 +125,9 @@ class ProjectionParts:
         asked = self._feeds, ranking, self._notifications, self.search
         self._served = *asked, defining
         self._asked_by_peers = (logs, posts, answers, viewers, labelled, self.hosting, *asked)
-        rebuilt = self.projector, self.generations, self.search.indexer, self.pressure
-        self._methods = ProjectionMethods(*rebuilt)
+        self._methods = ProjectionMethods(
+            self.projector, self.generations, self.search.indexer, self.pressure
+        )
 
     def _follow(self, wired: Keeping, posts: Posts, streams: FeedStreams) -> None:
         """What is followed: here, here for other nodes, and at other nodes."""

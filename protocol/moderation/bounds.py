@@ -34,6 +34,6 @@ LANGUAGE_CODE_POINTS: Final = 35
 LABELLERS: Final = 20  # that one viewer subscribes to, the newest
 LABEL_SETTINGS: Final = 200  # of one preference
 VIEWER_LANGUAGES: Final = 8
-LABELLER_LABELS: Final = 16  # of one labeller on one post, that are looked at
+LABELLER_LABELS: Final = 8  # of one labeller on one post, that are looked at
 DEFINITIONS_REMEMBERED_S: Final = 10.0  # of labellers that other nodes keep
 DEFINITIONS_BYTES: Final = 4 * MIB  # of them, that a node remembers
