@@ -110,7 +110,7 @@ class ProjectionParts:
         answers = Answers(*near, posts, self.projector)
         self._feeds = Feeds(*near, reading, builder, viewers, merging, answers, self.projector)
         self._follow(wired, posts, FeedStreams(store, merging, viewers, builder, watchers, wall))
-        self._viewers, self._builder = viewers, builder
+        self._viewers, self._builder, self._defining = viewers, builder, defining
         around = Around(*near, reading, environment.executor, trusted, wall.now_us, self.projector)
         ranking = RankingParts(around, posts, builder, viewers, merging, self._feeds, cache.rankings)
         self._cached = viewers, builder, ranking, defining
@@ -122,12 +122,10 @@ class ProjectionParts:
         self.search = SearchParts(wired, scatter, builder, viewers, reading, handles)
         followed: dict[str, FollowsLog] = {"projections": self.projector, "search": self.search.indexer}
         self.pressure = Pressure(lambda: store.sequence, followed, feeds.lag_max_s)
-        asked = self._feeds, ranking, self._notifications, self.search
-        self._served = *asked, defining
-        self._asked_by_peers = (logs, posts, answers, viewers, labelled, self.hosting, *asked)
-        self._methods = ProjectionMethods(
-            self.projector, self.generations, self.search.indexer, self.pressure
-        )
+        self._served = self._feeds, ranking, self._notifications, self.search
+        self._asked_by_peers = (logs, posts, answers, viewers, labelled, self.hosting, *self._served)
+        rebuilt = self.projector, self.generations, self.search.indexer, self.pressure
+        self._methods = ProjectionMethods(*rebuilt)
 
     def _follow(self, wired: Keeping, posts: Posts, streams: FeedStreams) -> None:
         """What is followed: here, here for other nodes, and at other nodes."""
@@ -146,7 +144,7 @@ class ProjectionParts:
 
     def client_methods(self) -> Mapping[str, Method]:
         """What clients may ask, by name."""
-        tables = [each.client_methods() for each in self._served]
+        tables = [each.client_methods() for each in (*self._served, self._defining)]
         return {name: each for one in (*tables, self._methods.table()) for name, each in one.items()}
 
     def author_pages(self, feeds: FeedReading) -> AuthorPages:
