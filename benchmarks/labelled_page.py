@@ -63,8 +63,8 @@ def _records() -> list[Record]:
     for number, reader in READERS.items():
         for labeller in LABELLERS[:number]:
             body = {"on": True}
-            name = preference_of(labeller.account)
-            records.append(Record.sign(reader, kind="preference", item=name, body=body, stamp=now_us))
+            item = preference_of(labeller.account)
+            records.append(Record.sign(reader, kind="preference", item=item, body=body, stamp=now_us))
     return records
 
 
