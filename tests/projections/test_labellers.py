@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from folkmoot.node.configuration.settings import GateSection
 from folkmoot.protocol.feed.labelling import OWN, preference_of
 from folkmoot.protocol.limits import PAGE_LABELS_PER_POST
 from folkmoot.protocol.moderation.definitions import FIELD
@@ -110,12 +111,30 @@ async def test_a_crowd_of_labels_hides_no_labellers(tmp_path: Path, shape: Shape
         assert item["labels_cut"] is True and "cautions" not in item
 
 
-async def test_threads_quotes_and_ones_own_settings(tmp_path: Path) -> None:
+FIXED = """
+version = 1
+name = "fixed"
+unicode = "14.0.0"
+appeal = "Ask."
+[[labels]]
+value = "odd"
+fixed = true
+name = {en = "Odd one"}
+"""
+
+
+async def test_threads_quotes_and_what_the_community_has_fixed(tmp_path: Path) -> None:
     ann, ben, cleo, fay = Author(1), Author(2), Author(3), Author(4)
-    async with founded(tmp_path) as town, town.client(town[0]) as client:
+    policy = tmp_path / "policy.toml"
+    policy.write_text(FIXED, encoding="utf-8")
+    gate = GateSection(policy=policy)
+    async with founded(tmp_path / "nodes", gate=gate) as town, town.client(town[0]) as client:
         root = ben.record("post", ben.item(), {"text": "look", "labels": ["nudity"]})
-        answer, quote = reply(cleo, root), cleo.record("post", cleo.item(), {"text": "!", "quote": ref(root)})
-        hidden = ann.record("preference", OWN, {"set": {"nudity": "hide"}})
+        answer, quote = (
+            reply(cleo, root),
+            cleo.record("post", cleo.item(), {"text": "!", "quote": ref(root), "labels": ["odd"]}),
+        )
+        hidden = ann.record("preference", OWN, {"set": {"nudity": "hide", "odd": "ignore"}})
         await client.put(root, answer, quote, follow(ann, cleo), hidden, label(fay, answer), level="all")
         await client.auth(ann)
         thread = {"author": root.author, "item": root.item}
@@ -123,6 +142,7 @@ async def test_threads_quotes_and_ones_own_settings(tmp_path: Path) -> None:
         await sees(client, [quote.id, answer.id], "feed.home", account=ann.account)
         items = await pages(client, "feed.home", account=ann.account)
         assert items[0]["quote_hidden"] == "label"
+        assert [each["name"] for each in items[0]["cautions"]] == ["Odd one"], "which nobody may ignore"
         ignored = ann.record("preference", OWN, {"set": {"nudity": "ignore"}})
         await client.put(ignored, heeds(ann, fay, rumour="hide"), level="all")
         await sees(client, [root.id, (answer.item, "label")], "feed.thread", **thread)
@@ -130,6 +150,7 @@ async def test_threads_quotes_and_ones_own_settings(tmp_path: Path) -> None:
         assert "cautions" not in first
         defined = (await client.call("label.definitions"))["labels"]
         assert {"spam", "nudity"} <= {each["value"] for each in defined}
+        assert {"value": "odd", "name": {"en": "Odd one"}, "fixed": True} in defined
         nonsense = (
             defines(fay, {"value": "a\u202eb"}),
             defines(fay, {"value": "odd", "blurs": "everything"}),
