@@ -115,4 +115,8 @@ class Defining:
 
 
 def _definitions_in(cell: bytes | None) -> Definitions:
-    return {} if cell is None else read_definitions(Cell.decode(cell).winner.body["value"])
+    """What a labeller's cell defines; nothing, if there is none or another node sent something else."""
+    try:
+        return {} if cell is None else read_definitions(Cell.decode(cell).winner.body["value"])
+    except (KeyError, WireError):
+        return {}

@@ -92,16 +92,16 @@ class Labelled:
             labellers: those that the viewer subscribes to. The cluster's nodes are always heeded.
             now_us: microseconds since 1970.
         """
-        trusted = self._trusted()
-        chosen = frozenset(labellers) - frozenset(trusted)
+        trusted = frozenset(self._trusted())
+        chosen = frozenset(labellers) - trusted
+        heeded = chosen | trusted
         further = await self._further([ref for ref, post in posts.items() if post.labels_cut], chosen)
         found: dict[Ref, list[Label]] = {}
         gave: set[bytes] = set()
         for count, (ref, post) in enumerate(posts.items(), 1):
             more = map(_record, further.get(ref, ()))
-            records = {each.key: each for each in (*post.label_records, *more)}
-            heeded = [each for each in records.values() if each.author in trusted or each.author in chosen]
-            labels = [parse_label(each.item, each.body) for each in heeded]
+            records = {each.key: each for each in (*post.label_records, *more) if each.author in heeded}
+            labels = [parse_label(each.item, each.body) for each in records.values()]
             if holding := [label for label in labels if label.holds(now_us)]:
                 found[ref] = holding
                 gave.update(label.labeller for label in holding)
