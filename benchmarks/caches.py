@@ -110,9 +110,17 @@ async def _ask_all(node: Node, asked: dict[str, tuple[str, dict[str, Any]]]) -> 
     return spent
 
 
-async def ask(session: Session, method: str, params: dict[str, Any], under_way: int = UNDER_WAY) -> None:
+async def ask(
+    session: Session,
+    method: str,
+    params: dict[str, Any],
+    requests: int = REQUESTS,
+    under_way: int = UNDER_WAY,
+) -> None:
+    """Ask for the same so often, with so many requests under way."""
+
     async def some() -> None:
-        for _ in range(REQUESTS // under_way):
+        for _ in range(requests // under_way):
             await session.link.call(method, params)
 
     async with trio.open_nursery() as nursery:
