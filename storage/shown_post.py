@@ -12,6 +12,7 @@ from folkmoot.protocol.key import ITEM_AT, KIND_AT, KIND_BYTE
 from folkmoot.protocol.limits import POST_ITEM_BYTES
 from folkmoot.protocol.moderation.decision import KIND as DECISION
 from folkmoot.protocol.moderation.decision import SUBJECT_BYTES, parse_decision
+from folkmoot.protocol.moderation.label import Label, parse_label
 from folkmoot.protocol.moderation.outcome import Outcome, outcome_of
 from folkmoot.protocol.record import Record
 from folkmoot.storage.rows import NO_COUNTS, Counts
@@ -42,6 +43,7 @@ class Post:
         "_label_records",
         "_outcome",
         "_record",
+        "_said",
         "counts",
         "decisions",
         "frame",
@@ -73,6 +75,7 @@ class Post:
         self._outcome: Outcome | None = None
         self._record: Record | None = None
         self._label_records: list[Record] | None = None
+        self._said: list[Label] | None = None
 
     @property
     def record(self) -> Record:
@@ -88,6 +91,13 @@ class Post:
         if self._label_records is None:
             self._label_records = [Record.from_wire(codec.unpack(label)) for label in self.labels]
         return self._label_records
+
+    @property
+    def said(self) -> list[Label]:
+        """What its labels say; the same."""
+        if self._said is None:
+            self._said = [parse_label(each.item, each.body) for each in self.label_records]
+        return self._said
 
     @property
     def outcome(self) -> Outcome:

@@ -99,10 +99,11 @@ class Labelled:
         found: dict[Ref, list[Label]] = {}
         gave: set[bytes] = set()
         for count, (ref, post) in enumerate(posts.items(), 1):
-            more = map(_record, further.get(ref, ()))
-            records = {each.key: each for each in (*post.label_records, *more) if each.author in heeded}
-            labels = [parse_label(each.item, each.body) for each in records.values()]
-            if holding := [label for label in labels if label.holds(now_us)]:
+            said = [label for label in post.said if label.labeller in heeded]
+            if ref in further:
+                more = map(_label, further[ref])
+                said = list({(label.labeller, label.value): label for label in (*said, *more)}.values())
+            if holding := [label for label in said if label.holds(now_us)]:
                 found[ref] = holding
                 gave.update(label.labeller for label in holding)
             if further and not count % _READ_AT_ONCE:
@@ -183,8 +184,11 @@ class Labelled:
         return {"labels": told}
 
 
-def _record(frame: bytes) -> Record:
-    return Record.from_wire(codec.unpack(frame))
+def _label(frame: bytes) -> Label:
+    """The label in a record that was checked when it came in: there may be a thousand on a page."""
+    payload, _signature = codec.unpack(frame)
+    fields = codec.unpack(payload)
+    return parse_label(fields["item"], fields["body"])
 
 
 def _check(keys: Sequence[bytes], told: Sequence[list[bytes]], labellers: Collection[bytes]) -> None:
@@ -195,7 +199,7 @@ def _check(keys: Sequence[bytes], told: Sequence[list[bytes]], labellers: Collec
         WireError: something is no record.
     """
     for key, frames in zip(keys, told, strict=False):
-        for record in map(_record, frames):
+        for record in (Record.from_wire(codec.unpack(frame)) for frame in frames):
             ref = Ref(record.place, record.item[: limits.POST_ITEM_BYTES])
             if record.kind != KIND or ref.key != key or record.author not in labellers:
                 raise PeerUnreachable("a node sent other labels than those asked for")

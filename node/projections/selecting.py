@@ -28,7 +28,7 @@ from folkmoot.protocol.feed.controls import Edge
 from folkmoot.protocol.feed.threads import STEPS, answered_by, first_of, heads, ref_of, strays, unknown_above
 from folkmoot.protocol.feed.viewer import PUBLIC, Viewer
 from folkmoot.protocol.key import cell_key
-from folkmoot.protocol.moderation.label import Label, parse_label
+from folkmoot.protocol.moderation.label import Label
 from folkmoot.protocol.moderation.outcome import NOTHING
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.token import Token
@@ -261,8 +261,7 @@ def _is_marked(post: Post) -> bool:
 def labels_of(post: Post, trusted: Collection[bytes], now_us: int) -> list[Label]:
     """The labels that readers are to be told of: those of the cluster's own nodes that hold at a time
     (microseconds since 1970)."""
-    labels = (parse_label(each.item, each.body) for each in post.label_records if each.author in trusted)
-    return [label for label in labels if label.holds(now_us)]
+    return [label for label in post.said if label.labeller in trusted and label.holds(now_us)]
 
 
 def _ref(value: Mapping[str, Any] | None) -> Ref | None:
