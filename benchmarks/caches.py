@@ -103,24 +103,32 @@ async def _ask_all(node: Node, asked: dict[str, tuple[str, dict[str, Any]]]) -> 
             if who == "reader":
                 await session.authenticate(READER, READER.account)
             for name, (method, params) in asked.items():
-                began = _spent_s(node.pid)
-                await _ask(session, method, params)
-                spent[f"{name}_{who}"] = 1e6 * (_spent_s(node.pid) - began) / REQUESTS
+                began = spent_s(node.pid)
+                await ask(session, method, params)
+                spent[f"{name}_{who}"] = 1e6 * (spent_s(node.pid) - began) / REQUESTS
         nursery.cancel_scope.cancel()
     return spent
 
 
-async def _ask(session: Session, method: str, params: dict[str, Any]) -> None:
+async def ask(
+    session: Session,
+    method: str,
+    params: dict[str, Any],
+    requests: int = REQUESTS,
+    under_way: int = UNDER_WAY,
+) -> None:
+    """Ask for the same so often, with so many requests under way."""
+
     async def some() -> None:
-        for _ in range(REQUESTS // UNDER_WAY):
+        for _ in range(requests // under_way):
             await session.link.call(method, params)
 
     async with trio.open_nursery() as nursery:
-        for _ in range(UNDER_WAY):
+        for _ in range(under_way):
             nursery.start_soon(some)
 
 
-def _spent_s(pid: int) -> float:
+def spent_s(pid: int) -> float:
     """The processor time of a process so far, seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -31,6 +31,7 @@ _GAPS: Final = {
     "muted_word": "a post with a word you have muted",
     "muted_thread": "a post in a thread you have muted",
     "muted_reposts": "a repost of somebody you have muted",
+    "label": "a post with a label that hides it",
 }
 
 _ONE: Final = {"likes": "like", "reposts": "repost", "replies": "reply"}
@@ -160,6 +161,12 @@ def described_item(item: Mapping[str, Any]) -> dict[str, Any]:
     return {**described_post(item), **more}
 
 
+def caution_words(told: Mapping[str, Any]) -> str:
+    """A caution for people: what a label is called, and of others what they say."""
+    words: str = told.get("name", told["text"])
+    return words
+
+
 def item_lines(told: dict[str, Any]) -> list[str]:
     """What `described_item` gives, as lines of text; what has a caution is behind it."""
     if "gap" in told:
@@ -169,7 +176,7 @@ def item_lines(told: dict[str, Any]) -> list[str]:
         return [f"[{_GAPS.get(reason, reason)}: {told['gap']['post']}]", ""]
     lines = post_lines(told)
     if "cautions" in told:
-        lines.insert(1, "  [" + ", ".join(each["text"] for each in told["cautions"]) + "]")
+        lines.insert(1, "  [" + ", ".join(map(caution_words, told["cautions"])) + "]")
     if "reposter" in told:
         lines.insert(0, f"reposted by {told['reposter']}")
     return lines

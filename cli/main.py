@@ -68,6 +68,8 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "like": "Like a post, named as `feed` shows it.",
         "repost": "Repost a post, so that it is in the home feeds of those who follow you.",
         "bookmark": "Bookmark a post, named as `feed` shows it.",
+        "label": "Put a label on a post, for those who subscribe to you.",
+        "labeller": "Choose whose labels you heed, and what becomes of posts that bear them.",
         "algorithm": "Write, show and check feed algorithms: what comes into a feed, and in which order.",
         "list": "Make lists of accounts, show them, and say who is on them.",
     },

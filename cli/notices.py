@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from folkmoot.cli.errors import OperatorError
-from folkmoot.cli.feeds import check_signers, described_post, post_lines
+from folkmoot.cli.feeds import caution_words, check_signers, described_post, post_lines
 from folkmoot.cli.post_names import post_name
 from folkmoot.protocol.identity import account_to_text
 from folkmoot.protocol.projections.bounds import NOTICES_UNREAD
@@ -84,7 +84,7 @@ def lines(told: dict[str, Any]) -> list[str]:
     sign = "*" if told["unread"] else " "
     shown = [f"{sign} {told['time']}  {_sentence(told)}"]
     if "cautions" in told:
-        shown.append("  [" + ", ".join(each["text"] for each in told["cautions"]) + "]")
+        shown.append("  [" + ", ".join(map(caution_words, told["cautions"])) + "]")
     if "post" in told:
         return [*shown, *(f"  {line}" if line else line for line in post_lines(told["post"]))]
     if told["sort"] == "label":

@@ -1,7 +1,8 @@
-"""What of a record takes too long to be looked at on the event loop: its signature, and expressions in it.
+"""What is asked of records where they come in, and nowhere else, whatever the policy says.
 
-That the expressions of a feed algorithm compile is asked where a record comes in, and nowhere else: nodes
-with other versions of the library may see it otherwise, and must be able to exchange it all the same.
+Signatures and the expressions of feed algorithms take too long to be looked at on the event loop. That these
+compile, and that label definitions and what accounts choose about labels are as they should be, is not asked
+of records that nodes exchange: nodes of other versions may see it otherwise, and must have the same cells.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Final
 from folkmoot.node.environment import Executor
 from folkmoot.node.signatures import check_written
 from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.feed.labelling import check_labelling
+from folkmoot.protocol.moderation.definitions import FIELD, parse_definitions
 from folkmoot.protocol.ranking.document import parse_document
 from folkmoot.protocol.ranking.program import compiled
 from folkmoot.protocol.record import Record
@@ -27,6 +30,8 @@ async def examine(records: Sequence[Record], executor: Executor) -> list[WireErr
         executor: does what takes long.
     """
     errors = await check_written(records, executor)
+    for number, record in enumerate(records):
+        errors[number] = errors[number] or _unfit(record)
     algorithms = [
         number
         for number, record in enumerate(records)
@@ -37,6 +42,18 @@ async def examine(records: Sequence[Record], executor: Executor) -> list[WireErr
         for number, error in zip(algorithms, found, strict=True):
             errors[number] = error
     return errors
+
+
+def _unfit(record: Record) -> WireError | None:
+    """Why nobody could heed what a record says about labels."""
+    try:
+        if record.kind == "preference":
+            check_labelling(record.item, record.body)
+        elif record.kind == "profile" and record.item == FIELD and not record.erases:
+            parse_definitions(record.body["value"])
+    except WireError as error:
+        return error
+    return None
 
 
 def _uncompiled(record: Record) -> WireError | None:

@@ -17,7 +17,8 @@ from folkmoot.storage.boots import Moment, present_moment, went_through
 from folkmoot.storage.changes import Change, changes_between
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Transaction
-from folkmoot.storage.pages import TrustedLabellers, shown
+from folkmoot.storage.labelled import TrustedLabellers
+from folkmoot.storage.pages import shown
 from folkmoot.storage.projections import generation_of
 from folkmoot.storage.view import OnDamage
 

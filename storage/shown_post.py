@@ -12,6 +12,7 @@ from folkmoot.protocol.key import ITEM_AT, KIND_AT, KIND_BYTE
 from folkmoot.protocol.limits import POST_ITEM_BYTES
 from folkmoot.protocol.moderation.decision import KIND as DECISION
 from folkmoot.protocol.moderation.decision import SUBJECT_BYTES, parse_decision
+from folkmoot.protocol.moderation.label import Label, parse_label
 from folkmoot.protocol.moderation.outcome import Outcome, outcome_of
 from folkmoot.protocol.record import Record
 from folkmoot.storage.rows import NO_COUNTS, Counts
@@ -27,10 +28,11 @@ class Post:
 
     Args:
         frame: the display winner's `[payload, signature]`, encoded as it was signed; None when it is deleted.
-        labels: the labels' frames, as in `pages.AuthorPage`.
+        labels: the labels' frames, as in `labelled.Labels`.
         counts: likes and reposts.
         replies: how many.
         decisions: the frames of the decisions that apply to it, as in `pages.AuthorPage`.
+        labels_cut: whether there may be more labels.
 
     Attributes:
         telling: whether it has to be read to know who may see it, and what is to be said first.
@@ -41,11 +43,13 @@ class Post:
         "_label_records",
         "_outcome",
         "_record",
+        "_said",
         "counts",
         "decisions",
         "frame",
         "item",
         "labels",
+        "labels_cut",
         "replies",
         "telling",
     )
@@ -57,17 +61,21 @@ class Post:
         counts: Counts,
         replies: int,
         decisions: Sequence[bytes] = (),
+        *,
+        labels_cut: bool = False,
     ) -> None:
         self.frame = frame
         self.labels = labels
+        self.labels_cut = labels_cut
         self.counts = counts
         self.replies = replies
         self.decisions = decisions
-        self.telling = bool(labels or decisions) or (frame is not None and is_telling(frame))
+        self.telling = bool(labels or labels_cut or decisions) or (frame is not None and is_telling(frame))
         self.item = b"" if frame is None else self.item_with({})
         self._outcome: Outcome | None = None
         self._record: Record | None = None
         self._label_records: list[Record] | None = None
+        self._said: list[Label] | None = None
 
     @property
     def record(self) -> Record:
@@ -85,6 +93,13 @@ class Post:
         return self._label_records
 
     @property
+    def said(self) -> list[Label]:
+        """What its labels say; the same."""
+        if self._said is None:
+            self._said = [parse_label(each.item, each.body) for each in self.label_records]
+        return self._said
+
+    @property
     def outcome(self) -> Outcome:
         """What follows from the decisions that apply to it; the same."""
         if self._outcome is None:
@@ -96,7 +111,7 @@ class Post:
         """The item of a page that says something more of it, packed; see `pages.item_head`."""
         assert self.frame is not None, "a deleted post stands on no page"
         counted = self.labels, *self.counts, self.replies
-        return packed_post(self.frame, *counted, self.decisions, more)
+        return packed_post(self.frame, *counted, self.decisions, more, labels_cut=self.labels_cut)
 
     def weight(self) -> int:
         """About how many bytes it takes once it has been read."""
@@ -115,10 +130,14 @@ def packed_post(
     replies: int,
     decisions: Sequence[bytes] = (),
     more: Mapping[str, Any] = _NO_MORE,
+    *,
+    labels_cut: bool = False,
 ) -> bytes:
     """The item of a page that shows a post: see `Post` and `pages.pack_item`."""
     if decisions:
         more = {**more, "decisions": [codec.unpack(each) for each in decisions]}
+    if labels_cut:
+        more = {**more, "labels_cut": True}
     if not more:
         return pack_item(frame, labels, likes, reposts, replies)
     return pack_item(frame, labels, likes, reposts, replies, head=item_head(more))

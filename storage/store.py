@@ -6,7 +6,7 @@ in a `WriteTransaction`, one group at a time (see `group` and `writer`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -23,8 +23,9 @@ from folkmoot.storage.errors import SchemaTooNew, StoreCorrupt, WrongStore
 from folkmoot.storage.heads import Heads
 from folkmoot.storage.hints import Hint
 from folkmoot.storage.interface import Engine, Table, Transaction, Usage
+from folkmoot.storage.labelled import TrustedLabellers, labels_by, labels_on
 from folkmoot.storage.log_pages import LogAsked, LogPage
-from folkmoot.storage.pages import AuthorPage, TrustedLabellers
+from folkmoot.storage.pages import AuthorPage
 from folkmoot.storage.profiles import StoredProfile, read_profile
 from folkmoot.storage.projections import generation_of, tally
 from folkmoot.storage.rows import HintState, row_cell
@@ -231,9 +232,14 @@ class Store:
         return self._heads.shown
 
     def labels_of(self, key: bytes, trusted: TrustedLabellers = frozenset) -> list[bytes]:
-        """See `pages.labels_of`; nobody is trusted if nobody is named."""
+        """See `labelled.labels_on`; nobody is trusted if nobody is named."""
         with self._engine.begin() as transaction:
-            return pages.labels_of(transaction, key, trusted)
+            return list(labels_on(transaction, key, trusted).frames)
+
+    def labels_by(self, key: bytes, labellers: Collection[bytes]) -> list[bytes]:
+        """See `labelled.labels_by`."""
+        with self._engine.begin() as transaction:
+            return labels_by(transaction, key, labellers)
 
     def profile(self, account: bytes) -> StoredProfile:
         """See `profiles.read_profile`; what was read before, and has not changed, is remembered."""

@@ -30,6 +30,7 @@ from folkmoot.node.moderation.scorers import Scorers
 from folkmoot.node.moderation.submissions import Counting, Submission, texts_of
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.expressions import Value
+from folkmoot.protocol.moderation.definitions import Definitions
 from folkmoot.protocol.moderation.flood import NO_FLOOD, Flood
 from folkmoot.protocol.moderation.policy import EMPTY, PolicyError
 from folkmoot.protocol.moderation.verdict import Action, Verdict
@@ -261,9 +262,9 @@ class Gatekeeper:
                 return next((each.notices for each in engine.document.rules if each.id == rule), {})
         return {}
 
-    def labels(self) -> list[str]:
+    def label_values(self) -> list[str]:
         """What the policy in force may call a record, each once: by its models, and by its rules."""
-        document = self._bench.settled(self._own).document
+        document = self.engine.document
         of_models = [label for model in document.models for label in model.labels]
         return list(dict.fromkeys([*of_models, *(each.label for each in document.rules if each.label)]))
 
@@ -271,6 +272,10 @@ class Gatekeeper:
         """The models of policies in force here, of each policy some of whose models are not at hand."""
         engines = self._own, self._bench.engine, self._bench.others
         return [each.scorers for each in dict.fromkeys(engines) if each is not None and each.scorers.wanted]
+
+    def labels(self) -> Definitions:
+        """What the policy in force says of labels, by their values."""
+        return self.engine.document.labels
 
     def status(self) -> GatekeeperStatus:
         """What the gate is doing now."""

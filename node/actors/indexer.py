@@ -21,7 +21,7 @@ from folkmoot.protocol.errors import BUSY, WireError
 from folkmoot.protocol.search.tokens import tokens
 from folkmoot.protocol.trends.sketch import Sketch
 from folkmoot.storage.errors import DiskFull, StorageError
-from folkmoot.storage.pages import TrustedLabellers
+from folkmoot.storage.labelled import TrustedLabellers
 from folkmoot.storage.search import finding, following, trending
 from folkmoot.storage.search.errors import IndexDamaged
 from folkmoot.storage.search.files import Indexes

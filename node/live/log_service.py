@@ -29,8 +29,8 @@ from folkmoot.protocol.ring.epochs import Claim
 from folkmoot.protocol.ring.ranges import RangeDescriptor
 from folkmoot.storage.boots import Moment
 from folkmoot.storage.errors import StorageError
+from folkmoot.storage.labelled import TrustedLabellers
 from folkmoot.storage.log_pages import LogAsked, LogPage
-from folkmoot.storage.pages import TrustedLabellers
 
 _PRIVATE: Final = frozenset(KIND_BYTE[kind] for kind in KINDS_PRIVATE)
 _NOWHERE: Final = Moment(0, 0)

@@ -100,7 +100,7 @@ class ModerationParts:
         self._review = BlindReview(self.drawing, casebook, wired.service, coordination)
         sampling = SamplingMethods(
             *(wired.node_id, self._review, casebook, deciders, self._reachable),
-            *(wired.links, self._reading, intake, gate.labels),
+            *(wired.links, self._reading, intake, gate.label_values),
         )
         reversing = self._reversal.client_methods(deciders, coordination, keys)
         audits = AuditMethods(deciders, self._auditor)

@@ -246,7 +246,7 @@ def _read_post(item: Item) -> Post:
     frame, labels = codec.pack(item.record), [codec.pack(label) for label in item.labels]
     counts, decisions = item.counts, [codec.pack(each) for each in item.decisions]
     told = Counts(counts.get("likes", 0), counts.get("reposts", 0))
-    return Post(frame, labels, told, counts.get("replies", 0), decisions)
+    return Post(frame, labels, told, counts.get("replies", 0), decisions, labels_cut=item.labels_cut)
 
 
 def _reason(post: Found, selected: Selected | None = None) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import trio
 from folkmoot.node.accounts.parts import AccountParts
+from folkmoot.node.actors.gatekeeper import Gatekeeper
 from folkmoot.node.actors.projector import Projector
 from folkmoot.node.actors.replica import Replica
 from folkmoot.node.actors.session import Immediate, Method
@@ -18,9 +19,11 @@ from folkmoot.node.projections.answers import Answers
 from folkmoot.node.projections.authors import AuthorPages
 from folkmoot.node.projections.away import Away
 from folkmoot.node.projections.building import Builder
+from folkmoot.node.projections.definitions import Defining
 from folkmoot.node.projections.feeds import Feeds
 from folkmoot.node.projections.generations import Generations
 from folkmoot.node.projections.hosting import NUMBER_BYTES, Followed, Hosting
+from folkmoot.node.projections.labelled import Labelled
 from folkmoot.node.projections.listings import Merging
 from folkmoot.node.projections.live import FeedSource
 from folkmoot.node.projections.logs import Logs
@@ -54,6 +57,7 @@ class Keeping(Wired, Protocol):
     router: Router
     replica: Replica
     accounts: AccountParts
+    gatekeeper: Gatekeeper
     moderation: ModerationParts
 
 
@@ -74,8 +78,8 @@ class ProjectionParts:
 
     def __init__(self, wired: Keeping, reading: Reading) -> None:
         environment, commits, topology = wired.environment, wired.commits, wired.topology
-        store, where = commits.store, topology.where
-        wall, trusted = environment.wall, topology.service_accounts
+        store, where, wall = commits.store, topology.where, environment.wall
+        trusted, reviews = topology.service_accounts, wired.moderation.deciders.reviews
         router, epochs, links, feeds = wired.router, wired.replica, wired.links, wired.config.feeds
 
         def ranges() -> RangeMap:
@@ -96,7 +100,9 @@ class ProjectionParts:
         )
         posts = Posts(store, router, ranges, links, epochs, trusted)
         viewers = Viewers(store, router, where, links, epochs, wall.now_us, trio.current_time, cache.viewers)
-        selection = Selection(posts, reading, trusted, wall.now_us, wired.moderation.deciders.reviews)
+        labelled = Labelled(store, router, ranges, links, epochs, posts, trusted)
+        defining = Defining(posts, reading, wired.gatekeeper.labels, trio.current_time)
+        selection = Selection(posts, reading, labelled, defining, wall.now_us, reviews)
         builder = Builder(posts, selection, cache.seen_pages)
         accounts = Accounts(store, logs, environment.executor, trio.current_time)
         merging = Merging(store, accounts, environment.executor)
@@ -104,10 +110,10 @@ class ProjectionParts:
         answers = Answers(*near, posts, self.projector)
         self._feeds = Feeds(*near, reading, builder, viewers, merging, answers, self.projector)
         self._follow(wired, posts, FeedStreams(store, merging, viewers, builder, watchers, wall))
-        self._viewers, self._builder = viewers, builder
+        self._viewers, self._builder, self._defining = viewers, builder, defining
         around = Around(*near, reading, environment.executor, trusted, wall.now_us, self.projector)
         ranking = RankingParts(around, posts, builder, viewers, merging, self._feeds, cache.rankings)
-        self._cached = viewers, builder, ranking
+        self._cached = viewers, builder, ranking, defining
         pages = NoticePages(store, posts, selection, viewers, trusted, wall.now_us)
         self._notifications = Notifications(
             router, where, links, epochs, pages, self.away, watchers, self.projector, wall
@@ -117,7 +123,7 @@ class ProjectionParts:
         followed: dict[str, FollowsLog] = {"projections": self.projector, "search": self.search.indexer}
         self.pressure = Pressure(lambda: store.sequence, followed, feeds.lag_max_s)
         self._served = self._feeds, ranking, self._notifications, self.search
-        self._asked_by_peers = (logs, posts, answers, viewers, self.hosting, *self._served)
+        self._asked_by_peers = (logs, posts, answers, viewers, labelled, self.hosting, *self._served)
         rebuilt = self.projector, self.generations, self.search.indexer, self.pressure
         self._methods = ProjectionMethods(*rebuilt)
 
@@ -138,7 +144,7 @@ class ProjectionParts:
 
     def client_methods(self) -> Mapping[str, Method]:
         """What clients may ask, by name."""
-        tables = [each.client_methods() for each in self._served]
+        tables = [each.client_methods() for each in (*self._served, self._defining)]
         return {name: each for one in (*tables, self._methods.table()) for name, each in one.items()}
 
     def author_pages(self, feeds: FeedReading) -> AuthorPages:

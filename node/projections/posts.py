@@ -29,7 +29,7 @@ _Count = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 
 class _Told(Struct, array_like=True):
     """A post: its frame, nil when it is deleted; labels, likes, reposts and replies; and, when there are any,
-    the decisions that apply to it."""
+    the decisions that apply to it, and whether there may be more labels."""
 
     frame: _Frame | None
     labels: Annotated[list[_Frame], Meta(max_length=limits.PAGE_LABELS_PER_POST)]
@@ -37,11 +37,14 @@ class _Told(Struct, array_like=True):
     reposts: _Count
     replies: _Count
     decisions: Annotated[list[_Frame], Meta(max_length=2)] = []
+    labels_cut: bool = False
 
     @classmethod
     def of(cls, post: Post) -> list[Any]:
         """What is told of a post."""
         told = [post.frame, post.labels, *post.counts, post.replies]
+        if post.labels_cut:
+            return [*told, post.decisions, True]
         return [*told, post.decisions] if post.decisions else told
 
 
@@ -225,4 +228,5 @@ def _post(told: _Told | None) -> Post | None:
         Record.from_wire(codec.unpack(each))
     if told.frame is None:
         return GONE
-    return Post(told.frame, told.labels, Counts(told.likes, told.reposts), told.replies, told.decisions)
+    counts = Counts(told.likes, told.reposts)
+    return Post(told.frame, told.labels, counts, told.replies, told.decisions, labels_cut=told.labels_cut)

@@ -8,10 +8,13 @@ nobody in particular looks at nothing is even read.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import trio
 from folkmoot.node.contracts import Reading
+from folkmoot.node.projections.definitions import Defining
+from folkmoot.node.projections.labelled import Labelled
 from folkmoot.node.projections.listings import Place
 from folkmoot.node.projections.posts import Posts, Ref, Unreached
 from folkmoot.protocol import limits
@@ -20,12 +23,13 @@ from folkmoot.protocol.crdt.flag import says_on
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.feed import threads
 from folkmoot.protocol.feed.audience import Audience, Candidate, Decision, Hide, PageKind, Reason, Show, Warn
+from folkmoot.protocol.feed.cautions import Heeding
 from folkmoot.protocol.feed.controls import Edge
 from folkmoot.protocol.feed.threads import STEPS, answered_by, first_of, heads, ref_of, strays, unknown_above
 from folkmoot.protocol.feed.viewer import PUBLIC, Viewer
 from folkmoot.protocol.key import cell_key
-from folkmoot.protocol.moderation.label import Label, parse_label
-from folkmoot.protocol.moderation.outcome import NOTHING, Outcome
+from folkmoot.protocol.moderation.label import Label
+from folkmoot.protocol.moderation.outcome import NOTHING
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.token import Token
 from folkmoot.storage.shown_post import Post
@@ -36,7 +40,8 @@ _DECIDED_AT_ONCE: Final = 16
 
 _Known = dict[threads.Ref, Record | None]
 """Posts that were looked up; None for those that were deleted."""
-_Outcomes = dict[threads.Ref, Outcome]
+_Marked = dict[threads.Ref, Post]
+"""Those of them that were decided on, or bear labels."""
 
 
 class Selected(NamedTuple):
@@ -55,7 +60,7 @@ class Selected(NamedTuple):
         """What its item says besides record, labels and counts."""
         match self.decision:
             case Warn(cautions, without_quote):
-                said: dict[str, Any] = {"cautions": [caution._asdict() for caution in cautions]}
+                said: dict[str, Any] = {"cautions": [caution.told() for caution in cautions]}
                 return said if without_quote is None else {**said, "quote_hidden": without_quote.value}
             case Show(without_quote) if without_quote is not None:
                 return {"quote_hidden": without_quote.value}
@@ -72,7 +77,8 @@ class Selection:
     Args:
         posts: reads posts from wherever they are kept.
         reading: reads the flags of others.
-        trusted: whose labels are heeded.
+        labelled: the labels that viewers heed.
+        defining: what these mean.
         now_us: wall time, microseconds since 1970.
         reviews: whether an account (34 bytes) may decide about what is shown.
     """
@@ -81,13 +87,15 @@ class Selection:
         self,
         posts: Posts,
         reading: Reading,
-        trusted: Callable[[], Collection[bytes]],
+        labelled: Labelled,
+        defining: Defining,
         now_us: Callable[[], int],
         reviews: Callable[[bytes], bool],
     ) -> None:
         self._posts = posts
         self._reading = reading
-        self._trusted = trusted
+        self._labelled = labelled
+        self._defining = defining
         self._now_us = now_us
         self._reviews = reviews
 
@@ -131,8 +139,8 @@ class Selection:
                 waiting[number] = (place, post, post.record)
         if waiting:
             reviews = viewer.account is not None and self._reviews(viewer.account)
-            audience = Audience(viewer, kind, now_us, reviews=reviews)
-            candidates = await self._candidates(list(waiting.values()), of)
+            candidates, heeding = await self._candidates(list(waiting.values()), of, viewer)
+            audience = Audience(viewer, kind, now_us, reviews=reviews, heeding=heeding)
             edges = await self.on(audience.edges_asked(each for each, _ in candidates))
             for count, (number, (each, is_stray)) in enumerate(zip(waiting, candidates, strict=True), 1):
                 decided[number] = Selected(audience.decide(each, edges), is_stray)
@@ -141,15 +149,17 @@ class Selection:
         return [decided[number] for number in range(len(places))]
 
     async def _candidates(
-        self, posts: Sequence[tuple[Place, Post, Record]], of: Ref | None
-    ) -> list[tuple[Candidate, bool]]:
+        self, posts: Sequence[tuple[Place, Post, Record]], of: Ref | None, viewer: Viewer
+    ) -> tuple[list[tuple[Candidate, bool]], Heeding]:
         """The posts with the others that decide about them, as far as they are known, and whether each
-        strays from the thread that it names."""
+        strays from the thread that it names; and how the labels on them are heeded."""
         records = [record for _, _, record in posts]
         quoted = {id(record): _ref(record.body.get("quote")) for record in records}
         answering = [record for record in records if "reply_to" in record.body]
-        known, outcomes = await self._above(answering, [of, *quoted.values()])
-        trusted, now_us = self._trusted(), self._now_us()
+        known, marked = await self._above(answering, [of, *quoted.values()])
+        behind = {ref: marked[ref] for ref in quoted.values() if ref is not None and ref in marked}
+        pairs = chain(behind.items(), ((place.ref, post) for place, post, _ in posts))
+        labels, heeding = await self._heard(pairs, viewer)
 
         def candidate(place: Place, post: Post, record: Record) -> tuple[Candidate, bool]:
             quoted_ref = quoted[id(record)]
@@ -157,11 +167,12 @@ class Selection:
             made = Candidate(
                 record,
                 quoted=shown,
-                labels=labels_of(post, trusted, now_us) if post.labels else (),
+                labels=labels.get(place.ref, ()),
                 reposter=place.reposter,
                 reposted_us=1000 * (place.reposted_ms or 0),
                 outcome=post.outcome,
-                quoted_outcome=NOTHING if quoted_ref is None else outcomes.get(quoted_ref, NOTHING),
+                quoted_outcome=behind[quoted_ref].outcome if quoted_ref in behind else NOTHING,
+                quoted_labels=() if quoted_ref is None else labels.get(quoted_ref, ()),
                 quote_deleted=shown is None and quoted_ref in known,
             )
             answered = answered_by(record)
@@ -175,18 +186,30 @@ class Selection:
             answer = made._replace(parent=known.get(answered), firsts=firsts, threads=names)
             return answer, strays(record, known.get)
 
-        return [candidate(*each) for each in posts]
+        return [candidate(*each) for each in posts], heeding
+
+    async def _heard(
+        self, posts: Iterable[tuple[Ref, Post]], viewer: Viewer
+    ) -> tuple[Mapping[Ref, Sequence[Label]], Heeding]:
+        """The labels on some posts that a viewer heeds, and how."""
+        community, chosen = self._defining.community, viewer.labelling.labellers
+        bearing = {ref: post for ref, post in posts if post.labels or post.labels_cut}
+        if not bearing:
+            return {}, Heeding(viewer.labelling, {}, community)
+        labels, labellers = await self._labelled.heard(bearing, chosen.keys(), self._now_us())
+        definitions = await self._defining.of(sorted(labellers)) if labellers else {}
+        return labels, Heeding(viewer.labelling, definitions, community)
 
     async def first_of(self, post: Record) -> Ref:
         """What the thread of a post begins with, as far as what stands above it can be read."""
         known, _ = await self._above([post], [])
         return Ref(*first_of(post, known.get))
 
-    async def _above(self, posts: Sequence[Record], others: Iterable[Ref | None]) -> tuple[_Known, _Outcomes]:
-        """What stands above some posts (see `protocol.feed.threads`), and others besides; and what was
-        decided about those that were decided on."""
+    async def _above(self, posts: Sequence[Record], others: Iterable[Ref | None]) -> tuple[_Known, _Marked]:
+        """What stands above some posts (see `protocol.feed.threads`), and others besides; and those of them
+        that were decided on, or bear labels."""
         known: _Known = {}
-        outcomes: _Outcomes = {}
+        marked: _Marked = {}
         asked: set[threads.Ref] = set()
         wanted = [*filter(None, others), *unknown_above(posts, known.get)]
         for _ in range(STEPS + 1):
@@ -194,21 +217,21 @@ class Selection:
             if not some:
                 break
             asked.update(some)
-            found, decided = await self._records(some)
+            found, some_marked = await self._records(some)
             known |= found
-            outcomes |= decided
+            marked |= some_marked
             wanted = unknown_above(posts, known.get)
-        return known, outcomes
+        return known, marked
 
-    async def _records(self, refs: Iterable[Ref]) -> tuple[_Known, _Outcomes]:
-        """Some posts, as far as they can be read, and what was decided about those that were decided on."""
+    async def _records(self, refs: Iterable[Ref]) -> tuple[_Known, _Marked]:
+        """Some posts, as far as they can be read, and those that were decided on, or bear labels."""
         wanted = list(dict.fromkeys(refs))
         if not wanted:
             return {}, {}
         found = await self._posts.read(wanted)
         posts = {ref: post for ref, post in zip(wanted, found, strict=True) if isinstance(post, Post)}
         known: _Known = {ref: None if post.frame is None else post.record for ref, post in posts.items()}
-        return known, {ref: post.outcome for ref, post in posts.items() if post.decisions}
+        return known, {ref: post for ref, post in posts.items() if _is_marked(post)}
 
     async def on(self, edges: Iterable[Edge]) -> frozenset[Edge]:
         """Those of some flags that are on; one that cannot be found out is off."""
@@ -231,11 +254,14 @@ class Selection:
         return {key: cell for key, cell in cells.items() if cell is not None}
 
 
+def _is_marked(post: Post) -> bool:
+    return bool(post.decisions or post.labels or post.labels_cut)
+
+
 def labels_of(post: Post, trusted: Collection[bytes], now_us: int) -> list[Label]:
     """The labels that readers are to be told of: those of the cluster's own nodes that hold at a time
     (microseconds since 1970)."""
-    labels = (parse_label(each.item, each.body) for each in post.label_records if each.author in trusted)
-    return [label for label in labels if label.holds(now_us)]
+    return [label for label in post.said if label.labeller in trusted and label.holds(now_us)]
 
 
 def _ref(value: Mapping[str, Any] | None) -> Ref | None:

@@ -1,4 +1,5 @@
-"""Viewers: what those who look at feeds block and mute, read from their own cells as they are now.
+"""Viewers: what those who look at feeds block and mute, and whose labels they heed, read from their own cells
+as they are now.
 
 Where a viewer's cells are kept, they are looked through for every page, which is cheap: only when one of them
 is another than last time are they read. What another node keeps is remembered for a few seconds.
@@ -15,6 +16,7 @@ from folkmoot.protocol import codec, limits, messages
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.errors import BUSY, WireError
+from folkmoot.protocol.feed.labelling import OWN
 from folkmoot.protocol.feed.viewer import PUBLIC, Viewer, viewer_of
 from folkmoot.protocol.key import kind_prefix, place_prefix, prefix_end
 from folkmoot.protocol.record import Record
@@ -28,8 +30,9 @@ from msgspec import Meta, Struct
 
 VIEWER: Final = "replica.viewer"
 
-# Whom a viewer follows decides about no page.
-_KINDS: Final = ("mute", "block")
+# Whom a viewer follows decides about no page, and of their preferences those about labels do.
+_SLICES: Final = (("mute", b""), ("block", b""), ("preference", OWN))
+_SETTING_BYTES: Final = 100
 _VIEWER_BYTES: Final = 1_000  # of a viewer, besides what it is made of
 _FLAG_BYTES: Final = 150
 _REMEMBERED_S: Final = 3.0
@@ -65,7 +68,10 @@ class _Read(NamedTuple):
         """About how many bytes it takes."""
         viewer = self.viewer
         flags = len(viewer.blocks) + len(viewer.accounts) + len(viewer.threads) + len(viewer.words.words)
-        return _VIEWER_BYTES + len(self.state) + _FLAG_BYTES * flags
+        labelling = viewer.labelling
+        chosen = len(labelling.own.settings) + sum(map(len, labelling.labellers.values()))
+        settings = len(labelling.labellers) + chosen
+        return _VIEWER_BYTES + len(self.state) + _FLAG_BYTES * flags + _SETTING_BYTES * settings
 
 
 class Viewers:
@@ -130,8 +136,7 @@ class Viewers:
     def _read_own(self, account: bytes) -> Viewer:
         rows: list[tuple[bytes, bytes]] = []
         with self._store.engine.begin() as transaction:
-            for kind in _KINDS:
-                prefix = kind_prefix(account, kind)
+            for prefix in _prefixes(account):
                 rows += transaction.scan(Table.CELLS, prefix, prefix_end(prefix))
         state = b"".join(row[:SEQUENCE_BYTES] for _, row in rows)
         known = self._own.get(account, lambda kept: kept.state == state)
@@ -176,8 +181,7 @@ class Viewers:
             raise WireError(BUSY, "this replica does not know all it acknowledged", retry_after_ms=250)
         cells: list[bytes] = []
         room, most = limits.PAGE_BYTES - limits.CELL_BYTES, limits.MESSAGE_COLLECTION_ITEMS - 1
-        for kind in _KINDS:
-            prefix = kind_prefix(asked.account, kind)
+        for prefix in _prefixes(asked.account):
             start, end = max(prefix, asked.after + b"\0"), prefix_end(prefix)
             if start >= end:
                 continue
@@ -188,6 +192,11 @@ class Viewers:
             if found and (room <= 0 or self._store.holds(found[-1][0] + b"\0", end)):
                 return {"cells": cells, "next": found[-1][0]}
         return {"cells": cells}
+
+
+def _prefixes(account: bytes) -> list[bytes]:
+    """What the keys of the cells begin with that a viewer is made from, in order."""
+    return sorted(kind_prefix(account, kind) + name for kind, name in _SLICES)
 
 
 def _records(rows: Iterable[tuple[bytes, bytes]]) -> Iterable[Record]:

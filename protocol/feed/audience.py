@@ -20,6 +20,7 @@ The rules, the first that applies being the reason; one's own posts are hidden b
 | `muted_reposts` | what an account reposted that is muted, wholly or in this       | all        | viewer |
 | `muted_thread`  | what belongs to a muted thread                                  | not thread | viewer |
 | `muted_word`    | what shows a muted word                                         | all        | viewer |
+| `label`         | what bears a label that hides it                                | all        | viewer |
 
 What moderation does is done to nobody who *reviews*, which moderators do: they see everything, with what was
 decided said first, and so does the author of their own. Posts that are `limited` are on no page of a tag or a
@@ -40,11 +41,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
+from folkmoot.protocol.feed.cautions import EVERYBODY, Caution, Heeding
 from folkmoot.protocol.feed.controls import QUOTE_FROM, REPLY_FROM, Edge, allows, edges_asked
 from folkmoot.protocol.feed.threads import thread_named
 from folkmoot.protocol.feed.viewer import Viewer
 from folkmoot.protocol.limits import POST_ITEM_BYTES, STAMP_AHEAD_US
-from folkmoot.protocol.moderation.decision import Action
 from folkmoot.protocol.moderation.label import Label
 from folkmoot.protocol.moderation.outcome import NOTHING, Outcome, Visibility
 from folkmoot.protocol.record import Record
@@ -65,6 +66,7 @@ class Reason(StrEnum):
     MUTED_REPOSTS = "muted_reposts"
     MUTED_THREAD = "muted_thread"
     MUTED_WORD = "muted_word"
+    LABEL = "label"
 
 
 class PageKind(StrEnum):
@@ -87,11 +89,12 @@ class Candidate(NamedTuple):
         firsts: those of `threads` that are known.
         quoted: the post it quotes.
         quote_deleted: whether that one was deleted; nothing of it is known then.
-        labels: those of the post's labels that readers are to be told of, and that hold.
+        labels: those of the post's labels that the viewer heeds, and that hold.
         reposter: who reposted it, if that is why it is here (34 bytes).
         reposted_us: and when, in microseconds since 1970 by their clock.
         outcome: what moderation has decided about the post.
         quoted_outcome: and about the one it quotes.
+        quoted_labels: as `labels`, of that one.
         threads: author and item of each post that its thread may begin with (50 bytes): the one it names, and
             those that what it answers leads to. An answer that names another one gets round no control and
             no mute by that. When it is empty, what the post itself names.
@@ -106,6 +109,7 @@ class Candidate(NamedTuple):
     reposted_us: int = 0
     outcome: Outcome = NOTHING
     quoted_outcome: Outcome = NOTHING
+    quoted_labels: Sequence[Label] = ()
     threads: Collection[bytes] = ()
     quote_deleted: bool = False
 
@@ -116,21 +120,6 @@ class Candidate(NamedTuple):
         return (
             self.firsts if parent is None else [parent, *(each for each in self.firsts if each is not parent)]
         )
-
-
-class Caution(NamedTuple):
-    """Something to be said before a post is shown.
-
-    Args:
-        source: `warning` (the author's words), `self_label` (the author's), `label` (of somebody else) or
-            `decision` (of moderation).
-        text: the warning, the label's value, or why it was decided.
-        by: who says it (34 bytes).
-    """
-
-    source: str
-    text: str
-    by: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +160,6 @@ _SHOW: Final = Show()
 _HIDE: Final = {reason: Hide(reason) for reason in Reason}
 _MODERATED: Final = {Visibility.REMOVED: Reason.REMOVED, Visibility.HELD: Reason.HELD}
 _LIMITED: Final = {Visibility.LIMITED: Reason.LIMITED}
-_UNSAID: Final = frozenset({Action.LABEL, Action.LIMIT})  # the labels say it; who sees it needs no warning
 _NO_EDGES: Final[frozenset[Edge]] = frozenset()
 
 
@@ -183,10 +171,20 @@ class Audience:
         page: what sort of page it is.
         now_us: microseconds since 1970.
         reviews: whether the viewer may decide about what is shown, and so sees what others do not.
+        heeding: how the viewer heeds the labels that are on the page.
     """
 
-    def __init__(self, viewer: Viewer, page: PageKind, now_us: int, *, reviews: bool = False) -> None:
+    def __init__(
+        self,
+        viewer: Viewer,
+        page: PageKind,
+        now_us: int,
+        *,
+        reviews: bool = False,
+        heeding: Heeding = EVERYBODY,
+    ) -> None:
         self._viewer = viewer
+        self._heeding = heeding
         self._reviews = reviews
         self._moderated = _MODERATED | ({} if page is not PageKind.TAG else _LIMITED)
         self._me = viewer.account
@@ -229,7 +227,7 @@ class Audience:
             without_quote = self._against_quote(candidate, edges)
         outcome = candidate.outcome
         if candidate.labels or outcome is not NOTHING or "warning" in body or "labels" in body:
-            said = cautions(record, candidate.labels, outcome)
+            said = self._heeding.cautions(record, candidate.labels, outcome)
             if said:
                 return Warn(said, without_quote)
         return _SHOW if without_quote is None else Show(without_quote)
@@ -263,7 +261,12 @@ class Audience:
             return Reason.MUTED_THREAD
         if viewer.words and viewer.words.found_in(body, self._now_us):
             return Reason.MUTED_WORD
-        return None
+        return self._against_labels(record, candidate.labels, candidate.outcome)
+
+    def _against_labels(self, record: Record, labels: Sequence[Label], outcome: Outcome) -> Reason | None:
+        if not labels and outcome is NOTHING and "labels" not in record.body:
+            return None
+        return Reason.LABEL if self._heeding.hides(record, labels, outcome) else None
 
     def _against_moderated(self, record: Record, outcome: Outcome) -> Reason | None:
         if outcome is NOTHING or self._reviews:
@@ -298,9 +301,11 @@ class Audience:
             return Reason.QUOTE_CONTROL
         if self._muted(owner):
             return Reason.MUTED_ACCOUNT
-        if quoted is not None and self._viewer.words.found_in(quoted.body, self._now_us):
+        if quoted is None:
+            return None
+        if self._viewer.words.found_in(quoted.body, self._now_us):
             return Reason.MUTED_WORD
-        return None
+        return self._against_labels(quoted, candidate.quoted_labels, candidate.quoted_outcome)
 
     def _blocked(self, other: bytes, edges: Set[Edge]) -> bool:
         """Whether one of the two, the viewer and `other`, blocks the other one."""
@@ -318,27 +323,6 @@ class Audience:
     def _muted(self, account: bytes) -> bool:
         muted = self._viewer.accounts.get(account)
         return muted is not None and muted[0] > self._now_us
-
-
-def cautions(record: Record, labels: Sequence[Label] = (), outcome: Outcome = NOTHING) -> tuple[Caution, ...]:
-    """What is to be said before a post is shown.
-
-    Args:
-        record: the post.
-        labels: what others say about it, as far as readers are to be told.
-        outcome: what moderation has decided about it.
-    """
-    body, author = record.body, record.author
-    said: list[Caution] = []
-    if body.get("warning"):
-        said.append(Caution("warning", body["warning"], author))
-    said += [Caution("self_label", value, author) for value in dict.fromkeys(body.get("labels", ()))]
-    said += [Caution("label", label.value, label.labeller) for label in labels if not label.negated]
-    for each in outcome.applied(record.id):
-        if each.action not in _UNSAID:
-            said.append(Caution("decision", each.reason, each.decider))
-        said += [Caution("label", value, each.decider) for value in each.labels]
-    return tuple(said)
 
 
 def _quoted_author(body: dict[str, Any]) -> bytes | None:

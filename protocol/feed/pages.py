@@ -138,11 +138,12 @@ class Item(Struct):
     labels: list[Frame]
     counts: dict[str, int]
     decisions: list[Frame] = []
+    labels_cut: bool = False
 
     @property
     def is_telling(self) -> bool:
         """As `PackedPage.telling`."""
-        return bool(self.labels or self.decisions) or is_telling(self.record[0])
+        return bool(self.labels or self.labels_cut or self.decisions) or is_telling(self.record[0])
 
 
 def read_items(page: PackedPage) -> list[Item]:

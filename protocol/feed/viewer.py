@@ -1,7 +1,8 @@
-"""What a viewer wants to see, as their own records say: whom they follow and block, what they mute.
+"""What a viewer wants to see, as their own records say: whom they follow and block, what they mute, and whose
+labels they heed.
 
-A viewer is made from the surviving records of cells of kinds `follow`, `block` and `mute`, in any order, and
-is the same for every order. A cell may have several survivors (see `protocol.crdt.flag`): a flag is on when
+A viewer is made from the surviving records of cells of the kinds below, in any order, and is the same for
+every order. A cell may have several survivors (see `protocol.crdt.flag`): a flag is on when
 any of them says on, and of several mutes of the same thing each counts, so the longest and widest is felt.
 
 Of each sort the newest are kept, as many as the limits say; which sorts had more is told.
@@ -13,13 +14,14 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
+from folkmoot.protocol.feed.labelling import NO_LABELLING, Labelling, labelling_of
 from folkmoot.protocol.feed.mute import AccountMute, Mute, ThreadMute, WordMute, parse_mute
 from folkmoot.protocol.feed.words import MutedWords, normal_word
 from folkmoot.protocol.limits import VIEWER_EDGES, VIEWER_WORDS
 from folkmoot.protocol.record import Record
 
-KINDS: Final = ("follow", "mute", "block")
-"""The kinds of record a viewer is made from."""
+KINDS: Final = ("follow", "mute", "block", "preference")
+"""The kinds of record a viewer is made from; see `labelling` for the preferences that count."""
 
 
 class Muted(NamedTuple):
@@ -49,7 +51,9 @@ class Viewer:
         accounts: the accounts muted.
         threads: author and item of a muted thread's first post → until when.
         words: the words muted.
-        cut: the sorts (`follow`, `block`, `account`, `thread`, `word`) of which there were too many to keep.
+        labelling: whose labels are heeded.
+        cut: the sorts (`follow`, `block`, `account`, `thread`, `word`, `labeller`) of which there were too
+            many to keep.
     """
 
     account: bytes | None = None
@@ -59,6 +63,7 @@ class Viewer:
     accounts: Mapping[bytes, Muted] = field(default_factory=dict)
     threads: Mapping[bytes, int] = field(default_factory=dict)
     words: MutedWords = _NO_WORDS
+    labelling: Labelling = NO_LABELLING
     cut: frozenset[str] = frozenset()
 
 
@@ -79,7 +84,7 @@ def viewer_of(
     """
     said = _Said()
     for record in records:
-        if record.author == account and record.body.get("on") is True:
+        if record.author == account:
             said.take(record, now_us)
     return said.viewer(account, blocked_by)
 
@@ -133,9 +138,16 @@ class _Said:
         self._accounts: _Newest[bytes, Muted] = _Newest(VIEWER_EDGES)
         self._threads: _Newest[bytes, int] = _Newest(VIEWER_EDGES)
         self._words: _Newest[str, int] = _Newest(VIEWER_WORDS)
+        self._preferences: list[Record] = []
 
     def take(self, record: Record, now_us: int) -> None:
-        """Read a flag that is on."""
+        """Read a record; a flag that is off says nothing."""
+        if record.kind == "preference":
+            self._preferences.append(record)
+        elif record.body.get("on") is True:
+            self._switched_on(record, now_us)
+
+    def _switched_on(self, record: Record, now_us: int) -> None:
         if record.kind == "follow":
             self._follows.add(record.item, True, record.stamp)
         elif record.kind == "block":
@@ -167,6 +179,8 @@ class _Said:
             "word": self._words,
         }
         kept = {name: sort.kept() for name, sort in sorts.items()}
+        labelling = labelling_of(self._preferences)
+        cut = {name for name, sort in sorts.items() if sort.cut}
         return Viewer(
             account,
             frozenset(kept["follow"]),
@@ -175,5 +189,6 @@ class _Said:
             kept["account"],
             kept["thread"],
             MutedWords(kept["word"]),
-            frozenset(name for name, sort in sorts.items() if sort.cut),
+            labelling,
+            frozenset(cut | {"labeller"} if labelling.cut else cut),
         )

@@ -20,6 +20,7 @@ from typing import Final
 from folkmoot.protocol import limits
 from folkmoot.protocol.errors import FolkmootError
 from folkmoot.protocol.expressions import Sort
+from folkmoot.protocol.moderation.definitions import Definitions
 from folkmoot.protocol.moderation.signals import family, sorts_of
 from folkmoot.protocol.moderation.table import Day
 from folkmoot.protocol.moderation.thresholds import Asked, Evidence, resolved
@@ -159,6 +160,7 @@ class PolicyDocument:
         lists, patterns, models, rules: in the document's order.
         degrade: what happens to rules for want of a signal, by its name or by its family's.
         layers: the hashes of the documents that it is made of, the widest first.
+        labels: what labels mean, by their values; see `policy_labels`.
     """
 
     hash: str
@@ -171,6 +173,7 @@ class PolicyDocument:
     rules: tuple[Rule, ...] = ()
     degrade: Mapping[str, Degrade] = field(default_factory=dict)
     layers: tuple[str, ...] = ()
+    labels: Definitions = field(default_factory=dict)
 
     @property
     def finders(self) -> tuple[WordList | Pattern, ...]:

@@ -28,6 +28,7 @@ from folkmoot.protocol.moderation.policy import (
     WordList,
     layered_hash,
 )
+from folkmoot.protocol.moderation.policy_labels import read_labels
 from folkmoot.protocol.moderation.signals import SCORES, UNCERTAIN, family, signal_name
 from folkmoot.protocol.moderation.table import LANGUAGE, Locate, Table
 from folkmoot.protocol.moderation.text.model import CLASSES_MAX
@@ -110,6 +111,7 @@ class _Reader:
             rules=self._rules(),
             degrade=self._degrade(),
             layers=hashes,
+            labels=read_labels(top, below.labels),
         )
         top.refuse_others()
         self._check_rules(document)

@@ -20,7 +20,7 @@ from folkmoot.protocol.record import Record
 from folkmoot.protocol.search.bounds import TREND_HOUR_ROWS, TREND_ROWS
 from folkmoot.protocol.trends.sketch import WINDOW_MS, Sketch, Use, sketched
 from folkmoot.storage.errors import StoreCorrupt
-from folkmoot.storage.pages import TrustedLabellers
+from folkmoot.storage.labelled import TrustedLabellers
 from folkmoot.storage.search.index import HOUR_MS, SearchIndex
 from folkmoot.storage.store import Store
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from folkmoot.cli.exit_codes import FAILED, OK, USAGE
+from folkmoot.cli.social.labelling import example
 
 from tests.checking.local import Home, Ran
 from tests.waiting import until_blocking
@@ -217,3 +218,51 @@ def test_who_never_said_anything_has_no_key_made_for_asking(town: Town) -> None:
     assert not (town.path / "data" / "folkmoot" / "me.key").exists()
     assert town.run("follow", "bob.key").code == OK
     assert town.run("follow", "--json").json["items"] == [{"other": town.accounts["bob"]}]
+
+
+def test_labels_are_defined_said_and_heeded(town: Town) -> None:
+    cat = town.accounts["cat"]
+    post = town.told("post", "the bridge is closed", key="bob")["post"]
+    file = town.path / "labels.toml"
+    file.write_text(example(), encoding="utf-8")
+    assert town.told("labeller", "publish", file, key="cat")["labels"] == ["rumour"]
+    shown = town.run("labeller", "show", cat, "--file", "--key", "ann.key")
+    assert 'name = {de = "Gerücht", en = "Rumour"}' in shown.out
+    assert "folkmoot labeller subscribe" in town.refused("labeller", "set", "rumour", "hide", "--of", cat).err
+    assert town.told("labeller", "subscribe", cat)["labels"] == 1
+    assert "defines no label" in town.refused("labeller", "set", "rumor", "hide", "--of", cat).err
+    assert town.told("labeller", "languages", "DE", "en")["languages"] == ["de", "en"]
+    assert "folkmoot label" in town.refused("label", post, "rumour", "--negate", key="cat").err
+    assert town.told("label", post, "rumour", "--reason", "No source.", "--expires", "30d", key="cat")[
+        "changed"
+    ]
+    until_blocking(lambda: _cautions(town, post) == ["Gerücht"], what="the label to be told", within_s=60)
+    town.told("labeller", "set", "rumour", "ignore", "--of", cat)
+    assert _cautions(town, post) == []
+    assert town.told("labeller", "set", "spam", "hide")["labeller"] is None
+    chosen = town.told("labeller", "ls")
+    assert chosen["set"] == {"spam": "hide"}
+    assert chosen["labellers"] == [{"labeller": cat, "set": {"rumour": "ignore"}}]
+    assert town.told("label", post, "rumour", "--negate", key="cat")["changed"]
+    assert town.told("labeller", "unsubscribe", cat)["changed"]
+
+
+def test_labels_that_cannot_be_are_refused_with_what_to_do(town: Town) -> None:
+    bob = town.accounts["bob"]
+    assert "folkmoot user show" in town.refused("labeller", "show", bob).err
+    assert "own account" in town.refused("labeller", "subscribe", "ann.key", code=USAGE).err
+    assert "U+202E" in town.refused("labeller", "set", "a\u202eb", "hide", code=USAGE).err
+    assert "no language tag" in town.refused("labeller", "languages", "English please", code=USAGE).err
+    broken = town.path / "broken.toml"
+    broken.write_text('[[labels]]\nvalue = "x"\nblurs = "all"\n', encoding="utf-8")
+    ran = town.run("labeller", "publish", broken)
+    assert ran.code == FAILED and "content, media, none" in ran.err and "labeller example" in ran.err
+    nothing = town.told("post", "to be deleted", key="bob")["post"]
+    town.told("delete", nothing, key="bob")
+    assert "was deleted" in town.refused("label", nothing, "rumour").err
+
+
+def _cautions(town: Town, post: str) -> list[str]:
+    """What labels on a post are called to Ann."""
+    told = town.run("timeline", "thread", post, "--as", "ann.key", "--json").json
+    return [each["name"] for item in told["items"] for each in item.get("cautions", ())]

@@ -8,17 +8,18 @@ import pytest
 from folkmoot.protocol.feed.audience import (
     Audience,
     Candidate,
-    Caution,
     Decision,
     Hide,
     PageKind,
     Reason,
     Show,
     Warn,
-    cautions,
 )
+from folkmoot.protocol.feed.cautions import EVERYBODY, Caution
 from folkmoot.protocol.feed.controls import Edge
 from folkmoot.protocol.feed.viewer import PUBLIC, Viewer, viewer_of
+from folkmoot.protocol.moderation.builtin_labels import BUILT_IN
+from folkmoot.protocol.moderation.definitions import undefined
 from folkmoot.protocol.moderation.label import Label
 from folkmoot.protocol.record import Record
 from hypothesis import given
@@ -270,11 +271,11 @@ def test_cautions_are_told_in_order() -> None:
     record = post(ANN, warning="food", labels=["nudity", "nudity", "gore"])
     expected = (
         Caution("warning", "food", ANN.account),
-        Caution("self_label", "nudity", ANN.account),
-        Caution("self_label", "gore", ANN.account),
-        Caution("label", "spam", DAN.account),
+        Caution("self_label", "nudity", ANN.account, BUILT_IN["nudity"]),
+        Caution("self_label", "gore", ANN.account, undefined("gore")),
+        Caution("label", "spam", DAN.account, BUILT_IN["spam"]),
     )
-    assert cautions(record, LABELS) == expected
+    assert EVERYBODY.cautions(record, LABELS) == expected
     assert seen(PUBLIC, Candidate(record, labels=LABELS)) == Warn(expected)
     assert seen(PUBLIC, Candidate(post(ANN), labels=LABELS[1:])) == SHOW, "a label taken back says nothing"
     assert seen(PUBLIC, post(ANN, warning="", labels=[])) == SHOW

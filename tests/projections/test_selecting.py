@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -30,7 +31,7 @@ async def test_a_node_whose_clock_is_behind_has_posts_wait_but_on_their_authors_
     post = Author(1).post()
     behind_us = time.time_ns() // 1000 - 2 * limits.STAMP_AHEAD_US
     nobody = cast("Any", None)  # nothing is read
-    selection = Selection(nobody, nobody, lambda: (), lambda: behind_us, lambda account: False)
+    selection = Selection(nobody, nobody, nobody, nobody, lambda: behind_us, lambda account: False)
     found = Post(codec.pack(post.to_wire()), [], Counts(0, 0), 0)
     place = Place(b"", Ref(post.author, post.item))
     [selected] = await selection.select(PUBLIC, kind, [place], [found])
@@ -50,7 +51,9 @@ class NothingKept:
 async def test_others_have_their_turn_while_words_are_looked_for() -> None:
     posts = [Author(number).post() for number in range(1, 129)]
     kept, nobody = cast("Any", NothingKept()), cast("Any", None)
-    selection = Selection(kept, nobody, lambda: (), lambda: time.time_ns() // 1000, lambda account: False)
+    defining = cast("Any", SimpleNamespace(community={}))
+    now_us = time.time_ns() // 1000
+    selection = Selection(kept, nobody, nobody, defining, lambda: now_us, lambda account: False)
     found = [Post(codec.pack(post.to_wire()), [], Counts(0, 0), 0) for post in posts]
     places = [Place(b"", Ref(post.author, post.item)) for post in posts]
     viewer = Viewer(Author(99).account, words=MutedWords({"hay": 2**60}))

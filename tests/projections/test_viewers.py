@@ -194,4 +194,8 @@ async def test_labels_that_are_heeded_are_said_first_to_everybody(tmp_path: Path
                 plain, behind = (await asking.call("feed.home", account=ben.account))["items"]
                 assert len(plain["labels"]) == len(behind["labels"]) == 1
                 assert "cautions" not in plain
-                assert behind["cautions"] == [{"source": "label", "text": "nudity", "by": service.account}]
+                [caution] = behind["cautions"]
+                assert caution == {
+                    **{"source": "label", "text": "nudity", "by": service.account},
+                    **{"severity": "inform", "blurs": "media", "name": "Nudity"},
+                }

@@ -13,7 +13,7 @@ from folkmoot.protocol.key import cell_key
 from folkmoot.protocol.limits import PAGE_LABELS_PER_POST
 from folkmoot.protocol.moderation.label import Label, labeller_prefix
 from folkmoot.protocol.record import SIGNED_PREFIX, Record
-from folkmoot.storage import pages
+from folkmoot.storage import labelled, pages
 from folkmoot.storage.memory_engine import MemoryEngine
 from folkmoot.storage.pages import AuthorPage
 from folkmoot.storage.rows import row_cell
@@ -72,7 +72,7 @@ def test_newest_first_and_only_this_author(store: Store) -> None:
 
 def test_an_author_without_posts(store: Store) -> None:
     put(store, post(BEN, 1))
-    assert page(store) == AuthorPage([], [], {}, {}, {}, {}, None)
+    assert page(store) == AuthorPage([], [], {}, {}, {}, frozenset(), {}, None)
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 6, 7, 8])
@@ -197,7 +197,9 @@ def test_no_crowd_hides_the_labels_of_the_trusted(store: Store) -> None:
     put(store, *(post(ANN, number) for number in range(4)), *crowded(2, 3))
     told = [label(NODES[0], ANN, 3), label(NODES[1], ANN, 3, "rude"), label(NODES[2], ANN, 0)]
     put(store, *told, label(BEN, ANN, 0), label(BEN, ANN, 2))
-    found = page(store, trusted=NODES).labels
+    whole = page(store, trusted=NODES)
+    found = whole.labels
+    assert whole.labels_cut == {post_item(2), post_item(3)}
     assert set(found[post_item(3)][:2]) == {frame(told[0]), frame(told[1])}
     assert {item: len(frames) for item, frames in found.items()} == {
         post_item(3): PAGE_LABELS_PER_POST,
@@ -208,6 +210,8 @@ def test_no_crowd_hides_the_labels_of_the_trusted(store: Store) -> None:
     for number in range(4):
         key = cell_key(ANN.account, "post", post_item(number))
         assert store.labels_of(key, lambda: accounts(NODES)) == found.get(post_item(number), [])
+        [read] = store.posts([key], lambda: accounts(NODES))
+        assert read is not None and read.labels_cut == (number in (2, 3))
 
 
 def test_one_value_by_many_of_the_trusted_leaves_room_for_another(store: Store) -> None:
@@ -262,7 +266,7 @@ def test_labels_beyond_the_room_of_a_page_are_not_read(store: Store, monkeypatch
         read.append(key)
         return row_cell(key, row)
 
-    monkeypatch.setattr(pages, "row_cell", noted)
+    monkeypatch.setattr(labelled, "row_cell", noted)
     room = 3 * len(frame(post(ANN, 0)) + frame(label(BEN, ANN, 0)))
     assert page(store, room=room).items == [post_item(number) for number in (9, 8, 7)]
     assert len(read) < 10
@@ -282,9 +286,36 @@ def test_seeking_finds_just_what_the_trusted_said(said: list[Record], trusted: s
     prefix = cell_key(ANN.account, "label", post_item(1))
     with store.engine.begin() as transaction:
         prefixes = sorted(labeller_prefix(each.account) for each in trusted)
-        found = [key for key, _ in pages._trusted_rows(transaction, prefix, prefixes)]
+        found = [key for key, _ in labelled._rows_by(transaction, prefix, prefixes, 16)]
     wanted = {each.key for each in said if each.author in accounts(trusted) and each.key.startswith(prefix)}
     assert len(found) == len(wanted) and set(found) == wanted
+
+
+NOISE = crowded(1)[:20]
+
+
+@given(
+    said=st.lists(st.sampled_from(LABELS), unique=True),
+    chosen=st.sets(st.sampled_from([*NODES, BEN])),
+    back=st.sets(st.sampled_from(LABELS), max_size=4),
+)
+@settings(max_examples=40)
+def test_what_chosen_labellers_say_is_all_they_did_not_take_back(
+    said: list[Record], chosen: set[KeyPair], back: set[Record]
+) -> None:
+    store = open_store(MemoryEngine())
+    put(store, post(ANN, 1), *said, *NOISE)
+    put(store, *(negation(each) for each in back))
+    found = store.labels_by(cell_key(ANN.account, "post", post_item(1)), accounts(chosen))
+    ours = [each for each in said if each.author in accounts(chosen) and each.item.startswith(post_item(1))]
+    assert set(found) == {frame(each) for each in ours if each not in back} and len(found) == len(set(found))
+
+
+def negation(of: Record) -> Record:
+    """What takes a label back."""
+    [by] = [each for each in NODES if each.account == of.author]
+    body = {**of.body, "negated": True}
+    return Record.sign(by, kind="label", item=of.item, body=body, stamp=of.stamp + 1, place=of.place)
 
 
 def with_payload_key(name: str, record: Record) -> Record:
