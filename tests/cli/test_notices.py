@@ -63,7 +63,12 @@ async def test_what_was_done_to_a_post_is_told_with_why_and_whom_to_ask() -> Non
     about = {"author": MINE.author, "item": MINE.item}
     asks = f"why, and how to appeal: folkmoot moderate show {account_to_text(MINE.author)}/{MINE.item.hex()}"
     assert asks in await shown(notice(MINE, "held", by=[], post=about))
-    seen = {"rule": "scams", "policy": "ab" * 32, "span": (2, 6), "signals": (("scores.bad", "2"),)}
+    seen: dict[str, Any] = {
+        "rule": "scams",
+        "policy": "ab" * 32,
+        "span": (2, 6),
+        "signals": (("scores.bad", "2"),),
+    }
     label = Label(MINE.item, "scam", BOB.account, MINE.id, "A scam.", **seen)
     record = Record.sign(
         BOB, kind="label", item=label.item, body=label.body(), stamp=NOW_US, place=MINE.author
