@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.feeds import caution_words, check_signers, described_post, post_lines
+from folkmoot.cli.moderating.grounds import grounds_of
 from folkmoot.cli.post_names import post_name
 from folkmoot.protocol.identity import account_to_text
 from folkmoot.protocol.projections.bounds import NOTICES_UNREAD
@@ -85,6 +86,8 @@ def lines(told: dict[str, Any]) -> list[str]:
     shown = [f"{sign} {told['time']}  {_sentence(told)}"]
     if "cautions" in told:
         shown.append("  [" + ", ".join(map(caution_words, told["cautions"])) + "]")
+    if told["sort"] == "held":
+        shown.append(_whom_to_ask(told))
     if "post" in told:
         return [*shown, *(f"  {line}" if line else line for line in post_lines(told["post"]))]
     if told["sort"] == "label":
@@ -93,8 +96,8 @@ def lines(told: dict[str, Any]) -> list[str]:
     if told["sort"] == "decision":
         body = told["record"]["body"]
         shown.append(f"  {body['action']}: {body['reason']}{_grounds(body)}")
-    if told["sort"] == "decision" or (told["sort"] == "label" and "policy" in told["record"]["body"]):
-        shown.append(f"  why, and how to appeal: folkmoot moderate show {told['about']}")
+    if told["sort"] == "decision" or _is_of_a_policy(told):
+        shown.append(_whom_to_ask(told))
     if "text" in told:
         shown += [f"  > {line}" for line in told["text"].removesuffix("\n").split("\n")]
     return [*shown, ""]
@@ -109,11 +112,19 @@ def unread_line(unread: int | None, requests: bool = False) -> list[str]:
     return [f"{number} unread; `{show}`, `folkmoot notifications mark-read`"]
 
 
+def _whom_to_ask(told: dict[str, Any]) -> str:
+    return f"  why, and how to appeal: folkmoot moderate show {told['about']}"
+
+
+def _is_of_a_policy(told: dict[str, Any]) -> bool:
+    return told["sort"] == "label" and "policy" in told["record"]["body"]
+
+
 def _grounds(body: dict[str, Any]) -> str:
-    """By which rule it was done, and of which policy."""
-    named = [f"rule {body['rule']}"] if "rule" in body else []
-    named += [f"policy {body['policy'][:12]}"] if "policy" in body else []
-    return f" ({', '.join(named)})" if named else ""
+    """By what it was done: a policy by itself, or people, and on which grounds."""
+    by_itself = "policy" in body and body.get("role", "automatic") == "automatic"
+    grounds = [*(["by a policy, without a person"] if by_itself else []), *grounds_of(body)]
+    return f" ({', '.join(grounds)})" if grounds else ""
 
 
 def _sentence(told: dict[str, Any]) -> str:

@@ -139,9 +139,10 @@ def decide(
 ) -> int:
     """Decide about a post, as a moderator, an expert or an operator.
 
-    POST is the post as `moderate held` and `feed` show it. The decision is a record that you sign; the author
-    is told of it, with the reason. Of several decisions that of the greater role prevails, then the stricter
-    one; what others decided is reversed by --reverse alone.
+    POST is the post as `moderate held` and `feed` show it, or a medium, did:key:z6Mk…/media:HASH: --release
+    has it served though it was withheld, --reject and --hold have it withheld. The decision is a record that
+    you sign; the author of a post is told of it, with the reason. Of several decisions that of the greater
+    role prevails, then the stricter one; what others decided is reversed by --reverse alone.
     """
     if word is None and not labels:
         raise click.UsageError("say what to decide: --release, --remove, --label X, …")

@@ -8,6 +8,7 @@ from typing import Any
 
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.feeds import when
+from folkmoot.cli.moderating.grounds import grounds_of
 from folkmoot.cli.moderating.subjects import Named
 from folkmoot.protocol.identity import account_to_text
 from folkmoot.protocol.moderation.decision import (
@@ -197,11 +198,5 @@ def _statement_lines(told: Mapping[str, Any]) -> list[str]:
     with_labels = f" with {', '.join(told['labels'])}" if "labels" in told else ""
     lines = [f"{told['time']}  {told['action']}{with_labels}, by {by}{reversed_}: {told['reason']}"]
     lines += [f"  {told['notice']}"] if "notice" in told else []
-    grounds = [f"rule {told['rule']}"] if "rule" in told else []
-    grounds += [f"policy {told['policy'][:12]}"] if "policy" in told else []
-    if "span" in told:
-        first, after = told["span"]
-        found = f": “{told['matched']}”" if "matched" in told else ""
-        grounds.append(f"characters {first + 1} to {after} of {told['field'] or 'text'}{found}")
-    grounds += [f"{name} {value}" for name, value in told.get("signals", {}).items()]
+    grounds = grounds_of(told)
     return [*lines, *(["  " + ", ".join(grounds)] if grounds else [])]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.exit_codes import DEGRADED, FAILED, OK
+from folkmoot.cli.moderating.grounds import grounds_of
 from folkmoot.cli.output import Output
 from folkmoot.cli.post_names import post_name
 from folkmoot.protocol.errors import FORBIDDEN, REFUSED_BY_POLICY, REVOKED_KEY
@@ -136,20 +137,10 @@ def _judged(record: Record, verdict: Mapping[str, Any] | None) -> list[str]:
     """What the gate did by itself, by which rule, and where its author is told whom to ask."""
     if verdict is None or verdict["action"] == "accept":
         return []
-    lines = [f"  {verdict['action']}: {verdict['reason']} ({_grounds(verdict)})"]
+    lines = [f"  {verdict['action']}: {verdict['reason']} ({', '.join(grounds_of(verdict))})"]
     if record.kind == "post":
         lines.append(f"  whom to ask: folkmoot moderate show {post_name(record.author, record.item)}")
     return lines
-
-
-def _grounds(said: Mapping[str, Any]) -> str:
-    """The rule, the policy, the place in the text and what else the rule looked at."""
-    grounds = [f"rule {said['rule']}", f"policy {said['policy'][:12]}"]
-    if "span" in said:
-        first, after = said["span"]
-        grounds.append(f"characters {first + 1} to {after} of {said['field']}")
-    grounds += [f"{name} {value}" for name, value in said.get("signals", {}).items()]
-    return ", ".join(grounds)
 
 
 def report_stated(output: Output, stated: Stated, value: Mapping[str, Any], sentence: str) -> int:
@@ -172,7 +163,7 @@ def _hint(record: Record, error: Mapping[str, Any] | None) -> str | None:
     """What to look at when it is the account that is refused, and whom to ask when it is the text."""
     details = {} if error is None else error.get("details") or {}
     if error is not None and error["name"] == REFUSED_BY_POLICY.name and "rule" in details:
-        return f"{details['appeal']} ({_grounds(details)})"
+        return f"{details['appeal']} ({', '.join(grounds_of(details))})"
     if error is None or error["name"] not in (REVOKED_KEY.name, FORBIDDEN.name):
         return None
     return f"folkmoot user show {account_to_text(record.author)}"

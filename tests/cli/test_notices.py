@@ -13,9 +13,12 @@ from folkmoot.cli.notices import checked, lines, unread_line
 from folkmoot.protocol.client import Client
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.identity import KeyPair, account_to_text
+from folkmoot.protocol.moderation.decision import Action
+from folkmoot.protocol.moderation.label import Label
 from folkmoot.protocol.record import Record
 
 from tests.cli.travel import ADA, post
+from tests.moderation.decisions import MO, decided, signed
 
 NOW_US = 1_790_000_000_000_000
 BOB = KeyPair(b"\x07" * 32)
@@ -54,6 +57,28 @@ async def test_each_sort_is_a_sentence() -> None:
     assert "Your post waits for review" in held
     gap = {"gap": {"author": MINE.author, "item": MINE.item, "reason": "unreachable"}}
     assert "cannot be reached" in await shown(gap)
+
+
+async def test_what_was_done_to_a_post_is_told_with_why_and_whom_to_ask() -> None:
+    about = {"author": MINE.author, "item": MINE.item}
+    asks = f"why, and how to appeal: folkmoot moderate show {account_to_text(MINE.author)}/{MINE.item.hex()}"
+    assert asks in await shown(notice(MINE, "held", by=[], post=about))
+    seen: dict[str, Any] = {
+        "rule": "scams",
+        "policy": "ab" * 32,
+        "span": (2, 6),
+        "signals": (("scores.bad", "2"),),
+    }
+    label = Label(MINE.item, "scam", BOB.account, MINE.id, "A scam.", **seen)
+    record = Record.sign(
+        BOB, kind="label", item=label.item, body=label.body(), stamp=NOW_US, place=MINE.author
+    )
+    text = await shown(notice(record, "label", post=about))
+    assert "scam: A scam. (by a policy, without a person, rule scams, policy abababababab, " in text
+    assert "characters 3 to 6 of text, scores.bad 2)" in text and asks in text
+    removal = decided(Action.REMOVE, MO, rule="scams", policy="ab" * 32)
+    text = await shown(notice(signed(removal), "decision", post=about))
+    assert "remove: because (rule scams, policy abababababab)" in text and asks in text
 
 
 async def test_what_somebody_did_not_sign_is_refused() -> None:

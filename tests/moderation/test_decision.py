@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from folkmoot.protocol.errors import WireError
-from folkmoot.protocol.moderation.bounds import DECISION_LABELS, DECISION_REVERSES
+from folkmoot.protocol.key import KIND_NAME
+from folkmoot.protocol.moderation.bounds import DECISION_LABELS, DECISION_REVERSES, SIGNALS_TOLD
 from folkmoot.protocol.moderation.decision import (
     MARK_BYTES,
+    MEDIA,
     Action,
     Decision,
     Role,
@@ -34,6 +36,7 @@ WHOLE = decided(
     policy="ab" * 32,
     span=(4, 9),
     field="text",
+    signals=(("post.links", "2"), ("scores.toxic", "1.2")),
     category="scams_and_fraud",
     illegal=True,
     reverses=[EARLIER],
@@ -76,6 +79,7 @@ WRONG: dict[str, list[Any]] = {
     "labels": ["rude", [1], [""], ["a", "a"], [str(number) for number in range(DECISION_LABELS + 1)]],
     "rule": [7, "x" * 65],
     "span": [[3, 3], [5, 4], [1], "1-2", [-1, 3]],
+    "signals": [["a"], {"a": 1}, {"a": "x" * 129}, {str(number): "" for number in range(SIGNALS_TOLD + 1)}],
     "category": ["nothing", 4],
     "illegal": [1, "yes"],
     "reverses": [b"", [b""], [b"\x00" * MARK_BYTES], [WHOLE.mark], [EARLIER.mark] * (DECISION_REVERSES + 1)],
@@ -102,6 +106,19 @@ def test_an_item_names_the_role() -> None:
     greater = WHOLE.subject.prefix + bytes((Role.OPERATOR,)) + WHOLE.mark
     with pytest.raises(WireError, match="role in the item"):
         parse_decision(greater, WHOLE.body())
+
+
+def test_a_medium_is_decided_about_by_its_hash() -> None:
+    medium = decided(Action.RELEASE, subject=Subject(MEDIA, VERSION), version=VERSION)
+    assert parse_decision(medium.item, medium.body()) == medium
+    assert medium.item[0] not in KIND_NAME and signed(medium).body["about"] == VERSION
+    for wrong in (
+        replace(medium, version=b"\x09" * 32),
+        replace(medium, subject=Subject(MEDIA, VERSION[:16])),
+        *(replace(medium, action=action) for action in (Action.RESTORE, Action.LIMIT, Action.REMOVE)),
+    ):
+        with pytest.raises(WireError):
+            parse_decision(wrong.item, wrong.body())
 
 
 def test_actions_that_make_no_sense_are_refused() -> None:
