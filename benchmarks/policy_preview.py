@@ -4,8 +4,9 @@ Method. Real posts (of `shared/data` beside the checkout, again and again; witho
 1,000 accounts are signed and put into an LMDB store of this process, with what a gate knew of each. They are
 replayed in this thread as a node replays them: under `default.toml` beside `strict.toml`, and under
 `default.toml` beside a policy with 10,000 keywords, 100 patterns, 100 rules and a model that every post is
-shown (see `gate_policy`). Time is the thread's processor time, so that others on the machine do not count; on
-a node it is shared with what the node does meanwhile.
+shown (see `gate_policy`): one that the gate never asked, and one whose scores it kept. Time is the thread's
+processor time, so that others on the machine do not count; on a node it is shared with what the node does
+meanwhile.
 
 The gate's cost is the processor time of judging and settling posts by `default.toml`, with and without
 somebody who wants to know what was known of them, turn by turn; then the time in which that is written.
@@ -15,7 +16,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -51,36 +53,50 @@ def run(plan: Plan) -> dict[str, Any]:
     """Measure; see the module."""
     posts = POSTS_OF_TARGET if plan.full else POSTS
     texts = list(gate_policy._texts())
+    report: dict[str, Any] = {"posts": posts, "target_s_per_100000_at_most": TARGET_S}
     with tempfile.TemporaryDirectory(prefix="folkmoot-bench-") as directory:
         home = Path(directory)
-        store = Store(
-            LmdbEngine(home / "store", cap_bytes=1 << 30),
-            owner=Owner(bytes(16), "benchmark"),
-            fresh_log_id=bytes(16),
-        )
-        written_us = fill(store, texts, posts)
         default, strict = (load_engine(POLICIES / f"{name}.toml") for name in ("default", "strict"))
         large = gate_policy._gate(home).engine
-        report = {
-            "posts": posts,
-            "target_s_per_100000_at_most": TARGET_S,
-            "strict_s_per_100000": replayed_s(store, default, strict, posts, plan.repetitions),
-            "large_s_per_100000": replayed_s(store, default, large, posts, plan.repetitions),
-            "written_us_a_post": written_us,
-        }
+        replayed = partial(replayed_s, before=default, posts=posts, repetitions=plan.repetitions)
+        store = opened(home / "never-asked")
+        report["written_us_a_post"] = fill(store, texts, posts, {})
+        report["strict_s_per_100000"] = replayed(store, after=strict)
+        report["large_s_per_100000"] = replayed(store, after=large)
+        store.close()
+        store = opened(home / "asked")
+        fill(store, texts, posts, {model.hash: [0.1] for model in large.document.models})
+        report["large_with_a_known_model_s_per_100000"] = replayed(store, after=large)
         store.close()
     without, within = gate_us(texts, plan.repetitions)
     return {**report, "gate_us_a_post_without": without, "gate_us_a_post_with": within}
 
 
-def fill(store: Store, texts: Sequence[tuple[str, str]], posts: int) -> float:
-    """Have posts in a store, with what was known of them; microseconds a post that the latter took."""
+def opened(directory: Path) -> Store:
+    """An empty store."""
+    engine = LmdbEngine(directory, cap_bytes=1 << 30)
+    return Store(engine, owner=Owner(bytes(16), "benchmark"), fresh_log_id=bytes(16))
+
+
+def fill(
+    store: Store, texts: Sequence[tuple[str, str]], posts: int, scores: Mapping[str, list[float]]
+) -> float:
+    """Have posts in a store, with what was known of them; microseconds a post that the latter took.
+
+    Args:
+        store: empty.
+        texts: with their languages; used again and again.
+        posts: how many.
+        scores: what models are to have said of each.
+    """
     authors = [KeyPair(Random(number).randbytes(32)) for number in range(AUTHORS)]
     spent = 0.0
     for start in range(0, posts, BATCH):
         numbers = range(start, min(posts, start + BATCH))
         records = [record_of(authors[at % AUTHORS], texts[at % len(texts)], at) for at in numbers]
-        some = [known_of(record, at) for record, at in zip(records, numbers, strict=True)]
+        some = [
+            known_of(record, at)._replace(scores=scores) for record, at in zip(records, numbers, strict=True)
+        ]
         with store.write() as writing:
             writing.admit(Admission.CLIENT_PUT)
             for record in records:
@@ -111,7 +127,7 @@ def known_of(record: Record, at: int) -> Judged:
 
 
 def replayed_s(
-    store: Store, before: PolicyEngine, after: PolicyEngine, posts: int, repetitions: int
+    store: Store, *, before: PolicyEngine, after: PolicyEngine, posts: int, repetitions: int
 ) -> float:
     """Seconds of processor time that replaying takes, for as many posts as the target speaks of."""
     taken = []

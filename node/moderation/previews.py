@@ -225,6 +225,7 @@ class Previews:
             moved, task.moved = task.moved, trio.Event()
             moved.set()
         comparison = replay.comparison
+        comparison.left = replay.of - replay.done
         preview = Preview(
             task.document,
             task.compared,

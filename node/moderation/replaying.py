@@ -45,27 +45,36 @@ class Pair:
         self._flood = Flood(_NO_SECRET)
         self.spent = dict.fromkeys(self._engines, 0.0)
 
-    def judge(self, note: Note, now_us: int, decided: bool | None) -> Seen:
-        """Have both judge a post.
+    def judge(self, notes: Sequence[Note], now_us: int, decided: Sequence[bool | None]) -> list[Seen]:
+        """Have both judge some posts: first one all of them, then the other, because a clock is slow to read.
 
         Args:
-            note: the post, and what was known of it.
+            notes: the posts, and what was known of them.
             now_us: microseconds since 1970, by which rules expire.
-            decided: see `Seen.upheld`.
+            decided: of each, see `Seen.upheld`.
         """
-        record = note.record
-        known = {name: value for name, value in note.signals.items() if family(name) != FLOOD}
-        scored = dict(note.scores)
-        submission = Submission(texts_of(record) or (), record, self._counting(note), known, scored)
-        found: dict[str, Sequence[Finding]] = {}
+        submissions = [self._submission(note) for note in notes]
+        found: dict[str, list[list[Finding]]] = {}
         for name, engine in self._engines.items():
             began = self._spent_s()
-            found[name] = engine.findings(submission, now_us)
+            found[name] = [engine.findings(each, now_us) for each in submissions]
             self.spent[name] += self._spent_s() - began
-        self._flood.settle(record.id, changed=True)
-        before, after = found["before"], found["after"]
-        sample = partial(sample_of, record, before, after)
-        return Seen(before, after, submission.language, note.judged_us, decided, sample)
+        for note in notes:
+            self._flood.settle(note.record.id, changed=True)
+        several = zip(notes, submissions, found["before"], found["after"], decided, strict=True)
+        return [
+            Seen(
+                *(before, after, submission.language, note.judged_us, upheld),
+                partial(sample_of, note.record, before, after),
+            )
+            for note, submission, before, after, upheld in several
+        ]
+
+    def _submission(self, note: Note) -> Submission:
+        """A post as it stood before the gate."""
+        known = {name: value for name, value in note.signals.items() if family(name) != FLOOD}
+        texts = texts_of(note.record) or ()
+        return Submission(texts, note.record, self._counting(note), known, dict(note.scores))
 
     def _counting(self, note: Note) -> Callable[[str], Mapping[str, Value]]:
         """Counts a post again, and tells what was counted then where that was kept."""
@@ -127,9 +136,11 @@ class Replay:
         if self._next is None:
             return
         stretch = judged.stretch(self._store, self._next, min(PREVIEW_STEP, self.of - self.done))
-        for known, record, outcome in stretch.found:
-            note = Note(record, known.judged_us, known.signals, known.scores)
-            self.comparison.add(self._pair.judge(note, self._now_us, upheld(outcome, record.id)))
+        found = stretch.found
+        notes = [Note(each.record, *each.judged[2:]) for each in found]
+        decided = [upheld(each.outcome, each.record.id) for each in found]
+        for seen in self._pair.judge(notes, self._now_us, decided):
+            self.comparison.add(seen)
         self.comparison.gone += stretch.gone
         self.done += len(stretch.found) + stretch.gone
         self._next = stretch.resume

@@ -234,4 +234,4 @@ class Shadow:
 
 
 def _judged(pair: Pair, some: list[Note], now_us: int) -> list[Seen]:
-    return [pair.judge(note, now_us, None) for note in some]
+    return pair.judge(some, now_us, [None] * len(some))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Final
 
 from folkmoot.protocol.limits import LABEL_VALUE_BYTES
-from folkmoot.protocol.moderation.bounds import PREVIEW_FINDING_CODE_POINTS, PREVIEW_FINDINGS
+from folkmoot.protocol.moderation.bounds import PREVIEW_FINDING_CODE_POINTS, PREVIEW_FINDINGS, PREVIEW_S
 from folkmoot.protocol.moderation.comparison import changed_rules
 from folkmoot.protocol.moderation.policy import Rule
 from folkmoot.protocol.moderation.replay import Comparison, RuleCount
@@ -118,6 +118,9 @@ def _covers(strict: Rule, rule: Rule) -> bool:
 
 
 def _costs(comparison: Comparison) -> Iterator[Objection]:
+    if comparison.left:
+        minutes = f"{PREVIEW_S / 60:.0f} minutes of processor time"
+        yield Objection(COSTS_TOO_MUCH, f"{minutes} did not do for {comparison.left} of the posts", True)
     before, after = (comparison.spent_s[name] / max(1, comparison.posts) for name in ("before", "after"))
     if comparison.posts >= ENOUGH_POSTS and after > COST_S:
         in_force = f"{1e6 * before:.0f} µs by the one in force"

@@ -97,6 +97,7 @@ class Comparison:
     Attributes:
         posts: how many were compared.
         gone: how many more were judged and are not there any more.
+        left: how many were not compared, because it took too long.
         rules: by id, those that applied to something.
         actions: how many posts what happens to before and after, by both.
         languages: by tag.
@@ -108,7 +109,7 @@ class Comparison:
         self.before = before
         self.after = after
         self.posts = 0
-        self.gone = 0
+        self.gone = self.left = 0
         self.rules: dict[str, RuleCount] = {}
         self.actions: Counter[tuple[Action, Action]] = Counter()
         self.languages: dict[str, LanguageCount] = {}
@@ -197,6 +198,7 @@ class Comparison:
         return {
             "posts": self.posts,
             "gone": self.gone,
+            "left": self.left,
             "from_us": self.first_us,
             "to_us": self.last_us,
             "actions": [

@@ -185,6 +185,9 @@ def test_what_takes_too_long_and_what_fails_is_told_first() -> None:
         (FAILS, True),
         (NEVER_MATCHES, False),
     ]
+    comparison.left = 5
+    assert [each.name for each in objections(comparison)].count(COSTS_TOO_MUCH) == 2
+    comparison.left = 0
     comparison.spent_s["before"] = comparison.spent_s["after"]
     assert not next(each for each in objections(comparison) if each.name == COSTS_TOO_MUCH).blocks
 

@@ -22,7 +22,7 @@ def pair(when: str) -> Pair:
 
 def applies(pair: Pair, text: str, at: int, signals: Mapping[str, Value]) -> bool:
     """Whether the rule that is tried applies to a post that was judged after so many seconds."""
-    seen = pair.judge(Note(post(text, at), at * SECOND_US, signals, {}), 0, None)
+    [seen] = pair.judge([Note(post(text, at), at * SECOND_US, signals, {})], 0, [None])
     assert not seen.before
     return bool(seen.after)
 
@@ -39,6 +39,8 @@ def test_texts_that_nobody_compared_are_compared_in_the_order_in_which_they_came
     tried = pair("flood.same_text >= 2.0")
     told = [applies(tried, "the same words again and again", at, {}) for at in range(1, 5)]
     assert told == [False, False, True, True]
+    some = [Note(post("three of these at once, in one go", at), 5 * SECOND_US, {}, {}) for at in range(5, 8)]
+    assert [bool(seen.after) for seen in tried.judge(some, 0, [None] * 3)] == [False, False, True]
     assert not applies(tried, "something else altogether, said once", 5, {})
     assert not applies(tried, "the same words again and again", 2_000, {}), (
         "half an hour later it is forgotten"
