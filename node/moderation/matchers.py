@@ -91,6 +91,7 @@ class Matchers:
                 self._scan(plain, hits)
         self._scan_undressed(folded, hits)
         if not usual and (blanks := normalise.with_blanks(text)) is not None:
+            self._scan(normalise.plain(blanks), hits)
             self._scan_undressed(normalise.folded(blanks), hits)
         return hits
 

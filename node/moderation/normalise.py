@@ -32,12 +32,7 @@ from functools import lru_cache, partial
 from typing import Final, NamedTuple, TypeVar
 
 from folkmoot.node.moderation.lookalikes import LATIN_OF
-from folkmoot.node.moderation.marks import (
-    is_diacritic,
-    is_mark,
-    mark_class,
-    strangers,
-)
+from folkmoot.node.moderation.marks import is_diacritic, is_mark, mark_class, strangers
 from folkmoot.protocol.invisible import FILLERS, HIDDEN, JOINERS, lower_ascii
 from folkmoot.protocol.moderation.verdict import Span
 
@@ -54,10 +49,11 @@ _TATWEEL: Final = "\u0640"
 _FOLDING_ENTRIES: Final = 32_768
 
 _BLANKS: Final = re.compile(r"\s+")
+
 # A bar between letters or digits is a 1; at the end of a word it is punctuation.
 _INNER_BAR: Final = re.compile(r"(?<=\w)[!|](?=\w)")
 _LEET: Final = {"0": "o", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "@": "a", "$": "s"}
-# Regional indicators: two are a flag, but many a row of them is read letter by letter.
+# Regional indicators: two are a flag, more in a row are read letter by letter.
 _REGIONAL: Final = {chr(0x1F1E6 + place): chr(ord("a") + place) for place in range(26)}
 _LEET_TABLES: Final = tuple(str.maketrans(_LEET | _REGIONAL | {"1": letter}) for letter in "il")
 

@@ -96,6 +96,8 @@ def test_a_word_is_a_word_by_itself_unless_the_list_says_anywhere(
         (r"free\s+money", "get FREE   money", "FREE   money"),
         (r"free\s+money", "frее mоney", "frее mоney"),
         (r"été", "l’E\u0301TE\u0301 dernier", "E\u0301TE\u0301"),
+        (r"été\s+fou", "un été\u2800fou", "été\u2800fou"),
+        (r"casino", "ca\u064bs\0in\u20ddo", "ca\u064bs\0in\u20ddo"),
         (r"\d{3}", "call 455", "455"),
         (r"\bass\b", "call 455", None),
         (r"ﬃ|ffi", "o\ufb03ce", "\ufb03"),
@@ -235,7 +237,7 @@ DISGUISED = ("viagra", "казино", "καζίνο", "قمار", "הימורי
 JUDGES = {word: finding_engine(word) for word in DISGUISED}
 VANISHING = st.text(
     st.one_of(
-        st.characters(categories=("Me",)),
+        st.sampled_from("\u0488\u1abe\u20dd\u20e0\u20e3\ua670"),
         st.characters(max_codepoint=0xFFFF).filter(HIDDEN.match),
         st.sampled_from("\u0301\u0323\u0338\U0001d173\U000e0041\U000e0100"),
         # Marks of scripts that none of the words is in.
