@@ -2,21 +2,22 @@
 
 Both take time linear in the text, whatever the text and the policy say: the automaton by construction
 (Aho and Corasick 1975), the set because RE2 has no backtracking (Cox 2010) and refuses what would need it.
-The set also holds three expressions of our own: one that matches every text, whose absence betrays a match
-that was given up, and two that notice spacing and leet tricks, so that the views which undo those are only
-made for texts that need them.
+The set also holds expressions of our own: one that matches every text, whose absence betrays a match that
+was given up, and some that notice spacing, spelling and leet tricks, so that the views which undo those are
+only made for texts that need them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
 import ahocorasick
 import re2
 from folkmoot.node.moderation import normalise
+from folkmoot.node.moderation.marks import is_usual
 from folkmoot.node.moderation.normalise import View
 from folkmoot.protocol.moderation.policy import Dialect, PolicyDocument
 from folkmoot.protocol.moderation.verdict import Span
@@ -25,19 +26,22 @@ _SET_MEMORY_BYTES: Final = 32 << 20
 _PATTERN_MEMORY_BYTES: Final = 1 << 20
 
 _ALWAYS: Final = r""
-_SPACING: Final = (
-    r"[\t-\r\x{1c}-\x{1f}\x{85}\x{1680}\x{2028}\x{2029}]|  "
-    r"|(?:^|[^\pL\pN])[\pL\pN](?:[ ._*|/~-]{1,3}[\pL\pN]){3}(?:$|[^\pL\pN])"
+_SPACING: Final = r"[\t-\r\x{1c}-\x{1f}\x{85}\x{1680}\x{2028}\x{2029}]|  "
+_FLAG: Final = r"\x{1f1e6}-\x{1f1ff}"
+_SPELLED: Final = (
+    rf"(?:^|[^\pL\pN\pM{_FLAG}])[\pL\pN{_FLAG}]"
+    rf"(?:(?:[\t-\r\x{{1c}}-\x{{1f}}\x{{85}}\pZ]+|[^\pL\pN\pM\pZ{_FLAG}]){{1,3}}[\pL\pN{_FLAG}]){{3}}"
+    rf"(?:$|[^\pL\pN\pM{_FLAG}])"
 )
-_LEET: Final = r"\pL[0134578@$!|]|[0134578@$!|]\pL"
-_OWN: Final = (_ALWAYS, _SPACING, _LEET)
-_ALWAYS_AT, _SPACING_AT, _LEET_AT = range(len(_OWN))
+_LEET: Final = rf"\pL[0134578@$!|{_FLAG}]|[0134578@$!|{_FLAG}]\pL|[{_FLAG}]{{2}}"
+_OWN: Final = (_ALWAYS, _SPACING, _SPELLED, _LEET)
+_ALWAYS_AT, _SPACING_AT, _SPELLED_AT, _LEET_AT = range(len(_OWN))
 
 # Holds an edge of every sort (word, line, text), where an expression that needs no text would match.
 _SAMPLE: Final = "a 1.\n"
 
 # How far a view has been undressed; each stage only leads to later ones.
-_FOLDED, _TIGHT, _LEET_READ = range(3)
+_FOLDED, _JOINED, _LEET_READ = range(3)
 
 _NOBODY: Final[frozenset[int]] = frozenset()
 
@@ -88,31 +92,39 @@ class Matchers:
         """
         hits: dict[int, Span] = {}
         tally = _Tally(frozenset(counted)) if counted else None
-        folded = normalise.folded(text)
-        if not text.isascii():
-            plain = normalise.plain(text)
+        if text.isascii():
+            folded = normalise.folded(text)
+            usual = len(folded.text) == len(text)
+        else:
+            usual = is_usual(text)
+            folded = normalise.folded(text, usual=usual)
+            plain = normalise.plain(text, usual=usual)
             if plain.text != folded.text:
                 self._scan(plain, hits, tally)
-        views = [(_FOLDED, folded)]
-        for stage, view in views:
-            seen = self._scan(view, hits, tally)
-            if stage < _TIGHT and _SPACING_AT in seen:
-                views.append((_TIGHT, normalise.tight(view)))
-            if stage < _LEET_READ and _LEET_AT in seen:
-                views.extend((_LEET_READ, read) for read in normalise.leet(view))
+        self._scan_undressed(folded, hits, tally)
+        if not usual and (blanks := normalise.with_blanks(text)) is not None:
+            self._scan(normalise.plain(blanks), hits, tally)
+            self._scan_undressed(normalise.folded(blanks), hits, tally)
         if counts is not None and tally is not None:
             counts.update(tally.most)
         return hits
 
+    def _scan_undressed(self, folded: View, hits: dict[int, Span], tally: _Tally | None) -> None:
+        """Add what a folded view shows, and what the views do that undo more of its disguises."""
+        views = [(_FOLDED, folded)]
+        for stage, view in views:
+            seen = self._scan(view, hits, tally)
+            if len(seen) == 1:
+                continue  # every text shows that one
+            if stage < _JOINED:
+                views.extend((_JOINED, joined) for joined in _joined(view, seen))
+            if stage < _LEET_READ and _LEET_AT in seen:
+                views.extend((_LEET_READ, read) for read in normalise.leet(view))
+
     def _scan(self, view: View, hits: dict[int, Span], tally: _Tally | None) -> list[int]:
         """Add what one view shows to `hits` and `tally`; returns which members of the set were seen."""
-        counted = _NOBODY if tally is None else tally.wanted
         if self._words is not None:
-            for finder, start, end in self._words_in(view.text):
-                if (finder not in hits or finder in counted) and view.shows(start, end):
-                    hits.setdefault(finder, view.original(start, end))
-                    if tally is not None:
-                        tally.add(finder, start, end)
+            self._locate_words(view, hits, tally)
         seen: list[int] = self._set.Match(view.text)
         if not seen:
             raise MatchError("the pattern set ran out of memory on this text")
@@ -122,14 +134,19 @@ class Matchers:
             tally.end()
         return seen
 
-    def _words_in(self, text: str) -> Iterator[tuple[int, int, int]]:
-        assert self._words is not None
+    def _locate_words(self, view: View, hits: dict[int, Span], tally: _Tally | None) -> None:
+        text, counted = view.text, _NOBODY if tally is None else tally.wanted
         for last, words in self._words.iter(text):
             end = last + 1
             for finder, length, whole in words:
                 start = end - length
-                if not whole or _stands_alone(text, start, end):
-                    yield finder, start, end
+                if finder in hits and finder not in counted:
+                    continue
+                if (whole and not _stands_alone(text, start, end)) or not view.shows(start, end):
+                    continue
+                hits.setdefault(finder, view.original(start, end))
+                if tally is not None:
+                    tally.add(finder, start, end)
 
     def _locate_patterns(
         self, view: View, seen: list[int], hits: dict[int, Span], tally: _Tally | None
@@ -189,6 +206,14 @@ def pattern_flaw(regex: str) -> str | None:
 
 DIALECT: Final = Dialect(fold=normalise.fold, flaw=pattern_flaw)
 """How these matchers read a document's words and patterns."""
+
+
+def _joined(view: View, seen: list[int]) -> list[View]:
+    """The views that undo the tricks with spaces and letters that were seen in a folded one."""
+    if _SPELLED_AT in seen:
+        tight, loose = normalise.tight(view), normalise.loose(view)
+        return [tight] if tight.text == loose.text else [tight, loose]
+    return [normalise.tight(view, spelled=False)] if _SPACING_AT in seen else []
 
 
 def _automaton(document: PolicyDocument) -> Any:

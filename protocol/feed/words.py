@@ -24,7 +24,7 @@ from typing import Any, Final
 
 import ahocorasick
 from folkmoot.protocol.compatibility import nfkc
-from folkmoot.protocol.invisible import INVISIBLE
+from folkmoot.protocol.invisible import INVISIBLE, lower_ascii
 
 # Scripts without spaces between words: Thai and Lao, Tibetan, Myanmar, Khmer, Tai Le and New Tai Lue, Tai
 # Tham, Balinese and Javanese, Tai Viet, Han, kana, Bopomofo, Yi; and Hangul, see above.
@@ -34,7 +34,7 @@ UNSPACED: Final = re.compile(
     "\ua960-\ua97f\ua980-\ua9ff\uaa60-\uaa7f\uaa80-\uaadf\uac00-\ud7ff\uf900-\ufaff"
     "\U0001b000-\U0001b16f\U00020000-\U0003ffff]"
 )
-_BETWEEN_TEXTS: Final = "\0"
+_BETWEEN_TEXTS: Final = "\0"  # in no normal form
 _MARKS: Final = 30  # of one letter
 _MANY_SIGNS: Final = re.compile(rf"\W{{{_MARKS + 1}}}")
 _FIRST_MARK, _AFTER_MARKS = 0x300, 0x20000  # beyond these no character is put in order
@@ -45,7 +45,7 @@ _Entry = tuple[int, bool, bool, int]  # length; whether its begin and end must b
 def normal_form(text: str) -> str:
     """The form in which words and texts are compared."""
     if text.isascii():
-        return text.lower()
+        return lower_ascii(text)
     visible = _with_few_marks(INVISIBLE.sub("", text))
     return _with_few_marks(nfkc(nfkc(visible).casefold()))
 
@@ -101,7 +101,7 @@ class MutedWords:
         """
         if self._automaton is None:
             return False
-        text = normal_form(_texts(body))
+        text = _texts(body)
         if self._phrases:
             text = " ".join(text.split())
         for last, (length, begins, ends, until_us) in self._automaton.iter(text):
@@ -111,14 +111,14 @@ class MutedWords:
 
 
 def _texts(body: Mapping[str, Any]) -> str:
-    """All that a post shows in words, with something between that is in no word."""
+    """The normal form of all that a post shows in words, with something between that is in no word."""
     text: str = body.get("text", "")
     if len(body) == 1:
-        return text
+        return normal_form(text)
     texts = [text, body.get("warning", "")]
     texts += [f"#{tag}" for tag in body.get("tags", ())]
     texts += [medium.get("alt", "") for medium in body.get("media", ())]
-    return _BETWEEN_TEXTS.join(texts)
+    return _BETWEEN_TEXTS.join(map(normal_form, texts))
 
 
 def _stands_alone(text: str, start: int, end: int, begins: bool, ends: bool) -> bool:

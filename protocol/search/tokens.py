@@ -20,10 +20,10 @@ from typing import Final, NamedTuple
 
 from folkmoot.protocol.compatibility import nfkc, nfkd
 from folkmoot.protocol.feed.words import UNSPACED
-from folkmoot.protocol.invisible import INVISIBLE
+from folkmoot.protocol.invisible import INVISIBLE, lower_ascii
 from folkmoot.protocol.search.bounds import SEARCH_TOKEN_CODE_POINTS
 
-TOKENS_VERSION: Final = f"2/{unicodedata.unidata_version}"
+TOKENS_VERSION: Final = f"3/{unicodedata.unidata_version}"
 """Of the rules here and the Unicode data under them: what was indexed by others is indexed anew."""
 
 # Combining marks that people leave out: accents, Hebrew points, Arabic vowel signs.
@@ -42,7 +42,7 @@ _FIRST_PLANE_END: Final = "\uffff"
 def fold(text: str) -> str:
     """The form in which texts are compared; folding it again changes nothing."""
     if text.isascii():
-        return text.lower()
+        return lower_ascii(text)
     for _ in range(_FOLDS_MAX):
         folded = _fold(text)
         if folded == text:

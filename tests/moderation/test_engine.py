@@ -8,12 +8,14 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 from folkmoot.node.moderation import matchers
 from folkmoot.node.moderation.engine import UNJUDGED, PolicyEngine
 from folkmoot.node.moderation.policy_file import load_engine
 from folkmoot.node.moderation.submissions import Submission
+from folkmoot.protocol.invisible import HIDDEN
 from folkmoot.protocol.limits import POST_TEXT_CODE_POINTS
 from folkmoot.protocol.moderation.policy import EMPTY
 from folkmoot.protocol.moderation.signals import SIGNALS
@@ -40,6 +42,15 @@ VIAGRA = finding_engine("viagra", "free money")
         ("#freemoney", None),
         ("viagraesque", None),
         ("aviagra", None),
+        ("buy vi\0ag\x7fra now", "vi\0ag\x7fra"),
+        ("buy v\u0941iag\u20ddra\u0e31, now", "v\u0941iag\u20ddra"),
+        ("hot\u2800viagra\ufffcnow", "viagra"),
+        ("free\u2800money", "free\u2800money"),
+        ("🇻🇮🇦🇬🇷🇦 now", "🇻🇮🇦🇬🇷🇦"),
+        ("buy v🇮agra", "v🇮agra"),
+        ("viägra🇺🇸", "viägra"),
+        ("v.i-a g_r.a", "v.i-a g_r.a"),
+        ("v•1•a•g•r•a", "v•1•a•g•r•a"),
         ("via gra", None),
         ("", None),
     ],
@@ -62,6 +73,15 @@ def test_words_are_found_in_disguise_and_shown_as_written(text: str, found: str 
         (["$$$"], "word", "get$$$now", True),
         (["kill"], "word", "ki11", True),
         (["he"], "word", "ushers she", False),
+        (["us"], "word", "go 🇺🇸", False),
+        (["ass"], "word", "a, s, s", False),
+        (["abcd"], "word", "a, b, c or d", False),
+        (["कम"], "word", "कम\u0e31", True),
+        (["कम"], "word", "क\u064eम", True),
+        (["น้ำ"], "word", "น้ำ", True),
+        (["น"], "anywhere", "น้ำ", True),
+        (["שלום"], "word", "ש\u093eלום\u0e31", True),
+        (["ספר"], "word", "סֵפֶר", False),
     ],
 )
 def test_a_word_is_a_word_by_itself_unless_the_list_says_anywhere(
@@ -76,6 +96,8 @@ def test_a_word_is_a_word_by_itself_unless_the_list_says_anywhere(
         (r"free\s+money", "get FREE   money", "FREE   money"),
         (r"free\s+money", "frее mоney", "frее mоney"),
         (r"été", "l’E\u0301TE\u0301 dernier", "E\u0301TE\u0301"),
+        (r"été\s+fou", "un été\u2800fou", "été\u2800fou"),
+        (r"casino", "ca\u064bs\0in\u20ddo", "ca\u064bs\0in\u20ddo"),
         (r"\d{3}", "call 455", "455"),
         (r"\bass\b", "call 455", None),
         (r"ﬃ|ffi", "o\ufb03ce", "\ufb03"),
@@ -208,3 +230,37 @@ def test_a_spelled_out_text_of_the_longest_length_takes_no_time() -> None:
     for text in ("a " * 1_500, "a b c d ef " * 270, "1!" * 1_500, "\u0301" * 3_000, "\ufdfa" * 3_000):
         VIAGRA.judge(text)
     assert time.perf_counter() - started < 2.0
+
+
+# Words of several scripts, as few readers would write them; what stands for one letter together.
+DISGUISED = ("viagra", "казино", "καζίνο", "قمار", "הימורים", "जुआघर", "พนัน", "赌博网", "かけごと", "b4dw0rd")
+JUDGES = {word: finding_engine(word) for word in DISGUISED}
+VANISHING = st.text(
+    st.one_of(
+        st.sampled_from("\u0488\u1abe\u20dd\u20e0\u20e3\ua670"),
+        st.characters(max_codepoint=0xFFFF).filter(HIDDEN.match),
+        st.sampled_from("\u0301\u0323\u0338\U0001d173\U000e0041\U000e0100"),
+        # Marks of scripts that none of the words is in.
+        st.sampled_from("\u09be\u0b3e\u0c4d\u0eb1\u0f71\u1036\u17b6\U00011080"),
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+@given(st.sampled_from(DISGUISED), st.lists(VANISHING, max_size=12), st.randoms(use_true_random=False))
+def test_a_word_is_found_whatever_nothing_is_put_into_it(
+    word: str, nothings: list[str], random: Random
+) -> None:
+    written = list(word)
+    for nothing in nothings:
+        at = random.randrange(1, len(word) + 1)
+        written[at - 1] += nothing
+    before, after = random.choice(["", "x ", "да! "]), random.choice(["", " y", ", да"])
+    text = before + "".join(written) + after
+    verdict = JUDGES[word].judge(text)
+    assert verdict.span is not None
+    start, end = verdict.span
+    assert start == len(before)
+    assert end > len(before) + len("".join(written[:-1])), "the span ends with the last letter, or after it"
+    assert end <= len(before) + len("".join(written))
