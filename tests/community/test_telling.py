@@ -92,7 +92,7 @@ def test_check_says_all_that_is_wrong_and_needs_no_node(
     file = tmp_path / "policy.toml"
     file.write_text(BEFORE)
     assert run(["policy", "check", str(file)]) == OK
-    assert "2 lists, 0 patterns, 1 rules" in capsys.readouterr().out
+    assert "2 lists, 0 patterns, 1 rule" in capsys.readouterr().out
     file.write_text(BEFORE.replace('"hold"', '"destroy"').replace('"one"', '"none"', 1))
     assert run(["policy", "check", str(file)]) == FAILED
     assert "destroy" in (said := capsys.readouterr().err) and "policy.toml:" in said and "'one'" in said
