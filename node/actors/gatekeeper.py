@@ -229,7 +229,7 @@ class Gatekeeper:
                 if not account_exempt:
                     quota.settle(record.author, address, now, changed=False)
                     self._flood.settle(record.id, changed=False)
-            elif noting is not None and record.kind == "post":
+            elif noting is not None and record.kind == "post" and not record.takes_back:
                 told = NO_FLOOD if counting is None else self._flood.told(record.id) or counting(())
                 noting.look(record, now_us, told, counting is None or engine.compares, {}, scored)
             answers.append(answer)
