@@ -107,7 +107,7 @@ def keep(writing: WriteTransaction, judged: Sequence[Judged], most: int) -> int:
     writing.make_room(_ROW_BYTES * len(judged))
     transaction, kept = writing.rows, 0
     for each in judged:
-        if not _has(transaction, each.key):
+        if not _has(transaction, each):
             continue
         before = _versions(transaction, each.key)
         if any(version.record == each.record for version in before):
@@ -177,21 +177,30 @@ def read(transaction: Transaction, key: bytes) -> list[Judged]:
 
 def _replayed(transaction: Transaction, at: bytes, key: bytes) -> Replayed | None:
     judged = next((each for each in read(transaction, key) if each.at == at), None)
-    if judged is None:
+    record = None if judged is None else _version(transaction, key, judged.record)
+    if judged is None or record is None:
         return None
+    place, subject = key[:PLACE_PREFIX_BYTES], Subject("post", key[ITEM_AT:])
+    decided = decisions_on(transaction, place, subject)
+    return Replayed(judged, record, outcome_of(each.decision for each in decided))
+
+
+def _has(transaction: Transaction, judged: Judged) -> bool:
+    with suppress(StoreCorrupt):
+        return _version(transaction, judged.key, judged.record) is not None
+    return False
+
+
+def _version(transaction: Transaction, key: bytes, id: bytes) -> Record | None:
+    """A version of a post (a record id), shown, edited or waiting; None when it is not here, or only says
+    that the post is gone."""
     for where in (key, held_key(key)):
         row = transaction.get(Table.CELLS, where)
         records: Sequence[Record] = () if row is None else Cell.decode(row_cell(where, row)).records()
         for record in records:
-            if record.id == judged.record:
-                place, subject = key[:PLACE_PREFIX_BYTES], Subject("post", key[ITEM_AT:])
-                decided = decisions_on(transaction, place, subject)
-                return Replayed(judged, record, outcome_of(each.decision for each in decided))
+            if record.id == id and not record.takes_back:
+                return record
     return None
-
-
-def _has(transaction: Transaction, key: bytes) -> bool:
-    return any(transaction.get(Table.CELLS, where) is not None for where in (key, held_key(key)))
 
 
 def _versions(transaction: Transaction, key: bytes) -> list[Judged]:

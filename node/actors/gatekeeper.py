@@ -221,7 +221,7 @@ class Gatekeeper:
                     self._flood.settle(record.id, changed=False)
                 answers.append(verdict.to_error(engine.document.appeal))
                 continue
-            if noting is not None and record.kind == "post":
+            if noting is not None and record.kind == "post" and not record.takes_back:
                 told = NO_FLOOD if counting is None else self._flood.told(record.id) or counting("")
                 noting.look(record, now_us, told, counting is None or engine.compares, known, scored)
             answers.append(verdict)

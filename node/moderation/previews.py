@@ -23,7 +23,7 @@ from folkmoot.node.moderation.engine import PolicyEngine
 from folkmoot.node.moderation.replaying import Replay
 from folkmoot.node.registers.seat_change import each_of
 from folkmoot.protocol import codec
-from folkmoot.protocol.community.bounds import ACKNOWLEDGE_S
+from folkmoot.protocol.community.bounds import DOCUMENT_TELL_S
 from folkmoot.protocol.community.previewed import Preview, counts_hash
 from folkmoot.protocol.community.value import Hash
 from folkmoot.protocol.errors import BUSY, NOT_FOUND, WireError
@@ -189,7 +189,7 @@ class Previews:
 
         async def ask(node_id: bytes) -> None:
             try:
-                answer = await self._peers.call(node_id, PREVIEWED, {"hash": name}, ACKNOWLEDGE_S)
+                answer = await self._peers.call(node_id, PREVIEWED, {"hash": name}, DOCUMENT_TELL_S)
                 preview = codec.shaped(answer, Preview, f"the answer to {PREVIEWED}")
             except (WireError, PeerUnreachable) as error:
                 log.debug("node %s has no such preview: %s", node_id.hex()[:8], error)

@@ -12,6 +12,7 @@ from typing import Annotated, Final
 from folkmoot.protocol.limits import LABEL_VALUE_BYTES
 from folkmoot.protocol.moderation.bounds import PREVIEW_FINDING_CODE_POINTS, PREVIEW_FINDINGS, PREVIEW_S
 from folkmoot.protocol.moderation.comparison import changed_rules
+from folkmoot.protocol.moderation.fairness.findings import UNFAIR, worsened
 from folkmoot.protocol.moderation.policy import Rule
 from folkmoot.protocol.moderation.replay import Comparison, RuleCount
 from folkmoot.protocol.moderation.statistics.proportions import Share, wilson
@@ -135,4 +136,12 @@ def _failures(comparison: Comparison) -> Iterator[Objection]:
         yield Objection(FAILS, what, count.after > count.before)
 
 
-CHECKS: Final[tuple[Check, ...]] = (_no_posts, _everything, _nothing, _contradictions, _costs, _failures)
+def _unfairness(comparison: Comparison) -> Iterator[Objection]:
+    for each in worsened(comparison.languages):
+        yield Objection(UNFAIR, each.what[:PREVIEW_FINDING_CODE_POINTS], each.blocks)
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    *(_no_posts, _everything, _nothing, _contradictions),
+    *(_costs, _failures, _unfairness),
+)

@@ -49,7 +49,7 @@ async def test_posts_are_replayed_and_their_preview_is_asked_for(
         town.client(town[0]) as client,
         town.client(town[1]) as other,
     ):
-        one, second = town.nodes
+        one = town[0]
         await client.auth(OPERATOR)
         await other.auth(OPERATOR)
         posts = [each.post(f"{text} here") for each in WRITERS for text in ("fine", "spam")]
@@ -85,7 +85,6 @@ async def test_posts_are_replayed_and_their_preview_is_asked_for(
         await known(one, len(posts) - 1)
         again = await previewed(client, name_of(late))
         assert again["posts"] == len(posts) - 1
-        assert second.parts.gatekeeper.judging == name_of(policy("between")).hex()
 
 
 async def test_what_speaks_against_a_policy_is_acknowledged_with_a_reason(

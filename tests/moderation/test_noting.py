@@ -48,11 +48,11 @@ def test_of_a_post_that_is_refused_and_of_what_is_no_post_nothing_is_told(tmp_pa
     trio.run(gate.open)
     notes = noted(gate)
     like = Record.sign(ALICE, kind="follow", item=KeyPair(b"\x02" * 32).account, body={"on": True}, stamp=9)
-    records = [post("foo", 1), like, post("fine", 2)]
+    records = [post("foo", 1), like, post({"deleted": True}, 3), post("fine", 2)]
     judged = gate.judge_batch(records, False, "192.0.2.1", 0.0)
     assert isinstance(judged[0], WireError)
-    gate.settle_batch(records[1:], [True, True], False, "192.0.2.1", 0.0)
-    assert [note.record for note in notes] == records[2:]
+    gate.settle_batch(records[1:], [True] * 3, False, "192.0.2.1", 0.0)
+    assert [note.record for note in notes] == records[3:]
 
 
 def test_how_often_a_text_came_is_told_where_a_rule_asks_for_it(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from folkmoot.node.moderation.engine import PolicyEngine
 from folkmoot.node.moderation.submissions import Submission
 from folkmoot.protocol.moderation.comparison import changed_rules
 from folkmoot.protocol.moderation.decision import Action, Role
+from folkmoot.protocol.moderation.fairness.findings import UNFAIR
 from folkmoot.protocol.moderation.objections import (
     CONTRADICTS,
     COSTS_TOO_MUCH,
@@ -22,7 +23,7 @@ from folkmoot.protocol.moderation.objections import (
     objections,
 )
 from folkmoot.protocol.moderation.outcome import outcome_of
-from folkmoot.protocol.moderation.replay import Comparison, Seen, upheld
+from folkmoot.protocol.moderation.replay import Comparison, LanguageCount, Seen, upheld
 from folkmoot.protocol.moderation.verdict import Action as Verdict
 from folkmoot.protocol.moderation.verdict import Finding
 from hypothesis import given
@@ -190,6 +191,18 @@ def test_what_takes_too_long_and_what_fails_is_told_first() -> None:
     comparison.left = 0
     comparison.spent_s["before"] = comparison.spent_s["after"]
     assert not next(each for each in objections(comparison) if each.name == COSTS_TOO_MUCH).blocks
+
+
+def test_a_language_that_is_treated_worse_than_before_blocks() -> None:
+    comparison = compared(engine(NEW), engine(NEW), FINE)
+    comparison.languages = {"de": LanguageCount(1_000, 20, 120), "en": LanguageCount(1_000, 20, 20)}
+    [unfair] = [each for each in objections(comparison) if each.name == UNFAIR]
+    assert unfair.blocks and unfair.what.startswith("de: ")
+    comparison.languages["de"] = LanguageCount(1_000, 120, 120)
+    [unfair] = [each for each in objections(comparison) if each.name == UNFAIR]
+    assert not unfair.blocks
+    comparison.languages["de"] = LanguageCount(1_000, 20, 22)
+    assert UNFAIR not in [each.name for each in objections(comparison)]
 
 
 @pytest.mark.parametrize(
