@@ -58,8 +58,8 @@ def encode(kind: CursorKind, subject: bytes, position: bytes) -> bytes:
         subject: whose feed it is: the account id (34 bytes) of an author, a home feed, bookmarks or
             notifications; what a thread begins with, or a list, author and item (50); the form of a tag, in
             UTF-8; for `FOLLOW_RANGE` the range's number (8); for both sorts of searches the query, in UTF-8;
-            for `STATEMENTS` since when (8), for `AUDIT` a hash of what is asked (32), for `QUEUE` nothing; for
-            `RANKED` the account and the algorithm's name, with its owner before it where it has one.
+            for `STATEMENTS` since when (8), for `AUDIT` a hash of what is asked (32), for `QUEUE` nothing;
+            for `RANKED` the account and the algorithm's name, with its owner before it where it has one.
         position: the last item shown: for `AUTHOR` a post's item (16 bytes), for live streams a place, for
             searches see `node.search.places`, for `QUEUE`, `STATEMENTS` and `AUDIT` the key to begin at, for
             `RANKED` see `ranking.position`, else the member of its entry (see `projections.entries`), for
