@@ -123,10 +123,10 @@ def _search() -> _Search:
 
 def _is_sought(code: int) -> bool:
     character = chr(code)
-    if HIDDEN.match(character):
-        return False
     if is_mark(character):
-        return not is_diacritic(character)
+        return not is_diacritic(character) and not HIDDEN.match(character)
+    if not unicodedata.decomposition(character):
+        return False
     mark = unicodedata.normalize("NFKD", character).lstrip(" \u0640")[:1]
     return mark != "" and is_mark(mark) and not is_diacritic(mark)
 

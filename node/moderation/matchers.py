@@ -75,6 +75,7 @@ class Matchers:
         self._words = _automaton(document)
         self._patterns_from = len(document.lists)
         self._patterns = [_compile(pattern.regex) for pattern in document.patterns]
+        normalise.prepare()
         self._set = _set([*_OWN, *(pattern.regex for pattern in document.patterns)])
 
     def find(

@@ -126,6 +126,11 @@ def plain(text: str, *, usual: bool = False) -> View:
     return View(composed, partial(_trace_plain, text))
 
 
+def prepare() -> None:
+    """Compile what needs tens of milliseconds, so that no text has to wait for it."""
+    _spelled_out()
+
+
 def tight(view: View, *, spelled: bool = True) -> View:
     """The tight view of a folded one.
 
