@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from folkmoot.cli.community.asking import asked
 from folkmoot.cli.errors import OperatorError
+from folkmoot.node.configuration.toml_source import TomlSource, TomlSyntaxError
 from folkmoot.node.moderation.engine import PolicyEngine
 from folkmoot.node.moderation.policy_file import parse_whole, read_policy_bytes
 
@@ -122,9 +122,11 @@ def named_differences(before: Document, after: Document) -> dict[str, dict[str, 
 def _things(document: Document) -> Iterator[tuple[tuple[str, str], Any]]:
     """Every table of an array in a document that has an id."""
     try:
-        data = tomllib.loads(document.data.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        data = TomlSource(Path(document.called), document.data.decode()).data
+    except UnicodeDecodeError as error:
         raise OperatorError(f"{document.called}: {error}", hint="folkmoot policy check FILE") from error
+    except TomlSyntaxError as error:
+        raise OperatorError(str(error), hint="folkmoot policy check FILE") from error
     for sort, entries in data.items():
         for entry in entries if isinstance(entries, list) else ():
             if isinstance(entry, dict) and isinstance(entry.get("id"), str):
