@@ -1,8 +1,9 @@
 """The gatekeeper: holds the policy and the quota, and answers for every record before it is accepted.
 
-Judging is a plain call, so that the coordinator's batches cost no task and no message. The task only keeps
+Judging is a plain call, so that the coordinator's batches cost no task and no message. It goes on for a
+moment: what is left of a batch then is for the next call, so that others can go first. The task only keeps
 the policy current: it looks at the file now and then, loads what changed off the event loop, and puts the
-new engine in place whole. A batch is judged by the engine it began with. A policy that cannot be used leaves
+new engine in place whole. One call judges by the engines it began with. A policy that cannot be used leaves
 the old one in force and is reported, in the log and in `status`. What the community has put in force goes
 before the file (`convene`), which is kept current all the same, for the day it is rolled back to.
 """
@@ -20,11 +21,13 @@ from typing import Any, Final
 import trio
 from folkmoot.node.environment import Executor, WallClock
 from folkmoot.node.moderation.bench import OWN_FILE, Bench
+from folkmoot.node.moderation.budget import Budget
 from folkmoot.node.moderation.engine import PolicyEngine
 from folkmoot.node.moderation.policy_file import PolicyFiles, Signature, signature_of
 from folkmoot.node.moderation.quota import Quota, QuotaRates
 from folkmoot.node.moderation.submissions import Counting, Submission, texts_of
 from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.moderation.bounds import JUDGING_MOMENT_S
 from folkmoot.protocol.moderation.flood import Flood
 from folkmoot.protocol.moderation.policy import EMPTY, PolicyError
 from folkmoot.protocol.moderation.verdict import Action, Verdict
@@ -181,7 +184,7 @@ class Gatekeeper:
     def judge_batch(
         self, records: Sequence[Record], account_exempt: bool, address: str, now: float
     ) -> list[Verdict | WireError]:
-        """Judge records that were put together, in their order.
+        """Judge records that were put together, in their order: the first of them, and more as time allows.
 
         Args:
             records: read and verified.
@@ -190,18 +193,26 @@ class Gatekeeper:
             now: monotonic seconds.
 
         Returns:
-            For each record the verdict it is accepted, labelled or held with, or the error it is turned
-            away with (`rate_limited`, `refused_by_policy`). Those with a verdict must be settled.
+            For each record that was judged the verdict it is accepted, labelled or held with, or the error it
+            is turned away with (`rate_limited`, `refused_by_policy`). Those with a verdict must be settled.
         """
         bench, own, quota, now_us = self._bench, self._own, self._quota, self._wall.now_us()
         answers: list[Verdict | WireError] = []
+        spent_s = self._executor.spent_s
+        at_s = spent_s()
+        ends_s = at_s + JUDGING_MOMENT_S
         for record in records:
+            if at_s > ends_s:
+                break
             limited = None if account_exempt else quota.admit(record.author, address, now)
             if limited is not None:
                 answers.append(limited)
                 continue
             counting = None if account_exempt else self._counting(record, address, now)
-            answer = _judge(bench.judge_of(record.author, own), record, counting, now_us)
+            answer = _judge(
+                bench.judge_of(record.author, own), record, counting, now_us, Budget(spent_s, at_s)
+            )
+            at_s = spent_s()
             if isinstance(answer, WireError) and not account_exempt:
                 quota.settle(record.author, address, now, changed=False)
                 self._flood.settle(record.id, changed=False)
@@ -322,12 +333,12 @@ class _Watched:
 
 
 def _judge(
-    engine: PolicyEngine, record: Record, counting: Counting | None, now_us: int
+    engine: PolicyEngine, record: Record, counting: Counting | None, now_us: int, budget: Budget
 ) -> Verdict | WireError:
     texts = texts_of(record)
     if texts is None:
         return engine.accepted
-    verdict = engine.judge_record(Submission(texts, record, counting), now_us)
+    verdict = engine.judge_record(Submission(texts, record, counting, budget=budget), now_us)
     if verdict.action is Action.REFUSE:
         return verdict.to_error(engine.document.appeal)
     return verdict

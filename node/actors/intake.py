@@ -35,6 +35,7 @@ from folkmoot.protocol.client.outbox import gathered
 from folkmoot.protocol.crdt.clock import Clock
 from folkmoot.protocol.errors import BUSY, WireError
 from folkmoot.protocol.identity import KeyPair
+from folkmoot.protocol.moderation.bounds import JUDGING_MOMENT_S
 from folkmoot.protocol.moderation.verdict import Action, Verdict
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import Level
@@ -45,7 +46,7 @@ BUSY_RETRY_MS: Final = 100
 
 
 class Gate(Protocol):
-    """Quota and policy."""
+    """Quota and policy; `judge_batch` may leave the last records of many for another call."""
 
     def look_at_batch(
         self, records: Sequence[Record], account_exempt: bool, address: str, now: float
@@ -205,8 +206,8 @@ class Intake:
             for work in works:
                 self._look_at(work)
             await self._verify([entry for work in works for entry in work.entries])
+            await self._judge(works)
             for work in works:
-                self._judge(work)
                 work.puts = self._puts(work.entries)
                 work.results = [None] * len(work.puts)
                 work.unsettled = len(work.puts)
@@ -288,16 +289,29 @@ class Intake:
             if entry.record is not None and entry.error is None:
                 entry.error = next(found)
 
-    def _judge(self, work: _InWork) -> None:
+    async def _judge(self, works: Sequence[_InWork]) -> None:
+        """Have all records judged, and let others go first whenever that has taken a moment."""
+        spent_s = self._executor.spent_s
+        ends_s = spent_s() + JUDGING_MOMENT_S
+        for work in works:
+            while (more := self._judge_some(work)) or spent_s() > ends_s:
+                await trio.lowlevel.checkpoint()
+                ends_s = spent_s() + JUDGING_MOMENT_S
+                if not more:
+                    break
+
+    def _judge_some(self, work: _InWork) -> bool:
+        """Have some records judged that are not; returns whether there are more."""
         origin = work.request.origin
-        passing = [entry for entry in work.entries if entry.error is None]
+        passing = [entry for entry in work.entries if entry.error is None and entry.verdict is None]
         records = [entry.record for entry in passing if entry.record is not None]
         judged = self._gate.judge_batch(records, origin.exempt, origin.address, self._now())
-        for entry, verdict in zip(passing, judged, strict=True):
+        for entry, verdict in zip(passing, judged, strict=False):
             if isinstance(verdict, WireError):
                 entry.error = verdict
             else:
                 entry.verdict = verdict
+        return len(judged) < len(records)
 
     def _puts(self, entries: Sequence[_Entry]) -> list[Put]:
         """What is to be stored: the record, or its held form, and what the gate says of it."""

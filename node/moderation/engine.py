@@ -9,18 +9,18 @@ does not know, and what is not known goes to review: the verdict is then to hold
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
-import re2
 from folkmoot.node.moderation import normalise
+from folkmoot.node.moderation.budget import OverBudget
 from folkmoot.node.moderation.matchers import Matchers
 from folkmoot.node.moderation.scorers import Scorers
 from folkmoot.node.moderation.submissions import Submission
 from folkmoot.protocol.expressions import Value
 from folkmoot.protocol.moderation.bounds import COMPARED_CODE_POINTS, SIGNALS_TOLD
 from folkmoot.protocol.moderation.flood import NO_FLOOD, phrases_of
-from folkmoot.protocol.moderation.policy import PolicyDocument, PolicyError
+from folkmoot.protocol.moderation.policy import PolicyDocument
 from folkmoot.protocol.moderation.rules import Outcome, Rules
 from folkmoot.protocol.moderation.signals import FLOOD, POST, SCORES, family
 from folkmoot.protocol.moderation.thresholds import Thresholds
@@ -28,6 +28,7 @@ from folkmoot.protocol.moderation.verdict import Action, Finding, Span, Verdict,
 
 UNJUDGED: Final = "unjudged"
 _UNJUDGED_REASON: Final = "The gate could not judge this; a person will."
+_TOO_SLOW_REASON: Final = "The gate could not judge this in time; a person will."
 _UNKNOWN_REASON: Final = "Whether this rule applies cannot be known here ({}); a person will look at it."
 
 Hits = Mapping[int, tuple[str, Span]]
@@ -65,12 +66,7 @@ class PolicyEngine:
         self._rules = Rules(document)
         self._counts = any(family(name) == FLOOD for name in self._rules.signals)
         self._compares = "flood.same_text" in self._rules.signals
-        try:
-            self._matchers = Matchers(document) if document.finders else None
-        except re2.error as error:
-            raise PolicyError(
-                [f"the patterns together need more memory than RE2 is given ({error})"]
-            ) from error
+        self._matchers = Matchers(document) if document.finders else None
 
     @property
     def problems(self) -> list[str]:
@@ -114,7 +110,7 @@ class PolicyEngine:
         if not self.document.rules:
             return self.accepted
         try:
-            hits = self._find(submission.texts)
+            hits = self._find(submission)
             wanted = self._rules.wanted(hits)
             sure, unsure = self._thresholds(submission.language, wanted)
             signals = self._signals(submission, wanted) | sure
@@ -128,16 +124,21 @@ class PolicyEngine:
                 if outcome.rule not in expired
             ]
             return combine(self.document.hash, findings) if findings else self.accepted
+        except OverBudget:
+            self.unjudged_count += 1
+            if self.unjudged_count.bit_count() == 1:  # whoever sends such texts could fill the log
+                logger.warning("records that take too long to judge are held: %d so far", self.unjudged_count)
+            return Verdict(self.document.hash, Finding(Action.HOLD, UNJUDGED, _TOO_SLOW_REASON))
         except Exception:  # whatever it was: not knowing must never read as acceptance
             logger.exception("a record could not be judged and is held for review")
             self.unjudged_count += 1
             return Verdict(self.document.hash, Finding(Action.HOLD, UNJUDGED, _UNJUDGED_REASON))
 
-    def _find(self, texts: Iterable[tuple[str, str]]) -> dict[int, tuple[str, Span]]:
+    def _find(self, submission: Submission) -> dict[int, tuple[str, Span]]:
         hits: dict[int, tuple[str, Span]] = {}
         if self._matchers is not None:
-            for field, text in texts:
-                for finder, span in self._matchers.find(text).items():
+            for field, text in submission.texts:
+                for finder, span in self._matchers.find(text, submission.budget).items():
                     hits.setdefault(finder, (field, span))
         return hits
 

@@ -1,36 +1,42 @@
-"""What a policy looks for, compiled: one Aho-Corasick automaton for all words, one RE2 set for all patterns.
+"""What a policy looks for, compiled: Aho-Corasick automata for all words, RE2 sets for all patterns.
 
-Both take time linear in the text, whatever the text and the policy say: the automaton by construction
-(Aho and Corasick 1975), the set because RE2 has no backtracking (Cox 2010) and refuses what would need it.
-The set also holds three expressions of our own: one that matches every text, whose absence betrays a match
-that was given up, and two that notice spacing and leet tricks, so that the views which undo those are only
-made for texts that need them.
+Both take time linear in the text, whatever the text and the policy say: automata by construction
+(Aho and Corasick 1975), sets because RE2 has no backtracking (Cox 2010) and refuses what would need it. How
+much time for a character is another question, see `budget` and `trial`. Most policies are one automaton and
+one set; large ones are several, because compiling one stops the whole process until it is done.
+The sets also hold two expressions of our own, that notice spacing and leet tricks, so that the views which
+undo those are only made for texts that need them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import ahocorasick
 import re2
 from folkmoot.node.moderation import normalise
+from folkmoot.node.moderation.budget import ENDLESS, Budget
 from folkmoot.node.moderation.normalise import View
-from folkmoot.protocol.moderation.policy import Dialect, PolicyDocument
+from folkmoot.node.moderation.pattern_sets import PatternSets
+from folkmoot.protocol.moderation.bounds import (
+    AUTOMATON_CODE_POINTS,
+    PATTERN_INSTRUCTIONS,
+    POLICY_INSTRUCTIONS,
+)
+from folkmoot.protocol.moderation.policy import Dialect, PolicyDocument, PolicyError
 from folkmoot.protocol.moderation.verdict import Span
 
-_SET_MEMORY_BYTES: Final = 32 << 20
 _PATTERN_MEMORY_BYTES: Final = 1 << 20
 
-_ALWAYS: Final = r""
 _SPACING: Final = (
     r"[\t-\r\x{1c}-\x{1f}\x{85}\x{1680}\x{2028}\x{2029}]|  "
     r"|(?:^|[^\pL\pN])[\pL\pN](?:[ ._*|/~-]{1,3}[\pL\pN]){3}(?:$|[^\pL\pN])"
 )
 _LEET: Final = r"\pL[0134578@$!|]|[0134578@$!|]\pL"
-_OWN: Final = (_ALWAYS, _SPACING, _LEET)
-_ALWAYS_AT, _SPACING_AT, _LEET_AT = range(len(_OWN))
+_OWN: Final = (_SPACING, _LEET)
+_SPACING_AT, _LEET_AT = range(len(_OWN))
 
 # Holds an edge of every sort (word, line, text), where an expression that needs no text would match.
 _SAMPLE: Final = "a 1.\n"
@@ -39,10 +45,6 @@ _SAMPLE: Final = "a 1.\n"
 _FOLDED, _TIGHT, _LEET_READ = range(3)
 
 _Word = tuple[int, int, bool]  # index among the finders, length of the folded word, whole words only
-
-
-class MatchError(Exception):
-    """A text could not be matched; nothing is known about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,65 +63,76 @@ class Matchers:
 
     Attributes:
         finders: the lists, then the patterns, in the document's order; hits name them by their index.
+
+    Raises:
+        PolicyError: its patterns are fine one by one and too much together.
     """
 
     def __init__(self, document: PolicyDocument) -> None:
         self.finders = tuple(Finder(entry.id, entry.severity) for entry in document.finders)
-        self._words = _automaton(document)
+        self._words = _automata(document)
         self._patterns_from = len(document.lists)
         self._patterns = [_compile(pattern.regex) for pattern in document.patterns]
-        self._set = _set([*_OWN, *(pattern.regex for pattern in document.patterns)])
+        sized = [
+            (pattern.regex, each.programsize)
+            for pattern, each in zip(document.patterns, self._patterns, strict=True)
+        ]
+        if (together := sum(size for _regex, size in sized)) > POLICY_INSTRUCTIONS:
+            raise PolicyError([
+                f"the patterns together take {together} instructions, and the most is {POLICY_INSTRUCTIONS}"
+            ])  # fmt: skip
+        self._sets = PatternSets([(each, _compile(each).programsize) for each in _OWN], sized, _options)
 
-    def find(self, text: str) -> dict[int, Span]:
+    def find(self, text: str, budget: Budget = ENDLESS) -> dict[int, Span]:
         """Everything found in `text`: finder → the span of its first hit in the original text.
 
         Raises:
             MatchError: the matching was given up, so that an empty answer would be a guess.
+            OverBudget: it takes too long.
         """
         hits: dict[int, Span] = {}
         folded = normalise.folded(text)
         if not text.isascii():
             plain = normalise.plain(text)
             if plain.text != folded.text:
-                self._scan(plain, hits)
+                self._scan(plain, hits, budget)
         views = [(_FOLDED, folded)]
         for stage, view in views:
-            seen = self._scan(view, hits)
+            seen = self._scan(view, hits, budget)
             if stage < _TIGHT and _SPACING_AT in seen:
                 views.append((_TIGHT, normalise.tight(view)))
             if stage < _LEET_READ and _LEET_AT in seen:
                 views.extend((_LEET_READ, read) for read in normalise.leet(view))
         return hits
 
-    def _scan(self, view: View, hits: dict[int, Span]) -> list[int]:
-        """Add what one view shows to `hits`; returns which members of the set were seen."""
-        if self._words is not None:
-            for finder, start, end in self._words_in(view.text):
-                if finder not in hits and view.shows(start, end):
-                    hits[finder] = view.original(start, end)
-        seen: list[int] = self._set.Match(view.text)
-        if not seen:
-            raise MatchError("the pattern set ran out of memory on this text")
-        if len(seen) > 1:
-            self._locate_patterns(view, seen, hits)
+    def _scan(self, view: View, hits: dict[int, Span], budget: Budget) -> list[int]:
+        """Add what one view shows to `hits`; returns which members of the sets were seen."""
+        for finder, start, end in self._words_in(view.text, budget):
+            if finder not in hits and view.shows(start, end):
+                hits[finder] = view.original(start, end)
+        seen = self._sets.match(view.text, budget)
+        if seen:
+            self._locate_patterns(view, seen, hits, budget)
         return seen
 
-    def _words_in(self, text: str) -> Iterator[tuple[int, int, int]]:
-        assert self._words is not None
-        for last, words in self._words.iter(text):
-            end = last + 1
-            for finder, length, whole in words:
-                start = end - length
-                if not whole or _stands_alone(text, start, end):
-                    yield finder, start, end
+    def _words_in(self, text: str, budget: Budget) -> Iterator[tuple[int, int, int]]:
+        for automaton in self._words:
+            for last, words in automaton.iter(text):
+                end = last + 1
+                budget.take(len(words))
+                for finder, length, whole in words:
+                    start = end - length
+                    if not whole or _stands_alone(text, start, end):
+                        yield finder, start, end
 
-    def _locate_patterns(self, view: View, seen: list[int], hits: dict[int, Span]) -> None:
+    def _locate_patterns(self, view: View, seen: list[int], hits: dict[int, Span], budget: Budget) -> None:
         for member in sorted(seen):
             index = member - len(_OWN)
             if index < 0 or self._patterns_from + index in hits:
                 continue
             for found in self._patterns[index].finditer(view.text):
                 start, end = found.span()
+                budget.take(len(view.text))
                 if start < end and view.shows(start, end):
                     hits[self._patterns_from + index] = view.original(start, end)
                     break
@@ -132,6 +145,11 @@ def pattern_flaw(regex: str) -> str | None:
     except re2.error as error:
         reason = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error)
         return f"RE2 does not accept this expression: {reason}"
+    if compiled.programsize > PATTERN_INSTRUCTIONS:
+        return (
+            f"this expression takes {compiled.programsize} instructions, and the most is "
+            f"{PATTERN_INSTRUCTIONS}: repeat less, or something smaller than \\pL"
+        )
     if any(found.start() == found.end() for found in compiled.finditer(_SAMPLE)):
         return "this expression matches without any text, and so everywhere"
     return None
@@ -141,13 +159,29 @@ DIALECT: Final = Dialect(fold=normalise.fold, flaw=pattern_flaw)
 """How these matchers read a document's words and patterns."""
 
 
-def _automaton(document: PolicyDocument) -> Any:
+def _automata(document: PolicyDocument) -> list[Any]:
     words: dict[str, list[_Word]] = {}
     for finder, entry in enumerate(document.lists):
         for folded in dict.fromkeys(map(normalise.fold, entry.words)):
             words.setdefault(folded, []).append((finder, len(folded), entry.whole_words))
-    if not words:
-        return None
+    return [_automaton(some) for some in _in_parts(words)]
+
+
+def _in_parts(words: dict[str, list[_Word]]) -> Iterator[dict[str, list[_Word]]]:
+    """Words in their order, as many at once as can be compiled in one go."""
+    part: dict[str, list[_Word]] = {}
+    size = 0
+    for folded, entries in words.items():
+        if part and size + len(folded) > AUTOMATON_CODE_POINTS:
+            yield part
+            part, size = {}, 0
+        part[folded] = entries
+        size += len(folded)
+    if part:
+        yield part
+
+
+def _automaton(words: Mapping[str, list[_Word]]) -> Any:
     automaton = ahocorasick.Automaton()
     for folded, entries in words.items():
         automaton.add_word(folded, tuple(entries))
@@ -175,11 +209,3 @@ def _options(memory_bytes: int) -> Any:
 
 def _compile(regex: str) -> Any:
     return re2.compile(regex, _options(_PATTERN_MEMORY_BYTES))
-
-
-def _set(expressions: list[str]) -> Any:
-    matching = re2.Set.SearchSet(_options(_SET_MEMORY_BYTES))
-    for expression in expressions:
-        matching.Add(expression)
-    matching.Compile()
-    return matching

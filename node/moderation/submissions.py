@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from folkmoot.node.moderation.budget import ENDLESS, Budget
 from folkmoot.protocol.expressions import Value
 from folkmoot.protocol.record import Record
 
@@ -26,11 +27,13 @@ class Submission(NamedTuple):
         texts: those that are judged.
         record: the same, whole; None for a mere text.
         counting: see there; None for what no flood is made of.
+        budget: what judging it may take.
     """
 
     texts: Texts
     record: Record | None = None
     counting: Counting | None = None
+    budget: Budget = ENDLESS
 
     @property
     def language(self) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from folkmoot.node.moderation import matchers
+from folkmoot.node.moderation import pattern_sets
 from folkmoot.node.moderation.engine import UNJUDGED, PolicyEngine
 from folkmoot.node.moderation.policy_file import load_engine
 from folkmoot.node.moderation.submissions import Submission
@@ -177,7 +177,7 @@ def test_a_match_that_is_given_up_is_not_taken_for_no_match(monkeypatch: pytest.
         def Match(self, text: str) -> list[int]:  # noqa: N802 (RE2's own name)
             return []
 
-    monkeypatch.setattr(matchers, "_set", lambda _expressions: GivesUp())
+    monkeypatch.setattr(pattern_sets, "_compiled", lambda _expressions, _options: GivesUp())
     assert finding_engine("word").judge("harmless").rule == UNJUDGED
 
 
