@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from folkmoot.cli.errors import OperatorError
 from folkmoot.node.configuration.toml_source import TomlSource, TomlSyntaxError
 from folkmoot.node.moderation.engine import PolicyEngine
 from folkmoot.node.moderation.policy_file import parse_whole, read_policy_bytes
+from folkmoot.node.moderation.trial import tried
 
 if TYPE_CHECKING:
     from folkmoot.protocol.client import Client
@@ -49,6 +51,7 @@ def read_file(file: Path) -> tuple[Document, Any]:
     """
     data = read_policy_bytes(file)
     engine = PolicyEngine(parse_whole(file, data))
+    tried(engine.document, time.thread_time)
     return Document(str(file), data), engine.document
 
 

@@ -81,7 +81,7 @@ class Matchers:
             raise PolicyError([
                 f"the patterns together take {together} instructions, and the most is {POLICY_INSTRUCTIONS}"
             ])  # fmt: skip
-        self._sets = PatternSets([(each, _compile(each).programsize) for each in _OWN], sized, _options)
+        self._sets = PatternSets([(each, _compile(each).programsize) for each in _OWN], sized, options)
 
     def find(self, text: str, budget: Budget = ENDLESS) -> dict[int, Span]:
         """Everything found in `text`: finder → the span of its first hit in the original text.
@@ -199,7 +199,8 @@ def _runs_on(left: str, right: str) -> bool:
     return normalise.is_word_character(left) and normalise.is_word_character(right)
 
 
-def _options(memory_bytes: int) -> Any:
+def options(memory_bytes: int) -> Any:
+    """How RE2 reads expressions here, given how many bytes it may take for one."""
     options = re2.Options()
     options.case_sensitive = False
     options.log_errors = False
@@ -208,4 +209,4 @@ def _options(memory_bytes: int) -> Any:
 
 
 def _compile(regex: str) -> Any:
-    return re2.compile(regex, _options(_PATTERN_MEMORY_BYTES))
+    return re2.compile(regex, options(_PATTERN_MEMORY_BYTES))

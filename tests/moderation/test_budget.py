@@ -15,7 +15,7 @@ from folkmoot.node.moderation.matchers import Matchers
 from folkmoot.node.moderation.quota import QuotaRates, Rate
 from folkmoot.node.moderation.submissions import Submission
 from folkmoot.node.system import SystemWallClock
-from folkmoot.protocol.moderation.bounds import JUDGING_MOMENT_S, JUDGING_S
+from folkmoot.protocol.moderation.bounds import JUDGING_MOMENT_S, JUDGING_S, PATTERN_SET_INSTRUCTIONS
 from folkmoot.protocol.moderation.verdict import Action, Verdict
 
 from tests.moderation.documents import HEAD, document, engine, pattern, rule, word_list
@@ -71,8 +71,8 @@ def test_no_part_is_larger_than_what_is_compiled_in_one_go(monkeypatch: pytest.M
 
     monkeypatch.setattr(pattern_sets, "_compiled", sized)
     Matchers(document(*(pattern(f"p{number}", f"a.{{0,{number + 5}}}b{number}") for number in range(90))))
-    assert len(sizes) > 5 and max(sizes) <= pattern_sets.PATTERN_SET_INSTRUCTIONS
-    assert min(sizes[:-1]) > pattern_sets.PATTERN_SET_INSTRUCTIONS // 2
+    assert len(sizes) > 5 and max(sizes) <= PATTERN_SET_INSTRUCTIONS
+    assert min(sizes[:-1]) > PATTERN_SET_INSTRUCTIONS // 2
     words = {f"{number:090}": [(number, 90, True)] for number in range(3_000)}
     assert [len(part) for part in matchers._in_parts(words)] == [1_111, 1_111, 778]
 
