@@ -46,6 +46,7 @@ class Documents:
         self._in_use = in_use
         self._models = models
         self._compiled: LRUCache[bytes, PolicyEngine] = LRUCache(ENGINES_KEPT)
+        self._tried: LRUCache[bytes, None] = LRUCache(ENGINES_KEPT)
 
     def find(self, name: bytes) -> bytes | None:
         """The document with this hash; None where it is not kept, or is damaged and has to be fetched."""
@@ -93,7 +94,10 @@ class Documents:
             PolicyError: with every problem found; see `trial`.
         """
         engine = await self.compile(document)
-        await self._executor.run(partial(tried, engine.document, self._executor.spent_s))
+        name = hashlib.sha256(document).digest()
+        if name not in self._tried:
+            await self._executor.run(partial(tried, engine.document, self._executor.spent_s))
+            self._tried[name] = None
         return engine
 
 

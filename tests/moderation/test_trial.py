@@ -1,20 +1,28 @@
-"""Candidates are tried on texts that are slow for them. No clock here runs by itself: one that goes on by a tick
-for each look counts how often matching comes to look at it, and one that stands still refuses nothing."""
+"""Candidates are tried on texts that are slow for them. No clock here runs by itself: one that goes on by a
+tick for each look counts how often matching looks at it, and one that stands still refuses nothing."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
+from folkmoot.node.community.documents import Documents
+from folkmoot.node.moderation import pattern_sets
 from folkmoot.node.moderation.trial import REPEATS, tried, worst_texts
 from folkmoot.protocol.moderation.bounds import TRIAL_CODE_POINTS, TRIAL_WORST
 from folkmoot.protocol.moderation.policy import PolicyError
 
-from tests.moderation.documents import document, pattern, rule, word_list
+from tests.moderation.documents import HEAD, document, pattern, rule, word_list
+from tests.node.doubles import InlineExecutor
 
 EXPLODES = pattern("explodes", "[kyz]*k[kyz]{50}x")
 NESTED = word_list("nested", ["a" * length for length in range(1, 101)])
 
 
-class Ticking:
+class Ticking(InlineExecutor):
+    """A thread that has worked for a second more each time it is asked."""
+
     looks = 0
 
     def spent_s(self) -> float:
@@ -37,7 +45,10 @@ def test_a_policy_of_few_parts_is_soon_matched() -> None:
     tried(document(EXPLODES, word_list("some", ["word"]), rule("found", ["some"], "hold")), Ticking().spent_s)
 
 
-def test_a_policy_that_takes_too_many_looks_is_refused_with_what_is_slow() -> None:
+def test_a_policy_that_takes_too_many_looks_is_refused_with_what_is_slow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pattern_sets, "PATTERN_SET_INSTRUCTIONS", 1_000)
     many = [pattern(f"p{number}", f"a.{{0,80}}b.{{0,80}}c{number}") for number in range(TRIAL_WORST + 2)]
     clock = Ticking()
     with pytest.raises(PolicyError, match=r"takes more than 20 times .* patterns, p0, p1, p2 first of all"):
@@ -56,3 +67,17 @@ def test_a_text_like_any_other_must_be_judged_sooner() -> None:
     ticks = iter([*range(2 * REPEATS), *(100.0 * number for number in range(1, 100))])
     with pytest.raises(PolicyError, match=r"a text of 200 characters takes 100 times .* the most is 3"):
         tried(document(word_list("l", ["abc"]), rule("found", ["l"], "hold")), lambda: next(ticks))
+
+
+async def test_who_proposes_a_slow_policy_is_told_and_who_follows_one_judges_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pattern_sets, "PATTERN_SET_INSTRUCTIONS", 1_000)
+    many = [pattern(f"p{number}", f"a.{{0,80}}b.{{0,80}}c{number}") for number in range(TRIAL_WORST + 2)]
+    slow = (HEAD + "".join(many)).encode()
+    store: Any = None  # nothing is kept
+    documents = Documents(store, Ticking(), frozenset, tmp_path)
+    assert len((await documents.compile(slow)).document.patterns) == len(many)
+    with pytest.raises(PolicyError, match="takes more than 20 times"):
+        await documents.propose(slow)
+    assert (await documents.propose((HEAD + EXPLODES).encode())).document.patterns[0].id == "explodes"
