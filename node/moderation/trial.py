@@ -72,16 +72,17 @@ def tried(document: PolicyDocument, spent_s: SpentS) -> None:
 
     if (times := min(map(judge, usual))) > TRIAL_USUAL:
         said = f"a text of {_USUAL_CODE_POINTS} characters"
-        raise PolicyError([_said(times, TRIAL_USUAL, said, "the expressions of its rules")])
+        raise PolicyError([_said(times, TRIAL_USUAL, said, "its rules take too long")])
     matchers = Matchers(document)
 
     def match(text: str) -> bool:
         """Whether a text takes too long."""
+        began_s = spent_s()
         try:
-            matchers.find(text, Budget(spent_s, spent_s(), TRIAL_WORST * reference_s))
+            matchers.find(text, Budget(spent_s, began_s, TRIAL_WORST * reference_s))
         except OverBudget:
             return True
-        return False
+        return spent_s() - began_s > TRIAL_WORST * reference_s
 
     for texts in zip(*(worst_texts(document, seed) for seed in range(REPEATS)), strict=True):
         if all(map(match, texts)):
@@ -156,13 +157,14 @@ def _slowest(document: PolicyDocument, text: str, spent_s: SpentS, half_s: float
     """What takes long at a text: the slowest patterns, or else it is the lists."""
     spent = {each.id: _alone_s(each.regex, text.lower(), spent_s) for each in document.patterns}
     if sum(spent.values()) < half_s:
-        return "words that end in one another"
-    return f"patterns, {', '.join(sorted(spent, key=lambda id: -spent[id])[:_NAMED])} first of all,"
+        return "words that end in one another take too long"
+    named = sorted(spent, key=lambda id: -spent[id])[:_NAMED]
+    return f"its patterns take too long, first of all {', '.join(named)}"
 
 
 def _said(times: float, most: int, what: str, why: str) -> str:
     taken = "more than " * (times == most) + f"{times:.0f} times"
     return (
         f"judging {what} takes {taken} as long as the reference, and the most is {most}: "
-        f"{why} take too long (docs/moderation.md, What it costs)"
+        f"{why} (docs/moderation.md, What it may cost)"
     )
