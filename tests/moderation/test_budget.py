@@ -19,30 +19,13 @@ from folkmoot.protocol.moderation.bounds import JUDGING_MOMENT_S, JUDGING_S, PAT
 from folkmoot.protocol.moderation.verdict import Action, Verdict
 
 from tests.moderation.documents import HEAD, document, engine, pattern, rule, word_list
-from tests.node.doubles import InlineExecutor
+from tests.node.doubles import TickingExecutor
 from tests.node.people import Author
 
 WORDS = [f"word{number}x" for number in range(60)]
 PATTERNS = [f"pa{number}[a-z]{{2,4}}s?" for number in range(12)]
 TEXT = "pa3tt  w0rd7x p a 5 a b and word59x, p\u0430bb word7x pa11zz"
 NESTED = ["a" * length for length in range(1, 101)]
-
-
-class Ticking:
-    """A clock that goes on by as much each time somebody looks at it."""
-
-    def __init__(self, tick_s: float) -> None:
-        self.tick_s = tick_s
-        self.looks = 0
-
-    def spent_s(self) -> float:
-        self.looks += 1
-        return self.looks * self.tick_s
-
-
-class TickingExecutor(InlineExecutor):
-    def __init__(self, tick_s: float) -> None:
-        self.spent_s = Ticking(tick_s).spent_s  # type: ignore[method-assign]
 
 
 def test_a_policy_in_many_parts_finds_what_it_finds_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +61,7 @@ def test_no_part_is_larger_than_what_is_compiled_in_one_go(monkeypatch: pytest.M
 
 
 def test_the_clock_is_looked_at_as_steps_are_taken() -> None:
-    clock = Ticking(0.0)
+    clock = TickingExecutor(0.0)
     budget = Budget(clock.spent_s, 0.0)
     for _ in range(STEPS_A_LOOK):
         budget.take(3)
@@ -88,17 +71,17 @@ def test_the_clock_is_looked_at_as_steps_are_taken() -> None:
 def test_matching_stops_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pattern_sets, "PATTERN_SET_INSTRUCTIONS", 1_000)
     nested = Matchers(document(*(word_list(f"l{number}", NESTED) for number in range(20))))
-    clock = Ticking(JUDGING_S / 10)
+    clock = TickingExecutor(JUDGING_S / 10)
     with pytest.raises(OverBudget):
         nested.find("a" * 3_000, Budget(clock.spent_s, 0.0))
     assert clock.looks == 11  # of some six million words that stand in that text
     many = Matchers(document(*(pattern(f"p{number}", f"a.{{0,80}}b{number}") for number in range(40))))
-    clock = Ticking(JUDGING_S / 10)
+    clock = TickingExecutor(JUDGING_S / 10)
     with pytest.raises(OverBudget):
         many.find("a" * 3_000, Budget(clock.spent_s, 0.0))
     assert clock.looks == 11 < len(many._sets)
     again = Matchers(document(pattern("p", "i.*y|i")))
-    clock = Ticking(JUDGING_S / 10)
+    clock = TickingExecutor(JUDGING_S / 10)
     with pytest.raises(OverBudget):
         again.find("a1 " + "1" * 2_900, Budget(clock.spent_s, 0.0))
     assert again.find("a1 " + "1" * 200) == {}  # numbers are no words, however often they are found
@@ -107,7 +90,7 @@ def test_matching_stops_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -
 def test_what_takes_too_long_to_judge_is_held(caplog: pytest.LogCaptureFixture) -> None:
     judge = engine(word_list("l", ["abc"]), rule("found", ["l"], "label", label="spam"))
     for _ in range(5):
-        slow = Submission((("text", "x" * 3_000),), budget=Budget(Ticking(1.0).spent_s, 0.0))
+        slow = Submission((("text", "x" * 3_000),), budget=Budget(TickingExecutor(1.0).spent_s, 0.0))
         verdict = judge.judge_record(slow)
         assert (verdict.action, verdict.rule) == (Action.HOLD, UNJUDGED)
     assert judge.unjudged_count == 5

@@ -14,20 +14,10 @@ from folkmoot.protocol.moderation.bounds import TRIAL_CODE_POINTS, TRIAL_WORST
 from folkmoot.protocol.moderation.policy import PolicyError
 
 from tests.moderation.documents import HEAD, document, pattern, rule, word_list
-from tests.node.doubles import InlineExecutor
+from tests.node.doubles import TickingExecutor
 
 EXPLODES = pattern("explodes", "[kyz]*k[kyz]{50}x")
 NESTED = word_list("nested", ["a" * length for length in range(1, 101)])
-
-
-class Ticking(InlineExecutor):
-    """A thread that has worked for a second more each time it is asked."""
-
-    looks = 0
-
-    def spent_s(self) -> float:
-        self.looks += 1
-        return float(self.looks)
 
 
 def test_texts_are_made_of_what_stands_in_the_policy() -> None:
@@ -42,7 +32,10 @@ def test_texts_are_made_of_what_stands_in_the_policy() -> None:
 
 
 def test_a_policy_of_few_parts_is_soon_matched() -> None:
-    tried(document(EXPLODES, word_list("some", ["word"]), rule("found", ["some"], "hold")), Ticking().spent_s)
+    tried(
+        document(EXPLODES, word_list("some", ["word"]), rule("found", ["some"], "hold")),
+        TickingExecutor(1.0).spent_s,
+    )
 
 
 def test_a_policy_that_takes_too_many_looks_is_refused_with_what_is_slow(
@@ -50,7 +43,7 @@ def test_a_policy_that_takes_too_many_looks_is_refused_with_what_is_slow(
 ) -> None:
     monkeypatch.setattr(pattern_sets, "PATTERN_SET_INSTRUCTIONS", 1_000)
     many = [pattern(f"p{number}", f"a.{{0,80}}b.{{0,80}}c{number}") for number in range(TRIAL_WORST + 2)]
-    clock = Ticking()
+    clock = TickingExecutor(1.0)
     with pytest.raises(
         PolicyError, match=r"takes more than 20 times .* its patterns take too long, first of all p0, p1, p2"
     ):
@@ -62,7 +55,7 @@ def test_a_policy_that_takes_too_many_looks_is_refused_with_what_is_slow(
 def test_words_that_end_in_one_another_take_too_many_looks() -> None:
     lists = [word_list(f"l{number}", ["a" * length for length in range(1, 101)]) for number in range(3)]
     with pytest.raises(PolicyError, match="words that end in one another take too long"):
-        tried(document(*lists), Ticking().spent_s)
+        tried(document(*lists), TickingExecutor(1.0).spent_s)
 
 
 def test_a_text_like_any_other_must_be_judged_sooner() -> None:
@@ -78,7 +71,7 @@ async def test_who_proposes_a_slow_policy_is_told_and_who_follows_one_judges_by_
     many = [pattern(f"p{number}", f"a.{{0,80}}b.{{0,80}}c{number}") for number in range(TRIAL_WORST + 2)]
     slow = (HEAD + "".join(many)).encode()
     store: Any = None  # nothing is kept
-    documents = Documents(store, Ticking(), frozenset, tmp_path)
+    documents = Documents(store, TickingExecutor(1.0), frozenset, tmp_path)
     assert len((await documents.compile(slow)).document.patterns) == len(many)
     with pytest.raises(PolicyError, match="takes more than 20 times"):
         await documents.propose(slow)

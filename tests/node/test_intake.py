@@ -24,7 +24,7 @@ from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import Slot
 from folkmoot.protocol.token import Token
 
-from tests.node.doubles import InlineExecutor
+from tests.node.doubles import InlineExecutor, TickingExecutor
 from tests.node.people import Author
 
 BURST = 10
@@ -65,16 +65,6 @@ class AnyKey:
 
     async def take(self, records: Sequence[Record]) -> None:
         return None
-
-
-class SlowExecutor(InlineExecutor):
-    """A thread that has spent 20 ms more each time it is asked."""
-
-    spent = 0.0
-
-    def spent_s(self) -> float:
-        self.spent += 0.02
-        return self.spent
 
 
 class Desk:
@@ -381,7 +371,7 @@ async def test_others_go_first_when_judging_has_taken_a_moment(
             turns += 1
             await trio.lowlevel.checkpoint()
 
-    async with opened(executor=SlowExecutor() if slow else None) as desk:
+    async with opened(executor=TickingExecutor(0.02) if slow else None) as desk:
         judge_batch = desk.gate.judge_batch
 
         def noted(*args: Any) -> Any:
