@@ -62,7 +62,8 @@ def command() -> None:
 def check(file: Path, output: Output) -> None:
     """Check FILE without activating it; no node is needed.
 
-    Everything that is wrong with it is said, with file, line and column.
+    Everything that is wrong with it is said, with file, line and column. It is tried on texts made to be slow
+    to judge.
     """
     read, document = read_file(file)
     size = len(read.data)

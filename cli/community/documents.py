@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-import tomllib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from folkmoot.cli.community.asking import asked
 from folkmoot.cli.errors import OperatorError
+from folkmoot.node.configuration.toml_source import TomlSource, TomlSyntaxError
 from folkmoot.node.moderation.engine import PolicyEngine
 from folkmoot.node.moderation.policy_file import parse_whole, read_policy_bytes
+from folkmoot.node.moderation.trial import tried
 
 if TYPE_CHECKING:
     from folkmoot.protocol.client import Client
@@ -49,6 +51,7 @@ def read_file(file: Path) -> tuple[Document, Any]:
     """
     data = read_policy_bytes(file)
     engine = PolicyEngine(parse_whole(file, data))
+    tried(engine.document, time.thread_time)
     return Document(str(file), data), engine.document
 
 
@@ -122,9 +125,11 @@ def named_differences(before: Document, after: Document) -> dict[str, dict[str, 
 def _things(document: Document) -> Iterator[tuple[tuple[str, str], Any]]:
     """Every table of an array in a document that has an id."""
     try:
-        data = tomllib.loads(document.data.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        data = TomlSource(Path(document.called), document.data.decode()).data
+    except UnicodeDecodeError as error:
         raise OperatorError(f"{document.called}: {error}", hint="folkmoot policy check FILE") from error
+    except TomlSyntaxError as error:
+        raise OperatorError(str(error), hint="folkmoot policy check FILE") from error
     for sort, entries in data.items():
         for entry in entries if isinstance(entries, list) else ():
             if isinstance(entry, dict) and isinstance(entry.get("id"), str):

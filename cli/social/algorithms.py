@@ -5,7 +5,6 @@ In records there are no fractions: weights are thousandths there, and half-lives
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -15,6 +14,7 @@ from folkmoot.cli.durations import Duration
 from folkmoot.cli.errors import OperatorError, Usage
 from folkmoot.cli.social.said import cells_of
 from folkmoot.cli.toml_text import render_value
+from folkmoot.node.configuration.toml_source import TomlSource, TomlSyntaxError
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.identity import account_from_text, account_to_text
@@ -104,10 +104,12 @@ def read_file(file: Path) -> dict[str, Any]:
     if len(data) > _FILE_BYTES:
         raise OperatorError(f"{file} is larger than any algorithm: {_FILE_BYTES} bytes at most")
     try:
-        document = _to_wire(tomllib.loads(data.decode()))
+        document = _to_wire(TomlSource(file, data.decode()).data)
         compiled(parse_document(document))
     except WireError as error:
         raise OperatorError(f"{file}: {error.message}", hint="folkmoot algorithm show best") from None
+    except TomlSyntaxError as error:
+        raise OperatorError(str(error), hint="folkmoot algorithm show best") from None
     except (ValueError, UnicodeDecodeError) as error:
         raise OperatorError(f"{file}: {error}", hint="folkmoot algorithm show best") from None
     return document

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -11,6 +10,7 @@ from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.feeds import check_signers
 from folkmoot.cli.social.said import cells_of
 from folkmoot.cli.toml_text import render_value
+from folkmoot.node.configuration.toml_source import TomlSource, TomlSyntaxError
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.feed.labelling import (
     OWN,
@@ -135,8 +135,10 @@ def read_file(file: Path) -> dict[str, Any]:
     if len(data) > _FILE_BYTES:
         raise OperatorError(f"{file} is larger than any labeller's definitions: {_FILE_BYTES} bytes at most")
     try:
-        document = tomllib.loads(data.decode())
+        document = TomlSource(file, data.decode()).data
         parse_definitions(document)
+    except TomlSyntaxError as error:
+        raise OperatorError(str(error), hint="folkmoot labeller example") from None
     except WireError as error:
         raise OperatorError(f"{file}: {error.message}", hint="folkmoot labeller example") from None
     except ValueError as error:

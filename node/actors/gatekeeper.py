@@ -1,8 +1,9 @@
 """The gatekeeper: holds the policy and the quota, and answers for every record before it is accepted.
 
-Judging is a plain call, so that the coordinator's batches cost no task and no message. The task only keeps
+Judging is a plain call, so that the coordinator's batches cost no task and no message. It goes on for a
+moment: what is left of a batch then is for the next call, so that others can go first. The task only keeps
 the policy current: it looks at the file now and then, loads what changed off the event loop, and puts the
-new engine in place whole. A batch is judged by the engine it began with. A policy that cannot be used leaves
+new engine in place whole. One call judges by the engines it began with. A policy that cannot be used leaves
 the old one in force and is reported, in the log and in `status`. What the community has put in force goes
 before the file (`convene`), which is kept current all the same, for the day it is rolled back to.
 """
@@ -19,6 +20,7 @@ from typing import Final
 import trio
 from folkmoot.node.environment import Executor, WallClock
 from folkmoot.node.moderation.bench import OWN_FILE, Bench
+from folkmoot.node.moderation.budget import Budget
 from folkmoot.node.moderation.engine import PolicyEngine
 from folkmoot.node.moderation.figures import GateFigures
 from folkmoot.node.moderation.gate_status import GatekeeperStatus
@@ -30,6 +32,7 @@ from folkmoot.node.moderation.scorers import Scorers
 from folkmoot.node.moderation.submissions import Counting, Submission, texts_of
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.expressions import Value
+from folkmoot.protocol.moderation.bounds import JUDGING_MOMENT_S
 from folkmoot.protocol.moderation.definitions import Definitions
 from folkmoot.protocol.moderation.flood import NO_FLOOD, Flood
 from folkmoot.protocol.moderation.policy import EMPTY, PolicyError
@@ -187,7 +190,7 @@ class Gatekeeper:
         now: float,
         looked_up: LookedUp = NOTHING,
     ) -> list[Verdict | WireError]:
-        """Judge records that were put together, in their order.
+        """Judge records that were put together, in their order: the first of them, and more as time allows.
 
         Args:
             records: read and verified.
@@ -197,28 +200,30 @@ class Gatekeeper:
             looked_up: what `look_up` found out about these records, and perhaps others.
 
         Returns:
-            For each record the verdict it is accepted, labelled or held with, or the error it is turned
-            away with (`rate_limited`, `refused_by_policy`). Those with a verdict must be settled.
+            For each record that was judged the verdict it is accepted, labelled or held with, or the error it
+            is turned away with (`rate_limited`, `refused_by_policy`). Those with a verdict must be settled.
         """
         bench, own, quota, now_us = self._bench, self._own, self._quota, self._wall.now_us()
         noting = self.noting if self.noting.wanted else None
         answers: list[Verdict | WireError] = []
+        spent_s = self._executor.spent_s
+        at_s = spent_s()
+        ends_s = at_s + JUDGING_MOMENT_S
         for record in records:
+            if at_s > ends_s:
+                break
             limited = None if account_exempt else quota.admit(record.author, address, now)
             if limited is not None:
                 answers.append(limited)
                 continue
             counting = None if account_exempt else self._counting(record, address, now)
-            known = looked_up.get(record.id, {})
             engine = bench.judge_of(record.author, own)
-            scored: dict[str, list[float]] = {}
-            verdict = _judge(engine, record, counting, known, scored, now_us)
+            known, scored = looked_up.get(record.id, {}), dict[str, list[float]]()
+            verdict = _judge(engine, record, counting, known, scored, now_us, Budget(spent_s, at_s))
+            at_s = spent_s()
             self.figures.count(verdict)
             if verdict.action is Action.REFUSE:
-                self.refused(record, verdict)
-                if not account_exempt:
-                    quota.settle(record.author, address, now, changed=False)
-                    self._flood.settle(record.id, changed=False)
+                self._refuse(record, verdict, account_exempt, address, now)
                 answers.append(verdict.to_error(engine.document.appeal))
                 continue
             if noting is not None and record.kind == "post" and not record.takes_back:
@@ -226,6 +231,15 @@ class Gatekeeper:
                 noting.look(record, now_us, told, counting is None or engine.compares, known, scored)
             answers.append(verdict)
         return answers
+
+    def _refuse(
+        self, record: Record, verdict: Verdict, account_exempt: bool, address: str, now: float
+    ) -> None:
+        """A record is sent back: it changes nothing, and is told of."""
+        self.refused(record, verdict)
+        if not account_exempt:
+            self._quota.settle(record.author, address, now, changed=False)
+            self._flood.settle(record.id, changed=False)
 
     def _counting(self, record: Record, address: str, now: float) -> Counting:
         return lambda text: self._flood.look(record.id, record.author, address, text, now)
@@ -373,8 +387,9 @@ def _judge(
     known: Mapping[str, Value],
     scored: dict[str, list[float]],
     now_us: int,
+    budget: Budget,
 ) -> Verdict:
     texts = texts_of(record)
     if texts is None:
         return engine.accepted
-    return engine.judge_record(Submission(texts, record, counting, known, scored), now_us)
+    return engine.judge_record(Submission(texts, record, counting, known, scored, budget), now_us)

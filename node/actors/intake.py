@@ -20,14 +20,15 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import trio
 from folkmoot.node.ahead import ahead
-from folkmoot.node.contracts import Put, PutRequest, PutResult, Settle
+from folkmoot.node.contracts import Put, PutRequest, PutResult
 from folkmoot.node.environment import Executor, WallClock
 from folkmoot.node.examining import examine
-from folkmoot.node.moderation.lookups import NOTHING, LookedUp
+from folkmoot.node.intake_contracts import Coordination, Gate, Keys
+from folkmoot.node.moderation.lookups import LookedUp
 from folkmoot.node.moderation.statements import statements_of
 from folkmoot.node.passes import Passes, PassStatistics
 from folkmoot.node.rpc import wire_error
@@ -36,6 +37,7 @@ from folkmoot.protocol.client.outbox import gathered
 from folkmoot.protocol.crdt.clock import Clock
 from folkmoot.protocol.errors import BUSY, WireError
 from folkmoot.protocol.identity import KeyPair
+from folkmoot.protocol.moderation.bounds import JUDGING_MOMENT_S
 from folkmoot.protocol.moderation.verdict import Action, Verdict
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import Level
@@ -43,48 +45,6 @@ from folkmoot.protocol.token import Token
 
 PUT: Final = "record.put"
 BUSY_RETRY_MS: Final = 100
-
-
-class Gate(Protocol):
-    """Quota and policy."""
-
-    def look_at_batch(
-        self, records: Sequence[Record], account_exempt: bool, address: str, now: float
-    ) -> list[WireError | None]: ...
-
-    async def look_up(self, records: Sequence[Record]) -> LookedUp: ...
-
-    def judge_batch(
-        self,
-        records: Sequence[Record],
-        account_exempt: bool,
-        address: str,
-        now: float,
-        looked_up: LookedUp = NOTHING,
-    ) -> list[Verdict | WireError]: ...
-
-    def settle_batch(
-        self,
-        records: Sequence[Record],
-        changed: Sequence[bool],
-        account_exempt: bool,
-        address: str,
-        now: float,
-    ) -> None: ...
-
-
-class Keys(Protocol):
-    """Which keys may sign; see `accounts.key_gate`."""
-
-    def refusal(self, author: bytes, key: bytes) -> WireError | None: ...
-
-    async def take(self, records: Sequence[Record]) -> None: ...
-
-
-class Coordination(Protocol):
-    """Brings puts to their replicas."""
-
-    async def put(self, puts: Sequence[Put], level: Level, settle: Settle) -> None: ...
 
 
 @dataclass(slots=True)
@@ -222,8 +182,8 @@ class Intake:
             entries = [entry for work in works for entry in work.entries]
             await self._verify(entries)
             looked_up = await self._gate.look_up([each for entry in entries for each in entry.passing()])
+            await self._judge(works, looked_up)
             for work in works:
-                self._judge(work, looked_up)
                 work.puts = self._puts(work.entries)
                 work.results = [None] * len(work.puts)
                 work.unsettled = len(work.puts)
@@ -305,17 +265,30 @@ class Intake:
             if entry.record is not None and entry.error is None:
                 entry.error = next(found)
 
-    def _judge(self, work: _InWork, looked_up: LookedUp) -> None:
+    async def _judge(self, works: Sequence[_InWork], looked_up: LookedUp) -> None:
+        """Have all records judged, and let others go first whenever that has taken a moment."""
+        spent_s = self._executor.spent_s
+        ends_s = spent_s() + JUDGING_MOMENT_S
+        for work in works:
+            while (more := self._judge_some(work, looked_up)) or spent_s() > ends_s:
+                await trio.lowlevel.checkpoint()
+                ends_s = spent_s() + JUDGING_MOMENT_S
+                if not more:
+                    break
+
+    def _judge_some(self, work: _InWork, looked_up: LookedUp) -> bool:
+        """Have some records judged that are not; returns whether there are more."""
         origin = work.request.origin
-        passing = [entry for entry in work.entries if entry.error is None]
+        passing = [entry for entry in work.entries if entry.error is None and entry.verdict is None]
         records = [record for entry in passing for record in entry.passing()]
         told = origin.exempt, origin.address, self._now()
         judged = self._gate.judge_batch(records, *told, looked_up)
-        for entry, verdict in zip(passing, judged, strict=True):
+        for entry, verdict in zip(passing, judged, strict=False):
             if isinstance(verdict, WireError):
                 entry.error = verdict
             else:
                 entry.verdict = verdict
+        return len(judged) < len(records)
 
     def _puts(self, entries: Sequence[_Entry]) -> list[Put]:
         """What is to be stored: the record, or its held form, and what the gate says of it."""

@@ -14,6 +14,7 @@ from folkmoot.node.environment import Executor
 from folkmoot.node.moderation.engine import PolicyEngine
 from folkmoot.node.moderation.policy_file import parse_whole
 from folkmoot.node.moderation.scorers import Scorers
+from folkmoot.node.moderation.trial import tried
 from folkmoot.protocol.community.bounds import DOCUMENT_BYTES, ENGINES_KEPT
 from folkmoot.protocol.errors import TOO_LARGE, WireError
 from folkmoot.storage import policies
@@ -45,6 +46,7 @@ class Documents:
         self._in_use = in_use
         self._models = models
         self._compiled: LRUCache[bytes, PolicyEngine] = LRUCache(ENGINES_KEPT)
+        self._tried: LRUCache[bytes, None] = LRUCache(ENGINES_KEPT)
 
     def find(self, name: bytes) -> bytes | None:
         """The document with this hash; None where it is not kept, or is damaged and has to be fetched."""
@@ -83,6 +85,19 @@ class Documents:
             file = Path(name.hex()[:12])
             engine = await self._executor.run(partial(_compile, file, document, self._models))
             self._compiled[name] = engine
+        return engine
+
+    async def propose(self, document: bytes) -> PolicyEngine:
+        """The same, of a document that somebody wants in force: judging by it must not take too long.
+
+        Raises:
+            PolicyError: with every problem found; see `trial`.
+        """
+        engine = await self.compile(document)
+        name = hashlib.sha256(document).digest()
+        if name not in self._tried:
+            await self._executor.run(partial(tried, engine.document, self._executor.spent_s))
+            self._tried[name] = None
         return engine
 
 

@@ -143,7 +143,7 @@ class PolicyMethods:
                 TOO_LARGE,
                 f"a policy of {len(document)} bytes; a community's has at most {bounds.DOCUMENT_BYTES}",
             )
-        read = await self._read(document)
+        read = await self._read(document, proposed=True)
         name = await self._documents.keep(document)
         adds = await self._adds(self._agreement.known.community.policy.settled, read)
         return {"hash": name, "name": read.name, "adds": adds[: bounds.COMMUNITY_RULES]}
@@ -162,7 +162,7 @@ class PolicyMethods:
         asked = codec.shaped(params, _Activate, "policy.activate")
         policy = (await self._agreement.read()).community.policy
         document = await self._exchange.find(asked.hash)
-        adds = await self._adds(policy.settled, await self._read(document))
+        adds = await self._adds(policy.settled, await self._read(document, proposed=True))
         reason = reason_with(asked.reason, asked.acknowledged)
         if (asked.hash, asked.percent) != (policy.hash, policy.percent):
             preview, now_ms = await self._previews.find(asked.preview), self._agreement.now_ms()
@@ -227,14 +227,15 @@ class PolicyMethods:
         waits = proposal is not None and proposal.waits(known.community.policy, self._agreement.now_ms())
         return {"policy": plain["policy"], "proposal": plain["proposal"] if waits else None}
 
-    async def _read(self, document: bytes) -> PolicyDocument:
-        """What a document says, if this node could judge by it.
+    async def _read(self, document: bytes, *, proposed: bool = False) -> PolicyDocument:
+        """What a document says, if this node could judge by it; one that is proposed, soon enough.
 
         Raises:
             WireError: `bad_request`, with all that is wrong with it.
         """
         try:
-            return (await self._documents.compile(document)).document
+            read = self._documents.propose if proposed else self._documents.compile
+            return (await read(document)).document
         except PolicyError as error:
             raise WireError(
                 BAD_REQUEST,

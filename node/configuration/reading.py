@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -307,8 +306,8 @@ def parse_text(setting: Setting | None, text: str) -> Any:
         return [part.strip() for part in text.split(",") if part.strip()]
     if setting.type in (int, float, bool) or {int, bool} & set(wanted) or get_origin(setting.type) is tuple:
         try:
-            return tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+            return TomlSource(Path(setting.name), f"value = {text}").data["value"]
+        except TomlSyntaxError:
             return text
     return text
 

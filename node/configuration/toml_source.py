@@ -1,21 +1,25 @@
 """TOML with a memory of where each key stood, so that an error can name `file:line:column`.
 
 The standard library's parser says what a document means but not where; this module lets it decide that,
-and then walks the same (by then known to be valid) text once to note the offset of every key.
+and then walks the same (by then known to be valid) text once to note the offset of every key. What would take
+the parser more than linear time is refused before, see `toml_bounds`.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
+from bisect import bisect_right
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from folkmoot.node.configuration.toml_bounds import excess
 from folkmoot.protocol.errors import FolkmootError
 
 KeyPath = tuple[str | int, ...]
 
+_LINE_END: Final = re.compile("\n")
 _BLANK: Final = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _SPACES: Final = re.compile(r"[ \t]*")
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
@@ -41,19 +45,21 @@ class TomlSource:
         text: its contents.
 
     Raises:
-        TomlSyntaxError: the text is not TOML.
+        TomlSyntaxError: the text is not TOML, or is past the bounds of `toml_bounds`.
     """
 
     def __init__(self, file: Path, text: str) -> None:
         self.file = file
         self.text = text
+        self._lines = [0, *(line.end() for line in _LINE_END.finditer(text))]
+        if (found := excess(text)) is not None:
+            offset, what = found
+            raise TomlSyntaxError(f"{self._place(offset)}: {what}")
         try:
             self.data: dict[str, Any] = tomllib.loads(text)
-            self._offsets = _Walk(text).offsets
         except tomllib.TOMLDecodeError as error:
             raise TomlSyntaxError(_syntax_sentence(file, text, str(error))) from error
-        except RecursionError as error:
-            raise TomlSyntaxError(f"{file}: nested too deeply to be meant") from error
+        self._offsets = _Walk(text).offsets
 
     @classmethod
     def read(cls, file: Path) -> TomlSource:
@@ -72,10 +78,11 @@ class TomlSource:
         """`file:line:column` of the key at `path`, or of the nearest table or key around it."""
         while path and path not in self._offsets:
             path = path[:-1]
-        offset = self._offsets.get(path, 0)
-        line = self.text.count("\n", 0, offset) + 1
-        column = offset - (self.text.rfind("\n", 0, offset) + 1) + 1
-        return f"{self.file}:{line}:{column}"
+        return self._place(self._offsets.get(path, 0))
+
+    def _place(self, offset: int) -> str:
+        line = bisect_right(self._lines, offset)
+        return f"{self.file}:{line}:{offset - self._lines[line - 1] + 1}"
 
 
 def _syntax_sentence(file: Path, text: str, message: str) -> str:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
-import re2
 from folkmoot.node.moderation import normalise
+from folkmoot.node.moderation.budget import OverBudget
 from folkmoot.node.moderation.figures import Names
 from folkmoot.node.moderation.matchers import Matchers
 from folkmoot.node.moderation.scorers import Scorers
@@ -22,7 +22,7 @@ from folkmoot.node.moderation.submissions import Submission
 from folkmoot.protocol.expressions import Value
 from folkmoot.protocol.moderation.bounds import COMPARED_CODE_POINTS, SIGNALS_TOLD
 from folkmoot.protocol.moderation.flood import NO_FLOOD
-from folkmoot.protocol.moderation.policy import PolicyDocument, PolicyError
+from folkmoot.protocol.moderation.policy import PolicyDocument
 from folkmoot.protocol.moderation.rules import Outcome, Rules
 from folkmoot.protocol.moderation.signals import FLOOD, LOOKED_UP, POST, SCORES, UNCERTAIN, family
 from folkmoot.protocol.moderation.thresholds import Thresholds
@@ -30,6 +30,7 @@ from folkmoot.protocol.moderation.verdict import Action, Finding, Span, Verdict,
 
 UNJUDGED: Final = "unjudged"
 _UNJUDGED_REASON: Final = "The gate could not judge this; a person will."
+_TOO_SLOW_REASON: Final = "The gate could not judge this in time; a person will."
 _UNKNOWN_REASON: Final = "Whether this rule applies cannot be known here ({}); a person will look at it."
 
 Hits = Mapping[int, tuple[str, Span]]
@@ -77,12 +78,7 @@ class PolicyEngine:
         self._uncertain = frozenset(each for each in self._rules.signals if family(each) in UNCERTAIN)
         self._counted = frozenset(self._rules.counted.values())
         self.compares = "flood.same_text" in self._rules.signals
-        try:
-            self._matchers = Matchers(document) if document.finders else None
-        except re2.error as error:
-            raise PolicyError(
-                [f"the patterns together need more memory than RE2 is given ({error})"]
-            ) from error
+        self._matchers = Matchers(document) if document.finders else None
 
     @property
     def problems(self) -> list[str]:
@@ -136,7 +132,7 @@ class PolicyEngine:
         if not self.document.rules:
             return []
         try:
-            hits, counts = self._find(submission.texts)
+            hits, counts = self._find(submission)
             wanted = self._rules.wanted(hits)
             sure, unsure = self._thresholds(submission.language, wanted)
             counted = {name: float(counts[finder]) for name, finder in self._rules.counted.items()}
@@ -152,18 +148,24 @@ class PolicyEngine:
                 for outcome in outcomes
                 if outcome.rule not in expired
             ]
+        except OverBudget:
+            self.unjudged_count += 1
+            if self.unjudged_count.bit_count() == 1:  # whoever sends such texts could fill the log
+                logger.warning("records that take too long to judge are held: %d so far", self.unjudged_count)
+            return [Finding(Action.HOLD, UNJUDGED, _TOO_SLOW_REASON)]
         except Exception:  # whatever it was: not knowing must never read as acceptance
             logger.exception("a record could not be judged and is held for review")
             self.unjudged_count += 1
             return [Finding(Action.HOLD, UNJUDGED, _UNJUDGED_REASON)]
 
-    def _find(self, texts: Iterable[tuple[str, str]]) -> tuple[dict[int, tuple[str, Span]], Counter[int]]:
+    def _find(self, submission: Submission) -> tuple[dict[int, tuple[str, Span]], Counter[int]]:
         """What was found, and how often where rules ask."""
         hits: dict[int, tuple[str, Span]] = {}
         counts: Counter[int] = Counter()
         if self._matchers is not None:
-            for field, text in texts:
-                for finder, span in self._matchers.find(text, self._counted, counts).items():
+            for field, text in submission.texts:
+                found = self._matchers.find(text, submission.budget, self._counted, counts)
+                for finder, span in found.items():
                     hits.setdefault(finder, (field, span))
         return hits, counts
 

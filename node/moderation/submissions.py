@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from folkmoot.node.moderation.budget import ENDLESS, Budget
 from folkmoot.protocol.expressions import Value
 from folkmoot.protocol.media.references import references
 from folkmoot.protocol.record import Record
@@ -37,6 +38,7 @@ class Submission(NamedTuple):
         counting: see there; None for what no flood is made of.
         looked_up: the signals that were looked up for it, as far as they are known.
         scored: what models said of it, by their hashes; what they say now is added.
+        budget: what judging it may take.
     """
 
     texts: Texts
@@ -44,6 +46,7 @@ class Submission(NamedTuple):
     counting: Counting | None = None
     looked_up: Mapping[str, Value] = _NOTHING
     scored: dict[str, list[float]] | None = None
+    budget: Budget = ENDLESS
 
     @property
     def language(self) -> str:

@@ -66,7 +66,7 @@ def test_what_is_shown_is_what_is_read(tmp_path: Path, name: str) -> None:
     ("written", "instead", "words"),
     [
         ('title = "Tea"', "", "title is missing"),
-        ('title = "Tea"', "title = Tea", "line 2"),
+        ('title = "Tea"', "title = Tea", ":2:9: not TOML: Invalid value"),
         ("weight = 3", 'weight = "3"', "terms[1] needs a weight, a number such as 1.5"),
         ("weight = 3", "weight = true", "terms[1] needs a weight"),
         ("weight = 3", "weight = 1e9", "from -1000 to 1000"),

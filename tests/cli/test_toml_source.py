@@ -71,9 +71,54 @@ def test_bytes_that_are_not_utf8_are_said(tmp_path: Path) -> None:
         TomlSource.read(file)
 
 
-def test_a_document_nested_without_end_is_refused() -> None:
-    with pytest.raises(TomlSyntaxError, match="nested too deeply"):
-        TomlSource(Path("f.toml"), "a = " + "[" * 100_000)
+TOO_MUCH = {
+    "a dotted key": ("a" + " . a" * 200_000 + " = 1", 1, 63, "a key of more than 16 parts"),
+    "a quoted one": ("'a'" + r'."\"]"' * 16 + " = 1", 1, 94, "a key of more than 16 parts"),
+    "a header": ("[[a" + ".a" * 16 + "]]", 1, 34, "a key of more than 16 parts"),
+    "one inside": ("x = {a = 1, b" + ".b" * 16 + " = 1}", 1, 44, "a key of more than 16 parts"),
+    "arrays": ("a = " + "[" * 100_000, 1, 37, "nested too deeply"),
+    "tables in arrays": ("a = " + "[{a = " * 100_000, 1, 101, "nested too deeply"),
+    "a number": ("a = " + "1" * 100_000, 1, 5, "a word of more than 256 characters"),
+    "a bare key": ("a" * 300 + " = 1", 1, 1, "a word of more than 256 characters"),
+    "after strings": (
+        'a = """"x" \\""" [ """""\nb = \'\'\'\\\'\'\'\nc = "\\"[" # "\nd = \'\\\'\ne = ' + "[" * 33,
+        5, 37, "nested too deeply",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", TOO_MUCH)
+def test_what_the_parser_would_be_slow_at_is_refused_at_its_place(what: str) -> None:
+    text, line, column, problem = TOO_MUCH[what]
+    with pytest.raises(TomlSyntaxError) as caught:
+        TomlSource(Path("f.toml"), text)
+    assert str(caught.value).startswith(f"f.toml:{line}:{column}: {problem}")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '"' + "[.{" * 100 + '"',
+        "'" + "a." * 100 + "'",
+        '"""' + '\n[[""' * 100 + '"""',
+        "'''" + "\n{''{" * 100 + "'''''",
+        "1 # " + "[a.a" * 100,
+        "[" + "1.5, " * 100 + "]",
+        "[" + '"a", # ]]' * 1 + "\n" + "[1, 2], " * 100 + "]",
+        "[" * 32 + "]" * 32,
+        "{" + ".".join("abcdefghijklmnop") + " = 1}",
+        '"' + "x" * 1_000 + '"',
+    ],
+)
+def test_what_only_looks_like_much_is_read(value: str) -> None:
+    source = TomlSource(Path("f.toml"), f"a = {value}\nb = 1\n")
+    assert source.data["b"] == 1
+
+
+@pytest.mark.parametrize("text", ['"""' + '\\"""' * 200_000 + "\\", "'''" + "'' " * 200_000, '"\\' * 200_000])
+def test_strings_that_never_end_are_looked_at_once(text: str) -> None:
+    with pytest.raises(TomlSyntaxError, match="not TOML"):
+        TomlSource(Path("f.toml"), text)
 
 
 values = st.recursive(

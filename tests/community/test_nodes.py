@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from folkmoot.node.community import documents
 from folkmoot.node.configuration.gate_section import GateSection
 from folkmoot.protocol.community import bounds
 from folkmoot.protocol.errors import (
@@ -18,6 +19,8 @@ from folkmoot.protocol.errors import (
     ErrorKind,
     WireError,
 )
+from folkmoot.protocol.moderation.policy import PolicyError
+from folkmoot.storage.transaction import Admission
 
 from tests.community.previewing import previewed
 from tests.moderation.documents import HEAD, rule, word_list
@@ -250,3 +253,26 @@ async def test_what_is_no_policy_is_refused_before_anybody_judges_by_it(tmp_path
         await refused(TOO_LARGE, client, "policy.put", document=b"#" * (bounds.DOCUMENT_BYTES + 1))
         await refused(NOT_FOUND, client, "policy.activate", hash=bytes(32), replaces=0)
         await refused(CONFLICT, client, "policy.rollback", replaces=0)
+
+
+async def test_what_is_too_slow_is_refused_to_whoever_proposes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_document: object, _spent_s: object) -> None:
+        raise PolicyError(["judging takes too long"])
+
+    async with founded(tmp_path, nodes=1) as town, town.client(town[0]) as client:
+        await client.auth(OPERATOR)
+        await activate(client, policy("first"), 0)
+        known = await put_policy(client, policy("known"))
+        preview = (await previewed(client, known))["preview"]
+        monkeypatch.setattr(documents, "tried", refuse)
+        error = await refused(BAD_REQUEST, client, "policy.put", document=policy("slow"))
+        assert (error.details or {})["problems"] == ["judging takes too long"]
+        slow = await town[0].commits.run(
+            lambda job: job.policies.put(policy("slow"), frozenset()), Admission.ESSENTIAL
+        )
+        await refused(BAD_REQUEST, client, "policy.activate", hash=slow, replaces=1)
+        await client.call("policy.activate", hash=known, replaces=1, preview=preview)  # tried when it was put
+        await client.call("policy.rollback", replaces=2)  # what was in force before is not asked again
+        await all_judge_by(town, policy("first"))

@@ -85,6 +85,13 @@ BANS = (
         allowed=frozenset(),
         because="the store is reached through folkmoot.storage",
     ),
+    Ban(
+        folder="",
+        modules=frozenset({"tomllib"}),
+        unless=("node/configuration/toml_source.py", "tests/", "benchmarks/"),
+        allowed=frozenset(),
+        because="some TOML takes the parser minutes: TomlSource refuses it first",
+    ),
 )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from folkmoot.node.moderation import matchers
+from folkmoot.node.moderation import pattern_sets
 from folkmoot.node.moderation.engine import UNJUDGED, PolicyEngine
 from folkmoot.node.moderation.policy_file import load_engine
 from folkmoot.node.moderation.submissions import Submission
@@ -199,7 +199,7 @@ def test_a_match_that_is_given_up_is_not_taken_for_no_match(monkeypatch: pytest.
         def Match(self, text: str) -> list[int]:  # noqa: N802 (RE2's own name)
             return []
 
-    monkeypatch.setattr(matchers, "_set", lambda _expressions: GivesUp())
+    monkeypatch.setattr(pattern_sets, "_compiled", lambda _expressions, _options: GivesUp())
     assert finding_engine("word").judge("harmless").rule == UNJUDGED
 
 

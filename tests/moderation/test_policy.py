@@ -6,7 +6,6 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from folkmoot.node.moderation import matchers
 from folkmoot.node.moderation.engine import PolicyEngine
 from folkmoot.node.moderation.policy_file import load_engine, parse_policy, read_policy_bytes
 from folkmoot.protocol import limits
@@ -208,9 +207,13 @@ def test_a_file_that_is_too_large_or_absent_is_a_problem(tmp_path: Path) -> None
         read_policy_bytes(tmp_path)
 
 
-def test_patterns_that_are_too_much_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    many = document(*(pattern(f"p{number}", f"word{number}[a-z]{{20}}") for number in range(200)))
-    PolicyEngine(many)
-    monkeypatch.setattr(matchers, "_SET_MEMORY_BYTES", 1 << 16)
-    with pytest.raises(PolicyError, match="together need more memory"):
-        PolicyEngine(many)
+def test_a_pattern_whose_program_is_too_large_is_refused_at_its_line() -> None:
+    (problem,) = problems_of(HEAD + pattern("p", r"a\pL{30}x"))
+    assert problem.startswith("9: this expression takes 35916 instructions, and the most is 16384")
+
+
+def test_patterns_that_are_too_much_together_are_refused() -> None:
+    many = [pattern(f"p{number}", f"a.{{0,80}}b.{{0,80}}c{number}") for number in range(46)]
+    PolicyEngine(document(*many[:44]))
+    with pytest.raises(PolicyError, match=r"together take 66\d+ instructions, and the most is 65536"):
+        PolicyEngine(document(*many))

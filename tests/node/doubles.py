@@ -28,6 +28,25 @@ class InlineExecutor:
         return 0.0
 
 
+class TickingExecutor(InlineExecutor):
+    """A thread that has spent as much more each time it is asked.
+
+    Args:
+        tick_s: how much, seconds.
+
+    Attributes:
+        looks: how often it was asked.
+    """
+
+    def __init__(self, tick_s: float) -> None:
+        self._tick_s = tick_s
+        self.looks = 0
+
+    def spent_s(self) -> float:
+        self.looks += 1
+        return self.looks * self._tick_s
+
+
 class Lanes:
     """A topology in which each lane of the key space is a range.
 

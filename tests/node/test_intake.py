@@ -25,7 +25,7 @@ from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import Slot
 from folkmoot.protocol.token import Token
 
-from tests.node.doubles import InlineExecutor
+from tests.node.doubles import InlineExecutor, TickingExecutor
 from tests.node.people import Author
 
 BURST = 10
@@ -71,18 +71,18 @@ class AnyKey:
 class Desk:
     """An intake at work, and what its clients were told."""
 
-    def __init__(self, address_burst: int) -> None:
+    def __init__(self, address_burst: int, executor: Executor | None = None) -> None:
         self.coordination = Coordination()
         self.wait_ms = 0
         self.judged: list[tuple[Record, Verdict]] = []
         self.told: dict[str, dict[str, Any] | WireError] = {}
-        wall, executor = SystemWallClock(), InlineExecutor()
+        wall, executor = SystemWallClock(), executor or InlineExecutor()
         rates = QuotaRates(Rate(0.001, BURST), Rate(0.001, address_burst))
-        gate = Gatekeeper(None, rates, wall=wall, executor=executor, secret=bytes(16))
+        self.gate = Gatekeeper(None, rates, wall=wall, executor=executor, secret=bytes(16))
         self.intake = Intake(
             wall,
             executor,
-            gate,
+            self.gate,
             self.coordination,
             AnyKey(),
             SERVICE,
@@ -125,8 +125,8 @@ class Desk:
 
 
 @asynccontextmanager
-async def opened(address_burst: int = 1_000_000) -> AsyncIterator[Desk]:
-    desk = Desk(address_burst)
+async def opened(address_burst: int = 1_000_000, executor: Executor | None = None) -> AsyncIterator[Desk]:
+    desk = Desk(address_burst, executor)
     async with trio.open_nursery() as nursery:
         await nursery.start(desk.intake.run)
         yield desk
@@ -360,3 +360,40 @@ async def test_who_is_over_the_quota_pays_for_what_changed_and_not_for_others() 
         assert desk.statuses("first") == ["stored"] * (BURST - 1)
         assert desk.statuses("second") == ["stored", "refused"]
         assert desk.statuses("somebody else") == ["stored"]
+
+
+@pytest.mark.parametrize("slow", [True, False])
+async def test_others_go_first_when_judging_has_taken_a_moment(
+    slow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns, seen = 0, list[int]()
+
+    async def bystander() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    async with opened(executor=TickingExecutor(0.02) if slow else None) as desk:
+        judge_batch = desk.gate.judge_batch
+
+        def noted(*args: Any) -> Any:
+            seen.append(turns)
+            return judge_batch(*args)
+
+        monkeypatch.setattr(desk.gate, "judge_batch", noted)
+        desk.submit("many", *(Author(number).post() for number in range(8)))
+        desk.submit("one", Author(9).post())
+        desk.submit("other", Author(10).post())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(bystander)
+            with trio.fail_after(5):
+                while len(desk.told) < 3:
+                    await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+        assert desk.statuses("many") == ["stored"] * 8
+        assert desk.statuses("one") == desk.statuses("other") == ["stored"]
+    if slow:
+        assert len(seen) == 10 and seen[-1] - seen[0] >= 8
+    else:
+        assert len(seen) == 3 and len(set(seen)) == 1
