@@ -125,6 +125,45 @@ def applied_on_page(
     return {item: found for item, found in applied.items() if found}
 
 
+class Hidden:
+    """What is hidden of an account's cells of one kind, where that is not posts.
+
+    Nothing more is looked up where nothing was decided about any of them.
+
+    Args:
+        transaction: in which is read.
+        place: what the keys of the account begin with (40 bytes).
+        kind: `profile`, `list`, `algorithm` or `label`.
+    """
+
+    __slots__ = ("_any", "_kind", "_place", "_transaction")
+
+    def __init__(self, transaction: Transaction, place: bytes, kind: str) -> None:
+        start = place + _DECISIONS + bytes((KIND_BYTE[kind],))
+        self._any = transaction.holds(Table.CELLS, start, prefix_end(start))
+        self._transaction = transaction
+        self._place = place
+        self._kind = kind
+
+    def by(self, item: bytes, frame: bytes) -> list[bytes]:
+        """The frames of the decisions that hide something; none where it is to be seen.
+
+        Args:
+            item: its own.
+            frame: of the version that would be shown.
+
+        Raises:
+            StoreCorrupt: a cell is damaged.
+        """
+        if not self._any:
+            return []
+        found = decisions_on(self._transaction, self._place, Subject(self._kind, item))
+        version = record_id(codec.unpack(frame)[0])
+        outcome = outcome_of(each.decision for each in found)
+        frames = {each.decision.item: each.frame for each in found}
+        return [frames[each.item] for each in outcome.applied(version)] if outcome.hides(version) else []
+
+
 def release(
     transaction: Transaction, key: bytes, cell: bytes, join_cell: Callable[[bytes, Cell], Any]
 ) -> None:

@@ -35,11 +35,12 @@ from folkmoot.protocol.limits import (
     PAGE_ROWS_SCANNED,
     POST_ITEM_BYTES,
 )
+from folkmoot.protocol.moderation.label import KIND as LABEL
 from folkmoot.protocol.moderation.label import VALUE_AT, labeller_prefix
 from folkmoot.protocol.projections.entries import Index
 from folkmoot.protocol.record import Record
 from folkmoot.storage import counts
-from folkmoot.storage.decided import applied_on_page, applied_to
+from folkmoot.storage.decided import Hidden, applied_on_page, applied_to
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Table, Transaction
 from folkmoot.storage.projections import entry_key, tally
@@ -168,7 +169,7 @@ def _post(transaction: Transaction, key: bytes, row: bytes, trusted: TrustedLabe
     labels_at = place + _LABEL + item
     labels: list[bytes] = []
     if transaction.holds(Table.CELLS, labels_at, prefix_end(labels_at)):
-        labels = _labels_on(transaction, labels_at, _Trusted.of(trusted()))
+        labels = _labels_on(transaction, labels_at, _Trusted.of(trusted()), Hidden(transaction, place, LABEL))
     replies = tally(transaction, Index.REPLIES, threads, place + item)
     decisions = applied_to(transaction, key, frame)
     return Post(frame, labels, counts.read(transaction, place + item), replies, decisions)
@@ -278,11 +279,11 @@ def _labels(
     if not transaction.holds(Table.CELLS, start, stop):
         return labels
     newest = transaction.last(Table.CELLS, start, stop, 1)
-    first = _Trusted.of(trusted())
+    first, hidden = _Trusted.of(trusted()), Hidden(transaction, place_prefix(place), LABEL)
     size = 0
     while newest and size <= bytes_max:
         of_post = newest[0][0][: ITEM_AT + POST_ITEM_BYTES]
-        if frames := _labels_on(transaction, of_post, first):
+        if frames := _labels_on(transaction, of_post, first, hidden):
             labels[of_post[ITEM_AT:]] = frames
             size += sum(map(len, frames))
         newest = transaction.last(Table.CELLS, start, of_post, 1)
@@ -300,11 +301,12 @@ class _Trusted(NamedTuple):
         return cls(accounts, sorted(map(labeller_prefix, accounts)))
 
 
-def _labels_on(transaction: Transaction, of_post: bytes, trusted: _Trusted) -> list[bytes]:
+def _labels_on(transaction: Transaction, of_post: bytes, trusted: _Trusted, hidden: Hidden) -> list[bytes]:
     """Labels on one post, at most 16: trusted labellers' first, and of theirs no value twice before all once.
 
     Args:
         of_post: what the keys of its labels begin with.
+        hidden: which of the labels are on no page.
     """
     rows = transaction.last(Table.CELLS, of_post, prefix_end(of_post), PAGE_LABELS_PER_POST + 1)
     if len(rows) > PAGE_LABELS_PER_POST:
@@ -317,7 +319,7 @@ def _labels_on(transaction: Transaction, of_post: bytes, trusted: _Trusted) -> l
         if key in once or key in again:
             continue
         frame = winner_frame(row_cell(key, row))
-        if _negated(frame):
+        if _negated(frame) or hidden.by(key[ITEM_AT:], frame):
             continue
         value = key[ITEM_AT + VALUE_AT : -ACCOUNT_BYTES]
         if key[-ACCOUNT_BYTES:] not in trusted.accounts:

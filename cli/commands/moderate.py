@@ -132,9 +132,11 @@ def decide(
 ) -> int:
     """Decide about a post, as a moderator, an expert or an operator.
 
-    POST is the post as `moderate held` and `feed` show it. The decision is a record that you sign; the author
-    is told of it, with the reason. Of several decisions that of the greater role prevails, then the stricter
-    one; what others decided is reversed by --reverse alone.
+    POST is the post as `moderate held` and `feed` show it; profile fields, lists, feed algorithms and labels
+    are written ACCOUNT/profile:NAME, ACCOUNT/list:ITEM, ACCOUNT/algorithm:NAME and
+    ACCOUNT/label:ITEM:VALUE:LABELLER, and can be removed and restored, too. The decision is a record that you
+    sign; the author is told of it, with the reason. Of several decisions that of the greater role prevails,
+    then the stricter one; what others decided is reversed by --reverse alone.
     """
     if word is None and not labels:
         raise click.UsageError("say what to decide: --release, --remove, --label X, …")

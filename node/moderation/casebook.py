@@ -139,6 +139,21 @@ class Casebook:
         [case] = await self._read([key], found.beside, level)
         return case
 
+    async def hiding(self, key: bytes, version: bytes) -> list[Record]:
+        """The decisions that hide a version (a record id) of what has a key, as the nearest replica knows.
+
+        Raises:
+            WireError: `level_unreachable`.
+        """
+        found, _ = await self._search.find("one", key, what="about")
+        decided = [each for each in found.beside if each[KIND_AT] == _DECISION]
+        if not decided:
+            return []
+        entries = [_entry(cell) for cell in (await self._cells(decided, "one")).values()]
+        outcome = outcome_of(each.decision for each in entries)
+        applied = outcome.applied(version) if outcome.hides(version) else []
+        return [each.record for each in entries if each.decision in applied]
+
     async def waiting(self, start: bytes, limit: int, level: Level) -> tuple[list[Case], Page]:
         """What waits for review, from a key on; and where the page ends."""
         cases: list[Case] = []

@@ -17,6 +17,7 @@ from folkmoot.node.moderation.quota import rates_of
 from folkmoot.node.routing import Router
 from folkmoot.node.slice_search import Around
 from folkmoot.node.wired import Wired
+from folkmoot.protocol.record import Record
 
 _SECRET_BYTES: Final = 16
 
@@ -44,6 +45,10 @@ class ModerationParts:
         around = Around(router, wired.topology, wired.links, wired.environment.executor)
         self._casebook = Casebook(around, wired.commits.store, reading)
         return self._casebook.peer_methods(epochs)
+
+    async def hiding(self, key: bytes, version: bytes) -> list[Record]:
+        """See `Casebook.hiding`."""
+        return await self._casebook.hiding(key, version)
 
     def client_methods(
         self, intake: Intake, coordination: Coordination, keys: Keys, appeal: Callable[[], str]

@@ -105,7 +105,8 @@ class ProjectionParts:
         self._feeds = Feeds(*near, reading, builder, viewers, merging, answers, self.projector)
         self._follow(wired, posts, FeedStreams(store, merging, viewers, builder, watchers, wall))
         self._viewers, self._builder = viewers, builder
-        around = Around(*near, reading, environment.executor, trusted, wall.now_us, self.projector)
+        judged = wired.moderation.deciders.reviews, wired.moderation.hiding
+        around = Around(*near, reading, environment.executor, trusted, wall.now_us, self.projector, *judged)
         ranking = RankingParts(around, posts, builder, viewers, merging, self._feeds, cache.rankings)
         self._cached = viewers, builder, ranking
         pages = NoticePages(store, posts, selection, viewers, trusted, wall.now_us)

@@ -81,6 +81,10 @@ class Outcome:
             return of_post
         return max(of_post, _OF_VERSION.get(found.action, Visibility.SHOWN))
 
+    def hides(self, version: bytes) -> bool:
+        """Whether a version (a record id) is shown to nobody but its author and those who may decide."""
+        return self.visibility(version) >= Visibility.HELD
+
     def awaits(self, version: bytes) -> bool:
         """Whether a version that is held back (a record id) still waits for a person to decide about it."""
         removed = self.post is not None and self.post.action is Action.REMOVE

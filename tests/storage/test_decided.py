@@ -7,6 +7,7 @@ from itertools import permutations
 from typing import Any
 
 import pytest
+from folkmoot.protocol import codec
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.key import held_key, place_prefix
@@ -27,6 +28,7 @@ from tests.storage.making import (
     cells_of,
     deletion,
     join_cell,
+    label,
     open_store,
     person,
     post,
@@ -216,3 +218,42 @@ def test_what_a_greater_role_rejected_is_not_released(store: Store) -> None:
     assert store.get_cell(FIRST.key) is None
     run(store, put(decided(Action.RELEASE, FIRST, 10, EVA, Role.EXPERT)))
     assert store.get_cell(FIRST.key) == Cell.of(FIRST).encode()
+
+
+def test_profile_fields_are_hidden_and_come_back(store: Store) -> None:
+    name, bio = (
+        Record.sign(ANN, kind="profile", item=item, body={"value": item.decode()}, stamp=NOW_US)
+        for item in (b"name", b"bio")
+    )
+    run(store, put(name), put(bio), put(FIRST), put(decided(Action.REMOVE, FIRST)))
+    assert not store.profile(ANN.account).decisions, "what is decided about posts hides posts"
+    removed = decided(Action.REMOVE, name)
+    run(store, put(removed))
+    found = store.profile(ANN.account)
+    assert list(found.fields) == ["bio", "name"] and list(found.decisions) == ["name"]
+    [frame] = found.decisions["name"]
+    assert Record.from_wire(codec.unpack(frame)) == removed
+    run(store, put(decided(Action.RESTORE, name, 6)), put(decided(Action.REJECT, bio, 7)))
+    assert list(store.profile(ANN.account).decisions) == ["bio"]
+    run(store, put(Record.sign(ANN, kind="profile", item=b"bio", body={"value": "new"}, stamp=NOW_US + 9)))
+    assert not store.profile(ANN.account).decisions, "another version than the one that was rejected"
+
+
+def test_labels_that_are_removed_are_on_no_page(store: Store) -> None:
+    labels = [label(EVA, ANN, 1, value) for value in ("rude", "spam")]
+
+    def shown() -> list[bytes]:
+        page = store.author_page(ANN.account, None, limit=10, bytes_max=100_000, trusted=frozenset)
+        [alone] = store.posts([FIRST.key], frozenset)
+        assert alone is not None and sorted(alone.labels) == sorted(page.labels.get(FIRST.item, []))
+        return sorted(Record.from_wire(codec.unpack(each)).id for each in alone.labels)
+
+    run(store, put(FIRST), *map(put, labels))
+    assert shown() == sorted(each.id for each in labels)
+    run(store, put(decided(Action.REMOVE, labels[0])))
+    assert shown() == [labels[1].id]
+    again = label(EVA, ANN, 1, "rude", stamp=8)
+    run(store, put(again))
+    assert shown() == [labels[1].id], "saying it once more brings nothing back"
+    run(store, put(decided(Action.RESTORE, again, 9)))
+    assert shown() == sorted([again.id, labels[1].id])
