@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from folkmoot.cli.connection import Target, converse, target_options
@@ -20,20 +20,23 @@ from folkmoot.cli.exit_codes import DEGRADED, OK
 from folkmoot.cli.moderating.deciding import Wish
 from folkmoot.cli.moderating.deciding import decide as make
 from folkmoot.cli.moderating.exporting import gather
+from folkmoot.cli.moderating.many import decide_all, lines_of_all
+from folkmoot.cli.moderating.queue import Queue, by_author, named_in, waiting
 from folkmoot.cli.moderating.subjects import Named, SubjectType, reviewer_key
 from folkmoot.cli.moderating.telling import lines_of, told_of
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.progress import OnProgress, progress_bar
 from folkmoot.cli.social.own_key import key_option
 from folkmoot.cli.social.writing import level_option, report
-from folkmoot.protocol.moderation.bounds import QUEUE_ITEMS
-from folkmoot.protocol.moderation.decision import ACTIONS, Subject
+from folkmoot.cli.users.who import Who, WhoType
+from folkmoot.protocol.moderation.decision import ACTIONS
 from folkmoot.protocol.moderation.grounds import CATEGORIES
 from folkmoot.protocol.moderation.table import LANGUAGE
 
 if TYPE_CHECKING:
     from folkmoot.protocol.client import Client
 
+HELD_MOST: Final = 10_000
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -49,15 +52,19 @@ def command() -> None:
 
 
 @command.command(
-    epilog=examples("folkmoot moderate held --cluster local", "folkmoot moderate held --limit 200 --json")
+    epilog=examples("folkmoot moderate held --cluster local", "folkmoot moderate held --by-author")
 )
 @click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many."
+    "--limit", type=click.IntRange(1, HELD_MOST), default=50, show_default=True, help="At most so many."
 )
+@click.option("--author", type=WhoType(), help="Only what this account wrote.")
+@click.option("--by-author", "counts", is_flag=True, help="How much each account has waiting.")
 @key_option
 @target_options
 @json_option
-def held(limit: int, key_file: Path | None, target: Target, output: Output) -> int:
+def held(
+    limit: int, author: Who | None, counts: bool, key_file: Path | None, target: Target, output: Output
+) -> int:
     """List what waits for review, and why.
 
     What waits is looked for all over the cluster, in no particular order. It is for moderators, experts and
@@ -65,30 +72,24 @@ def held(limit: int, key_file: Path | None, target: Target, output: Output) -> i
     """
     key = reviewer_key(target, key_file, output)
 
-    async def talk(client: Client) -> dict[str, Any]:
-        items: list[dict[str, Any]] = []
-        missing: list[int] = []
-        cursor: dict[str, Any] = {}
-        while len(items) < limit:
-            asked = {"limit": min(limit - len(items), QUEUE_ITEMS), **cursor}
-            page = await client.call("moderation.held", asked)
-            items += page["items"]
-            missing += page["missing"]
-            if page["cursor"] is None:
-                break
-            cursor = {"cursor": page["cursor"]}
-        return {"items": items, "missing": missing}
+    async def talk(client: Client) -> Queue:
+        whose = None if author is None else await author.found(client)
+        return await waiting(client, HELD_MOST if counts else limit, whose)
 
     found = converse(target, talk, operator=key)
-    told = [
-        told_of(Named(each["key"][0], Subject(each["key"][1], each["key"][2])), each)
-        for each in found["items"]
-    ]
-    lines = [line for each in told for line in lines_of(each)] or ["nothing waits for review"]
-    if found["missing"]:
-        lines.append(f"{len(found['missing'])} ranges did not answer: more may wait there")
-    output.result({"held": told, "missing": found["missing"]}, lines)
-    return DEGRADED if found["missing"] else OK
+    if counts:
+        told = by_author(found)[:limit]
+        lines = [f"{each['waiting']:>6,}  {each['author']}" for each in told]
+    else:
+        told = [told_of(named_in(each), each) for each in found.items]
+        lines = [line for each in told for line in lines_of(each)]
+    lines = lines or ["nothing waits for review"]
+    if found.has_more and counts:
+        lines.append(f"more than {HELD_MOST:,} wait: these are counts of the first")
+    if found.missing:
+        lines.append(f"{len(found.missing)} ranges did not answer: more may wait there")
+    output.result({"authors" if counts else "held": told, "missing": found.missing}, lines)
+    return DEGRADED if found.missing else OK
 
 
 @command.command(
@@ -96,9 +97,11 @@ def held(limit: int, key_file: Path | None, target: Target, output: Output) -> i
         "folkmoot moderate decide did:key:z6Mk…/0192f0c1a2b37c4d8e5f60718293a4b5 --release --reason 'Fine.'",
         "folkmoot moderate decide did:key:z6Mk…/0192f0c1a2b37c4d8e5f60718293a4b5 --remove --reason 'A scam.' "
         "--rule scams --category scams_and_fraud",
+        "folkmoot moderate decide --author did:key:z6Mk… --reject --reason 'Spam.'",
     )
 )
-@click.argument("post", type=SubjectType())
+@click.argument("posts", metavar="[POST]...", nargs=-1, type=SubjectType())
+@click.option("--author", type=WhoType(), help="Decide about all that waits of this account.")
 @click.option("--release", "word", flag_value="release", help="Let go the version that waits.")
 @click.option("--reject", "word", flag_value="reject", help="Never let it go; what is shown stays.")
 @click.option("--remove", "word", flag_value="remove", help="Hide the post, whatever is written into it.")
@@ -117,7 +120,8 @@ def held(limit: int, key_file: Path | None, target: Target, output: Output) -> i
 @target_options
 @json_option
 def decide(
-    post: Named,
+    posts: tuple[Named, ...],
+    author: Who | None,
     word: str | None,
     labels: tuple[str, ...],
     reason: str,
@@ -130,14 +134,20 @@ def decide(
     target: Target,
     output: Output,
 ) -> int:
-    """Decide about a post, as a moderator, an expert or an operator.
+    """Decide about posts, as a moderator, an expert or an operator.
 
     POST is the post as `moderate held` and `feed` show it; profile fields, lists, feed algorithms and labels
     are written ACCOUNT/profile:NAME, ACCOUNT/list:ITEM, ACCOUNT/algorithm:NAME and
     ACCOUNT/label:ITEM:VALUE:LABELLER, and can be removed and restored, too. The decision is a record that you
     sign; the author is told of it, with the reason. Of several decisions that of the greater role prevails,
     then the stricter one; what others decided is reversed by --reverse alone.
+
+    Of several posts, and with --author of all that waits of an account (1,000 at once), each is decided by
+    itself. Said again after it was broken off, the command goes on where it was; exit code 3 says that
+    something could not be decided.
     """
+    if not posts and author is None:
+        raise click.UsageError("say what to decide about: POST, or --author ACCOUNT")
     if word is None and not labels:
         raise click.UsageError("say what to decide: --release, --remove, --label X, …")
     wish = Wish(ACTIONS[word or "label"], reason, labels, rule, category, illegal, reverse)
@@ -145,6 +155,16 @@ def decide(
     from folkmoot.protocol.client import PutResult
 
     key = reviewer_key(target, key_file, output)
+    if author is not None or len(posts) > 1:
+
+        async def talk(client: Client) -> dict[str, Any]:
+            whose = None if author is None else await author.found(client)
+            return await decide_all(client, key, posts, whose, wish, level)
+
+        told = converse(target, talk)
+        output.result(told, lines_of_all(told))
+        return DEGRADED if told["failed"] or told["missing"] or told["more"] else OK
+    [post] = posts
     answer = converse(target, lambda client: make(client, key, post, wish, level))
     record = answer["decision"]
     result = PutResult(answer["id"], answer["status"], answer["achieved"], None, answer.get("error"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from folkmoot.cli.errors import OperatorError
@@ -47,7 +47,8 @@ async def decide(client: Client, key: KeyPair, named: Named, wish: Wish, level: 
         level: what is waited for.
 
     Returns:
-        The answer of `moderation.decide`, with the decision itself as `decision`.
+        The answer of `moderation.decide`, with the decision itself as `decision`: a `duplicate` if the same
+        had been decided by the same account for the same reason, and stands.
 
     Raises:
         OperatorError: it cannot be decided so.
@@ -65,6 +66,9 @@ async def decide(client: Client, key: KeyPair, named: Named, wish: Wish, level: 
             f"others have decided about it: {said}",
             hint="--reverse, if yours is to take the place of theirs",
         )
+    if (made := _made_before(case, key.owner, wish)) is not None:
+        answer = await client.call("moderation.decide", {"record": made.to_wire(), "level": level})
+        return {**answer, "decision": made}
     stamp = max(time.time_ns() // 1000, *(each.number + 1 for each in decided), 0)
     decision = Decision(
         *(named.subject, _version(case, wish.action), wish.action, role, key.owner, stamp, wish.reason),
@@ -87,6 +91,23 @@ def _others(decided: Sequence[Decision], action: Action, own: bytes) -> list[Dec
         for each in outcome_of(decided).in_force
         if not each.is_automatic and each.action.is_of_version == action.is_of_version and each.decider != own
     ]
+
+
+def _made_before(case: dict[str, Any], own: bytes, wish: Wish) -> Record | None:
+    """The decision that says the same and stands, if there is one."""
+    if wish.action is Action.RELEASE:
+        return None  # which is about what waits now
+    found = [decision_in(frame) for frame in case["decisions"]]
+    in_force = outcome_of(decision for decision, _ in found).in_force
+    waiting = Record.from_wire(case["record"]).id if case.get("record") else None
+    there = [each for each in (waiting, case["shown"]) if each is not None]
+    for decision, record in found:
+        said = Wish(decision.action, decision.reason, decision.labels, decision.rule, decision.category)
+        same = replace(said, illegal=decision.illegal, reverse=wish.reverse) == wish
+        still = decision.thing is None or decision.version in there or not there
+        if decision.decider == own and same and still and decision in in_force:
+            return record
+    return None
 
 
 def _signed(decision: Decision, key: KeyPair, place: bytes) -> Record:

@@ -207,6 +207,8 @@ class Gatekeeper:
             if isinstance(answer, WireError) and not account_exempt:
                 quota.settle(record.author, address, now, changed=False)
                 self._flood.settle(record.id, changed=False)
+            elif not account_exempt and isinstance(answer, Verdict) and answer.action is Action.HOLD:
+                quota.hold(record.author, address)
             answers.append(answer)
         return answers
 
@@ -217,6 +219,7 @@ class Gatekeeper:
         self,
         records: Sequence[Record],
         changed: Sequence[bool],
+        held: Sequence[bool],
         account_exempt: bool,
         address: str,
         now: float,
@@ -226,12 +229,13 @@ class Gatekeeper:
         Args:
             records: those that `judge_batch` gave a verdict.
             changed: of each, whether it changed something.
+            held: of each, whether that verdict held it.
             account_exempt, address, now: as for `judge_batch`.
         """
         if account_exempt:
             return
-        for record, each in zip(records, changed, strict=True):
-            self._quota.settle(record.author, address, now, changed=each)
+        for record, each, waits in zip(records, changed, held, strict=True):
+            self._quota.settle(record.author, address, now, changed=each, held=waits)
             self._flood.settle(record.id, changed=each)
 
     def appeal(self) -> str:

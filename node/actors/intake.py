@@ -59,6 +59,7 @@ class Gate(Protocol):
         self,
         records: Sequence[Record],
         changed: Sequence[bool],
+        held: Sequence[bool],
         account_exempt: bool,
         address: str,
         now: float,
@@ -318,13 +319,15 @@ class Intake:
         """Have accounts pay for what changed something; of what was broken off, nobody knows that it did."""
         records: list[Record] = []
         changed: list[bool] = []
+        held: list[bool] = []
         for entry in work.entries:
             if entry.record is not None and entry.verdict is not None:
                 result = work.results[entry.puts[0]] if entry.puts else None
                 records.append(entry.record)
                 changed.append(result is not None and result.changed)
+                held.append(entry.verdict.action is Action.HOLD)
         origin = work.request.origin
-        self._gate.settle_batch(records, changed, origin.exempt, origin.address, self._now())
+        self._gate.settle_batch(records, changed, held, origin.exempt, origin.address, self._now())
 
     def _result_of(self, work: _InWork) -> dict[str, Any]:
         """The result of `record.put`."""

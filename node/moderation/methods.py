@@ -20,7 +20,7 @@ from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, FORBIDDEN, NOT_FOUND, WireError
 from folkmoot.protocol.feed import cursor as cursors
 from folkmoot.protocol.feed.cursor import CursorKind
-from folkmoot.protocol.key import cell_key, parse_key
+from folkmoot.protocol.key import cell_key, parse_key, place_prefix
 from folkmoot.protocol.moderation.bounds import DECISIONS_OF_ONE
 from folkmoot.protocol.moderation.decision import KIND, Action, Decision, Subject, parse_decision
 from folkmoot.protocol.record import Record
@@ -88,10 +88,11 @@ class ModerationMethods:
         """A page of what waits for review, with why it does."""
         asked = codec.shaped(params, messages.ModerationHeld, "moderation.held")
         self._deciders.reviewers_only(asker, "held records")
-        start = b"" if asked.cursor is None else cursors.decode(CursorKind.QUEUE, b"", asked.cursor)
-        cases, page = await self._casebook.waiting(start, asked.limit, parse_level(asked.level))
+        place = b"" if asked.author is None else place_prefix(asked.author)
+        start = place if asked.cursor is None else cursors.decode(CursorKind.QUEUE, place, asked.cursor)
+        cases, page = await self._casebook.waiting(start, asked.limit, parse_level(asked.level), place)
         items = [{**_key(case), "record": _waiting(case), **_told(case, whole=True)} for case in cases]
-        return {"items": items, **_ended(page, CursorKind.QUEUE, b"")}
+        return {"items": items, **_ended(page, CursorKind.QUEUE, place)}
 
     async def show(self, asker: Asker, params: Params) -> dict[str, Any]:
         """What was decided about something; its author and moderators are told why it waits, too."""

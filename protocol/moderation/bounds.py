@@ -29,3 +29,5 @@ QUEUE_LOOK_S: Final = 2.0  # for which the cluster is looked through for one pag
 QUEUE_STEP: Final = 16  # that wait for review and are told at once
 DECISIONS_READ: Final = 64  # of those about one subject, the newest of the greatest roles
 DECISIONS_OF_ONE: Final = 16  # about one subject, before an account may make another
+HELD_COSTS: Final = 10  # records of an account's and an address's quota, for one that waits for review
+DECIDED_AT_ONCE: Final = 1_000  # by one command

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from folkmoot.protocol.errors import NOT_FOUND, WireError
-from folkmoot.protocol.moderation.decision import Action
+from folkmoot.cli.moderating.deciding import Wish
+from folkmoot.cli.moderating.many import decide_all
+from folkmoot.cli.moderating.queue import by_author, waiting
+from folkmoot.cli.moderating.subjects import Named
+from folkmoot.protocol.client import connect
+from folkmoot.protocol.errors import BAD_REQUEST, NOT_FOUND, WireError
+from folkmoot.protocol.identity import account_to_text
+from folkmoot.protocol.moderation.decision import Action, Subject
 from folkmoot.protocol.moderation.label import label_item
 from folkmoot.protocol.record import Record
 
 from tests.node.harness import Client, Town
 from tests.node.people import OPERATOR, Author
-from tests.node.test_gate import gated
-from tests.node.test_moderation import decide, decision
+from tests.node.test_gate import expect, gated
+from tests.node.test_moderation import decide, decision, queue, show
 from tests.ranking.test_feeds import algorithm
 from tests.waiting import until
 
@@ -95,7 +102,38 @@ async def labels_are_on_no_page(town: Town, operator: Client, client: Client) ->
     assert await labels() == [said.to_wire()]
 
 
-SCENES = (profile_fields_are_hidden_from_others, algorithms_are_refused_to_others, labels_are_on_no_page)
+async def what_one_account_has_waiting_is_found(town: Town, operator: Client, client: Client) -> None:
+    ann, ben = Author(7), Author(8)
+    mine, theirs = ([who.post("rubbish") for _ in range(3)] for who in (ann, ben))
+    await client.put(*mine, *theirs, level="all")
+    for limit in (2, 64):
+        found = [tuple(each["record"]) for each in await queue(operator, limit=limit, author=ann.account)]
+        assert sorted(found) == sorted(tuple(each.to_wire()) for each in mine)
+    assert await queue(operator, author=Author(9).account) == []
+    wish, node = Wish(Action.REJECT, "Spam."), town[0]
+    async with connect(node.address, ca=node.config.tls.ca, tls=node.config.tls.mode != "off") as moderator:
+        await moderator.auth(OPERATOR.device)
+        counted = by_author(await waiting(moderator, 100))
+        assert {"author": account_to_text(ann.account), "waiting": 3} in counted
+        done = partial(decide_all, moderator, OPERATOR.device, wish=wish, level="quorum")
+        posts = [Named(each.place, Subject(each.kind, each.item)) for each in mine]
+        assert (await done(posts[:1], None))["decided"] == 1
+        told = await done([*posts[:2], Named(ann.account, Subject("post", bytes(16)))], None)
+        assert (told["decided"], told["before"], len(told["failed"])) == (1, 1, 1), "where it was broken off"
+        told = await done([], ann.account)
+        assert (told["decided"], told["before"], told["failed"], told["more"]) == (1, 0, [], False)
+        assert not (await waiting(moderator, 100, ann.account)).items
+    assert len((await show(operator, mine[0]))["decisions"]) == 1
+    page = await operator.call("moderation.held", limit=1, author=ben.account)
+    await expect(operator, BAD_REQUEST, "moderation.held", cursor=page["cursor"])
+
+
+SCENES = (
+    what_one_account_has_waiting_is_found,
+    profile_fields_are_hidden_from_others,
+    algorithms_are_refused_to_others,
+    labels_are_on_no_page,
+)
 
 
 async def test_what_is_decided_about_others_than_posts(tmp_path: Path) -> None:
