@@ -110,7 +110,7 @@ def held(
 @click.option("--hold", "word", flag_value="hold", help="Hide this version until it is decided on.")
 @click.option("--restore", "word", flag_value="restore", help="Let nothing be against it.")
 @click.option("--label", "labels", multiple=True, help="Tell readers this; may be given several times.")
-@click.option("--reason", required=True, help="Why: a few sentences for the author.")
+@click.option("--reason", required=True, help="Why: a few sentences for the author, in a public record.")
 @click.option("--rule", help="The rule that was broken.")
 @click.option("--category", type=click.Choice(CATEGORIES), help="For statements of reasons.")
 @click.option("--illegal", is_flag=True, help="It is against the law, not merely against the rules.")
@@ -165,7 +165,7 @@ def decide(
         output.result(told, lines_of_all(told))
         return DEGRADED if told["failed"] or told["missing"] or told["more"] else OK
     [post] = posts
-    answer = converse(target, lambda client: make(client, key, post, wish, level))
+    answer = converse(target, lambda client: make(client, key, post, wish, level, output.note))
     record = answer["decision"]
     result = PutResult(answer["id"], answer["status"], answer["achieved"], None, answer.get("error"))
     released = answer.get("released")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,13 @@ class Wish:
     reverse: bool = False
 
 
-async def decide(client: Client, key: KeyPair, named: Named, wish: Wish, level: str) -> dict[str, Any]:
+def _ignore(sentence: str) -> None:
+    """Nobody is told."""
+
+
+async def decide(
+    client: Client, key: KeyPair, named: Named, wish: Wish, level: str, note: Callable[[str], None] = _ignore
+) -> dict[str, Any]:
     """Decide about something as it is now.
 
     Args:
@@ -45,6 +51,7 @@ async def decide(client: Client, key: KeyPair, named: Named, wish: Wish, level: 
         named: about what.
         wish: what.
         level: what is waited for.
+        note: told, before it is decided, what whoever decides should know.
 
     Returns:
         The answer of `moderation.decide`, with the decision itself as `decision`: a `duplicate` if the same
@@ -69,6 +76,8 @@ async def decide(client: Client, key: KeyPair, named: Named, wish: Wish, level: 
     if (made := _made_before(case, key.owner, wish)) is not None:
         answer = await client.call("moderation.decide", {"record": made.to_wire(), "level": level})
         return {**answer, "decision": made}
+    if case["shown"] is None and wish.action is not Action.RELEASE:
+        note(f"{named} was never shown, yet decisions are public records: say nothing of it in --reason")
     stamp = max(time.time_ns() // 1000, *(each.number + 1 for each in decided), 0)
     decision = Decision(
         *(named.subject, _version(case, wish.action), wish.action, role, key.owner, stamp, wish.reason),

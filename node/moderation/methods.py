@@ -8,6 +8,7 @@ sends the same decision again has the rest done.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import trio
@@ -95,7 +96,11 @@ class ModerationMethods:
         return {"items": items, **_ended(page, CursorKind.QUEUE, place)}
 
     async def show(self, asker: Asker, params: Params) -> dict[str, Any]:
-        """What was decided about something; its author and moderators are told why it waits, too."""
+        """What was decided about something; its author and moderators are told why it waits, too.
+
+        Others are told nothing of what is not there for them to see: that it was ever written, and why it
+        was rejected, is nobody's business then.
+        """
         asked = codec.shaped(params, messages.ModerationShow, "moderation.show")
         key = cell_key(asked.author, asked.kind, asked.item)
         Subject(asked.kind, asked.item).check()
@@ -103,6 +108,8 @@ class ModerationMethods:
         whole = asker.account is not None and (
             asker.account == asked.author or self._deciders.reviews(asker.account)
         )
+        if not whole and (case.own is None or case.own.taken_back):
+            case = replace(case, own=None, decisions=[])
         told = {**_key(case), **_told(case, whole=whole), "appeal": self._appeal()}
         if whole and case.waiting is not None:
             told["record"] = _waiting(case)

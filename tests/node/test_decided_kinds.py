@@ -128,7 +128,21 @@ async def what_one_account_has_waiting_is_found(town: Town, operator: Client, cl
     await expect(operator, BAD_REQUEST, "moderation.held", cursor=page["cursor"])
 
 
+async def what_was_never_shown_is_nobodys_business(town: Town, operator: Client, client: Client) -> None:
+    ann = Author(11)
+    doubtful = ann.post("rubbish")
+    await client.put(doubtful, level="all")
+    rejected = decision(doubtful, Action.REJECT)
+    await decide(operator, rejected)
+    told = await show(client, doubtful)
+    assert (told["decisions"], told["settled"], told["shown"], told["visibility"]) == ([], [], None, None)
+    await client.auth(ann)
+    for who in (client, operator):
+        assert (await show(who, doubtful))["decisions"] == [rejected.to_wire()]
+
+
 SCENES = (
+    what_was_never_shown_is_nobodys_business,
     what_one_account_has_waiting_is_found,
     profile_fields_are_hidden_from_others,
     algorithms_are_refused_to_others,
