@@ -9,6 +9,10 @@ when either of them comes, the version is joined into its own cell in the same t
 is known of it says otherwise. So no crash comes between the two, no replica has to be told, and who had
 missed one of them makes up for it when repair brings it. What is rejected afterwards stays where it was
 released to and is hidden when pages are built.
+
+What is put to replace a version that a person holds back, or has rejected, is kept aside as well: the replica
+that takes it in joins it into the held cell instead of its own. Joins ask nothing, so replicas come to the
+same all the same; where the decision was not known yet, the version is let in as it was before.
 """
 
 from __future__ import annotations
@@ -162,6 +166,33 @@ class Hidden:
         outcome = outcome_of(each.decision for each in found)
         frames = {each.decision.item: each.frame for each in found}
         return [frames[each.item] for each in outcome.applied(version)] if outcome.hides(version) else []
+
+
+def waits_too(transaction: Transaction, key: bytes, known: Cell, record: Record) -> bool:
+    """Whether a person holds back or has rejected what is shown, so that what replaces it waits for a person.
+
+    Otherwise an edit would undo the decision, which is about a version. What a person has let go does not
+    wait again, and what its author takes back is gone.
+
+    Args:
+        transaction: in which the record is put.
+        key: of its cell.
+        known: what stands there.
+        record: what is put.
+
+    Raises:
+        StoreCorrupt: a cell is damaged.
+    """
+    if key[KIND_AT] not in _KINDS_DECIDED or record.body.get("deleted") is True or known.taken_back:
+        return False
+    if record.body.get("value") == "":
+        return False
+    subject, place = Subject(record.kind, record.item), key[:PLACE_PREFIX_BYTES]
+    start = place + _DECISIONS + subject.prefix
+    if not transaction.holds(Table.CELLS, start, prefix_end(start)):
+        return False
+    outcome = outcome_of(each.decision for each in decisions_on(transaction, place, subject))
+    return outcome.keeps_back(known.winner.id) and not outcome.released(record.id)
 
 
 def release(

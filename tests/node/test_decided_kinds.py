@@ -141,7 +141,25 @@ async def what_was_never_shown_is_nobodys_business(town: Town, operator: Client,
         assert (await show(who, doubtful))["decisions"] == [rejected.to_wire()]
 
 
+async def an_edit_of_what_is_held_back_waits(town: Town, operator: Client, client: Client) -> None:
+    ann = Author(12)
+    post = ann.post("one")
+    await client.put(post, level="all")
+    await decide(operator, decision(post, Action.HOLD))
+    edit = ann.post("one.", post.item)
+    for _ in range(2):
+        result = await client.put_one(edit, "all")
+        assert (result["status"], result["verdict"]["rule"]) == ("held", "under-review")
+        assert result["achieved"]["level"] == "all"
+    assert await client.feed(ann.account, "all") == []
+    assert [each["record"] for each in await queue(operator, author=ann.account)] == [edit.to_wire()]
+    told = await decide(operator, decision(edit, Action.RELEASE))
+    assert told["released"]["status"] == "duplicate" or told["released"]["status"] == "stored"
+    assert [each["record"] for each in await client.feed(ann.account, "all")] == [edit.to_wire()]
+
+
 SCENES = (
+    an_edit_of_what_is_held_back_waits,
     what_was_never_shown_is_nobodys_business,
     what_one_account_has_waiting_is_found,
     profile_fields_are_hidden_from_others,
