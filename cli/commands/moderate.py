@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -29,6 +30,7 @@ from folkmoot.cli.progress import OnProgress, progress_bar
 from folkmoot.cli.social.own_key import key_option
 from folkmoot.cli.social.writing import level_option, report
 from folkmoot.cli.users.who import Who, WhoType
+from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.moderation.decision import ACTIONS
 from folkmoot.protocol.moderation.grounds import CATEGORIES
 from folkmoot.protocol.moderation.table import LANGUAGE
@@ -156,14 +158,7 @@ def decide(
 
     key = reviewer_key(target, key_file, output)
     if author is not None or len(posts) > 1:
-
-        async def talk(client: Client) -> dict[str, Any]:
-            whose = None if author is None else await author.found(client)
-            return await decide_all(client, key, posts, whose, wish, level)
-
-        told = converse(target, talk)
-        output.result(told, lines_of_all(told))
-        return DEGRADED if told["failed"] or told["missing"] or told["more"] else OK
+        return _decide_many(key, posts, author, wish, level, target, output)
     [post] = posts
     answer = converse(target, lambda client: make(client, key, post, wish, level, output.note))
     record = answer["decision"]
@@ -173,6 +168,26 @@ def decide(
     code = report(output, value, record, result, lambda status: f"{status}: {wish.action.word} {post}")
     reached = released is None or released["status"] in ("stored", "duplicate")
     return code if reached else DEGRADED
+
+
+def _decide_many(
+    key: KeyPair,
+    posts: Sequence[Named],
+    author: Who | None,
+    wish: Wish,
+    level: str,
+    target: Target,
+    output: Output,
+) -> int:
+    """Decide about several, and say what became of them."""
+
+    async def talk(client: Client) -> dict[str, Any]:
+        whose = None if author is None else await author.found(client)
+        return await decide_all(client, key, posts, whose, wish, level)
+
+    told = converse(target, talk)
+    output.result(told, lines_of_all(told))
+    return DEGRADED if told["failed"] or told["missing"] or told["more"] else OK
 
 
 @command.command(epilog=examples("folkmoot moderate show did:key:z6Mk…/0192f0c1a2b37c4d8e5f60718293a4b5"))

@@ -63,8 +63,7 @@ async def decide(
     """
     role = _role(await client.auth(key), key)
     kind, item = named.subject
-    asked = {"author": named.author, "kind": kind, "item": item}
-    case = await client.call("moderation.show", asked)
+    case = await client.call("moderation.show", {"author": named.author, "kind": kind, "item": item})
     decided = [decision for decision, _ in map(decision_in, case["decisions"])]
     others = _others(decided, wish.action, key.owner)
     if others and not wish.reverse:
