@@ -170,5 +170,5 @@ def passed_s(gate: Gatekeeper, records: Sequence[Record], turn: int) -> float:
     for start in range(0, len(records), BATCH):
         some, now = records[start : start + BATCH], 1_000.0 * turn + start / 1_000
         gate.judge_batch(some, False, "192.0.2.1", now)
-        gate.settle_batch(some, [True] * len(some), False, "192.0.2.1", now)
+        gate.settle_batch(some, [True] * len(some), [False] * len(some), False, "192.0.2.1", now)
     return time.thread_time() - began

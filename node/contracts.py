@@ -288,11 +288,23 @@ class ProfileRead(NamedTuple):
         fields: the shown value of each profile field, by its name.
         complete: whether these are all there are.
         followers: how many follow it.
+        decisions: of the fields that are hidden, the decisions (`[payload, signature]`) that hide them.
     """
 
     fields: Mapping[str, Any]
     complete: bool
     followers: int
+    decisions: Mapping[str, Sequence[Sequence[bytes]]]
+
+    def as_seen(self, *, whole: bool) -> Mapping[str, Any]:
+        """The fields that somebody sees.
+
+        Args:
+            whole: whether it is one who sees what is hidden, too.
+        """
+        if whole or not self.decisions:
+            return self.fields
+        return {name: value for name, value in self.fields.items() if name not in self.decisions}
 
 
 class FeedReading(Protocol):

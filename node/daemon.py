@@ -285,7 +285,7 @@ class _Parts:
         me = Identity.of(config, self.node_id, environment.versions)
         told, seats, members = partial(figures, self), self.registers.acceptor, self.membership.members
         view = ClusterView(config.cluster, self.topology, seats, members, self.standing.state_of, told)
-        now_ms, roles_of = self._now_ms, self.community.roles.of
+        now_ms, roles_of, reviews = self._now_ms, self.community.roles.of, self.moderation.deciders.reviews
         methods = Methods(me, reader, projections.author_pages(feeds), keys, roles_of, now_ms, view)
         debug = DebugMethods(self.commits.store, lambda: self.topology.current().ranges)
         restoring = RestoreMethods(self.router, reader, self.topology, self.links, self.replica, executor)
@@ -293,7 +293,7 @@ class _Parts:
         rooms = self.registers, self.movement, self.community, projections
         table |= {name: method for each in rooms for name, method in each.client_methods().items()}
         table |= self.records.client_methods(reader)
-        table |= self.accounts.client_methods(reader, feeds, self.gatekeeper)
+        table |= self.accounts.client_methods(reader, feeds, reviews, self.gatekeeper)
         self.metrics.add(partial(measured, self))
         table |= {**self.media.client_methods(keys), **MetricsMethods(self.metrics, executor).table()}
         table |= self.moderation.client_methods(self.intake, coordinator, gate)

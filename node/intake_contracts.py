@@ -35,6 +35,7 @@ class Gate(Protocol):
         self,
         records: Sequence[Record],
         changed: Sequence[bool],
+        held: Sequence[bool],
         account_exempt: bool,
         address: str,
         now: float,

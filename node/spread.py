@@ -7,7 +7,7 @@ know nothing of each other. So a slot that is slow to answer holds up those who 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import trio
 from folkmoot.node.contracts import CellBatch, Coverage, PutResult, Replication, Settle, nodes_of
@@ -17,6 +17,7 @@ from folkmoot.protocol.errors import CONFLICT, LEVEL_UNREACHABLE, STALE_TOPOLOGY
 from folkmoot.protocol.ring import levels
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
+from folkmoot.storage.outcomes import PutStatus
 
 
 class _Member(NamedTuple):
@@ -58,6 +59,9 @@ class _Share:
         return results
 
 
+HELD: Final = PutStatus.HELD.value
+
+
 def _results(tally: AckTally, members: Sequence[_Member]) -> dict[int, PutResult]:
     """What one tally comes to, for each of its records."""
     coverage = Coverage(tally.slots, frozenset(tally.acked), tally.region)
@@ -74,7 +78,9 @@ def _results(tally: AckTally, members: Sequence[_Member]) -> dict[int, PutResult
             gone = WireError(CONFLICT, "this post was deleted by its author; a deletion is final")
             results[number] = PutResult("refused", coverage, gone.to_wire(), changed)
         elif missed is not None:
-            results[number] = PutResult("uncertain", coverage, missed, changed)
+            aside = {"held": True} if status == HELD else {}
+            error = {**missed, "details": {**missed["details"], **aside}}
+            results[number] = PutResult("uncertain", coverage, error, changed)
         else:
             results[number] = PutResult(status, coverage, changed=changed)
     return results
@@ -120,7 +126,7 @@ class Spread:
             number: by which its result is settled.
             key, cell: where it is now, with everything beside it.
             owner: the range of `key`.
-            status: what became of it: `stored`, `duplicate` or `absorbed`.
+            status: what became of it: see `PutStatus`.
             changed: whether the cell is another than before.
         """
         share = self._shares.get(owner.slots)

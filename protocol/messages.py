@@ -232,6 +232,7 @@ class ModerationHeld(Struct):
     limit: Annotated[int, Meta(ge=1, le=QUEUE_ITEMS)] = QUEUE_ITEMS
     cursor: CursorBytes | None = None
     level: Level = "quorum"
+    author: Account | None = None
 
 
 class ModerationShow(Struct):

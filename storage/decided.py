@@ -9,6 +9,10 @@ when either of them comes, the version is joined into its own cell in the same t
 is known of it says otherwise. So no crash comes between the two, no replica has to be told, and who had
 missed one of them makes up for it when repair brings it. What is rejected afterwards stays where it was
 released to and is hidden when pages are built.
+
+What is put to replace a version that a person holds back, or has rejected, is kept aside as well: the replica
+that takes it in joins it into the held cell instead of its own. Joins ask nothing, so replicas come to the
+same all the same; where the decision was not known yet, the version is let in as it was before.
 """
 
 from __future__ import annotations
@@ -124,6 +128,72 @@ def applied_on_page(
     posts = zip(keys, frames, strict=True)
     applied = {key[ITEM_AT:]: applied_to(transaction, key, frame) for key, frame in posts}
     return {item: found for item, found in applied.items() if found}
+
+
+class Hidden:
+    """What is hidden of an account's cells of one kind, where that is not posts.
+
+    Nothing more is looked up where nothing was decided about any of them.
+
+    Args:
+        transaction: in which is read.
+        place: what the keys of the account begin with (40 bytes).
+        kind: `profile`, `list`, `algorithm` or `label`.
+    """
+
+    __slots__ = ("_any", "_kind", "_place", "_transaction")
+
+    def __init__(self, transaction: Transaction, place: bytes, kind: str) -> None:
+        start = place + _DECISIONS + bytes((KIND_BYTE[kind],))
+        self._any = transaction.holds(Table.CELLS, start, prefix_end(start))
+        self._transaction = transaction
+        self._place = place
+        self._kind = kind
+
+    def by(self, item: bytes, frame: bytes) -> list[bytes]:
+        """The frames of the decisions that hide something; none where it is to be seen.
+
+        Args:
+            item: its own.
+            frame: of the version that would be shown.
+
+        Raises:
+            StoreCorrupt: a cell is damaged.
+        """
+        if not self._any:
+            return []
+        found = decisions_on(self._transaction, self._place, Subject(self._kind, item))
+        version = record_id(codec.unpack(frame)[0])
+        outcome = outcome_of(each.decision for each in found)
+        frames = {each.decision.item: each.frame for each in found}
+        return [frames[each.item] for each in outcome.applied(version)] if outcome.hides(version) else []
+
+
+def waits_too(transaction: Transaction, key: bytes, known: Cell, record: Record) -> bool:
+    """Whether a person holds back or has rejected what is shown, so that what replaces it waits for a person.
+
+    Otherwise an edit would undo the decision, which is about a version. What a person has let go does not
+    wait again, and what its author takes back is gone.
+
+    Args:
+        transaction: in which the record is put.
+        key: of its cell.
+        known: what stands there.
+        record: what is put.
+
+    Raises:
+        StoreCorrupt: a cell is damaged.
+    """
+    if key[KIND_AT] not in _KINDS_DECIDED or record.body.get("deleted") is True or known.taken_back:
+        return False
+    if record.body.get("value") == "":
+        return False
+    subject, place = Subject(record.kind, record.item), key[:PLACE_PREFIX_BYTES]
+    start = place + _DECISIONS + subject.prefix
+    if not transaction.holds(Table.CELLS, start, prefix_end(start)):
+        return False
+    outcome = outcome_of(each.decision for each in decisions_on(transaction, place, subject))
+    return outcome.keeps_back(known.winner.id) and not outcome.released(record.id)
 
 
 def release(

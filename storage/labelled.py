@@ -14,11 +14,20 @@ from typing import Final, NamedTuple
 
 from folkmoot.protocol import codec
 from folkmoot.protocol.crdt.cell import winner_frame
-from folkmoot.protocol.key import ITEM_AT, KIND_AT, KIND_BYTE, kind_prefix, prefix_end
+from folkmoot.protocol.key import (
+    ITEM_AT,
+    KIND_AT,
+    KIND_BYTE,
+    PLACE_PREFIX_BYTES,
+    kind_prefix,
+    place_prefix,
+    prefix_end,
+)
 from folkmoot.protocol.limits import ACCOUNT_BYTES, PAGE_LABELS_PER_POST, POST_ITEM_BYTES
 from folkmoot.protocol.moderation.bounds import LABELLER_LABELS
-from folkmoot.protocol.moderation.label import VALUE_AT, labeller_prefix
+from folkmoot.protocol.moderation.label import KIND, VALUE_AT, labeller_prefix
 from folkmoot.protocol.record import Record
+from folkmoot.storage.decided import Hidden
 from folkmoot.storage.interface import Table, Transaction
 from folkmoot.storage.rows import row_cell
 
@@ -36,7 +45,7 @@ class Labels(NamedTuple):
 
     Attributes:
         frames: of the labels' display winners, at most 16, those of trusted labellers first; labels that were
-            taken back are left out.
+            taken back, and those that a decision hides, are left out.
         cut: whether there may be more.
     """
 
@@ -53,7 +62,8 @@ def labels_on(transaction: Transaction, key: bytes, trusted: TrustedLabellers) -
     of_post = _labels_at(key)
     if not transaction.holds(Table.CELLS, of_post, prefix_end(of_post)):
         return Labels([], cut=False)
-    return _labels_on(transaction, of_post, _Trusted.of(trusted()))
+    hidden = Hidden(transaction, key[:PLACE_PREFIX_BYTES], KIND)
+    return _labels_on(transaction, of_post, _Trusted.of(trusted()), hidden)
 
 
 def labels_by(transaction: Transaction, key: bytes, labellers: Collection[bytes]) -> list[bytes]:
@@ -67,8 +77,9 @@ def labels_by(transaction: Transaction, key: bytes, labellers: Collection[bytes]
     """
     prefixes = sorted(map(labeller_prefix, labellers))
     rows = _rows_by(transaction, _labels_at(key), prefixes, LABELLER_LABELS)
-    said = [winner_frame(row_cell(at, row)) for at, row in rows if at[-ACCOUNT_BYTES:] in labellers]
-    return [frame for frame in said if not _negated(frame)]
+    said = [(at, winner_frame(row_cell(at, row))) for at, row in rows if at[-ACCOUNT_BYTES:] in labellers]
+    hidden = Hidden(transaction, key[:PLACE_PREFIX_BYTES], KIND)
+    return [frame for at, frame in said if not _negated(frame) and not hidden.by(at[ITEM_AT:], frame)]
 
 
 def labels_between(
@@ -90,11 +101,11 @@ def labels_between(
     if not transaction.holds(Table.CELLS, start, stop):
         return labels
     newest = transaction.last(Table.CELLS, start, stop, 1)
-    first = _Trusted.of(trusted())
+    first, hidden = _Trusted.of(trusted()), Hidden(transaction, place_prefix(place), KIND)
     size = 0
     while newest and size <= bytes_max:
         of_post = newest[0][0][: ITEM_AT + POST_ITEM_BYTES]
-        found = _labels_on(transaction, of_post, first)
+        found = _labels_on(transaction, of_post, first, hidden)
         if found.frames or found.cut:
             labels[of_post[ITEM_AT:]] = found
             size += sum(map(len, found.frames))
@@ -118,11 +129,12 @@ def _labels_at(key: bytes) -> bytes:
     return key[:KIND_AT] + _LABEL + key[ITEM_AT:]
 
 
-def _labels_on(transaction: Transaction, of_post: bytes, trusted: _Trusted) -> Labels:
+def _labels_on(transaction: Transaction, of_post: bytes, trusted: _Trusted, hidden: Hidden) -> Labels:
     """Labels on one post: trusted labellers' first, and of theirs no value twice before all once.
 
     Args:
         of_post: what the keys of its labels begin with.
+        hidden: which of the labels are on no page.
     """
     rows = transaction.last(Table.CELLS, of_post, prefix_end(of_post), PAGE_LABELS_PER_POST + 1)
     cut = len(rows) > PAGE_LABELS_PER_POST
@@ -136,7 +148,7 @@ def _labels_on(transaction: Transaction, of_post: bytes, trusted: _Trusted) -> L
         if key in once or key in again:
             continue
         frame = winner_frame(row_cell(key, row))
-        if _negated(frame):
+        if _negated(frame) or hidden.by(key[ITEM_AT:], frame):
             continue
         value = key[ITEM_AT + VALUE_AT : -ACCOUNT_BYTES]
         if key[-ACCOUNT_BYTES:] not in trusted.accounts:

@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 
 class PutStatus(enum.Enum):
-    """What became of a record: kept; already covered, or deleted again; or swallowed by a deletion."""
+    """What became of a record: kept; already covered, or deleted again; swallowed by a deletion; or kept
+    aside, because a person holds back what it replaces."""
 
     STORED = "stored"
     DUPLICATE = "duplicate"
     ABSORBED = "absorbed"
+    HELD = "held"
 
 
 class PutOutcome(NamedTuple):

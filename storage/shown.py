@@ -21,7 +21,7 @@ from threading import Lock
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from folkmoot.protocol.feed.pages import PackedPage
-from folkmoot.protocol.key import KIND_AT, KIND_BYTE
+from folkmoot.protocol.key import ITEM_AT, KIND_AT, KIND_BYTE
 from folkmoot.storage.bounded import BoundedCache, CacheFigures
 from folkmoot.storage.bounds import FIRST_PAGES_PER_AUTHOR, SHOWN_BYTES
 from folkmoot.storage.profiles import StoredProfile
@@ -32,6 +32,8 @@ P = TypeVar("P")
 
 _ON_PAGES: Final = frozenset(KIND_BYTE[kind] for kind in ("post", "label", "like", "repost", "decision"))
 _PROFILE: Final = KIND_BYTE["profile"]
+_LABEL: Final = KIND_BYTE["label"]
+_DECISION: Final = KIND_BYTE["decision"]
 _PAGE_BYTES: Final = 300  # of a page, besides its items
 _TOP_BYTES: Final = 500  # of the top of a home feed, besides its places
 _PLACE_BYTES: Final = 500  # of a place there, with the key of its post
@@ -198,8 +200,10 @@ class ShownCaches:
                 if kind in _ON_PAGES:
                     self._posts.forget(post_key(key))
                     self._pages.forget(key[:KIND_AT])
-                elif kind == _PROFILE:
+                if kind == _PROFILE or (kind == _DECISION and key[ITEM_AT] == _PROFILE):
                     self._profiles.forget(key[:KIND_AT])
+                elif kind == _DECISION and key[ITEM_AT] == _LABEL:
+                    self._posts.clear()  # which post bears the label, the key does not say; they are few
 
     def figures(self) -> dict[str, CacheFigures]:
         """What each has done, and what it holds, by name."""

@@ -28,7 +28,7 @@ from folkmoot.protocol.record import Record
 from folkmoot.protocol.sync.fingerprint import Fingerprint, leaf_hash
 from folkmoot.storage import counts, judged, rows
 from folkmoot.storage.accounts import AccountBook
-from folkmoot.storage.decided import CONCERNS_RELEASES, DECISION, release
+from folkmoot.storage.decided import CONCERNS_RELEASES, DECISION, release, waits_too
 from folkmoot.storage.errors import DiskFull
 from folkmoot.storage.heads import SEQUENCE, Heads, erased_name
 from folkmoot.storage.hints import Hint, HintBook
@@ -314,8 +314,9 @@ class WriteTransaction:
         before = row_cell(key, row)
         if before == single:
             return PutOutcome(PutStatus.DUPLICATE, before, key, False)
-        known = decoded_cell(key, before)
-        covered = known.covers(record)
+        covered = (known := decoded_cell(key, before)).covers(record)
+        if not covered and waits_too(self._transaction, key, known, record):
+            return self.put_record(record, held=True)._replace(status=PutStatus.HELD)
         # Of two deletions the one with the smaller dot stays, whichever came first.
         if covered and not record.deleted and not known.has_twin(record):
             return PutOutcome(PutStatus.DUPLICATE, before, key, False)

@@ -11,7 +11,7 @@ from folkmoot.cli.errors import Usage
 from folkmoot.cli.examples import examples
 from folkmoot.cli.social.flags import Speaker, speaker_options
 from folkmoot.cli.social.lists import Named, list_called, lists_of, members_of
-from folkmoot.cli.social.own_key import own_key
+from folkmoot.cli.social.own_key import own_key, own_key_if_any
 from folkmoot.cli.social.writing import Stated, Statement, report_stated, state
 from folkmoot.cli.users.who import ShortText, Who, WhoType
 from folkmoot.protocol.identity import account_to_text
@@ -119,9 +119,10 @@ def show(list_: str | None, whose: Who | None, speaker: Speaker) -> None:
     """Show who is on LIST; without it, which lists there are."""
     if list_ is not None and whose is not None:
         raise Usage("give LIST or --of, not both")
-    own = None
-    if whose is None and (list_ is None or "/" not in list_):
-        own = own_key(speaker.key_file, speaker.output, make=False).owner
+    key = own_key_if_any(speaker.key_file)
+    if key is None and whose is None and (list_ is None or "/" not in list_):
+        key = own_key(speaker.key_file, speaker.output, make=False)
+    own = None if key is None else key.owner
 
     async def talk(client: Client) -> tuple[dict[str, Any], list[str]]:
         if list_ is not None:
@@ -130,7 +131,7 @@ def show(list_: str | None, whose: Who | None, speaker: Speaker) -> None:
             return {**named.to_json(), "members": members}, members or ["nobody is on the list"]
         owner = own if whose is None else await whose.found(client)
         assert owner is not None, "without LIST, it is somebody's"
-        found = [each.to_json() for each in await lists_of(client, owner)]
+        found = [each.to_json() for each in await lists_of(client, owner, own)]
         lines = [f"{each['list']}  {each['name']}" for each in found]
         return {"account": account_to_text(owner), "lists": found}, lines or ["no lists"]
 

@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
-from collections import Counter
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from folkmoot.cli.connection import Target, converse, target_options
-from folkmoot.cli.durations import Duration
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.evaluating.forms import QUESTIONS
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
 from folkmoot.cli.moderating.deciding import Wish
 from folkmoot.cli.moderating.deciding import decide as make
-from folkmoot.cli.moderating.exporting import gather
 from folkmoot.cli.moderating.learn_command import learn, replay
+from folkmoot.cli.moderating.many import decide_all, lines_of_all
+from folkmoot.cli.moderating.queue import Queue, by_author, named_in, waiting
 from folkmoot.cli.moderating.sample_command import sample
+from folkmoot.cli.moderating.statements_command import statements
 from folkmoot.cli.moderating.subjects import Named, SubjectType, reviewer_key
 from folkmoot.cli.moderating.telling import lines_of, readers_language, told_of
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.progress import OnProgress, progress_bar
 from folkmoot.cli.social.own_key import key_option
 from folkmoot.cli.social.writing import level_option, report
-from folkmoot.protocol.moderation.bounds import QUEUE_ITEMS
-from folkmoot.protocol.moderation.decision import ACTIONS, MEDIA, Subject
+from folkmoot.cli.users.who import Who, WhoType
+from folkmoot.protocol.identity import KeyPair
+from folkmoot.protocol.moderation.decision import ACTIONS, MEDIA
 from folkmoot.protocol.moderation.grounds import CATEGORIES
 from folkmoot.protocol.moderation.table import LANGUAGE
 from folkmoot.protocol.record import Record
@@ -37,6 +38,8 @@ from folkmoot.protocol.record import Record
 if TYPE_CHECKING:
     from folkmoot.protocol.client import Client
 
+HELD_MOST: Final = 10_000
+_WORDS: Final = frozenset(f"--{word}" for word in ACTIONS) - {"--label"}
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -51,20 +54,24 @@ def command() -> None:
     """Review what waits, decide, say why, and train the models that judge texts."""
 
 
-for _command in (sample, learn, replay):
+for _command in (statements, sample, learn, replay):
     command.add_command(_command)
 
 
 @command.command(
-    epilog=examples("folkmoot moderate held --cluster local", "folkmoot moderate held --limit 200 --json")
+    epilog=examples("folkmoot moderate held --cluster local", "folkmoot moderate held --by-author")
 )
 @click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many."
+    "--limit", type=click.IntRange(1, HELD_MOST), default=50, show_default=True, help="At most so many."
 )
+@click.option("--author", type=WhoType(), help="Only what this account wrote.")
+@click.option("--by-author", "counts", is_flag=True, help="How much each account has waiting.")
 @key_option
 @target_options
 @json_option
-def held(limit: int, key_file: Path | None, target: Target, output: Output) -> int:
+def held(
+    limit: int, author: Who | None, counts: bool, key_file: Path | None, target: Target, output: Output
+) -> int:
     """List what waits for review, and why.
 
     What waits is looked for all over the cluster, in no particular order. It is for moderators, experts and
@@ -72,40 +79,48 @@ def held(limit: int, key_file: Path | None, target: Target, output: Output) -> i
     """
     key = reviewer_key(target, key_file, output)
 
-    async def talk(client: Client) -> dict[str, Any]:
-        items: list[dict[str, Any]] = []
-        missing: list[int] = []
-        cursor: dict[str, Any] = {}
-        while len(items) < limit:
-            asked = {"limit": min(limit - len(items), QUEUE_ITEMS), **cursor}
-            page = await client.call("moderation.held", asked)
-            items += page["items"]
-            missing += page["missing"]
-            if page["cursor"] is None:
-                break
-            cursor = {"cursor": page["cursor"]}
-        return {"items": items, "missing": missing}
+    async def talk(client: Client) -> Queue:
+        whose = None if author is None else await author.found(client)
+        return await waiting(client, HELD_MOST if counts else limit, whose)
 
     found = converse(target, talk, operator=key)
-    told = [
-        told_of(Named(each["key"][0], Subject(each["key"][1], each["key"][2])), each)
-        for each in found["items"]
-    ]
-    lines = [line for each in told for line in lines_of(each)] or ["nothing waits for review"]
-    if found["missing"]:
-        lines.append(f"{len(found['missing'])} ranges did not answer: more may wait there")
-    output.result({"held": told, "missing": found["missing"]}, lines)
-    return DEGRADED if found["missing"] else OK
+    if counts:
+        told = by_author(found)[:limit]
+        lines = [f"{each['waiting']:>6,}  {each['author']}" for each in told]
+    else:
+        told = [told_of(named_in(each), each) for each in found.items]
+        lines = [line for each in told for line in lines_of(each)]
+    lines = lines or ["nothing waits for review"]
+    if found.has_more and counts:
+        lines.append(f"more than {HELD_MOST:,} wait: these are counts of the first")
+    if found.missing:
+        lines.append(f"{len(found.missing)} ranges did not answer: more may wait there")
+    output.result({"authors" if counts else "held": told, "missing": found.missing}, lines)
+    return DEGRADED if found.missing else OK
+
+
+class _OneThing(click.Command):
+    """A command that is not told two things at once, of which the last would count."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse more than one action."""
+        said = [each for each in dict.fromkeys(args) if each in _WORDS]
+        if len(said) > 1:
+            raise click.UsageError(f"say one thing: {' or '.join(said)}", ctx)
+        return super().parse_args(ctx, args)
 
 
 @command.command(
+    cls=_OneThing,
     epilog=examples(
         "folkmoot moderate decide did:key:z6Mk…/0192f0c1a2b37c4d8e5f60718293a4b5 --release --reason 'Fine.'",
         "folkmoot moderate decide did:key:z6Mk…/0192f0c1a2b37c4d8e5f60718293a4b5 --remove --reason 'A scam.' "
         "--rule scams --category scams_and_fraud",
-    )
+        "folkmoot moderate decide --author did:key:z6Mk… --reject --reason 'Spam.'",
+    ),
 )
-@click.argument("post", type=SubjectType())
+@click.argument("posts", metavar="[POST]...", nargs=-1, type=SubjectType())
+@click.option("--author", type=WhoType(), help="Decide about all that waits of this account.")
 @click.option("--release", "word", flag_value="release", help="Let go the version that waits.")
 @click.option("--reject", "word", flag_value="reject", help="Never let it go; what is shown stays.")
 @click.option("--remove", "word", flag_value="remove", help="Hide the post, whatever is written into it.")
@@ -114,7 +129,7 @@ def held(limit: int, key_file: Path | None, target: Target, output: Output) -> i
 @click.option("--hold", "word", flag_value="hold", help="Hide this version until it is decided on.")
 @click.option("--restore", "word", flag_value="restore", help="Let nothing be against it.")
 @click.option("--label", "labels", multiple=True, help="Tell readers this; may be given several times.")
-@click.option("--reason", required=True, help="Why: a few sentences for the author.")
+@click.option("--reason", required=True, help="Why: a few sentences for the author, in a public record.")
 @click.option("--rule", help="The rule that was broken.")
 @click.option("--category", type=click.Choice(CATEGORIES), help="For statements of reasons.")
 @click.option("--illegal", is_flag=True, help="It is against the law, not merely against the rules.")
@@ -124,7 +139,8 @@ def held(limit: int, key_file: Path | None, target: Target, output: Output) -> i
 @target_options
 @json_option
 def decide(
-    post: Named,
+    posts: tuple[Named, ...],
+    author: Who | None,
     word: str | None,
     labels: tuple[str, ...],
     reason: str,
@@ -137,13 +153,21 @@ def decide(
     target: Target,
     output: Output,
 ) -> int:
-    """Decide about a post, as a moderator, an expert or an operator.
+    """Decide about posts, as a moderator, an expert or an operator.
 
-    POST is the post as `moderate held` and `feed` show it, or a medium, did:key:z6Mk…/media:HASH: --release
-    has it served though it was withheld, --reject and --hold have it withheld. The decision is a record that
-    you sign; the author of a post is told of it, with the reason. Of several decisions that of the greater
+    POST is the post as `moderate held` and `feed` show it; profile fields, lists, feed algorithms and labels
+    are written ACCOUNT/profile:NAME, ACCOUNT/list:ITEM, ACCOUNT/algorithm:NAME and
+    ACCOUNT/label:ITEM:VALUE:LABELLER, and can be removed and restored, too. Of a medium, ACCOUNT/media:HASH,
+    --release has it served though it was withheld, --reject and --hold have it withheld. The decision is a
+    record that you sign; the author is told of it, with the reason. Of several decisions that of the greater
     role prevails, then the stricter one; what others decided is reversed by --reverse alone.
+
+    Of several posts, and with --author of all that waits of an account (1,000 at once), each is decided by
+    itself. Said again after it was broken off, the command goes on where it was; exit code 3 says that
+    something could not be decided.
     """
+    if not posts and author is None:
+        raise click.UsageError("say what to decide about: POST, or --author ACCOUNT")
     if word is None and not labels:
         raise click.UsageError("say what to decide: --release, --remove, --label X, …")
     wish = Wish(ACTIONS[word or "label"], reason, labels, rule, category, illegal, reverse)
@@ -151,7 +175,10 @@ def decide(
     from folkmoot.protocol.client import PutResult
 
     key = reviewer_key(target, key_file, output)
-    answer = converse(target, lambda client: make(client, key, post, wish, level))
+    if author is not None or len(posts) > 1:
+        return _decide_many(key, posts, author, wish, level, target, output)
+    [post] = posts
+    answer = converse(target, lambda client: make(client, key, post, wish, level, output.note))
     record = answer["decision"]
     result = PutResult(answer["id"], answer["status"], answer["achieved"], None, answer.get("error"))
     released = answer.get("released")
@@ -159,6 +186,26 @@ def decide(
     code = report(output, value, record, result, lambda status: f"{status}: {wish.action.word} {post}")
     reached = released is None or released["status"] in ("stored", "duplicate")
     return code if reached else DEGRADED
+
+
+def _decide_many(
+    key: KeyPair,
+    posts: Sequence[Named],
+    author: Who | None,
+    wish: Wish,
+    level: str,
+    target: Target,
+    output: Output,
+) -> int:
+    """Decide about several, and say what became of them."""
+
+    async def talk(client: Client) -> dict[str, Any]:
+        whose = None if author is None else await author.found(client)
+        return await decide_all(client, key, posts, whose, wish, level)
+
+    told = converse(target, talk)
+    output.result(told, lines_of_all(told))
+    return DEGRADED if told["failed"] or told["missing"] or told["more"] else OK
 
 
 @command.command(epilog=examples("folkmoot moderate show did:key:z6Mk…/0192f0c1a2b37c4d8e5f60718293a4b5"))
@@ -184,47 +231,6 @@ def show(post: Named, key_file: Path | None, target: Target, output: Output) -> 
     told = converse(target, talk)
     output.result(told, lines_of(told))
     return OK
-
-
-@command.command(
-    epilog=examples(
-        "folkmoot moderate statements --since 7d --json", "folkmoot moderate statements --territory DE --json"
-    )
-)
-@click.option(
-    "--since",
-    "since_s",
-    type=Duration(0, 3_650 * 86_400),
-    default="30d",
-    show_default=True,
-    help="From how long ago.",
-)
-@click.option("--territory", "territories", multiple=True, help="Where they apply.  [default: the EEA]")
-@key_option
-@target_options
-@json_option
-def statements(
-    since_s: float, territories: tuple[str, ...], key_file: Path | None, target: Target, output: Output
-) -> int:
-    """Write statements of reasons as the European Union's database takes them.
-
-    One for each decision that took something from an author, by people or by gates (what these labelled, held
-    and refused), without personal data: accounts, handles and addresses in reasons are left out. Exit code 3
-    says that parts of the cluster did not answer.
-    """
-    since_us = max(0, time.time_ns() // 1000 - int(since_s * 1e6))
-    key = reviewer_key(target, key_file, output)
-
-    found = converse(target, lambda client: gather(client, since_us, territories), operator=key)
-    words = (each["decision_visibility"][0].rpartition("_")[2].lower() for each in found["statements"])
-    lines = [f"{count:,} {word}" for word, count in sorted(Counter(words).items())]
-    lines = lines or ["nothing was taken from anybody"]
-    if found["missing"]:
-        lines.append(f"{len(found['missing'])} ranges did not answer: there may be more")
-    if found["silent"]:
-        lines.append(f"{len(found['silent'])} nodes did not tell what they refused")
-    output.result(found, [*lines, "use --json for the statements themselves"])
-    return DEGRADED if found["missing"] or found["silent"] else OK
 
 
 @command.command(

@@ -10,6 +10,7 @@ from folkmoot.cli.connection import Target, converse, target_options
 from folkmoot.cli.errors import Usage
 from folkmoot.cli.examples import examples
 from folkmoot.cli.feeds import TagType, check_items, described_item, item_lines, viewer_option
+from folkmoot.cli.moderating.telling import decision_in, statement
 from folkmoot.cli.notices import unread_line
 from folkmoot.cli.output import Output, json_option
 from folkmoot.cli.post_names import parse_post_name
@@ -256,6 +257,8 @@ def _described_ranking(page: dict[str, Any]) -> dict[str, Any]:
         named = dict(page["algorithm"])
         if "account" in named:
             named["account"] = account_to_text(named["account"])
+        if "decisions" in named:
+            named["decisions"] = [statement(*decision_in(frame), None) for frame in named["decisions"]]
         told["algorithm"] = {**named, "version": named["version"].hex()}
     return told
 

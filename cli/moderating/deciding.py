@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from folkmoot.cli.errors import OperatorError
@@ -36,7 +36,13 @@ class Wish:
     reverse: bool = False
 
 
-async def decide(client: Client, key: KeyPair, named: Named, wish: Wish, level: str) -> dict[str, Any]:
+def _ignore(sentence: str) -> None:
+    """Nobody is told."""
+
+
+async def decide(
+    client: Client, key: KeyPair, named: Named, wish: Wish, level: str, note: Callable[[str], None] = _ignore
+) -> dict[str, Any]:
     """Decide about something as it is now.
 
     Args:
@@ -45,9 +51,11 @@ async def decide(client: Client, key: KeyPair, named: Named, wish: Wish, level: 
         named: about what.
         wish: what.
         level: what is waited for.
+        note: told, before it is decided, what whoever decides should know.
 
     Returns:
-        The answer of `moderation.decide`, with the decision itself as `decision`.
+        The answer of `moderation.decide`, with the decision itself as `decision`: a `duplicate` if the same
+        had been decided by the same account for the same reason, and stands.
 
     Raises:
         OperatorError: it cannot be decided so.
@@ -55,16 +63,14 @@ async def decide(client: Client, key: KeyPair, named: Named, wish: Wish, level: 
     """
     role = role_of(await client.auth(key), key)
     kind, item = named.subject
-    asked = {"author": named.author, "kind": kind, "item": item}
-    case = await client.call("moderation.show", asked)
+    case = await client.call("moderation.show", {"author": named.author, "kind": kind, "item": item})
     decided = [decision for decision, _ in map(decision_in, case["decisions"])]
-    others = _others(decided, wish.action, key.owner)
-    if others and not wish.reverse:
-        said = "; ".join(f"{each.action.word} ({each.reason})" for each in others)
-        raise OperatorError(
-            f"others have decided about it: {said}",
-            hint="--reverse, if yours is to take the place of theirs",
-        )
+    others = _to_reverse(decided, wish, key.owner)
+    if (made := _made_before(case, key.owner, wish)) is not None:
+        answer = await client.call("moderation.decide", {"record": made.to_wire(), "level": level})
+        return {**answer, "decision": made}
+    if case["shown"] is None and wish.action is not Action.RELEASE:
+        note(f"{named} was never shown, yet decisions are public records: say nothing of it in --reason")
     stamp = max(time.time_ns() // 1000, *(each.number + 1 for each in decided), 0)
     decision = Decision(
         *(named.subject, _version(case, wish.action, named.subject), wish.action, role, key.owner, stamp),
@@ -81,6 +87,22 @@ async def decide(client: Client, key: KeyPair, named: Named, wish: Wish, level: 
     return {**answer, "decision": record}
 
 
+def _to_reverse(decided: Sequence[Decision], wish: Wish, own: bytes) -> list[Decision]:
+    """What others have decided, if it is to be reversed.
+
+    Raises:
+        OperatorError: it is there, and is not to be.
+    """
+    others = _others(decided, wish.action, own)
+    if others and not wish.reverse:
+        said = "; ".join(f"{each.action.word} ({each.reason})" for each in others)
+        raise OperatorError(
+            f"others have decided about it: {said}",
+            hint="--reverse, if yours is to take the place of theirs",
+        )
+    return others
+
+
 def _others(decided: Sequence[Decision], action: Action, own: bytes) -> list[Decision]:
     """What others have decided about the same thing, and stands."""
     return [
@@ -88,6 +110,23 @@ def _others(decided: Sequence[Decision], action: Action, own: bytes) -> list[Dec
         for each in outcome_of(decided).in_force
         if not each.is_automatic and each.action.is_of_version == action.is_of_version and each.decider != own
     ]
+
+
+def _made_before(case: dict[str, Any], own: bytes, wish: Wish) -> Record | None:
+    """The decision that says the same and stands, if there is one."""
+    if wish.action is Action.RELEASE:
+        return None  # which is about what waits now
+    found = [decision_in(frame) for frame in case["decisions"]]
+    in_force = outcome_of(decision for decision, _ in found).in_force
+    waiting = Record.from_wire(case["record"]).id if case.get("record") else None
+    there = [each for each in (waiting, case["shown"]) if each is not None]
+    for decision, record in found:
+        said = Wish(decision.action, decision.reason, decision.labels, decision.rule, decision.category)
+        same = replace(said, illegal=decision.illegal, reverse=wish.reverse) == wish
+        still = decision.thing is None or decision.version in there or not there
+        if decision.decider == own and same and still and decision in in_force:
+            return record
+    return None
 
 
 def _signed(decision: Decision, key: KeyPair, place: bytes) -> Record:

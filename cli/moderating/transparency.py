@@ -43,7 +43,7 @@ _A_MEDIUM: Final = {
 _UNSAID: Final = "other_violation_tc"
 _GROUND_CHARACTERS: Final = 500
 _PERSONAL: Final = re.compile(
-    r"did:key:\w+|(?:https?://|www\.)\S+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
+    r"did:\w+:\w+|\b(?:npub|nprofile|note|nevent|naddr)1\w+|(?:https?://|www\.)\S+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
     r"|(?<!\w)@\w[\w.-]*\b|\+?\d[\d ()/-]{6,}\d"
 )
 
@@ -72,7 +72,7 @@ def statement_of(
     statement: dict[str, Any] = {
         "decision_visibility": [visibility],
         "decision_ground": f"DECISION_GROUND_{kind}_CONTENT",
-        ground: rule[:_GROUND_CHARACTERS],
+        ground: without_personal_data(rule)[:_GROUND_CHARACTERS],
         f"{kind.lower()}_content_explanation": reason,
         **(_A_MEDIUM if decision.subject.kind == MEDIA else {"content_type": _types(about)}),
         "category": f"STATEMENT_CATEGORY_{(decision.category or _UNSAID).upper()}",

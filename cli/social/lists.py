@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.post_names import post_name
-from folkmoot.cli.social.said import cells_of, described, flags_of
+from folkmoot.cli.social.said import cells_of, described, flags_of, shown_of
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.identity import account_from_text, account_to_text
 from folkmoot.protocol.limits import POST_ITEM_BYTES
@@ -34,11 +34,12 @@ class Named(NamedTuple):
         return {"list": post_name(self.owner, self.item), "name": self.name, "about": self.about}
 
 
-async def lists_of(client: Client, owner: bytes) -> list[Named]:
-    """The lists an account has."""
+async def lists_of(client: Client, owner: bytes, own: bytes | None) -> list[Named]:
+    """The lists an account has; of another than one's own (`own`), those that are not hidden."""
+    cells = await (cells_of if owner == own else shown_of)(client, owner, "list")
     return [
         Named(owner, cell.winner.item, cell.winner.body["name"], cell.winner.body.get("about", ""))
-        for cell in await cells_of(client, owner, "list")
+        for cell in cells
         if "deleted" not in cell.winner.body
     ]
 
@@ -63,9 +64,10 @@ async def list_called(client: Client, text: str, owner: bytes | None) -> Named:
         raise OperatorError(
             f"{text!r} is one of your own lists by its name, and you have no key", hint="--key"
         )
-    found = [each for each in await lists_of(client, asked) if each.item.hex() == item]
+    lists = await lists_of(client, asked, owner)
+    found = [each for each in lists if each.item.hex() == item]
     if asked == owner and not found:
-        found = [each for each in await lists_of(client, asked) if each.name == text]
+        found = [each for each in lists if each.name == text]
     if len(found) == 1:
         return found[0]
     whose = account_to_text(asked)

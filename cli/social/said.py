@@ -15,12 +15,14 @@ from folkmoot.protocol.feed.mute import THREAD_BYTES
 from folkmoot.protocol.identity import KeyPair, account_to_text, is_account
 from folkmoot.protocol.key import KIND_AT, KIND_BYTE, KINDS_PRIVATE, kind_prefix
 from folkmoot.protocol.limits import ACCOUNT_BYTES, POST_ITEM_BYTES
+from folkmoot.protocol.moderation.outcome import Visibility
 from folkmoot.protocol.record import Record
 
 if TYPE_CHECKING:
     from folkmoot.protocol.client import Client
 
 SECONDS_A_DAY: Final = 86_400
+_HIDDEN: Final = (Visibility.HELD.word, Visibility.REMOVED.word)
 
 
 async def cells_of(client: Client, account: bytes, kind: str, signer: KeyPair | None = None) -> list[Cell]:
@@ -41,6 +43,17 @@ async def cells_of(client: Client, account: bytes, kind: str, signer: KeyPair | 
         records += _read(page["records"], account, kind)
         after = page.get("next")
     return [reduce(join, map(Cell.of, same)) for _, same in groupby(records, key=lambda record: record.key)]
+
+
+async def shown_of(client: Client, account: bytes, kind: str) -> list[Cell]:
+    """The cells of one kind that others are shown: all but those that decisions hide. See `cells_of`."""
+    shown: list[Cell] = []
+    for cell in await cells_of(client, account, kind):
+        asked = {"author": account, "kind": kind, "item": cell.winner.item, "level": "one"}
+        case = await client.call("moderation.show", asked)
+        if case["visibility"] not in _HIDDEN:
+            shown.append(cell)
+    return shown
 
 
 def _read(frames: Iterable[Any], account: bytes, kind: str) -> Iterable[Record]:

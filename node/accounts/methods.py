@@ -54,6 +54,7 @@ class AccountMethods:
         registers: what is decided about them.
         follower: has all nodes know.
         feeds: reads profiles.
+        reviews: whether an account (34 bytes) may decide, and so sees what is hidden.
         quota: see `ChangeQuota`.
         executor: where signatures are verified.
         now_us: the wall clock, microseconds since 1970.
@@ -66,6 +67,7 @@ class AccountMethods:
         registers: Registers,
         follower: Follower,
         feeds: FeedReading,
+        reviews: Callable[[bytes], bool],
         quota: ChangeQuota,
         executor: Executor,
         now_us: Callable[[], int],
@@ -75,6 +77,7 @@ class AccountMethods:
         self._registers = registers
         self._follower = follower
         self._feeds = feeds
+        self._reviews = reviews
         self._quota = quota
         self._executor = executor
         self._now_us = now_us
@@ -114,9 +117,16 @@ class AccountMethods:
         """What an account is: its keys, handle and profile."""
         asked = codec.shaped(params, messages.AccountGet, "account.get")
         state = (await self._chain(asker, asked.account, current=asked.current)).state
-        profile, complete, followers = await self._feeds.profile(asked.account)
-        told = {**account_map(state), "profile": profile, "counts": {"followers": followers}}
-        return told if complete else {**told, "profile_cut": True}
+        found = await self._feeds.profile(asked.account)
+        whole = asker.account is not None and (asker.account == asked.account or self._reviews(asker.account))
+        told = {
+            **account_map(state),
+            "profile": found.as_seen(whole=whole),
+            "counts": {"followers": found.followers},
+        }
+        if whole and found.decisions:
+            told["profile_decisions"] = found.decisions
+        return told if found.complete else {**told, "profile_cut": True}
 
     async def history(self, asker: Asker, params: Params) -> dict[str, Any]:
         """The operations on an account, in order: all there can be fit a message."""

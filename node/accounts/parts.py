@@ -91,7 +91,7 @@ class AccountParts:
         return {**self.follower.methods(), **self._attesting.peer_methods(), **found}
 
     def client_methods(
-        self, reading: Reading, feeds: FeedReading, quota: ChangeQuota
+        self, reading: Reading, feeds: FeedReading, reviews: Callable[[bytes], bool], quota: ChangeQuota
     ) -> Mapping[str, Method]:
         """What clients may ask, by name."""
         environment = self._environment
@@ -100,6 +100,7 @@ class AccountParts:
             self._registers,
             self.follower,
             feeds,
+            reviews,
             quota,
             environment.executor,
             environment.wall.now_us,

@@ -43,6 +43,7 @@ class _Profile(Struct):
     frames: list[bytes]
     complete: bool
     followers: int = 0
+    decisions: dict[str, list[bytes]] = {}
 
 
 class FeedReader:
@@ -160,7 +161,7 @@ class FeedReader:
     async def _profile_at(self, node_id: bytes, owner: RangeDescriptor, account: bytes) -> ProfileRead:
         if node_id == self._router.node_id:
             own = self._local.profile(account)
-            return ProfileRead(own.fields, own.complete, own.followers)
+            return ProfileRead(own.fields, own.complete, own.followers, _decisions(own.decisions))
         params = {"ranges": [(owner.id, owner.epoch)], "account": account}
         answer = await self._peers.call(node_id, "replica.profile", params, limits.REPLICA_READ_TIMEOUT_S)
         told = codec.shaped(answer, _Profile, "a profile")
@@ -168,7 +169,7 @@ class FeedReader:
         if any((record.kind, record.author) != ("profile", account) for record in records):
             raise PeerUnreachable(f"node {node_id.hex()[:8]} sent something else than the profile asked for")
         fields = {record.item.decode(): record.body["value"] for record in records}
-        return ProfileRead(fields, told.complete, told.followers)
+        return ProfileRead(fields, told.complete, told.followers, _decisions(told.decisions))
 
     async def _ask_all(
         self,
@@ -224,6 +225,14 @@ class FeedReader:
         if any((record.kind, record.author) != ("post", account) for record in records):
             raise PeerUnreachable(f"node {node_id.hex()[:8]} sent something else than the page asked for")
         return replace(page, telling=True)
+
+
+def _decisions(found: Mapping[str, Sequence[bytes]]) -> dict[str, list[list[bytes]]]:
+    """The decisions that hide fields of a profile, as they are told; `bad_request` for what is none."""
+    return {
+        name: [Record.from_wire(codec.unpack(frame)).to_wire() for frame in frames]
+        for name, frames in found.items()
+    }
 
 
 def _differing(pages: Collection[PackedPage]) -> list[bytes]:

@@ -206,8 +206,7 @@ class Gatekeeper:
         bench, own, quota, now_us = self._bench, self._own, self._quota, self._wall.now_us()
         noting = self.noting if self.noting.wanted else None
         answers: list[Verdict | WireError] = []
-        spent_s = self._executor.spent_s
-        at_s = spent_s()
+        spent_s, at_s = self._executor.spent_s, self._executor.spent_s()
         ends_s = at_s + JUDGING_MOMENT_S
         for record in records:
             if at_s > ends_s:
@@ -226,6 +225,8 @@ class Gatekeeper:
                 self._refuse(record, verdict, account_exempt, address, now)
                 answers.append(verdict.to_error(engine.document.appeal))
                 continue
+            if verdict.action is Action.HOLD and not account_exempt:
+                quota.hold(record.author, address)
             if noting is not None and record.kind == "post" and not record.takes_back:
                 told = NO_FLOOD if counting is None else self._flood.told(record.id) or counting("")
                 noting.look(record, now_us, told, counting is None or engine.compares, known, scored)
@@ -248,6 +249,7 @@ class Gatekeeper:
         self,
         records: Sequence[Record],
         changed: Sequence[bool],
+        held: Sequence[bool],
         account_exempt: bool,
         address: str,
         now: float,
@@ -257,12 +259,13 @@ class Gatekeeper:
         Args:
             records: those that `judge_batch` gave a verdict.
             changed: of each, whether it changed something.
+            held: of each, whether that verdict held it.
             account_exempt, address, now: as for `judge_batch`.
         """
-        for record, each in zip(records, changed, strict=True):
+        for record, each, waits in zip(records, changed, held, strict=True):
             self.noting.settle(record.id, changed=each)
             if not account_exempt:
-                self._quota.settle(record.author, address, now, changed=each)
+                self._quota.settle(record.author, address, now, changed=each, held=waits)
                 self._flood.settle(record.id, changed=each)
 
     def appeal(self) -> str:

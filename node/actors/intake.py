@@ -32,19 +32,25 @@ from folkmoot.node.moderation.lookups import LookedUp
 from folkmoot.node.moderation.statements import statements_of
 from folkmoot.node.passes import Passes, PassStatistics
 from folkmoot.node.rpc import wire_error
+from folkmoot.node.spread import HELD
 from folkmoot.protocol import limits
 from folkmoot.protocol.client.outbox import gathered
 from folkmoot.protocol.crdt.clock import Clock
 from folkmoot.protocol.errors import BUSY, WireError
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.moderation.bounds import JUDGING_MOMENT_S
-from folkmoot.protocol.moderation.verdict import Action, Verdict
+from folkmoot.protocol.moderation.verdict import Action, Finding, Verdict
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.token import Token
 
 PUT: Final = "record.put"
 BUSY_RETRY_MS: Final = 100
+_UNDER_REVIEW: Final = Finding(
+    Action.HOLD,
+    "under-review",
+    "A decision holds back what this replaces, so a person looks at it first.",
+)
 
 
 @dataclass(slots=True)
@@ -310,16 +316,18 @@ class Intake:
         records: list[Record] = []
         changed: list[bool] = []
         judged: list[tuple[Record, Verdict]] = []
+        held: list[bool] = []
         for entry in work.entries:
             if entry.record is not None and entry.verdict is not None:
                 result = work.results[entry.puts[0]] if entry.puts else None
                 records.append(entry.record)
                 changed.append(result is not None and result.changed)
                 judged += [(entry.record, entry.verdict)] if changed[-1] else []
+                held.append(entry.verdict.action is Action.HOLD)
         origin = work.request.origin
         if not origin.exempt:
             self._judged(judged)
-        self._gate.settle_batch(records, changed, origin.exempt, origin.address, self._now())
+        self._gate.settle_batch(records, changed, held, origin.exempt, origin.address, self._now())
 
     def _result_of(self, work: _InWork) -> dict[str, Any]:
         """The result of `record.put`."""
@@ -339,6 +347,8 @@ def _to_wire(entry: _Entry, results: Sequence[PutResult]) -> dict[str, Any]:
         wire |= {"status": "refused", "achieved": None, "error": entry.error.to_wire()}
         return wire
     result = results[entry.puts[0]]
+    if result.status == HELD and entry.verdict is not None:
+        wire["verdict"] = Verdict(entry.verdict.policy, _UNDER_REVIEW).to_wire()
     held = entry.verdict is not None and entry.verdict.action is Action.HOLD
     wire["status"] = "held" if held and result.status in ("stored", "duplicate") else result.status
     wire["achieved"] = None if result.coverage is None else result.coverage.achieved
@@ -354,6 +364,8 @@ def _grown(token: Token, puts: Sequence[Put], results: Sequence[PutResult]) -> T
     for put, result in zip(puts, results, strict=True):
         if result.status not in ("stored", "duplicate", "uncertain"):
             continue
+        if result.error is not None and result.error.get("details", {}).get("held"):
+            continue  # it is not where it was meant to be, and cannot be waited for there
         complete = result.coverage is not None and result.coverage.complete
         (confirmed if complete else unconfirmed).append((put.key, {put.record.device: put.record.stamp}))
     if confirmed and token.cells:

@@ -154,12 +154,12 @@ class Replica:
         outcomes = await self._commit(job, Admission.CLIENT_PUT, len(puts))
         self._puts += len(puts)
         spread = Spread(self._node_id, level, region, absent, self._replication, settle)
-        for number, (put, owner, outcome) in enumerate(zip(puts, owners, outcomes, strict=True)):
+        for number, (owner, outcome) in enumerate(zip(owners, outcomes, strict=True)):
             if isinstance(outcome, WireError):
                 settle({number: PutResult("refused", error=outcome.to_wire())})
                 continue
             status, changed = outcome.status, outcome.changed
-            spread.add(number, put.key, outcome.cell, owner, status=status.value, changed=changed)
+            spread.add(number, outcome.key, outcome.cell, owner, status=status.value, changed=changed)
             self._changed += status is not PutStatus.DUPLICATE
         await spread.carry()
 
@@ -211,7 +211,8 @@ class Replica:
                     outcomes.append(stale(now))
                     continue
                 try:
-                    outcomes.append(transaction.put_record(put.record, held=put.held))
+                    outcome = transaction.put_record(put.record, held=put.held)
+                    outcomes.append(outcome)
                 except WireError as error:
                     outcomes.append(error)
                     continue
@@ -219,7 +220,7 @@ class Replica:
                     outcomes.append(self.in_the_contract(error))
                     continue
                 if absent:
-                    _hint(transaction, put.key, absent.intersection(owner.nodes()), now_us)
+                    _hint(transaction, outcome.key, absent.intersection(owner.nodes()), now_us)
             return outcomes
 
         return job

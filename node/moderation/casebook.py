@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 
 import trio
@@ -194,14 +195,38 @@ class Casebook:
         cases = (Case(key, cells.get(key), cells.get(held_key(key)), (), ()) for key in keys)
         return [case.versions().get(id_) for case, (_, id_) in zip(cases, posts, strict=True)]
 
-    async def waiting(self, start: bytes, limit: int, level: Level) -> tuple[list[Case], Page]:
-        """What waits for review, from a key on; and where the page ends."""
+    async def hiding(self, key: bytes, version: bytes) -> list[Record]:
+        """The decisions that hide a version (a record id) of what has a key, as the nearest replica knows.
+
+        Raises:
+            WireError: `level_unreachable`.
+        """
+        found, _ = await self._search.find("one", key, what="about")
+        decided = [each for each in found.beside if each[KIND_AT] == _DECISION]
+        if not decided:
+            return []
+        entries = [_entry(cell.winner) for cell in (await self._cells(decided, "one")).values()]
+        outcome = outcome_of(each.decision for each in entries)
+        applied = outcome.applied(version) if outcome.hides(version) else []
+        return [each.record for each in entries if each.decision in applied]
+
+    async def waiting(
+        self, start: bytes, limit: int, level: Level, place: bytes = b""
+    ) -> tuple[list[Case], Page]:
+        """What waits for review, from a key on; and where the page ends.
+
+        Args:
+            start: the key.
+            limit: at most so much.
+            level: see there.
+            place: what the keys of the account begin with of which alone it is (40 bytes); empty for all.
+        """
         cases: list[Case] = []
         size = 0
 
         async def take(found: Slice) -> bytes | None:
             nonlocal size
-            own = [key[:KIND_AT] + key[ITEM_AT:] for key in found.keys]
+            own = [key[:KIND_AT] + key[ITEM_AT:] for key in found.keys if key.startswith(place)]
             for case in await self._read(own, found.beside, level):
                 if case.waiting is None:
                     continue
@@ -211,7 +236,7 @@ class Casebook:
                 cases.append(case)
             return None
 
-        page = await self._pages(start, level, take, lambda: len(cases) >= limit, what="waiting")
+        page = await self._pages(start, level, take, lambda: len(cases) >= limit, place, what="waiting")
         return cases, page
 
     async def said(self, start: bytes, what: Said, since_us: int, level: Level) -> tuple[list[Record], Page]:
@@ -238,7 +263,8 @@ class Casebook:
                 records.append(cell.winner)
             return None
 
-        page = await self._pages(start, level, take, lambda: bool(records), what=what, since=since_us)
+        found_some = partial(bool, records)
+        page = await self._pages(start, level, take, found_some, b"", what=what, since=since_us)
         return records, page
 
     async def _pages(
@@ -247,6 +273,7 @@ class Casebook:
         level: Level,
         take: Callable[[Slice], Awaitable[bytes | None]],
         full: Callable[[], bool],
+        place: bytes,
         **asked: Any,
     ) -> Page:
         """Look through one slice after another, until there is enough or the time is up.
@@ -254,6 +281,7 @@ class Casebook:
         Args:
             take: told what was found; gives where to go on when there is no room for all of it.
             full: whether there is enough.
+            place: what keys begin with; those that go on otherwise are not looked for.
         """
         page = Page(resume=start)
         ends = trio.current_time() + QUEUE_LOOK_S
@@ -268,7 +296,7 @@ class Casebook:
                 owner = self._topology.where(page.resume)
                 page.missing.append(owner.id)
                 following = owner.end
-            page.resume = following or None
+            page.resume = following if following and following.startswith(place) else None
         return page
 
     async def _read(self, keys: Sequence[bytes], beside: Sequence[bytes], level: Level) -> list[Case]:

@@ -8,6 +8,7 @@ sends the same decision again has the rest done.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from folkmoot.node.actors.session import Asker, Method
@@ -22,7 +23,7 @@ from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, FORBIDDEN, NOT_FOUND, WireError
 from folkmoot.protocol.feed import cursor as cursors
 from folkmoot.protocol.feed.cursor import CursorKind
-from folkmoot.protocol.key import cell_key, parse_key
+from folkmoot.protocol.key import cell_key, parse_key, place_prefix
 from folkmoot.protocol.moderation.decision import KIND, MEDIA, Action, Decision, Subject, parse_decision
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import Level, parse_level
@@ -96,13 +97,18 @@ class ModerationMethods:
         """A page of what waits for review, with why it does."""
         asked = codec.shaped(params, messages.ModerationHeld, "moderation.held")
         self._deciders.reviewers_only(asker, "held records")
-        start = b"" if asked.cursor is None else cursors.decode(CursorKind.QUEUE, b"", asked.cursor)
-        cases, page = await self._casebook.waiting(start, asked.limit, parse_level(asked.level))
+        place = b"" if asked.author is None else place_prefix(asked.author)
+        start = place if asked.cursor is None else cursors.decode(CursorKind.QUEUE, place, asked.cursor)
+        cases, page = await self._casebook.waiting(start, asked.limit, parse_level(asked.level), place)
         items = [{**_key(case), "record": _waiting(case), **_told(case, whole=True)} for case in cases]
-        return {"items": items, **_ended(page, CursorKind.QUEUE, b"")}
+        return {"items": items, **_ended(page, CursorKind.QUEUE, place)}
 
     async def show(self, asker: Asker, params: Params) -> dict[str, Any]:
-        """What was decided about something; its author and moderators are told why it waits, too."""
+        """What was decided about something; its author and moderators are told why it waits, too.
+
+        Others are told nothing of what is not there for them to see: that it was ever written, and why it
+        was rejected, is nobody's business then.
+        """
         asked = codec.shaped(params, messages.ModerationShow, "moderation.show")
         if asked.kind == MEDIA:
             return await self._media.show(asker, asked)
@@ -112,6 +118,8 @@ class ModerationMethods:
         whole = asker.account is not None and (
             asker.account == asked.author or self._deciders.reviews(asker.account)
         )
+        if not whole and (case.own is None or case.own.taken_back):
+            case = replace(case, own=None, decisions=[])
         told = {**_key(case), **_told(case, whole=whole), "appeal": self._appeal()}
         told["labels"] = await self._casebook.labels(key) if asked.kind == POST else []
         if whole and case.waiting is not None:

@@ -29,6 +29,7 @@ from folkmoot.node.routing import Router
 from folkmoot.node.slice_search import Around
 from folkmoot.node.wired import Wired
 from folkmoot.protocol.moderation.signals import AUTHOR
+from folkmoot.protocol.record import Record
 
 _SECRET_BYTES: Final = 16
 
@@ -91,6 +92,10 @@ class ModerationParts:
         for searching in (self._casebook, self._reversal, self._auditor):
             between |= searching.peer_methods(epochs)
         return between
+
+    async def hiding(self, key: bytes, version: bytes) -> list[Record]:
+        """See `Casebook.hiding`."""
+        return await self._casebook.hiding(key, version)
 
     def client_methods(self, intake: Intake, coordination: Coordination, keys: Keys) -> Mapping[str, Method]:
         """What clients may ask, by name, once there are `media_cases`; see `ModerationMethods`."""

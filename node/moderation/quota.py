@@ -7,6 +7,9 @@ write itself. Until then a token is set aside, for what is verified and within w
 address, so that neither a batch nor many at once get past an empty bucket. What several addresses bring at
 once may exceed it; the account owes that, and waits the longer.
 
+What is held takes up people's time, of which there is least. So a record that comes to wait for review costs
+its account and its address as much as `HELD_COSTS` others.
+
 Buckets are kept as the generic cell rate algorithm keeps them, one number each: the instant at which the
 bucket will be full again (ITU-T I.371, annex A). Only so many buckets are remembered; the least recently used
 one is forgotten, which is to say full.
@@ -22,6 +25,7 @@ from cachetools import LRUCache
 from folkmoot.node.configuration.gate_section import GateSection
 from folkmoot.protocol.errors import RATE_LIMITED, WireError
 from folkmoot.protocol.limits import QUOTA_BUCKETS
+from folkmoot.protocol.moderation.bounds import HELD_COSTS
 
 # Who waits exactly as long as told must not be turned away again for a rounding error.
 _ROUNDING_S: Final = 1e-6
@@ -82,9 +86,9 @@ class TokenBuckets:
         wait_s = full_at - now - self._slack_s
         return wait_s if wait_s > _ROUNDING_S else 0.0
 
-    def take(self, key: bytes | str, now: float) -> None:
-        """Take a token from the bucket of `key`, which owes it if it has none."""
-        self._full_at[key] = max(now, self._full_at.get(key, now)) + self._interval_s
+    def take(self, key: bytes | str, now: float, tokens: int = 1) -> None:
+        """Take tokens from the bucket of `key`, which owes them if it has none."""
+        self._full_at[key] = max(now, self._full_at.get(key, now)) + tokens * self._interval_s
 
     def __len__(self) -> int:
         return len(self._full_at)
@@ -146,18 +150,26 @@ class Quota:
         self._set_aside[account, address] = set_aside + 1
         return None
 
-    def settle(self, account: bytes, address: str, now: float, *, changed: bool) -> None:
+    def hold(self, account: bytes, address: str) -> None:
+        """Set aside what a record that was admitted costs more, since it is held."""
+        self._set_aside[account, address] = self._set_aside.get((account, address), 0) + HELD_COSTS - 1
+
+    def settle(self, account: bytes, address: str, now: float, *, changed: bool, held: bool = False) -> None:
         """End what `admit` began, here or in the quota that was in force then: the account pays, or not.
 
         Args:
             account, address, now: as for `look_at`.
             changed: whether the record changed something.
+            held: whether it was held, and `hold` told so.
         """
-        left = self._set_aside.pop((account, address), 0) - 1
+        cost = HELD_COSTS if held else 1
+        left = self._set_aside.pop((account, address), 0) - cost
         if left > 0:
             self._set_aside[account, address] = left
         if changed:
-            self._accounts.take(account, now)
+            self._accounts.take(account, now, cost)
+        if changed and held:
+            self._addresses.take(address, now, cost - 1)  # one was paid for its signature
 
     def admit_change(self, address: str, now: float) -> WireError | None:
         """Charge an address for one change of an account, or for having all seats asked about one; or say why

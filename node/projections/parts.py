@@ -95,9 +95,8 @@ class ProjectionParts:
         self.generations = Generations(commits)
         bounds = Bounds(feeds.followers_max, feeds.inbox_rows, feeds.notice_rows)
         watchers = Watchers()
-        self.projector = Projector(
-            wired.node_id, commits, logs, self.generations, ranges, bounds, wall, watchers
-        )
+        made = self.generations, ranges, bounds, wall, watchers
+        self.projector = Projector(wired.node_id, commits, logs, *made)
         posts = Posts(store, router, ranges, links, epochs, trusted)
         viewers = Viewers(store, router, where, links, epochs, wall.now_us, trio.current_time, cache.viewers)
         labelled = Labelled(store, router, ranges, links, epochs, posts, trusted)
@@ -111,7 +110,8 @@ class ProjectionParts:
         self._feeds = Feeds(*near, reading, builder, viewers, merging, answers, self.projector)
         self._follow(wired, posts, FeedStreams(store, merging, viewers, builder, watchers, wall))
         self._viewers, self._builder, self._defining = viewers, builder, defining
-        around = Around(*near, reading, environment.executor, trusted, wall.now_us, self.projector)
+        judged = self.projector, reviews, wired.moderation.hiding
+        around = Around(*near, reading, environment.executor, trusted, wall.now_us, *judged)
         ranking = RankingParts(around, posts, builder, viewers, merging, self._feeds, cache.rankings)
         self._cached = viewers, builder, ranking, defining
         pages = NoticePages(store, posts, selection, viewers, trusted, wall.now_us)

@@ -6,7 +6,7 @@ that keeps the account. That one is told the document, so that all pages are of 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any, Final, NamedTuple
 
 from folkmoot.node.actors.session import Asker, Method
@@ -30,6 +30,7 @@ from folkmoot.protocol.key import kind_prefix, place_prefix
 from folkmoot.protocol.ranking.document import Document, parse_document, version_of
 from folkmoot.protocol.ranking.position import POSITION_BYTES, Position
 from folkmoot.protocol.ranking.shipped import SHIPPED
+from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import parse_level
 from folkmoot.protocol.ring.ranges import RangeDescriptor
 from folkmoot.protocol.token import Token
@@ -111,6 +112,10 @@ class _Wanted(NamedTuple):
     after: bytes | None
 
 
+Hiding = Callable[[bytes, bytes], Awaitable[Sequence[Record]]]
+"""Tells which decisions hide a version (a record id) of what has a key."""
+
+
 class RankedFeeds:
     """See the module.
 
@@ -125,6 +130,8 @@ class RankedFeeds:
         ranker: see there.
         lagging: how far behind projections are.
         now_us: wall time, microseconds since 1970.
+        reviews: whether an account (34 bytes) may decide, and so use what is hidden.
+        hiding: see there.
     """
 
     def __init__(
@@ -139,6 +146,8 @@ class RankedFeeds:
         ranker: Ranker,
         lagging: Lagging,
         now_us: Callable[[], int],
+        reviews: Callable[[bytes], bool],
+        hiding: Hiding,
     ) -> None:
         self._router = router
         self._where = where
@@ -150,6 +159,8 @@ class RankedFeeds:
         self._ranker = ranker
         self._lagging = lagging
         self._now_us = now_us
+        self._reviews = reviews
+        self._hiding = hiding
 
     def client_methods(self) -> Mapping[str, Method]:
         """What clients may ask, by name."""
@@ -163,7 +174,7 @@ class RankedFeeds:
         asked = codec.shaped(params, messages.FeedRanked, RANKED)
         if not is_account(asked.account):
             raise WireError(BAD_REQUEST, "account is not an account id of 34 bytes")
-        chosen = await self._chosen(asked)
+        chosen = await self._chosen(asked, asker.account)
         subject = asked.account + _named(asked.algorithm)
         after = None if asked.cursor is None else self._after(subject, asked.cursor, chosen.version)
         wanted = _Wanted(asked.account, asker.account, asked.limit, asked.explain, after)
@@ -178,8 +189,8 @@ class RankedFeeds:
         page = PackedPage(built.count, built.items, built.resume)
         return Packed(pack_result(page, cursor, asked.token or _NO_TOKEN, built.lag_ms, more))
 
-    async def _chosen(self, asked: messages.FeedRanked) -> _Chosen:
-        """The algorithm that is asked for.
+    async def _chosen(self, asked: messages.FeedRanked, viewer: bytes | None) -> _Chosen:
+        """The algorithm that is asked for, and that whoever asks may see.
 
         Raises:
             WireError: `not_found`; `level_unreachable`.
@@ -203,6 +214,12 @@ class RankedFeeds:
                 raise WireError(NOT_FOUND, f"the account has no algorithm {named.name!r}, or none any more")
             wire, version = record.body["document"], record.id
             told = {"name": named.name, "account": named.account}
+            if hiding := await self._hiding(key, version):
+                if viewer is None or not (viewer == named.account or self._reviews(viewer)):
+                    raise WireError(
+                        NOT_FOUND, f"the algorithm {named.name!r} is hidden by a decision about it"
+                    )
+                told["decisions"] = [each.to_wire() for each in hiding]
         document = parse_document(wire)
         return _Chosen(version, wire, document, {**told, "version": version, "title": document.title})
 

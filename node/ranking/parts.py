@@ -15,7 +15,7 @@ from folkmoot.node.projections.listings import Merging
 from folkmoot.node.projections.posts import Posts
 from folkmoot.node.projections.serving import Lagging
 from folkmoot.node.projections.viewers import Viewers
-from folkmoot.node.ranking.feeds import RankedFeeds
+from folkmoot.node.ranking.feeds import Hiding, RankedFeeds
 from folkmoot.node.ranking.friends import Friends
 from folkmoot.node.ranking.gathering import Gathering
 from folkmoot.node.ranking.neighbours import Neighbours
@@ -26,7 +26,7 @@ from folkmoot.storage.store import Store
 
 
 class Around(NamedTuple):
-    """What ranked feeds rest on: see the parameters of `Feeds`, `Posts` and `Merging`."""
+    """What ranked feeds rest on: see the parameters of `Feeds`, `Posts`, `Merging` and `RankedFeeds`."""
 
     store: Store
     router: Router
@@ -38,6 +38,8 @@ class Around(NamedTuple):
     trusted: Callable[[], Collection[bytes]]
     now_us: Callable[[], int]
     lagging: Lagging
+    reviews: Callable[[bytes], bool]
+    hiding: Hiding
 
 
 class RankingParts:
@@ -59,13 +61,17 @@ class RankingParts:
         feeds: Feeds,
         kept_bytes: int,
     ) -> None:
-        store, router, where, peers, epochs, reading, executor, trusted, now_us, lagging = around
+        store, router, where, peers, epochs, reading, executor, trusted, now_us, lagging, reviews, hiding = (
+            around
+        )
         self._friends = Friends(store, router, where, peers, epochs, executor, trio.current_time)
         gathering = Gathering(store, posts, merging, feeds, self._friends, Neighbours(executor), lagging)
         ranker = Ranker(gathering, executor, trusted, now_us, trio.current_time, kept_bytes)
         self.caches = ranker.caches
         self._feeds = RankedFeeds(
-            router, where, peers, epochs, reading, builder, viewers, ranker, lagging, now_us
+            *(router, where, peers, epochs, reading, builder, viewers, ranker, lagging, now_us),
+            reviews,
+            hiding,
         )
 
     def client_methods(self) -> Mapping[str, Method]:

@@ -107,3 +107,5 @@ POLICY_INSTRUCTIONS: Final = 65_536  # of all patterns of a policy
 TRIAL_CODE_POINTS: Final = 3_000  # of a text made to be slow, as long as that of a post
 TRIAL_WORST: Final = 20  # times the reference that judging the slowest of these may take
 TRIAL_USUAL: Final = 3  # times the reference that judging a usual text may take
+HELD_COSTS: Final = 10  # records of an account's and an address's quota, for one that waits for review
+DECIDED_AT_ONCE: Final = 1_000  # by one command

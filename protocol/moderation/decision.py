@@ -99,6 +99,11 @@ class Action(IntEnum):
         """Whether it is about the version that was judged alone, and not about all there will be."""
         return self >= Action.RELEASE
 
+    @property
+    def is_of_anything(self) -> bool:
+        """Whether it can be about more than posts: nothing else is shown behind a warning, or less widely."""
+        return self.is_of_version or self in (Action.RESTORE, Action.REMOVE)
+
 
 class Role(IntEnum):
     """In what capacity something was decided; a greater one prevails."""
@@ -212,7 +217,7 @@ class Decision:
 
     @property
     def thing(self) -> bytes | None:
-        """What it is about: a version (a record id); None for the post, whatever is written into it."""
+        """What it is about: a version (a record id); None for the subject, whatever is written into it."""
         return self.version if self.action.is_of_version else None
 
     @property
@@ -270,8 +275,10 @@ def parse_decision(item: bytes, body: Mapping[str, Any]) -> Decision:
     if (role is Role.AUTOMATIC) != (number == AUTOMATIC):
         raise WireError(BAD_REQUEST, "the number of a decision is nought when it is automatic, and only then")
     subject = _subject(item, body)
-    if subject.kind != "post" and not action.is_of_version:
-        raise WireError(BAD_REQUEST, f"a {subject.kind} is released or rejected; {action.word} is for posts")
+    if subject.kind != "post" and not action.is_of_anything:
+        raise WireError(BAD_REQUEST, f"a {subject.kind} is removed or restored; {action.word} is for posts")
+    if subject.kind == MEDIA and not action.is_of_version:
+        raise WireError(BAD_REQUEST, "a medium is released, held or rejected: it is one version of itself")
     version = body.get("subject_id")
     if type(version) is not bytes or len(version) != RECORD_ID_BYTES:
         raise WireError(BAD_REQUEST, f"a decision's subject_id is a record id of {RECORD_ID_BYTES} bytes")

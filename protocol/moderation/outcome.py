@@ -81,6 +81,10 @@ class Outcome:
             return of_post
         return max(of_post, _OF_VERSION.get(found.action, Visibility.SHOWN))
 
+    def hides(self, version: bytes) -> bool:
+        """Whether a version (a record id) is shown to nobody but its author and those who may decide."""
+        return self.visibility(version) >= Visibility.HELD
+
     def awaits(self, version: bytes) -> bool:
         """Whether a version that is held back (a record id) still waits for a person to decide about it."""
         removed = self.post is not None and self.post.action is Action.REMOVE
@@ -94,13 +98,17 @@ class Outcome:
         found = self.versions.get(version)
         return found is not None and found.action is Action.RELEASE
 
+    def keeps_back(self, version: bytes) -> bool:
+        """Whether a person holds back, or has rejected, a version (a record id)."""
+        found = self.versions.get(version)
+        return found is not None and not found.is_automatic and found.action in _OF_VERSION
+
     def applied(self, version: bytes) -> list[Decision]:
         """The decisions that a page applies while this version (a record id) is shown. They have the same
         visibility by themselves."""
         applied = [] if self.post is None or self.post.action is Action.RESTORE else [self.post]
-        found = self.versions.get(version)
-        if found is not None and not found.is_automatic and found.action in _OF_VERSION:
-            applied.append(found)
+        if self.keeps_back(version):
+            applied.append(self.versions[version])
         return applied
 
     def settled(self) -> list[Decision]:

@@ -50,6 +50,8 @@ WHOLE = decided(
         decided(Action.RESTORE),
         decided(Action.RELEASE, subject=Subject("list", b"l" * 16)),
         decided(Action.REJECT, subject=Subject("profile", b"name")),
+        decided(Action.REMOVE, subject=Subject("profile", b"name")),
+        decided(Action.RESTORE, subject=Subject("label", b"l" * 90)),
         decided(Action.RELEASE, subject=Subject("profile", b"n" * 128)),
         decided(Action.HOLD, NODE, role=Role.AUTOMATIC, subject=Subject("algorithm", b"mine")),
     ],
@@ -126,7 +128,7 @@ def test_actions_that_make_no_sense_are_refused() -> None:
         wrong = replace(WHOLE, action=action, labels=labels)
         with pytest.raises(WireError, match="label"):
             parse_decision(wrong.item, wrong.body())
-    field = decided(Action.REMOVE, subject=Subject("profile", b"name"))
+    field = decided(Action.WARN, subject=Subject("profile", b"name"))
     with pytest.raises(WireError, match="for posts"):
         parse_decision(field.item, field.body())
     renamed = decided(Action.RELEASE, subject=Subject("profile", b"name"))

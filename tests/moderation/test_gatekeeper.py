@@ -18,6 +18,7 @@ from folkmoot.protocol.bodies import make_uuid7
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.feed.mute import word_item
 from folkmoot.protocol.identity import KeyPair
+from folkmoot.protocol.moderation.bounds import HELD_COSTS
 from folkmoot.protocol.moderation.label import Label
 from folkmoot.protocol.moderation.policy import EMPTY, PolicyError, policy_hash
 from folkmoot.protocol.moderation.verdict import Verdict
@@ -203,9 +204,22 @@ async def test_an_account_pays_for_what_changed_something(file: Path) -> None:
     batch = [post("x"), post("y", 1)]
     for changed, after in ((False, ["accept"]), (True, ["rate_limited"])):
         assert outcomes(gate, batch, exempt=False) == ["accept"] * 2
-        gate.settle_batch(batch, [changed] * 2, False, "192.0.2.1", 0.0)
+        gate.settle_batch(batch, [changed] * 2, [False] * 2, False, "192.0.2.1", 0.0)
         assert outcomes(gate, [post("z", 2)], exempt=False) == after
-        gate.settle_batch([post("z", 2)] * (not changed), [False] * (not changed), False, "192.0.2.1", 0.0)
+        last = [False] * (not changed)
+        gate.settle_batch([post("z", 2)] * (not changed), last, last, False, "192.0.2.1", 0.0)
+
+
+async def test_what_is_held_costs_more_at_once_and_for_as_long(file: Path) -> None:
+    file.write_text(HOLDS_FOO)
+    gate = gatekeeper(file, QuotaRates(Rate(1, 2 * HELD_COSTS + 1), Rate(1, 1_000)))
+    await gate.open()
+    batch = [post("foo", number) for number in range(4)]
+    assert outcomes(gate, batch, exempt=False) == ["hold"] * 3 + ["rate_limited"]
+    gate.settle_batch(batch[:3], [False] * 3, [True] * 3, False, "192.0.2.1", 0.0)
+    assert outcomes(gate, batch, exempt=False) == ["hold"] * 3 + ["rate_limited"], "it had changed nothing"
+    gate.settle_batch(batch[:3], [True] * 3, [True] * 3, False, "192.0.2.1", 0.0)
+    assert outcomes(gate, [post("x", 9)], exempt=False) == ["rate_limited"]
 
 
 async def test_a_refusal_costs_the_account_nothing_and_the_exempt_owe_nothing(file: Path) -> None:
@@ -214,7 +228,7 @@ async def test_a_refusal_costs_the_account_nothing_and_the_exempt_owe_nothing(fi
     await gate.open()
     for number in range(3):
         assert outcomes(gate, [post("foo", number)], exempt=False) == ["refused_by_policy"]
-    gate.settle_batch([post("x")] * 3, [True] * 3, True, "192.0.2.1", 0.0)
+    gate.settle_batch([post("x")] * 3, [True] * 3, [False] * 3, True, "192.0.2.1", 0.0)
     assert outcomes(gate, [post("x")], exempt=False) == ["accept"]
 
 

@@ -30,8 +30,8 @@ def test_what_was_known_of_a_post_is_told_once_it_has_changed_something(exempt: 
     records = [post("one", 1), post("two", 2), post("three", 3)]
     gate.judge_batch(records, exempt, "192.0.2.1", 0.0)
     assert notes == []
-    gate.settle_batch(records, [True, False, True], exempt, "192.0.2.1", 0.0)
-    gate.settle_batch(records, [True, True, True], exempt, "192.0.2.1", 0.0)
+    gate.settle_batch(records, [True, False, True], [False] * len(records), exempt, "192.0.2.1", 0.0)
+    gate.settle_batch(records, [True, True, True], [False] * len(records), exempt, "192.0.2.1", 0.0)
     assert [note.record for note in notes] == [records[0], records[2]]
     assert notes[1].judged_us == 1_000
     rates = {name: value for name, value in notes[1].signals.items() if name != "flood.same_text"}
@@ -51,7 +51,7 @@ def test_of_a_post_that_is_refused_and_of_what_is_no_post_nothing_is_told(tmp_pa
     records = [post("foo", 1), like, post({"deleted": True}, 3), post("fine", 2)]
     judged = gate.judge_batch(records, False, "192.0.2.1", 0.0)
     assert isinstance(judged[0], WireError)
-    gate.settle_batch(records[1:], [True] * 3, False, "192.0.2.1", 0.0)
+    gate.settle_batch(records[1:], [True] * 3, [False] * len(records[1:]), False, "192.0.2.1", 0.0)
     assert [note.record for note in notes] == records[3:]
 
 
@@ -63,5 +63,5 @@ def test_how_often_a_text_came_is_told_where_a_rule_asks_for_it(tmp_path: Path) 
     notes = noted(gate)
     records = [post("the same words in every post", number) for number in range(1, 4)]
     gate.judge_batch(records, False, "192.0.2.1", 0.0)
-    gate.settle_batch(records, [True] * 3, False, "192.0.2.1", 0.0)
+    gate.settle_batch(records, [True] * 3, [False] * len(records), False, "192.0.2.1", 0.0)
     assert [note.signals["flood.same_text"] for note in notes] == [0.0, 1.0, 2.0]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from folkmoot.node.moderation.quota import Quota, QuotaRates, Rate
 from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.moderation.bounds import HELD_COSTS
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -119,6 +120,16 @@ def test_what_several_addresses_bring_at_once_is_owed() -> None:
     told = admit(quota, ALICE, "four", 0.0)
     assert told is not None and told.retry_after_ms == 5_000, "six were spent of two, and one is wanted"
     assert admit(quota, ALICE, "four", 5.0) is None
+
+
+def test_what_is_held_costs_account_and_address_as_much_as_others_together() -> None:
+    quota = Quota(QuotaRates(Rate(1, 1), Rate(1, HELD_COSTS)))
+    assert quota.look_at(ALICE, "one", 0.0) is None and admit(quota, ALICE, "one", 0.0) is None
+    quota.hold(ALICE, "one")
+    quota.settle(ALICE, "one", 0.0, changed=True, held=True)
+    told = admit(quota, ALICE, "two", 0.0)
+    assert told is not None and told.retry_after_ms == 1_000 * HELD_COSTS
+    assert quota.look_at(BOB, "one", 0.0) is not None and quota.look_at(BOB, "two", 0.0) is None
 
 
 def test_a_quota_settles_what_another_admitted() -> None:

@@ -215,6 +215,6 @@ def test_what_a_model_said_at_the_gate_is_told_of_a_post(tmp_path: Path) -> None
     gate.noting.follow(notes.append)
     records = [post(BAD, 1), post("fine", 2)]
     gate.judge_batch(records, True, "192.0.2.1", 0.0)
-    gate.settle_batch(records, [True, True], True, "192.0.2.1", 0.0)
+    gate.settle_batch(records, [True, True], [False] * len(records), True, "192.0.2.1", 0.0)
     assert [note.scores.keys() for note in notes] == [{hash}, {hash}]
     assert notes[0].scores[hash] > notes[1].scores[hash]

@@ -98,12 +98,12 @@ def algorithms_are_never_read_again(plant: Plant) -> None:
     real = RankedFeeds._chosen
     known: dict[tuple[bytes, str], Any] = {}
 
-    async def chosen(self: RankedFeeds, asked: messages.FeedRanked) -> Any:
+    async def chosen(self: RankedFeeds, asked: messages.FeedRanked, viewer: bytes | None) -> Any:
         named = asked.algorithm
         if isinstance(named, str):
-            return await real(self, asked)
+            return await real(self, asked, viewer)
         if (named.account, named.name) not in known:
-            known[named.account, named.name] = await real(self, asked)
+            known[named.account, named.name] = await real(self, asked, viewer)
         return known[named.account, named.name]
 
     plant.setattr(RankedFeeds, "_chosen", chosen)

@@ -147,7 +147,7 @@ NO_PROFILES: list[Any] = [
 @pytest.mark.parametrize("answer", NO_PROFILES, ids=numbered(NO_PROFILES))
 async def test_another_replica_is_asked_for_the_profile(answer: Any) -> None:
     _, feeds, peers = readers(answering(answer))
-    assert await feeds.profile(ANN.account) == ProfileRead({}, True, 0)
+    assert await feeds.profile(ANN.account) == ProfileRead({}, True, 0, {})
     assert (EVEN, "replica.profile") in peers.calls
 
 

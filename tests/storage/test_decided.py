@@ -7,6 +7,7 @@ from itertools import permutations
 from typing import Any
 
 import pytest
+from folkmoot.protocol import codec
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.key import held_key, place_prefix
@@ -17,6 +18,7 @@ from folkmoot.protocol.record import Record
 from folkmoot.storage.decided import decisions_on
 from folkmoot.storage.errors import DiskFull
 from folkmoot.storage.memory_engine import MemoryEngine
+from folkmoot.storage.outcomes import PutStatus
 from folkmoot.storage.pages import posts_at
 from folkmoot.storage.store import Store
 from folkmoot.storage.transaction import WriteTransaction
@@ -27,6 +29,7 @@ from tests.storage.making import (
     cells_of,
     deletion,
     join_cell,
+    label,
     open_store,
     person,
     post,
@@ -177,8 +180,8 @@ def test_pages_find_what_applies(store: Store) -> None:
     assert applied(store) == []
     run(store, put(decided(Action.REJECT, FIRST, 8)))
     assert applied(store) == ["reject"]
-    run(store, put(EDIT))
-    assert applied(store) == [], "another version"
+    run(store, joined(EDIT))
+    assert applied(store) == [], "another version, that a node had let in which had not heard"
 
 
 def test_what_is_shown_changes_with_the_commit_that_decides(store: Store) -> None:
@@ -216,3 +219,89 @@ def test_what_a_greater_role_rejected_is_not_released(store: Store) -> None:
     assert store.get_cell(FIRST.key) is None
     run(store, put(decided(Action.RELEASE, FIRST, 10, EVA, Role.EXPERT)))
     assert store.get_cell(FIRST.key) == Cell.of(FIRST).encode()
+
+
+def test_profile_fields_are_hidden_and_come_back(store: Store) -> None:
+    name, bio = (
+        Record.sign(ANN, kind="profile", item=item, body={"value": item.decode()}, stamp=NOW_US)
+        for item in (b"name", b"bio")
+    )
+    run(store, put(name), put(bio), put(FIRST), put(decided(Action.REMOVE, FIRST)))
+    assert not store.profile(ANN.account).decisions, "what is decided about posts hides posts"
+    removed = decided(Action.REMOVE, name)
+    run(store, put(removed))
+    found = store.profile(ANN.account)
+    assert list(found.fields) == ["bio", "name"] and list(found.decisions) == ["name"]
+    [frame] = found.decisions["name"]
+    assert Record.from_wire(codec.unpack(frame)) == removed
+    run(store, put(decided(Action.RESTORE, name, 6)), put(decided(Action.REJECT, bio, 7)))
+    assert list(store.profile(ANN.account).decisions) == ["bio"]
+    run(store, joined(Record.sign(ANN, kind="profile", item=b"bio", body={"value": "new"}, stamp=NOW_US + 9)))
+    assert not store.profile(ANN.account).decisions, "another version than the one that was rejected"
+
+
+def test_labels_that_are_removed_are_on_no_page(store: Store) -> None:
+    labels = [label(EVA, ANN, 1, value) for value in ("rude", "spam")]
+
+    def shown() -> list[bytes]:
+        page = store.author_page(ANN.account, None, limit=10, bytes_max=100_000, trusted=frozenset)
+        [alone] = store.posts([FIRST.key], frozenset)
+        assert alone is not None and sorted(alone.labels) == sorted(page.labels.get(FIRST.item, []))
+        return sorted(Record.from_wire(codec.unpack(each)).id for each in alone.labels)
+
+    run(store, put(FIRST), *map(put, labels))
+    assert shown() == sorted(each.id for each in labels)
+    run(store, put(decided(Action.REMOVE, labels[0])))
+    assert shown() == [labels[1].id]
+    again = label(EVA, ANN, 1, "rude", stamp=8)
+    run(store, put(again))
+    assert shown() == [labels[1].id], "saying it once more brings nothing back"
+    run(store, put(decided(Action.RESTORE, again, 9)))
+    assert shown() == sorted([again.id, labels[1].id])
+
+
+def test_what_replaces_a_version_that_is_held_back_waits_as_well(engines: Engines) -> None:
+    for action in (Action.HOLD, Action.REJECT):
+        store = open_store(engines.make())
+        assert run(store, put(FIRST), put(decided(action, FIRST)))
+        [outcome] = run(store, put(EDIT))
+        assert (outcome.status, outcome.key, outcome.changed) == (PutStatus.HELD, held_key(EDIT.key), True)
+        assert store.get_cell(FIRST.key) == Cell.of(FIRST).encode()
+        assert store.get_cell(held_key(EDIT.key)) == Cell.of(EDIT).encode()
+        [again] = run(store, put(EDIT))
+        assert (again.status, again.changed) == (PutStatus.HELD, False)
+        assert run(store, put(FIRST))[0].status is PutStatus.DUPLICATE
+        run(store, put(decided(Action.RELEASE, EDIT, 6)))
+        shown = store.get_cell(EDIT.key)
+        assert shown is not None and Cell.decode(shown).winner == EDIT
+        later = post(ANN, 1, "three", stamp=3)
+        assert run(store, put(later))[0].status is PutStatus.STORED, "what is shown now is not held back"
+
+
+def test_replicas_that_keep_aside_and_that_let_in_come_to_the_same() -> None:
+    stores = [open_store(MemoryEngine(cap_bytes=8 * MIB)) for _ in range(2)]
+    hold = decided(Action.HOLD, FIRST)
+    run(stores[0], put(FIRST), put(hold), put(EDIT))
+    run(stores[1], put(FIRST), put(EDIT), put(hold))
+    assert cells_of(stores[0]) != cells_of(stores[1])
+    for one, other in (stores, stores[::-1]):
+        for key, cell in cells_of(other).items():
+            join_cell(one, key, cell)
+    assert cells_of(stores[0]) == cells_of(stores[1])
+
+
+def test_authors_take_back_what_is_held_back_and_what_others_hold_is_let_in(store: Store) -> None:
+    name = Record.sign(ANN, kind="profile", item=b"name", body={"value": "x"}, stamp=NOW_US)
+    run(store, put(FIRST), put(name), put(decided(Action.HOLD, FIRST)), put(decided(Action.HOLD, name)))
+    emptied = Record.sign(ANN, kind="profile", item=b"name", body={"value": ""}, stamp=NOW_US + 1)
+    for record in (deletion(ANN, 1, stamp=3), emptied):
+        assert run(store, put(record))[0].status is PutStatus.STORED
+    other = post(ANN, 2)
+    by_policy = Decision(
+        *(Subject("post", other.item), other.id, Action.HOLD, Role.AUTOMATIC, EVA.account, 0, "because")
+    )
+    said = Record.sign(
+        EVA, kind="decision", item=by_policy.item, body=by_policy.body(), stamp=1, place=ANN.account
+    )
+    run(store, put(other), put(said))
+    assert run(store, put(post(ANN, 2, "two", stamp=2)))[0].status is PutStatus.STORED

@@ -11,6 +11,8 @@ import pytest
 from folkmoot.node.projections.listings import Home
 from folkmoot.protocol import limits
 from folkmoot.protocol.key import kind_prefix, place_prefix
+from folkmoot.protocol.moderation.decision import Action, Decision, Role, Subject
+from folkmoot.protocol.moderation.label import label_item
 from folkmoot.protocol.projections.entries import Entry, Index, Projection, post_group
 from folkmoot.protocol.record import Record
 from folkmoot.storage.bounded import BoundedCache
@@ -41,6 +43,7 @@ from tests.storage.making import (
 
 AUTHORS = [person(number) for number in (1, 2)]
 FANS = [person(number) for number in (11, 12, 13)]
+DECIDER = person(21)
 LABELLERS = [frozenset({FANS[0].account}), frozenset({FANS[1].account})]
 POSTS = 12
 STEPS = 250
@@ -67,7 +70,7 @@ class Reading:
         """Change something that pages show."""
         often = (self._post, self._reaction, self._label, self._derived, self._inbox)
         seldom = (self._deleted, self._profile, self._counts, self._labellers, self._erased, self._merged)
-        change = self.random.choice((*often, *often, *seldom))
+        change = self.random.choice((*often, *often, *seldom, self._decided))
         self.stamp += 1
         change()
 
@@ -129,6 +132,24 @@ class Reading:
         item = self.random.choice((b"name", b"bio"))
         stamp = NOW_US + self.stamp
         put(self.store, Record.sign(who, kind="profile", item=item, body=body, stamp=stamp))
+
+    def _decided(self) -> None:
+        """About a post, a label or a profile field, each of which others may come to be shown or not."""
+        author, stamp = self.random.choice(AUTHORS), NOW_US + self.stamp
+        post = post_item(self._number())
+        subject = self.random.choice(
+            [
+                Subject("post", post),
+                Subject("profile", self.random.choice((b"name", b"bio"))),
+                Subject("label", label_item(post, "spam", self.random.choice(FANS).account)),
+            ]
+        )
+        action = self.random.choice((Action.REMOVE, Action.RESTORE))
+        one = Decision(subject, bytes(32), action, Role.OPERATOR, DECIDER.account, stamp, "because")
+        record = Record.sign(
+            DECIDER, kind="decision", item=one.item, body=one.body(), stamp=stamp, place=author.account
+        )
+        put(self.store, record)
 
     def _derived(self) -> None:
         author, member = self.random.choice(AUTHORS).account, self.random.choice(FANS).account[2:]
