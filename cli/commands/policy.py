@@ -177,7 +177,12 @@ def confirm(
 
     async def conversation(client: Client) -> dict[str, Any]:
         hash = await hash_named(client, policy)
-        await decide(client, "policy.confirm", {"hash": bytes.fromhex(hash), "reason": reason})
+        seen = (await asked(client, "policy.status", {}))["proposal"]
+        if seen is None or seen["hash"] != hash:
+            raise OperatorError(f"no proposal of policy {short(hash)} waits", hint="folkmoot policy status")
+        output.note(proposal_lines(seen)[0])
+        named = {"hash": bytes.fromhex(hash), "percent": seen["percent"], "replaces": seen["replaces"]}
+        await decide(client, "policy.confirm", {**named, "reason": reason})
         return await _acknowledged(client, wait_s)
 
     return _say(talk(target, operator, conversation), output)
@@ -264,7 +269,8 @@ def log(operator: Path | None, target: Target, output: Output) -> None:
     told = talk(target, operator, lambda client: asked(client, "community.get", {"current": True}))
     changes = [each for each in told["log"] if "role" not in each]
     lines = [log_line(each) for each in changes]
-    output.result({"changes": changes}, lines or ["no policy was ever activated"])
+    none = "no policy was ever activated" if told["policy"]["epoch"] == 0 else "older changes are not kept"
+    output.result({"changes": changes}, lines or [none])
 
 
 @command.command(

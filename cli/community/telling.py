@@ -16,6 +16,8 @@ def policy_line(policy: dict[str, Any]) -> str:
         return "no policy was ever activated: each node judges by its own file"
     line = f"epoch {policy['epoch']}: {short(policy['hash'])} judges"
     if policy["percent"] == 100:
+        if policy["previous"] == policy["hash"]:
+            return f"{line} all accounts; another was rolled back"
         return f"{line} all accounts; before it was {short(policy['previous'])}"
     return f"{line} {policy['percent']} % of the accounts, {short(policy['previous'])} the others"
 

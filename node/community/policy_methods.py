@@ -17,7 +17,7 @@ from folkmoot.node.community.register import Known
 from folkmoot.node.community.roles import Roles
 from folkmoot.protocol import codec
 from folkmoot.protocol.community import activation, bounds
-from folkmoot.protocol.community.activation import Activation
+from folkmoot.protocol.community.activation import Activation, Named
 from folkmoot.protocol.community.previewed import Preview, check_preview, reason_with
 from folkmoot.protocol.community.value import (
     ALL_PERCENT,
@@ -31,7 +31,7 @@ from folkmoot.protocol.community.value import (
 )
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.consensus.value import RequestId
-from folkmoot.protocol.errors import BAD_REQUEST, NO_QUORUM, TOO_LARGE, WireError
+from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, NO_QUORUM, TOO_LARGE, WireError
 from folkmoot.protocol.moderation.bounds import PREVIEW_FINDINGS
 from folkmoot.protocol.moderation.comparison import added_refusals
 from folkmoot.protocol.moderation.policy import EMPTY, PolicyDocument, PolicyError
@@ -67,9 +67,11 @@ class _Activate(Struct):
 
 
 class _Confirm(Struct):
-    """`policy.confirm`: what somebody else has proposed."""
+    """`policy.confirm`: what somebody else has proposed, as it was seen."""
 
     hash: Hash
+    percent: Percent
+    replaces: Epoch
     reason: Reason = ""
     request: RequestId | None = None
 
@@ -179,10 +181,14 @@ class PolicyMethods:
         """Put in force what somebody else has proposed."""
         member = self._roles.member(asker, _SECOND_PERSONS, "confirmations")
         asked = codec.shaped(params, _Confirm, "policy.confirm")
+        proposal = (await self._agreement.read()).community.proposal
+        if proposal is None or proposal.hash != asked.hash:
+            raise WireError(CONFLICT, "no proposal of this policy waits (folkmoot policy status)")
         await self._exchange.spread(await self._exchange.find(asked.hash))
 
         def change(present: Community) -> Community:
-            return activation.confirmed(present, asked.hash, member, self._agreement.now_ms(), asked.reason)
+            named = Named(asked.hash, asked.percent, asked.replaces)
+            return activation.confirmed(present, named, member, self._agreement.now_ms(), asked.reason)
 
         return self._told(await self._agreement.change(change, asked.request))
 

@@ -10,6 +10,9 @@ Every change names the epoch it replaces, so that nobody undoes what they have n
 one more, a rollback too. A change that makes rules refuse where they did not takes two persons: an operator
 proposes it, another operator or a moderator confirms it within a day. Which rules those are is told by
 whoever has both documents (`protocol.moderation.comparison`).
+
+The second person confirms the proposal as they saw it, for so many of the accounts and after that epoch, and
+must have been somebody before it was made: else whoever proposes makes another account of theirs the second.
 """
 
 from __future__ import annotations
@@ -20,10 +23,9 @@ from typing import NamedTuple
 import msgspec
 from folkmoot.protocol import limits
 from folkmoot.protocol.community import bounds
-from folkmoot.protocol.community.roles import Member
+from folkmoot.protocol.community.roles import SECOND, Member
 from folkmoot.protocol.community.value import (
     ALL_PERCENT,
-    MODERATOR,
     OPERATOR,
     Change,
     Community,
@@ -43,6 +45,7 @@ class Activation(NamedTuple):
         settled: of the document that it was compared with, see `Policy.settled`.
         adds: ids of rules that would refuse and did not; see `protocol.moderation.comparison`.
         preview: the hash of the preview that it is decided after; a rollback needs none.
+        back: whether it goes back to the policy before.
     """
 
     hash: bytes | None
@@ -51,6 +54,15 @@ class Activation(NamedTuple):
     settled: bytes | None
     adds: Sequence[str]
     preview: bytes | None = None
+    back: bool = False
+
+
+class Named(NamedTuple):
+    """A proposal, as whoever confirms it has seen it; see `Activation`."""
+
+    hash: bytes
+    percent: int
+    replaces: int
 
 
 def activated(present: Community, wanted: Activation, by: Member, now_ms: int, reason: str) -> Community:
@@ -85,31 +97,44 @@ def rolled_back(present: Community, wanted: Activation, by: Member, now_ms: int,
     _check_epoch(policy, wanted)
     if policy.epoch == 0:
         raise WireError(CONFLICT, "no policy was ever activated, so there is none to roll back")
+    if policy.previous == policy.hash:
+        raise WireError(
+            CONFLICT,
+            "what is in force came of a rollback already: activate by its document what is to judge instead "
+            "(folkmoot policy log)",
+            details=_details(policy),
+        )
     assert (wanted.hash, wanted.percent) == (policy.previous, ALL_PERCENT), "an epoch has one previous policy"
-    return _changed(present, wanted, by, now_ms, reason, "rolled back")
+    return _changed(present, wanted._replace(back=True), by, now_ms, reason, "rolled back")
 
 
-def confirmed(present: Community, hash: bytes, by: Member, now_ms: int, reason: str) -> Community:
+def confirmed(present: Community, named: Named, by: Member, now_ms: int, reason: str) -> Community:
     """With what somebody else has proposed in force.
 
     Raises:
         WireError: `forbidden`: by this person it cannot be; `conflict`: nothing of the kind waits.
     """
-    if not {OPERATOR, MODERATOR} & by.roles(present):
+    if SECOND.isdisjoint(by.roles(present)):
         raise WireError(FORBIDDEN, "a proposal is confirmed by an operator or a moderator")
     proposal = present.proposal
-    if proposal is None or proposal.hash != hash or not proposal.waits(present.policy, now_ms):
+    if (
+        proposal is None
+        or (proposal.hash, proposal.percent, proposal.replaces) != named
+        or not proposal.waits(present.policy, now_ms)
+    ):
         raise WireError(
             CONFLICT,
-            f"no proposal of policy {hash.hex()[:12]} waits: it has expired, or another policy has come "
+            f"no proposal of policy {named.hash.hex()[:12]} for {named.percent} % of the accounts after "
+            f"epoch {named.replaces} waits: there is another, it has expired, or another policy has come "
             "into force since (folkmoot policy status)",
             details=_details(present.policy),
         )
     if proposal.by == by.account:
         raise WireError(FORBIDDEN, "whoever made a proposal cannot confirm it: that takes a second person")
-    wanted = Activation(
-        hash, proposal.percent, proposal.replaces, present.policy.settled, proposal.rules, proposal.preview
-    )
+    holder = present.holder(by.account)
+    if holder is not None and holder.since_ms > proposal.made_ms and not by.configured:
+        raise WireError(FORBIDDEN, "who confirms a proposal has to have had a role before it was made")
+    wanted = Activation(*named, present.policy.settled, proposal.rules, proposal.preview, back=proposal.back)
     return _in_force(present, wanted, by, now_ms, reason, "confirmed")
 
 
@@ -153,7 +178,8 @@ def _changed(
         if same and waiting.by == by.account:
             return present
         if same:
-            return confirmed(present, wanted.hash, by, now_ms, reason)
+            named = Named(wanted.hash, wanted.percent, wanted.replaces)
+            return confirmed(present, named, by, now_ms, reason)
     proposal = Proposal(
         wanted.hash,
         wanted.percent,
@@ -163,6 +189,7 @@ def _changed(
         tuple(each[: limits.LABEL_VALUE_BYTES] for each in wanted.adds[: bounds.COMMUNITY_RULES]),
         reason,
         wanted.preview,
+        wanted.back,
     )
     change = Change(
         now_ms,
@@ -182,6 +209,8 @@ def _in_force(
 ) -> Community:
     policy, hash, percent = present.policy, wanted.hash, wanted.percent
     previous = policy.previous if hash == policy.hash else policy.hash
+    if wanted.back:
+        previous = hash
     following = Policy(policy.epoch + 1, hash, percent, previous)
     proposer = None if what != "confirmed" or present.proposal is None else present.proposal.by
     change = Change(

@@ -13,7 +13,6 @@ for whoever runs the machines.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final, NamedTuple, get_args
 
 import msgspec
@@ -34,6 +33,10 @@ _MAY_GRANT: Final[dict[Role, frozenset[Role]]] = {
     MODERATOR: frozenset({EXPERT}),
     EXPERT: frozenset(),
 }
+
+
+SECOND: Final = frozenset({OPERATOR, MODERATOR})
+"""Those who can be the second person that a change of policy takes."""
 
 
 class Member(NamedTuple):
@@ -65,7 +68,7 @@ def granted(
     if role in roles:
         return present
     change = Change(now_ms, by.account, "granted", reason, account=account, role=role)
-    return _with_roles(present, account, roles | {role}).noting(change)
+    return _with_roles(present, account, roles | {role}, now_ms).noting(change)
 
 
 def revoked(
@@ -86,7 +89,7 @@ def revoked(
             CONFLICT, "this is the last operator that the community has: make another account one first"
         )
     change = Change(now_ms, by.account, "revoked", reason, account=account, role=role)
-    return _with_roles(present, account, roles - {role}).noting(change)
+    return _with_roles(present, account, roles - {role}, now_ms).noting(change)
 
 
 def _check(present: Community, role: Role, by: Member) -> None:
@@ -99,8 +102,11 @@ def _check(present: Community, role: Role, by: Member) -> None:
         raise WireError(FORBIDDEN, f"nobody gives or takes what they lack, and this account is no {role}")
 
 
-def _with_roles(present: Community, account: bytes, roles: Iterable[Role]) -> Community:
+def _with_roles(present: Community, account: bytes, roles: frozenset[Role], now_ms: int) -> Community:
     others = [each for each in present.holders if each.account != account]
-    ordered = tuple(each for each in ROLES if each in frozenset(roles))
-    holders = [*others, Holder(account, ordered)] if ordered else others
+    ordered = tuple(each for each in ROLES if each in roles)
+    before = present.holder(account)
+    could = before is not None and not SECOND.isdisjoint(before.roles)
+    since_ms = before.since_ms if before is not None and could else now_ms
+    holders = [*others, Holder(account, ordered, since_ms)] if ordered else others
     return msgspec.structs.replace(present, holders=tuple(sorted(holders, key=lambda each: each.account)))

@@ -43,7 +43,8 @@ class Policy(Struct, frozen=True):
         epoch: one more with each change; 0 before the first.
         hash: of the document that is in force; None for what each node's configuration says.
         percent: of the accounts are judged by it, the others by `previous`; less than 100 for a canary.
-        previous: of the document that was in force before.
+        previous: of the document that was in force before; the same as `hash` once a change was rolled back,
+            as there is nothing more to go back to then.
     """
 
     epoch: Epoch = 0
@@ -74,6 +75,7 @@ class Proposal(Struct, frozen=True):
         rules: ids of rules because of which it takes two, the first of them.
         reason: why it was made.
         preview: the hash of the preview that it was made after.
+        back: whether it goes back to the policy before.
     """
 
     hash: Hash
@@ -84,6 +86,12 @@ class Proposal(Struct, frozen=True):
     rules: Annotated[tuple[RuleId, ...], Meta(max_length=bounds.COMMUNITY_RULES)] = ()
     reason: Reason = ""
     preview: Hash | None = None
+    back: bool = False
+
+    @property
+    def made_ms(self) -> int:
+        """When it was made."""
+        return self.expires_ms - bounds.PROPOSAL_LIFETIME_MS
 
     def waits(self, policy: Policy, now_ms: int) -> bool:
         """Whether it can still be confirmed."""
@@ -118,10 +126,17 @@ class Change(Struct, frozen=True, omit_defaults=True):
 
 
 class Holder(Struct, frozen=True):
-    """An account that has roles, each once and in order."""
+    """An account that has roles.
+
+    Args:
+        account: whose.
+        roles: each once and in order.
+        since_ms: from when on it could be a second person, as an operator or a moderator.
+    """
 
     account: Account
     roles: Annotated[tuple[Role, ...], Meta(min_length=1, max_length=3)]
+    since_ms: Milliseconds = 0
 
 
 class Community(Struct, frozen=True):
@@ -131,7 +146,7 @@ class Community(Struct, frozen=True):
         holders: in the order of their accounts.
         policy: in force.
         proposal: the one there is, void or not.
-        log: the latest changes, the newest first.
+        log: the latest changes, the newest first; changes of roles push out none of policies.
     """
 
     holders: Annotated[tuple[Holder, ...], Meta(max_length=bounds.COMMUNITY_HOLDERS)] = ()
@@ -141,7 +156,12 @@ class Community(Struct, frozen=True):
 
     def roles_of(self, account: bytes) -> frozenset[Role]:
         """The roles that an account has here."""
-        return next((frozenset(each.roles) for each in self.holders if each.account == account), frozenset())
+        holder = self.holder(account)
+        return frozenset() if holder is None else frozenset(holder.roles)
+
+    def holder(self, account: bytes) -> Holder | None:
+        """The line of an account that has roles here."""
+        return next((each for each in self.holders if each.account == account), None)
 
     def documents(self) -> frozenset[bytes]:
         """Every document that is in force, was before, or is proposed."""
@@ -151,8 +171,15 @@ class Community(Struct, frozen=True):
         return frozenset(each for each in named if each is not None)
 
     def noting(self, change: Change) -> Community:
-        """With a line more in the log, and without the oldest one too many."""
-        return msgspec.structs.replace(self, log=(change, *self.log)[: bounds.COMMUNITY_LOG])
+        """With a line more in the log, and without the oldest of its sort that is one too many.
+
+        Of roles and of policies there are half of the lines each, or whoever gives and takes a role again and
+        again would have it forgotten who put a policy in force.
+        """
+        alike = [each for each in self.log if (each.role is None) == (change.role is None)]
+        gone = alike[bounds.COMMUNITY_LOG // 2 - 1 :]
+        kept = tuple(each for each in self.log if not any(each is old for old in gone))
+        return msgspec.structs.replace(self, log=(change, *kept))
 
     @classmethod
     def decode(cls, body: bytes | None) -> Community:

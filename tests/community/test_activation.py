@@ -6,9 +6,10 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from folkmoot.protocol.community.activation import activated, confirmed, rolled_back
-from folkmoot.protocol.community.bounds import COMMUNITY_RULES, PROPOSAL_LIFETIME_MS
+from folkmoot.protocol.community.activation import Named, activated, confirmed, rolled_back
+from folkmoot.protocol.community.bounds import COMMUNITY_LOG, COMMUNITY_RULES, PROPOSAL_LIFETIME_MS
 from folkmoot.protocol.community.canary import is_judged_by
+from folkmoot.protocol.community.roles import granted, revoked
 from folkmoot.protocol.community.value import Community, Policy
 from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, FORBIDDEN, ErrorKind, WireError
 from hypothesis import given, settings
@@ -30,6 +31,13 @@ def refused(kind: ErrorKind, change: Callable[[], object]) -> WireError:
 
 def in_force(present: Community, name: str, percent: int = 100) -> Community:
     return activated(present, to(present, name, percent=percent), ONE, NOW, "")
+
+
+def waiting(present: Community, name: str) -> Named:
+    """A proposal of a document, as whoever looks at the community sees it."""
+    proposal = present.proposal
+    percent, replaces = (100, 0) if proposal is None else (proposal.percent, proposal.replaces)
+    return Named(document(name), percent, replaces)
 
 
 def test_an_activation_is_in_force_at_once_and_the_former_is_remembered() -> None:
@@ -68,14 +76,16 @@ def test_a_canary_grows_or_goes_and_nothing_comes_between() -> None:
     grown = in_force(present, "b", 50)
     assert in_force(grown, "b").policy == Policy(4, document("b"), 100, document("a"))
     back = rolled_back(grown, to(grown, "a"), ONE, NOW, "").policy
-    assert back == Policy(4, document("a"), 100, document("b"))
+    assert back == Policy(4, document("a"), 100, document("a")), "there is nothing more to go back to"
 
 
 def test_the_first_policy_is_rolled_back_to_what_the_nodes_have() -> None:
     refused(CONFLICT, lambda: rolled_back(TOWN, to(TOWN, None), ONE, NOW, ""))
     present = in_force(TOWN, "a")
     back = rolled_back(present, to(present, None), ONE, NOW, "too strict")
-    assert back.policy == Policy(2, None, 100, document("a"))
+    assert back.policy == Policy(2, None, 100, None)
+    refused(CONFLICT, lambda: rolled_back(back, to(back, None), ONE, NOW, ""))
+    assert in_force(back, "b").policy == Policy(3, document("b"), 100, None)
     assert (back.log[0].what, back.log[0].reason) == ("rolled back", "too strict")
 
 
@@ -85,11 +95,11 @@ def test_a_rule_that_refuses_takes_two() -> None:
     assert proposed.proposal.rules == REFUSES and proposed.log[0].what == "proposed"
     again = activated(proposed, to(proposed, "a", adds=REFUSES), ONE, NOW + 5, "slurs")
     assert again is proposed, "asking twice does not make two"
-    refused(FORBIDDEN, lambda: confirmed(proposed, document("a"), ONE, NOW, ""))
-    refused(FORBIDDEN, lambda: confirmed(proposed, document("a"), EXPERT, NOW, ""))
-    refused(CONFLICT, lambda: confirmed(proposed, document("b"), TWO, NOW, ""))
+    refused(FORBIDDEN, lambda: confirmed(proposed, waiting(proposed, "a"), ONE, NOW, ""))
+    refused(FORBIDDEN, lambda: confirmed(proposed, waiting(proposed, "a"), EXPERT, NOW, ""))
+    refused(CONFLICT, lambda: confirmed(proposed, waiting(proposed, "b"), TWO, NOW, ""))
     for by in (TWO, MODERATOR):
-        done = confirmed(proposed, document("a"), by, NOW, "")
+        done = confirmed(proposed, waiting(proposed, "a"), by, NOW, "")
         assert done.policy == Policy(1, document("a")) and done.proposal is None
         assert (done.log[0].by, done.log[0].proposer) == (by.account, ONE.account)
     assert activated(proposed, to(proposed, "a", adds=REFUSES), TWO, NOW, "").policy.epoch == 1
@@ -98,24 +108,56 @@ def test_a_rule_that_refuses_takes_two() -> None:
 def test_a_proposal_ends_with_its_day_and_with_its_epoch() -> None:
     proposed = activated(TOWN, to(TOWN, "a", adds=REFUSES), ONE, NOW, "")
     late = NOW + PROPOSAL_LIFETIME_MS
-    assert confirmed(proposed, document("a"), TWO, late - 1, "").policy.epoch == 1
-    refused(CONFLICT, lambda: confirmed(proposed, document("a"), TWO, late, ""))
+    assert confirmed(proposed, waiting(proposed, "a"), TWO, late - 1, "").policy.epoch == 1
+    refused(CONFLICT, lambda: confirmed(proposed, waiting(proposed, "a"), TWO, late, ""))
     anew = activated(proposed, to(proposed, "a", adds=REFUSES), TWO, late, "")
     assert anew.proposal is not None and anew.proposal.by == TWO.account, "it is another one then"
     moved = in_force(proposed, "b")
-    refused(CONFLICT, lambda: confirmed(moved, document("a"), TWO, NOW, ""))
+    refused(CONFLICT, lambda: confirmed(moved, waiting(moved, "a"), TWO, NOW, ""))
 
 
 def test_a_rollback_that_makes_rules_refuse_again_takes_two() -> None:
     present = in_force(in_force(TOWN, "strict"), "mild")
     back = rolled_back(present, to(present, "strict", adds=REFUSES), ONE, NOW, "")
     assert back.policy == present.policy and back.proposal is not None
-    assert confirmed(back, document("strict"), MODERATOR, NOW, "").policy.hash == document("strict")
+    assert confirmed(back, waiting(back, "strict"), MODERATOR, NOW, "").policy.hash == document("strict")
+
+
+def test_who_confirms_names_what_they_saw() -> None:
+    """Whoever proposes may propose something else while the second person looks."""
+    canary = activated(TOWN, to(TOWN, "a", percent=10, adds=REFUSES), ONE, NOW, "")
+    seen = waiting(canary, "a")
+    whole = activated(canary, to(canary, "a", adds=REFUSES), ONE, NOW + 1, "")
+    refused(CONFLICT, lambda: confirmed(whole, seen, TWO, NOW + 2, ""))
+    refused(CONFLICT, lambda: confirmed(whole, waiting(whole, "a")._replace(replaces=7), TWO, NOW + 2, ""))
+    assert confirmed(whole, waiting(whole, "a"), TWO, NOW + 2, "").policy.percent == 100
+
+
+def test_nobody_is_made_the_second_person_after_the_proposal() -> None:
+    made = granted(TOWN, somebody(9).account, "moderator", ONE, NOW - 1, "")
+    proposed = activated(made, to(made, "a", adds=REFUSES), ONE, NOW, "")
+    assert confirmed(proposed, waiting(proposed, "a"), somebody(9), NOW, "").policy.epoch == 1
+    late = granted(proposed, somebody(8).account, "moderator", ONE, NOW + 1, "")
+    refused(FORBIDDEN, lambda: confirmed(late, waiting(late, "a"), somebody(8), NOW + 2, ""))
+    again = granted(late, somebody(9).account, "operator", ONE, NOW + 1, "")
+    assert confirmed(again, waiting(again, "a"), somebody(9), NOW + 2, "").policy.epoch == 1
+    configured = somebody(8, configured=True)
+    assert confirmed(late, waiting(late, "a"), configured, NOW + 2, "").policy.epoch == 1
+
+
+def test_changes_of_roles_push_no_policy_out_of_the_log() -> None:
+    present = in_force(TOWN, "a")
+    for number in range(COMMUNITY_LOG):
+        change = (revoked, granted)[number % 2]
+        present = change(present, MODERATOR.account, "moderator", ONE, NOW + number, "")
+    assert [each.what for each in present.log if each.role is None] == ["activated"]
+    assert len(present.log) == COMMUNITY_LOG // 2 + 1
+    assert [each.at_ms for each in present.log][:3] == [NOW + COMMUNITY_LOG - at for at in (1, 2, 3)]
 
 
 def test_a_promoted_canary_takes_two_again() -> None:
     proposed = activated(TOWN, to(TOWN, "a", percent=10, adds=REFUSES), ONE, NOW, "")
-    canary = confirmed(proposed, document("a"), TWO, NOW, "")
+    canary = confirmed(proposed, waiting(proposed, "a"), TWO, NOW, "")
     assert canary.policy.percent == 10 and canary.policy.settled is None
     more = activated(canary, to(canary, "a", adds=REFUSES), TWO, NOW, "")
     assert more.policy.percent == 10 and more.proposal is not None
@@ -168,7 +210,7 @@ def test_epochs_go_up_by_one_and_nobody_alone_makes_rules_refuse(
         by, policy = somebody(who), present.policy
         try:
             if what == "confirm":
-                after = confirmed(present, document(name), by, NOW, "")
+                after = confirmed(present, waiting(present, name), by, NOW, "")
             else:
                 back = what == "rollback"
                 hash = policy.previous if back else document(name)

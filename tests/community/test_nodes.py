@@ -103,7 +103,7 @@ async def test_a_policy_is_in_force_everywhere_and_goes_back(tmp_path: Path) -> 
             "epoch": 2,
             "hash": None,
             "percent": 100,
-            "previous": name_of(policy("first")),
+            "previous": None,
         }
         await all_judge_by(town, policy("own"))
         log = (await client.call("community.get", current=True))["log"]
@@ -162,9 +162,11 @@ async def test_a_rule_that_refuses_takes_two_persons(tmp_path: Path) -> None:
         strict = policy("spam", "refuse")
         told = await activate(operator, strict, 0)
         assert told["policy"]["epoch"] == 0 and told["proposal"]["rules"] == ["found"]
-        await refused(FORBIDDEN, operator, "policy.confirm", hash=name_of(strict))
+        seen = {"hash": name_of(strict), "percent": 100, "replaces": 0}
+        await refused(FORBIDDEN, operator, "policy.confirm", **seen)
+        await refused(CONFLICT, second, "policy.confirm", **{**seen, "percent": 10})
         assert (await second.call("policy.get", hash=name_of(strict)))["document"] == strict
-        assert (await second.call("policy.confirm", hash=name_of(strict)))["policy"]["epoch"] == 1
+        assert (await second.call("policy.confirm", **seen))["policy"]["epoch"] == 1
         await all_judge_by(town, strict)
         # What was refused before is refused still: one person is enough to add what only labels.
         more = word_list("more", ["mild"]) + rule("more", ["more"], "label", label="mild")

@@ -11,6 +11,7 @@ from folkmoot.cli.moderating.deciding import Wish
 from folkmoot.cli.moderating.many import decide_all
 from folkmoot.cli.moderating.queue import by_author, waiting
 from folkmoot.cli.moderating.subjects import Named
+from folkmoot.cli.social.lists import lists_of
 from folkmoot.protocol.client import connect
 from folkmoot.protocol.errors import BAD_REQUEST, NOT_FOUND, WireError
 from folkmoot.protocol.identity import account_to_text
@@ -128,6 +129,19 @@ async def what_one_account_has_waiting_is_found(town: Town, operator: Client, cl
     await expect(operator, BAD_REQUEST, "moderation.held", cursor=page["cursor"])
 
 
+async def lists_are_not_among_those_that_others_are_told_of(
+    town: Town, operator: Client, client: Client
+) -> None:
+    ann = Author(13)
+    rude, kind = (ann.record("list", ann.item(), {"name": name}) for name in ("rude", "kind"))
+    await client.put(rude, kind, level="all")
+    await decide(operator, decision(rude, Action.REMOVE))
+    node = town[0]
+    async with connect(node.address, ca=node.config.tls.ca, tls=node.config.tls.mode != "off") as reading:
+        for own, names in ((None, ["kind"]), (ann.account, ["rude", "kind"])):
+            assert [each.name for each in await lists_of(reading, ann.account, own)] == names
+
+
 async def what_was_never_shown_is_nobodys_business(town: Town, operator: Client, client: Client) -> None:
     ann = Author(11)
     doubtful = ann.post("rubbish")
@@ -159,6 +173,7 @@ async def an_edit_of_what_is_held_back_waits(town: Town, operator: Client, clien
 
 
 SCENES = (
+    lists_are_not_among_those_that_others_are_told_of,
     an_edit_of_what_is_held_back_waits,
     what_was_never_shown_is_nobodys_business,
     what_one_account_has_waiting_is_found,
