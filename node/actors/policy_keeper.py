@@ -32,6 +32,8 @@ from folkmoot.storage.transaction import Admission
 
 log = logging.getLogger(__name__)
 
+_WHY_CODE_POINTS: Final = bounds.PROBLEMS_TOLD_BYTES // 4
+
 STATE: Final = "policy.state"
 
 _STORED: Final = "policy"
@@ -105,6 +107,8 @@ class PolicyKeeper:
     def status(self) -> dict[str, Any]:
         """By which policy this node judges, and why it is not the one that was decided, if it is not."""
         running = self._running
+        engines = [self._engines[name] for name in sorted(running.judging) if name in self._engines]
+        lacking = "; ".join(problem for engine in engines for problem in engine.problems)
         return {
             "epoch": running.epoch,
             "hash": running.hash,
@@ -112,7 +116,7 @@ class PolicyKeeper:
             "judging": self._gate.judging,
             "decided": self._wanted.epoch,
             "state": self._state,
-            "why": self._why,
+            "why": self._why or lacking[:_WHY_CODE_POINTS],
         }
 
     def methods(self) -> Mapping[str, Handler]:

@@ -23,7 +23,7 @@ from folkmoot.protocol.moderation.policy import PolicyError
 from folkmoot.storage.transaction import Admission
 
 from tests.community.previewing import previewed
-from tests.moderation.documents import HEAD, rule, word_list
+from tests.moderation.documents import HEAD, condition, model, rule, word_list
 from tests.node.harness import Client, Town, founded
 from tests.node.nodes import Node
 from tests.node.people import OPERATOR, Author
@@ -172,6 +172,16 @@ async def test_a_rule_that_refuses_takes_two_persons(tmp_path: Path) -> None:
         more = word_list("more", ["mild"]) + rule("more", ["more"], "label", label="mild")
         mild = strict + more.encode()
         assert (await activate(operator, mild, 1))["policy"]["epoch"] == 2
+
+
+async def test_who_judges_without_its_models_says_so(tmp_path: Path) -> None:
+    asks = HEAD + model("m", labels=["toxic"]) + condition("r", "scores.toxic > 0.5")
+    async with founded(tmp_path, nodes=1) as town, town.client(town[0]) as client:
+        await client.auth(OPERATOR)
+        await activate(client, asks.encode(), 0)
+        await all_judge_by(town, asks.encode())
+        [node] = (await client.call("policy.status"))["nodes"]
+        assert node["acknowledged"] and "model m" in node["why"]
 
 
 async def test_a_canary_judges_some_accounts_the_same_everywhere(tmp_path: Path) -> None:
