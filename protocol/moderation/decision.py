@@ -316,6 +316,8 @@ def check_decision_time(item: bytes, stamp: int) -> None:
 
 
 def _check_sense(decision: Decision) -> None:
+    if decision.is_automatic and decision.action not in (Action.HOLD, Action.RELEASE):
+        raise WireError(BAD_REQUEST, f"no policy decides to {decision.action.word}: that takes a person")
     if decision.subject.kind == "label" and decision.subject.item.endswith(decision.decider):
         raise WireError(BAD_REQUEST, "nobody decides about what they wrote themselves")
     if not decision.reason:

@@ -104,6 +104,16 @@ def test_an_item_that_is_none_is_refused(item: bytes) -> None:
         parse_decision(item, WHOLE.body())
 
 
+def test_policies_hold_and_release_and_nothing_else() -> None:
+    for action in Action:
+        said = decided(action, NODE, role=Role.AUTOMATIC, labels=("rude",) if action is Action.LABEL else ())
+        if action in (Action.HOLD, Action.RELEASE):
+            assert parse_decision(said.item, said.body()) == said
+        else:
+            with pytest.raises(WireError, match="takes a person"):
+                parse_decision(said.item, said.body())
+
+
 def test_an_item_names_the_role() -> None:
     greater = WHOLE.subject.prefix + bytes((Role.OPERATOR,)) + WHOLE.mark
     with pytest.raises(WireError, match="role in the item"):

@@ -216,7 +216,7 @@ async def only_those_with_the_role_decide(town: Town, operator: Client, client: 
     await client.put(post, level="all")
     wrong = [
         decision(post, Action.REMOVE, ben, role=Role.MODERATOR),
-        decision(post, Action.REMOVE, ben, role=Role.AUTOMATIC),
+        decision(post, Action.HOLD, ben, role=Role.AUTOMATIC),
         decision(post, Action.REMOVE, OPERATOR, role=Role.EXPERT),
     ]
     results, _ = await client.put(*wrong)
@@ -231,7 +231,7 @@ async def only_those_with_the_role_decide(town: Town, operator: Client, client: 
     await expect(client, UNAUTHENTICATED, "moderation.decide", record=wrong[0].to_wire())
     await expect(operator, FORBIDDEN, "moderation.decide", record=wrong[0].to_wire())
     await expect(operator, BAD_REQUEST, "moderation.decide", record=post.to_wire())
-    by_policy = decision(post, Action.LIMIT, Author(3), role=Role.AUTOMATIC)
+    by_policy = decision(post, Action.HOLD, Author(3), role=Role.AUTOMATIC)
     assert [each["status"] for each in (await client.put(by_policy))[0]] == ["refused"]
     assert len(await client.feed(ann.account, "all")) == 1
     assert all(not any(key == each.key for each in wrong) for key in town[0].cells())
