@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
@@ -32,6 +33,8 @@ def read_policy_bytes(file: Path) -> bytes:
         PolicyError: it cannot be read, or is larger than any policy may be.
     """
     try:
+        if not stat.S_ISREG(file.stat().st_mode):
+            raise PolicyError([f"{file}: is no regular file, and reading it might never end"])
         with file.open("rb") as stream:
             data = stream.read(POLICY_BYTES + 1)
     except OSError as error:

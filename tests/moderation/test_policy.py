@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -203,8 +204,11 @@ def test_a_file_that_is_too_large_or_absent_is_a_problem(tmp_path: Path) -> None
         read_policy_bytes(large)
     with pytest.raises(PolicyError, match="cannot be read: No such file"):
         read_policy_bytes(tmp_path / "absent.toml")
-    with pytest.raises(PolicyError, match="cannot be read"):
+    with pytest.raises(PolicyError, match="no regular file"):
         read_policy_bytes(tmp_path)
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(PolicyError, match="no regular file"):
+        read_policy_bytes(tmp_path / "fifo")
 
 
 def test_a_pattern_whose_program_is_too_large_is_refused_at_its_line() -> None:

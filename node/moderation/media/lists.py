@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +109,8 @@ def read_list(
     """
     reader = _Reader(path, room)
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise HashListError([f"{path}: is no regular file, and reading it might never end"])
         with path.open("rb") as file:
             reader.read(iter(lambda: file.readline(LINE_BYTES_MAX + 1), b""))
     except OSError as error:
