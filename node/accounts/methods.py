@@ -16,7 +16,7 @@ from folkmoot.node.contracts import FeedReading
 from folkmoot.node.environment import Executor
 from folkmoot.node.operators import operators_only
 from folkmoot.protocol import codec, limits, messages
-from folkmoot.protocol.accounts.actions import BY_OPERATORS
+from folkmoot.protocol.accounts.actions import BY_OPERATORS, SetHandle
 from folkmoot.protocol.accounts.chain import Chain
 from folkmoot.protocol.accounts.handle import check_handle, register_name
 from folkmoot.protocol.accounts.operation import Operation
@@ -41,9 +41,11 @@ class Follower(Protocol):
 
 
 class ChangeQuota(Protocol):
-    """Says how much an address may ask of the seats."""
+    """Says how much an address may ask of the seats, and what accounts may be called."""
 
     def admit_change(self, address: str, now: float) -> WireError | None: ...
+
+    def admit_handle(self, account: bytes, handle: str) -> WireError | None: ...
 
 
 class AccountMethods:
@@ -108,6 +110,9 @@ class AccountMethods:
                     FORBIDDEN, "the operation is signed by another key than the one that proved itself"
                 )
         self._pay(asker)
+        handle = operation.action.handle if isinstance(operation.action, SetHandle) else None
+        if handle is not None and (refusal := self._quota.admit_handle(operation.account, handle)):
+            raise refusal
         await self._executor.run(operation.verify)
         chain = await self._registers.change(operation, trusted=OPERATOR in asker.roles)
         await self._follower.tell(chain)

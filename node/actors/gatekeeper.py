@@ -26,7 +26,7 @@ from folkmoot.node.moderation.figures import GateFigures
 from folkmoot.node.moderation.gate_status import GatekeeperStatus
 from folkmoot.node.moderation.lookups import NOTHING, LookedUp, Lookup, look_up
 from folkmoot.node.moderation.noting import Noting
-from folkmoot.node.moderation.policy_file import PolicyFiles, Signature, signature_of
+from folkmoot.node.moderation.policy_file import PolicyFiles, Watched, signature_of
 from folkmoot.node.moderation.quota import Quota, QuotaRates
 from folkmoot.node.moderation.scorers import Scorers
 from folkmoot.node.moderation.submissions import Counting, Submission, texts_of
@@ -85,7 +85,7 @@ class Gatekeeper:
         self._poll_interval_s = poll_interval_s
         self._errors: tuple[str, ...] = ()
         self._wanted = trio.Event()
-        self._watched = _Watched()
+        self._watched = Watched()
         self._bench = OWN_FILE
         self.refused: Callable[[Record, Verdict], None] = lambda record, verdict: None
         self.figures = GateFigures()
@@ -150,6 +150,14 @@ class Gatekeeper:
     def admit_change(self, address: str, now: float) -> WireError | None:
         """See `Quota.admit_change`."""
         return self._quota.admit_change(address, now)
+
+    def admit_handle(self, account: bytes, handle: str) -> WireError | None:
+        """Why an account may not be called so: what lists or patterns find in it is held or refused."""
+        engine = self._bench.judge_of(account, self._own)
+        verdict = engine.judge(handle, "handle")
+        if verdict.action not in (Action.HOLD, Action.REFUSE) or verdict.span is None:
+            return None
+        return verdict.to_error(engine.document.appeal)
 
     def look_at_batch(
         self, records: Sequence[Record], account_exempt: bool, address: str, now: float
@@ -359,28 +367,6 @@ class Gatekeeper:
     @property
     def _short_hash(self) -> str:
         return self._own.document.hash[:12]
-
-
-class _Watched:
-    """Tells a file that changed and came to rest from one that is still being written.
-
-    Attributes:
-        settled: the signature of what was loaded, or tried, last.
-    """
-
-    def __init__(self) -> None:
-        self.settled: Signature = ()
-        self._before: Signature = ()
-
-    def files(self, file: Path) -> list[Path]:
-        """What is to be looked at: the policy's file, and what it had last to do with."""
-        return list(dict.fromkeys((file, *(each for each, _state in self.settled))))
-
-    def changed(self, signature: Signature) -> bool:
-        """Whether the file differs from what was loaded and looked the same when last asked."""
-        rested = signature == self._before
-        self._before = signature
-        return rested and signature != self.settled
 
 
 def _judge(

@@ -137,6 +137,28 @@ class PolicyFiles:
         return read_policy_bytes(layer)
 
 
+class Watched:
+    """Tells a file that changed and came to rest from one that is still being written.
+
+    Attributes:
+        settled: the signature of what was loaded, or tried, last.
+    """
+
+    def __init__(self) -> None:
+        self.settled: Signature = ()
+        self._before: Signature = ()
+
+    def files(self, file: Path) -> list[Path]:
+        """What is to be looked at: the policy's file, and what it had last to do with."""
+        return list(dict.fromkeys((file, *(each for each, _state in self.settled))))
+
+    def changed(self, signature: Signature) -> bool:
+        """Whether the file differs from what was loaded and looked the same when last asked."""
+        rested = signature == self._before
+        self._before = signature
+        return rested and signature != self.settled
+
+
 def load_engine(file: Path, models: Path | None = None) -> PolicyEngine:
     """See `PolicyFiles.load`."""
     return PolicyFiles(file, models).load()

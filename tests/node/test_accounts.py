@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import trio
+from folkmoot.node.configuration.gate_section import GateSection
 from folkmoot.node.moderation.quota import QuotaRates, Rate
 from folkmoot.protocol import limits
 from folkmoot.protocol.accounts.actions import (
@@ -30,6 +31,7 @@ from folkmoot.protocol.errors import (
     NO_QUORUM,
     NOT_FOUND,
     RATE_LIMITED,
+    REFUSED_BY_POLICY,
     REVOKED_KEY,
     UNAUTHENTICATED,
     WireError,
@@ -41,6 +43,7 @@ from folkmoot.storage.interface import Table
 from tests.node.harness import Client, Town, founded
 from tests.node.nodes import Node
 from tests.node.people import OPERATOR, Author
+from tests.node.test_gate import POLICY
 from tests.registers.seats import seated
 from tests.waiting import until
 
@@ -258,10 +261,16 @@ def _value(label: list[bytes]) -> Any:
 
 
 async def test_suspended_by_operators_and_closed_for_good(tmp_path: Path) -> None:
-    async with founded(tmp_path, nodes=1) as town, town.client(town[0]) as client:
+    policy = tmp_path / "policy.toml"
+    policy.write_text(POLICY.format(name="first", doubtful="rubbish"))
+    gate = GateSection(policy=policy)
+    async with founded(tmp_path, nodes=1, gate=gate) as town, town.client(town[0]) as client:
         await seated(town, 1)
         person = Person(1)
         await person.does(client, Create(RESCUE.account))
+        judged = await refused(client, person, SetHandle("rubbish"))
+        assert judged.kind is REFUSED_BY_POLICY and judged.details is not None
+        assert (judged.details["rule"], judged.details["field"]) == ("look-twice", "handle")
         await person.does(client, SetHandle("marit"))
         assert (await refused(client, person, Suspend("spam"), OPERATOR.device)).kind is UNAUTHENTICATED
         await client.auth(OPERATOR)
