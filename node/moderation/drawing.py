@@ -135,7 +135,8 @@ class Drawing:
         self._waiting.clear()
         try:
             await self._commits.run(partial(draws.keep, draws=written), Admission.CLIENT_PUT)
-        except StorageError as error:  # a sample that is smaller by chance is a sample all the same
+        except (WireError, StorageError) as error:
+            # A sample that is smaller by chance is a sample all the same.
             log.warning("%d posts that were drawn for a blind review are not kept: %s", len(written), error)
 
     async def _check(self, posts: Posts) -> None:

@@ -116,7 +116,7 @@ async def what_one_account_has_waiting_is_found(town: Town, operator: Client, cl
         await moderator.auth(OPERATOR.device)
         counted = by_author(await waiting(moderator, 100))
         assert {"author": account_to_text(ann.account), "waiting": 3} in counted
-        done = partial(decide_all, moderator, OPERATOR.device, wish=wish, level="quorum")
+        done = partial(decide_all, moderator, OPERATOR.device, wish=wish, level="all")
         posts = [Named(each.place, Subject(each.kind, each.item)) for each in mine]
         assert (await done(posts[:1], None))["decided"] == 1
         told = await done([*posts[:2], Named(ann.account, Subject("post", bytes(16)))], None)

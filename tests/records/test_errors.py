@@ -22,6 +22,7 @@ TABLE = {
     301: "not_yet",
     302: "conflict",
     303: "media_missing",
+    304: "preview_needed",
     400: "level_unreachable",
     401: "stale_topology",
     402: "busy",
