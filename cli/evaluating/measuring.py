@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from folkmoot.cli.evaluating.corpus import Item
+from folkmoot.protocol.moderation.fairness.bias import FALSE_SHARE, RATIO_ALARM
 from folkmoot.protocol.moderation.statistics.auc import auc
 from folkmoot.protocol.moderation.statistics.confusion import Confusion
 from folkmoot.protocol.moderation.statistics.proportions import (
@@ -22,12 +23,6 @@ from folkmoot.protocol.moderation.statistics.proportions import (
     ratio,
     wilson,
 )
-
-RATIO_ALARM: Final = 1.25
-"""A group's texts are taken for bad this much more often than others': what must not be."""
-
-FALSE_SHARE: Final = 0.05
-"""The share of alarms that may be false (Benjamini and Hochberg)."""
 
 NAME_TEXTS_MIN: Final = 20
 """Of fewer texts that name a group nothing is said."""

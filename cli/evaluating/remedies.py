@@ -29,13 +29,13 @@ from folkmoot.cli.evaluating.corpus import Corpus, Item
 from folkmoot.cli.evaluating.forms import FORMS, TOXIC
 from folkmoot.cli.evaluating.jobs import Job, Outcome, Place, remedied_jobs, run_all, weights_of
 from folkmoot.cli.evaluating.measuring import (
-    RATIO_ALARM,
     Judged,
     dialects,
     figures,
     identity,
     swapped,
 )
+from folkmoot.protocol.moderation.fairness.bias import RATIO_ALARM
 
 WIKIPEDIA: Final = "wikipedia_toxicity_identity"
 TEMPLATES: Final = "identity_templates_77k"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from folkmoot.cli.evaluating.measuring import RATIO_ALARM
 from folkmoot.cli.evaluating.tabulated import Table, bracketed
+from folkmoot.protocol.moderation.fairness.bias import RATIO_ALARM
 
 _COLUMNS: Final = ("remedy", "false positives", "highest ratio of a name", "alarms", "AUC", "names swapped")
 _NOTE: Final = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from folkmoot.cli.evaluating.measuring import RATIO_ALARM
+from folkmoot.protocol.moderation.fairness.bias import RATIO_ALARM
 
 
 class Target(NamedTuple):

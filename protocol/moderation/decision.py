@@ -32,7 +32,6 @@ from folkmoot.protocol.limits import (
     RECORD_ID_BYTES,
 )
 from folkmoot.protocol.moderation.bounds import (
-    DECISION_LABELS,
     DECISION_REASON_CODE_POINTS,
     DECISION_REVERSES,
 )
@@ -45,7 +44,7 @@ from folkmoot.protocol.moderation.grounds import (
     checked_text,
     told_signals,
 )
-from folkmoot.protocol.moderation.label import check_label_value
+from folkmoot.protocol.moderation.label import checked_label_values
 from folkmoot.protocol.moderation.verdict import Finding, Span
 
 KIND: Final = "decision"
@@ -290,7 +289,7 @@ def parse_decision(item: bytes, body: Mapping[str, Any]) -> Decision:
         decider,
         number,
         checked_text(KIND, body, "reason", DECISION_REASON_CODE_POINTS) or "",
-        labels=_labels(body.get("labels", [])),
+        labels=checked_label_values(body.get("labels", []), "decision"),
         rule=checked_text(KIND, body, "rule", _RULE_CODE_POINTS),
         policy=checked_text(KIND, body, "policy", _HASH_HEX),
         span=checked_span(KIND, body.get("span")),
@@ -349,16 +348,6 @@ def _subject(item: bytes, body: Mapping[str, Any]) -> Subject:
     if subject.prefix != item[:SUBJECT_BYTES]:
         raise WireError(BAD_REQUEST, "a decision's about is not what its item names")
     return subject
-
-
-def _labels(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or len(value) > DECISION_LABELS or len(set(map(repr, value))) < len(value):
-        raise WireError(BAD_REQUEST, f"a decision's labels are at most {DECISION_LABELS}, each once")
-    for each in value:
-        if type(each) is not str:
-            raise WireError(BAD_REQUEST, "a label value is a string")
-        check_label_value(each)
-    return tuple(value)
 
 
 def _reverses(value: object, number: int) -> tuple[bytes, ...]:

@@ -24,6 +24,7 @@ from folkmoot.protocol.limits import (
     RECORD_ID_BYTES,
     STAMP_MAX,
 )
+from folkmoot.protocol.moderation.bounds import DECISION_LABELS
 from folkmoot.protocol.moderation.grounds import (
     Told,
     checked_bool,
@@ -143,6 +144,25 @@ def check_label_value(value: str) -> bytes:
     if not 1 <= len(encoded) <= LABEL_VALUE_BYTES:
         raise WireError(BAD_REQUEST, f"a label value is 1 to {LABEL_VALUE_BYTES} bytes of UTF-8")
     return encoded
+
+
+def checked_label_values(value: object, of: str) -> tuple[str, ...]:
+    """The label values that something is said to bear.
+
+    Args:
+        value: as it was received.
+        of: whose they are, for the error.
+
+    Raises:
+        WireError: `bad_request`: no list of at most `DECISION_LABELS` label values, each once.
+    """
+    if not isinstance(value, list) or len(value) > DECISION_LABELS or len(set(map(repr, value))) < len(value):
+        raise WireError(BAD_REQUEST, f"a {of}'s labels are at most {DECISION_LABELS}, each once")
+    for each in value:
+        if type(each) is not str:
+            raise WireError(BAD_REQUEST, "a label value is a string")
+        check_label_value(each)
+    return tuple(value)
 
 
 def label_item(post_item: bytes, value: str, labeller: bytes) -> bytes:

@@ -23,10 +23,9 @@ from folkmoot.protocol.errors import BAD_REQUEST, WireError
 from folkmoot.protocol.identity import is_account
 from folkmoot.protocol.key import KIND_BYTE
 from folkmoot.protocol.limits import ACCOUNT_BYTES, POST_ITEM_BYTES, POST_LANG_CODE_POINTS, RECORD_ID_BYTES
-from folkmoot.protocol.moderation.bounds import DECISION_LABELS
 from folkmoot.protocol.moderation.decision import ROLES, Role
 from folkmoot.protocol.moderation.grounds import checked_text
-from folkmoot.protocol.moderation.label import check_label_value
+from folkmoot.protocol.moderation.label import checked_label_values
 from folkmoot.protocol.moderation.verdict import Action
 
 if TYPE_CHECKING:
@@ -202,7 +201,7 @@ def parse_sampling(item: bytes, body: Mapping[str, Any]) -> Draw | Answer | None
             "own account (34)",
         )
     post_item, drawn_us = item[_POST_AT:_TIME_AT], int.from_bytes(item[_TIME_AT:_ACCOUNT_AT], "big")
-    version, labels = _id(body, "subject_id"), _labels(body.get("labels", []))
+    version, labels = _id(body, "subject_id"), checked_label_values(body.get("labels", []), "vote")
     if said == ANSWER:
         draw = _id(body, "draw")
         return Answer(post_item, version, drawn_us, draw, account, _role(body), labels)
@@ -268,13 +267,3 @@ def _role(body: Mapping[str, Any]) -> Role:
     if type(word) is not str or word not in ROLES or ROLES[word] is Role.AUTOMATIC:
         raise WireError(BAD_REQUEST, "an answer's role is one of moderator, expert, operator")
     return ROLES[word]
-
-
-def _labels(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or len(value) > DECISION_LABELS or len(set(map(repr, value))) < len(value):
-        raise WireError(BAD_REQUEST, f"a vote's labels are at most {DECISION_LABELS}, each once")
-    for each in value:
-        if type(each) is not str:
-            raise WireError(BAD_REQUEST, "a label value is a string")
-        check_label_value(each)
-    return tuple(value)
