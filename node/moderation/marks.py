@@ -139,7 +139,7 @@ def _is_mixed(text: str, first: re.Match[str]) -> bool:
 
 @lru_cache(maxsize=256)  # more than there are
 def _mixture(script: str) -> re.Pattern[str] | None:
-    """Finds what is unusual, if not marks of this script in the blocks where its letters are.
+    """Finds what is unusual, if not marks of this script on its own letters near them.
 
     None for what is no script with marks.
     """
@@ -148,7 +148,8 @@ def _mixture(script: str) -> re.Pattern[str] | None:
         return None
     others = [code for code in _search().codes if _script(chr(code)) != script]
     blocks = sorted({code // _BLOCK for code in own})
-    home = _ranges(at for block in blocks for at in range(block * _BLOCK, (block + 1) * _BLOCK))
+    near = (at for block in blocks for at in range(block * _BLOCK, (block + 1) * _BLOCK))
+    home = _ranges(at for at in near if _script(chr(at)) == script)
     return re.compile(f"[^{home}](?:(?<=[{_SURROGATES}{RARE}{_quick(others)}])|(?=[{_ranges(own)}]))")
 
 

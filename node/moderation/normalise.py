@@ -234,10 +234,10 @@ def _joins_previous(character: str) -> bool:
     That needs a first code point that is a mark, a Hangul vowel or final consonant, or a Kirat Rai vowel.
     Invisible characters stay with what they follow, since they are dropped before anything is composed.
     """
-    if character.isascii():
-        return False
     if HIDDEN.match(character):
         return True
+    if character.isascii():
+        return False
     first = unicodedata.normalize("NFKD", character)[0]
     return is_mark(first) or "\u1161" <= first <= "\u11ff" or "\U00016d63" <= first <= "\U00016d6a"
 

@@ -14,7 +14,7 @@ from folkmoot.node.moderation import normalise
 from folkmoot.node.moderation.marks import is_mark, is_usual
 from folkmoot.node.moderation.normalise import View
 from folkmoot.protocol.invisible import HIDDEN
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 # Dense in what makes normalisation interesting, and any code point at all, lone surrogates included.
@@ -47,6 +47,7 @@ def views_of(text: str) -> list[View]:
 
 
 @given(ANY)
+@example("\u304b\0\u3099 and e\x7f\u0301: composed over what is dropped")
 def test_every_place_in_a_view_is_a_place_in_the_original(text: str) -> None:
     for view in views_of(text):
         spans = view.spans()
@@ -58,6 +59,7 @@ def test_every_place_in_a_view_is_a_place_in_the_original(text: str) -> None:
 
 
 @given(TRICKY, TRICKY, TRICKY)
+@example("", "\ufffd\u3099", "\u064b")  # no kana, though it stands between the halfwidth ones
 def test_a_part_of_a_folded_text_is_the_folded_form_of_its_original(
     before: str, word: str, after: str
 ) -> None:
