@@ -79,7 +79,9 @@ def test_a_policy_is_activated_judges_everywhere_and_is_rolled_back(
         ]
         granted = run("role", "grant", log[0]["by"], "expert")
         assert granted["roles"] == ["expert"]
-        assert run("role", "ls")["holders"] == [{"account": log[0]["by"], "roles": ["expert"]}]
+        (holder,) = run("role", "ls")["holders"]
+        assert (holder["account"], holder["roles"]) == (log[0]["by"], ["expert"])
+        assert holder["since_ms"] >= log[0]["at_ms"]
 
 
 def _activated(run: Run, file: Path, *more: str) -> dict[str, Any]:
