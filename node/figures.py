@@ -91,7 +91,7 @@ def figures(parts: Parts, for_operator: bool) -> dict[str, Any]:
             "lag_ms": round(gossip.lag_s * 1000, 1),
             "sent_bytes": traffic.sent_bytes,
         },
-        "media": parts.media.status(),
+        "media": parts.media.status(for_operator=for_operator),
         "caches": caches_told(caches_of(parts)),
         "clock": parts.push_pulls.clocks.status(),
         "gate": parts.gatekeeper.status().to_wire(for_operator=for_operator),

@@ -63,6 +63,23 @@ def _what_is_with(node: dict[str, Any]) -> str:
     return f"{name} was given up for dead and is replaced: folkmoot node decommission {name} forgets it"
 
 
+def _files_reasons(node: dict[str, Any]) -> list[str]:
+    """Which files a node could not use when it read them again."""
+    reasons = []
+    if node["gate"]["outdated"]:
+        reasons.append(
+            "the policy file of the node that answers is broken, and what it said before is in force:"
+            " `folkmoot config check` says what is wrong"
+        )
+    screening = (node.get("media") or {}).get("screening") or {}
+    if screening.get("outdated"):
+        reasons.append(
+            "a list of hashes of the node that answers cannot be used, and media are looked up in what it had"
+            " before: `folkmoot status --json --operator KEYFILE` says why (media.screening.errors)"
+        )
+    return reasons
+
+
 def _reasons(status: dict[str, Any]) -> list[str]:
     reasons = [
         _what_is_with(node)
@@ -92,11 +109,7 @@ def _reasons(status: dict[str, Any]) -> list[str]:
             "the node that answers has no room for clients' writes: free its disk, raise store.disk_cap, or"
             " add nodes"
         )
-    if status["node"]["gate"]["outdated"]:
-        reasons.append(
-            "the policy file of the node that answers is broken, and what it said before is in force:"
-            " `folkmoot config check` says what is wrong"
-        )
+    reasons += _files_reasons(status["node"])
     policy = status["node"].get("policy", {"state": "running"})
     if policy["state"] != "running":
         reasons.append(

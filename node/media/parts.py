@@ -135,11 +135,12 @@ class MediaParts:
             "media sweeper": self.sweeper.run,
         }
 
-    def status(self) -> dict[str, Any] | None:
-        """What is kept and was done, as `cluster.status` tells it."""
+    def status(self, *, for_operator: bool) -> dict[str, Any] | None:
+        """What is kept and was done, as `cluster.status` tells it; see `Screening.status`."""
         if self._keeping is None:
             return None
         blobs, swept = self._keeping.blobs, self.sweeper.statistics
+        screening = None if self.screening is None else self.screening.status(for_operator=for_operator)
         return {
             "kept_bytes": blobs.used(Area.KEPT),
             "cap_bytes": int(blobs.cap_bytes),
@@ -155,7 +156,7 @@ class MediaParts:
             "erased": swept.erased,
             "handed_on": swept.handed_on,
             "blocked_by": swept.blocked_by or None,
-            "screening": None if self.screening is None else self.screening.status(),
+            "screening": screening,
         }
 
     def reload(self, config: NodeConfig) -> None:

@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 ANSWER_S: Final = bounds.MEDIA_ANSWER_S / 2
 REST_S: Final = 0.02  # between two media of which nobody waits for an answer
 PAUSE_S: Final = 1.0  # … while many wait: they go first
+_TOLD: Final = ("clear", "matched", "explicit", "unknown")
 
 
 class _Check:
@@ -75,6 +76,7 @@ class Screening:
         self._begun, self._to_begin = trio.open_memory_channel[_Check](WAITING)
         self._anew = trio.Event()
         self._reread: ScreeningSection | None = None
+        self._unusable = ""
         self.outcomes: Counter[str] = Counter()
         self.signals = MediaSignals(self.known, self._run, lambda: dict(unseen_by(self._settings)))
         keeping.sealed = self.is_sealed
@@ -94,10 +96,17 @@ class Screening:
         self._settings, self._reread = settings, settings
         self._anew.set()
 
-    def status(self) -> dict[str, Any]:
-        """What came of it since the start, sealed lists left out, and how much is waiting."""
-        told = {each: self.outcomes[each] for each in ("clear", "matched", "explicit", "unknown")}
-        return {**told, "waiting": self.waiting}
+    def status(self, *, for_operator: bool) -> dict[str, Any]:
+        """What came of it since the start, sealed lists left out, how much is waiting, and by which lists.
+
+        Args:
+            for_operator: whether to tell what is wrong with lists that were not taken: it names files.
+        """
+        told: dict[str, Any] = {each: self.outcomes[each] for each in _TOLD}
+        told |= {"waiting": self.waiting, "outdated": bool(self._unusable)}
+        if for_operator:
+            told["errors"] = self._unusable.splitlines()
+        return told
 
     @property
     def waiting(self) -> int:
@@ -263,7 +272,9 @@ class Screening:
         settings, self._reread = self._reread, None
         try:
             self._judge = await self._run(partial(read_judge, settings))
+            self._unusable = ""
         except FolkmootError as error:
+            self._unusable = str(error)
             log.error("the lists stay as they were, the new ones are unusable:\n%s", error)
 
 

@@ -51,6 +51,7 @@ class BitFlips:
         if flipped:
             self._world.disks_lost = True
             self._world.expected_errors |= SAID_OF_DAMAGE
+            self._world.expected_errors |= {self._said_of_sums(key) for key in flipped}
         return flipped
 
     async def look_everywhere(self) -> None:
@@ -83,6 +84,10 @@ class BitFlips:
         return any(
             _is_whole(other.disk.engine, key) for other in self._world.replicas_of(key) if other is not node
         )
+
+    def _said_of_sums(self, key: bytes) -> str:
+        """What a repairer says that works out the sums without a damaged cell, before that is mended."""
+        return f"sums of range {self._world.ranges.lookup(key).id} were wrong"
 
     def _turn(self, engine: MemoryEngine, key: bytes) -> None:
         with engine.begin(write=True) as transaction:

@@ -116,6 +116,17 @@ def test_a_policy_file_that_is_not_followed_is_a_reason() -> None:
     assert "policy" in reason and "folkmoot config check" in reason
 
 
+def test_lists_that_were_not_taken_are_a_reason() -> None:
+    told = status(node("a"))
+    told["node"]["media"] = {"screening": {"outdated": False}}
+    assert _reasons(told) == []
+    told["node"]["media"]["screening"]["outdated"] = True
+    (reason,) = _reasons(told)
+    assert "list of hashes" in reason and "--operator KEYFILE" in reason
+    told["node"]["media"] = None
+    assert _reasons(told) == []
+
+
 @pytest.mark.parametrize(("ahead_ms", "said"), [(1234.0, "1.2 s ahead of"), (-60_000.0, "60.0 s behind")])
 def test_a_clock_that_strays_is_a_reason(ahead_ms: float, said: str) -> None:
     told = status(node("a"))

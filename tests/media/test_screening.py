@@ -194,11 +194,20 @@ async def test_a_list_that_is_broken_changes_nothing_and_a_new_one_looks_at_ever
         (tmp_path / "known").write_text("nonsense\n")
         screening_of(town[0]).reload(settings)
         await until(lambda: "known:1: no PDQ hash" in caplog.text, what="the list to be refused", within_s=60)
+        async with town.client(town[0]) as anybody, town.client(town[0]) as operator:
+            await operator.auth(OPERATOR)
+            errors = [
+                (await asking.call("cluster.status"))["node"]["media"]["screening"].get("errors")
+                for asking in (anybody, operator)
+            ]
+        assert errors[0] is None and "known:1: no PDQ hash" in errors[1][0]
+        assert screening_of(town[0]).status(for_operator=False)["outdated"]
         await refused(town[0], town, author, known.hash, REFUSED_BY_POLICY)
         (tmp_path / "known").write_text(ours.pdq(bright(drawing(1)))[0].hex())
         screening_of(town[0]).reload(settings)
         await noted(town[0], author, fine.hash, "matched")
         await noted(town[0], author, known.hash, "clear")
+        assert not screening_of(town[0]).status(for_operator=False)["outdated"]
         assert await read(client, author.account, known.hash) == KNOWN
         open_again = msgspec.structs.replace(settings, withhold=("unchecked",))
         screening_of(town[0]).reload(open_again)
