@@ -105,7 +105,7 @@ class DocumentExchange:
         raise WireError(
             NOT_FOUND,
             f"none of the {len(givers)} nodes that were asked has policy {name.hex()[:12]}: send its "
-            "document again (folkmoot policy activate FILE)",
+            "document again (folkmoot policy preview FILE)",
             details={"hash": name},
         )
 

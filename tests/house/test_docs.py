@@ -20,6 +20,7 @@ DOCUMENTS = (
     "docs/operations.md",
 )
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+HALF_MERGED = re.compile(r"^(?:<{7}|>{7}) ", re.M)
 FENCED = re.compile(r"^```.*?^```$", re.M | re.S)
 
 
@@ -93,6 +94,11 @@ def test_every_method_and_error_is_in_the_protocol() -> None:
     assert missing(methods | {kind.name for kind in KINDS}, read("docs/protocol.md")) == set()
 
 
+def test_nothing_is_left_half_merged() -> None:
+    texts = {path: read(path) for path in files({".md", ".py", ".toml", ".cfg"})}
+    assert [path for path, text in texts.items() if HALF_MERGED.search(text)] == []
+
+
 def test_no_link_leads_nowhere() -> None:
     assert [link for path in files({".md"}) for link in broken_links(path, read(path))] == []
 
@@ -102,5 +108,6 @@ def test_these_checks_can_fail() -> None:
     assert missing({"put"}, "`record.put`") == {"put"}
     assert missing({"ping", "busy"}, "```\nping\n```\nthen `busy`") == {"ping"}
     assert broken_links("docs/a.md", "[here](../README.md) [there](nowhere.md)") == ["docs/a.md: nowhere.md"]
+    assert HALF_MERGED.search("one\n" + "<" * 7 + " HEAD\n")
     page = "# One, `two.three`\n[up](#one-twothree) [down](#four) [out](../README.md#nothing)"
     assert broken_links("docs/a.md", page) == ["docs/a.md: #four", "docs/a.md: ../README.md#nothing"]

@@ -37,8 +37,8 @@ def file(data: bytes, mime: str = "image/png", *, listed: bool = False) -> tuple
 
 
 @asynccontextmanager
-async def running(**how: Any) -> AsyncIterator[Decoders]:
-    decoders = Decoders(PIXELS, **{"patience_s": 300.0, **how})  # a busy machine is not a slow decoder
+async def running(pixels: int = PIXELS, **how: Any) -> AsyncIterator[Decoders]:
+    decoders = Decoders(pixels, **{"patience_s": 300.0, **how})  # a busy machine is not a slow decoder
     async with trio.open_nursery() as nursery:
         nursery.start_soon(decoders.run)
         yield decoders
@@ -181,8 +181,7 @@ async def test_a_picture_whose_contrast_was_taken_away_is_known_all_the_same() -
 
 async def test_what_was_not_looked_at_whole_is_unknown_where_there_are_lists(tmp_path: Path) -> None:
     frames = [drawing(number, 64, 64) for number in range(6)]
-    async with running() as decoders:
-        decoders._command[-1] = "4096"  # pixels: four frames of this size
+    async with running(pixels=64 * 64) as decoders:  # four frames of this size
         judged = await decoders.judge(*file(moving(*frames), "image/gif"))
         assert not judged.whole and judged.hashes
     listed = tmp_path / "known.txt"

@@ -56,6 +56,7 @@ async def test_rules_know_how_long_authors_have_been_here_and_what_people_decide
         + '[degrade]\nauthor.trust = "ignore"\n'
     )
     monkeypatch.setattr(authors, "AUTHORS_BELIEVED_S", 0.01)
+    monkeypatch.setattr(authors, "AUTHORS_WAIT_S", 30.0)  # a busy machine is no silent node
     async with (
         founded(tmp_path / "nodes", gate=GateSection(policy=policy)) as town,
         town.client(town[0]) as client,

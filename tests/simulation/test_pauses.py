@@ -276,7 +276,7 @@ def test_what_becomes_ready_in_a_frozen_process_runs_when_it_is_thawed() -> None
 
 
 def test_a_run_with_pauses_holds_and_is_repeatable() -> None:
-    plan = Plan(
+    plan = Plan(  # a seed of which people get enough answers in a minute that all can be compared
         41, nodes=4, minutes=1.0, faults=("pause", "crash", "partition"), pause_s=1.0, fault_gap_s=3.0
     )
     report, again = simulate(plan), simulate(plan)
