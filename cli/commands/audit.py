@@ -13,6 +13,7 @@ from folkmoot.cli.durations import Duration
 from folkmoot.cli.errors import OperatorError, Usage
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, FAILED, OK
+from folkmoot.cli.given import refuse
 from folkmoot.cli.moderating.subjects import reviewer_key
 from folkmoot.cli.numbers import counted as counted_in_words
 from folkmoot.cli.output import Output, json_option
@@ -100,8 +101,12 @@ def bias(
     if (policy is None) != (folder is None):
         raise Usage("--policy and --on go together", hint="folkmoot audit bias --help")
     if policy is not None and folder is not None:
+        refuse(("since_s", "by", "key_file"), "with --on")
         sets = None if dialects is None else declared(dialects)
         return _tell(_labelled(policy, folder, sets, skip_unknown=skip_unknown), [], plot, every_rule, output)
+    refuse(("skip_unknown",), "without --on")
+    if by != By.DIALECT:
+        refuse(("dialects",), f"with --by {by}")
     sets = declared(dialects) if by == By.DIALECT else b""
     since_us = max(0, time.time_ns() // 1000 - int(since_s * 1e6))
     target = find_target()

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from folkmoot.cli.bench.graph import ACCOUNTS_MAX
 from folkmoot.cli.connection import Target, target_options
-from folkmoot.cli.errors import Usage
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, INTERRUPTED, OK, UNREACHABLE
+from folkmoot.cli.given import refuse
 from folkmoot.cli.numbers import FiniteFloat
 from folkmoot.cli.output import Output, json_option
 from folkmoot.protocol.limits import INFLIGHT_PER_CONNECTION, RECORDS_PER_PUT
@@ -189,11 +189,7 @@ def run(
 
 def _check_options(mix: str) -> None:
     """Refuse options that the mix has no use for."""
-    context = click.get_current_context()
-    for name in ONLY_MIXES if mix == "posts" else ONLY_POSTS:
-        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            option = f"--{name.removesuffix('s') if name == 'graphs' else name.replace('_', '-')}"
-            raise Usage(f"{option} means nothing with --mix {mix}", hint="folkmoot bench run --help")
+    refuse(ONLY_MIXES if mix == "posts" else ONLY_POSTS, f"with --mix {mix}")
 
 
 async def _run(

@@ -19,6 +19,7 @@ from folkmoot.cli.commands import chaos
 from folkmoot.cli.errors import OperatorError, Usage
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
+from folkmoot.cli.given import is_given
 from folkmoot.cli.numbers import FiniteFloat
 from folkmoot.cli.output import Output, json_option, table
 from folkmoot.cli.terminal import visible
@@ -102,9 +103,7 @@ def _describe(described: dict[str, Any], output: Output) -> int:
 )
 @click.option("--deadline", type=FiniteFloat(min=1), default=READY_S, show_default=True, help="Seconds.")
 @json_option
-@click.pass_context
 def up(
-    ctx: click.Context,
     name: str,
     directory: Path | None,
     nodes: int,
@@ -121,7 +120,7 @@ def up(
     """
     cluster = LocalCluster.find(name, directory)
     if cluster.directory.exists:
-        given = [key for key in ("nodes", "regions", "replicas", "tls", "settings") if _given(ctx, key)]
+        given = [key for key in ("nodes", "regions", "replicas", "tls", "settings") if is_given(key)]
         if given:
             raise OperatorError(
                 f"cluster {name} exists, and --{given[0].replace('settings', 'set')} is for new ones",
@@ -131,10 +130,6 @@ def up(
         life.create(cluster, name, life.parse_shape(nodes, regions, replicas, tls == "on", settings))
     output.note(f"starting {len(cluster.manifest.nodes)} nodes in {cluster.directory.path}")
     return _describe(life.up(cluster, deadline), output)
-
-
-def _given(ctx: click.Context, parameter: str) -> bool:
-    return ctx.get_parameter_source(parameter) is click.core.ParameterSource.COMMANDLINE
 
 
 @command.command(epilog=examples("folkmoot cluster ls"))

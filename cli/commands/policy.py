@@ -230,21 +230,26 @@ def rollback(
 
     async def conversation(client: Client) -> tuple[str | None, dict[str, Any]]:
         policy = (await asked(client, "policy.status", {}))["policy"]
+        if reverses and policy["hash"] is None:
+            raise OperatorError(
+                "no policy is in force for all nodes, so none decided anything; nothing was rolled back",
+                hint="folkmoot policy status",
+            )
         if not dry_run:
             epoch = policy["epoch"] if replaces is None else replaces
             await decide(client, "policy.rollback", {"replaces": epoch, "reason": reason})
         return policy["hash"], await _acknowledged(client, wait_s)
 
     undone, told = talk(target, operator, conversation)
-    if not reverses:
+    if undone is None or not reverses:
         return _say(told, output)
-    if undone is None or (told["proposal"] is not None and not dry_run):
+    if told["proposal"] is not None and not dry_run:
         raise OperatorError(
-            "nothing was taken back: the policy is still in force, and its rollback is proposed"
-            if undone is not None
-            else "no policy was in force for all nodes, so none decided anything",
+            "nothing was taken back: the policy is still in force, and its rollback is proposed",
             hint="folkmoot policy status",
         )
+    if not dry_run:
+        output.note(f"policy {undone[:12]} is rolled back; what it decided is taken back now")
     return take_back(undone, dry_run, operator, target, output)
 
 

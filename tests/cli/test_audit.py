@@ -141,6 +141,24 @@ def test_what_cannot_be_audited_is_said(
     assert "beside" in capsys.readouterr().err, "judged without its model a policy would hold everything"
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--dialects", __file__], "--dialects means nothing with --by language"),
+        (["--by", "region", "--dialects", __file__], "--dialects means nothing with --by region"),
+        (["--skip-unknown"], "--skip-unknown means nothing without --on"),
+        (["--policy", __file__, "--on", ".", "--by", "region"], "--by means nothing with --on"),
+        (["--policy", __file__, "--on", ".", "--since", "1d"], "--since means nothing with --on"),
+        (["--policy", __file__, "--on", ".", "--key", "x.key"], "--key means nothing with --on"),
+    ],
+)
+def test_options_that_would_be_passed_over_are_refused(
+    capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    assert run(["audit", "bias", *words]) == USAGE
+    assert said in capsys.readouterr().err
+
+
 def test_what_is_declared_is_found_in_texts_and_in_nobody() -> None:
     dialects = Dialects(declared(None))
     assert "african-american" in dialects.sets

@@ -105,4 +105,7 @@ def _is_taken_back(run: Run, hash: str) -> None:
     undone = run("policy", "rollback", "--reverse-decisions", "--reason", "enough")
     assert undone["counts"] == {"labels": 3}
     assert run("policy", "reverse", hash[:12])["counts"] == {}
-    assert run("policy", "status")["policy"]["hash"] is None
+    before = run("policy", "status")["policy"]
+    again = run("policy", "rollback", "--reverse-decisions", code=FAILED)["error"]
+    assert before["hash"] is None and "nothing was rolled back" in again["message"]
+    assert run("policy", "status")["policy"] == before
