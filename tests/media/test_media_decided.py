@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from folkmoot.node.moderation import media_cases
-from folkmoot.node.moderation.media.outcome import Outcome
 from folkmoot.protocol.errors import (
     BAD_REQUEST,
     FORBIDDEN,
@@ -19,11 +18,11 @@ from folkmoot.protocol.errors import (
 )
 from folkmoot.protocol.moderation.decision import MEDIA, Action, Decision, Role, Subject
 from folkmoot.protocol.record import Record
-from folkmoot.storage.media.layout import Name
 
 from tests.media import pictures
-from tests.media.test_screening import FINE, KNOWN, kept, lists, noted, refused, stat
+from tests.media.test_screening import FINE, KNOWN, kept, lists, noted, refused, screening_of, stat
 from tests.media.uploading import post_with, read, upload
+from tests.moderation.drawings import bright, drawing, ours
 from tests.node.harness import Client, Town, founded
 from tests.node.nodes import Node
 from tests.node.people import OPERATOR, Author
@@ -125,13 +124,16 @@ async def test_people_decide_about_media_and_all_nodes_do_as_they_say(
         with pytest.raises(WireError):
             await operator.call("moderation.show", **{**about, "item": b"short"})
 
-        await what_is_sealed_is_released_by_nobody(town, author, fine.hash)
+        await what_is_sealed_is_released_by_nobody(tmp_path, town, author, fine.hash)
 
 
-async def what_is_sealed_is_released_by_nobody(town: Town, author: Author, digest: bytes) -> None:
+async def what_is_sealed_is_released_by_nobody(
+    directory: Path, town: Town, author: Author, digest: bytes
+) -> None:
+    """Not even what was released before a sealed list came to know it."""
     keeper = next(node for node in town.nodes if kept(node, author, digest))
-    name = Name(author.account, digest)
-    keeper.parts.media._keeping.blobs.notes.put(name, Outcome("sealed").to_note())
+    (directory / "worst").write_text(f"{ours.pdq(bright(drawing(1)))[0].hex()} worst-kind\n")
+    screening_of(keeper).reload(keeper.config.screening)
     await noted(keeper, author, digest, "sealed")
     await refused(keeper, town, author, digest, NOT_FOUND)
     async with town.client(keeper) as there:
