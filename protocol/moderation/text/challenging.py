@@ -93,7 +93,7 @@ class Challenger:
         weights: of each lesson.
         unseen: of each, its score by a model that has not seen it.
         compared: with the current model.
-        evidence: by language, how many samples bear the label and how many do not, by score.
+        evidence: by language, how many of what was drawn bear the label and how many do not, by score.
     """
 
     model: TextModel
@@ -164,13 +164,14 @@ def evidence_of(
 ) -> dict[str, list[Step]]:
     """How many texts of each score bear the label and how many do not, by language, among what is posted.
 
-    Only samples count, since what was decided about was chosen. Where some were drawn with a greater
-    probability than others, so many of them are left out, by a hash of what they are, that all are as likely.
+    Only what was drawn counts, decided about or not: what nobody drew was chosen by who decided, and what was
+    decided about is where most of what is bad is found. Where some were drawn with a greater probability than
+    others, so many of them are left out, by a hash of what they are, that all are as likely.
     """
-    least = min((lesson.millionths for lesson in lessons if lesson.millionths), default=0)
+    least = min((lesson.drawn for lesson in lessons if lesson.drawn), default=0)
     counts: dict[str, dict[float, list[int]]] = {}
     for lesson, language, score in zip(lessons, languages, scores, strict=True):
-        if lesson.millionths and _chance(lesson.version) * lesson.millionths < least * _CHANCES:
+        if lesson.drawn and _chance(lesson.version) * lesson.drawn < least * _CHANCES:
             steps = counts.setdefault(language or "und", {})
             steps.setdefault(step_of(score), [0, 0])[0 if lesson.so else 1] += 1
     return {

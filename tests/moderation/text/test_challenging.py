@@ -166,6 +166,15 @@ def test_evidence_is_of_what_was_drawn_all_as_likely() -> None:
     assert 15 <= step.so + step.others <= 65, "a fifth of the others"
 
 
+def test_what_was_drawn_is_evidence_decided_about_or_not() -> None:
+    lessons, _ = made(200, RUDE, seed=12)
+    drawn = [each._replace(millionths=20_000) for each in lessons]
+    decided = [each._replace(millionths=0, also_drawn=20_000) if each.so else each for each in drawn]
+    scores = [0.5] * 200
+    assert evidence_of(decided, ["en"] * 200, scores) == evidence_of(drawn, ["en"] * 200, scores)
+    assert {each.stands_for for each in decided if each.so} == {1.0}
+
+
 def test_a_comparison_counts_texts_for_as_many_as_they_stand_for() -> None:
     same = [
         Both(at % 2 == 0, 1.0, at, float(at % 2 == 0) - 0.5, float(at % 2 == 0) - 0.5) for at in range(40)
