@@ -7,7 +7,9 @@ bytes.
 
 It is measured on lessons that it has not seen: of five folds, of which each is scored by a model that was
 taught the other four. Texts that are much the same stay in one fold. The current model scores all of them; if
-it has seen some, that is to its advantage.
+it has seen some, that is to its advantage. Each counts for what it weighs in training, so that nobody who
+outweighs the others decides which model is better. What is drawn anew for the intervals is texts, not people:
+they say what chance does in choosing texts, and nothing of who else might have looked at them.
 """
 
 from __future__ import annotations
@@ -126,7 +128,7 @@ def challenge(
     random: Random,
     done: Callable[[], None] = lambda: None,
 ) -> Challenger:
-    """Teach a challenger, and compare it with the current model.
+    """Teach a challenger, and compare it with the current model, texts by what they weigh.
 
     Args:
         lessons, texts: as for `replay`.
@@ -152,8 +154,9 @@ def challenge(
     model = _taught(lessons, texts, weights, plan, range(len(lessons)))
     done()
     both = [
-        Both(lesson.so, lesson.stands_for, text.alike, current.margins(text.buckets)[1], score)
-        for lesson, text, score in zip(lessons, texts, unseen, strict=True)
+        Both(lesson.so, weight, text.alike, current.margins(text.buckets)[1], score)
+        for lesson, weight, text, score in zip(lessons, weights, texts, unseen, strict=True)
+        if weight > 0.0
     ]
     evidence = evidence_of(lessons, [text.language for text in texts], unseen)
     return Challenger(model, weights, unseen, compare(both, random), evidence)
