@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from folkmoot.cli.moderating.pages import all_pages
+from folkmoot.cli.moderating.pages import add_missing, all_pages
 from folkmoot.cli.moderating.telling import decision_in, label_in
 from folkmoot.cli.moderating.transparency import TERRITORIES, refusal_statement, statement_of
 from folkmoot.protocol.limits import KEYS_PER_GET
@@ -38,7 +38,7 @@ async def gather(client: Client, since_us: int, territories: Sequence[str]) -> d
     for of, read in _SAID.items():
         items, lost = await all_pages(client, "moderation.statements", since=since_us, of=of)
         decided += map(read, items)
-        missing += [each for each in lost if each not in missing]
+        add_missing(missing, lost)
     decided.sort(key=lambda each: each[1].stamp)
     statements: list[dict[str, Any]] = []
     for start in range(0, len(decided), KEYS_PER_GET):
