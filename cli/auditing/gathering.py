@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from folkmoot.cli.moderating.pages import add_missing, pages
 from folkmoot.node.moderation.dialects import Dialects
 from folkmoot.node.moderation.policy_file import read_policy_bytes
 from folkmoot.protocol.moderation.fairness.tally import Tally
@@ -42,11 +44,8 @@ async def gather(client: Client, by: str, since_us: int, dialects: bytes) -> tup
     tally = Tally()
     missing: list[int] = []
     asked: dict[str, Any] = {"by": by, "since": since_us, **({"dialects": dialects} if dialects else {})}
-    cursor: dict[str, Any] = {}
-    while True:
-        page = await client.call("moderation.audit", {**asked, **cursor})
-        tally.add(Tally.from_wire(page["numbers"]))
-        missing += page["missing"]
-        if page["cursor"] is None:
-            return tally, missing
-        cursor = {"cursor": page["cursor"]}
+    async with aclosing(pages(client, "moderation.audit", **asked)) as told:
+        async for page in told:
+            tally.add(Tally.from_wire(page["numbers"]))
+            add_missing(missing, page["missing"])
+    return tally, missing

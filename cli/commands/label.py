@@ -19,7 +19,7 @@ from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.identity import KeyPair
 from folkmoot.protocol.limits import LABEL_REASON_CODE_POINTS
 from folkmoot.protocol.moderation.definitions import check_value
-from folkmoot.protocol.moderation.label import KIND, Label, label_item
+from folkmoot.protocol.moderation.label import KIND, Label, label_item, parse_label
 from folkmoot.protocol.record import Record
 
 if TYPE_CHECKING:
@@ -61,12 +61,11 @@ def command(
 
     async def talk(client: Client) -> Stated:
         if negate:
-            await _check_said(client, signer, post, value, speaker.level)
-        shown = await read_post(client, post, speaker.level)
-        if shown.deleted:
-            raise OperatorError("the post was deleted, and nothing is to be said of it")
+            version = await _version_said(client, signer, post, value, speaker.level)
+        else:
+            version = await _version_shown(client, post, speaker.level)
         label = Label(
-            *(post.item, value, signer.owner, shown.shown[0].id, reason),
+            *(post.item, value, signer.owner, version, reason),
             negated=negate,
             expires_ms=expires_ms,
         )
@@ -79,11 +78,32 @@ def command(
     return report_stated(speaker.output, stated, told, sentence)
 
 
-async def _check_said(client: Client, signer: KeyPair, post: PostRef, value: str, level: str) -> None:
-    """Refuse to take back what was never said."""
+async def _version_shown(client: Client, post: PostRef, level: str) -> bytes:
+    """The id of the version of a post that is shown.
+
+    Raises:
+        OperatorError: there is none.
+        WireError: from the node.
+    """
+    shown = await read_post(client, post, level)
+    if shown.deleted:
+        raise OperatorError("the post was deleted, and nothing is to be said of it")
+    return shown.shown[0].id
+
+
+async def _version_said(client: Client, signer: KeyPair, post: PostRef, value: str, level: str) -> bytes:
+    """The id of the version that one's own label is about, which may be gone since.
+
+    Raises:
+        OperatorError: there is no such label, or it was taken back.
+        WireError: from the node.
+    """
     key = (post.author, KIND, label_item(post.item, value, signer.owner))
     (cell,) = await client.get([key], level=level)
-    if cell is None or Record.from_wire(cell["records"][0]).body.get("negated"):
+    record = None if cell is None else Record.from_wire(cell["records"][0])
+    label = None if record is None else parse_label(record.item, record.body)
+    if label is None or label.negated:
         raise OperatorError(
             f"you have put no label {value!r} on that post", hint=f"folkmoot label {post} {value}"
         )
+    return label.subject_id

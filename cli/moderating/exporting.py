@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from folkmoot.cli.moderating.pages import all_pages
+from folkmoot.cli.moderating.pages import add_missing, all_pages
 from folkmoot.cli.moderating.telling import decision_in, label_in
 from folkmoot.cli.moderating.transparency import TERRITORIES, refusal_statement, statement_of
 from folkmoot.protocol.limits import KEYS_PER_GET
@@ -38,7 +38,7 @@ async def gather(client: Client, since_us: int, territories: Sequence[str]) -> d
     for of, read in _SAID.items():
         items, lost = await all_pages(client, "moderation.statements", since=since_us, of=of)
         decided += map(read, items)
-        missing += [each for each in lost if each not in missing]
+        add_missing(missing, lost)
     decided.sort(key=lambda each: each[1].stamp)
     statements: list[dict[str, Any]] = []
     for start in range(0, len(decided), KEYS_PER_GET):
@@ -52,14 +52,15 @@ async def gather(client: Client, since_us: int, territories: Sequence[str]) -> d
 
 
 async def _bodies(client: Client, some: Iterable[tuple[Decision, Record]]) -> dict[bytes, Mapping[str, Any]]:
-    """What decisions were about, by the version that they name, as far as it is shown still."""
-    about = {(record.place, *decision.subject): decision.version for decision, record in some}
+    """The versions that are shown of what decisions were about, by their ids."""
+    about = dict.fromkeys((record.place, *decision.subject) for decision, record in some)
     asked = [key for key in about if key[1] in _SHOWN_TO_ALL]
     bodies: dict[bytes, Mapping[str, Any]] = {}
-    for key, cell in zip(asked, await client.get(asked) if asked else [], strict=True):
+    for cell in await client.get(asked) if asked else []:
         shown = cell["records"] if cell is not None and "records" in cell else []
         if shown:
-            bodies[about[key]] = Record.from_wire(shown[0]).body
+            record = Record.from_wire(shown[0])
+            bodies[record.id] = record.body
     return bodies
 
 

@@ -157,5 +157,5 @@ def taught(found: Found, plan: Plan, current: TextModel, bar: Bar) -> tuple[Chal
 
 
 def _newest(decisions: Sequence[Decision]) -> list[Decision]:
-    """Those that count, as nodes count them."""
-    return sorted(decisions, key=lambda each: each.mark)[-DECISIONS_READ:]
+    """Of those about one subject the ones that count, as nodes count them: by their items, roles first."""
+    return sorted(decisions, key=lambda each: (each.role, each.mark))[-DECISIONS_READ:]

@@ -25,6 +25,7 @@ from msgspec import Meta, Struct
 VERSION: Final = 1
 _bytes = bytes.fromhex
 SUFFIX: Final = ".json"
+_COLUMNS: Final = Lesson._fields.index("also_drawn")
 
 _Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 _Hex = Annotated[str, Meta(pattern="^([0-9a-f]{2})+$")]
@@ -40,7 +41,7 @@ class Manifest(Struct, forbid_unknown_fields=True):
         question, base, seed, shares: see `challenging.Plan`; `base` by its hash.
         rules: those of the policy that stood for the question.
         cost, features, unicode: how texts were read and learnt from; with others the model is another.
-        lessons: see `Lesson`, hashes and accounts in hex.
+        lessons: see `Lesson`, hashes and accounts in hex, without `also_drawn`, which teaches nothing.
         model: the hash of what was learnt.
     """
 
@@ -92,7 +93,8 @@ def manifest_of(
         "features": FEATURES_VERSION,
         "unicode": unicodedata.unidata_version,
         "lessons": [
-            [part.hex() if isinstance(part, bytes) else part for part in lesson] for lesson in lessons
+            [part.hex() if isinstance(part, bytes) else part for part in lesson[:_COLUMNS]]
+            for lesson in lessons
         ],
         "model": model,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.moderating.deciding import Wish, decide
@@ -16,6 +16,8 @@ from folkmoot.protocol.moderation.bounds import DECIDED_AT_ONCE
 
 if TYPE_CHECKING:
     from folkmoot.protocol.client import Client
+
+_COUNTED: Final = {"stored": "decided", "duplicate": "before"}
 
 
 async def decide_all(
@@ -61,9 +63,10 @@ async def _decide(
         return str(error)
     except WireError as error:
         return error.message
-    told["decided" if answer["status"] == "stored" else "before"] += answer["status"] != "uncertain"
+    if (counted := _COUNTED.get(answer["status"])) is not None:
+        told[counted] += 1
     outcomes = [answer, *([answer["released"]] if "released" in answer else [])]
-    if all(each["status"] in ("stored", "duplicate") for each in outcomes):
+    if all(each["status"] in _COUNTED for each in outcomes):
         return None
     return next(
         (each["error"]["message"] for each in outcomes if "error" in each), "the level was not reached"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -20,6 +22,31 @@ class Gathered(NamedTuple):
     missing: list[Any]
 
 
+async def pages(client: Client, method: str, **params: Any) -> AsyncGenerator[dict[str, Any], None]:
+    """The pages that a method tells, one after another; whoever leaves off before the last closes it.
+
+    Args:
+        client: connected.
+        method: whose pages these are.
+        params: what is asked.
+
+    Raises:
+        WireError: from the node.
+    """
+    cursor: dict[str, Any] = {}
+    while True:
+        page = await client.call(method, {**params, **cursor})
+        yield page
+        if page["cursor"] is None:
+            return
+        cursor = {"cursor": page["cursor"]}
+
+
+def add_missing(missing: list[Any], more: Iterable[Any]) -> None:
+    """Add what did not answer to what is known not to have, each once."""
+    missing.extend(each for each in dict.fromkeys(more) if each not in missing)
+
+
 async def all_pages(client: Client, method: str, *, name: str = "items", **params: Any) -> Gathered:
     """Everything that a method tells.
 
@@ -33,11 +60,8 @@ async def all_pages(client: Client, method: str, *, name: str = "items", **param
         WireError: from the node.
     """
     gathered = Gathered([], [])
-    cursor: dict[str, Any] = {}
-    while True:
-        page = await client.call(method, {**params, **cursor})
-        gathered.items.extend(page[name])
-        gathered.missing.extend(each for each in page["missing"] if each not in gathered.missing)
-        if page["cursor"] is None:
-            return gathered
-        cursor = {"cursor": page["cursor"]}
+    async with aclosing(pages(client, method, **params)) as told:
+        async for page in told:
+            gathered.items.extend(page[name])
+            add_missing(gathered.missing, page["missing"])
+    return gathered

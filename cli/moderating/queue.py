@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from folkmoot.cli.moderating.pages import add_missing, pages
 from folkmoot.cli.moderating.subjects import Named
 from folkmoot.protocol.identity import account_to_text
 from folkmoot.protocol.moderation.bounds import QUEUE_ITEMS
@@ -43,20 +45,20 @@ async def waiting(client: Client, most: int, author: bytes | None = None) -> Que
 
     Args:
         client: connected, as somebody who may decide.
-        most: at most so many.
+        most: at most so many; one or more.
         author: of which account (34 bytes); None for all.
     """
     items: list[dict[str, Any]] = []
     missing: list[int] = []
-    asked: dict[str, Any] = {} if author is None else {"author": author}
-    while len(items) < most:
-        page = await client.call("moderation.held", {"limit": min(most - len(items), QUEUE_ITEMS), **asked})
-        items += page["items"]
-        missing += page["missing"]
-        if page["cursor"] is None:
-            return Queue(items, missing, has_more=False)
-        asked["cursor"] = page["cursor"]
-    return Queue(items, missing, has_more=True)
+    asked: dict[str, Any] = {"limit": min(most, QUEUE_ITEMS)} | ({} if author is None else {"author": author})
+    async with aclosing(pages(client, "moderation.held", **asked)) as told:
+        async for page in told:
+            items += page["items"]
+            add_missing(missing, page["missing"])
+            if len(items) >= most:
+                has_more = len(items) > most or page["cursor"] is not None
+                return Queue(items[:most], missing, has_more)
+    return Queue(items, missing, has_more=False)
 
 
 def by_author(queue: Queue) -> list[dict[str, Any]]:

@@ -71,15 +71,17 @@ def sample(
         raise Usage("--fine and --label answer something: give its name with --answer")
     if name is not None and fine == bool(labels):
         raise Usage("answer with --fine, or with one --label or more")
+    if name is not None and passed is not None:
+        raise Usage("what is answered is not passed by: --answer or --pass, not both")
+    passing = None if passed is None else given_by_name(passed)
     key = reviewer_key(target, key_file, output)
     if name is not None:
-        given = given_by_name(name)
-        told = converse(target, lambda client: _answered(client, key, given, labels, level))
+        given, deserved = given_by_name(name), labels_in(",".join(labels) or FINE)
+        told = converse(target, lambda client: _answered(client, key, given, deserved, level))
         output.result(told, _sentence(told))
     elif sys.stdin.isatty() and not output.as_json:
-        converse(target, lambda client: _one_after_another(client, key, level, output))
+        converse(target, lambda client: _one_after_another(client, key, level, output, passing))
     else:
-        passing = None if passed is None else given_by_name(passed)
         found, post, known = converse(target, lambda client: _next(client, key, passing))
         value: dict[str, Any] = {"post": None, "labels": list(known)}
         if found is not None and post is not None:
@@ -100,10 +102,15 @@ async def _answered(
     return await answer(client, key, await client.auth(key), given, labels, level)
 
 
-async def _one_after_another(client: Client, key: KeyPair, level: str, output: Output) -> None:
-    """Ask about one post after another, until there is none or somebody has had enough."""
+async def _one_after_another(
+    client: Client, key: KeyPair, level: str, output: Output, passing: Given | None
+) -> None:
+    """Ask about one post after another, until there is none or somebody has had enough.
+
+    Args:
+        passing: what was given out before and is not to be looked at.
+    """
     proven = await client.auth(key)
-    passing: Given | None = None
     while True:
         given, post, known = await next_one(client, passing)
         if given is None or post is None:

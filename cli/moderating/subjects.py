@@ -63,8 +63,8 @@ class SubjectType(click.ParamType[Named]):
         kind, colon, text = rest.partition(":")
         try:
             subject = Subject(kind, _item_of(kind, text)) if colon else Subject(POST, bytes.fromhex(rest))
+            subject.check()
             named = Named(account_from_text(account), subject)
-            assert named.subject.prefix, "which says that something can be decided about it"
         except (WireError, ValueError):
             self.fail(
                 f"{value!r} is not a post: write did:key:z6Mk…/ITEM, as `moderate held` does; or "

@@ -15,7 +15,7 @@ IDEMPOTENT: Final = frozenset(
         *("feed.author", "feed.home", "feed.thread", "feed.ranked", "feed.trends"),
         *("notice.list", "search.posts"),
         *("moderation.held", "moderation.show", "moderation.decide", "moderation.statements"),
-        "moderation.audit",
+        *("moderation.audit", "moderation.samples", "moderation.texts", "label.definitions"),
         *("media.begin", "media.put", "media.finish", "media.get", "media.stat", "media.list"),
         *("join.authority", "join.admit"),  # which knows who asks by the key of the request
     }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 import pytest
 import trio
 from folkmoot.cli.errors import OperatorError, Usage
+from folkmoot.cli.exit_codes import OK, USAGE
+from folkmoot.cli.main import run
 from folkmoot.cli.moderating import sample_command
 from folkmoot.cli.moderating.blind import Given, given_by_name, labels_in, shown
 from folkmoot.cli.output import Output
@@ -16,7 +18,7 @@ from folkmoot.protocol.record import Record
 
 from tests.moderation.decisions import ANN, ITEM, MO
 
-GIVEN = Given(b"t" * 120, b"d" * 32, 1_700_000_000_000_000, ANN.account, ITEM, b"v" * 32)
+GIVEN = Given(b"ticket of " + b"t" * 32, b"d" * 32, 1_700_000_000_000_000, ANN.account, ITEM, b"v" * 32)
 
 
 def post(text: str, **more: Any) -> Record:
@@ -70,7 +72,7 @@ def talk(node: Node, monkeypatch: pytest.MonkeyPatch, *words: str) -> list[str]:
 
     monkeypatch.setattr("click.prompt", prompt)
     client, output = cast("Any", node), Output(as_json=False)
-    trio.run(lambda: sample_command._one_after_another(client, MO, "quorum", output))
+    trio.run(lambda: sample_command._one_after_another(client, MO, "quorum", output, None))
     return asked
 
 
@@ -97,6 +99,66 @@ def test_somebody_may_have_had_enough(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_answer_that_is_refused_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(OperatorError, match="the disk is full"):
         talk(Node([post("one")], status="refused"), monkeypatch, "fine")
+
+
+class Terminal:
+    """Somebody's, as `sys.stdin`."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Runs the command in a terminal, with this node; its exit code."""
+
+    def command(node: Node, *words: str) -> int:
+        def converse(_: Any, talk: Callable[[Any], Awaitable[Any]]) -> Any:
+            return trio.run(talk, node)
+
+        monkeypatch.setattr(sample_command, "converse", converse)
+        monkeypatch.setattr(sample_command, "reviewer_key", lambda *_: MO)
+        monkeypatch.setattr("sys.stdin", Terminal())
+        return run(["moderate", "sample", *words, "--node", "127.0.0.1:1", "--tls", "off"])
+
+    return command
+
+
+def test_what_is_passed_by_is_passed_by_in_a_terminal_too(command: Callable[..., int]) -> None:
+    node = Node([])
+    assert command(node, "--pass", GIVEN.name) == OK
+    assert node.passed == [GIVEN.ticket]
+
+
+def test_what_is_answered_is_not_passed_by(
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    node = Node([])
+    assert command(node, "--answer", GIVEN.name, "--fine", "--pass", GIVEN.name) == USAGE
+    assert "--pass" in capsys.readouterr().err and node.answered == []
+
+
+@pytest.mark.parametrize(
+    ("words", "labels"),
+    [
+        (("--fine",), ()),
+        (("--label", "fine"), ()),
+        (("--label", "rude", "--label", "spam"), ("rude", "spam")),
+        (("--label", "rude, spam"), ("rude", "spam")),
+    ],
+)
+def test_labels_are_given_as_they_are_typed(
+    command: Callable[..., int], words: Sequence[str], labels: Sequence[str]
+) -> None:
+    node = Node([])
+    assert command(node, "--answer", GIVEN.name, *words) == OK
+    assert [each.labels for each in node.answered] == [labels]
+
+
+def test_fine_is_no_label_beside_others(command: Callable[..., int]) -> None:
+    node = Node([])
+    assert command(node, "--answer", GIVEN.name, "--label", "fine", "--label", "rude") == USAGE
+    assert node.answered == []
 
 
 def test_a_post_is_shown_and_nothing_else() -> None:

@@ -38,6 +38,15 @@ def test_a_manifest_is_read_back(tmp_path: Path) -> None:
     assert not manifest.read(file).is_read_alike
 
 
+def test_that_what_was_decided_about_was_drawn_is_not_in_it(tmp_path: Path) -> None:
+    file = tmp_path / "m.json"
+    also = [lesson._replace(also_drawn=20_000) for lesson in LESSONS]
+    shares = Shares()
+    said = manifest.manifest_of("rude", also, base=None, seed=3, shares=shares, rules=[], model="cd" * 32)
+    manifest.write(file, said)
+    assert manifest.read(file).read_lessons() == LESSONS
+
+
 @pytest.mark.parametrize(
     "change",
     [

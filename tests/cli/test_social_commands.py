@@ -262,6 +262,15 @@ def test_labels_that_cannot_be_are_refused_with_what_to_do(town: Town) -> None:
     assert "was deleted" in town.refused("label", nothing, "rumour").err
 
 
+def test_a_label_is_taken_back_though_its_post_is_gone(town: Town) -> None:
+    post = town.told("post", "gone tomorrow", key="bob")["post"]
+    assert town.told("label", post, "rumour", key="cat")["changed"]
+    town.told("delete", post, key="bob")
+    told = town.told("label", post, "rumour", "--negate", key="cat")
+    assert told["changed"] and told["negated"]
+    assert "you have put no label" in town.refused("label", post, "rumour", "--negate", key="cat").err
+
+
 def _cautions(town: Town, post: str) -> list[str]:
     """What labels on a post are called to Ann."""
     told = town.run("timeline", "thread", post, "--as", "ann.key", "--json").json

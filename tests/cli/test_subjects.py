@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import click
 import pytest
 from folkmoot.cli.moderating.subjects import Named, SubjectType
@@ -34,3 +37,12 @@ def test_what_is_written_is_read_back(subject: Subject) -> None:
 def test_what_names_nothing_is_refused(rest: str) -> None:
     with pytest.raises(click.BadParameter, match="ITEM"):
         SubjectType().convert(f"{account_to_text(ANN)}/{rest}", None, None)
+
+
+def test_it_is_refused_however_python_is_run() -> None:
+    program = (
+        "from folkmoot.cli.moderating.subjects import SubjectType\n"
+        f"SubjectType()('{account_to_text(ANN)}/follow:beef')"
+    )
+    ran = subprocess.run([sys.executable, "-O", "-c", program], capture_output=True, text=True, check=False)
+    assert ran.returncode != 0 and "is not a post" in ran.stderr

@@ -1,9 +1,9 @@
-"""Whether one model is better than another at the same texts, some of which stand for more than others.
+"""Whether one model is better than another at the same texts, some of which weigh more than others.
 
 Both are measured at the same texts, so what is uncertain is drawn anew for both at once: texts are drawn with
 replacement, whole groups of those that belong together, and the difference is worked out each time (the
 paired bootstrap, Efron and Tibshirani 1993, chapter 13). What 95 of a hundred drawings lie between is its
-interval.
+interval. Who judged the texts is not drawn: the interval takes what they said for true.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Measured(NamedTuple):
     """What was found of one model.
 
     Args:
-        auc: the area under the ROC curve (see `auc`), a text counting for as many as it stands for.
+        auc: the area under the ROC curve (see `auc`), a text counting for what it weighs.
         macro_f1: the mean of the F1 of both classes, likewise.
     """
 
@@ -55,7 +55,7 @@ class Both(NamedTuple):
 
     Args:
         so: whether it is.
-        weight: how many it stands for; over 0.
+        weight: how much it counts; over 0.
         group: what it belongs together with.
         current, challenger: how far each model sees it on the side of what is so; above 0 it says that it is.
     """

@@ -7,7 +7,9 @@ bytes.
 
 It is measured on lessons that it has not seen: of five folds, of which each is scored by a model that was
 taught the other four. Texts that are much the same stay in one fold. The current model scores all of them; if
-it has seen some, that is to its advantage.
+it has seen some, that is to its advantage. Each counts for what it weighs in training, so that nobody who
+outweighs the others decides which model is better. What is drawn anew for the intervals is texts, not people:
+they say what chance does in choosing texts, and nothing of who else might have looked at them.
 """
 
 from __future__ import annotations
@@ -93,7 +95,7 @@ class Challenger:
         weights: of each lesson.
         unseen: of each, its score by a model that has not seen it.
         compared: with the current model.
-        evidence: by language, how many samples bear the label and how many do not, by score.
+        evidence: by language, how many of what was drawn bear the label and how many do not, by score.
     """
 
     model: TextModel
@@ -126,7 +128,7 @@ def challenge(
     random: Random,
     done: Callable[[], None] = lambda: None,
 ) -> Challenger:
-    """Teach a challenger, and compare it with the current model.
+    """Teach a challenger, and compare it with the current model, texts by what they weigh.
 
     Args:
         lessons, texts: as for `replay`.
@@ -152,8 +154,9 @@ def challenge(
     model = _taught(lessons, texts, weights, plan, range(len(lessons)))
     done()
     both = [
-        Both(lesson.so, lesson.stands_for, text.alike, current.margins(text.buckets)[1], score)
-        for lesson, text, score in zip(lessons, texts, unseen, strict=True)
+        Both(lesson.so, weight, text.alike, current.margins(text.buckets)[1], score)
+        for lesson, weight, text, score in zip(lessons, weights, texts, unseen, strict=True)
+        if weight > 0.0
     ]
     evidence = evidence_of(lessons, [text.language for text in texts], unseen)
     return Challenger(model, weights, unseen, compare(both, random), evidence)
@@ -164,13 +167,14 @@ def evidence_of(
 ) -> dict[str, list[Step]]:
     """How many texts of each score bear the label and how many do not, by language, among what is posted.
 
-    Only samples count, since what was decided about was chosen. Where some were drawn with a greater
-    probability than others, so many of them are left out, by a hash of what they are, that all are as likely.
+    Only what was drawn counts, decided about or not: what nobody drew was chosen by who decided, and what was
+    decided about is where most of what is bad is found. Where some were drawn with a greater probability than
+    others, so many of them are left out, by a hash of what they are, that all are as likely.
     """
-    least = min((lesson.millionths for lesson in lessons if lesson.millionths), default=0)
+    least = min((lesson.drawn for lesson in lessons if lesson.drawn), default=0)
     counts: dict[str, dict[float, list[int]]] = {}
     for lesson, language, score in zip(lessons, languages, scores, strict=True):
-        if lesson.millionths and _chance(lesson.version) * lesson.millionths < least * _CHANCES:
+        if lesson.drawn and _chance(lesson.version) * lesson.drawn < least * _CHANCES:
             steps = counts.setdefault(language or "und", {})
             steps.setdefault(step_of(score), [0, 0])[0 if lesson.so else 1] += 1
     return {

@@ -10,7 +10,9 @@ whoever gave it was asked for all that is wrong with the post.
 What was decided about one version counts once. A sample that was decided about as well is the decision's:
 what was decided about stands for itself, and the samples for all that was not, each for 1/p posts, p being
 the probability with which it was drawn (a stratum that is taken whole, and one that is sampled: Särndal et
-al. 1992, "Model Assisted Survey Sampling", section 3.7).
+al. 1992, "Model Assisted Survey Sampling", section 3.7). That it was drawn is kept all the same, since who
+counts what is posted has to count the whole sample. Where decisions about a version say both yes and no, the
+answer is what was found, and stands for that version alone.
 """
 
 from __future__ import annotations
@@ -40,6 +42,8 @@ class Lesson(NamedTuple):
         author: of the post (34 bytes).
         post_item: the post's (16 bytes).
         millionths: the probability with which it was drawn; 0 where it was decided about.
+        also_drawn: of what was decided about, the probability with which it was drawn as well, in millionths;
+            0 where it was not.
     """
 
     stamp: int
@@ -49,6 +53,12 @@ class Lesson(NamedTuple):
     author: bytes
     post_item: bytes
     millionths: int = 0
+    also_drawn: int = 0
+
+    @property
+    def drawn(self) -> int:
+        """With what probability it was drawn, decided about or not, in millionths; 0 where it was not."""
+        return self.millionths or self.also_drawn
 
     @property
     def stands_for(self) -> float:
@@ -78,15 +88,14 @@ def lessons_of(
             if so is not None and decision.subject.kind == "post":
                 about = decision.version, so, decision.decider, author, decision.subject.item
                 found.setdefault(decision.version, []).append(Lesson(decision.number, *about))
-    lessons = [max(some) for some in found.values() if len({each.so for each in some}) == 1]
     drawn: dict[bytes, Lesson] = {}
     for sample in samples:
         draw, answer = sample.draw, sample.answer
-        if draw.version not in found:
-            about = draw.version, question in answer.labels, answer.reviewer, sample.author, draw.post_item
-            lesson = Lesson(sample.answered_us, *about, draw.millionths)
-            drawn[draw.version] = max(lesson, drawn.get(draw.version, lesson))
-    return sorted([*lessons, *drawn.values()])
+        about = draw.version, question in answer.labels, answer.reviewer, sample.author, draw.post_item
+        lesson = Lesson(sample.answered_us, *about, draw.millionths)
+        drawn[draw.version] = max(lesson, drawn.get(draw.version, lesson))
+    lessons = (_of_version(found.get(each, ()), drawn.get(each)) for each in found.keys() | drawn.keys())
+    return sorted(lesson for lesson in lessons if lesson is not None)
 
 
 def says(decision: Decision, question: str, rules: Collection[str]) -> bool | None:
@@ -94,3 +103,17 @@ def says(decision: Decision, question: str, rules: Collection[str]) -> bool | No
     if question in decision.labels or (decision.action in _TAKES and decision.rule in rules):
         return True
     return False if decision.action in _GIVES else None
+
+
+def _of_version(decided: Collection[Lesson], drawn: Lesson | None) -> Lesson | None:
+    """What there is to learn of one version; None where that is nothing.
+
+    Args:
+        decided: what its decisions say.
+        drawn: what the answer to its draw says, if there is one.
+    """
+    if not decided:
+        return drawn
+    if len({each.so for each in decided}) == 1:
+        return max(decided)._replace(also_drawn=0 if drawn is None else drawn.millionths)
+    return None if drawn is None else drawn._replace(millionths=0, also_drawn=drawn.millionths)

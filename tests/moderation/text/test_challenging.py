@@ -155,6 +155,15 @@ def test_one_reviewers_flood_turns_nothing_round(base: TextModel) -> None:
     assert right >= 80 and wrong >= 90, (right, wrong)
 
 
+def test_one_reviewers_flood_does_not_decide_which_is_better(base: TextModel) -> None:
+    lessons, texts = made(120, RUDE, seed=13)
+    flood, flood_texts = made(600, RUDE, seed=14, by=[99], first=1_000)
+    lies = [each._replace(so=not each.so) for each in flood]
+    found = challenge([*lessons, *lies], [*texts, *flood_texts], Plan("rude", base), base, Random(0))
+    assert found.compared.current.auc > 0.5 and found.compared.current.macro_f1 > 0.5
+    assert not found.compared.is_better
+
+
 def test_evidence_is_of_what_was_drawn_all_as_likely() -> None:
     lessons, _ = made(400, RUDE, seed=11)
     decided = evidence_of(lessons, ["en"] * 400, [0.5] * 400)
@@ -166,7 +175,16 @@ def test_evidence_is_of_what_was_drawn_all_as_likely() -> None:
     assert 15 <= step.so + step.others <= 65, "a fifth of the others"
 
 
-def test_a_comparison_counts_texts_for_as_many_as_they_stand_for() -> None:
+def test_what_was_drawn_is_evidence_decided_about_or_not() -> None:
+    lessons, _ = made(200, RUDE, seed=12)
+    drawn = [each._replace(millionths=20_000) for each in lessons]
+    decided = [each._replace(millionths=0, also_drawn=20_000) if each.so else each for each in drawn]
+    scores = [0.5] * 200
+    assert evidence_of(decided, ["en"] * 200, scores) == evidence_of(drawn, ["en"] * 200, scores)
+    assert {each.stands_for for each in decided if each.so} == {1.0}
+
+
+def test_a_comparison_counts_texts_for_what_they_weigh() -> None:
     same = [
         Both(at % 2 == 0, 1.0, at, float(at % 2 == 0) - 0.5, float(at % 2 == 0) - 0.5) for at in range(40)
     ]

@@ -59,18 +59,29 @@ def test_a_sample_that_was_decided_about_is_the_decisions() -> None:
     toxic = decided(Action.LABEL, labels=("toxic",))
     lessons = {each.version: each for each in learnt(toxic, votes=votes)}
     assert (lessons[VERSION].so, lessons[VERSION].millionths) == (True, 0)
-    assert lessons[OTHER].millionths == 100_000
+    assert (lessons[VERSION].stands_for, lessons[VERSION].drawn) == (1.0, 20_000), "drawn all the same"
+    assert lessons[OTHER].millionths == lessons[OTHER].drawn == 100_000
 
 
-@given(st.permutations(range(8)), st.permutations(range(4)))
+def test_where_decisions_say_yes_and_no_the_answer_is_what_was_found() -> None:
+    both = decided(Action.LABEL, labels=("toxic",)), decided(Action.RELEASE, MAX, at=2)
+    assert learnt(*both) == []
+    draw = signed_draw(drawn(1))
+    [lesson] = learnt(*both, votes=[draw, signed_answer(answered(draw, EVA, "toxic"), EVA)])
+    assert lesson.so and lesson.by == EVA.account
+    assert (lesson.stands_for, lesson.millionths, lesson.drawn) == (1.0, 0, 20_000)
+
+
+@given(st.permutations(range(8)), st.permutations(range(6)))
 def test_lessons_come_in_one_order(of_decisions: list[int], of_votes: list[int]) -> None:
     about = [
         (ANN.account, outcome_of([decided(Action.LABEL, at=at, labels=("toxic",), version=bytes([at]) * 32)]))
         for at in range(8)
     ]
-    draws = [signed_draw(drawn(at, version=bytes([100 + at]) * 32)) for at in range(2)]
+    versions = (b"\x64" * 32, b"\x65" * 32, b"\x07" * 32)  # the last was decided about, too
+    draws = [signed_draw(drawn(at, version=version)) for at, version in enumerate(versions)]
     votes = [*draws, *(signed_answer(answered(draw, EVA), EVA) for draw in draws)]
     found = lessons_of("toxic", (), about, samples_of(votes))
     shuffled = [about[at] for at in of_decisions], samples_of(votes[at] for at in of_votes)
     assert lessons_of("toxic", (), *shuffled) == found == sorted(found)
-    assert len(found) == 10
+    assert len(found) == 10 and sum(each.drawn > 0 for each in found) == 3
