@@ -13,6 +13,9 @@ from folkmoot.protocol.moderation.fairness.tally import ANY_RULE
 from folkmoot.protocol.moderation.statistics.proportions import Interval
 
 COLUMNS: Final = ("measure", "group", "rule", "n", "here", "elsewhere", "ratio", "q", "alarm")
+NAMED: Final = 20
+"""As many groups are named of which nothing is said; `--json` names all."""
+
 LOWEST, HIGHEST = 0.25, 8.0
 """Between which ratios plots show where they are."""
 
@@ -94,7 +97,21 @@ def as_json(audit: Audit) -> dict[str, Any]:
             for each in audit.compared
         ],
         "too_few": list(audit.too_few),
+        "left_out": list(audit.left_out),
+        "blurred": audit.blurred,
     }
+
+
+def unsaid(audit: Audit) -> list[str]:
+    """What the audit says nothing of, a line each."""
+    lines = []
+    if audit.too_few:
+        lines.append(f"too few of {_listed(audit.too_few)}")
+    if audit.left_out:
+        lines.append(f"not compared, for there are too many larger groups: {_listed(audit.left_out)}")
+    if audit.blurred:
+        lines.append("some posts were not told apart: any group may be treated worse than is said here")
+    return lines
 
 
 def alarm_sentence(audit: Audit) -> str:
@@ -112,6 +129,11 @@ def position(ratio: float) -> float:
     """Where a ratio stands on the scale, from 0 to 1; what is beyond it stands at its end."""
     within = min(max(ratio, LOWEST), HIGHEST)
     return log2(within / LOWEST) / log2(HIGHEST / LOWEST)
+
+
+def _listed(groups: Sequence[str]) -> str:
+    more = len(groups) - NAMED
+    return ", ".join(groups[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _identity(compared: Compared) -> dict[str, Any]:

@@ -27,7 +27,6 @@ from folkmoot.node.slice_search import Around, Key
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.errors import BAD_REQUEST, BUSY, LEVEL_UNREACHABLE, WireError
 from folkmoot.protocol.moderation.bounds import (
-    AUDIT_GROUPS,
     AUDIT_NUMBERS,
     DIALECTS_BYTES,
     DIALECTS_READ,
@@ -163,7 +162,7 @@ class Auditor:
                 page.missing.append(owner.id)
                 following = owner.end
             page.resume = following or None
-        page.tally = page.tally.fitted(AUDIT_GROUPS, limits.MESSAGE_COLLECTION_ITEMS)
+        page.tally = page.tally.fitted(limits.MESSAGE_COLLECTION_ITEMS)
         return page
 
     async def _counted(self, start: bytes, question: Question) -> tuple[Tally, bytes | None, RangeDescriptor]:
@@ -214,7 +213,7 @@ class Auditor:
                 count_post(tally, step.found, grouping, asked.since, now_us)
             if len(tally) >= AUDIT_NUMBERS:
                 break
-        return tally.fitted(AUDIT_GROUPS, limits.MESSAGE_COLLECTION_ITEMS), resume
+        return tally.fitted(limits.MESSAGE_COLLECTION_ITEMS), resume
 
     def _sets(self, document: bytes) -> Dialects:
         name = hashlib.sha256(document).digest()

@@ -7,6 +7,7 @@ What nobody defined is shown behind its bare value.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from enum import IntEnum, StrEnum
 from typing import Any, Final, NamedTuple, TypeVar
 
 from folkmoot.protocol.errors import BAD_REQUEST, TOO_LARGE, WireError
+from folkmoot.protocol.invisible import HIDDEN, RARE
 from folkmoot.protocol.moderation import bounds
 from folkmoot.protocol.moderation.label import check_label_value
 from folkmoot.protocol.moderation.table import LANGUAGE
@@ -22,11 +24,10 @@ FIELD: Final = b"labeller"
 """The profile field that definitions are published in."""
 
 _KEYS: Final = frozenset({"value", "severity", "blurs", "default", "name", "about"})
-# What turns the direction of a text, or joins words that are not one, makes one label look like another.
-_HIDDEN: Final = frozenset({"Cc", "Cs", "Co", "Zl", "Zp"})
-_TURNING: Final = frozenset(
-    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff\u200b\u2060"
-)
+# Characters by which one label would look like another, beside those that are invisible everywhere.
+_UNSEEN: Final = frozenset({"Cc", "Cs", "Co", "Zl", "Zp"})
+# Names and descriptions are texts, in which joiners keep the letters of words apart, and emoji together.
+_HIDDEN_IN_TEXTS: Final = re.compile(f"[{RARE}]")
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -169,12 +170,12 @@ def check_value(value: object) -> str:
     """A label's value, where somebody defines or chooses one.
 
     Raises:
-        WireError: `bad_request`, when it is no value, or cannot be told from others by looking at it.
+        WireError: `bad_request`, when it is no value, or has anything in it that is not seen.
     """
     if type(value) is not str:
         raise WireError(BAD_REQUEST, "a label's value is a text")
     check_label_value(value)
-    _check_shown(value, "a label's value")
+    _check_shown(value, HIDDEN, "a label's value")
     return value
 
 
@@ -236,16 +237,16 @@ def _texts(of: str, key: str, value: object, code_points: int) -> dict[str, str]
             raise WireError(
                 BAD_REQUEST, f"{key} of the label {of!r} is a text of at most {code_points} characters"
             )
-        _check_shown(text, f"{key} of the label {of!r}")
+        _check_shown(text, _HIDDEN_IN_TEXTS, f"{key} of the label {of!r}")
     return dict(value)
 
 
-def _check_shown(text: str, what: str) -> None:
+def _check_shown(text: str, hidden: re.Pattern[str], what: str) -> None:
     """Refuse what looks like nothing, or like something else than it is."""
     if text != text.strip() or not text:
         raise WireError(BAD_REQUEST, f"{what} begins and ends with something that is seen")
     for character in text:
-        if character in _TURNING or unicodedata.category(character) in _HIDDEN:
+        if hidden.match(character) or unicodedata.category(character) in _UNSEEN:
             raise WireError(
                 BAD_REQUEST, f"{what} has the character U+{ord(character):04X}, which is not seen"
             )

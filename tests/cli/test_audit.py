@@ -12,11 +12,21 @@ from typing import Any
 import pytest
 from folkmoot.cli.auditing.gathering import declared, gather
 from folkmoot.cli.auditing.picture import picture
-from folkmoot.cli.auditing.telling import alarm_sentence, as_json, plot_of, position, rows_of, shown
-from folkmoot.cli.exit_codes import FAILED, OK, USAGE
+from folkmoot.cli.auditing.telling import (
+    NAMED,
+    alarm_sentence,
+    as_json,
+    plot_of,
+    position,
+    rows_of,
+    shown,
+    unsaid,
+)
+from folkmoot.cli.exit_codes import DEGRADED, FAILED, OK, USAGE
 from folkmoot.cli.main import run
 from folkmoot.node.moderation.dialects import Dialects
 from folkmoot.protocol.moderation.bounds import DIALECTS_BYTES, DIALECTS_SETS
+from folkmoot.protocol.moderation.fairness import bias
 from folkmoot.protocol.moderation.fairness.bias import Audit, audit
 from folkmoot.protocol.moderation.fairness.tally import ANY_RULE, Numbers, Tally
 from folkmoot.protocol.moderation.policy import PolicyError
@@ -107,6 +117,25 @@ def test_a_policy_that_strikes_what_is_wrong_alone_raises_no_alarm(
 ) -> None:
     code, told = audited("scum")
     assert code == OK and all(each["alarms"] == [] for each in told["audits"].values())
+
+
+def test_groups_that_are_not_compared_are_named_and_it_is_no_success(
+    audited: Callable[..., tuple[int, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bias, "AUDIT_GROUPS", 3)
+    code, told = audited("scum")
+    assert code == DEGRADED
+    assert told["audits"]["identity_templates_77k"]["left_out"] == ["sikh"]
+    assert told["audits"]["dialect_pairs_habitual_be"]["left_out"] == []
+    assert audited("scum", "gay")[0] == FAILED, "an alarm comes first"
+
+
+def test_what_an_audit_says_nothing_of_is_said() -> None:
+    few = [f"x{number}" for number in range(NAMED + 5)]
+    lines = unsaid(Audit([], few, ["sw"], blurred=True))
+    assert len(lines) == 3 and lines[0].endswith(f"{few[NAMED - 1]} and 5 more")
+    assert lines[1].endswith(": sw") and "not told apart" in lines[2]
+    assert unsaid(Audit([], [])) == []
 
 
 def test_ways_of_writing_are_compared_and_declared_sets_too(

@@ -57,23 +57,43 @@ def tracks(*sorts: bytes) -> bytes:
     return box(b"moov", box(b"mvhd", bytes(20)) + b"".join(made))
 
 
+TRACKLESS = box(b"trak", box(b"tkhd", bytes(84)) + box(b"mdia", box(b"mdhd", bytes(24))))
+SOUND = box(b"trak", box(b"mdia", box(b"hdlr", bytes(8) + b"soun" + bytes(13))))
+
+
 def element(name: bytes, content: bytes) -> bytes:
     return name + (len(content) | 1 << 28).to_bytes(4, "big") + content
 
 
-def webm(*sorts: int) -> bytes:
+def entry(*types: int) -> bytes:
+    """A WebM's entry of a track, which is said to be all of these."""
+    return element(
+        b"\xae", element(b"\xd7", b"\1") + b"".join(element(b"\x83", bytes([each])) for each in types)
+    )
+
+
+def webm_of(tracks: bytes) -> bytes:
     """A WebM whose segment says nothing of its length, with a cluster before its tracks."""
-    told = [element(b"\xd7", b"\1") + element(b"\x83", bytes([each])) for each in sorts]
-    entries = b"".join(element(b"\xae", each) for each in told)
-    inside = element(b"\x1f\x43\xb6\x75", element(b"\xa3", bytes(99))) + element(b"\x16\x54\xae\x6b", entries)
+    inside = element(b"\x1f\x43\xb6\x75", element(b"\xa3", bytes(99))) + element(b"\x16\x54\xae\x6b", tracks)
     head = element(b"\x1a\x45\xdf\xa3", element(b"\x42\x82", b"webm"))
     return head + b"\x18\x53\x80\x67\x01" + b"\xff" * 7 + inside
 
 
+def webm(*sorts: int) -> bytes:
+    """A WebM with a track of each sort."""
+    return webm_of(b"".join(map(entry, sorts)))
+
+
+def page(content: bytes, serial: int, flags: int = 0) -> bytes:
+    """A page of an Ogg."""
+    head = b"OggS\0" + bytes([flags]) + bytes(8) + serial.to_bytes(4, "little") + bytes(8)
+    return head + b"\1" + bytes([len(content)]) + content
+
+
 def ogg(*streams: bytes) -> bytes:
-    """An Ogg with the first page of each stream, and a page of data."""
-    first = [b"OggS\0\2" + bytes(20) + b"\1" + bytes([len(each)]) + each for each in streams]
-    return b"".join(first) + b"OggS\0\0" + bytes(20) + b"\1\5" + bytes(5)
+    """An Ogg with the first page of each stream, and a page of data of each."""
+    first = [page(each, serial, 2) for serial, each in enumerate(streams)]
+    return b"".join(first) + b"".join(page(bytes(5), serial) for serial in range(len(streams)))
 
 
 KNOWN = [
@@ -162,6 +182,31 @@ def test_no_bytes_bring_it_down(data: bytes, start: bytes) -> None:
         (ogg(b"OpusHead"), "audio/ogg", None),
         (ogg(b"OpusHead", b"\x80theora"), "audio/ogg", BAD_REQUEST),
         (ogg(b"OpusHead") + b"OVP80", "audio/ogg", BAD_REQUEST),
+        (ogg(b"OpusHead", b"\x01vorbis"), "audio/ogg", None),
+        (ogg(b"OpusHead") + ogg(b"\x01vorbis", b"OpusHead"), "audio/ogg", None),
+        (ogg(b"OpusHead") + page(b"OpusHead", 7, 2) + page(bytes(5), 7, 4), "audio/ogg", None),
+        (ogg(b"OpusHead") + page(b"\x80theora", 7), "audio/ogg", BAD_REQUEST),
+        (ogg(b"OpusHead") + page(b"\x80theora", 0, 2), "audio/ogg", BAD_REQUEST),
+        (page(b"\x80theora", 0) + ogg(b"OpusHead"), "audio/ogg", BAD_REQUEST),
+        (ogg(b"OpusHead")[:-3], "audio/ogg", None),
+        (mp4(b"isom") + box(b"moov", SOUND + SOUND), "audio/mp4", None),
+        (mp4(b"isom") + box(b"moov", SOUND + TRACKLESS), "audio/mp4", BAD_REQUEST),
+        (mp4(b"isom") + box(b"moov", TRACKLESS + SOUND), "audio/mp4", BAD_REQUEST),
+        (mp4(b"isom") + box(b"moov", SOUND + box(b"trak", b"")), "audio/mp4", BAD_REQUEST),
+        (mp4(b"isom") + box(b"moov", TRACKLESS) + box(b"moov", SOUND), "audio/mp4", BAD_REQUEST),
+        (mp4(b"isom") + box(b"moov", TRACKLESS), "audio/mp4", BAD_REQUEST),
+        (mp4(b"isom") + struct.pack(">I4s", 0, b"moov") + SOUND, "audio/mp4", None),
+        (
+            mp4(b"isom") + struct.pack(">I4s", 0, b"moov") + struct.pack(">I4s", 0, b"udta"),
+            "audio/mp4",
+            BAD_REQUEST,
+        ),
+        (webm(2, 17), "audio/webm", None),
+        (webm_of(entry(2) + entry()), "audio/webm", BAD_REQUEST),
+        (webm_of(entry() + entry(2)), "audio/webm", BAD_REQUEST),
+        (webm_of(entry() + entry(2, 2)), "audio/webm", BAD_REQUEST),
+        (webm_of(entry(2) + entry() + element(b"\x83", b"\2")), "audio/webm", BAD_REQUEST),
+        (webm_of(entry(2)[:-3] + b"\xec\x90" + entry(1)), "audio/webm", BAD_REQUEST),
         (b"ID3\x04" + bytes(99), "audio/mpeg", None),
     ],
 )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from folkmoot.protocol.errors import BAD_REQUEST, TOO_LARGE, WireError
 from folkmoot.protocol.feed.labelling import OWN, check_labelling, parse_own
+from folkmoot.protocol.invisible import JOINERS
 from folkmoot.protocol.moderation import bounds
 from folkmoot.protocol.moderation.builtin_labels import BUILT_IN
 from folkmoot.protocol.moderation.definitions import (
@@ -18,6 +19,7 @@ from folkmoot.protocol.moderation.definitions import (
     Definition,
     Severity,
     Words,
+    check_value,
     parse_definitions,
     read_definitions,
 )
@@ -70,6 +72,34 @@ def test_what_is_wrong_is_said(changes: dict[str, Any], words: str) -> None:
         parse_definitions({"labels": [{**RUMOUR, **changes}]})
     assert refused.value.kind is BAD_REQUEST and words in refused.value.message
     assert read_definitions({"labels": [{**RUMOUR, **changes}]}) == {}, "it defines nothing"
+
+
+@pytest.mark.parametrize(
+    "character",
+    [*"\u00ad\u180e\u2061\u202e\u2800\u3164\ufe0e\U000e0020\u0085\ue000", *JOINERS],
+)
+def test_what_is_not_seen_stands_in_no_value(character: str) -> None:
+    for value in (character, f"ru{character}mour", f"rumour{character}", f"{character}rumour"):
+        with pytest.raises(WireError) as refused:
+            check_value(value)
+        assert refused.value.kind is BAD_REQUEST
+        for key in ("name", "about"):
+            texts = {"value": "x", "name": {"en": "X"}, key: {"en": value}}
+            told = read_definitions({"labels": [texts]})
+            assert bool(told) is (character in JOINERS), "words of some languages need joiners"
+
+
+@pytest.mark.parametrize(
+    ("language", "name"),
+    [
+        ("fa", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"),
+        ("en", "\U0001f468\u200d\U0001f469\u200d\U0001f467 family"),
+        ("en", "\u2764\ufe0f"),
+    ],
+)
+def test_joiners_that_words_and_emoji_need_stay_in_names(language: str, name: str) -> None:
+    [found] = parse_definitions({"labels": [{"value": "x", "name": {language: name}}]}).values()
+    assert found.words[language].name == name
 
 
 @pytest.mark.parametrize(

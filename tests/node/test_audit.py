@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import pytest
@@ -111,6 +112,17 @@ async def what_one_replica_does_not_count_another_does(town: Town, operator: Cli
         plant.setattr(Auditor, "_counted", unreached)
         page = await operator.call("moderation.audit")
         assert len(page["missing"]) == 1
+
+
+async def test_languages_that_nobody_speaks_push_none_out_of_a_page(tmp_path: Path) -> None:
+    async with gated(tmp_path) as town, town.client(town[0]) as operator:
+        invented = [f"{first}{second}" for first in "abc" for second in ascii_lowercase]
+        authors = enumerate([*invented, "zu"], 500)
+        records = [each for number, language in authors for each in written(language, "good", 1, number)]
+        await operator.put(*records, level="all")
+        await operator.auth(OPERATOR)
+        tally, _ = await counted(operator)
+        assert tally.groups == [*invented, "zu"] and tally.of("zu").posts == 1
 
 
 async def test_a_bias_is_found_in_what_nodes_and_people_did(

@@ -18,7 +18,8 @@ from enum import StrEnum
 from math import inf
 from typing import Final
 
-from folkmoot.protocol.moderation.fairness.tally import ANY_RULE, EVERYBODY, Tally
+from folkmoot.protocol.moderation.bounds import AUDIT_GROUPS
+from folkmoot.protocol.moderation.fairness.tally import ANY_RULE, EVERYBODY, OTHERS, Tally
 from folkmoot.protocol.moderation.statistics.durations import median, ratio_of_medians, wait_p
 from folkmoot.protocol.moderation.statistics.proportions import (
     Interval,
@@ -100,10 +101,21 @@ class Audit:
     Args:
         compared: everything of which enough was counted; by measure, rule and group.
         too_few: the groups of which, or beside which, too little was counted by every measure.
+        left_out: the groups that are not compared although enough was counted, since as many larger ones are
+            as an audit compares.
+        blurred: whether something was counted of groups that were not told apart, so that any group may lack
+            some of what is its own.
     """
 
     compared: Sequence[Compared]
     too_few: Sequence[str]
+    left_out: Sequence[str] = ()
+    blurred: bool = False
+
+    @property
+    def says_all(self) -> bool:
+        """Whether no group was kept from comparison but those of which there is too little."""
+        return not self.left_out and not self.blurred
 
     @property
     def alarms(self) -> list[Compared]:
@@ -114,24 +126,30 @@ class Audit:
 
 
 def audit(tally: Tally, measures: Sequence[Measure] = tuple(Measure)) -> Audit:
-    """Compare every group with the rest.
+    """Compare every group with the rest; of more than 192 the largest.
+
+    Authors choose some of what they are grouped by, as languages; so how many comparisons the others are
+    corrected for is bounded, and who does not come to be compared is named.
 
     Args:
         measures: by which.
     """
+    groups = [group for group in tally.groups if group != OTHERS]
+    few = [group for group in groups if not any(_enough(tally, measure, group) for measure in measures)]
+    by_size = sorted({*groups} - {*few}, key=lambda group: (-tally.size(group), group))
+    kept, left_out = sorted(by_size[:AUDIT_GROUPS]), sorted(by_size[AUDIT_GROUPS:])
     # Where there is one rule only, it and all together are the same.
     rules = tally.rules if len(tally.rules) > 2 else [ANY_RULE]
     found = [
         each
         for measure in measures
         for rule in rules
-        for group in tally.groups
+        for group in kept
         if (each := _compared(tally, measure, rule, group)) is not None
     ]
     corrected = benjamini_hochberg([each.p for each in found])
     compared = [replace(each, q=q) for each, q in zip(found, corrected, strict=True)]
-    few = [group for group in tally.groups if not any(_enough(tally, measure, group) for measure in measures)]
-    return Audit(compared, few)
+    return Audit(compared, few, left_out, OTHERS in tally.groups)
 
 
 def _enough(tally: Tally, measure: Measure, group: str) -> bool:

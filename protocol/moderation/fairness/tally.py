@@ -8,6 +8,7 @@ with, *the rest*, is everybody less the group, which all that is counted here al
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -21,8 +22,9 @@ EVERYBODY: Final = ""
 ANY_RULE: Final = ""
 """Whatever rule it was; and what has nothing to do with rules, as how many posts there are."""
 
-OTHERS: Final = "others"
-"""What groups are counted as for which there is no room."""
+OTHERS: Final = "*"
+"""What groups are counted as for which a message has no room; any group may lack these, and none is called
+so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,11 @@ class Numbers:
         return Numbers(**counts, **{name: getattr(self, name).plus(getattr(other, name)) for name in _SUMS})
 
     def minus(self, part: Numbers) -> Numbers:
-        """What is not in a part of it."""
+        """What is not in a part of it; whatever the part says, never more of something than there can be."""
         counts = {name: max(0, getattr(self, name) - getattr(part, name)) for name in _COUNTS}
+        if self.posts:  # which are counted neither under a rule nor by region
+            counts["flagged"] = min(counts["flagged"], counts["posts"])
+        counts["overturned"] = min(counts["overturned"], counts["decided"])
         return Numbers(**counts, **{name: getattr(self, name).minus(getattr(part, name)) for name in _SUMS})
 
     def to_wire(self) -> dict[str, Any]:
@@ -126,21 +131,28 @@ class Tally:
         for (group, rule), numbers in other._numbers.items():
             self._add(group, rule, numbers)
 
-    def narrowed(self, most: int) -> Tally:
-        """The same with at most so many groups: those with the most posts, and all others as one."""
-        sizes = {group: self._size(group) for group in self.groups if group != OTHERS}
-        kept = {EVERYBODY, *sorted(sizes, key=lambda group: (-sizes[group], group))[:most]}
-        narrowed = Tally()
-        for (group, rule), numbers in self._numbers.items():
-            narrowed._add(group if group in kept else OTHERS, rule, numbers)
-        return narrowed
+    def size(self, group: str) -> int:
+        """How much was counted of a group: posts, and answers to the blind sample."""
+        numbers = self.of(group)
+        return numbers.posts + numbers.sampled.members
 
-    def fitted(self, groups: int, numbers: int) -> Tally:
-        """The same with at most so many groups, and fewer where there is no room for so many numbers."""
-        fitted = self.narrowed(groups)
-        while len(fitted) > numbers and groups:
-            groups //= 2
-            fitted = fitted.narrowed(groups)
+    def fitted(self, most: int) -> Tally:
+        """The same in at most so many numbers: where there are more, the smallest groups are counted as one.
+
+        Those of everybody stay, however many there are.
+        """
+        if len(self) <= most:
+            return self
+        rules = Counter(group for group, _ in self._numbers)
+        room, kept = most - 2 * rules[EVERYBODY], {EVERYBODY}  # what is counted as one has no more rules
+        for group in sorted({*self.groups} - {OTHERS}, key=lambda group: (-self.size(group), group)):
+            room -= rules[group]
+            if room < 0:
+                break
+            kept.add(group)
+        fitted = Tally()
+        for (group, rule), numbers in self._numbers.items():
+            fitted._add(group if group in kept else OTHERS, rule, numbers)
         return fitted
 
     def to_wire(self) -> list[list[Any]]:
@@ -156,10 +168,6 @@ class Tally:
         for group, rule, numbers in rows:
             tally._add(group, rule, Numbers.from_wire(numbers))
         return tally
-
-    def _size(self, group: str) -> int:
-        numbers = self.of(group)
-        return numbers.posts + numbers.sampled.members
 
     def _add(self, group: str, rule: str, numbers: Numbers) -> None:
         known = self._numbers.get((group, rule))

@@ -41,12 +41,16 @@ class Weights(NamedTuple):
         return Weights(self.members + other.members, self.sum + other.sum, self.squares + other.squares)
 
     def minus(self, part: Weights) -> Weights:
-        """Those that are not in a part of them; sums of floats may be off by a last bit, and never below
-        0."""
+        """Those that are not in a part of them.
+
+        Of sums of floats the last bits are lost, which may be all that is left: so the squares come to at
+        least what so many weights with that sum can (Cauchy and Schwarz).
+        """
         members = self.members - part.members
         if members <= 0:
             return NONE
-        return Weights(members, max(0.0, self.sum - part.sum), max(0.0, self.squares - part.squares))
+        left = max(0.0, self.sum - part.sum)
+        return Weights(members, left, max(left * left / members, self.squares - part.squares))
 
 
 NONE = Weights()
@@ -63,10 +67,10 @@ def effective(having: Weights, all_of_them: Weights) -> Share:
     if not all_of_them.members or total <= 0.0:
         return Share(0, 0)
     lacking = all_of_them.minus(having)
-    if not having.members or not lacking.members:
-        size = total * total / all_of_them.squares
-        return Share(size if having.members else 0.0, size)
-    value = min(max(having.sum / total, 0.0), 1.0)
+    value = min(max(having.sum / total, 0.0), 1.0) if lacking.members else 1.0
     spread = (1.0 - value) ** 2 * having.squares + value**2 * lacking.squares
-    size = value * (1.0 - value) * total * total / spread
+    if not having.members or not lacking.members or spread <= 0.0:
+        size = total * total / max(all_of_them.squares, total * total / all_of_them.members)
+    else:
+        size = value * (1.0 - value) * total * total / spread
     return Share(value * size, size)

@@ -6,10 +6,13 @@ from collections import Counter
 from random import Random
 
 import pytest
+from folkmoot.protocol.moderation.bounds import AUDIT_GROUPS
 from folkmoot.protocol.moderation.fairness.bias import GROUP_MIN, Measure, audit
 from folkmoot.protocol.moderation.fairness.tally import ANY_RULE, EVERYBODY, OTHERS, Numbers, Tally
 from folkmoot.protocol.moderation.statistics.durations import Waits, step_of
 from folkmoot.protocol.moderation.statistics.weighted import Weights
+from hypothesis import given
+from hypothesis import strategies as st
 
 LANGUAGES = ("ar", "de", "en", "fr", "hi", "pl", "pt", "sw", "tr", "zh")
 
@@ -132,7 +135,7 @@ def test_where_not_all_posts_are_known_the_sample_tells_the_flag_rate() -> None:
     assert europe.measure is Measure.FLAG_RATE and europe.value == pytest.approx(0.1) and europe.alarm
 
 
-def test_tallies_add_up_travel_and_are_narrowed() -> None:
+def test_tallies_add_up_and_travel() -> None:
     random = Random(2)
     one, other = tally_of({"de": posts(random, of=50)}), tally_of({"en": posts(random), "de": posts(random)})
     one.count(["fr"], ["scams"], Numbers(flagged=1, waits=Waits({3: 1}, {9: 2})))
@@ -141,17 +144,63 @@ def test_tallies_add_up_travel_and_are_narrowed() -> None:
     both.add(other)
     assert both.of("de").posts == 4_050 and both.of(EVERYBODY).posts == 8_050
     assert both.of("fr", "scams").waits == Waits({3: 1}, {9: 2})
-    few = both.narrowed(1)
-    assert few.groups == ["de", OTHERS] and few.of(OTHERS).posts == 4_000
-    assert few.of(EVERYBODY) == both.of(EVERYBODY)
 
 
-def test_what_is_too_much_for_a_message_tells_fewer_groups_apart() -> None:
+def test_what_is_too_much_for_a_message_tells_the_largest_groups_apart() -> None:
     tally = Tally()
     for group in range(40):
         for rule in range(50):
             tally.count([f"g{group}"], [f"r{rule}"], Numbers(flagged=1))
-    fitted = tally.fitted(48, 300)
+    tally.count(["g7", "g8"], [ANY_RULE], Numbers(posts=1))
+    fitted = tally.fitted(300)
     assert len(fitted) <= 300 and fitted.of(EVERYBODY, "r7").flagged == 40
+    assert fitted.groups == [OTHERS, "g0", "g7", "g8"]
     assert sum(fitted.of(group, "r7").flagged for group in fitted.groups) == 40
-    assert len(tally.fitted(48, 10_000)) == len(tally) == 41 * 50
+    assert tally.fitted(10_000) is tally
+    again = Tally.from_wire(fitted.to_wire())
+    again.add(tally_of({"xx": Numbers(posts=9)}))
+    assert again.fitted(150).groups == [OTHERS, "xx"]
+
+
+def test_who_was_not_told_apart_is_not_compared_and_the_audit_says_so() -> None:
+    """Posts of two such groups count twice among them: more than there are."""
+    tally = tally_of({"en": Numbers(posts=60, flagged=3)})
+    for group in "abcdef":
+        tally.count([group, f"{group}2"], [ANY_RULE], Numbers(posts=30, flagged=25))
+    whole, part = audit(tally), audit(tally.fitted(3))
+    assert whole.says_all and len(whole.compared) == 13
+    assert tally.fitted(3).groups == [OTHERS, "en"] and tally.fitted(3).of(OTHERS).posts == 360
+    assert part.blurred and not part.says_all and {each.group for each in part.compared} == {"en"}
+
+
+def test_of_too_many_groups_the_largest_are_compared_and_the_others_named() -> None:
+    sizes = {f"x{number}": 40 + number for number in range(AUDIT_GROUPS)}
+    groups = {group: Numbers(posts=size, flagged=1) for group, size in sizes.items()}
+    small = {"sw": Numbers(posts=39, flagged=30), "few": Numbers(posts=3)}
+    found = audit(tally_of({**groups, **small}), [Measure.FLAG_RATE])
+    assert found.left_out == ["sw"] and found.too_few == ["few"] and not found.says_all
+    assert {each.group for each in found.compared} == groups.keys()
+    found = audit(tally_of({**groups, **small, "sw": Numbers(posts=41, flagged=30)}), [Measure.FLAG_RATE])
+    assert found.left_out == ["x0"] and [each.group for each in found.alarms] == ["sw"]
+
+
+@given(*(st.builds(Numbers, *[st.integers(0, 60)] * 4) for _ in range(2)))
+def test_whatever_is_taken_away_what_is_left_can_be_compared(everybody: Numbers, part: Numbers) -> None:
+    """Tallies come from elsewhere; what makes no sense is no reason to fail."""
+    left = everybody.minus(part)
+    assert 0 <= left.overturned <= left.decided
+    assert left.flagged <= left.posts or not everybody.posts
+
+
+def test_invented_groups_on_one_page_hide_nothing_of_another() -> None:
+    """A part of a small language stands on pages with many larger ones that nobody speaks."""
+    pages = [tally_of({"sw": Numbers(posts=360, flagged=54), "en": Numbers(posts=4_000, flagged=80)})]
+    for page in range(4):
+        invented = {f"x{page}-{number}": Numbers(posts=20) for number in range(60)}
+        pages.append(tally_of({"sw": Numbers(posts=10, flagged=9), **invented}))
+    everything = Tally()
+    for each in pages:
+        everything.add(Tally.from_wire(each.fitted(4_096).to_wire()))
+    assert everything.of("sw") == Numbers(posts=400, flagged=90)
+    found = audit(everything, [Measure.FLAG_RATE])
+    assert [each.group for each in found.alarms] == ["sw"] and len(found.left_out) == 242 - AUDIT_GROUPS

@@ -3,13 +3,13 @@ promise."""
 
 from __future__ import annotations
 
-from math import exp
+from math import exp, inf
 from random import Random
 
 import pytest
 from folkmoot.protocol.moderation.statistics.proportions import Share, wilson
 from folkmoot.protocol.moderation.statistics.weighted import NONE, Weights, effective
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 
@@ -28,6 +28,31 @@ def test_sums_add_up_and_take_apart() -> None:
     assert one.plus(other).minus(one) == other
     assert one.minus(one) is NONE
     assert effective(NONE, NONE) == (0, 0)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.integers(1, 30_000), st.floats(1.0, 1e7), st.integers(1, 30), st.floats(1.0, 1e7), st.integers(0, 30)
+)
+@example(20_000, 1e6, 25, 1.0, 3)
+@example(20_000, 1e12, 25, 1.0, 3)
+def test_a_rest_whose_sums_are_lost_beside_the_others_is_a_sample_still(
+    others: int, other_weight: float, members: int, weight: float, having: int
+) -> None:
+    taken = _one_by_one(others, other_weight)
+    rest = taken.plus(_one_by_one(members, weight)).minus(taken)
+    assert rest.members == members
+    assert rest.squares >= rest.sum * rest.sum / members
+    for part in (NONE, rest, _one_by_one(min(having, members), weight)):
+        share = effective(part, rest)
+        assert 0 <= share.hits <= share.of < inf
+    assert effective(NONE, rest).of <= members * (1.0 + 1e-9)
+
+
+def test_squares_that_are_lost_say_no_more_than_what_was_counted() -> None:
+    assert effective(NONE, Weights(4, 8.0, 0.0)) == (0, 4)
+    assert effective(Weights(1, 8.0, 0.0), Weights(4, 8.0, 0.0)) == (4, 4)
+    assert effective(Weights(1, 0.0, 0.0), Weights(4, 8.0, 16.0)) == (0, 4)
 
 
 def test_what_is_drawn_more_often_counts_less() -> None:
@@ -52,6 +77,14 @@ def test_intervals_hold_what_they_promise(rate: float, hits_drawn: float, others
         low, high = wilson(effective(hits, hits.plus(others)))
         held += low <= rate <= high
     assert 0.93 <= held / times <= 0.98
+
+
+def _one_by_one(count: int, weight: float) -> Weights:
+    """Added up as samples are, with what is lost on the way."""
+    one, sums = Weights.of(weight), NONE
+    for _ in range(count):
+        sums = sums.plus(one)
+    return sums
 
 
 def _poisson(random: Random, mean: float) -> int:
