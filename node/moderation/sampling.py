@@ -10,6 +10,8 @@ again has the rest done."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import islice
 from typing import Annotated, Any, Final, Protocol
 
 import trio
@@ -27,7 +29,7 @@ from folkmoot.protocol.errors import BAD_REQUEST, BUSY, FORBIDDEN, LEVEL_UNREACH
 from folkmoot.protocol.feed import cursor as cursors
 from folkmoot.protocol.feed.cursor import CursorKind
 from folkmoot.protocol.identity import KeyPair
-from folkmoot.protocol.key import cell_key
+from folkmoot.protocol.key import cell_key, place_prefix
 from folkmoot.protocol.moderation.bounds import (
     DRAW_LEASE_S,
     DRAWS_KEPT,
@@ -38,7 +40,7 @@ from folkmoot.protocol.moderation.sampling import KIND, Answer, parse_sampling, 
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import Level, parse_level
 from folkmoot.protocol.token import Token
-from folkmoot.storage.draws import Drawn
+from folkmoot.storage.draws import NUMBER_BYTES, Drawn
 from msgspec import Meta, Struct
 
 GIVE: Final = "sample.give"
@@ -135,10 +137,8 @@ class BlindReview:
         """
         if passing is not None:
             self._passed[reviewer, passing] = True
-        for _ in range(SAMPLE_TRIES):
-            drawn = self._next(reviewer)
-            if drawn is None:
-                return None
+        for drawn in islice(self._drawing.kept(partial(self._is_free, reviewer)), SAMPLE_TRIES):
+            self._leases[drawn.at] = reviewer, trio.current_time() + DRAW_LEASE_S
             [version] = await self._versions([drawn])
             if version is not None:
                 record = self._record(drawn)
@@ -183,15 +183,12 @@ class BlindReview:
         await self.reveal(asked.at, asked.id, publish=asked.publish)
         return {}
 
-    def _next(self, reviewer: bytes) -> Drawn | None:
-        now = trio.current_time()
-        for drawn in self._drawing.kept():
-            holder, until = self._leases.get(drawn.at, (reviewer, 0.0))
-            taken = holder != reviewer and now < until
-            if not taken and drawn.author != reviewer and (reviewer, drawn.at) not in self._passed:
-                self._leases[drawn.at] = reviewer, now + DRAW_LEASE_S
-                return drawn
-        return None
+    def _is_free(self, reviewer: bytes, at: bytes) -> bool:
+        """Whether a reviewer may be given what stands at a row."""
+        holder, until = self._leases.get(at, (reviewer, 0.0))
+        taken = holder != reviewer and trio.current_time() < until
+        own = at.startswith(place_prefix(reviewer), NUMBER_BYTES)
+        return not (taken or own or (reviewer, at) in self._passed)
 
     async def _versions(self, drawn: Sequence[Drawn]) -> list[Record | None]:
         return await self._casebook.versions([(each.key, each.draw.version) for each in drawn], "quorum")
