@@ -9,6 +9,7 @@ again has the rest done."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import islice
@@ -33,6 +34,8 @@ from folkmoot.protocol.key import cell_key, place_prefix
 from folkmoot.protocol.moderation.bounds import (
     DRAW_LEASE_S,
     DRAWS_KEPT,
+    SAMPLE_AGAIN_MS,
+    SAMPLE_LOOK_S,
     SAMPLE_TICKET_BYTES,
     SAMPLE_TRIES,
 )
@@ -45,7 +48,8 @@ from msgspec import Meta, Struct
 
 GIVE: Final = "sample.give"
 REVEAL: Final = "sample.reveal"
-_AGAIN_MS: Final = 1_000
+
+log = logging.getLogger(__name__)
 
 _At = Annotated[bytes, Meta(max_length=SAMPLE_TICKET_BYTES)]
 
@@ -252,17 +256,19 @@ class SamplingMethods:
         }
 
     async def sample(self, asker: Asker, params: Params) -> dict[str, Any]:
-        """A post that was drawn, for the asker to look at."""
+        """A post that was drawn, for the asker to look at; none where none is found in time."""
         asked = codec.shaped(params, messages.ModerationSample, "moderation.sample")
         reviewer = self._deciders.reviewers_only(asker, "posts for a blind review")
         passing = None if asked.passing is None else _ticket(asked.passing)
-        for node_id in (self._node_id, *self._others()):
-            at = passing.at if passing is not None and passing.node_id == node_id else None
-            given = await self._given(node_id, reviewer, at)
-            if given is not None:
-                ticket = codec.pack([node_id, given.at, given.account])
-                draw = {"id": given.id, "drawn_us": given.drawn_us}
-                return {"post": given.post, "draw": draw, "ticket": ticket, "labels": list(self._labels())}
+        with trio.move_on_after(SAMPLE_LOOK_S):
+            for node_id in (self._node_id, *self._others()):
+                at = passing.at if passing is not None and passing.node_id == node_id else None
+                given = await self._given(node_id, reviewer, at)
+                if given is not None:
+                    ticket = codec.pack([node_id, given.at, given.account])
+                    draw = {"id": given.id, "drawn_us": given.drawn_us}
+                    labels = list(self._labels())
+                    return {"post": given.post, "draw": draw, "ticket": ticket, "labels": labels}
         return {"post": None, "labels": list(self._labels())}
 
     async def judge(self, asker: Asker, params: Params) -> dict[str, Any]:
@@ -314,9 +320,10 @@ class SamplingMethods:
                 answer: Any = await self._own.give_to(node_id, asked)
             else:
                 answer = await self._peers.call(node_id, GIVE, asked, limits.REPLICA_READ_TIMEOUT_S)
-        except (WireError, PeerUnreachable):
+            return codec.shaped(answer, _Told, f"the answer to {GIVE}").given
+        except (WireError, PeerUnreachable) as error:
+            log.info("node %s gives nothing to look at: %s", node_id.hex()[:8], error)
             return None
-        return codec.shaped(answer, _Told, f"the answer to {GIVE}").given
 
     async def _revealed(self, ticket: _Ticket, record: Record, answer: Answer, *, publish: bool) -> None:
         """Have what is answered published by the node that drew it, unless it is already; or have it looked
@@ -336,7 +343,7 @@ class SamplingMethods:
                 return
             if isinstance(error, PeerUnreachable):
                 raise WireError(
-                    BUSY, "the node that drew this post cannot be reached", retry_after_ms=_AGAIN_MS
+                    BUSY, "the node that drew this post cannot be reached", retry_after_ms=SAMPLE_AGAIN_MS
                 ) from error
             raise
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import pytest
 import trio
-from folkmoot.node.moderation.sampling import BlindReview
-from folkmoot.protocol.moderation.bounds import SAMPLE_TRIES
+import trio.testing
+from folkmoot.node.actors.session import Asker
+from folkmoot.node.contracts import PeerUnreachable
+from folkmoot.node.moderation.sampling import GIVE, BlindReview, SamplingMethods
+from folkmoot.protocol.moderation.bounds import SAMPLE_LOOK_S, SAMPLE_TRIES
 from folkmoot.protocol.record import Record
 from folkmoot.storage import draws
 from folkmoot.storage.draws import NUMBER_BYTES, Drawn
@@ -96,3 +100,62 @@ async def test_what_is_gone_is_passed_over_in_one_go(reads: list[bytes]) -> None
     given = await made.give(MAX.account, None)
     assert given is not None and Record.from_wire(given["post"]).id == posts[-1].id
     assert len(reads) == SAMPLE_TRIES + 2
+
+
+class Peers:
+    """Other nodes, by their ids: what each answers, or None for one that does not."""
+
+    def __init__(self, answers: Mapping[bytes, Any]) -> None:
+        self._answers = answers
+        self.asked: list[bytes] = []
+
+    async def call(self, node_id: bytes, method: str, params: Mapping[str, Any], timeout_s: float) -> Any:
+        assert method == GIVE
+        self.asked.append(node_id)
+        answer = self._answers[node_id]
+        await trio.sleep(timeout_s if answer is None else 0)
+        if answer is None:
+            raise PeerUnreachable("no answer in time")
+        return answer
+
+
+class Everybody:
+    """All may review."""
+
+    def reviewers_only(self, asker: Asker, what: str) -> bytes:
+        assert asker.account is not None
+        return asker.account
+
+
+def methods(peers: Peers, *others: bytes) -> SamplingMethods:
+    """What a node answers that has nothing itself."""
+    unused = cast(Any, None)
+    asked = cast(Any, Casebook([])), cast(Any, Everybody()), lambda: others, peers, unused, unused
+    return SamplingMethods(bytes(16), review([], []), *asked, lambda: ["rude"])
+
+
+async def sampled(methods: SamplingMethods) -> Any:
+    """The version that is given out, or None."""
+    return (await methods.sample(Asker("192.0.2.1", bytes(32), account=MO.account), {}))["post"]
+
+
+async def test_an_answer_that_cannot_be_read_is_told_and_the_next_node_is_asked(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    odd, fine = b"o" * 16, b"f" * 16
+    given = {"at": b"row", "account": NODE.account, "id": bytes(32), "drawn_us": 1, "post": "the post"}
+    peers = Peers({odd: {"given": {**given, "id": 7}}, fine: {"given": given}})
+    with caplog.at_level(logging.INFO):
+        assert await sampled(methods(peers, odd, fine)) == "the post"
+    assert f"node {odd.hex()[:8]} gives nothing to look at" in caplog.text
+
+
+async def test_nodes_that_do_not_answer_are_asked_for_so_long_in_all(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    silent = [bytes((number,)) * 16 for number in range(1, 9)]
+    peers = Peers(dict.fromkeys(silent))
+    began = trio.current_time()
+    assert await sampled(methods(peers, *silent)) is None
+    assert trio.current_time() - began == SAMPLE_LOOK_S
+    assert peers.asked == silent[:2]
