@@ -50,13 +50,16 @@ class Drawn(NamedTuple):
         return parse_key(self.key).place
 
 
+def keys(engine: Engine, after: bytes, most: int) -> list[bytes]:
+    """The keys of the rows that stand after a key, at most so many, in the order in which they are given
+    out; nothing is read of what they say."""
+    return [at for at, _ in _rows(engine, after, most)]
+
+
 def kept(engine: Engine, after: bytes = b"", most: int = DRAWS_KEPT) -> list[tuple[bytes, Drawn | None]]:
     """The draws whose rows stand after a key, at most so many, in the order in which they are given out, each
     with the key of its row; None in place of one that is damaged."""
-    with engine.begin() as transaction:
-        start = after and after + b"\0"
-        rows = list(islice(transaction.scan(Table.DRAWS, start), most))
-    return [(at, _read(at, row)) for at, row in rows]
+    return [(at, _read(at, row)) for at, row in _rows(engine, after, most)]
 
 
 def find(engine: Engine, at: bytes) -> Drawn | None:
@@ -87,6 +90,11 @@ def forget(transaction: WriteTransaction, ats: Iterable[bytes]) -> None:
     """Let draws go, by the keys of their rows."""
     for at in ats:
         transaction.rows.delete(Table.DRAWS, at)
+
+
+def _rows(engine: Engine, after: bytes, most: int) -> list[tuple[bytes, bytes]]:
+    with engine.begin() as transaction:
+        return list(islice(transaction.scan(Table.DRAWS, after and after + b"\0"), most))
 
 
 def _read(at: bytes, row: bytes) -> Drawn | None:

@@ -221,7 +221,10 @@ class _Check:
         """What was judged stands in the order of time exactly as by its post."""
         ordered = set(self._sound(Table.JUDGED_ORDER, partial(rows.unseal, Table.JUDGED_ORDER)))
         for key, _ in self._sound(Table.JUDGED, partial(rows.unseal, Table.JUDGED)):
-            ordered -= {(each.at, key) for each in judged.read(self._transaction, key)}
+            versions = {(each.at, key) for each in judged.read(self._transaction, key)}
+            if unordered := len(versions - ordered):
+                self._find(Table.JUDGED, key, f"{unordered} of its versions are not in the order of time")
+            ordered -= versions
         for at, _ in sorted(ordered):
             self._find(Table.JUDGED_ORDER, at, "no post was judged then")
 

@@ -90,6 +90,7 @@ class Gatekeeper:
         self.refused: Callable[[Record, Verdict], None] = lambda record, verdict: None
         self.figures = GateFigures()
         self.lookups: dict[str, Lookup] = {}
+        self._failed_lookups: Counter[str] = Counter()
         self._put_in_force(PolicyEngine(EMPTY))
 
     async def open(self) -> None:
@@ -188,7 +189,7 @@ class Gatekeeper:
             records: of one pass, read and verified.
         """
         asked = {family for engine in self._bench.engines(self._own) for family in engine.families}
-        return await look_up(self.lookups, asked, records)
+        return await look_up(self.lookups, asked, records, self._failed_lookups)
 
     def judge_batch(
         self,

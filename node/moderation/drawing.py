@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from random import Random
 from typing import Final, Protocol
@@ -93,13 +93,18 @@ class Drawing:
             else:
                 await self._check(posts)
 
-    def kept(self) -> Iterator[Drawn]:
-        """What is kept, in the order in which it is given out, read a few at a time."""
+    def kept(self, wanted: Callable[[bytes], bool] = lambda at: True) -> Iterator[Drawn]:
+        """What is kept, in the order in which it is given out, each read as it is come to.
+
+        Args:
+            wanted: whether what stands at the key of a row is to be read at all.
+        """
         last: bytes | None = b""
         while last is not None:
-            some = draws.kept(self._commits.store.engine, last, DRAWS_CHECKED)
-            yield from (drawn for _, drawn in some if drawn is not None)
-            last = some[-1][0] if len(some) == DRAWS_CHECKED else None
+            ats = draws.keys(self._commits.store.engine, last, DRAWS_CHECKED)
+            found = (self.find(at) for at in ats if wanted(at))
+            yield from (drawn for drawn in found if drawn is not None)
+            last = ats[-1] if len(ats) == DRAWS_CHECKED else None
 
     def find(self, at: bytes) -> Drawn | None:
         """What is kept under the key of a row."""

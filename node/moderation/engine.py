@@ -53,7 +53,6 @@ class PolicyEngine:
         scorers: its models.
         accepted: the verdict of everything no rule applies to.
         compares: whether a rule asks how often a text came before.
-        unjudged_count: how many records were held because judging failed.
         unknown: counts the signals that rules asked for in vain.
         families: those of the signals that rules may ask for, hits aside.
 
@@ -64,7 +63,7 @@ class PolicyEngine:
     def __init__(self, document: PolicyDocument, scorers: Scorers | None = None) -> None:
         self.document = document
         self.accepted = Verdict(document.hash)
-        self.unjudged_count = 0
+        self._failures: Counter[type[Exception]] = Counter()
         self.scorers = scorers or Scorers(document)
         self._expires = {number: rule.expires for number, rule in enumerate(document.rules) if rule.expires}
         self._asked = {
@@ -79,6 +78,11 @@ class PolicyEngine:
         self._counted = frozenset(self._rules.counted.values())
         self.compares = "flood.same_text" in self._rules.signals
         self._matchers = Matchers(document) if document.finders else None
+
+    @property
+    def unjudged_count(self) -> int:
+        """How many records were held because judging failed."""
+        return self._failures.total()
 
     @property
     def problems(self) -> list[str]:
@@ -118,45 +122,63 @@ class PolicyEngine:
         return self.judge_record(Submission(((field, text),)))
 
     def judge_record(self, submission: Submission, now_us: int = 0) -> Verdict:
-        """The verdict on one record.
+        """The verdict on one record that came to the gate: what went wrong is counted, and logged.
 
         Args:
             submission: what the gate looks at of it.
             now_us: microseconds since 1970, by which rules expire.
         """
-        findings = self.findings(submission, now_us)
+        try:
+            findings, unknown = self._applied(submission, now_us)
+        except Exception as error:  # whatever it was: not knowing must never read as acceptance
+            self._note(error)
+            findings, unknown = [_unjudged(error)], frozenset()
+        if unknown:
+            self.unknown.add(unknown)
         return combine(self.document.hash, findings) if findings else self.accepted
 
     def findings(self, submission: Submission, now_us: int = 0) -> list[Finding]:
-        """What each rule that applies to a record says, in the order of the rules; the same arguments."""
-        if not self.document.rules:
-            return []
+        """What each rule that applies to a record says, in the order of the rules; the same arguments.
+
+        Nothing is counted or logged, and so any thread may ask, about what is not at the gate.
+        """
         try:
-            hits, counts = self._find(submission)
-            wanted = self._rules.wanted(hits)
-            sure, unsure = self._thresholds(submission.language, wanted)
-            counted = {name: float(counts[finder]) for name, finder in self._rules.counted.items()}
-            signals = self._signals(submission, wanted) | sure | counted
-            if self._uncertain and (unknown := (wanted & self._uncertain) - signals.keys()):
-                self.unknown.add(unknown)
-            outcomes = self._rules.apply(hits, signals, unsure)
-            if not outcomes:
-                return []
-            expired = self._expired(now_us)
-            return [
-                self._finding(outcome, hits, signals, submission.language)
-                for outcome in outcomes
-                if outcome.rule not in expired
-            ]
-        except OverBudget:
-            self.unjudged_count += 1
-            if self.unjudged_count.bit_count() == 1:  # whoever sends such texts could fill the log
-                logger.warning("records that take too long to judge are held: %d so far", self.unjudged_count)
-            return [Finding(Action.HOLD, UNJUDGED, _TOO_SLOW_REASON)]
-        except Exception:  # whatever it was: not knowing must never read as acceptance
-            logger.exception("a record could not be judged and is held for review")
-            self.unjudged_count += 1
-            return [Finding(Action.HOLD, UNJUDGED, _UNJUDGED_REASON)]
+            return self._applied(submission, now_us)[0]
+        except Exception as error:  # as above
+            return [_unjudged(error)]
+
+    def _applied(self, submission: Submission, now_us: int) -> tuple[list[Finding], frozenset[str]]:
+        """What the rules say, and the signals that they asked for in vain."""
+        if not self.document.rules:
+            return [], frozenset()
+        hits, counts = self._find(submission)
+        wanted = self._rules.wanted(hits)
+        sure, unsure = self._thresholds(submission.language, wanted)
+        counted = {name: float(counts[finder]) for name, finder in self._rules.counted.items()}
+        signals = self._signals(submission, wanted) | sure | counted
+        unknown = (wanted & self._uncertain) - signals.keys()
+        outcomes = self._rules.apply(hits, signals, unsure)
+        expired = self._expired(now_us) if outcomes else ()
+        findings = [
+            self._finding(outcome, hits, signals, submission.language)
+            for outcome in outcomes
+            if outcome.rule not in expired
+        ]
+        return findings, unknown
+
+    def _note(self, error: Exception) -> None:
+        """Count a record that could not be judged, and log it; whoever sends such records must not fill the
+        log."""
+        self._failures[type(error)] += 1
+        count = self._failures[type(error)]
+        if count.bit_count() != 1:
+            return
+        if isinstance(error, OverBudget):
+            logger.warning("records that take too long to judge are held: %d so far", count)
+        else:
+            logger.error(
+                "records that cannot be judged are held for review: %d so far", count, exc_info=error
+            )
 
     def _find(self, submission: Submission) -> tuple[dict[int, tuple[str, Span]], Counter[int]]:
         """What was found, and how often where rules ask."""
@@ -216,3 +238,9 @@ class PolicyEngine:
             reason = _UNKNOWN_REASON.format(", ".join(outcome.missing) or "its expression has no value")
         told = tuple((name, signals[name]) for name in outcome.read if name in signals)[:SIGNALS_TOLD]
         return Finding(action, rule.id, reason, severity, label, field, span, told)
+
+
+def _unjudged(error: Exception) -> Finding:
+    """What is said of a record that could not be judged."""
+    reason = _TOO_SLOW_REASON if isinstance(error, OverBudget) else _UNJUDGED_REASON
+    return Finding(Action.HOLD, UNJUDGED, reason)

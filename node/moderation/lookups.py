@@ -8,6 +8,7 @@ the gate with the records. What they do not answer for is unknown.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Protocol
 
@@ -38,7 +39,10 @@ class Lookup(Protocol):
 
 
 async def look_up(
-    lookups: Mapping[str, Lookup], families: Collection[str], records: Sequence[Record]
+    lookups: Mapping[str, Lookup],
+    families: Collection[str],
+    records: Sequence[Record],
+    failed: Counter[str],
 ) -> LookedUp:
     """What the lookups of some families say of records. One that fails knows nothing, and holds up nobody.
 
@@ -46,6 +50,7 @@ async def look_up(
         lookups: by the family of their signals.
         families: those that are asked for.
         records: of one pass.
+        failed: how often each family could not be looked up, which is counted here, and logged as it doubles.
     """
     found: dict[bytes, Mapping[str, Value]] = {}
     for family, lookup in lookups.items():
@@ -54,7 +59,11 @@ async def look_up(
         try:
             told = await lookup.of(records)
         except Exception:  # whatever it was: what is not known goes to review, and the others are judged
-            logger.exception("signals of the family %s could not be looked up", family)
+            failed[family] += 1
+            if failed[family].bit_count() == 1:  # every pass may bring this about
+                logger.exception(
+                    "signals of the family %s could not be looked up: %d times so far", family, failed[family]
+                )
             continue
         for id, signals in told.items():
             found[id] = {**found[id], **signals} if id in found else signals

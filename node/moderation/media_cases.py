@@ -1,14 +1,15 @@
 """What people decide about media: what was withheld is shown after all, or what is shown is withheld.
 
 A decision about a medium lies with its account, like the medium, and every node that is about to serve it
-asks for it. What was found is believed for some seconds, so that reading a file in chunks asks once. When
-nobody can be asked, what came of looking at the medium stands alone. What a sealed list knows is shown to
-nobody, whatever anybody decides, and only those who have to deal with it are told why.
+asks for it. What was found is believed for some seconds, so that reading a file in chunks asks once; so is it
+that nobody can be asked, and what came of looking at the medium then stands alone. What a sealed list knows
+is shown to nobody, whatever anybody decides, and only those who have to deal with it are told why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final, Literal
 
 import trio
@@ -63,15 +64,16 @@ class MediaCases:
             digest: its hash.
         """
         named = account, digest
-        if named in self._known:
+        with suppress(KeyError):  # one look: between two of them it could run out
             return self._known[named]
         try:
             outcome = await self._casebook.about_medium(account, digest, "one")
         except WireError as error:
             if error.kind is not LEVEL_UNREACHABLE:
                 raise
-            return None
-        found = outcome.versions.get(digest)
+            found = None
+        else:
+            found = outcome.versions.get(digest)
         self._known[named] = action = None if found is None else found.action
         return action
 

@@ -78,7 +78,7 @@ class ModerationParts:
         store, environment = wired.commits.store, wired.environment
         self._casebook = Casebook(around, store, reading, wired.topology.service_accounts)
         self._reading = reading
-        mine = Mine(environment.secrets.service(), self._gatekeeper)
+        mine = Mine(wired.service, self._gatekeeper)
         self._reversal = Reversal(
             *(around, store, self._casebook, wired.topology, wired.links, mine, environment.wall.now_us)
         )

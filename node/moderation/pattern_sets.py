@@ -13,11 +13,9 @@ from typing import Any, Final
 
 import re2
 from folkmoot.node.moderation.budget import Budget
-from folkmoot.protocol.limits import MIB
-from folkmoot.protocol.moderation.bounds import PATTERN_SET_INSTRUCTIONS
+from folkmoot.protocol.moderation.bounds import PATTERN_SET_INSTRUCTIONS, PATTERN_SETS_BYTES
 
 _ALWAYS: Final = r""
-_SETS_BYTES: Final = 32 * MIB  # of all sets together, as long as each has what it needs to work at all
 _INSTRUCTION_BYTES: Final = 384  # which an instruction of a program takes in twenty states of its automaton
 
 Options = Callable[[int], Any]
@@ -43,7 +41,7 @@ class PatternSets:
 
     def __init__(self, own: Sequence[Sized], patterns: Sequence[Sized], options: Options) -> None:
         groups = _groups(patterns)
-        share = _SETS_BYTES // len(groups)
+        share = PATTERN_SETS_BYTES // len(groups)
         self._sets = []
         first = 0
         for group in ([*own, *groups[0]], *groups[1:]):

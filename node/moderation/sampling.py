@@ -9,7 +9,10 @@ again has the rest done."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import islice
 from typing import Annotated, Any, Final, Protocol
 
 import trio
@@ -27,10 +30,12 @@ from folkmoot.protocol.errors import BAD_REQUEST, BUSY, FORBIDDEN, LEVEL_UNREACH
 from folkmoot.protocol.feed import cursor as cursors
 from folkmoot.protocol.feed.cursor import CursorKind
 from folkmoot.protocol.identity import KeyPair
-from folkmoot.protocol.key import cell_key
+from folkmoot.protocol.key import cell_key, place_prefix
 from folkmoot.protocol.moderation.bounds import (
     DRAW_LEASE_S,
     DRAWS_KEPT,
+    SAMPLE_AGAIN_MS,
+    SAMPLE_LOOK_S,
     SAMPLE_TICKET_BYTES,
     SAMPLE_TRIES,
 )
@@ -38,12 +43,13 @@ from folkmoot.protocol.moderation.sampling import KIND, Answer, parse_sampling, 
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import Level, parse_level
 from folkmoot.protocol.token import Token
-from folkmoot.storage.draws import Drawn
+from folkmoot.storage.draws import NUMBER_BYTES, Drawn
 from msgspec import Meta, Struct
 
 GIVE: Final = "sample.give"
 REVEAL: Final = "sample.reveal"
-_AGAIN_MS: Final = 1_000
+
+log = logging.getLogger(__name__)
 
 _At = Annotated[bytes, Meta(max_length=SAMPLE_TICKET_BYTES)]
 
@@ -135,10 +141,8 @@ class BlindReview:
         """
         if passing is not None:
             self._passed[reviewer, passing] = True
-        for _ in range(SAMPLE_TRIES):
-            drawn = self._next(reviewer)
-            if drawn is None:
-                return None
+        for drawn in islice(self._drawing.kept(partial(self._is_free, reviewer)), SAMPLE_TRIES):
+            self._leases[drawn.at] = reviewer, trio.current_time() + DRAW_LEASE_S
             [version] = await self._versions([drawn])
             if version is not None:
                 record = self._record(drawn)
@@ -183,15 +187,12 @@ class BlindReview:
         await self.reveal(asked.at, asked.id, publish=asked.publish)
         return {}
 
-    def _next(self, reviewer: bytes) -> Drawn | None:
-        now = trio.current_time()
-        for drawn in self._drawing.kept():
-            holder, until = self._leases.get(drawn.at, (reviewer, 0.0))
-            taken = holder != reviewer and now < until
-            if not taken and drawn.author != reviewer and (reviewer, drawn.at) not in self._passed:
-                self._leases[drawn.at] = reviewer, now + DRAW_LEASE_S
-                return drawn
-        return None
+    def _is_free(self, reviewer: bytes, at: bytes) -> bool:
+        """Whether a reviewer may be given what stands at a row."""
+        holder, until = self._leases.get(at, (reviewer, 0.0))
+        taken = holder != reviewer and trio.current_time() < until
+        own = at.startswith(place_prefix(reviewer), NUMBER_BYTES)
+        return not (taken or own or (reviewer, at) in self._passed)
 
     async def _versions(self, drawn: Sequence[Drawn]) -> list[Record | None]:
         return await self._casebook.versions([(each.key, each.draw.version) for each in drawn], "quorum")
@@ -255,17 +256,19 @@ class SamplingMethods:
         }
 
     async def sample(self, asker: Asker, params: Params) -> dict[str, Any]:
-        """A post that was drawn, for the asker to look at."""
+        """A post that was drawn, for the asker to look at; none where none is found in time."""
         asked = codec.shaped(params, messages.ModerationSample, "moderation.sample")
         reviewer = self._deciders.reviewers_only(asker, "posts for a blind review")
         passing = None if asked.passing is None else _ticket(asked.passing)
-        for node_id in (self._node_id, *self._others()):
-            at = passing.at if passing is not None and passing.node_id == node_id else None
-            given = await self._given(node_id, reviewer, at)
-            if given is not None:
-                ticket = codec.pack([node_id, given.at, given.account])
-                draw = {"id": given.id, "drawn_us": given.drawn_us}
-                return {"post": given.post, "draw": draw, "ticket": ticket, "labels": list(self._labels())}
+        with trio.move_on_after(SAMPLE_LOOK_S):
+            for node_id in (self._node_id, *self._others()):
+                at = passing.at if passing is not None and passing.node_id == node_id else None
+                given = await self._given(node_id, reviewer, at)
+                if given is not None:
+                    ticket = codec.pack([node_id, given.at, given.account])
+                    draw = {"id": given.id, "drawn_us": given.drawn_us}
+                    labels = list(self._labels())
+                    return {"post": given.post, "draw": draw, "ticket": ticket, "labels": labels}
         return {"post": None, "labels": list(self._labels())}
 
     async def judge(self, asker: Asker, params: Params) -> dict[str, Any]:
@@ -317,9 +320,10 @@ class SamplingMethods:
                 answer: Any = await self._own.give_to(node_id, asked)
             else:
                 answer = await self._peers.call(node_id, GIVE, asked, limits.REPLICA_READ_TIMEOUT_S)
-        except (WireError, PeerUnreachable):
+            return codec.shaped(answer, _Told, f"the answer to {GIVE}").given
+        except (WireError, PeerUnreachable) as error:
+            log.info("node %s gives nothing to look at: %s", node_id.hex()[:8], error)
             return None
-        return codec.shaped(answer, _Told, f"the answer to {GIVE}").given
 
     async def _revealed(self, ticket: _Ticket, record: Record, answer: Answer, *, publish: bool) -> None:
         """Have what is answered published by the node that drew it, unless it is already; or have it looked
@@ -339,7 +343,7 @@ class SamplingMethods:
                 return
             if isinstance(error, PeerUnreachable):
                 raise WireError(
-                    BUSY, "the node that drew this post cannot be reached", retry_after_ms=_AGAIN_MS
+                    BUSY, "the node that drew this post cannot be reached", retry_after_ms=SAMPLE_AGAIN_MS
                 ) from error
             raise
 

@@ -16,7 +16,7 @@ from folkmoot.node.routing import Router
 from folkmoot.protocol import codec, limits, messages
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import BUSY, WireError
-from folkmoot.protocol.moderation.bounds import LABELLER_LABELS, LABELLERS
+from folkmoot.protocol.moderation.bounds import LABELLED_STEP, LABELLER_LABELS, LABELLERS
 from folkmoot.protocol.moderation.label import KIND, Label, parse_label
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.ranges import RangeDescriptor, RangeMap
@@ -26,9 +26,6 @@ from folkmoot.storage.store import Store
 from msgspec import Meta, Struct
 
 LABELLED: Final = "replica.labelled"
-
-# Posts whose labels are read before others have their turn: each may have a hundred and sixty more.
-_READ_AT_ONCE: Final = 8
 
 _Key = Annotated[bytes, Meta(max_length=limits.STORE_KEY_BYTES)]
 _Frame = Annotated[bytes, Meta(max_length=limits.RECORD_BYTES + 256)]
@@ -106,7 +103,7 @@ class Labelled:
             if holding := [label for label in said if label.holds(now_us)]:
                 found[ref] = holding
                 gave.update(label.labeller for label in holding)
-            if further and not count % _READ_AT_ONCE:
+            if further and not count % LABELLED_STEP:
                 await trio.lowlevel.checkpoint()
         return found, gave & chosen
 
@@ -116,7 +113,11 @@ class Labelled:
             return {}
         of = {ref.key: ref for ref in refs}
         own, elsewhere = self._posts.divided(list(of))
-        found = {key: self._own(key, labellers) for key in own}
+        found: dict[bytes, list[bytes]] = {}
+        for count, key in enumerate(own, 1):
+            found[key] = self._own(key, labellers)
+            if not count % LABELLED_STEP:
+                await trio.lowlevel.checkpoint()
         ranges = self._ranges()
         groups: dict[int, tuple[RangeDescriptor, list[bytes]]] = {}
         for key in elsewhere:

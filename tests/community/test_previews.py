@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from folkmoot.node.configuration.gate_section import GateSection
-from folkmoot.node.moderation.shadow import Shadow
 from folkmoot.protocol.errors import BAD_REQUEST, FORBIDDEN, PREVIEW_NEEDED
 from folkmoot.protocol.moderation import bounds
 from folkmoot.storage import judged
@@ -23,7 +22,7 @@ from tests.community.test_nodes import (
     refused,
 )
 from tests.moderation.documents import HEAD, condition
-from tests.node.harness import founded
+from tests.node.harness import Client, founded
 from tests.node.nodes import Node
 from tests.node.people import OPERATOR, Author
 from tests.waiting import until
@@ -124,12 +123,11 @@ async def test_a_policy_judges_without_effect_and_goes_on_after_a_restart(
     monkeypatch.setattr(bounds, "SHADOW_KEPT_S", 0.01)
     async with founded(tmp_path, nodes=1) as town:
         [node] = town.nodes
-        shadow = node_shadow(node)
         async with town.client(node) as client, town.client(node) as expert:
             await client.auth(OPERATOR)
             await client.call("role.grant", account=EXPERT.account, role="moderator")
             await expert.auth(EXPERT)
-            assert (await client.call("policy.shadow")) == {"shadow": None}
+            assert await shadow_of(client) is None
             name = await put_policy(client, policy("spam", "refuse"))
             await refused(FORBIDDEN, expert, "policy.shadow", hash=name)
             await refused(BAD_REQUEST, client, "policy.shadow", hash=name, off=True)
@@ -137,8 +135,9 @@ async def test_a_policy_judges_without_effect_and_goes_on_after_a_restart(
             assert (told["hash"], told["posts"], told["left_out"]) == (name, 0, 0)
             results, _ = await client.put(WRITERS[0].post("spam"), WRITERS[1].post("fine"))
             assert [each["status"] for each in results] == ["stored", "stored"], "it has no effect"
-            await until(lambda: seen(shadow()) == 2, what="both to be judged")
-            told = (await expert.call("policy.shadow"))["shadow"]
+            await judged_so_many(client, 2)
+            told = await shadow_of(expert)
+            assert told is not None
             [rule] = told["rules"]
             assert (rule["gained"], rule["samples"]["gained"][0]["text"]) == (1, "spam")
             await until(
@@ -147,26 +146,33 @@ async def test_a_policy_judges_without_effect_and_goes_on_after_a_restart(
         await town.restart(node)
         async with town.client(node) as client:
             await client.auth(OPERATOR)
-            again = (await client.call("policy.shadow"))["shadow"]
-            assert (again["posts"], again["since_ms"]) == (2, told["since_ms"])
+            again = await shadow_of(client)
+            assert again is not None and (again["posts"], again["since_ms"]) == (2, told["since_ms"])
             await client.put(WRITERS[2].post("spam"))
-            await until(lambda: seen(shadow()) == 3, what="one more to be judged")
+            await judged_so_many(client, 3)
             # Beside another policy it counts anew.
             await activate(client, policy("other"), 0)
             await all_judge_by(town, policy("other"))
             await client.put(WRITERS[3].post("spam"))
-            await until(lambda: seen(shadow()) == 1, what="to begin anew")
+            await judged_so_many(client, 1)
             assert (await client.call("policy.shadow", off=True)) == {"shadow": None}
         await town.restart(node)
-        assert shadow().told() is None
+        async with town.client(node) as client:
+            await client.auth(OPERATOR)
+            assert await shadow_of(client) is None
 
 
-def node_shadow(node: Node) -> Callable[[], Shadow]:
-    """The shadow of a node, as it runs now."""
-    return lambda: node.parts.community._shadow
+async def shadow_of(client: Client) -> dict[str, Any] | None:
+    """What the policy that judges without effect at a node saw so far."""
+    told: dict[str, Any] | None = (await client.call("policy.shadow"))["shadow"]
+    return told
 
 
-def seen(shadow: Shadow) -> int:
-    """How many posts it has judged."""
-    told = shadow.told()
-    return 0 if told is None else int(told["posts"])
+async def judged_so_many(client: Client, posts: int) -> None:
+    """Wait until it has judged so many posts."""
+
+    async def has() -> bool:
+        told = await shadow_of(client)
+        return told is not None and told["posts"] == posts
+
+    await until(has, what=f"{posts} posts to be judged without effect")

@@ -194,13 +194,29 @@ def test_what_cannot_be_judged_is_held(caplog: pytest.LogCaptureFixture) -> None
     assert "held for review" in caplog.text
 
 
-def test_a_match_that_is_given_up_is_not_taken_for_no_match(monkeypatch: pytest.MonkeyPatch) -> None:
-    class GivesUp:
-        def Match(self, text: str) -> list[int]:  # noqa: N802 (RE2's own name)
-            return []
+class GivesUp:
+    """A set of patterns that matches no text to the end."""
 
+    def Match(self, text: str) -> list[int]:  # noqa: N802 (RE2's own name)
+        return []
+
+
+def test_a_match_that_is_given_up_is_not_taken_for_no_match(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pattern_sets, "_compiled", lambda _expressions, _options: GivesUp())
     assert finding_engine("word").judge("harmless").rule == UNJUDGED
+
+
+def test_failures_of_one_sort_are_logged_as_their_number_doubles(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(pattern_sets, "_compiled", lambda _expressions, _options: GivesUp())
+    broken = finding_engine("word")
+    for _ in range(5):
+        assert broken.judge("harmless").rule == UNJUDGED
+    broken.judge(3)  # type: ignore[arg-type]
+    assert broken.unjudged_count == 6
+    told = [record.getMessage().rpartition(": ")[2] for record in caplog.records if record.exc_info]
+    assert told == ["1 so far", "2 so far", "4 so far", "1 so far"]
 
 
 def test_without_a_policy_everything_is_accepted() -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
+from folkmoot.node.moderation import pattern_sets
 from folkmoot.node.moderation.noting import Note
 from folkmoot.node.moderation.replaying import Pair
 from folkmoot.protocol.expressions import Value
 
-from tests.moderation.documents import condition, engine
-from tests.moderation.test_gatekeeper import post
+from tests.moderation.documents import HEAD, condition, engine, pattern
+from tests.moderation.test_engine import GivesUp
+from tests.moderation.test_gatekeeper import gatekeeper, post
 
 SECOND_US = 1_000_000
 IN_FORCE = engine()
@@ -52,3 +55,19 @@ def test_what_else_was_known_is_known_again() -> None:
     assert applies(tried, "one", 1, {"author.trust": 0.1})
     assert not applies(tried, "two", 2, {"author.trust": 0.9})
     assert applies(tried, "three", 3, {}), "what is unknown goes to review"
+
+
+async def test_the_gate_counts_and_logs_nothing_of_what_is_replayed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text(HEAD + condition("new", "author.trust < 0.5"))
+    gate = gatekeeper(file)
+    await gate.open()
+    monkeypatch.setattr(pattern_sets, "_compiled", lambda _expressions, _options: GivesUp())
+    fails = engine(pattern("p", "x"), condition("found", "hits.p"))
+    some = [Note(post(f"number {at}", at), SECOND_US, {}, {}) for at in range(3)]
+    seen = Pair(gate.engine, fails, lambda: 0.0).judge(some, 0, [None] * 3)
+    assert [(each.before[0].rule, each.after[0].rule) for each in seen] == [("new", "unjudged")] * 3
+    assert (gate.status().unjudged, fails.unjudged_count) == (0, 0)
+    assert not gate.figures.unknown.counts and not caplog.records

@@ -305,3 +305,15 @@ def test_authors_take_back_what_is_held_back_and_what_others_hold_is_let_in(stor
     )
     run(store, put(other), put(said))
     assert run(store, put(post(ANN, 2, "two", stamp=2)))[0].status is PutStatus.STORED
+
+
+def test_who_erases_the_past_and_says_something_new_does_not_take_back(store: Store) -> None:
+    name = Record.sign(ANN, kind="profile", item=b"name", body={"value": "x"}, stamp=NOW_US)
+    friends = Record.sign(ANN, kind="list", item=b"l" * 16, body={"name": "x"}, stamp=NOW_US)
+    run(store, *(put(each) for one in (name, friends) for each in (one, decided(Action.HOLD, one))))
+    anew = Record.sign(
+        ANN, kind="profile", item=b"name", body={"value": "y", "erase": True}, stamp=NOW_US + 1
+    )
+    assert run(store, put(anew))[0].status is PutStatus.HELD
+    gone = Record.sign(ANN, kind="list", item=b"l" * 16, body={"deleted": True}, stamp=NOW_US + 1)
+    assert run(store, put(gone))[0].status is PutStatus.STORED, "though it leaves what the list was called"

@@ -106,6 +106,21 @@ def test_nothing_is_known_of_a_post_that_went_to_another_node(store: Store) -> N
     assert verify.verify(store.engine).ok
 
 
+def test_what_was_judged_stands_in_both_orders(store: Store) -> None:
+    one, other = post(ANN, 1), post(BEN, 1)
+    put(store, one, other)
+    keep(store, known_of(one), known_of(other, 1))
+    run(store, lambda tx: tx.rows.delete(Table.JUDGED_ORDER, known_of(one).at))
+    [found] = verify.verify(store.engine).findings
+    assert (found.table, found.where) == ("judged", one.key.hex())
+    run(store, lambda tx: tx.rows.delete(Table.JUDGED, other.key))
+    findings = verify.verify(store.engine).findings
+    assert [(each.table, each.where) for each in findings] == [
+        ("judged", one.key.hex()),
+        ("judged_order", known_of(other, 1).at.hex()),
+    ]
+
+
 def test_what_people_decided_is_told_with_a_post(store: Store) -> None:
     one = post(ANN, 1)
     decision = decided(Action.REMOVE, subject=Subject("post", one.item), version=one.id)
