@@ -36,8 +36,6 @@ _HELD: Final = KIND_BYTE[HELD]
 _KINDS: Final = frozenset((_POST, _HELD))
 _TIME_BYTES: Final = 8
 _ID_BYTES: Final = 8
-_ROW_BYTES: Final = 400  # both rows of one, about
-
 
 _NO_SCORES: Final[Mapping[str, list[float]]] = {}
 
@@ -104,18 +102,20 @@ def keep(writing: WriteTransaction, judged: Sequence[Judged], most: int) -> int:
     Raises:
         DiskFull: there is no room; nothing was changed.
     """
-    writing.make_room(_ROW_BYTES * len(judged))
-    transaction, kept = writing.rows, 0
+    transaction, kept, added_bytes = writing.rows, 0, 0
     for each in judged:
         if not _has(transaction, each):
             continue
         before = _versions(transaction, each.key)
         if any(version.record == each.record for version in before):
             continue
+        row, at_row = _row(each.key, [*before, each][-VERSIONS_JUDGED:]), seal(each.at, each.key)
+        added_bytes += len(row) + len(at_row)
+        writing.make_room(added_bytes)
         for late in before[: max(0, len(before) + 1 - VERSIONS_JUDGED)]:
             transaction.delete(Table.JUDGED_ORDER, late.at)
-        _write(transaction, each.key, [*before, each][-VERSIONS_JUDGED:])
-        transaction.put(Table.JUDGED_ORDER, each.at, seal(each.at, each.key))
+        transaction.put(Table.JUDGED, each.key, row)
+        transaction.put(Table.JUDGED_ORDER, each.at, at_row)
         kept += 1
     while transaction.count(Table.JUDGED_ORDER) > most:
         _forget_first(transaction)
@@ -210,12 +210,9 @@ def _versions(transaction: Transaction, key: bytes) -> list[Judged]:
     return []
 
 
-def _write(transaction: Transaction, key: bytes, versions: Sequence[Judged]) -> None:
-    if not versions:
-        transaction.delete(Table.JUDGED, key)
-        return
+def _row(key: bytes, versions: Sequence[Judged]) -> bytes:
     plain = [[each.record, each.judged_us, dict(each.signals), dict(each.scores)] for each in versions]
-    transaction.put(Table.JUDGED, key, seal(key, codec.pack(plain)))
+    return seal(key, codec.pack(plain))
 
 
 def _forget_first(transaction: Transaction) -> None:
@@ -223,4 +220,7 @@ def _forget_first(transaction: Transaction) -> None:
     transaction.delete(Table.JUDGED_ORDER, at)
     with suppress(StoreCorrupt):
         key = unseal(Table.JUDGED_ORDER, at, row)
-        _write(transaction, key, [each for each in _versions(transaction, key) if each.at != at])
+        if left := [each for each in _versions(transaction, key) if each.at != at]:
+            transaction.put(Table.JUDGED, key, _row(key, left))
+        else:
+            transaction.delete(Table.JUDGED, key)

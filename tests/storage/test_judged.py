@@ -6,17 +6,20 @@ from collections.abc import Sequence
 
 import pytest
 from folkmoot.protocol.key import prefix_end
+from folkmoot.protocol.limits import MIB
 from folkmoot.protocol.moderation.bounds import VERSIONS_JUDGED
 from folkmoot.protocol.moderation.decision import Action, Subject
 from folkmoot.protocol.record import Record
 from folkmoot.storage import judged, verify
 from folkmoot.storage.erasing import erase
+from folkmoot.storage.errors import DiskFull
 from folkmoot.storage.interface import Table
 from folkmoot.storage.judged import Judged
+from folkmoot.storage.memory_engine import MemoryEngine
 from folkmoot.storage.store import Store
 
 from tests.moderation.decisions import decided, signed
-from tests.storage.making import NOW_US, deletion, person, post, put, run
+from tests.storage.making import NOW_US, deletion, open_store, person, post, put, run
 
 ANN, BEN = person(1), person(2)
 
@@ -82,6 +85,17 @@ def test_the_newest_versions_of_a_post_are_known(store: Store) -> None:
         keep(store, known_of(version, at))
     assert [each.record for each in known(store)] == [each.id for each in versions[2:]]
     assert rows_of(store) == (1, VERSIONS_JUDGED)
+
+
+def test_rows_are_kept_as_far_as_there_is_room_for_what_they_take() -> None:
+    store = open_store(MemoryEngine(cap_bytes=MIB))
+    posts = [post(ANN, number) for number in range(1, 151)]
+    put(store, *posts)
+    some = [known_of(each)._replace(scores={"ab" * 32: [0.5] * 400}) for each in posts]
+    with pytest.raises(DiskFull):
+        keep(store, *some)
+    assert rows_of(store) == (0, 0)
+    assert keep(store, *some[:10]) == 10
 
 
 @pytest.mark.parametrize("held", [False, True])
