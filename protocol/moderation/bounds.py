@@ -55,6 +55,7 @@ VERSIONS_JUDGED: Final = 4  # of one post of which is kept what was known when t
 SIGNALS_WAITING: Final = 4_096  # posts whose signals are to be written
 SIGNALS_WRITTEN: Final = 256  # of them with one commit
 SIGNALS_PAUSE_S: Final = 1.0  # from the first of them to their commit
+SIGNALS_FORGOTTEN: Final = 1_024  # with one commit, where more are kept than may be
 PREVIEW_POSTS: Final = 1_000_000  # that one preview replays at the most
 PREVIEW_STEP: Final = 64  # posts that are replayed at once, off the event loop
 PREVIEW_S: Final = 600.0  # of processor time that one preview takes at the most

@@ -78,6 +78,19 @@ def test_what_was_judged_longest_ago_gives_way(store: Store) -> None:
     assert rows_of(store) == (3, 3)
 
 
+def test_a_lower_bound_is_come_down_to_in_steps(store: Store) -> None:
+    posts = [post(ANN, number) for number in range(1, 10)]
+    put(store, *posts)
+    some = [known_of(each, number) for number, each in enumerate(posts)]
+    keep(store, *some[:8])
+    keep(store, some[8], most=2)
+    assert known(store) == some[2:], "two go for one that comes"
+    run(store, lambda tx: judged.trim(tx.rows, 2, 3))
+    assert known(store) == some[5:]
+    run(store, lambda tx: judged.trim(tx.rows, 0, 100))
+    assert judged.count(store.engine) == 0 and rows_of(store) == (0, 0)
+
+
 def test_the_newest_versions_of_a_post_are_known(store: Store) -> None:
     versions = [post(ANN, 1, f"version {stamp}", stamp=stamp) for stamp in range(1, VERSIONS_JUDGED + 3)]
     for at, version in enumerate(versions):
