@@ -84,14 +84,16 @@ class Drawing:
 
     async def run(self, posts: Posts) -> None:
         """Write down what is drawn, and let go what is gone, for ever."""
+        check_at = trio.current_time() + DRAWS_CHECK_S
         while True:
-            with trio.move_on_after(DRAWS_CHECK_S):
+            with trio.move_on_at(check_at):
                 await self._wanted.wait()
             if self._wanted.is_set():
                 self._wanted = trio.Event()
                 await self._keep()
-            else:
+            if trio.current_time() >= check_at:
                 await self._check(posts)
+                check_at = trio.current_time() + DRAWS_CHECK_S
 
     def kept(self) -> Iterator[Drawn]:
         """What is kept, in the order in which it is given out, read a few at a time."""
