@@ -149,11 +149,13 @@ async def test_a_full_disk_makes_the_sample_smaller_and_nothing_else(
         nursery.start_soon(made.run, Nothing())
         made.judged([(ANN.post(), ACCEPTED)] * (DRAWS_WAITING + 5))
         assert len(drawn_of(made)) == DRAWS_WAITING, "no more wait than may"
+        assert made.left_out == 5
         with caplog.at_level(logging.WARNING):
             await trio.sleep(1.0)
         assert f"{DRAWS_WAITING} posts that were drawn" in caplog.text and list(made.kept()) == []
+        assert made.left_out == DRAWS_WAITING + 5
         commits.full = False
         made.judged([(ANN.post(), ACCEPTED)])
         await trio.sleep(1.0)
-        assert len(list(made.kept())) == 1
+        assert len(list(made.kept())) == 1 and made.left_out == DRAWS_WAITING + 5
         nursery.cancel_scope.cancel()
