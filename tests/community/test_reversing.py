@@ -118,11 +118,13 @@ async def test_what_a_node_that_is_away_said_is_taken_back_later(tmp_path: Path)
 class SlowCasebook:
     """Records that are read only after the time of a step is up."""
 
-    def __init__(self, records: Sequence[Record]) -> None:
+    def __init__(self, records: Sequence[Record], clock: trio.testing.MockClock) -> None:
+        self._clock = clock
         self._records = {record.key: record for record in records}
 
     async def records(self, keys: Sequence[bytes], level: str) -> dict[bytes, Record]:
-        await trio.sleep(REVERSAL_LOOK_S + 1.0)
+        await trio.lowlevel.checkpoint()
+        self._clock.jump(REVERSAL_LOOK_S + 1.0)
         return {key: self._records[key] for key in keys}
 
 
@@ -151,7 +153,7 @@ async def test_a_step_gets_on_however_slowly_a_replica_answers(
     made = Reversal(
         Around(none, ranges, none, none),
         none,
-        cast(Any, SlowCasebook(records)),
+        cast(Any, SlowCasebook(records, autojump_clock)),
         none,
         none,
         Mine(none, cast(Any, NoGate())),
