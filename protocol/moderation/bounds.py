@@ -83,6 +83,7 @@ TEXTS_ASKED: Final = 16  # versions that are asked for at once; each may have 16
 DRAWS_CHECKED: Final = 64  # at once, whether what they are about is still there
 DRAWS_CHECK_S: Final = 5.0  # between two such looks
 AUDIT_ROWS: Final = 256  # that are looked at in one step of an audit
+AUDIT_STEP_S: Final = 0.25  # of processor time, after which such a step ends
 AUDIT_GROUPS: Final = 48  # that are told apart on one page; all others are one
 AUDIT_NUMBERS: Final = 1_024  # of groups and rules together, from which on a page ends
 DIALECTS_BYTES: Final = 65_536  # of a document that declares sets of words
