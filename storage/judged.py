@@ -4,8 +4,9 @@ Kept are the signals that nobody can work out from a post again: how fast its au
 for instance. They stand beside the posts that this node keeps itself, and nowhere else: when a post is
 deleted, or goes to another node, they go with it, in the same transaction. No text is in them.
 
-There is a bound to how many are kept; what was judged longest ago gives way. So there are two tables: one by
-the key of a post's cell, whose rows have its versions (the newest few), and one by the time of the judgement.
+There is a bound to how many are kept; what was judged longest ago gives way, not much of it at once. So there
+are two tables: one by the key of a post's cell, whose rows have its versions (the newest few), and one by the
+time of the judgement.
 """
 
 from __future__ import annotations
@@ -36,8 +37,7 @@ _HELD: Final = KIND_BYTE[HELD]
 _KINDS: Final = frozenset((_POST, _HELD))
 _TIME_BYTES: Final = 8
 _ID_BYTES: Final = 8
-_ROW_BYTES: Final = 400  # both rows of one, about
-
+_FORGOTTEN: Final = 2  # for each that comes, so that a commit takes as long as what it brings
 
 _NO_SCORES: Final[Mapping[str, list[float]]] = {}
 
@@ -99,27 +99,41 @@ def keep(writing: WriteTransaction, judged: Sequence[Judged], most: int) -> int:
     A version that is judged again is not kept again: what it was judged by first is what it was.
 
     Args:
-        most: how many are kept in all.
+        most: how many are kept in all; where there are more, a few more go than come.
 
     Raises:
         DiskFull: there is no room; nothing was changed.
     """
-    writing.make_room(_ROW_BYTES * len(judged))
-    transaction, kept = writing.rows, 0
+    transaction, kept, added_bytes = writing.rows, 0, 0
     for each in judged:
         if not _has(transaction, each):
             continue
         before = _versions(transaction, each.key)
         if any(version.record == each.record for version in before):
             continue
+        row, at_row = _row(each.key, [*before, each][-VERSIONS_JUDGED:]), seal(each.at, each.key)
+        added_bytes += len(row) + len(at_row)
+        writing.make_room(added_bytes)
         for late in before[: max(0, len(before) + 1 - VERSIONS_JUDGED)]:
             transaction.delete(Table.JUDGED_ORDER, late.at)
-        _write(transaction, each.key, [*before, each][-VERSIONS_JUDGED:])
-        transaction.put(Table.JUDGED_ORDER, each.at, seal(each.at, each.key))
+        transaction.put(Table.JUDGED, each.key, row)
+        transaction.put(Table.JUDGED_ORDER, each.at, at_row)
         kept += 1
-    while transaction.count(Table.JUDGED_ORDER) > most:
-        _forget_first(transaction)
+    trim(transaction, most, _FORGOTTEN * len(judged))
     return kept
+
+
+def count(engine: Engine) -> int:
+    """How many versions something is known of."""
+    with engine.begin() as transaction:
+        return transaction.count(Table.JUDGED_ORDER)
+
+
+def trim(transaction: Transaction, most: int, at_once: int) -> None:
+    """Forget what was judged longest ago, until no more are left than are kept; at most so many at once."""
+    over = min(transaction.count(Table.JUDGED_ORDER) - most, at_once)
+    for at, row in list(islice(transaction.scan(Table.JUDGED_ORDER), max(0, over))):
+        _forget_one(transaction, at, row)
 
 
 def forget(transaction: Transaction, key: bytes) -> None:
@@ -210,17 +224,16 @@ def _versions(transaction: Transaction, key: bytes) -> list[Judged]:
     return []
 
 
-def _write(transaction: Transaction, key: bytes, versions: Sequence[Judged]) -> None:
-    if not versions:
-        transaction.delete(Table.JUDGED, key)
-        return
+def _row(key: bytes, versions: Sequence[Judged]) -> bytes:
     plain = [[each.record, each.judged_us, dict(each.signals), dict(each.scores)] for each in versions]
-    transaction.put(Table.JUDGED, key, seal(key, codec.pack(plain)))
+    return seal(key, codec.pack(plain))
 
 
-def _forget_first(transaction: Transaction) -> None:
-    at, row = next(iter(transaction.scan(Table.JUDGED_ORDER)))
+def _forget_one(transaction: Transaction, at: bytes, row: bytes) -> None:
     transaction.delete(Table.JUDGED_ORDER, at)
     with suppress(StoreCorrupt):
         key = unseal(Table.JUDGED_ORDER, at, row)
-        _write(transaction, key, [each for each in _versions(transaction, key) if each.at != at])
+        if left := [each for each in _versions(transaction, key) if each.at != at]:
+            transaction.put(Table.JUDGED, key, _row(key, left))
+        else:
+            transaction.delete(Table.JUDGED, key)

@@ -2,7 +2,8 @@
 
 It waits a little so that many posts share one commit and the replica of this node has them. What comes faster
 than it can be written is left out and counted: it is material for previews, and no answer waits for it. So is
-what was in memory when a node is killed.
+what was in memory when a node is killed. Where a node is to keep less than it did, what is too much goes a
+little at a time, so that no put waits for it.
 """
 
 from __future__ import annotations
@@ -51,14 +52,27 @@ class SignalKeeper:
         self._wake.set()
 
     async def run(self) -> None:
-        """Write what is noted, for ever."""
+        """Write what is noted, and forget what is more than is kept by now, for ever."""
         while True:
-            await self._wake.wait()
+            if judged.count(self._commits.store.engine) > self._most:
+                await self._trim()
+            else:
+                await self._wake.wait()
             await trio.sleep(bounds.SIGNALS_PAUSE_S)
             self._wake = trio.Event()
             while self._waiting:
                 most = min(bounds.SIGNALS_WRITTEN, len(self._waiting))
                 await self._write([self._waiting.popleft() for _ in range(most)])
+
+    async def _trim(self) -> None:
+        try:
+            await self._commits.run(
+                lambda writing: judged.trim(writing.rows, self._most, bounds.SIGNALS_FORGOTTEN),
+                Admission.ESSENTIAL,
+                rows=bounds.SIGNALS_FORGOTTEN,
+            )
+        except (WireError, StorageError) as error:
+            log.warning("what is known of more posts than may be is kept for now: %s", error)
 
     async def _write(self, some: list[Judged]) -> None:
         try:

@@ -51,6 +51,7 @@ class CommunityParts:
     Attributes:
         WIDEST: what gossip may have to say of a node because of its community, at the most.
         roles: who has which role here.
+        signals: keeps what was known of posts when they were judged.
 
     Args:
         wired: the node's.
@@ -88,9 +89,9 @@ class CommunityParts:
             *(node_id, commits, environment.executor, environment.wall),
             *(self._follower.others, peers),
         )
-        self._signals = SignalKeeper(commits, wired.config.gate.signals_kept)
+        self.signals = SignalKeeper(commits, wired.config.gate.signals_kept)
         if wired.config.gate.signals_kept:
-            gate.noting.follow(self._signals.note)
+            gate.noting.follow(self.signals.note)
         self._shadow = Shadow(
             *(commits, environment.executor, environment.wall, documents), lambda: gate.engine
         )
@@ -138,7 +139,7 @@ class CommunityParts:
             "community": self._follower.run,
             "policy": self._keeper.run,
             "previews": self._previews.run,
-            "signals": self._signals.run,
+            "signals": self.signals.run,
             "shadow": self._shadow.run,
         }
 

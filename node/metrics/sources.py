@@ -71,6 +71,10 @@ def _moderation(parts: Parts) -> Iterator[Family]:
     yield from parts.gatekeeper.figures.families()
     dropped = parts.moderation.refusals.dropped
     yield counter("gate_refusals_uncounted", "Refusals that could not be noted for statements.", dropped)
+    unkept = parts.community.signals.left_out
+    yield counter("gate_signals_left_out", "Posts of which nothing could be kept for previews.", unkept)
+    unkept = parts.moderation.drawing.left_out
+    yield counter("gate_draws_left_out", "Posts drawn for the blind review that could not be kept.", unkept)
     if (screening := parts.media.screening) is not None:
         told: dict[str, float] = {each: screening.outcomes[each] for each in STATUSES if each != "unchecked"}
         yield counters("screening_outcomes", "Media that were looked at, by what came of it.", "status", told)

@@ -2,9 +2,9 @@
 
 Texts stay where they are; what travels are numbers by group and rule (see `protocol.moderation.fairness`).
 Each page counts one slice of the key space after another for a bounded time; a slice is counted off the event
-loop by the nearest replica that answers, a bounded number of rows at a time, one slice at a time on each
-node. A range that no replica counts is left out and said to be missing. One replica may lack what the others
-have just been given: an audit is about weeks, and no worse for it.
+loop by the nearest replica that answers, so many rows and for so long at once as is bounded, one slice at a
+time on each node. A range that no replica counts is left out and said to be missing. One replica may lack
+what the others have just been given: an audit is about weeks, and no worse for it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from cachetools import LRUCache
 from folkmoot.node.actors.topology import TopologyHolder
 from folkmoot.node.contracts import EpochCheck, PeerUnreachable
 from folkmoot.node.environment import WallClock
+from folkmoot.node.moderation.budget import Budget
 from folkmoot.node.moderation.dialects import Dialects
 from folkmoot.node.slice_search import Around, Key
 from folkmoot.protocol import codec, limits
 from folkmoot.protocol.errors import BAD_REQUEST, BUSY, LEVEL_UNREACHABLE, WireError
 from folkmoot.protocol.moderation.bounds import (
     AUDIT_NUMBERS,
+    AUDIT_STEP_S,
     DIALECTS_BYTES,
     DIALECTS_READ,
     QUEUE_LOOK_S,
@@ -204,14 +206,17 @@ class Auditor:
 
     def _count(self, asked: _Asked, regions: Mapping[bytes, str], now_us: int) -> tuple[Tally, bytes | None]:
         grouping = Grouping(asked.by, region_of=regions.get)
+        spent_s = self._executor.spent_s
+        ends_s = spent_s() + AUDIT_STEP_S
         if asked.by is By.DIALECT:
-            grouping = grouping._replace(sets_in=self._sets(asked.dialects).sets_of)
+            sets = self._sets(asked.dialects)
+            grouping = grouping._replace(sets_in=lambda post: sets.sets_of(post, Budget(spent_s, spent_s())))
         tally, resume = Tally(), None
         for step in posts_since(self._store.engine, asked.start, asked.stop, asked.since, regions):
             resume = step.next
             if step.found is not None:
                 count_post(tally, step.found, grouping, asked.since, now_us)
-            if len(tally) >= AUDIT_NUMBERS:
+            if len(tally) >= AUDIT_NUMBERS or spent_s() >= ends_s:
                 break
         return tally.fitted(limits.MESSAGE_COLLECTION_ITEMS), resume
 

@@ -3,7 +3,8 @@
 They are declared as a policy's lists and patterns are, in the same form, and found as those are; the category
 of a list names the set that it is a sign of. A text is in a set as soon as any sign of it is found. That says
 something of the text and nothing of who wrote it: people of one dialect write without its signs, and others
-quote them.
+quote them. Whoever brings a document may make one that takes long to look for, so a node gives each text no
+more time than its gate would.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
+from folkmoot.node.moderation.budget import ENDLESS, Budget, OverBudget
 from folkmoot.node.moderation.matchers import Matchers
 from folkmoot.node.moderation.pattern_sets import MatchError
 from folkmoot.node.moderation.policy_file import parse_whole
@@ -48,14 +50,14 @@ class Dialects:
         if len(self.sets) > DIALECTS_SETS:
             raise PolicyError([f"{called}: {len(self.sets)} sets; at most {DIALECTS_SETS} are told apart"])
 
-    def sets_in(self, text: str) -> Collection[str]:
+    def sets_in(self, text: str, budget: Budget = ENDLESS) -> Collection[str]:
         """The sets that a text is in."""
         try:
-            return {self._categories[finder] for finder in self._matchers.find(text)}
-        except MatchError:  # then it cannot be told, and it counts among everybody
+            return {self._categories[finder] for finder in self._matchers.find(text, budget)}
+        except (MatchError, OverBudget):  # then it cannot be told, and it counts among everybody
             return ()
 
-    def sets_of(self, record: Record) -> Collection[str]:
+    def sets_of(self, record: Record, budget: Budget) -> Collection[str]:
         """The sets that the text of a post is in."""
         text = record.body.get("text")
-        return self.sets_in(text) if isinstance(text, str) else ()
+        return self.sets_in(text, budget) if isinstance(text, str) else ()

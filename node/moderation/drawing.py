@@ -50,6 +50,9 @@ class Drawing:
         account: of this node (34 bytes).
         share: of what was let in, 0 to 1; 0 for nothing at all.
         share_actioned: of what the gate labelled or put aside.
+
+    Attributes:
+        left_out: how many posts were drawn and not kept, because there was no time or room for it.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Drawing:
         self._waiting: deque[Drawn] = deque(maxlen=DRAWS_WAITING)
         self._wanted = trio.Event()
         self._checked = b""
+        self.left_out = 0
 
     def judged(self, judged: Iterable[tuple[Record, Verdict]]) -> None:
         """Draw from what the gate judged and what changed something."""
@@ -79,19 +83,22 @@ class Drawing:
                 continue
             millionths = self._accepted if verdict.action is Action.ACCEPT else self._actioned
             if self._random.randrange(MILLION) < millionths:
+                self.left_out += len(self._waiting) == DRAWS_WAITING  # the oldest gives way
                 self._waiting.append(self._drawn(record, verdict, millionths))
                 self._wanted.set()
 
     async def run(self, posts: Posts) -> None:
         """Write down what is drawn, and let go what is gone, for ever."""
+        check_at = trio.current_time() + DRAWS_CHECK_S
         while True:
-            with trio.move_on_after(DRAWS_CHECK_S):
+            with trio.move_on_at(check_at):
                 await self._wanted.wait()
             if self._wanted.is_set():
                 self._wanted = trio.Event()
                 await self._keep()
-            else:
+            if trio.current_time() >= check_at:
                 await self._check(posts)
+                check_at = trio.current_time() + DRAWS_CHECK_S
 
     def kept(self, wanted: Callable[[bytes], bool] = lambda at: True) -> Iterator[Drawn]:
         """What is kept, in the order in which it is given out, each read as it is come to.
@@ -141,6 +148,7 @@ class Drawing:
         try:
             await self._commits.run(partial(draws.keep, draws=written), Admission.CLIENT_PUT)
         except (WireError, StorageError) as error:
+            self.left_out += len(written)
             # A sample that is smaller by chance is a sample all the same.
             log.warning("%d posts that were drawn for a blind review are not kept: %s", len(written), error)
 

@@ -209,13 +209,10 @@ class Previews:
         raise WireError(NOT_FOUND, "this node has made no such preview, or no longer keeps it")
 
     async def _make(self, task: Task) -> None:
-        replay = Replay(
-            self._commits.store.engine,
-            *(task.before, task.engine, task.posts),
-            self._wall.now_us(),
-            self._executor.spent_s,
+        asked = self._commits.store.engine, task.before, task.engine, task.posts
+        replay = task.replay = await self._executor.run(
+            partial(Replay, *asked, self._wall.now_us(), self._executor.spent_s)
         )
-        task.replay = replay
         while not replay.ended:
             if trio.current_time() > task.asked_at + bounds.PREVIEW_ASKED_S:
                 raise WireError(NOT_FOUND, "the preview was given up, since nobody asked about it")

@@ -28,6 +28,10 @@ def model_files(document: PolicyDocument, folders: Sequence[Path]) -> list[Path]
     return [folder / f"{model.hash}{SUFFIX}" for model in document.models for folder in folders]
 
 
+class UnusableModel(ModelError):
+    """The bytes are those that were meant, and they cannot be asked: no other copy of them can."""
+
+
 class _Scorer(NamedTuple):
     hash: str
     model: TextModel
@@ -46,6 +50,7 @@ class Scorers:
 
     def __init__(self, document: PolicyDocument, folders: Sequence[Path] = ()) -> None:
         self._unread: dict[str, tuple[Model, str]] = {}
+        self._told: dict[str, str] = {}
         self._scorers: list[_Scorer] = []
         for model in document.models:
             try:
@@ -56,7 +61,10 @@ class Scorers:
     @property
     def problems(self) -> list[str]:
         """One sentence for each model that cannot be asked."""
-        return [f"model {name}: {why}; its scores are unknown" for name, (_, why) in self._unread.items()]
+        return [
+            f"model {name}: {'; '.join(filter(None, (why, self._told.get(name))))}; its scores are unknown"
+            for name, (_, why) in self._unread.items()
+        ]
 
     @property
     def wanted(self) -> list[Model]:
@@ -73,6 +81,19 @@ class Scorers:
         names = tuple(str(signal_name(SCORES, label)) for label in model.labels)
         self._scorers.append(_Scorer(model.hash, read, model.blind, names))
         self._unread.pop(model.id, None)
+        self._told.pop(model.id, None)
+
+    def tell(self, model: Model, why: str) -> bool:
+        """Say of a model that cannot be asked what came of looking for it elsewhere; whether that is news.
+
+        Args:
+            model: what the policy says of it.
+            why: a sentence without its full stop, in place of what was said before.
+        """
+        news = why not in (self._told.get(model.id), self._unread[model.id][1])
+        if news:
+            self._told[model.id] = why
+        return news
 
     def scores(
         self, text: str, wanted: frozenset[str], scored: dict[str, list[float]] | None = None
@@ -101,7 +122,7 @@ class Scorers:
             yield from zip(names, scored[hash], strict=True)
 
 
-def checked(model: Model, data: bytes, where: Path) -> TextModel:
+def checked(model: Model, data: bytes, where: Path | str) -> TextModel:
     """A model, if it is the one that was meant.
 
     Args:
@@ -110,15 +131,19 @@ def checked(model: Model, data: bytes, where: Path) -> TextModel:
         where: what that is called.
 
     Raises:
-        ModelError: it is not what the policy says it is.
+        UnusableModel: it is the one, but is not read here, or scores other labels.
+        ModelError: it is another one, or damaged.
     """
     if len(data) > POLICY_MODEL_BYTES:
         raise ModelError(f"{where} is larger than {POLICY_MODEL_BYTES} bytes")
     if hashlib.sha256(data).hexdigest() != model.hash:
         raise ModelError(f"{where} is damaged: its hash is another")
-    read = decode(data)
+    try:
+        read = decode(data)
+    except ModelError as error:
+        raise UnusableModel(str(error)) from error
     if read.classes[1:] != model.labels:
-        raise ModelError(f"it scores {', '.join(read.classes[1:])}, not {', '.join(model.labels)}")
+        raise UnusableModel(f"it scores {', '.join(read.classes[1:])}, not {', '.join(model.labels)}")
     return read
 
 

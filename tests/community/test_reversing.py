@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import pytest
+import trio
+import trio.testing
+from folkmoot.node.actors.session import Asker
+from folkmoot.node.moderation.reversing import Mine, Reversal
+from folkmoot.node.slice_search import Around, SliceSearch
 from folkmoot.protocol.errors import CONFLICT, FORBIDDEN
-from folkmoot.protocol.moderation.decision import Action
+from folkmoot.protocol.moderation.bounds import REVERSAL_LOOK_S
+from folkmoot.protocol.moderation.decision import Action, Role
 from folkmoot.protocol.record import Record
+from folkmoot.storage.slices import Slice
 
 from tests.community.test_nodes import activate, all_judge_by, name_of, refused
 from tests.moderation.documents import HEAD, rule, word_list
+from tests.node.alone import Ranges
 from tests.node.harness import Client, founded
 from tests.node.people import OPERATOR, Author
 from tests.node.test_moderation import decide, decision
@@ -103,6 +113,60 @@ async def test_what_a_node_that_is_away_said_is_taken_back_later(tmp_path: Path)
         )
         assert await reverse(client, ROLLED_BACK) == {"labels": 1, "holds": 1}
         assert await labels_of(client, ANN) == []
+
+
+class SlowCasebook:
+    """Records that are read only after the time of a step is up."""
+
+    def __init__(self, records: Sequence[Record], clock: trio.testing.MockClock) -> None:
+        self._clock = clock
+        self._records = {record.key: record for record in records}
+
+    async def records(self, keys: Sequence[bytes], level: str) -> dict[bytes, Record]:
+        await trio.lowlevel.checkpoint()
+        self._clock.jump(REVERSAL_LOOK_S + 1.0)
+        return {key: self._records[key] for key in keys}
+
+
+class Deciders:
+    def roles_of(self, account: bytes) -> set[Role]:
+        return {Role.OPERATOR}
+
+
+class NoGate:
+    judges_by: tuple[str, ...] = ()
+
+
+async def test_a_step_gets_on_however_slowly_a_replica_answers(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = sorted((ANN.post(f"number {number}") for number in range(3)), key=lambda record: record.key)
+    ranges = Ranges([bytes(16)])
+
+    async def find(_self: Any, _level: str, start: bytes, **_more: Any) -> Any:
+        await trio.lowlevel.checkpoint()
+        keys = [record.key for record in records if record.key >= start]
+        return Slice(keys, None), ranges.where(start)
+
+    monkeypatch.setattr(SliceSearch, "find", find)
+    none: Any = None
+    made = Reversal(
+        Around(none, ranges, none, none),
+        none,
+        cast(Any, SlowCasebook(records, autojump_clock)),
+        none,
+        none,
+        Mine(none, cast(Any, NoGate())),
+        lambda: 0,
+    )
+    step = made.client_methods(cast(Any, Deciders()), none, none)["policy.reverse"]
+    cursor: dict[str, Any] = {}
+    counts = []
+    for _ in range(2 * len(records)):  # as labels, and as what waits
+        told = await step(cast(Asker, OPERATOR), {"hash": bytes(32), **cursor})
+        counts.append(told["counts"])
+        cursor = {"cursor": told["cursor"]}
+    assert counts == [{"gone": 1}] * 6 and cursor == {"cursor": None}
 
 
 async def posts_of(client: Client, author: Author) -> list[list[bytes]]:

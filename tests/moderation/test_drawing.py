@@ -122,6 +122,23 @@ async def test_what_is_drawn_is_kept_and_let_go_once_it_is_gone(
         nursery.cancel_scope.cancel()
 
 
+async def test_what_is_gone_is_let_go_however_fast_posts_come(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    commits, posts = Commits(), Nothing()
+    made = desk(commits, share=1.0, share_actioned=1.0)
+    gone = ANN.post("goes")
+    posts.gone_versions.add(gone.id)
+    made.judged([(gone, ACCEPTED)])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(made.run, posts)
+        for _ in range(4 * round(DRAWS_CHECK_S)):
+            await trio.sleep(0.5)
+            made.judged([(ANN.post("stays"), ACCEPTED)])
+        assert gone.id not in {each.draw.version for each in made.kept()}
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_full_disk_makes_the_sample_smaller_and_nothing_else(
     autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -132,11 +149,13 @@ async def test_a_full_disk_makes_the_sample_smaller_and_nothing_else(
         nursery.start_soon(made.run, Nothing())
         made.judged([(ANN.post(), ACCEPTED)] * (DRAWS_WAITING + 5))
         assert len(drawn_of(made)) == DRAWS_WAITING, "no more wait than may"
+        assert made.left_out == 5
         with caplog.at_level(logging.WARNING):
             await trio.sleep(1.0)
         assert f"{DRAWS_WAITING} posts that were drawn" in caplog.text and list(made.kept()) == []
+        assert made.left_out == DRAWS_WAITING + 5
         commits.full = False
         made.judged([(ANN.post(), ACCEPTED)])
         await trio.sleep(1.0)
-        assert len(list(made.kept())) == 1
+        assert len(list(made.kept())) == 1 and made.left_out == DRAWS_WAITING + 5
         nursery.cancel_scope.cancel()

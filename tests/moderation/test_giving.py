@@ -113,10 +113,12 @@ class Peers:
         assert method == GIVE
         self.asked.append(node_id)
         answer = self._answers[node_id]
-        await trio.sleep(timeout_s if answer is None else 0)
-        if answer is None:
-            raise PeerUnreachable("no answer in time")
-        return answer
+        if answer is not None:
+            await trio.lowlevel.checkpoint()
+            return answer
+        with trio.move_on_after(timeout_s):
+            await trio.sleep_forever()
+        raise PeerUnreachable("no answer in time")
 
 
 class Everybody:

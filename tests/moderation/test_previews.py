@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
 import trio
 import trio.testing
+from folkmoot.node.environment import Executor
 from folkmoot.node.moderation.previews import PREVIEWED, Previews, Task
 from folkmoot.protocol.community.previewed import Preview
 from folkmoot.protocol.errors import BUSY, NOT_FOUND, WireError
@@ -24,15 +25,38 @@ from tests.moderation.test_gatekeeper import Clock, post
 from tests.node.alone import Commits, disks_first
 from tests.node.doubles import InlineExecutor, ScriptedPeers
 
+T = TypeVar("T")
+
 ME, OTHER = b"\x01" * 16, b"\x02" * 16
 IN_FORCE = engine()
 TRIED = engine(word_list("spam", ["buy"]), rule("spam", ["spam"], "hold"))
 PREVIEW = Preview(document("new"), None, OTHER, NOW, 5, document("counts"))
 
 
-def previews_on(commits: Commits, peers: ScriptedPeers | None = None) -> Previews:
+class Aside(InlineExecutor):
+    """Tells whether work is being done off the event loop.
+
+    Attributes:
+        busy: whether it is.
+    """
+
+    busy = False
+
+    async def run(self, work: Callable[[], T]) -> T:
+        await trio.lowlevel.checkpoint()
+        self.busy = True
+        try:
+            return work()
+        finally:
+            self.busy = False
+
+
+def previews_on(
+    commits: Commits, peers: ScriptedPeers | None = None, executor: Executor | None = None
+) -> Previews:
     others = [] if peers is None else [OTHER]
-    return Previews(ME, commits, InlineExecutor(), Clock(), lambda: others, peers or ScriptedPeers({}))
+    here = executor or InlineExecutor()
+    return Previews(ME, commits, here, Clock(), lambda: others, peers or ScriptedPeers({}))
 
 
 def begun(made: Previews, name: str = "new") -> Task:
@@ -69,6 +93,32 @@ async def test_one_is_made_at_a_time_and_kept(autojump_clock: trio.testing.MockC
         with pytest.raises(WireError):
             await made.methods()[PREVIEWED](OTHER, {"hash": bytes(32)})
         assert begun(made) is not task, "the next is made anew"
+
+
+async def test_nothing_of_what_was_judged_is_looked_for_on_the_event_loop(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = Aside()
+    aside: list[bool] = []
+
+    def watched(look: Callable[..., T]) -> Callable[..., T]:
+        def looked(*asked: Any) -> T:
+            aside.append(executor.busy)
+            return look(*asked)
+
+        return looked
+
+    monkeypatch.setattr(judged, "latest", watched(judged.latest))
+    monkeypatch.setattr(judged, "stretch", watched(judged.stretch))
+    async with disks_first() as (disks, actors):
+        commits = Commits(ME, disks)
+        await judge(commits, 3)
+        made = previews_on(commits, executor=executor)
+        task = begun(made)
+        actors.start_soon(made.run)
+        while not task.ended:
+            await made.wait(task)
+    assert aside == [True, True]
 
 
 async def test_one_that_nobody_asks_about_is_given_up(

@@ -71,6 +71,8 @@ async def test_each_node_tells_operators_its_own_figures(tmp_path: Path) -> None
     ann = Author(1)
     async with founded(tmp_path, nodes=2) as town, town.client(town[0]) as client:
         await client.put(*(ann.post(str(number)) for number in range(5)), level="all")
+        town[0].parts.community.signals.left_out += 3
+        town[0].parts.moderation.drawing.left_out += 2
         for _ in range(3):
             await client.feed(ann.account, level="one")
         with pytest.raises(WireError) as refused:
@@ -87,6 +89,8 @@ async def test_each_node_tells_operators_its_own_figures(tmp_path: Path) -> None
         assert other['folkmoot_replica_cells_total{how="joined"}'] >= 5
         assert asked['folkmoot_gate_verdicts_total{action="accept"}'] == 5
         assert other['folkmoot_gate_verdicts_total{action="accept"}'] == 0
+        assert asked["folkmoot_gate_signals_left_out_total"] == 3
+        assert asked["folkmoot_gate_draws_left_out_total"] == 2
         assert asked["folkmoot_commit_seconds_count"] >= 1
         assert asked['folkmoot_members{state="alive"}'] == 2
         of_nodes = (await client.call("cluster.status"))["node"]["caches"]["pages"]

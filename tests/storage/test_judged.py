@@ -6,17 +6,20 @@ from collections.abc import Sequence
 
 import pytest
 from folkmoot.protocol.key import prefix_end
+from folkmoot.protocol.limits import MIB
 from folkmoot.protocol.moderation.bounds import VERSIONS_JUDGED
 from folkmoot.protocol.moderation.decision import Action, Subject
 from folkmoot.protocol.record import Record
 from folkmoot.storage import judged, verify
 from folkmoot.storage.erasing import erase
+from folkmoot.storage.errors import DiskFull
 from folkmoot.storage.interface import Table
 from folkmoot.storage.judged import Judged
+from folkmoot.storage.memory_engine import MemoryEngine
 from folkmoot.storage.store import Store
 
 from tests.moderation.decisions import decided, signed
-from tests.storage.making import NOW_US, deletion, person, post, put, run
+from tests.storage.making import NOW_US, deletion, open_store, person, post, put, run
 
 ANN, BEN = person(1), person(2)
 
@@ -75,6 +78,19 @@ def test_what_was_judged_longest_ago_gives_way(store: Store) -> None:
     assert rows_of(store) == (3, 3)
 
 
+def test_a_lower_bound_is_come_down_to_in_steps(store: Store) -> None:
+    posts = [post(ANN, number) for number in range(1, 10)]
+    put(store, *posts)
+    some = [known_of(each, number) for number, each in enumerate(posts)]
+    keep(store, *some[:8])
+    keep(store, some[8], most=2)
+    assert known(store) == some[2:], "two go for one that comes"
+    run(store, lambda tx: judged.trim(tx.rows, 2, 3))
+    assert known(store) == some[5:]
+    run(store, lambda tx: judged.trim(tx.rows, 0, 100))
+    assert judged.count(store.engine) == 0 and rows_of(store) == (0, 0)
+
+
 def test_the_newest_versions_of_a_post_are_known(store: Store) -> None:
     versions = [post(ANN, 1, f"version {stamp}", stamp=stamp) for stamp in range(1, VERSIONS_JUDGED + 3)]
     for at, version in enumerate(versions):
@@ -82,6 +98,17 @@ def test_the_newest_versions_of_a_post_are_known(store: Store) -> None:
         keep(store, known_of(version, at))
     assert [each.record for each in known(store)] == [each.id for each in versions[2:]]
     assert rows_of(store) == (1, VERSIONS_JUDGED)
+
+
+def test_rows_are_kept_as_far_as_there_is_room_for_what_they_take() -> None:
+    store = open_store(MemoryEngine(cap_bytes=MIB))
+    posts = [post(ANN, number) for number in range(1, 151)]
+    put(store, *posts)
+    some = [known_of(each)._replace(scores={"ab" * 32: [0.5] * 400}) for each in posts]
+    with pytest.raises(DiskFull):
+        keep(store, *some)
+    assert rows_of(store) == (0, 0)
+    assert keep(store, *some[:10]) == 10
 
 
 @pytest.mark.parametrize("held", [False, True])
