@@ -87,7 +87,7 @@ class RunningNode:
         ready: who it is and where it listens.
     """
 
-    def __init__(self, ready: Ready, parts: _Parts) -> None:
+    def __init__(self, ready: Ready, parts: NodeParts) -> None:
         self.ready = ready
         self._parts = parts
 
@@ -133,7 +133,7 @@ async def serve(
         peers = await network.listen_peers(listen.peers)
         datagrams = await network.open_datagrams(listen.datagrams or Address(listen.peers.host, 0))
         try:
-            await _Parts(config, environment, commits, clients, peers, datagrams).run(task_status)
+            await NodeParts(config, environment, commits, clients, peers, datagrams).run(task_status)
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + DRAIN_S):
                 await clients.aclose()
@@ -143,7 +143,7 @@ async def serve(
         await commits.aclose()
 
 
-class _Parts:
+class NodeParts:
     """Everything a node consists of, put together."""
 
     def __init__(

@@ -37,7 +37,7 @@ from folkmoot.protocol.ring.placement import place
 
 from tests.joining.newcomers import admit, come, come_and_be_killed, invite, node_in, wish
 from tests.node.harness import founded
-from tests.node.moving import ask, equal, on_roster, ranges_of, settled_plan, with_newcomer
+from tests.node.moving import ask, equal, on_roster, settled_plan, with_newcomer
 from tests.node.people import Author
 from tests.registers.seats import seated
 from tests.waiting import until
@@ -60,14 +60,15 @@ async def test_a_machine_becomes_a_member_with_a_token_and_nothing_else(
         await town.start(late)
         await until(lambda: on_roster(town, late), what="the newcomer to be a member", within_s=30)
         await settled_plan(town)
-        members = town[0].parts.topology.roster
-        assert members.get(late.id).capacity == 3.0
+        members = town[0].roster
+        member = members.get(late.id)
+        assert member is not None and member.capacity == 3.0
         drawn = {
             each
             for each in range(RANGES_INITIAL)
             if any(late.id in slot.nodes for slot in place(members, town[0].config.cluster.replicas, each))
         }
-        assert {owner.id for owner in ranges_of(town[0]).of_node(late.id)} == drawn != set()
+        assert {owner.id for owner in town[0].ranges.of_node(late.id)} == drawn != set()
         await equal(town)
         async with town.client(late) as client:
             cell = await client.get(record, "quorum")
@@ -227,7 +228,8 @@ async def test_a_node_that_joins_by_its_name_brings_its_capacity(tmp_path: Path)
         await seated(town, 3)
         late = await with_newcomer(town, tmp_path / "late", capacity=0.25)
         await ask(town, town[0], "node.join", node=late.id)
-        assert town[0].parts.topology.roster.get(late.id).capacity == 0.25
+        member = town[0].roster.get(late.id)
+        assert member is not None and member.capacity == 0.25
 
 
 async def test_a_cluster_without_certificates_says_how_nodes_join_it(tmp_path: Path) -> None:
@@ -291,5 +293,5 @@ async def test_tokens_are_for_operators_and_membership_for_whom_a_token_let_in(t
         with pytest.raises(WireError) as revoked:
             await admitting.member(told["node"], {})
         assert revoked.value.kind is FORBIDDEN
-        epochs = {node.parts.topology.roster.epoch for node in town.nodes}
+        epochs = {node.roster.epoch for node in town.nodes}
         assert epochs == {1}, "nobody has changed the roster"

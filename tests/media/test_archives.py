@@ -16,7 +16,8 @@ from folkmoot.protocol.media.chunks import MediaChunk
 from folkmoot.protocol.media.manifest import CHUNK_BYTES
 
 from tests.media import pictures
-from tests.media.test_nodes import impatient, kept, kept_by, swept
+from tests.media.keepers import kept, kept_by
+from tests.media.test_nodes import impatient, swept
 from tests.media.uploading import post_with, read, upload
 from tests.node.harness import Town, founded
 from tests.node.people import Author

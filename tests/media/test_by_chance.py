@@ -14,7 +14,8 @@ from folkmoot.protocol.record import Record
 from folkmoot.storage.media.layout import Area
 
 from tests.media import pictures
-from tests.media.test_nodes import impatient, kept, swept
+from tests.media.keepers import kept
+from tests.media.test_nodes import impatient, swept
 from tests.media.uploading import post_with, read, upload
 from tests.node.harness import Client, Town, founded
 from tests.node.people import Author

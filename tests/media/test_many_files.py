@@ -13,6 +13,7 @@ from folkmoot.storage.media.layout import Area, Name
 from folkmoot.storage.store import Store
 
 from tests.media import pictures
+from tests.media.keepers import blobs_of
 from tests.media.test_nodes import impatient
 from tests.media.uploading import upload
 from tests.node.harness import founded
@@ -24,8 +25,7 @@ pytestmark = pytest.mark.timeout(120)
 
 def damage(node: Node, author: Author, digest: bytes) -> None:
     """Change what a file says of itself, behind the node's back."""
-    blobs = node.parts.media._keeping.blobs
-    blobs._file(Area.KEPT, Name(author.account, digest)).write_bytes(b"not what was written")
+    blobs_of(node)._file(Area.KEPT, Name(author.account, digest)).write_bytes(b"not what was written")
 
 
 async def test_a_page_of_damaged_files_does_not_end_the_listing(

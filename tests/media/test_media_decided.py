@@ -18,9 +18,11 @@ from folkmoot.protocol.errors import (
 )
 from folkmoot.protocol.moderation.decision import MEDIA, Action, Decision, Role, Subject
 from folkmoot.protocol.record import Record
+from folkmoot.storage.media.layout import Area
 
 from tests.media import pictures
-from tests.media.test_screening import FINE, KNOWN, kept, lists, noted, refused, screening_of, stat
+from tests.media.keepers import kept, screening_of
+from tests.media.test_screening import FINE, KNOWN, lists, noted, refused, stat
 from tests.media.uploading import post_with, read, upload
 from tests.moderation.drawings import bright, drawing, ours
 from tests.node.harness import Client, Town, founded
@@ -131,7 +133,7 @@ async def what_is_sealed_is_released_by_nobody(
     directory: Path, town: Town, author: Author, digest: bytes
 ) -> None:
     """Not even what was released before a sealed list came to know it."""
-    keeper = next(node for node in town.nodes if kept(node, author, digest))
+    keeper = next(node for node in town.nodes if kept(node, author, digest) is Area.KEPT)
     (directory / "worst").write_text(f"{ours.pdq(bright(drawing(1)))[0].hex()} worst-kind\n")
     screening_of(keeper).reload(keeper.config.screening)
     await noted(keeper, author, digest, "sealed")

@@ -8,6 +8,7 @@ import pytest
 from folkmoot.storage.media.layout import Area, Name
 
 from tests.media import pictures
+from tests.media.keepers import blobs_of, kept, status_of
 from tests.media.uploading import post_with, read, upload
 from tests.node.harness import founded
 from tests.node.moving import DONE_S, ask, on_roster, settled_plan, with_newcomer
@@ -33,13 +34,13 @@ async def test_a_node_leaves_when_it_has_handed_on_what_it_alone_had(tmp_path: P
                 await client.auth(author)
                 shown, waiting = await upload(client, DATA), await upload(client, DATA + b"x")
                 assert (await client.put_one(post_with(author, shown)))["status"] == "stored"
-        blobs = leaver.parts.media._keeping.blobs
+        blobs = blobs_of(leaver)
         assert blobs.used(Area.KEPT) > len(theirs) * 2 * len(DATA)
         await ask(town, town[0], "node.decommission", node=leaver.id)
         await until(lambda: not on_roster(town, leaver), what="the node to leave", within_s=DONE_S)
         assert blobs.used(Area.KEPT) == 0, "it left with something in its hands"
         await leaver.stop()
-        own = town[0].parts.media._keeping.blobs
+        own = blobs_of(town[0])
         async with town.client(town[0]) as client:
             for author in theirs:
                 for each in (shown, waiting):
@@ -62,13 +63,12 @@ async def test_a_new_replica_has_them_and_the_old_one_has_not(tmp_path: Path) ->
 
         def in_place() -> bool:
             for author in authors:
-                name = Name(author.account, manifest.hash)
-                kept = [node for node in town.nodes if node.parts.media._keeping.blobs.find(name)]
-                if kept != town.replicas_of(author.account):
+                holders = [node for node in town.nodes if kept(node, author, manifest.hash)]
+                if holders != town.replicas_of(author.account):
                     return False
             return True
 
         await until(in_place, what="the media to be where their accounts are", within_s=60)
         moved = [author for author in authors if town.replicas_of(author.account) == [late]]
         assert moved, "some accounts have moved"
-        assert town[0].parts.media.status(for_operator=True)["handed_on"] == len(moved)
+        assert status_of(town[0])["handed_on"] == len(moved)

@@ -23,29 +23,15 @@ from folkmoot.protocol.media.manifest import CHUNK_BYTES
 from folkmoot.storage.media.layout import Area, Name
 
 from tests.media import pictures
+from tests.media.keepers import blobs_of, kept, kept_by, status_of
 from tests.media.uploading import begin, finish, post_with, read, send, upload
 from tests.node.harness import Town, founded
-from tests.node.nodes import Node
 from tests.node.people import Author
 from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(120)
 
 SIZE = 3 * CHUNK_BYTES + 1234
-
-
-def kept(node: Node, author: Author, digest: bytes) -> Area | None:
-    """Where a node has a medium."""
-    area: Area | None = node.parts.media._keeping.blobs.find(Name(author.account, digest))
-    return area
-
-
-async def kept_by(nodes: list[Node], author: Author, digest: bytes) -> None:
-    await until(
-        lambda: all(kept(node, author, digest) is Area.KEPT for node in nodes),
-        what="the medium to be on all replicas",
-        within_s=30,
-    )
 
 
 async def test_what_is_uploaded_is_kept_by_all_replicas_and_read_from_each(tmp_path: Path) -> None:
@@ -126,12 +112,10 @@ async def test_what_lies_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
                 await client.call("media.put", hash=whole.hash, index=0, data=bytes(2000))
             await upload(client, pictures.png(1 << 19, seed=5))
             assert (await refused(pictures.png(1 << 19, seed=6))).details == {
-                "used": town[0].parts.media.status(for_operator=True)["kept_bytes"],
+                "used": status_of(town[0])["kept_bytes"],
                 "quota": 1 << 20,
             }
-            assert town[0].parts.media.status(for_operator=True)["partial_bytes"] <= 4096, (
-                "only what was begun and not finished"
-            )
+            assert status_of(town[0])["partial_bytes"] <= 4096, "only what was begun and not finished"
 
 
 async def test_a_post_shows_what_its_account_uploaded_and_nothing_else(tmp_path: Path) -> None:
@@ -167,7 +151,7 @@ async def test_other_regions_fetch_what_they_are_asked_for_and_forget_it(tmp_pat
                 assert found == pictures.png(SIZE, seed=seed)
         areas = [kept(far, author, manifest.hash) for manifest in media]
         assert areas == [None, None, Area.CACHE], "two of them, with what stands before each, are too many"
-        assert far.parts.media.status(for_operator=True)["cache_bytes"] <= 2 * SIZE
+        assert status_of(far)["cache_bytes"] <= 2 * SIZE
         async with town.client(far) as client:
             with pytest.raises(WireError, match="no node that can be reached has this medium"):
                 await client.call("media.get", account=author.account, hash=bytes(32))
@@ -194,7 +178,7 @@ async def test_what_the_disk_has_changed_is_not_served_and_is_fetched_anew(tmp_p
             await client.auth(author)
             manifest = await upload(client, data, level="all")
             assert (await client.put_one(post_with(author, manifest)))["status"] == "stored"
-        blobs = town[0].parts.media._keeping.blobs
+        blobs = blobs_of(town[0])
         file = blobs._file(Area.KEPT, Name(author.account, manifest.hash))
         whole = bytearray(file.read_bytes())
         whole[-1] ^= 1
@@ -251,7 +235,7 @@ async def test_nothing_is_given_up_while_one_member_cannot_be_asked(tmp_path: Pa
         for _ in range(3):
             await swept(town)
         assert kept(town[0], author, manifest.hash) and kept(town[1], author, manifest.hash)
-        assert town[0].parts.media.status(for_operator=True)["blocked_by"] == town[2].id.hex()
+        assert status_of(town[0])["blocked_by"] == town[2].id.hex()
         await town.start(town[2])
 
         async def given_up() -> bool:
@@ -338,7 +322,7 @@ async def test_a_node_finds_what_its_disk_has_lost_while_it_was_down(tmp_path: P
             await client.auth(author)
             manifest = await upload(client, data, level="all")
             assert (await client.put_one(post_with(author, manifest), "all"))["status"] == "stored"
-        lost = town[1].parts.media._keeping.blobs._file(Area.KEPT, Name(author.account, manifest.hash))
+        lost = blobs_of(town[1])._file(Area.KEPT, Name(author.account, manifest.hash))
         await town[1].stop()
         lost.unlink()
         await town.start(town[1])

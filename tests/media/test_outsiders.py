@@ -24,7 +24,8 @@ from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.media.layout import Area, Name
 
 from tests.media import pictures
-from tests.media.test_nodes import impatient, kept
+from tests.media.keepers import blobs_of, keeping_of, kept
+from tests.media.test_nodes import impatient
 from tests.media.uploading import begin, finish, post_with, read, send, upload
 from tests.node.harness import Client, founded
 from tests.node.people import Author
@@ -65,7 +66,7 @@ async def test_who_reads_or_replays_keeps_nothing_from_being_given_up(tmp_path: 
         await town[0].parts.media.sweeper.sweep()
         assert kept(town[0], author, manifest.hash) is None
         await refused(NOT_FOUND, client, "media.get", **named)
-        town[1].parts.media._keeping.blobs.drop(Area.CACHE, Name(author.account, manifest.hash))
+        blobs_of(town[1]).drop(Area.CACHE, Name(author.account, manifest.hash))
         await refused(NOT_FOUND, stranger, "media.get", **named)
 
 
@@ -93,7 +94,7 @@ async def test_uploads_that_end_at_once_count_each_other(tmp_path: Path) -> None
                 nursery.start_soon(end, manifest)
         assert len(told) >= 4 and "the account has media of " in told[0]
         for node in town.nodes:
-            listed = node.parts.media._keeping.blobs.listed(Area.KEPT, author.account)
+            listed = blobs_of(node).listed(Area.KEPT, author.account)
             assert listed and sum(each.file_bytes for each in listed) <= 3 * size
 
 
@@ -142,7 +143,7 @@ async def test_a_post_that_comes_while_all_are_asked_keeps_the_medium(
         ask_all = sweep.unused
 
         async def slowly(account: bytes, hashes: Sequence[bytes]) -> set[bytes]:
-            found: set[bytes] = await ask_all(account, hashes)
+            found = await ask_all(account, hashes)
             await town[0].plant(post_with(author, manifest))
             return found
 
@@ -167,10 +168,9 @@ async def test_what_cannot_be_read_of_one_account_keeps_no_others(
         def refers(account: bytes, hashes: Sequence[bytes]) -> list[bytes]:
             if account == damaged:
                 raise StoreCorrupt("a table", "a cell is not whole")
-            found: list[bytes] = look(account, hashes)
-            return found
+            return look(account, hashes)
 
-        keeping = town[0].parts.media._keeping
+        keeping = keeping_of(town[0])
         look = keeping.refers
         monkeypatch.setattr(keeping, "refers", refers)
         for _ in range(2):
@@ -187,11 +187,11 @@ async def test_what_is_given_up_while_a_post_comes_is_missing(
     async with founded(tmp_path, nodes=1, replicas=1) as town, town.client(town[0]) as client:
         await client.auth(author)
         manifest = await upload(client, pictures.png(2000))
-        blobs = town[0].parts.media._keeping.blobs
+        blobs = blobs_of(town[0])
         look = blobs.manifest
 
         def late(area: Area, name: Name) -> Manifest:
-            found: Manifest = look(area, name)
+            found = look(area, name)
             blobs.drop(area, name)
             return found
 

@@ -18,7 +18,7 @@ from folkmoot.storage.scrub import scrub
 
 from tests.backup.making import backed_up
 from tests.media import pictures
-from tests.media.test_nodes import kept_by
+from tests.media.keepers import kept_by
 from tests.media.uploading import begin, post_with, read, upload
 from tests.node.harness import Client, Town, founded
 from tests.node.nodes import Node

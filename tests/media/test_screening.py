@@ -11,7 +11,6 @@ import pytest
 from folkmoot.cli.users.archived_media import MediaWriter
 from folkmoot.node.configuration.screening_section import ScreenedList, ScreeningSection
 from folkmoot.node.media import screening as screening_module
-from folkmoot.node.media.screening import Screening
 from folkmoot.node.moderation.media.bounds import WAITING, WAITING_OF_ONE
 from folkmoot.node.moderation.media.judged import Judged
 from folkmoot.node.moderation.media.outcome import Judge
@@ -20,6 +19,7 @@ from folkmoot.protocol.media.chunks import MediaChunk
 from folkmoot.storage.media.layout import Area, Name
 
 from tests.media import pictures
+from tests.media.keepers import blobs_of, keeping_of, kept, screening_of, status_of
 from tests.media.test_kinds import ogg
 from tests.media.uploading import finish, post_with, read, send, upload
 from tests.moderation.drawings import bright, drawing, ours, saved
@@ -41,12 +41,6 @@ def lists(directory: Path, **more: Any) -> ScreeningSection:
         (directory / name).write_text(f"{digest.hex()} {name}-kind\n")
     listed = [ScreenedList(name=name, file=directory / name, sealed=name == "worst") for name in named]
     return ScreeningSection(enabled=True, lists=tuple(listed), **more)
-
-
-def screening_of(node: Node) -> Screening:
-    found: Screening | None = node.parts.media.screening
-    assert found is not None
-    return found
 
 
 async def refused(node: Node, town: Town, author: Author, digest: bytes, kind: ErrorKind) -> WireError:
@@ -104,7 +98,7 @@ async def test_what_is_found_is_told_withheld_and_a_signal(tmp_path: Path) -> No
                 }
                 assert unseen == {} and either == {"media.pdq_match": True}
                 assert shown[4].id not in signals
-            assert town[0].parts.media.status(for_operator=False)["screening"] == {
+            assert status_of(town[0], for_operator=False)["screening"] == {
                 **{"clear": 1, "matched": 1, "explicit": 0, "unknown": 0},
                 **{"waiting": 0, "outdated": False},
             }
@@ -128,7 +122,7 @@ async def test_what_a_sealed_list_knows_is_refused_and_leaves_nothing(
                 assert told.value.message == "this medium is not taken" and told.value.details is None
             await refused(town[0], town, author, worst.hash, NOT_FOUND)
         for node in town.nodes:
-            blobs = node.parts.media._keeping.blobs
+            blobs = blobs_of(node)
             name = Name(author.account, worst.hash)
             assert blobs.find(name) is None and blobs.notes.get(name) is None
             assert not list((node.config.node.data / "media").rglob(worst.hash.hex()))
@@ -146,14 +140,13 @@ async def test_what_a_sealed_list_comes_to_know_is_served_to_no_client_and_no_pe
         async with town.client(town[0]) as client:
             await client.auth(author)
             manifest = await upload(client, WORST)
-            keeper = next(node for node in town.nodes if kept(node, author, manifest.hash))
+            keeper = next(node for node in town.nodes if kept(node, author, manifest.hash) is Area.KEPT)
             other = next(node for node in town.nodes if node is not keeper)
             assert await read(client, author.account, manifest.hash) == WORST
             (tmp_path / "later").replace(tmp_path / "worst")
             screening_of(keeper).reload(settings)
             await noted(keeper, author, manifest.hash, "sealed")
-            name = Name(author.account, manifest.hash)
-            other.parts.media._keeping.blobs.drop(Area.CACHE, name)
+            blobs_of(other).drop(Area.CACHE, Name(author.account, manifest.hash))
         for node in town.nodes:
             await refused(node, town, author, manifest.hash, NOT_FOUND)
             async with town.client(node) as client:
@@ -164,21 +157,15 @@ async def test_what_a_sealed_list_comes_to_know_is_served_to_no_client_and_no_pe
             await client.auth(author)
             error = (await client.put_one(post_with(author, manifest)))["error"]
             assert error["name"] == "refused_by_policy" and "worst" not in str(error)
-        assert other.parts.media._keeping.blobs.find(name) is None
-        assert keeper.parts.media._keeping.blobs.find(name) is Area.KEPT, (
-            "operators decide what becomes of it"
-        )
+        assert kept(other, author, manifest.hash) is None
+        assert kept(keeper, author, manifest.hash) is Area.KEPT, "operators decide what becomes of it"
         sweeper = keeper.parts.media.sweeper
         elsewhere = SimpleNamespace(id=1, epoch=1, nodes=lambda: [bytes(16)])
         monkeypatch.setattr(sweeper, "_topology", SimpleNamespace(where=lambda key: elsewhere))
         assert not await sweeper.hand_on(), "nobody is asked to keep it"
-        assert keeper.parts.media._keeping.blobs.find(name) is Area.KEPT
-        monkeypatch.setattr(keeper.parts.media._keeping, "sealed", None)
+        assert kept(keeper, author, manifest.hash) is Area.KEPT
+        monkeypatch.setattr(keeping_of(keeper), "sealed", None)
         assert await sweeper.hand_on(), "as of anything else somebody is"
-
-
-def kept(node: Node, author: Author, digest: bytes) -> bool:
-    return bool(node.parts.media._keeping.blobs.find(Name(author.account, digest)) is Area.KEPT)
 
 
 async def test_a_list_that_is_broken_changes_nothing_and_a_new_one_looks_at_everything_again(
@@ -241,7 +228,7 @@ async def test_what_cannot_be_judged_is_unknown_and_waits_for_a_person_or_not(tm
 async def test_what_another_node_let_in_is_looked_at_by_its_replicas(tmp_path: Path) -> None:
     author = Author(6)
     async with founded(tmp_path, screening=lists(tmp_path)) as town:
-        town[0].parts.media.screening._judge = Judge((), None)  # it has no lists
+        screening_of(town[0])._judge = Judge((), None)  # it has no lists
         async with town.client(town[0]) as client:
             await client.auth(author)
             manifest = await upload(client, WORST, level="all")
@@ -258,7 +245,7 @@ async def test_while_something_is_looked_at_it_is_not_shown(
     author = Author(7)
     monkeypatch.setattr(screening_module, "ANSWER_S", 0.0)
     async with founded(tmp_path, nodes=1, replicas=1, screening=lists(tmp_path)) as town:
-        stand_still(town)
+        monkeypatch.setattr(screening_of(town[0]), "_looked_at", never)
         async with town.client(town[0]) as client:
             await client.auth(author)
             manifest = pictures.of(FINE)
@@ -280,12 +267,9 @@ async def test_while_something_is_looked_at_it_is_not_shown(
             assert told.value.kind is BUSY and "too many media" in told.value.message
 
 
-def stand_still(town: Town) -> None:
-    async def never(*of: object) -> Judged:
-        await until(lambda: False, what="the end", within_s=600)
-        return Judged()
-
-    screening_of(town[0])._looked_at = never  # type: ignore[method-assign, assignment]
+async def never(*of: object) -> Judged:
+    await until(lambda: False, what="the end", within_s=600)
+    return Judged()
 
 
 async def test_an_archive_made_by_somebody_else_lacks_what_is_withheld() -> None:
@@ -314,7 +298,7 @@ async def test_notes_go_with_their_media_and_torn_ones_are_made_again(tmp_path: 
     ):
         await client.auth(author)
         manifest = await upload(client, KNOWN)
-        blobs, name = town[0].parts.media._keeping.blobs, Name(author.account, manifest.hash)
+        blobs, name = blobs_of(town[0]), Name(author.account, manifest.hash)
         [file] = (tmp_path / "node-1" / "media" / "notes").rglob(manifest.hash.hex())
         for torn in (b"", file.read_bytes()[:-1], b"\0" + file.read_bytes()[1:]):
             file.write_bytes(torn)

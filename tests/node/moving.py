@@ -10,7 +10,6 @@ from folkmoot.node.configuration.settings import ClusterSection, NodeSection
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.ring.plan import plan
-from folkmoot.protocol.ring.ranges import RangeMap
 
 from tests.node.harness import Client, Town
 from tests.node.nodes import CLUSTER, Node, lay_out
@@ -51,14 +50,8 @@ async def ask(town: Town, asked: Node, method: str, /, **params: Any) -> Any:
     raise refusal
 
 
-def ranges_of(node: Node) -> RangeMap:
-    """Who owns what, as a node knows it."""
-    ranges: RangeMap = node.parts.topology.ranges
-    return ranges
-
-
 def on_roster(town: Town, node: Node) -> bool:
-    return all(node.id in other.parts.topology.roster for other in town.running() if other is not node)
+    return all(node.id in other.roster for other in town.running() if other is not node)
 
 
 async def settled_plan(town: Town, within_s: float = DONE_S) -> None:
@@ -76,7 +69,7 @@ async def erased(node: Node, within_s: float = DONE_S) -> None:
     """Wait until a node has nothing in its store that is others'."""
 
     def nothing_left() -> bool:
-        ranges = ranges_of(node)
+        ranges = node.ranges
         return all(node.id in ranges.lookup(key).nodes() for key in node.cells())
 
     await until(nothing_left, what=f"{node.name} to erase what is others'", within_s=within_s)
@@ -84,7 +77,7 @@ async def erased(node: Node, within_s: float = DONE_S) -> None:
 
 def differing(town: Town) -> list[str]:
     """In what replicas differ; empty when all owners of a range have the same bytes, and nobody else any."""
-    ranges = ranges_of(town.running()[0])
+    ranges = town.running()[0].ranges
     stores = {node.id: node.cells() for node in town.running()}
     found = []
     for owner in ranges.ranges:

@@ -25,13 +25,15 @@ from folkmoot.node.configuration.settings import (
     OperatorsSection,
     TlsSection,
 )
-from folkmoot.node.daemon import RunningNode, serve
+from folkmoot.node.daemon import NodeParts, RunningNode, serve
 from folkmoot.node.data_directory import DataDirectory
 from folkmoot.node.environment import Disk, Environment, WallClock
 from folkmoot.node.system import machine_environment
 from folkmoot.node.transport.interface import Address
 from folkmoot.protocol.gossip.members import State
 from folkmoot.protocol.record import Record
+from folkmoot.protocol.ring.ranges import RangeMap
+from folkmoot.protocol.ring.roster import Roster
 from folkmoot.storage.interface import Table
 from folkmoot.storage.rows import row_cell
 from folkmoot.storage.store import Owner
@@ -103,9 +105,19 @@ class Node:
         return self._running is not None
 
     @property
-    def parts(self) -> Any:
+    def parts(self) -> NodeParts:
         """The node's insides, for what no client and no peer can ask."""
         return self.running._parts
+
+    @property
+    def roster(self) -> Roster:
+        """The members, as it knows them."""
+        return self.parts.topology.current().roster
+
+    @property
+    def ranges(self) -> RangeMap:
+        """Who owns what, as it knows it."""
+        return self.parts.topology.current().ranges
 
     @property
     def address(self) -> str:

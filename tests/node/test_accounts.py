@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import trio
+from folkmoot.node.accounts.keys import AccountKeys
+from folkmoot.node.actors.account_follower import AccountFollower
 from folkmoot.node.configuration.gate_section import GateSection
 from folkmoot.node.moderation.quota import QuotaRates, Rate
 from folkmoot.protocol import limits
@@ -97,12 +99,12 @@ async def known_everywhere(town: Town, account: bytes, number: int) -> None:
     )
 
 
-def keys(node: Node) -> Any:
+def keys(node: Node) -> AccountKeys:
     """What a node knows of accounts."""
     return node.parts.accounts.keys
 
 
-def follower(node: Node) -> Any:
+def follower(node: Node) -> AccountFollower:
     """How it comes to know."""
     return node.parts.accounts.follower
 

@@ -36,8 +36,7 @@ def store_of(node: Node) -> Path:
 
 
 def standing(node: Node) -> dict[str, Any]:
-    status: dict[str, Any] = node.parts.standing.status()
-    return status
+    return node.parts.standing.status()
 
 
 async def copied(town: Town, node: Node, to: Path) -> None:
@@ -183,7 +182,7 @@ async def test_what_was_given_to_it_since_is_rebuilt_too(
         town.heal()
         await whole(old)
         await equal_on_owners(town)
-        ranges = one.parts.topology.current().ranges
+        ranges = one.ranges
         given = [post for post in posts if old.id in ranges.lookup(post.key).nodes()]
         assert given and all(old.cell(post) is not None for post in given)
 

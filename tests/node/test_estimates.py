@@ -116,7 +116,7 @@ async def test_a_plan_says_how_much_is_then_copied(tmp_path: Path) -> None:
 async def test_sizes_are_told_of_ranges_that_are_held_and_of_no_others(tmp_path: Path) -> None:
     async with founded(tmp_path, nodes=2, replicas=1) as town:
         first = town[0]
-        mine = [owner.id for owner in first.parts.topology.current().ranges.of_node(first.id)]
+        mine = [owner.id for owner in first.ranges.of_node(first.id)]
         answer = await first.parts.movement.estimates.answer(town[1].id, {"ranges": [*range(64), 4711]})
         assert sorted(range_id for range_id, _, _ in answer["sizes"]) == sorted(mine)
         with pytest.raises(WireError) as caught:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 import trio
@@ -12,12 +14,14 @@ from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.key import kind_prefix
 from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
 from folkmoot.protocol.ring.topology import News
-from folkmoot.storage.transaction import Admission
+from folkmoot.storage.transaction import Admission, WriteTransaction
 
 from tests.node.harness import Town, founded
 from tests.node.nodes import Node
 from tests.node.people import Author
 from tests.waiting import until
+
+T = TypeVar("T")
 
 ONE_A_REGION = {"eu": 1, "us": 1, "ap": 1}
 
@@ -54,7 +58,7 @@ async def test_a_fence_is_put_up_where_the_epoch_was_not_known(tmp_path: Path) -
         fences = recipient.parts.movement.fences
         for node in town.nodes:
             assert await fences.ask(node.id, descriptor.id, descriptor.epoch)
-            assert node.parts.topology.current().ranges.get(descriptor.id) == descriptor
+            assert node.ranges.get(descriptor.id) == descriptor
         assert not await fences.ask(donor.id, descriptor.id, descriptor.epoch + 1), "nobody knows of that one"
 
 
@@ -66,7 +70,7 @@ async def test_a_fence_outlives_a_restart(tmp_path: Path) -> None:
         for node in town.nodes:
             await node.stop()
         await town.start(donor)
-        assert donor.parts.topology.current().ranges.get(descriptor.id) == descriptor
+        assert donor.ranges.get(descriptor.id) == descriptor
 
 
 async def test_an_absent_node_has_no_fence(tmp_path: Path) -> None:
@@ -113,22 +117,23 @@ async def test_a_put_under_the_older_epoch_is_brought_to_both_nodes_of_a_moving_
             assert holder.commits.store.get_cell(post.key) is not None, holder.name
 
 
-async def test_what_was_let_in_before_the_fence_is_not_kept_after_it(tmp_path: Path) -> None:
+async def test_what_was_let_in_before_the_fence_is_not_kept_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A put looked its range up, and waits for the commit; the fence stands before it is committed."""
     async with founded(tmp_path, nodes=4, replicas=ONE_A_REGION) as town:
         author = Author(1)
         descriptor, donor, recipient = joint(town, author)
         post = author.post()
-        commits, gate = donor.parts.replica._commits, trio.Event()
-        run, waiting = commits.run, trio.Event()
+        gate, waiting, run = trio.Event(), trio.Event(), donor.commits.run
 
-        async def late(job: object, admission: Admission, **kwargs: object) -> object:
+        async def late(job: Callable[[WriteTransaction], T], admission: Admission, **more: Any) -> T:
             if admission is Admission.CLIENT_PUT:
                 waiting.set()
                 await gate.wait()
-            return await run(job, admission, **kwargs)
+            return await run(job, admission, **more)
 
-        commits.run = late
+        monkeypatch.setattr(donor.commits, "run", late)
         results: list[dict[str, object]] = []
 
         async def put() -> None:

@@ -10,7 +10,7 @@ from folkmoot.node.movement.fences import Fences
 from folkmoot.protocol.errors import BUSY, CONFLICT, WireError
 
 from tests.node.harness import Town, founded
-from tests.node.moving import ask, equal, ranges_of, settled_plan
+from tests.node.moving import ask, equal, settled_plan
 from tests.node.nodes import Node
 from tests.node.people import Author
 from tests.node.test_roster_moves import moving, written
@@ -46,7 +46,7 @@ async def test_a_majority_of_copies_is_given_up_with_consent_and_the_rest_goes_o
         await seated(town, 5)
         writers = await written(town)
         one, other = town[3], town[4]
-        lost = {owner.id for owner in ranges_of(town[0]).ranges if {one.id, other.id} <= set(owner.nodes())}
+        lost = {owner.id for owner in town[0].ranges.ranges if {one.id, other.id} <= set(owner.nodes())}
         await buried(town, one, other)
         await ask(town, town[0], "node.replace", node=one.id)
         with pytest.raises(WireError) as refused:
@@ -61,7 +61,7 @@ async def test_a_majority_of_copies_is_given_up_with_consent_and_the_rest_goes_o
         assert answer["plan"]["count"] > 0
         await settled_plan(town)
         assert lost
-        assert not ranges_of(town[0]).of_node(one.id) and not ranges_of(town[0]).of_node(other.id)
+        assert not town[0].ranges.of_node(one.id) and not town[0].ranges.of_node(other.id)
         assert await waits(town) == []
         await equal(town)
         async with town.client(town[0]) as client:
@@ -74,7 +74,7 @@ async def test_a_plan_says_at_once_for_whom_it_waits(tmp_path: Path) -> None:
     async with founded(tmp_path, nodes=4, replicas=2) as town:
         await seated(town, 3)
         leaver = town[3]
-        held = len(ranges_of(town[0]).of_node(leaver.id))
+        held = len(town[0].ranges.of_node(leaver.id))
         await buried(town, leaver)
         answer = await ask(town, town[0], "node.decommission", node=leaver.id)
         [wait] = answer["plan"]["waits"]
@@ -84,7 +84,7 @@ async def test_a_plan_says_at_once_for_whom_it_waits(tmp_path: Path) -> None:
         assert answer["plan"]["nodes"][leaver.id.hex()] == {"gets": 0, "gives": gives}
         assert await waits(town) == [wait["reason"]]
         await town.start(leaver)
-        await until(lambda: leaver.id not in town[0].parts.topology.roster, what="it to leave", within_s=90)
+        await until(lambda: leaver.id not in town[0].roster, what="it to leave", within_s=90)
         assert await waits(town) == []
 
 
@@ -116,7 +116,7 @@ async def test_a_move_whose_recipient_died_is_called_off_by_giving_that_up(
         busy.clear()
         await ask(town, town[0], "node.replace", node=newcomer.id)
         await settled_plan(town)
-        assert not ranges_of(town[0]).of_node(newcomer.id)
+        assert not town[0].ranges.of_node(newcomer.id)
         await equal(town)
         async with town.client(town[0]) as client:
             await writers.all_read(client)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from folkmoot.node.configuration.gate_section import GateSection
@@ -225,20 +226,22 @@ async def test_a_row_lost_from_log_and_cells_is_repaired_in_a_heavy_block(tmp_pa
         assert town[0].cells() == town[1].cells()
 
 
-async def test_a_put_that_lands_before_the_join_is_put_in_place_is_not_lost(tmp_path: Path) -> None:
+async def test_a_put_that_lands_before_the_join_is_put_in_place_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with founded(tmp_path) as town, town.client(town[0]) as client, town.client(town[1]) as other:
         author = Author(1)
         post = author.post()
         edit = author.post("written in between", item=post.item)
         await client.put(post, level="all")
         upkeep = town[0].parts.upkeep
-        mend, results = upkeep.mend, []
+        mend, results = upkeep.mend, list[dict[str, Any]]()
 
         async def mend_after_a_put(key: bytes, states: Sequence[bytes]) -> None:
             results.append(await other.put_one(edit, "quorum"))
             await mend(key, states)
 
-        upkeep.mend = mend_after_a_put
+        monkeypatch.setattr(upkeep, "mend", mend_after_a_put)
         flip(town[0], post)
         await client.get(post, "one")
         await until(lambda: is_whole(town[0], post), what="the cell to be mended", within_s=30)

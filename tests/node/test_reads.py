@@ -62,6 +62,7 @@ async def test_a_read_turns_from_a_replica_that_stalls_to_another(tmp_path: Path
         assert (await client.put_one(record, "all"))["status"] == "stored"
         slots = town[0].parts.topology.where(record.key).slots
         asked = town[0].parts.router.readers(slots, "quorum")
+        assert asked is not None, "all three can be reached"
         [stalled] = [node for node in town.nodes[1:] if node.id in asked]
         stalled.environment.faults.set(town[0].id, Fault(delay_ms=60_000))
         began = trio.current_time()

@@ -18,7 +18,6 @@ from tests.node.moving import (
     differing,
     equal,
     on_roster,
-    ranges_of,
     settled_plan,
     with_newcomer,
 )
@@ -40,7 +39,7 @@ def slots(town: Town) -> Counter[tuple[str, ...]]:
     return Counter(
         tuple(sorted(slot.region for slot in owner.slots))
         for node in town.running()
-        for owner in ranges_of(node).ranges
+        for owner in node.ranges.ranges
     )
 
 
@@ -76,7 +75,7 @@ async def test_a_region_is_added_and_taken_away_under_load(tmp_path: Path) -> No
             late = await with_newcomer(town, tmp_path / "late", "sa-1", "sa")
             await ask(town, town[0], "node.join", node=late.id)
             await until(lambda: on_roster(town, late), what="it to be a member")
-            assert not ranges_of(town[0]).of_node(late.id), "no copies are asked for there yet"
+            assert not town[0].ranges.of_node(late.id), "no copies are asked for there yet"
 
             planned = await ask(town, town[0], "ring.replicas", replicas=FOUR)
             assert planned["plan"]["count"] == 64

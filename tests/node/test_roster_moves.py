@@ -17,7 +17,6 @@ from tests.node.moving import (
     equal,
     erased,
     on_roster,
-    ranges_of,
     settled_plan,
     with_newcomer,
 )
@@ -41,7 +40,7 @@ async def test_a_node_joins_under_load_and_no_acknowledged_write_is_lost(tmp_pat
             await ask(town, town[0], "node.join", node=late.id, epoch=planned["epoch"])
             await settled_plan(town)
             nursery.cancel_scope.cancel()
-        assert len(ranges_of(town[0]).of_node(late.id)) >= 20
+        assert len(town[0].ranges.of_node(late.id)) >= 20
         await equal(town)
         async with town.client(late) as client:
             await writers.all_read(client)
@@ -88,10 +87,10 @@ async def test_what_would_leave_too_few_nodes_is_refused_and_says_why(tmp_path: 
         await ask(town, town[0], "ring.replicas", replicas=2)
         await ask(town, town[0], "node.drain", node=town[1].id)
         await settled_plan(town)
-        assert not ranges_of(town[0]).of_node(town[1].id) and on_roster(town, town[1])
+        assert not town[0].ranges.of_node(town[1].id) and on_roster(town, town[1])
         await ask(town, town[0], "node.join", node=town[1].id)
         await settled_plan(town)
-        assert ranges_of(town[0]).of_node(town[1].id)
+        assert town[0].ranges.of_node(town[1].id)
 
 
 async def test_the_second_of_two_operators_is_told_what_the_first_did(tmp_path: Path) -> None:
@@ -127,7 +126,7 @@ async def test_a_dead_node_is_replaced_and_serves_nobody_when_it_comes_back(tmp_
         assert not (await ask(town, town[0], "node.replace", node=dead.id))["changed"]
         with pytest.raises(WireError, match="it is the one to be replaced"):
             await ask(town, town[0], "node.replace", node=dead.id, **{"with": dead.id})
-        assert not ranges_of(town[0]).of_node(dead.id)
+        assert not town[0].ranges.of_node(dead.id)
         await equal(town)
         async with town.client(town[0]) as client:
             await writers.all_read(client)
@@ -156,7 +155,7 @@ async def test_the_next_spare_is_taken_when_one_does_not_say_who_it_is(tmp_path:
         spare = await with_newcomer(town, tmp_path / "spare", "spare", region=town[0].region)
         town.cut(town[0], silent)
         await ask(town, town[0], "node.replace", node=dead.id)
-        roster = town[0].parts.topology.roster
+        roster = town[0].roster
         assert spare.id in roster and silent.id not in roster
         with pytest.raises(WireError) as refused:
             await ask(town, town[0], "node.drain", node=dead.id)
@@ -184,7 +183,7 @@ async def test_what_is_called_off_halfway_goes_back_and_loses_nothing(tmp_path: 
     writers = Writers()
     async with founded(tmp_path, nodes=4, replicas=2) as town:
         await seated(town, 3)
-        before = {owner.id: owner.slots for owner in ranges_of(town[0]).ranges}
+        before = {owner.id: owner.slots for owner in town[0].ranges.ranges}
         leaver = town[1]
         async with town.client(town[0]) as client, trio.open_nursery() as nursery:
             nursery.start_soon(writers.write, client, Author(1))
@@ -194,7 +193,7 @@ async def test_what_is_called_off_halfway_goes_back_and_loses_nothing(tmp_path: 
             await ask(town, town[0], "node.join", node=leaver.id)
             await settled_plan(town)
             nursery.cancel_scope.cancel()
-        assert {owner.id: owner.slots for owner in ranges_of(town[0]).ranges} == before
+        assert {owner.id: owner.slots for owner in town[0].ranges.ranges} == before
         await equal(town)
         async with town.client(leaver) as client:
             await writers.all_read(client)
@@ -209,7 +208,7 @@ async def test_three_copies_become_one_under_load_and_nothing_is_lost(tmp_path: 
             nursery.start_soon(writers.write, other, Author(2))
             await ask(town, town[0], "ring.replicas", replicas=1)
             await settled_plan(town)
-            assert {len(owner.slots) for owner in ranges_of(town[0]).ranges} == {1}
+            assert {len(owner.slots) for owner in town[0].ranges.ranges} == {1}
             await writers.all_read(other)
             nursery.cancel_scope.cancel()
         await equal(town)
@@ -219,5 +218,5 @@ async def test_three_copies_become_one_under_load_and_nothing_is_lost(tmp_path: 
 
 def moving(town: Town) -> list[tuple[bytes, ...]]:
     """The nodes of each slot that is moving."""
-    slots = [slot for owner in ranges_of(town[0]).ranges for slot in owner.slots]
+    slots = [slot for owner in town[0].ranges.ranges for slot in owner.slots]
     return [slot.nodes for slot in slots if len(slot.nodes) > 1]

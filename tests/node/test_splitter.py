@@ -13,7 +13,6 @@ import msgspec
 import pytest
 import trio
 from folkmoot.node.actors import splitter
-from folkmoot.node.actors.splitter import SplitStatistics
 from folkmoot.node.configuration.setting import ByteSize
 from folkmoot.node.configuration.settings import RingSection
 from folkmoot.node.contracts import PeerUnreachable
@@ -31,7 +30,7 @@ from folkmoot.protocol.key import lane_of, place_prefix
 from folkmoot.protocol.ring.ranges import Slot
 
 from tests.node.harness import Town
-from tests.node.moving import ask, equal, ranges_of
+from tests.node.moving import ask, equal
 from tests.node.nodes import lay_out
 from tests.node.people import Author
 from tests.node.test_fences import decide
@@ -94,18 +93,18 @@ async def test_a_range_that_grows_is_split_until_none_is_too_large(tmp_path: Pat
 
         def small() -> bool:
             told = [node.parts.movement.splitter for node in town.nodes]
-            held = [owner for owner in ranges_of(town[0]).ranges if not outside(owner, first)]
+            held = [owner for owner in town[0].ranges.ranges if not outside(owner, first)]
             known = [max((each.known(owner) or (0, 0))[1] for each in told) for owner in held]
             return len(held) > 4 and all(0 < size <= most for size in known)
 
         await until(small, what="all ranges to be small", within_s=MINUTE_S)
-        await known_to_all(town, *ranges_of(town[0]).ranges)
+        await known_to_all(town, *town[0].ranges.ranges)
         async with town.client(town[2]) as client:
             for post in written[::12]:
                 assert await client.get(post, "quorum") is not None
         await equal(town)
         figures = [await status(town, node) for node in town.nodes]
-        split = len(ranges_of(town[0]).ranges) - 64
+        split = len(town[0].ranges.ranges) - 64
         assert sum(each["split"] for each in figures) == split
         assert all(each["too_large"] == [] for each in figures)
 
@@ -127,12 +126,12 @@ async def test_what_is_one_accounts_stays_whole_and_is_said(tmp_path: Path) -> N
         reader = next(node for node in town.nodes if node.id == owner_of(town[0], author).slots[0].reader)
 
         def said() -> bool:
-            statistics: SplitStatistics = reader.parts.movement.splitter.statistics()
-            return statistics.too_large == [owner_of(reader, author).id]
+            too_large = reader.parts.movement.splitter.statistics().too_large
+            return too_large == [owner_of(reader, author).id]
 
         await until(said, what="the node to say so", within_s=MINUTE_S)
         assert "one account" in reader.parts.movement.splitter.statistics().reason
-        assert len(ranges_of(reader).ranges) == 64
+        assert len(reader.ranges.ranges) == 64
 
 
 async def test_an_operator_looks_at_ranges_and_splits_one(tmp_path: Path) -> None:
@@ -153,7 +152,7 @@ async def test_an_operator_looks_at_ranges_and_splits_one(tmp_path: Path) -> Non
         assert [part["id"] for part in done["ranges"]] == [whole.id, 64]
         by_hand = await ask(town, away, "ring.split", range=64, at=place_prefix(authors[3].account))
         assert [part["id"] for part in by_hand["ranges"]] == [64, 65]
-        await known_to_all(town, *ranges_of(away).ranges)
+        await known_to_all(town, *away.ranges.ranges)
         [holder] = [node for node in town.nodes if node.id in whole.nodes()]
         listed = (await ask(town, holder, "ring.ranges"))["ranges"]
         cells = {each["id"]: each["cells"] for each in listed}
@@ -196,7 +195,7 @@ async def test_only_operators_look_and_split(tmp_path: Path) -> None:
 
 async def test_a_moving_range_is_not_split_by_hand(tmp_path: Path) -> None:
     async with seated_town(tmp_path, nodes=2, replicas=1) as town:
-        whole = ranges_of(town[0]).ranges[7]
+        whole = town[0].ranges.ranges[7]
         slots = (Slot(whole.slots[0].region, tuple(node.id for node in town.nodes)),)
         await decide(town[0], replace(whole, epoch=2, slots=slots))
         for dry_run in (True, False):
@@ -207,7 +206,7 @@ async def test_a_moving_range_is_not_split_by_hand(tmp_path: Path) -> None:
 
 async def test_a_range_whose_nodes_are_away_cannot_be_weighed(tmp_path: Path) -> None:
     async with seated_town(tmp_path, nodes=2, replicas=1) as town:
-        whole = next(each for each in ranges_of(town[0]).ranges if town[1].id in each.nodes())
+        whole = next(each for each in town[0].ranges.ranges if town[1].id in each.nodes())
         await town[1].stop()
         scales = town[0].parts.movement.splitter
         with pytest.raises(PeerUnreachable):
@@ -218,7 +217,7 @@ async def test_a_range_whose_nodes_are_away_cannot_be_weighed(tmp_path: Path) ->
 
 async def test_only_so_many_ranges_are_weighed_at_once(tmp_path: Path) -> None:
     async with seated_town(tmp_path, nodes=1, replicas=1) as town:
-        scales, whole = town[0].parts.movement.splitter, ranges_of(town[0]).ranges[7]
+        scales, whole = town[0].parts.movement.splitter, town[0].ranges.ranges[7]
         answers: list[Any] = []
 
         async def weigh() -> None:

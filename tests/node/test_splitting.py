@@ -19,7 +19,7 @@ from folkmoot.protocol.ring.ranges import RangeDescriptor, Slot
 from folkmoot.protocol.ring.splitting import Reservation, reserve
 
 from tests.node.harness import Town, founded
-from tests.node.moving import equal, erased, ranges_of
+from tests.node.moving import equal, erased
 from tests.node.nodes import Node
 from tests.node.people import Author
 from tests.node.test_fences import ONE_A_REGION, decide
@@ -49,8 +49,7 @@ async def seated_town(directory: Path, nodes: int, replicas: int | dict[str, int
 
 
 def owner_of(node: Node, author: Author) -> RangeDescriptor:
-    owner: RangeDescriptor = node.parts.topology.where(place_prefix(author.account))
-    return owner
+    return node.parts.topology.where(place_prefix(author.account))
 
 
 async def split(node: Node, before: RangeDescriptor, at: bytes) -> tuple[RangeDescriptor, RangeDescriptor]:
@@ -60,7 +59,7 @@ async def split(node: Node, before: RangeDescriptor, at: bytes) -> tuple[RangeDe
 
 async def known_to_all(town: Town, *descriptors: RangeDescriptor) -> None:
     def known() -> bool:
-        return all(ranges_of(node).get(one.id) == one for node in town.running() for one in descriptors)
+        return all(node.ranges.get(one.id) == one for node in town.running() for one in descriptors)
 
     await until(known, what="all to know what was decided", within_s=30)
 
@@ -151,7 +150,7 @@ async def test_a_split_that_was_only_begun_changes_nothing_and_is_gone_on_with(t
         with pytest.raises(WireError, match="there is no range 64"):
             await town[1].parts.registers.topology.change_range(64, lambda one: one)
         # Another range is split meanwhile: what is reserved is not taken from who may yet go on with it.
-        other = ranges_of(town[1]).ranges[(whole.id + 1) % 64]
+        other = town[1].ranges.ranges[(whole.id + 1) % 64]
         apart = await split(town[1], other, other.start + b"\1")
         assert apart[1].id == 65
         # And somebody else, who wants it at another bound, ends what was begun.
@@ -188,7 +187,7 @@ async def test_a_split_that_was_overtaken_is_void(tmp_path: Path) -> None:
 )
 async def test_where_nothing_is_split(tmp_path: Path, at: Any, sentence: str) -> None:
     async with seated_town(tmp_path, nodes=1, replicas=1) as town:
-        whole = ranges_of(town[0]).ranges[7]
+        whole = town[0].ranges.ranges[7]
         with pytest.raises(WireError, match=sentence):
             await split(town[0], whole, at(whole))
         moved = replace(whole, epoch=2, end=whole.end + b"\1")
@@ -198,7 +197,7 @@ async def test_where_nothing_is_split(tmp_path: Path, at: Any, sentence: str) ->
 
 async def test_a_moving_range_is_not_split(tmp_path: Path) -> None:
     async with seated_town(tmp_path, nodes=2, replicas=1) as town:
-        whole = ranges_of(town[0]).ranges[7]
+        whole = town[0].ranges.ranges[7]
         nodes = tuple(node.id for node in town.nodes)
         moving = replace(whole, epoch=2, slots=(Slot(whole.slots[0].region, nodes),))
         await decide(town[0], moving)

@@ -49,7 +49,7 @@ def differences(town: Town, node: Node) -> list[str]:
         cells = each.parts.commits.store.cells_between(b"", b"", limit=100_000, bytes_max=1 << 30)
         known |= {key: facts_of(Cell.decode(cell)) for key, cell in cells if is_projected(key)}
     store = node.parts.commits.store
-    keeps = KeptBlocks.of(node.parts.topology.current().ranges, node.id)
+    keeps = KeptBlocks.of(node.ranges, node.id)
     with store.engine.begin() as transaction:
         should = rederived(transaction, store.live, known.items(), keeps.__contains__)
         return should.differences(kept(transaction, store.live, keeps.__contains__))

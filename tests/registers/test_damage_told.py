@@ -13,7 +13,7 @@ from folkmoot.storage.lmdb_engine import LmdbEngine
 from tests.node.harness import founded
 from tests.node.nodes import Node
 from tests.node.people import OPERATOR
-from tests.registers.seats import registrar, seated
+from tests.registers.seats import change, read, registrar, seated
 
 WAY_OUT = "folkmoot seats recover --accept-loss"
 
@@ -41,7 +41,7 @@ async def test_at_the_only_seat(tmp_path: Path) -> None:
         [node] = town.nodes
         await seated(town, 1)
         for name in ("probe/0", "probe/1"):
-            await registrar(node).change(name, setting(0, b"kept"))
+            await change(node, name, setting(0, b"kept"))
         await node.stop()
         assert of_directory(node) == []
         damage(node, "probe/0")
@@ -65,14 +65,14 @@ async def test_at_the_only_seat(tmp_path: Path) -> None:
             [seats] = [each for each in look_at_running(status, 0.0) if each.check == "seats"]
             assert seats.state == WELL and not _reasons(status)
         assert await registrar(node).read("probe/0") is None
-        assert (await registrar(node).read("probe/1")).body == b"kept"
+        assert (await read(node, "probe/1")).body == b"kept"
 
 
 async def test_at_one_of_several_it_takes_care_of_itself(tmp_path: Path) -> None:
     async with founded(tmp_path, nodes=3) as town:
         await seated(town, 3)
         node = town[2]
-        await registrar(node).change("probe/0", setting(0, b"kept"))
+        await change(node, "probe/0", setting(0, b"kept"))
         await node.stop()
         damage(node, "probe/0")
         [told] = of_directory(node)

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import msgspec
 import pytest
+from folkmoot.node.actors.indexer import Indexer
 from folkmoot.node.configuration.search_section import SearchSection
 from folkmoot.protocol.errors import BUSY, LEVEL_UNREACHABLE, NOT_FOUND, WireError
 from folkmoot.storage.errors import DiskFull
@@ -24,8 +25,15 @@ from tests.waiting import until
 ANN = Author(1)
 
 
-def indexer(town: Town) -> Any:
+def indexer(town: Town) -> Indexer:
     return town[0].parts.projections.search.indexer
+
+
+def generation_of(town: Town) -> int:
+    """Which index is read; there is one."""
+    generation = indexer(town).generation
+    assert generation is not None, "no index is made yet"
+    return generation
 
 
 def folder(town: Town) -> Path:
@@ -64,13 +72,13 @@ async def test_an_index_goes_on_after_a_restart_and_knows_what_came_meanwhile(tm
             before = ANN.post("tea before")
             await client.put(before, level="all")
             await finds(client, [before], "tea")
-        generation = indexer(town).generation
+        generation = generation_of(town)
         await town.restart(town[0])
         async with town.client(town[0]) as client:
             after = ANN.post("tea after")
             await client.put(after, level="all")
             await finds(client, [after, before], "tea")
-        assert indexer(town).generation == generation
+        assert generation_of(town) == generation
         assert indexer(town).status()["damaged"] == 0
 
 
@@ -100,7 +108,7 @@ async def test_an_index_that_turns_out_damaged_when_it_is_read_is_made_anew(
         post = ANN.post("tea")
         await client.put(post, level="all")
         await finds(client, [post], "tea")
-        generation = indexer(town).generation
+        generation = generation_of(town)
 
         def fails(*asked: object) -> NoReturn:
             raise IndexDamaged("a page of it cannot be read")
@@ -111,7 +119,7 @@ async def test_an_index_that_turns_out_damaged_when_it_is_read_is_made_anew(
                 await client.call("search.posts", query="tea")
             assert caught.value.kind is LEVEL_UNREACHABLE
         await finds(client, [post], "tea")
-        assert indexer(town).generation > generation
+        assert generation_of(town) > generation
         assert indexer(town).status()["damaged"] == 1
         assert len(list(folder(town).glob("*.db"))) == 1
 
@@ -138,7 +146,9 @@ async def test_a_rebuild_is_made_beside_what_is_read(tmp_path: Path) -> None:
         await until(is_exchanged, what="the new index to be read", within_s=SEEN_S)
         await finds(client, posts[::-1], "tea")
         store = town[0].commits.store
-        held = rederiving.held(indexer(town)._live[1])
+        live = indexer(town)._live
+        assert live is not None
+        held = rederiving.held(live[1])
         assert rederiving.differences(rederiving.expected(store.engine), held) == []
         with pytest.raises(WireError) as caught:
             await client.call("projection.rebuild", name="serach")
