@@ -56,7 +56,8 @@ class Text(NamedTuple):
     Args:
         buckets: what a model sees of it.
         alike: see `weighing.alike_of`.
-        language: what the post says it is in, in lower case; empty where it says none.
+        language: what the post says it is in, in lower case; empty where it says none, or its words do not
+            bear that out (see `languages`), since no threshold then asks for it either.
     """
 
     buckets: array[int]
