@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 from folkmoot.node.moderation.policy_file import load_engine
+from folkmoot.protocol.moderation.evidence import FOLDS, UNSEEN
 from folkmoot.protocol.moderation.statistics.proportions import Share, clopper_pearson
 from folkmoot.protocol.moderation.text.features import BUCKETS
 from folkmoot.protocol.moderation.text.linear import ONE, LinearModel
 from folkmoot.protocol.moderation.text.model import TextModel
 from folkmoot.protocol.moderation.thresholds import Step, Thresholds, resolved
 
-from tests.moderation.documents import HEAD, condition, model, word_list
+from tests.moderation.documents import HEAD, condition, document, model, word_list
 from tests.moderation.test_policy import problems_of
 from tests.moderation.test_rules import judged
 from tests.moderation.test_scorers import kept, policy
@@ -108,6 +109,17 @@ pt = [[-1.0, 20, 20], [1.0, 9, 1]]
 """
 
 
+COUNTED = f"""\
+[models.counted.toxic]
+en = {{by = "folds", model = "{"0" * 64}", texts = "{"9" * 64}", seed = 7}}
+"""
+
+
+def counted(old: str, new: str = "") -> str:
+    """A model with evidence and what that was counted from, with something else in it."""
+    return model("m", labels=["toxic"]) + EVIDENCE + COUNTED.replace(old, new)
+
+
 @pytest.fixture
 def said(tmp_path: Path) -> str:
     """A model that gives every text one, and the evidence about it."""
@@ -186,6 +198,20 @@ def test_evidence_in_a_language_that_cannot_be_told_promises_nothing(said: str, 
         (model("m", labels=["toxic"]) + EVIDENCE.replace("[1.0, 900, 2]", "[inf, 9, 2]"), "10: a step is ["),
         (model("m", labels=["toxic"]) + EVIDENCE.replace("\nen", "\nEN"), "10: evidence is by at most"),
         (model("m", labels=["toxic"]) + "[models.evidence.toxic]\nen = []\n", "10: en is an array of 1 to"),
+        (counted(""), ""),
+        (counted('by = "folds"', 'by = "guess"'), "13: by is 'guess'; it is one of folds, unseen, sample"),
+        (
+            counted("0" * 64, "1" * 64),
+            "13: the evidence was counted for another model, 111111111111…, and this",
+        ),
+        (counted("0" * 64, "0"), "13: model is a SHA-256, 64 hexadecimal digits"),
+        (counted("9" * 64, "Z" * 64), "13: texts is a SHA-256, 64 hexadecimal digits"),
+        (counted(", seed = 7"), "13: seed is missing"),
+        (counted("= 7", "= -7"), "13: seed is a whole number from 0 on"),
+        (counted("folds", "unseen"), "13: unknown key 'seed'"),
+        (counted("en = {", "de = {"), "13: there is no evidence about toxic in 'de'"),
+        (counted("counted.toxic", "counted.other"), "13: there is no evidence about other in 'en'"),
+        (counted("{", "[{").replace("}", "}]"), "13: en is written as a table"),
         (
             model("m", labels=["toxic"]) + EVIDENCE + condition("r", "at_precision(0.98) > 1.0"),
             "14: when, character 13: undeclared reference to 'at_precision'",
@@ -193,5 +219,15 @@ def test_evidence_in_a_language_that_cannot_be_told_promises_nothing(said: str, 
     ],
 )
 def test_evidence_that_is_none(text: str, problem: str) -> None:
-    told = problems_of(HEAD + text)
-    assert len(told) == 1 and told[0].startswith(problem), told
+    told = problems_of(HEAD + text) if problem else []
+    assert len(told) == bool(problem) and "".join(told).startswith(problem), told
+
+
+def test_what_evidence_was_counted_from_can_be_read_again() -> None:
+    [read] = document(counted("")).models
+    source = read.counted["toxic"]["en"]
+    assert source == (FOLDS, "0" * 64, "9" * 64, 7)
+    assert source.as_toml() in counted("") and read.unproven("toxic") == ["pt"]
+    again = source._replace(by=UNSEEN, seed=0)
+    [read] = document(counted(source.as_toml(), again.as_toml())).models
+    assert read.counted["toxic"]["en"] == again
