@@ -348,11 +348,13 @@ def train_model(
     """Train a text model for the gate, and print what a policy says to use it.
 
     The model learns from every text of the folder that says something of the question (never from HateCheck)
-    and is written to `<hash>.model`. The evidence that is printed counts texts by the scores of models that
-    had not seen them; `at_precision` in a rule finds its threshold there. It promises something about texts
-    like those of the folder, as often bad as they are: where bad ones are rarer, precision is lower. The same
-    folder and seed give the same model, on any machine.
+    and is written to `<hash>.model`; what it learnt from is written beside it, as hashes, to
+    `<hash>.taught.json`. The evidence that is printed counts texts by the scores of models that had not seen
+    them; `at_precision` in a rule finds its threshold there. It promises something about texts like those of
+    the folder, as often bad as they are: where bad ones are rarer, precision is lower. The same folder and
+    seed give the same model, on any machine.
     """
+    from folkmoot.cli.evaluating import origin as origins
     from folkmoot.cli.evaluating.corpus import prepare
     from folkmoot.cli.evaluating.folders import read_folder
     from folkmoot.cli.evaluating.teaching import teach as taught_by
@@ -361,16 +363,21 @@ def train_model(
     def bar(counted: str) -> AbstractContextManager[OnProgress]:
         return progress_bar(counted, quiet=False)
 
-    corpus = prepare(read_folder(train, skip_unknown=skip_unknown))
+    sets = read_folder(train, skip_unknown=skip_unknown)
+    corpus, texts = prepare(sets), origins.texts_hash(sets, question)
     if why := untaught(corpus, question):
         raise OperatorError(f"{train}: {why}", hint="name a folder with sets that do, or another question")
-    taught = taught_by(corpus, question, seed=seed, processes=jobs or os.cpu_count() or 1, bar=bar)
-    file = out / f"{taught.model.hash()}.model"
+    processes = jobs or os.cpu_count() or 1
+    taught = taught_by(corpus, question, texts=texts, seed=seed, processes=processes, bar=bar)
+    name = taught.model.hash()
+    file, beside = out / f"{name}.model", out / f"{name}{origins.SUFFIX}"
+    origin = origins.origin_of(corpus, question, model=name, seed=seed, texts=texts)
     try:
         out.mkdir(parents=True, exist_ok=True)
         file.write_bytes(taught.model.encode())
+        origins.write(beside, origin)
     except OSError as error:
         raise OperatorError(f"{file}: {error.strerror}", hint="name a folder that can be written") from error
     policy = taught.as_policy(language)
-    report = {"file": str(file), "hash": taught.model.hash(), "texts": taught.texts, "policy": policy}
+    report = {"file": str(file), "taught": str(beside), "hash": name, "texts": taught.texts, "policy": policy}
     output.result(report, f"{file} learnt from {taught.texts} texts; to use it, a policy says\n\n{policy}")

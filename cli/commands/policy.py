@@ -17,6 +17,7 @@ from folkmoot.cli.community.documents import (
     named_differences,
     read_file,
 )
+from folkmoot.cli.community.evidence import evidence_in, evidence_options
 from folkmoot.cli.community.previewing import HashType, acknowledgements
 from folkmoot.cli.community.telling import counted, log_line, node_lines, policy_line, proposal_lines
 from folkmoot.cli.community.trials import preview, reverse, shadow, take_back
@@ -55,15 +56,34 @@ def command() -> None:
 
 
 @command.command(
-    epilog=examples("folkmoot policy check policy.toml", "folkmoot policy check policy.toml --json")
+    epilog=examples(
+        "folkmoot policy check policy.toml",
+        "folkmoot policy check policy.toml --json",
+        "folkmoot policy check policy.toml --evidence-from labelled --models models",
+        "folkmoot policy check policy.toml --evidence-from en=labelled --evidence-from pt=rotulados",
+    )
 )
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@evidence_options
 @json_option
-def check(file: Path, output: Output) -> None:
+def check(
+    file: Path,
+    labelled: tuple[tuple[str, Path], ...],
+    models: Path | None,
+    jobs: int | None,
+    skip_unknown: bool,
+    output: Output,
+) -> int:
     """Check FILE without activating it; no node is needed.
 
     Everything that is wrong with it is said, with file, line and column. It is tried on texts made to be slow
     to judge.
+
+    What it says of how right its models are is its author's word. With --evidence-from that is counted again
+    from labelled sets, as `folkmoot moderate train` reads them: where the model learnt from them it is taught
+    anew, with five others that each have not seen a fifth; where it did not, it is asked, and what it learnt
+    from is left out. Something else than the policy says is an error, with its line; exit code 3 says that
+    something could not be counted again, and why.
     """
     read, document = read_file(file)
     size = len(read.data)
@@ -75,8 +95,11 @@ def check(file: Path, output: Output) -> None:
     counts = {sort: len(getattr(document, sort)) for sort in ("lists", "patterns", "rules")}
     told_counts = (f"{count} {sort[:-1] if count == 1 else sort}" for sort, count in counts.items())
     line = f"{file} is a policy: {', '.join(told_counts)}"
+    evidence = evidence_in(read, document, labelled, models, jobs, skip_unknown)
     told = {"file": str(file), "hash": read.hash, "name": document.name, "bytes": size, **counts}
-    output.result(told, [line, f"hash {read.hash}"])
+    told["evidence"] = [each.told() for each in evidence]
+    output.result(told, [line, f"hash {read.hash}", *(line for each in evidence for line in each.lines())])
+    return DEGRADED if labelled and any(not each.is_proven for each in evidence) else OK
 
 
 @command.command(

@@ -11,6 +11,7 @@ from folkmoot.cli.evaluating.teaching import policy_lines
 from folkmoot.cli.moderating import manifest as manifests
 from folkmoot.cli.moderating.learning import Found, model_in, seen
 from folkmoot.cli.moderating.manifest import SUFFIX, Manifest
+from folkmoot.protocol.moderation.evidence import SAMPLE, Source
 from folkmoot.protocol.moderation.statistics.comparing import Measured
 from folkmoot.protocol.moderation.statistics.proportions import Interval
 from folkmoot.protocol.moderation.text.challenging import Challenger, Plan, Text, TooLittle
@@ -85,7 +86,8 @@ def report_of(
         },
     }
     if compared.is_better:
-        report["policy"] = policy_lines(plan.question, name, challenger.evidence)
+        counted = dict.fromkeys(challenger.evidence, Source(SAMPLE, name, challenger.sample))
+        report["policy"] = policy_lines(plan.question, name, challenger.evidence, counted)
     return report
 
 

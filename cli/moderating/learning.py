@@ -22,6 +22,7 @@ from folkmoot.protocol.moderation.decision import Decision
 from folkmoot.protocol.moderation.outcome import outcome_of
 from folkmoot.protocol.moderation.sampling import samples_of
 from folkmoot.protocol.moderation.text.challenging import FOLDS, Challenger, Plan, Text, TooLittle, challenge
+from folkmoot.protocol.moderation.text.languages import languages_of, primary
 from folkmoot.protocol.moderation.text.lessons import Lesson, lessons_of
 from folkmoot.protocol.moderation.text.model import ModelError, TextModel, decode
 from folkmoot.protocol.moderation.text.weighing import alike_of
@@ -126,7 +127,7 @@ def seen(records: Sequence[Record], question: str) -> list[Text]:
         Text(
             buckets(text[:SCORED_CODE_POINTS], blind=question in BLIND),
             number,
-            str(record.body.get("lang", "")).lower(),
+            _language(str(record.body.get("lang", "")).lower(), text),
         )
         for text, number, record in zip(written, alike, records, strict=True)
     ]
@@ -154,6 +155,11 @@ def taught(found: Found, plan: Plan, current: TextModel, bar: Bar) -> tuple[Chal
             raise OperatorError(
                 str(error), hint="folkmoot moderate sample adds to it, and so does each decision"
             ) from error
+
+
+def _language(claimed: str, text: str) -> str:
+    """What a post says it is in, as far as its text bears that out."""
+    return claimed if primary(claimed) in languages_of(text) else ""
 
 
 def _newest(decisions: Sequence[Decision]) -> list[Decision]:

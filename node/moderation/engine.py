@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Final
 
 from folkmoot.node.moderation import normalise
@@ -25,6 +26,7 @@ from folkmoot.protocol.moderation.flood import NO_FLOOD
 from folkmoot.protocol.moderation.policy import PolicyDocument
 from folkmoot.protocol.moderation.rules import Outcome, Rules
 from folkmoot.protocol.moderation.signals import FLOOD, LOOKED_UP, POST, SCORES, UNCERTAIN, family
+from folkmoot.protocol.moderation.text.languages import TOLD, languages_of, primary
 from folkmoot.protocol.moderation.thresholds import Thresholds
 from folkmoot.protocol.moderation.verdict import Action, Finding, Span, Verdict, combine
 
@@ -67,7 +69,7 @@ class PolicyEngine:
         self.scorers = scorers or Scorers(document)
         self._expires = {number: rule.expires for number, rule in enumerate(document.rules) if rule.expires}
         self._asked = {
-            asked.signal: Thresholds(document.evidence[asked.label], asked.thousandths)
+            asked: Thresholds(document.evidence[asked.label], asked.thousandths)
             for asked in sorted(document.asked)
         }
         self._rules = Rules(document)
@@ -106,11 +108,14 @@ class PolicyEngine:
 
     def _unreached(self) -> Iterator[str]:
         """Thresholds that the evidence does not support, in the languages that it is in."""
-        for signal, thresholds in self._asked.items():
+        for asked, thresholds in self._asked.items():
             for language, found in thresholds.by_language.items():
+                where = f"{asked.signal} is not reached in {language}"
                 if not found.reached:
                     best = f"the evidence promises {found.bound:.3f} at best"
-                    yield f"{signal} is not reached in {language}, where {best}; rules go to review there"
+                    yield f"{where}, where {best}; rules go to review there"
+                elif primary(language) not in TOLD:
+                    yield f"{where}, since no text is known to be in it; rules go to review there"
 
     def judge(self, text: str, field: str = "text") -> Verdict:
         """The verdict on one text.
@@ -153,11 +158,11 @@ class PolicyEngine:
             return [], frozenset()
         hits, counts = self._find(submission)
         wanted = self._rules.wanted(hits)
-        sure, unsure = self._thresholds(submission.language, wanted)
         counted = {name: float(counts[finder]) for name, finder in self._rules.counted.items()}
-        signals = self._signals(submission, wanted) | sure | counted
+        signals = self._signals(submission, wanted) | counted
+        signals |= self._thresholds(submission, wanted, signals)
         unknown = (wanted & self._uncertain) - signals.keys()
-        outcomes = self._rules.apply(hits, signals, unsure)
+        outcomes = self._rules.apply(hits, signals)
         expired = self._expired(now_us) if outcomes else ()
         findings = [
             self._finding(outcome, hits, signals, submission.language)
@@ -205,15 +210,23 @@ class PolicyEngine:
             signals |= self.scorers.scores(submission.joined(), wanted, submission.scored)
         return signals
 
-    def _thresholds(self, language: str, wanted: frozenset[str]) -> tuple[dict[str, Value], dict[str, Value]]:
-        """The thresholds that rules will look at: those that evidence bears out, and those it does not."""
-        sure: dict[str, Value] = {}
-        unsure: dict[str, Value] = {}
-        for name, thresholds in self._asked.items():
-            if name in wanted:
-                found = thresholds.get(language)
-                (sure if found.reached else unsure)[name] = found.score
-        return sure, unsure
+    def _thresholds(
+        self, submission: Submission, wanted: frozenset[str], signals: Mapping[str, Value]
+    ) -> dict[str, Value]:
+        """The thresholds that rules will look at, but for those that the evidence leaves unknown."""
+
+        @cache
+        def seems() -> frozenset[str]:
+            return languages_of(submission.joined())
+
+        known: dict[str, Value] = {}
+        for asked, thresholds in self._asked.items():
+            if asked.signal in wanted:
+                score = signals.get(asked.score)
+                least = score if isinstance(score, float) else None
+                value = thresholds.value(least, submission.language, seems)
+                known |= {} if value is None else {asked.signal: value}
+        return known
 
     def _flood(self, submission: Submission) -> Mapping[str, Value]:
         if submission.counting is None:

@@ -24,6 +24,7 @@ NEVER_MATCHES: Final = "never_matches"
 CONTRADICTS: Final = "contradicts"
 COSTS_TOO_MUCH: Final = "costs_too_much"
 FAILS: Final = "fails"
+UNPROVEN: Final = "unproven"
 NO_POSTS: Final = "no_posts"
 
 EVERYTHING: Final = 0.95
@@ -141,7 +142,17 @@ def _unfairness(comparison: Comparison) -> Iterator[Objection]:
         yield Objection(UNFAIR, each.what[:PREVIEW_FINDING_CODE_POINTS], each.blocks)
 
 
+def _evidence(comparison: Comparison) -> Iterator[Objection]:
+    asked = {each.label for each in comparison.after.asked}
+    for model in comparison.after.models:
+        for label in sorted(asked & model.evidence.keys()):
+            if languages := model.unproven(label):
+                about = f"the evidence about {label} in {', '.join(languages)}"
+                what = f"nothing says what {about} was counted from: it is its author's word"
+                yield Objection(UNPROVEN, what[:PREVIEW_FINDING_CODE_POINTS])
+
+
 CHECKS: Final[tuple[Check, ...]] = (
     *(_no_posts, _everything, _nothing, _contradictions),
-    *(_costs, _failures, _unfairness),
+    *(_costs, _failures, _unfairness, _evidence),
 )

@@ -21,6 +21,7 @@ from folkmoot.protocol import limits
 from folkmoot.protocol.errors import FolkmootError
 from folkmoot.protocol.expressions import Sort
 from folkmoot.protocol.moderation.definitions import Definitions
+from folkmoot.protocol.moderation.evidence import Source
 from folkmoot.protocol.moderation.signals import family, sorts_of
 from folkmoot.protocol.moderation.table import Day
 from folkmoot.protocol.moderation.thresholds import Asked, Evidence, resolved
@@ -101,6 +102,7 @@ class Model:
         labels: what it scores: its classes but for the first, in their order.
         blind: whether it was taught with all groups of people read as one.
         evidence: of labels, as signals spell them, what is known of how right it is (see `thresholds`).
+        counted: of labels and languages, what that was counted from, where it is said.
     """
 
     id: str
@@ -108,6 +110,12 @@ class Model:
     labels: tuple[str, ...]
     blind: bool
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
+    counted: Mapping[str, Mapping[str, Source]] = field(default_factory=dict)
+
+    def unproven(self, label: str) -> list[str]:
+        """The languages in which nothing says what the evidence about a label was counted from."""
+        counted = self.counted.get(label, {})
+        return [language for language in self.evidence.get(label, ()) if language not in counted]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ the reader as a `Dialect`.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -15,7 +14,7 @@ from typing import Any, Final
 from folkmoot.protocol import limits
 from folkmoot.protocol.expressions import ExpressionError, Language, Sort
 from folkmoot.protocol.moderation import bounds, layers
-from folkmoot.protocol.moderation.evidence import read_evidence
+from folkmoot.protocol.moderation.evidence import read_counted, read_evidence
 from folkmoot.protocol.moderation.policy import (
     EMPTY,
     Degrade,
@@ -30,7 +29,7 @@ from folkmoot.protocol.moderation.policy import (
 )
 from folkmoot.protocol.moderation.policy_labels import read_labels
 from folkmoot.protocol.moderation.signals import SCORES, UNCERTAIN, family, signal_name
-from folkmoot.protocol.moderation.table import LANGUAGE, Locate, Table
+from folkmoot.protocol.moderation.table import HASH, HASH_DIGITS, LANGUAGE, Locate, Table
 from folkmoot.protocol.moderation.text.model import CLASSES_MAX
 from folkmoot.protocol.moderation.thresholds import Evidence, resolved
 from folkmoot.protocol.moderation.verdict import Action
@@ -43,7 +42,6 @@ ANYWHERE: Final = "anywhere"
 _ACTIONS: Final = {action.word: action for action in Action}
 _DEGRADES: Final = tuple(Degrade)
 _SENTENCE_CODE_POINTS: Final = limits.LABEL_REASON_CODE_POINTS
-_HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 
 def read_policy(
@@ -257,8 +255,8 @@ def _pattern(table: Table, dialect: Dialect) -> Pattern:
 
 
 def _model(table: Table) -> Model:
-    hash = table.text("hash", 64)
-    if hash and not _HASH.fullmatch(hash):
+    hash = table.text("hash", HASH_DIGITS)
+    if hash and not HASH.fullmatch(hash):
         table.complain("hash", "hash is the SHA-256 of the model's file, 64 hexadecimal digits in lower case")
     labels = []
     for index, label in table.texts("labels", limits.LABEL_VALUE_BYTES, CLASSES_MAX - 1):
@@ -269,7 +267,8 @@ def _model(table: Table) -> Model:
             )  # fmt: skip
         labels.append(label)
     blind, evidence = table.truth("blind", default=False), read_evidence(table, labels)
-    read = Model(table.slug("id"), hash, tuple(labels), blind, evidence)
+    counted = read_counted(table, hash, evidence)
+    read = Model(table.slug("id"), hash, tuple(labels), blind, evidence, counted)
     table.refuse_others()
     return read
 

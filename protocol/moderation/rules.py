@@ -14,7 +14,7 @@ cost little more than one:
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from folkmoot.protocol.expressions import Activation, Expression, Language, Value
 from folkmoot.protocol.moderation.bounds import RULES_JOINED
@@ -40,8 +40,6 @@ class Outcome(NamedTuple):
     read: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
 
-
-_NONE: Final[Mapping[str, Value]] = {}
 
 _Named = tuple[str, int | None]
 """A signal by its name, and the number of the list or pattern if it is a hit."""
@@ -120,31 +118,26 @@ class Rules:
         awoken = {name for hit in hits for rule in self._awaiting.get(hit, ()) for name in rule.signals}
         return self._always_read | awoken if awoken else self._always_read
 
-    def apply(
-        self, hits: Collection[int], signals: Mapping[str, Value], unsure: Mapping[str, Value] = _NONE
-    ) -> list[Outcome]:
+    def apply(self, hits: Collection[int], signals: Mapping[str, Value]) -> list[Outcome]:
         """The rules that apply and those that may, in the document's order.
 
         Args:
             hits: the numbers of the lists and patterns that were found.
             signals: of those `wanted`, those that are known.
-            unsure: further ones that may be wrong: a rule that is false with them does not apply, and one
-                that is true by them alone is unknown.
         """
-        known = {**signals, **unsure} if unsure else signals
         named = {rule for hit in hits for rule in self._named_by.get(hit, ())}
         outcomes = [
             Outcome(rule, True, tuple(hit for hit in self._named[rule] if hit in hits)) for rule in named
         ]
         awoken = {rule.rule: rule for hit in hits for rule in self._awaiting.get(hit, ())}
         if awoken:
-            bound = self._bind(_all_named(awoken.values()), hits, known)
-            outcomes += self._singly(awoken.values(), bound, hits, signals, unsure)
+            bound = self._bind(_all_named(awoken.values()), hits, signals)
+            outcomes += self._singly(awoken.values(), bound, hits, signals)
         if self._standing:
-            bound = self._bind(self._always_named, hits, known)
+            bound = self._bind(self._always_named, hits, signals)
             for standing in self._standing:
                 if standing.joined.truth(bound) is not False:
-                    outcomes += self._singly(standing.rules, bound, hits, signals, unsure)
+                    outcomes += self._singly(standing.rules, bound, hits, signals)
         return sorted(outcomes)
 
     def _compile(self, number: int, source: str, found: Mapping[str | None, int]) -> _Compiled:
@@ -194,14 +187,11 @@ class Rules:
         bound: Activation,
         hits: Collection[int],
         signals: Mapping[str, Value],
-        unsure: Mapping[str, Value],
     ) -> Iterator[Outcome]:
         for rule in rules:
             applies = rule.expression.truth(bound)
             if applies is False:
                 continue
-            if unsure and not unsure.keys().isdisjoint(rule.signals):
-                applies = rule.expression.truth(self._bind(_all_named([rule]), hits, signals))
             missing = tuple(name for name in rule.signals if name not in signals) if applies is None else ()
             degraded = {self._document.degraded(name) for name in missing}
             if degraded == {Degrade.IGNORE}:

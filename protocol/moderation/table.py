@@ -22,6 +22,10 @@ LANGUAGE: Final = re.compile(r"[a-z]{2,8}(?:-[a-z0-9]{1,8})*")
 
 _DAYS_TO_1970: Final = 719_163  # in the proleptic Gregorian calendar, from its first on
 _DAY_US: Final = 86_400_000_000
+HASH_DIGITS: Final = 64
+HASH: Final = re.compile(rf"[0-9a-f]{{{HASH_DIGITS}}}")
+"""A SHA-256, in hex."""
+
 _SLUG: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 

@@ -9,16 +9,22 @@ holds for texts like those of the evidence, as often bad as those were, in their
 
 Where no step gets there, or there is no evidence in a language, nothing is promised: the threshold is then
 the step with the best bound (of all languages together, if need be), and who asks must leave it to people.
+
+In which language a text is says its author, who may have reasons to name another. So that counts as far as
+the text bears it out (see `text.languages`), and where it does not nothing is promised, whatever is claimed:
+what is above the lowest threshold that may be the right one goes to people.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from math import inf
 from typing import Final, NamedTuple
 
-from folkmoot.protocol.moderation.signals import THRESHOLDS
+from folkmoot.protocol.moderation.signals import SCORES, THRESHOLDS
 from folkmoot.protocol.moderation.statistics.proportions import Share, beta_distribution, clopper_pearson
+from folkmoot.protocol.moderation.text.languages import primary
 
 _DOUBT: Final = 0.05
 _THOUSAND: Final = 1_000
@@ -61,6 +67,11 @@ class Asked(NamedTuple):
         """The name of its value."""
         return f"{THRESHOLDS}.{self.label}_{self.thousandths}"
 
+    @property
+    def score(self) -> str:
+        """The signal that is compared with it."""
+        return f"{SCORES}.{self.label}"
+
 
 class Threshold(NamedTuple):
     """What the evidence says.
@@ -74,6 +85,19 @@ class Threshold(NamedTuple):
     score: float
     bound: float
     reached: bool
+
+
+class Borders(NamedTuple):
+    """Where a text stands, by its score.
+
+    Args:
+        doubt: below, it is under the threshold, whichever is the right one.
+        promise: from here on it is above the threshold, whichever is the right one, and what was asked for
+            is promised; infinite where nothing is. In between it is not known.
+    """
+
+    doubt: float
+    promise: float
 
 
 def resolved(expression: str) -> tuple[str, list[Asked]]:
@@ -97,6 +121,7 @@ class Thresholds:
 
     Attributes:
         by_language: what the evidence says in each language that it is in.
+        least: no text is above a threshold whose score is below this, whatever its language.
     """
 
     def __init__(self, evidence: Evidence, thousandths: int) -> None:
@@ -104,18 +129,50 @@ class Thresholds:
             language: _threshold(steps, thousandths) for language, steps in sorted(evidence.items())
         }
         self._elsewhere = _threshold(_together(evidence.values()), thousandths)._replace(reached=False)
+        self.least = min(each.score for each in (self._elsewhere, *self.by_language.values()))
 
-    def get(self, language: str) -> Threshold:
-        """The threshold for a text.
+    def get(self, claimed: str, seems: Collection[str]) -> Borders:
+        """What can be said of a text.
 
         Args:
-            language: that it says it is in, in lower case; empty where it says none.
+            claimed: the language that it says it is in, in lower case; empty where it says none.
+            seems: those that it may be in, see `text.languages`.
         """
+        own, mine = self._own(claimed), primary(claimed)
+        found = [
+            each
+            for language, each in self.by_language.items()
+            if (primary(language) in seems if seems else each.reached) and primary(language) != mine
+        ]
+        if mine not in seems:
+            may_be = [self._elsewhere, *([own] if own else []), *found]
+            return Borders(min(each.score for each in may_be), inf)
+        may_be = [own or self._elsewhere, *found]
+        promise = max((each.score for each in may_be if each.reached), default=inf)
+        return Borders(min(each.score for each in may_be), promise if own and own.reached else inf)
+
+    def value(self, score: float | None, claimed: str, seems: Callable[[], Collection[str]]) -> float | None:
+        """The threshold for a text; None where nobody can say on which side of it the text is.
+
+        Args:
+            score: of the text; None where that is unknown.
+            claimed: see `get`.
+            seems: likewise; called only where it matters.
+        """
+        if score is None or score < self.least:
+            return self.least
+        doubt, promise = self.get(claimed, seems())
+        if score >= promise:
+            return promise
+        return doubt if score < doubt else None
+
+    def _own(self, language: str) -> Threshold | None:
+        """The threshold of a language, or its nearest wider one."""
         while language:
             if language in self.by_language:
                 return self.by_language[language]
             language = language.rpartition("-")[0]
-        return self._elsewhere
+        return None
 
 
 def _threshold(steps: tuple[Step, ...], thousandths: int) -> Threshold:

@@ -155,6 +155,7 @@ def test_two_nodes_learn_the_same_to_the_byte(home: Home, run: Run, tmp_path: Pa
         name = learnt[0]["challenger"]["hash"]
         assert f'hash = "{name}"' in learnt[0]["policy"]
         assert "[models.evidence.rude]" in learnt[0]["policy"]
+        assert f'{{by = "sample", model = "{name}", texts = "' in learnt[0]["policy"]
 
         policy.write_text(
             HEAD + learnt[0]["policy"] + condition("r", "scores.rude > 0.0", "label", label="rude")

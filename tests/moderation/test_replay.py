@@ -20,6 +20,7 @@ from folkmoot.protocol.moderation.objections import (
     MATCHES_EVERYTHING,
     NEVER_MATCHES,
     NO_POSTS,
+    UNPROVEN,
     objections,
 )
 from folkmoot.protocol.moderation.outcome import outcome_of
@@ -30,7 +31,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.moderation.decisions import EVA, MAX, VERSION, decided
-from tests.moderation.documents import condition, document, engine, rule, word_list
+from tests.moderation.documents import condition, document, engine, model, rule, word_list
 
 WORDS = word_list("spam", ["buy"]) + word_list("rude", ["oaf"])
 LABELS = WORDS + rule("spam", ["spam"], "label", label="spam")
@@ -216,3 +217,19 @@ def test_a_language_that_is_treated_worse_than_before_blocks() -> None:
 )
 def test_a_rule_has_changed_when_it_means_or_does_something_else(before: str, changed: set[str]) -> None:
     assert changed_rules(document(before), document(NEW)) == changed
+
+
+def test_evidence_that_nobody_can_count_again_is_noted() -> None:
+    said = model("m", labels=["toxic"]) + "[models.evidence.toxic]\nen = [[0.0, 9, 1]]\npt = [[0.0, 9, 1]]\n"
+    asks = condition("r", "scores.toxic >= at_precision(0.9)")
+    source = f'[models.counted.toxic]\nen = {{by = "sample", model = "{"0" * 64}", texts = "{"9" * 64}"}}\n'
+
+    def noted(*parts: str) -> list[tuple[str, bool]]:
+        before, after = engine(LABELS), engine(*parts)
+        found = objections(compared(before, after, ["x"] * 3))
+        return [(each.what, each.blocks) for each in found if each.name == UNPROVEN]
+
+    [(told, blocks)] = noted(said, asks)
+    assert "about toxic in en, pt was counted from" in told and not blocks
+    assert "about toxic in pt was" in noted(said, source, asks)[0][0]
+    assert noted(said, condition("r", "scores.toxic >= 0.9")) == [], "no rule asks for it"

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from math import floor, fsum
 from random import Random
@@ -43,6 +43,7 @@ _LEAST, _MOST = -2.0, 4.0
 """Scores beyond count as these; a threshold is never sought there."""
 
 _THINNED: Final = b"folkmoot-evidence-v1\0"
+_SAMPLE: Final = b"folkmoot-sample-v1\0"
 _CHANCES: Final = 1 << 64
 
 
@@ -56,7 +57,8 @@ class Text(NamedTuple):
     Args:
         buckets: what a model sees of it.
         alike: see `weighing.alike_of`.
-        language: what the post says it is in, in lower case; empty where it says none.
+        language: what the post says it is in, in lower case; empty where it says none, or its words do not
+            bear that out (see `languages`), since no threshold then asks for it either.
     """
 
     buckets: array[int]
@@ -96,6 +98,7 @@ class Challenger:
         unseen: of each, its score by a model that has not seen it.
         compared: with the current model.
         evidence: by language, how many of what was drawn bear the label and how many do not, by score.
+        sample: the SHA-256 over what was drawn and counted for it, in hex.
     """
 
     model: TextModel
@@ -103,6 +106,7 @@ class Challenger:
     unseen: Sequence[float]
     compared: Compared
     evidence: Mapping[str, Sequence[Step]]
+    sample: str
 
 
 def replay(lessons: Sequence[Lesson], texts: Sequence[Text], plan: Plan) -> TextModel:
@@ -159,7 +163,7 @@ def challenge(
         if weight > 0.0
     ]
     evidence = evidence_of(lessons, [text.language for text in texts], unseen)
-    return Challenger(model, weights, unseen, compare(both, random), evidence)
+    return Challenger(model, weights, unseen, compare(both, random), evidence, sample_hash(lessons))
 
 
 def evidence_of(
@@ -171,10 +175,10 @@ def evidence_of(
     decided about is where most of what is bad is found. Where some were drawn with a greater probability than
     others, so many of them are left out, by a hash of what they are, that all are as likely.
     """
-    least = min((lesson.drawn for lesson in lessons if lesson.drawn), default=0)
     counts: dict[str, dict[float, list[int]]] = {}
+    kept = _kept(lessons)
     for lesson, language, score in zip(lessons, languages, scores, strict=True):
-        if lesson.drawn and _chance(lesson.version) * lesson.drawn < least * _CHANCES:
+        if lesson in kept:
             steps = counts.setdefault(language or "und", {})
             steps.setdefault(step_of(score), [0, 0])[0 if lesson.so else 1] += 1
     return {
@@ -183,9 +187,22 @@ def evidence_of(
     }
 
 
+def sample_hash(lessons: Sequence[Lesson]) -> str:
+    """The SHA-256, in hex, over the versions that evidence counts and what was found of them."""
+    found = sorted(lesson.version + bytes([lesson.so]) for lesson in _kept(lessons))
+    return hashlib.sha256(_SAMPLE + b"".join(found)).hexdigest()
+
+
 def step_of(score: float) -> float:
     """The step of evidence that a score is counted at."""
     return floor(min(max(score, _LEAST), _MOST) * STEPS) / STEPS
+
+
+def _kept(lessons: Sequence[Lesson]) -> Set[Lesson]:
+    """Those that evidence counts."""
+    least = min((lesson.drawn for lesson in lessons if lesson.drawn), default=0)
+    drawn = (lesson for lesson in lessons if lesson.drawn)
+    return {lesson for lesson in drawn if _chance(lesson.version) * lesson.drawn < least * _CHANCES}
 
 
 def _chance(version: bytes) -> int:

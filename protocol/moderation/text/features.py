@@ -34,8 +34,8 @@ PIECES: Final = (2, 3, 4, 5)
 _WORD_CODE_POINTS: Final = 24
 _WORDS_REMEMBERED: Final = 16_384  # about 500 bytes each
 _MASK: Final = BUCKETS - 1
-_ADDRESS: Final = re.compile(r"(?:https?://|www\.)\S+")
-_MENTION: Final = re.compile(r"@\w+")
+ADDRESS: Final = re.compile(r"(?:https?://|www\.)\S+")
+MENTION: Final = re.compile(r"@\w+")
 _DRAWN_OUT: Final = re.compile(r"(.)\1{2,}")
 _NUMBER: Final = re.compile(r"\d+")
 _TOKEN: Final = re.compile(r"[#]?\w[\w']*|[^\w\s]")
@@ -82,8 +82,8 @@ def _in_a_row(words: Sequence[str]) -> set[int]:
 
 def _evened(text: str) -> str:
     """Without what tells texts apart that say the same: addresses, whom they are to, drawn-out letters."""
-    evened = _ADDRESS.sub(" http ", text[:TEXT_CODE_POINTS])
-    evened = _MENTION.sub(" @ ", evened)
+    evened = ADDRESS.sub(" http ", text[:TEXT_CODE_POINTS])
+    evened = MENTION.sub(" @ ", evened)
     return _NUMBER.sub("0", _DRAWN_OUT.sub(r"\1\1", evened))
 
 

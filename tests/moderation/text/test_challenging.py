@@ -16,6 +16,7 @@ from folkmoot.protocol.moderation.text.challenging import (
     challenge,
     evidence_of,
     replay,
+    sample_hash,
 )
 from folkmoot.protocol.moderation.text.features import features
 from folkmoot.protocol.moderation.text.learning import Judged, Recipe, learn
@@ -182,6 +183,8 @@ def test_what_was_drawn_is_evidence_decided_about_or_not() -> None:
     scores = [0.5] * 200
     assert evidence_of(decided, ["en"] * 200, scores) == evidence_of(drawn, ["en"] * 200, scores)
     assert {each.stands_for for each in decided if each.so} == {1.0}
+    assert sample_hash(decided) == sample_hash(drawn[::-1]) != sample_hash(drawn[1:])
+    assert sample_hash(drawn) != sample_hash([drawn[0]._replace(so=not drawn[0].so), *drawn[1:]])
 
 
 def test_a_comparison_counts_texts_for_what_they_weigh() -> None:
