@@ -31,6 +31,7 @@ NAMES = (
     "policy_activation",
     "policy_preview",
     "pdq",
+    "review_queue",
     "learning_loop",
 )
 

@@ -37,7 +37,8 @@ from folkmoot.protocol.limits import DISK_WARN, MIB
 from folkmoot.protocol.ring.topology import Topology
 from folkmoot.protocol.standing import State
 from folkmoot.storage.lmdb_engine import LmdbEngine
-from folkmoot.storage.store import SCHEMA, Store
+from folkmoot.storage.schema import SCHEMA
+from folkmoot.storage.store import Store
 
 WELL: Final = "well"
 WATCH: Final = "watch"

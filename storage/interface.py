@@ -40,6 +40,7 @@ class Table(enum.IntEnum):
     JUDGED = 18  # key of a post's cell → what the gate knew of it (see `judged`)
     JUDGED_ORDER = 19  # when it was judged → key of its cell
     DRAWS = 20  # number drawn by chance, post's key → what this node drew for a blind review (see `draws`)
+    WAITING = 21  # key of a held cell whose version waits for review → nothing (see `waiting`)
 
 
 @dataclass(frozen=True, slots=True)

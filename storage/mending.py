@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from folkmoot.protocol.key import block_of, lane_of
 from folkmoot.protocol.limits import STORE_STEP_ROWS
-from folkmoot.storage import rows
+from folkmoot.storage import rows, waiting
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Engine, Table, Transaction
 from folkmoot.storage.outcomes import JoinOutcome
@@ -172,6 +172,7 @@ def _take_out(transaction: WriteTransaction, around: Surroundings) -> bool:
     if found is None or None in edges:
         return False
     raw.delete(Table.CELLS, key)
+    transaction.touched.cells += (key, *waiting.concerned(raw, key, None))
     for at in around.logged:
         raw.delete(Table.LOG, at)
     transaction.set_block(block_of(key), found)

@@ -1,8 +1,8 @@
-"""Finding what moderation is about: what waits for review, and what was decided.
+"""Finding what moderation is about: what was decided, and why things wait, or waited.
 
-No index lists either: both are found by going through the store from place to place, of each place only
-through what can be one. So a queue costs a look or two at every account there is, in steps of a bounded
-number of rows, and what is written costs nothing more.
+No index lists it: it is found by going through the store from place to place, of each place only through what
+can be it. So a search costs a look or two at every account there is, in steps of a bounded number of rows,
+and what is written costs nothing more. What waits now is asked for every day, and has one (see `waiting`).
 """
 
 from __future__ import annotations
@@ -15,24 +15,21 @@ from folkmoot.protocol.crdt.cell import Cell, winner_frame
 from folkmoot.protocol.key import (
     HELD,
     ITEM_AT,
-    KIND_AT,
     KIND_BYTE,
-    KIND_NAME,
-    PLACE_PREFIX_BYTES,
     held_key,
     prefix_end,
 )
 from folkmoot.protocol.limits import ACCOUNT_BYTES, KEYS_PER_GET, REACTIONS_STEP_ROWS
-from folkmoot.protocol.moderation.bounds import DECISIONS_READ, QUEUE_STEP
-from folkmoot.protocol.moderation.decision import KINDS_DECIDED, Subject
-from folkmoot.protocol.moderation.outcome import outcome_of
+from folkmoot.protocol.moderation.bounds import DECISIONS_READ
+from folkmoot.protocol.moderation.decision import KINDS_DECIDED
 from folkmoot.protocol.moderation.sampling import KIND as VOTE
 from folkmoot.protocol.moderation.sampling import drawn_at
-from folkmoot.storage.decided import DECISION, decision_in, decisions_on, key_of
+from folkmoot.storage.decided import DECISION, decision_in
 from folkmoot.storage.errors import StoreCorrupt
-from folkmoot.storage.interface import Engine, Table, Transaction
+from folkmoot.storage.interface import Engine, Table
 from folkmoot.storage.rows import row_cell
 from folkmoot.storage.slices import Slice, walk
+from folkmoot.storage.waiting import decided_about, may_wait
 
 _HELD: Final = KIND_BYTE[HELD]
 _LABEL: Final = KIND_BYTE["label"]
@@ -41,39 +38,16 @@ _KINDS_DECIDED: Final = frozenset(KIND_BYTE[kind] for kind in KINDS_DECIDED)
 assert 2 * DECISIONS_READ <= KEYS_PER_GET, "what was decided about one thing is read at once"
 
 
-def waiting(engine: Engine, start: bytes, stop: bytes) -> Slice:
-    """What waits for review, as far as this store knows, and beside it what was decided about it.
-
-    Args:
-        engine: of the store.
-        start, stop: where to look; an empty `stop` is the end.
-    """
-    keys: list[bytes] = []
-    beside: list[bytes] = []
-    with engine.begin() as transaction:
-        for rows, looked in enumerate(walk(transaction, _HELD, start, stop), 1):
-            with suppress(StoreCorrupt):
-                if looked.key is not None and _waits(transaction, looked.key, looked.row):
-                    keys.append(looked.key)
-                    beside += _about(transaction, _without_held(looked.key))
-            if rows >= REACTIONS_STEP_ROWS or len(keys) >= QUEUE_STEP:
-                return Slice(keys, looked.next, beside)
-    return Slice(keys, None, beside)
-
-
 def waits(engine: Engine, key: bytes) -> bool:
     """Whether a version of what has this key waits for a person to decide, as far as this store knows."""
-    held = held_key(key)
-    with engine.begin() as transaction, suppress(StoreCorrupt):
-        row = transaction.get(Table.CELLS, held)
-        return row is not None and _waits(transaction, held, row)
-    return True
+    with engine.begin() as transaction:
+        return may_wait(transaction, held_key(key))
 
 
 def about(engine: Engine, key: bytes) -> list[bytes]:
     """The keys of what was decided about the subject whose own cell has a key, and of why it waits."""
     with engine.begin() as transaction:
-        return _about(transaction, key)
+        return decided_about(transaction, key)
 
 
 def decided_under(engine: Engine, start: bytes) -> list[bytes]:
@@ -163,32 +137,3 @@ def _dated(
 
 def _stamp(key: bytes, row: bytes) -> int:
     return Cell.decode(row_cell(key, row)).winner.stamp
-
-
-def _waits(transaction: Transaction, key: bytes, row: bytes) -> bool:
-    if key[ITEM_AT] not in _KINDS_DECIDED:
-        return False
-    cell = Cell.decode(row_cell(key, row))
-    own = _without_held(key)
-    shown = transaction.get(Table.CELLS, own)
-    if cell.taken_back or (shown is not None and Cell.decode(row_cell(own, shown)).covers(cell.winner)):
-        return False
-    found = decisions_on(transaction, key[:PLACE_PREFIX_BYTES], _subject(own))
-    return outcome_of(each.decision for each in found).awaits(cell.winner.id)
-
-
-def _about(transaction: Transaction, key: bytes) -> list[bytes]:
-    place, keys = key[:PLACE_PREFIX_BYTES], []
-    for held in (False, True):
-        for each in decisions_on(transaction, place, _subject(key), held=held):
-            own = key_of(place, each.decision)
-            keys.append(held_key(own) if held else own)
-    return keys
-
-
-def _without_held(key: bytes) -> bytes:
-    return key[:KIND_AT] + key[ITEM_AT:]
-
-
-def _subject(key: bytes) -> Subject:
-    return Subject(KIND_NAME[key[KIND_AT]], key[ITEM_AT:])

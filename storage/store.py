@@ -14,12 +14,12 @@ from folkmoot.protocol.feed.pages import PackedPage
 from folkmoot.protocol.key import place_prefix
 from folkmoot.protocol.projections.entries import Index, Projection
 from folkmoot.protocol.sync.fingerprint import Fingerprint, Leaf
-from folkmoot.storage import accounts, boots, changes, hints, log_pages, pages, registers, rows
+from folkmoot.storage import accounts, boots, changes, hints, log_pages, pages, registers, rows, schema
 from folkmoot.storage.accounts import Unconfirmed
 from folkmoot.storage.boots import Moment
 from folkmoot.storage.changes import Changes, lanes_of
 from folkmoot.storage.damage import Damage
-from folkmoot.storage.errors import SchemaTooNew, StoreCorrupt, WrongStore
+from folkmoot.storage.errors import StoreCorrupt, WrongStore
 from folkmoot.storage.heads import Heads
 from folkmoot.storage.hints import Hint
 from folkmoot.storage.interface import Engine, Table, Transaction, Usage
@@ -34,10 +34,8 @@ from folkmoot.storage.shown_post import Post
 from folkmoot.storage.transaction import WriteTransaction
 from folkmoot.storage.view import HeavyBlocks, block_view
 
-SCHEMA: Final = 1
 LOG_ID_BYTES: Final = 16
 
-_SCHEMA: Final = b"schema"
 _LOG_ID: Final = b"log-id"
 _NODE: Final = b"node"
 _CLUSTER: Final = b"cluster"
@@ -81,6 +79,9 @@ class Store:
             self._found(owner, fresh_log_id)
         with engine.begin() as transaction:
             _check(transaction, owner)
+        if owner is not None:
+            schema.upgrade(engine)
+        with engine.begin() as transaction:
             self.log_id = _meta(transaction, _LOG_ID)
             self._heads = Heads(transaction)
             self.live = {each: generation_of(transaction, each).live for each in Projection}
@@ -91,12 +92,12 @@ class Store:
             raise StoreCorrupt("the store", "it is empty, not even its schema is there")
         assert len(fresh_log_id) == LOG_ID_BYTES, "a log id is 16 bytes"
         values = {
-            _SCHEMA: SCHEMA.to_bytes(4, "big"),
             _LOG_ID: fresh_log_id,
             _NODE: owner.node,
             _CLUSTER: owner.cluster.encode(),
         }
         with self._engine.begin(write=True) as transaction:
+            schema.write_schema(transaction)
             for name, value in values.items():
                 transaction.put(Table.META, name, rows.seal(name, value))
             transaction.commit()
@@ -387,9 +388,7 @@ def _meta(transaction: Transaction, name: bytes) -> bytes:
 
 
 def _check(transaction: Transaction, owner: Owner | None) -> None:
-    schema = int.from_bytes(_meta(transaction, _SCHEMA), "big")
-    if schema > SCHEMA:
-        raise SchemaTooNew(schema, SCHEMA)
+    schema.read_schema(transaction)
     if owner is None:
         return
     node, cluster = _meta(transaction, _NODE), _meta(transaction, _CLUSTER).decode()

@@ -26,7 +26,7 @@ from folkmoot.protocol.limits import (
 )
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.sync.fingerprint import Fingerprint, leaf_hash
-from folkmoot.storage import counts, judged, rows
+from folkmoot.storage import counts, judged, rows, waiting
 from folkmoot.storage.accounts import AccountBook
 from folkmoot.storage.decided import CONCERNS_RELEASES, DECISION, release, waits_too
 from folkmoot.storage.errors import DiskFull
@@ -181,6 +181,7 @@ class WriteTransaction:
         self._transaction.delete(_CELLS, key)
         judged.forget(self._transaction, key)
         self._unlist(key, row, cell)
+        self.touched.cells += waiting.concerned(self._transaction, key, cell)
 
     def erased(self, lane: int) -> None:
         """Have it known that cells of a lane (0–63) are gone, of which its log says nothing."""
@@ -285,6 +286,7 @@ class WriteTransaction:
         heads.blocks.write(self._transaction, self._block_changes)
         counts.write(self._transaction, self._count_changes)
         self._hints.write()
+        waiting.settle(self._transaction, waiting.changed(self._transaction, self.touched.cells))
         if self.sequence != heads.sequence:
             value = self.sequence.to_bytes(SEQUENCE_BYTES, "big")
             self._transaction.put(Table.META, SEQUENCE, seal(SEQUENCE, value))

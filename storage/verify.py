@@ -1,15 +1,16 @@
 """The full check of a store: everything derived is derived again and compared.
 
 Every row must pass its checksum. Cells are the truth: each must be a cell that joins can reach, and stand at
-its own key; the log has exactly one row for each, at the sequence the cell's row names; block sums, counts
-and hint states equal their recomputation (invariant I10). Meant for a store that nobody writes to: the
-directory's lock sees to that.
+its own key; the log has exactly one row for each, at the sequence the cell's row names; block sums, counts,
+hint states and what is listed to wait for review equal their recomputation (invariant I10). Meant for a store
+that nobody writes to: the directory's lock sees to that.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
@@ -19,11 +20,11 @@ from folkmoot.protocol.accounts.handle import register_name
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.crdt.flag import is_on
 from folkmoot.protocol.errors import WireError
-from folkmoot.protocol.key import HELD, PLACE_PREFIX_BYTES, block_of, held_key, parse_key
+from folkmoot.protocol.key import HELD, KIND_AT, KIND_BYTE, PLACE_PREFIX_BYTES, block_of, held_key, parse_key
 from folkmoot.protocol.limits import BLOCKS
 from folkmoot.protocol.sync.fingerprint import leaf_hash
-from folkmoot.storage import counts, judged, projections, registers, rows
-from folkmoot.storage.errors import StoreCorrupt
+from folkmoot.storage import counts, judged, projections, registers, rows, schema, waiting
+from folkmoot.storage.errors import SchemaTooNew, StoreCorrupt
 from folkmoot.storage.heads import SEQUENCE
 from folkmoot.storage.interface import Engine, Table, Transaction
 from folkmoot.storage.rows import NODE_BYTES, Counts
@@ -108,6 +109,7 @@ class _Check:
         self._block_cells = [0] * BLOCKS
         self._block_totals = [0] * BLOCKS
         self._sequence = 0
+        self._indexes_waiting = False
         self._place = b""
         self._counts: dict[bytes, Counts] = {}
 
@@ -121,6 +123,7 @@ class _Check:
             self._judged,
             self._draws,
             self._cells,
+            self._waiting,
             self._log,
             self._blocks,
             self._hints,
@@ -170,6 +173,8 @@ class _Check:
                 yield key, value
 
     def _meta(self) -> None:
+        with suppress(StoreCorrupt, SchemaTooNew):  # damage is found below
+            self._indexes_waiting = schema.read_schema(self._transaction) >= schema.INDEXES_WAITING
         for name, value in self._sound(Table.META, lambda name, row: rows.unseal(Table.META, name, row)):
             if name == SEQUENCE:
                 self._sequence = int.from_bytes(value, "big")
@@ -271,10 +276,27 @@ class _Check:
             self._find(Table.CELLS, key, f"it holds the cell of key {cell.key.hex()}")
         if rows.cell_row(key, sequence, data) != row:
             self._find(Table.CELLS, key, "its row says that something else is shown of it")
+        if kind == HELD:
+            self._waits(key)
         if rows.is_counted(key) and is_on(cell):
             counts.add(self._counts, key)
         if self._check_signatures:
             self._verify_signatures(key, cell)
+
+    def _waits(self, key: bytes) -> None:
+        """What waits for review is listed, and nothing else is; of what is damaged nobody knows."""
+        if self._indexes_waiting:
+            with suppress(StoreCorrupt, WireError):
+                waits = waiting.waits(self._transaction, key)
+                if waits != (self._transaction.get(Table.WAITING, key) is not None):
+                    said = "waits for review and is not listed" if waits else "is listed and does not wait"
+                    self._find(Table.WAITING, key, f"it {said}")
+
+    def _waiting(self) -> None:
+        """What is listed to wait for review is there; whether it waits was asked with its cell."""
+        for key, _ in self._sound(Table.WAITING, partial(rows.unseal, Table.WAITING)):
+            if self._transaction.get(Table.CELLS, key) is None or key[KIND_AT] != KIND_BYTE[HELD]:
+                self._find(Table.WAITING, key, "nothing is held there")
 
     def _verify_signatures(self, key: bytes, cell: Cell) -> None:
         for record in cell.records():

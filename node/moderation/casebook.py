@@ -1,8 +1,8 @@
 """The casebook: what waits for review and what was decided, found all over the cluster and read at a level.
 
-Each page goes through the ranges from where the last one ended, one after another, for a bounded time; a
-range of which too few replicas answer is left out and said to be missing. So a page may be empty and not the
-last.
+Each page goes through the ranges from where the last one ended, one after another, for a bounded time; what
+waits, which has an index, is asked for of many ranges at once. A range of which too few replicas answer is
+left out and said to be missing. So a page may be empty and not the last.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from folkmoot.protocol import limits
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.errors import LEVEL_UNREACHABLE, WireError
 from folkmoot.protocol.key import HELD, ITEM_AT, KIND_AT, KIND_BYTE, held_key, place_prefix
-from folkmoot.protocol.moderation.bounds import QUEUE_LOOK_S
+from folkmoot.protocol.moderation.bounds import QUEUE_LOOK_S, QUEUE_RANGES
 from folkmoot.protocol.moderation.decision import KIND as DECISION
 from folkmoot.protocol.moderation.decision import MEDIA, Decision, Subject, parse_decision
 from folkmoot.protocol.moderation.outcome import Outcome, outcome_of
@@ -28,7 +28,7 @@ from folkmoot.protocol.moderation.sampling import parse_sampling
 from folkmoot.protocol.record import Record
 from folkmoot.protocol.ring.levels import Level
 from folkmoot.protocol.token import Token
-from folkmoot.storage import moderated
+from folkmoot.storage import moderated, waiting
 from folkmoot.storage.slices import Slice
 from folkmoot.storage.store import Store
 
@@ -236,7 +236,10 @@ class Casebook:
                 cases.append(case)
             return None
 
-        page = await self._pages(start, level, take, lambda: len(cases) >= limit, place, what="waiting")
+        ranges = 1 if place else QUEUE_RANGES
+        page = await self._pages(
+            start, level, take, lambda: len(cases) >= limit, place, what="waiting", ranges=ranges
+        )
         return cases, page
 
     async def said(self, start: bytes, what: Said, since_us: int, level: Level) -> tuple[list[Record], Page]:
@@ -282,6 +285,7 @@ class Casebook:
             take: told what was found; gives where to go on when there is no room for all of it.
             full: whether there is enough.
             place: what keys begin with; those that go on otherwise are not looked for.
+            asked: see `SliceSearch.find`.
         """
         page = Page(resume=start)
         ends = trio.current_time() + QUEUE_LOOK_S
@@ -330,7 +334,7 @@ class Casebook:
         engine, start, stop, since = store.engine, asked.start, asked.stop, asked.since
         match asked.what:
             case "waiting":
-                return moderated.waiting(engine, start, stop)
+                return waiting.page(engine, start, stop)
             case "decided":
                 return moderated.decided_since(engine, start, stop, since)
             case "sampled":

@@ -49,6 +49,7 @@ DECISION_LABELS: Final = 8
 DECISION_REVERSES: Final = 16
 QUEUE_ITEMS: Final = 64  # that wait for review, on one page
 QUEUE_LOOK_S: Final = 2.0  # for which the cluster is looked through for one page
+QUEUE_RANGES: Final = 64  # that a replica is asked about at once for what waits
 QUEUE_STEP: Final = 16  # that wait for review and are told at once
 MEDIA_DECIDED: Final = 8_192  # media of which it is at hand whether anything was decided about them
 MEDIA_DECIDED_S: Final = 5.0  # for which that is believed

@@ -9,7 +9,7 @@ from folkmoot.protocol.crdt import cell as cells
 from folkmoot.protocol.crdt import clock as clocks
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.record import Record
-from folkmoot.storage import outcomes, rows
+from folkmoot.storage import outcomes, rows, waiting
 from folkmoot.storage import transaction as transactions
 from folkmoot.storage.hints import HintBook
 from folkmoot.storage.interface import Table
@@ -146,3 +146,8 @@ def a_deletion_is_written_over(plant: Plant) -> None:
 @mutant("a-cell-is-replaced", "a cell from a peer takes the place of ours", "I6", "I5")
 def a_cell_is_replaced(plant: Plant) -> None:
     plant.setattr(transactions, "join", lambda one, other: other)
+
+
+@mutant("decided-and-still-listed", "what a person decided about goes on being listed to wait", "I10")
+def decided_and_still_listed(plant: Plant) -> None:
+    plant.setattr(waiting, "concerned", lambda transaction, key, cell: ())

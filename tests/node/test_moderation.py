@@ -21,7 +21,7 @@ from folkmoot.protocol.errors import (
 from folkmoot.protocol.moderation.bounds import DECISIONS_OF_ONE
 from folkmoot.protocol.moderation.decision import Action, Decision, Role, Subject, parse_decision
 from folkmoot.protocol.record import Record
-from folkmoot.storage import moderated
+from folkmoot.storage import waiting
 
 from tests.node.harness import Client, Town
 from tests.node.people import OPERATOR, Author
@@ -359,8 +359,8 @@ async def test_moderation_by_people(tmp_path: Path) -> None:
 async def test_the_queue_comes_in_pages_and_who_missed_something_makes_up_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(moderated, "QUEUE_STEP", 2)
-    monkeypatch.setattr(moderated, "REACTIONS_STEP_ROWS", 3)
+    monkeypatch.setattr(waiting, "QUEUE_STEP", 2)
+    monkeypatch.setattr(waiting, "REACTIONS_STEP_ROWS", 3)
     async with gated(tmp_path) as town, town.client(town[0]) as operator, town.client(town[1]) as client:
         await operator.auth(OPERATOR)
         posts = [Author(number).post("rubbish") for number in range(1, 6) for _ in range(3)]

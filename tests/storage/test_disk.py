@@ -24,6 +24,7 @@ from folkmoot.storage.interface import Table
 from folkmoot.storage.lmdb_engine import LmdbEngine, audit
 from folkmoot.storage.room import map_bytes_for
 from folkmoot.storage.rows import seal
+from folkmoot.storage.schema import SCHEMA
 from folkmoot.storage.store import Owner, Store
 from folkmoot.storage.verify import verify
 
@@ -92,7 +93,7 @@ def test_a_store_of_another_node_or_cluster_or_a_later_version(filled: Path) -> 
     store = Store(engine, owner=None)
     assert (store.owner, store.log_id) == (OWNER, LOG_ID)
     with engine.begin(write=True) as transaction:
-        transaction.put(Table.META, b"schema", seal(b"schema", (2).to_bytes(4, "big")))
+        transaction.put(Table.META, b"schema", seal(b"schema", (SCHEMA + 1).to_bytes(4, "big")))
         transaction.commit()
     with pytest.raises(SchemaTooNew):
         Store(engine, owner=OWNER)
