@@ -17,6 +17,7 @@ from folkmoot.cli.community.documents import (
     named_differences,
     read_file,
 )
+from folkmoot.cli.community.layers import counts_of, layer_lines, told_counts, told_layers, write_layers
 from folkmoot.cli.community.previewing import HashType, acknowledgements
 from folkmoot.cli.community.telling import counted, log_line, node_lines, policy_line, proposal_lines
 from folkmoot.cli.community.trials import preview, reverse, shadow, take_back
@@ -62,8 +63,8 @@ def command() -> None:
 def check(file: Path, output: Output) -> None:
     """Check FILE without activating it; no node is needed.
 
-    Everything that is wrong with it is said, with file, line and column. It is tried on texts made to be slow
-    to judge.
+    Everything that is wrong with it, or with the layers that it names, is said, with file, line and column,
+    and with the region where it is one region's. It is tried on texts made to be slow to judge.
     """
     read, document = read_file(file)
     size = len(read.data)
@@ -72,11 +73,12 @@ def check(file: Path, output: Output) -> None:
             f"{file} has {size:,} bytes: good for gate.policy, and too large to be activated for a cluster, "
             f"which takes {DOCUMENT_BYTES:,}",
         )
-    counts = {sort: len(getattr(document, sort)) for sort in ("lists", "patterns", "rules")}
-    told_counts = (f"{count} {sort[:-1] if count == 1 else sort}" for sort, count in counts.items())
-    line = f"{file} is a policy: {', '.join(told_counts)}"
-    told = {"file": str(file), "hash": read.hash, "name": document.name, "bytes": size, **counts}
-    output.result(told, [line, f"hash {read.hash}"])
+    regions = {region: counts_of(each) for region, each in document.regions.items()}
+    counts = counts_of(document.everywhere)
+    lines = [f"{file} is a policy: {told_counts(counts)}"]
+    lines += [f"in region {region}: {told_counts(each)}" for region, each in regions.items()]
+    told = {"file": str(file), "hash": read.hash, "name": document.everywhere.name, "bytes": size, **counts}
+    output.result({**told, "regions": regions}, [*lines, f"hash {read.hash}"])
 
 
 @command.command(
@@ -132,7 +134,7 @@ def activate(
     target: Target,
     output: Output,
 ) -> int:
-    """Put the policy in FILE in force on all nodes.
+    """Put the policy in FILE in force on all nodes, with the layers that it names.
 
     See what it changes first: `folkmoot policy preview FILE` gives the hash that it is activated with, for a
     day and as long as no other policy comes into force. In place of a FILE, a policy that the nodes have may
@@ -282,18 +284,43 @@ def log(operator: Path | None, target: Target, output: Output) -> None:
     epilog=examples(
         "folkmoot policy show",
         "folkmoot policy show previous > policy.toml",
-        "folkmoot policy show 3f1c9a0be2d4",
+        "folkmoot policy show 3f1c9a0be2d4 --region eu",
+        "folkmoot policy show active --out policies",
     )
 )
 @click.argument("policy", default="active")
+@click.option("--region", help="Show only the layers that are in force in this region.")
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write the layers as files into this folder, over none that is there.",
+)
 @operator_option
 @target_options
 @json_option
-def show(policy: str, operator: Path | None, target: Target, output: Output) -> None:
-    """Show the document of POLICY: `active`, `previous`, `proposed`, or how its hash begins."""
+def show(
+    policy: str,
+    region: str | None,
+    folder: Path | None,
+    operator: Path | None,
+    target: Target,
+    output: Output,
+) -> None:
+    """Show the document of POLICY: `active`, `previous`, `proposed`, or how its hash begins.
+
+    One in layers is shown layer by layer, the widest first: the base, what regions add, what the community
+    adds to that.
+    """
     found = talk(target, operator, lambda client: document_named(client, policy))
-    text = found.data.decode(errors="replace")
-    output.result({"hash": found.hash, "document": text}, text.splitlines())
+    layers = found.layers(region)
+    text = list(layers.values())[-1].decode(errors="replace")
+    told = {"hash": found.hash, "document": text, "layers": told_layers(layers)}
+    if folder is None:
+        output.result(told, layer_lines(layers))
+        return
+    written = write_layers(layers, folder)
+    output.result({**told, "written": written}, [f"written: {each}" for each in written])
 
 
 @command.command(

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import trio
 import trio.testing
-from folkmoot.node.moderation.previews import PREVIEWED, Previews, Task
+from folkmoot.node.moderation.previews import PREVIEWED, Previews, Task, Wanted
 from folkmoot.protocol.community.previewed import Preview
 from folkmoot.protocol.errors import BUSY, NOT_FOUND, WireError
 from folkmoot.protocol.moderation import bounds
@@ -32,11 +32,11 @@ PREVIEW = Preview(document("new"), None, OTHER, NOW, 5, document("counts"))
 
 def previews_on(commits: Commits, peers: ScriptedPeers | None = None) -> Previews:
     others = [] if peers is None else [OTHER]
-    return Previews(ME, commits, InlineExecutor(), Clock(), lambda: others, peers or ScriptedPeers({}))
+    return Previews(ME, "eu", commits, InlineExecutor(), Clock(), lambda: others, peers or ScriptedPeers({}))
 
 
 def begun(made: Previews, name: str = "new") -> Task:
-    return made.begin(document(name), None, 100, IN_FORCE, TRIED)
+    return made.begin(Wanted(document(name), None, 100), IN_FORCE, TRIED)
 
 
 async def judge(commits: Commits, posts: int) -> None:
