@@ -95,7 +95,7 @@ def policy_warnings(policy: Path, config: NodeConfig) -> list[str]:
     Raises:
         PolicyError: it cannot be used at all.
     """
-    engine = load_engine(policy, config.node.data / "models")
+    engine = load_engine(policy, config.node.data / "models", config.node.region)
     told = engine.warnings(SystemWallClock().now_us(), dict(unseen_by(config.screening)))
     return [f"{policy}: {each}" for each in told]
 

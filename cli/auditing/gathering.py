@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from folkmoot.cli.moderating.pages import add_missing, pages
 from folkmoot.node.moderation.dialects import Dialects
-from folkmoot.node.moderation.policy_file import read_policy_bytes
+from folkmoot.node.moderation.policy_layers import read_policy_bytes
 from folkmoot.protocol.moderation.fairness.tally import Tally
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 from folkmoot.cli.community.asking import asked, decide, reason_option, short, talk
+from folkmoot.cli.community.checking import check
 from folkmoot.cli.community.documents import (
     Document,
     document_named,
@@ -17,7 +18,7 @@ from folkmoot.cli.community.documents import (
     named_differences,
     read_file,
 )
-from folkmoot.cli.community.evidence import evidence_in, evidence_options
+from folkmoot.cli.community.layers import layer_lines, told_layers, write_layers
 from folkmoot.cli.community.previewing import HashType, acknowledgements
 from folkmoot.cli.community.telling import counted, log_line, node_lines, policy_line, proposal_lines
 from folkmoot.cli.community.trials import preview, reverse, shadow, take_back
@@ -28,7 +29,6 @@ from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
 from folkmoot.cli.members import operator_option
 from folkmoot.cli.output import Output, json_option
-from folkmoot.protocol.community.bounds import DOCUMENT_BYTES
 
 if TYPE_CHECKING:
     from folkmoot.protocol.client import Client
@@ -53,53 +53,6 @@ def command() -> None:
     A policy that was activated goes before the file that each node has (gate.policy). One whose rules refuse
     what none refused before is proposed first, and in force once a second person has confirmed it.
     """
-
-
-@command.command(
-    epilog=examples(
-        "folkmoot policy check policy.toml",
-        "folkmoot policy check policy.toml --json",
-        "folkmoot policy check policy.toml --evidence-from labelled --models models",
-        "folkmoot policy check policy.toml --evidence-from en=labelled --evidence-from pt=rotulados",
-    )
-)
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@evidence_options
-@json_option
-def check(
-    file: Path,
-    labelled: tuple[tuple[str, Path], ...],
-    models: Path | None,
-    jobs: int | None,
-    skip_unknown: bool,
-    output: Output,
-) -> int:
-    """Check FILE without activating it; no node is needed.
-
-    Everything that is wrong with it is said, with file, line and column. It is tried on texts made to be slow
-    to judge.
-
-    What it says of how right its models are is its author's word. With --evidence-from that is counted again
-    from labelled sets, as `folkmoot moderate train` reads them: where the model learnt from them it is taught
-    anew, with five others that each have not seen a fifth; where it did not, it is asked, and what it learnt
-    from is left out. Something else than the policy says is an error, with its line; exit code 3 says that
-    something could not be counted again, and why.
-    """
-    read, document = read_file(file)
-    size = len(read.data)
-    if size > DOCUMENT_BYTES:
-        raise OperatorError(
-            f"{file} has {size:,} bytes: good for gate.policy, and too large to be activated for a cluster, "
-            f"which takes {DOCUMENT_BYTES:,}",
-        )
-    counts = {sort: len(getattr(document, sort)) for sort in ("lists", "patterns", "rules")}
-    told_counts = (f"{count} {sort[:-1] if count == 1 else sort}" for sort, count in counts.items())
-    line = f"{file} is a policy: {', '.join(told_counts)}"
-    evidence = evidence_in(read, document, labelled, models, jobs, skip_unknown)
-    told = {"file": str(file), "hash": read.hash, "name": document.name, "bytes": size, **counts}
-    told["evidence"] = [each.told() for each in evidence]
-    output.result(told, [line, f"hash {read.hash}", *(line for each in evidence for line in each.lines())])
-    return DEGRADED if labelled and any(not each.is_proven for each in evidence) else OK
 
 
 @command.command(
@@ -155,7 +108,7 @@ def activate(
     target: Target,
     output: Output,
 ) -> int:
-    """Put the policy in FILE in force on all nodes.
+    """Put the policy in FILE in force on all nodes, with the layers that it names.
 
     See what it changes first: `folkmoot policy preview FILE` gives the hash that it is activated with, for a
     day and as long as no other policy comes into force. In place of a FILE, a policy that the nodes have may
@@ -305,18 +258,43 @@ def log(operator: Path | None, target: Target, output: Output) -> None:
     epilog=examples(
         "folkmoot policy show",
         "folkmoot policy show previous > policy.toml",
-        "folkmoot policy show 3f1c9a0be2d4",
+        "folkmoot policy show 3f1c9a0be2d4 --region eu",
+        "folkmoot policy show active --out policies",
     )
 )
 @click.argument("policy", default="active")
+@click.option("--region", help="Show only the layers that are in force in this region.")
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write the layers as files into this folder, over none that is there.",
+)
 @operator_option
 @target_options
 @json_option
-def show(policy: str, operator: Path | None, target: Target, output: Output) -> None:
-    """Show the document of POLICY: `active`, `previous`, `proposed`, or how its hash begins."""
+def show(
+    policy: str,
+    region: str | None,
+    folder: Path | None,
+    operator: Path | None,
+    target: Target,
+    output: Output,
+) -> None:
+    """Show the document of POLICY: `active`, `previous`, `proposed`, or how its hash begins.
+
+    One in layers is shown layer by layer, the widest first: the base, what regions add, what the community
+    adds to that.
+    """
     found = talk(target, operator, lambda client: document_named(client, policy))
-    text = found.data.decode(errors="replace")
-    output.result({"hash": found.hash, "document": text}, text.splitlines())
+    layers = found.layers(region)
+    text = list(layers.values())[-1].decode(errors="replace")
+    told = {"hash": found.hash, "document": text, "layers": told_layers(layers)}
+    if folder is None:
+        output.result(told, layer_lines(layers))
+        return
+    written = write_layers(layers, folder)
+    output.result({**told, "written": written}, [f"written: {each}" for each in written])
 
 
 @command.command(
@@ -376,5 +354,5 @@ def _say(told: dict[str, Any], output: Output) -> int:
     return DEGRADED if told["reasons"] else OK
 
 
-for trial in (preview, shadow, reverse):
-    command.add_command(trial)
+for each in (check, preview, shadow, reverse):
+    command.add_command(each)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 from folkmoot.cli.community.asking import asked
 from folkmoot.cli.errors import OperatorError
 from folkmoot.node.configuration.toml_source import TomlSource, TomlSyntaxError
-from folkmoot.node.moderation.engine import PolicyEngine
-from folkmoot.node.moderation.policy_file import parse_whole, read_policy_bytes
+from folkmoot.node.moderation.policy_layers import gathered, layers_of
 from folkmoot.node.moderation.trial import tried
+from folkmoot.protocol.moderation.policy import Regional
 
 if TYPE_CHECKING:
     from folkmoot.protocol.client import Client
@@ -28,7 +28,7 @@ ACTIVE, PREVIOUS, PROPOSED = "active", "previous", "proposed"
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One policy document.
+    """One policy for all nodes: a document, or several layers of them.
 
     Args:
         called: as it was named.
@@ -42,17 +42,22 @@ class Document:
     def hash(self) -> str:
         return hashlib.sha256(self.data).hexdigest()
 
+    def layers(self, region: str | None = None) -> dict[str, bytes]:
+        """The documents it is made of, by name, the widest first; see `layers_of`."""
+        return layers_of(self.data, region)
 
-def read_file(file: Path) -> tuple[Document, Any]:
-    """A policy file that nodes could judge by, and what it says.
+
+def read_file(file: Path) -> tuple[Document, Regional]:
+    """A policy file that nodes could judge by, with those that it names, and what it says in all regions.
 
     Raises:
         PolicyError: with every problem found, each at its line.
     """
-    data = read_policy_bytes(file)
-    engine = PolicyEngine(parse_whole(file, data))
-    tried(engine.document, time.thread_time)
-    return Document(str(file), data), engine.document
+    found = gathered(file)
+    policy = found.read()
+    for region, document in policy.different().items():
+        tried(document, time.thread_time, region)
+    return Document(str(file), found.data), policy
 
 
 async def hash_named(client: Client, named: str) -> str:
@@ -86,7 +91,7 @@ async def hash_named(client: Client, named: str) -> str:
 def file_named(named: str) -> Document | None:
     """The document in a file of this name; None where there is none."""
     file = Path(named)
-    return Document(named, read_policy_bytes(file)) if file.is_file() else None
+    return Document(named, gathered(file).data) if file.is_file() else None
 
 
 async def document_named(client: Client, named: str) -> Document:
@@ -102,10 +107,25 @@ async def document_named(client: Client, named: str) -> Document:
 
 
 def lines_of_difference(before: Document, after: Document) -> list[str]:
-    """What was changed, line by line, as diff shows it."""
-    old, new = (document.data.decode(errors="replace").splitlines() for document in (before, after))
-    names = [f"{document.called} {document.hash[:12]}" for document in (before, after)]
-    return list(difflib.unified_diff(old, new, names[0], names[1], lineterm=""))
+    """What was changed, line by line, as diff shows it; layers with those of their names."""
+    old, new = before.layers(), after.layers()
+    # The narrowest is what the policy is named after, however it is called.
+    tops = [layers.pop(list(layers)[-1]) for layers in (old, new)]
+    lines = _changes(before.called, before.hash, tops[0], after.called, after.hash, tops[1])
+    for name in dict.fromkeys((*old, *new)):
+        one, other = old.get(name, b""), new.get(name, b"")
+        lines += _changes(
+            *(f"{before.called}: {name}", hashlib.sha256(one).hexdigest(), one),
+            *(f"{after.called}: {name}", hashlib.sha256(other).hexdigest(), other),
+        )
+    return lines
+
+
+def _changes(old_name: str, old_hash: str, old: bytes, new_name: str, new_hash: str, new: bytes) -> list[str]:
+    """What was changed in one document; of none, every line."""
+    before, after = (data.decode(errors="replace").splitlines() for data in (old, new))
+    names = f"{old_name} {old_hash[:12]}", f"{new_name} {new_hash[:12]}"
+    return list(difflib.unified_diff(before, after, names[0], names[1], lineterm=""))
 
 
 def named_differences(before: Document, after: Document) -> dict[str, dict[str, list[str]]]:
@@ -123,14 +143,19 @@ def named_differences(before: Document, after: Document) -> dict[str, dict[str, 
 
 
 def _things(document: Document) -> Iterator[tuple[tuple[str, str], Any]]:
-    """Every table of an array in a document that has an id."""
-    try:
-        data = TomlSource(Path(document.called), document.data.decode()).data
-    except UnicodeDecodeError as error:
-        raise OperatorError(f"{document.called}: {error}", hint="folkmoot policy check FILE") from error
-    except TomlSyntaxError as error:
-        raise OperatorError(str(error), hint="folkmoot policy check FILE") from error
-    for sort, entries in data.items():
-        for entry in entries if isinstance(entries, list) else ():
-            if isinstance(entry, dict) and isinstance(entry.get("id"), str):
-                yield (sort, entry["id"]), entry
+    """Every table of an array in a document that has an id; in a wider layer, with the layer's name."""
+    layers = document.layers()
+    top = list(layers)[-1]
+    for name, data in layers.items():
+        called = f"{document.called}: {name}" if name else document.called
+        try:
+            said = TomlSource(Path(called), data.decode()).data
+        except UnicodeDecodeError as error:
+            raise OperatorError(f"{called}: {error}", hint="folkmoot policy check FILE") from error
+        except TomlSyntaxError as error:
+            raise OperatorError(str(error), hint="folkmoot policy check FILE") from error
+        for sort, entries in said.items():
+            for entry in entries if isinstance(entries, list) else ():
+                if isinstance(entry, dict) and isinstance(entry.get("id"), str):
+                    id = entry["id"] if name == top else f"{entry['id']} ({name})"
+                    yield (sort, id), entry

@@ -12,11 +12,12 @@ import click
 from folkmoot.cli.community.documents import Document
 from folkmoot.cli.progress import OnProgress, progress_bar
 from folkmoot.node.configuration.toml_source import TomlSource
-from folkmoot.protocol.moderation.policy import PolicyDocument, PolicyError
+from folkmoot.node.moderation.policy_layers import layers_of
+from folkmoot.protocol.moderation.policy import PolicyError, Regional
 from folkmoot.protocol.moderation.table import LANGUAGE
 
 if TYPE_CHECKING:
-    from folkmoot.cli.evaluating.recounting import Finding
+    from folkmoot.cli.evaluating.recounting import Claim, Finding
 
 _ENGLISH: Final = "en"
 _FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -66,7 +67,7 @@ def evidence_options(command: Option) -> Option:
 
 def evidence_in(
     read: Document,
-    document: PolicyDocument,
+    policy: Regional,
     labelled: Sequence[tuple[str, Path]],
     models: Path | None,
     jobs: int | None,
@@ -75,7 +76,7 @@ def evidence_in(
     """What is known of the evidence of a policy.
 
     Args:
-        read, document: the policy.
+        read, policy: what was read, and what it says in all regions.
         labelled: folders to count again from, by language; none to leave it at what it says.
         models: where its models are; None for beside it.
         jobs: how many are trained at once; None for one a processor.
@@ -91,9 +92,9 @@ def evidence_in(
     folders = dict(labelled)
     if len(folders) < len(labelled):
         raise click.UsageError("--evidence-from is given once for each language")
-    claims = recounting.claims_of(document)
+    claims = _placed(read, policy)
     if not labelled:
-        return [recounting.unchecked(claim) for claim in claims]
+        return [recounting.unchecked(claim) for claim in claims.values()]
     file = Path(read.called)
     counting = recounting.Recounting(
         folders,
@@ -102,10 +103,32 @@ def evidence_in(
         skip_unknown=skip_unknown,
         bar=_bar,
     )
-    findings = list(counting.check(claims))
-    if problems := recounting.problems_of(findings, TomlSource(file, read.data.decode()).locate):
+    findings = list(counting.check(list(claims.values())))
+    if problems := recounting.problems_of(zip(claims, findings, strict=True)):
         raise PolicyError(problems)
     return findings
+
+
+def _placed(read: Document, policy: Regional) -> dict[str, Claim]:
+    """All that a policy says of its models, in whichever of its layers, by `file:line:column`."""
+    from folkmoot.cli.evaluating.recounting import claims_of
+
+    file = Path(read.called)
+    placed: dict[str, Claim] = {}
+    for region, document in policy.different().items():
+        layers = [
+            TomlSource(file.with_name(name) if name else file, data.decode())
+            for name, data in layers_of(read.data, region).items()
+        ]
+        at = {
+            model["id"]: (source, number)
+            for source in layers
+            for number, model in enumerate(source.data.get("models", ()))
+        }
+        for claim in claims_of(document):
+            source, number = at[claim.model.id]
+            placed.setdefault(source.locate(("models", number, *claim.path)), claim)
+    return placed
 
 
 def _bar(counted: str) -> AbstractContextManager[OnProgress]:

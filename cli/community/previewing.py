@@ -82,8 +82,21 @@ def preview_lines(report: dict[str, Any]) -> list[str]:
         *_languages(report["languages"]),
         *(f"{'against it' if each['blocks'] else 'note'}: {each['what']}" for each in report["found"]),
         *_samples(report["rules"]),
+        *(line for each in report.get("regions", ()) for line in _region_lines(each)),
         f"folkmoot policy activate FILE --preview {report['preview']}"
         + "".join(f" --acknowledge {name}=REASON" for name in report["blocks"]),
+    ]
+
+
+def _region_lines(report: dict[str, Any]) -> list[str]:
+    """What nodes of another region found, where other rules change."""
+    return [
+        f"in region {report['region']}, {_posts(report)}",
+        *_actions(report),
+        *_queue(report["queue"]),
+        *_rules(report["rules"]),
+        *_languages(report["languages"]),
+        *_samples(report["rules"]),
     ]
 
 
@@ -117,12 +130,16 @@ def acknowledgements(
 
 
 def _heading(report: dict[str, Any]) -> str:
+    here = f"in region {report['region']}, " if report.get("regions") else ""
+    return f"{short(report['document'])} beside {short(report['compared'])}: {here}{_posts(report)}"
+
+
+def _posts(report: dict[str, Any]) -> str:
     posts = report["posts"]
-    against = f"{short(report['document'])} beside {short(report['compared'])}"
     if not posts:
-        return f"{against}: no posts to replay"
+        return "no posts to replay"
     gone = f" ({report['gone']} more are gone)" if report["gone"] else ""
-    return f"{against}: {posts} posts from {utc_text(report['from_us'])} to {utc_text(report['to_us'])}{gone}"
+    return f"{posts} posts from {utc_text(report['from_us'])} to {utc_text(report['to_us'])}{gone}"
 
 
 def _actions(report: dict[str, Any]) -> Iterator[str]:

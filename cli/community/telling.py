@@ -7,7 +7,7 @@ from typing import Any
 from folkmoot.cli.community.asking import short
 from folkmoot.cli.output import table, utc_text
 
-COLUMNS = ("name", "state", "epoch", "judging", "why")
+COLUMNS = ("name", "region", "state", "epoch", "judging", "why")
 
 
 def policy_line(policy: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ cannot be counted again: from other texts than it was counted from, or without t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -41,14 +41,12 @@ class Claim(NamedTuple):
     """What a policy says of how right a model is.
 
     Args:
-        number: of the model in the policy.
         label: as the policy spells it.
         language: of the texts.
         steps: how many bear the label and how many do not, by score.
         counted: what that was counted from; None where nothing says so.
     """
 
-    number: int
     model: Model
     label: str
     language: str
@@ -60,8 +58,8 @@ class Claim(NamedTuple):
 
     @property
     def path(self) -> tuple[str | int, ...]:
-        """Where it stands in the document."""
-        return ("models", self.number, "evidence", self.label, self.language)
+        """Where it stands in the table of its model."""
+        return ("evidence", self.label, self.language)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +105,8 @@ class Finding:
 def claims_of(document: PolicyDocument) -> list[Claim]:
     """All that a policy says of how right its models are, in its order."""
     return [
-        Claim(number, model, label, language, steps, model.counted.get(spelled(label), {}).get(language))
-        for number, model in enumerate(document.models)
+        Claim(model, label, language, steps, model.counted.get(spelled(label), {}).get(language))
+        for model in document.models
         for label in model.labels
         for language, steps in model.evidence.get(spelled(label), {}).items()
     ]
@@ -258,17 +256,13 @@ class Recounting:
         raise ModelError(f"{model.hash}{SUFFIX} is not in {' or '.join(map(str, self._models))}")
 
 
-def problems_of(findings: Sequence[Finding], locate: Callable[[tuple[str | int, ...]], str]) -> list[str]:
-    """A sentence for each that is refuted, with its place.
+def problems_of(findings: Iterable[tuple[str, Finding]]) -> list[str]:
+    """A sentence for each that is refuted.
 
     Args:
-        locate: gives `file:line:column` for a path in the document.
+        findings: each with the place of what it is about, `file:line:column`.
     """
-    return [
-        f"{locate(each.claim.path)}: {each.claim}: {each.why}"
-        for each in findings
-        if each.state is State.REFUTED
-    ]
+    return [f"{at}: {each.claim}: {each.why}" for at, each in findings if each.state is State.REFUTED]
 
 
 def _compared(claim: Claim, found: tuple[Step, ...], source: Source, folder: Path) -> Finding:

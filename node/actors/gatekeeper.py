@@ -54,6 +54,7 @@ class Gatekeeper:
         executor: where policies are read and compiled.
         secret: of this node alone, by which texts are compared; see `flood`.
         models: where text models lie, besides those beside the policy.
+        region: where the node stands, whose layer of the policy judges.
         poll_interval_s: how often the file is looked at.
 
     Attributes:
@@ -72,6 +73,7 @@ class Gatekeeper:
         executor: Executor,
         secret: bytes,
         models: Path | None = None,
+        region: str = "",
         poll_interval_s: float = POLL_INTERVAL_S,
     ) -> None:
         self._file = policy
@@ -80,6 +82,7 @@ class Gatekeeper:
         self._flood = Flood(secret)
         self.noting = Noting()
         self._models = models
+        self._region = region
         self._wall = wall
         self._executor = executor
         self._poll_interval_s = poll_interval_s
@@ -341,7 +344,7 @@ class Gatekeeper:
         Raises:
             PolicyError: it cannot.
         """
-        files = PolicyFiles(file, self._models)
+        files = PolicyFiles(file, self._models, self._region)
         try:
             return await self._executor.run(files.load)
         finally:

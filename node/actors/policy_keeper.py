@@ -25,7 +25,7 @@ from folkmoot.node.moderation.engine import PolicyEngine
 from folkmoot.protocol import codec
 from folkmoot.protocol.community import bounds
 from folkmoot.protocol.community.value import Policy
-from folkmoot.protocol.errors import WireError
+from folkmoot.protocol.errors import BAD_REQUEST, WireError
 from folkmoot.protocol.moderation.policy import PolicyError
 from folkmoot.storage.errors import StorageError
 from folkmoot.storage.transaction import Admission
@@ -50,13 +50,16 @@ class Gate(Protocol):
     @property
     def judging(self) -> str: ...
 
+    @property
+    def own(self) -> PolicyEngine: ...
+
 
 class Documents(Protocol):
     """What this node keeps; see `community.documents`."""
 
     def find(self, name: bytes) -> bytes | None: ...
 
-    async def compile(self, document: bytes) -> PolicyEngine: ...
+    async def compile(self, document: bytes, region: str | None = None) -> PolicyEngine: ...
 
 
 class Exchange(Protocol):
@@ -118,6 +121,20 @@ class PolicyKeeper:
             "state": self._state,
             "why": self._why or lacking[:_WHY_CODE_POINTS],
         }
+
+    async def judge_in(self, region: str) -> PolicyEngine:
+        """The policy that judges most accounts here, as it is in another region.
+
+        Raises:
+            WireError: `not_found`: the document is nowhere; `bad_request`: it cannot be used any more.
+        """
+        settled = self._running.settled
+        if settled is None:
+            return self._gate.own
+        try:
+            return await self._documents.compile(await self._exchange.find(settled), region)
+        except PolicyError as error:
+            raise WireError(BAD_REQUEST, f"what is in force cannot be used: {error.problems[0]}") from error
 
     def methods(self) -> Mapping[str, Handler]:
         """What other nodes may ask, by name."""

@@ -66,9 +66,9 @@ class Acknowledgements:
             decided: what all of them should judge by.
 
         Returns:
-            For each `id`, `name`, `acknowledged`, `state` (`running`, `behind`, `fetching`, `unusable` or
-            `unreachable`), `why` it is not running what was decided, its `epoch` and `hash`, nil when it did
-            not say, and `judging`, the hash of the policy that it judges most accounts by.
+            For each `id`, `name`, `region`, `acknowledged`, `state` (`running`, `behind`, `fetching`,
+            `unusable` or `unreachable`), `why` it is not running what was decided, its `epoch` and its
+            `hash`, nil when it did not say, and `judging`, the hash of what it judges most accounts by.
         """
         roster = self._members.roster
         members = [] if roster is None else list(roster.nodes)
@@ -78,7 +78,10 @@ class Acknowledgements:
             told[member.node_id] = await self._ask(member.node_id, decided)
 
         await each_of(members, ask)
-        return [{"id": each.node_id.hex(), "name": each.name, **told[each.node_id]} for each in members]
+        return [
+            {"id": each.node_id.hex(), "name": each.name, "region": each.region, **told[each.node_id]}
+            for each in members
+        ]
 
     async def _ask(self, node_id: bytes, decided: Policy) -> dict[str, Any]:
         if node_id != self._node_id and not self._reachable(node_id):

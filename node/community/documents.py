@@ -12,11 +12,12 @@ from cachetools import LRUCache
 from folkmoot.node.commits import Commits
 from folkmoot.node.environment import Executor
 from folkmoot.node.moderation.engine import PolicyEngine
-from folkmoot.node.moderation.policy_file import parse_whole
+from folkmoot.node.moderation.policy_layers import parse_document
 from folkmoot.node.moderation.scorers import Scorers
 from folkmoot.node.moderation.trial import tried
 from folkmoot.protocol.community.bounds import DOCUMENT_BYTES, ENGINES_KEPT
 from folkmoot.protocol.errors import TOO_LARGE, WireError
+from folkmoot.protocol.moderation.policy import PolicyDocument, Regional
 from folkmoot.storage import policies
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.transaction import Admission
@@ -32,6 +33,7 @@ class Documents:
         executor: where documents are read and compiled.
         in_use: hashes of those that must stay, as things are.
         models: where this node's text models lie.
+        region: where this node stands.
     """
 
     def __init__(
@@ -40,12 +42,15 @@ class Documents:
         executor: Executor,
         in_use: Callable[[], Collection[bytes]],
         models: Path,
+        region: str,
     ) -> None:
         self._commits = commits
         self._executor = executor
         self._in_use = in_use
         self._models = models
-        self._compiled: LRUCache[bytes, PolicyEngine] = LRUCache(ENGINES_KEPT)
+        self._region = region
+        self._read: LRUCache[bytes, Regional] = LRUCache(ENGINES_KEPT)
+        self._compiled: LRUCache[tuple[str, tuple[str, ...]], PolicyEngine] = LRUCache(ENGINES_KEPT)
         self._tried: LRUCache[bytes, None] = LRUCache(ENGINES_KEPT)
 
     def find(self, name: bytes) -> bytes | None:
@@ -73,34 +78,59 @@ class Documents:
             lambda transaction: transaction.policies.put(document, in_use), Admission.ESSENTIAL, urgent=True
         )
 
-    async def compile(self, document: bytes) -> PolicyEngine:
-        """An engine that judges by a document; those of the latest documents are at hand.
+    async def read(self, document: bytes) -> Regional:
+        """What a document says in each region, and is valid in all of them.
 
         Raises:
-            PolicyError: with every problem found; places name the document by its hash.
+            PolicyError: with every problem found; places name the layer, or the document by its hash.
         """
         name = hashlib.sha256(document).digest()
-        engine = self._compiled.get(name)
+        found = self._read.get(name)
+        if found is None:
+            found = await self._executor.run(partial(parse_document, Path(name.hex()[:12]), document))
+            self._read[name] = found
+        return found
+
+    async def compile(self, document: bytes, region: str | None = None) -> PolicyEngine:
+        """An engine that judges by a document; the latest are at hand.
+
+        Args:
+            document: its bytes.
+            region: as which it is in this one; by default in this node's own.
+
+        Raises:
+            PolicyError: as for `read`.
+        """
+        policy = (await self.read(document)).within(self._region if region is None else region)
+        engine = self._compiled.get((policy.hash, policy.layers))
         if engine is None:
-            file = Path(name.hex()[:12])
-            engine = await self._executor.run(partial(_compile, file, document, self._models))
-            self._compiled[name] = engine
+            engine = await self._executor.run(partial(_compile, policy, self._models))
+            self._compiled[policy.hash, policy.layers] = engine
         return engine
 
-    async def propose(self, document: bytes) -> PolicyEngine:
-        """The same, of a document that somebody wants in force: judging by it must not take too long.
+    async def usable(self, document: bytes) -> Regional:
+        """What a document says in each region, if this node can judge by it.
+
+        Raises:
+            PolicyError: as for `read`.
+        """
+        await self.compile(document)
+        return await self.read(document)
+
+    async def propose(self, document: bytes) -> Regional:
+        """What a document says that somebody wants in force: in no region must judging take too long.
 
         Raises:
             PolicyError: with every problem found; see `trial`.
         """
-        engine = await self.compile(document)
+        found = await self.read(document)
         name = hashlib.sha256(document).digest()
         if name not in self._tried:
-            await self._executor.run(partial(tried, engine.document, self._executor.spent_s))
+            for region, policy in found.different().items():
+                await self._executor.run(partial(tried, policy, self._executor.spent_s, region))
             self._tried[name] = None
-        return engine
+        return found
 
 
-def _compile(file: Path, document: bytes, models: Path) -> PolicyEngine:
-    policy = parse_whole(file, document)
+def _compile(policy: PolicyDocument, models: Path) -> PolicyEngine:
     return PolicyEngine(policy, Scorers(policy, [models]))

@@ -81,8 +81,12 @@ class DocumentExchange:
         """What other nodes may ask, by name."""
         return {FETCH: self._give, KEEP: self._keep}
 
-    async def find(self, name: bytes) -> bytes:
+    async def find(self, name: bytes, giver: bytes | None = None) -> bytes:
         """A document, from this node's disk or from another node; then it is on this disk.
+
+        Args:
+            name: its hash.
+            giver: a node that should have it, and is asked first.
 
         Raises:
             WireError: `not_found`: none of the nodes that were asked has given it.
@@ -90,7 +94,7 @@ class DocumentExchange:
         """
         if (kept := self._documents.find(name)) is not None:
             return kept
-        givers = self._givers()
+        givers = list(dict.fromkeys((*(() if giver is None else (giver,)), *self._givers())))
         for node_id in givers:
             try:
                 answer = await self._peers.call(node_id, FETCH, {"hash": name}, bounds.DOCUMENT_TELL_S)

@@ -33,9 +33,6 @@ class JudgingGate(Gate, Protocol):
     """A gate that tells what it judges by, and what it judged."""
 
     @property
-    def own(self) -> PolicyEngine: ...
-
-    @property
     def engine(self) -> PolicyEngine: ...
 
     @property
@@ -77,7 +74,8 @@ class CommunityParts:
         )
         self.roles = Roles(wired.config.operators.accounts, self._known)
         models = wired.config.node.data / "models"
-        documents = Documents(commits, environment.executor, self._in_use, models)
+        region = wired.config.node.region
+        documents = Documents(commits, environment.executor, self._in_use, models, region)
         self._exchange = DocumentExchange(node_id, documents, seats, self._follower.others, peers)
         self._keeper = PolicyKeeper(gate, self._known, documents, self._exchange, commits)
         self._follower.watch(self._keeper.look_now)
@@ -86,7 +84,7 @@ class CommunityParts:
         status = self._keeper.status
         told = Acknowledgements(node_id, status, wired.topology, gossip.reachable, peers)
         self._previews = Previews(
-            *(node_id, commits, environment.executor, environment.wall),
+            *(node_id, region, commits, environment.executor, environment.wall),
             *(self._follower.others, peers),
         )
         self.signals = SignalKeeper(commits, wired.config.gate.signals_kept)
@@ -97,10 +95,14 @@ class CommunityParts:
         )
         gate.noting.follow(self._shadow.note, lambda: self._shadow.wants)
         common = self._agreement, self.roles, documents, self._exchange
+        self._trials = PreviewMethods(
+            *(*common, self._previews, self._shadow, lambda: gate.own),
+            *(wired.topology, gossip.reachable, region),
+        )
         self._methods = {
             **RoleMethods(self._agreement, self.roles).table(),
             **PolicyMethods(*common, told, self._previews).table(),
-            **PreviewMethods(*common, self._previews, self._shadow, lambda: gate.own).table(),
+            **self._trials.table(),
         }
 
     async def open(self) -> None:
@@ -124,10 +126,19 @@ class CommunityParts:
         """By which policy this node judges; see `PolicyKeeper.status`."""
         return self._keeper.status()
 
+    async def judge_in(self, region: str) -> PolicyEngine:
+        """What judges most accounts here, as it is in another region.
+
+        Raises:
+            WireError: `not_found`, or `bad_request`: this node could not judge by it.
+        """
+        return await self._keeper.judge_in(region)
+
     def peer_methods(self) -> Mapping[str, Handler]:
         """What other nodes may ask, by name."""
         parts = self._follower, self._exchange, self._keeper, self._previews
-        return {name: handler for part in parts for name, handler in part.methods().items()}
+        own = {name: handler for part in parts for name, handler in part.methods().items()}
+        return {**own, **self._trials.peer_methods()}
 
     def client_methods(self) -> Mapping[str, Method]:
         """What clients may ask, by name."""

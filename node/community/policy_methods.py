@@ -6,7 +6,7 @@ register. The document is on enough disks before the register names it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Protocol
 
 from folkmoot.node.actors.session import Asker, Method
@@ -33,8 +33,8 @@ from folkmoot.protocol.connection import Params
 from folkmoot.protocol.consensus.value import RequestId
 from folkmoot.protocol.errors import BAD_REQUEST, CONFLICT, NO_QUORUM, TOO_LARGE, WireError
 from folkmoot.protocol.moderation.bounds import PREVIEW_FINDINGS
-from folkmoot.protocol.moderation.comparison import added_refusals
-from folkmoot.protocol.moderation.policy import EMPTY, PolicyDocument, PolicyError
+from folkmoot.protocol.moderation.comparison import added_anywhere
+from folkmoot.protocol.moderation.policy import EMPTY, PolicyError, Regional
 from msgspec import Meta, Struct
 
 _Name = Annotated[str, Meta(max_length=64)]
@@ -145,10 +145,10 @@ class PolicyMethods:
                 TOO_LARGE,
                 f"a policy of {len(document)} bytes; a community's has at most {bounds.DOCUMENT_BYTES}",
             )
-        read = await self._read(document, proposed=True)
+        read = await self._said(document, self._documents.propose)
         name = await self._documents.keep(document)
         adds = await self._adds(self._agreement.known.community.policy.settled, read)
-        return {"hash": name, "name": read.name, "adds": adds[: bounds.COMMUNITY_RULES]}
+        return {"hash": name, "name": read.everywhere.name, "adds": adds[: bounds.COMMUNITY_RULES]}
 
     async def get(self, asker: Asker, params: Params) -> dict[str, Any]:
         """A document: everybody may read what is in force and what was before it."""
@@ -164,7 +164,7 @@ class PolicyMethods:
         asked = codec.shaped(params, _Activate, "policy.activate")
         policy = (await self._agreement.read()).community.policy
         document = await self._exchange.find(asked.hash)
-        adds = await self._adds(policy.settled, await self._read(document, proposed=True))
+        adds = await self._adds(policy.settled, await self._said(document, self._documents.propose))
         reason = reason_with(asked.reason, asked.acknowledged)
         if (asked.hash, asked.percent) != (policy.hash, policy.percent):
             preview, now_ms = await self._previews.find(asked.preview), self._agreement.now_ms()
@@ -200,7 +200,7 @@ class PolicyMethods:
         adds: list[str] = []
         if policy.previous is not None:
             document = await self._exchange.find(policy.previous)
-            adds = await self._adds(policy.settled, await self._read(document))
+            adds = await self._adds(policy.settled, await self._said(document, self._documents.usable))
             await self._exchange.spread(document)
         wanted = Activation(policy.previous, ALL_PERCENT, asked.replaces, policy.settled, adds)
 
@@ -233,15 +233,14 @@ class PolicyMethods:
         waits = proposal is not None and proposal.waits(known.community.policy, self._agreement.now_ms())
         return {"policy": plain["policy"], "proposal": plain["proposal"] if waits else None}
 
-    async def _read(self, document: bytes, *, proposed: bool = False) -> PolicyDocument:
-        """What a document says, if this node could judge by it; one that is proposed, soon enough.
+    async def _said(self, document: bytes, read: Callable[[bytes], Awaitable[Regional]]) -> Regional:
+        """What a document says, if nodes could judge by it.
 
         Raises:
             WireError: `bad_request`, with all that is wrong with it.
         """
         try:
-            read = self._documents.propose if proposed else self._documents.compile
-            return (await read(document)).document
+            return await read(document)
         except PolicyError as error:
             raise WireError(
                 BAD_REQUEST,
@@ -249,15 +248,15 @@ class PolicyMethods:
                 details={"problems": _within(error.problems, bounds.PROBLEMS_TOLD_BYTES)},
             ) from error
 
-    async def _adds(self, settled: bytes | None, following: PolicyDocument) -> list[str]:
+    async def _adds(self, settled: bytes | None, following: Regional) -> list[str]:
         """The rules that would refuse and did not; all, where what is in force cannot be read any more."""
-        before = EMPTY
+        before = Regional(EMPTY)
         if settled is not None:
             try:
-                before = (await self._documents.compile(await self._exchange.find(settled))).document
+                before = await self._documents.read(await self._exchange.find(settled))
             except (WireError, PolicyError):
-                before = EMPTY
-        return added_refusals(before, following)
+                before = Regional(EMPTY)
+        return added_anywhere(before, following)
 
 
 def _within(problems: tuple[str, ...], most: int) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Final
 from folkmoot.node.moderation.budget import ENDLESS, Budget, OverBudget
 from folkmoot.node.moderation.matchers import Matchers
 from folkmoot.node.moderation.pattern_sets import MatchError
-from folkmoot.node.moderation.policy_file import parse_whole
+from folkmoot.node.moderation.policy_layers import parse_whole
 from folkmoot.protocol.moderation.bounds import DIALECTS_BYTES, DIALECTS_SETS
 from folkmoot.protocol.moderation.policy import PolicyError
 from folkmoot.protocol.record import Record

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from folkmoot.node.actors.gatekeeper import Gatekeeper
 from folkmoot.node.actors.session import Method
+from folkmoot.node.community.roles import Roles
 from folkmoot.node.configuration.settings import NodeConfig
 from folkmoot.node.contracts import EpochCheck, Reading
 from folkmoot.node.environment import Environment
@@ -17,6 +18,7 @@ from folkmoot.node.moderation.authors import AuthorSignals
 from folkmoot.node.moderation.casebook import Casebook
 from folkmoot.node.moderation.deciders import Deciders
 from folkmoot.node.moderation.drawing import Drawing
+from folkmoot.node.moderation.engine import PolicyEngine
 from folkmoot.node.moderation.gate_port import Intake
 from folkmoot.node.moderation.media_cases import Look, MediaCases
 from folkmoot.node.moderation.methods import Coordination, Keys, ModerationMethods
@@ -36,6 +38,14 @@ _SECRET_BYTES: Final = 16
 Handler = Callable[[bytes, Any], Awaitable[Any]]
 
 
+class Community(Protocol):
+    """What was agreed upon; see `community.parts`."""
+
+    roles: Roles
+
+    async def judge_in(self, region: str) -> PolicyEngine: ...
+
+
 class ModerationParts:
     """See the module.
 
@@ -47,15 +57,13 @@ class ModerationParts:
 
     Args:
         wired: the node's.
-        roles_of: the roles that an account (34 bytes) has now.
+        community: who has which role, and which policy is in force.
         gatekeeper: this node's.
     """
 
-    def __init__(
-        self, wired: Wired, roles_of: Callable[[bytes], Collection[str]], gatekeeper: Gatekeeper
-    ) -> None:
-        self._wired, self._gatekeeper = wired, gatekeeper
-        self.deciders = Deciders(roles_of, wired.topology.service_accounts)
+    def __init__(self, wired: Wired, community: Community, gatekeeper: Gatekeeper) -> None:
+        self._wired, self._gatekeeper, self._community = wired, gatekeeper, community
+        self.deciders = Deciders(community.roles.of, wired.topology.service_accounts)
         environment, gate, commits = wired.environment, wired.config.gate, wired.commits
         executor, wall = environment.executor, environment.wall
         self.refusals = RefusalLog(wired.node_id, commits, wall, wired.links, self._others)
@@ -80,7 +88,8 @@ class ModerationParts:
         self._reading = reading
         mine = Mine(wired.service, self._gatekeeper)
         self._reversal = Reversal(
-            *(around, store, self._casebook, wired.topology, wired.links, mine, environment.wall.now_us)
+            *(around, store, self._casebook, wired.topology, wired.links, mine),
+            *(self._community.judge_in, environment.wall.now_us),
         )
         between: dict[str, Handler] = {
             GIVE: lambda node_id, params: self._review.give_to(node_id, params),
@@ -146,4 +155,5 @@ def gatekeeper_of(config: NodeConfig, environment: Environment) -> Gatekeeper:
         executor=environment.executor,
         secret=environment.random.randbytes(_SECRET_BYTES),
         models=config.node.data / "models",
+        region=config.node.region,
     )

@@ -82,9 +82,6 @@ class Gate(Protocol):
     """What this node judges by."""
 
     @property
-    def engine(self) -> PolicyEngine: ...
-
-    @property
     def judges_by(self) -> Collection[str]: ...
 
 
@@ -118,6 +115,23 @@ class Mine(NamedTuple):
         return taken_back(record, self.service)
 
 
+class _Step(NamedTuple):
+    """One answer's share of the work.
+
+    Args:
+        ends: when it is over, on trio's clock.
+        dry_run: whether nothing is taken back.
+        coordination, keys: bring records to where they belong, and tell which keys were revoked.
+        engines: the policy in force, by regions that it was asked for in.
+    """
+
+    ends: float
+    dry_run: bool
+    coordination: Coordination
+    keys: Keys
+    engines: dict[str, PolicyEngine]
+
+
 class Reversal:
     """See the module.
 
@@ -128,6 +142,7 @@ class Reversal:
         members: who is a member, and by which account its gate speaks.
         peers: see `contracts`.
         mine: what this node said itself.
+        judges: the policy in force for most accounts, as it is in a region.
         wall_us: the wall clock, microseconds since 1970.
     """
 
@@ -139,6 +154,7 @@ class Reversal:
         members: Members,
         peers: Peers,
         mine: Mine,
+        judges: Callable[[str], Awaitable[PolicyEngine]],
         wall_us: Callable[[], int],
     ) -> None:
         self._search = SliceSearch(
@@ -150,6 +166,7 @@ class Reversal:
         self._members = members
         self._peers = peers
         self._mine = mine
+        self._judges = judges
         self._wall_us = wall_us
 
     def peer_methods(self, epochs: EpochCheck) -> Mapping[str, Callable[[bytes, Any], Awaitable[Any]]]:
@@ -187,8 +204,8 @@ class Reversal:
             raise WireError(BAD_REQUEST, "this is no cursor of policy.reverse")
         counts: Counter[str] = Counter()
         resume: bytes | None = start
-        ends = trio.current_time() + REVERSAL_LOOK_S
-        while resume is not None and trio.current_time() < ends:
+        step = _Step(trio.current_time() + REVERSAL_LOOK_S, asked.dry_run, coordination, keys, {})
+        while resume is not None and trio.current_time() < step.ends:
             try:
                 found, owner = await self._search.find(
                     _LEVEL, resume, policy=asked.hash.hex(), what=_SORTS[number]
@@ -200,22 +217,14 @@ class Reversal:
                 owner = self._topology.where(resume)
                 resume = owner.end or None
             else:
-                done = await self._all(found.keys, ends, asked.dry_run, counts, coordination, keys)
+                done = await self._all(found.keys, step, counts)
                 resume = done or found.resume or owner.end or None
             if resume is None and number + 1 < len(_SORTS):
                 number, resume = number + 1, b""
         cursor = None if resume is None else bytes((number,)) + resume
         return {"counts": dict(counts), "cursor": cursor, "progress": _progress(number, resume)}
 
-    async def _all(
-        self,
-        keys: Sequence[bytes],
-        ends: float,
-        dry_run: bool,
-        counts: Counter[str],
-        coordination: Coordination,
-        keys_gate: Keys,
-    ) -> bytes | None:
+    async def _all(self, keys: Sequence[bytes], step: _Step, counts: Counter[str]) -> bytes | None:
         """Take back what is said at some keys; where to go on when there was no time for all of it.
 
         The first is taken back however late it is, so that each step gets on even where a replica hangs.
@@ -224,40 +233,42 @@ class Reversal:
         for key, record in (await self._casebook.records(keys, _LEVEL)).items():
             if late:
                 return key
-            counts[await self._one(record, dry_run, coordination, keys_gate)] += 1
-            late = trio.current_time() >= ends
+            counts[await self._one(record, step)] += 1
+            late = trio.current_time() >= step.ends
         return None
 
-    async def _one(self, record: Record, dry_run: bool, coordination: Coordination, keys: Keys) -> str:
+    async def _one(self, record: Record, step: _Step) -> str:
         """What became of one statement, in a word."""
         said = statement_in(record)
         if said is None:
             return "gone"
         case = await self._case(record, said)
-        if (stays := self._stays(case, said)) is not None:
+        if (stays := await self._stays(case, record, said, step.engines)) is not None:
             return stays
         waits = None if isinstance(said, Label) else case.waiting
-        if waits is not None and keys.refusal(waits.author, waits.device) is not None:
+        if waits is not None and step.keys.refusal(waits.author, waits.device) is not None:
             return "revoked"
         word = "labels" if isinstance(said, Label) else "holds"
-        if dry_run:
+        if step.dry_run:
             return word
         try:
             undone = await self._undone(record)
         except (WireError, PeerUnreachable):
             return "unreachable"
-        if not await _put(coordination, undone):
+        if not await _put(step.coordination, undone):
             return "uncertain"
         if waits is None:
             return word
-        await keys.take([waits])
-        return word if await _put(coordination, waits) else "uncertain"
+        await step.keys.take([waits])
+        return word if await _put(step.coordination, waits) else "uncertain"
 
     async def _case(self, record: Record, said: Statement) -> Case:
         kind, item = ("post", said.post_item) if isinstance(said, Label) else said.subject
         return await self._casebook.case(cell_key(record.place, kind, item), _LEVEL)
 
-    def _stays(self, case: Case, said: Statement) -> str | None:
+    async def _stays(
+        self, case: Case, record: Record, said: Statement, engines: dict[str, PolicyEngine]
+    ) -> str | None:
         """Why a statement is left as it is, in a word; None when it is to be taken back."""
         is_label = isinstance(said, Label)
         version_id = said.subject_id if isinstance(said, Label) else said.version
@@ -271,13 +282,22 @@ class Reversal:
         if version is None or said.policy in self._mine.gate.judges_by:
             # Edited so often that nobody can judge it again; or counted before the policy is rolled back.
             return None
-        verdict = self._judged(version)
+        # The node that said it would say so by the policy as it is in its own region.
+        region = self._region_of(record.author)
+        if region not in engines:
+            engines[region] = await self._judges(region)
+        verdict = self._judged(engines[region], version)
         same = said.value in verdict.labels if isinstance(said, Label) else verdict.action >= Action.HOLD
         return "same" if same else None
 
-    def _judged(self, version: Record) -> _Said:
-        """What the policy in force says of a version now, without how fast it came."""
-        engine = self._mine.gate.engine
+    def _region_of(self, service: bytes) -> str:
+        """Where the node stands that speaks by an account; nowhere if there is none any more."""
+        roster = self._members.roster
+        members = () if roster is None else roster.nodes
+        return next((each.region for each in members if each.service_account == service), "")
+
+    def _judged(self, engine: PolicyEngine, version: Record) -> _Said:
+        """What a policy says of a version now, without how fast it came."""
         findings = engine.findings(Submission(texts_of(version) or (), version), self._wall_us())
         verdict = combine(engine.document.hash, findings)
         return _Said(verdict.action, frozenset(str(each.label) for each in verdict.labels))

@@ -48,15 +48,29 @@ _RUN: Final = re.compile(r"\w+")
 SpentS = Callable[[], float]
 
 
-def tried(document: PolicyDocument, spent_s: SpentS) -> None:
+def tried(document: PolicyDocument, spent_s: SpentS, region: str = "") -> None:
     """Have a policy judge texts that are made to be slow, without its models, which have bounds of their own.
 
     Args:
         document: a valid policy.
         spent_s: the processor time of this thread, seconds; where it stands still, nothing is refused.
+        region: where the document judges, if it is another one elsewhere.
 
     Raises:
-        PolicyError: judging takes too long; it names what of the policy makes it so.
+        PolicyError: judging takes too long; it names what of the policy makes it so, and the region.
+    """
+    try:
+        _try(document, spent_s)
+    except PolicyError as error:
+        where = f" (in region {region})" if region else ""
+        raise PolicyError([f"{each}{where}" for each in error.problems]) from error
+
+
+def _try(document: PolicyDocument, spent_s: SpentS) -> None:
+    """The same.
+
+    Raises:
+        PolicyError: judging takes too long.
     """
     reference_s = _reference_s(spent_s)
     if not reference_s:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from folkmoot.protocol.limits import MIB
+from folkmoot.protocol.limits import KIB, MIB
 
 POLICY_MODELS: Final = 8
 POLICY_MODEL_BYTES: Final = 17 * MIB  # sixteen classes of 2¹⁸ weights, and what they are called
@@ -16,7 +16,9 @@ MODEL_ABSENT_S: Final = 30.0  # at most, after which a node that had no such mod
 MODEL_WASTED_S: Final = 3_600.0  # the same of a node that gave something else under its name
 MODEL_MISSES: Final = 1_024  # of models and nodes together that are remembered
 POLICY_LANGUAGES: Final = 32  # of one notice
-POLICY_LAYERS: Final = 8
+POLICY_LAYERS: Final = 8  # that stand on each other in one region
+POLICY_REGIONS: Final = 16  # that have a layer of their own: each makes another policy, which is tried
+POLICY_FILES: Final = 32  # that a policy for all nodes is made of
 POLICY_FILE_NAME_CODE_POINTS: Final = 128
 EVIDENCE_STEPS: Final = 128  # in one language
 EVIDENCE_TEXTS: Final = 10_000_000  # of one step
@@ -72,6 +74,11 @@ PREVIEW_LANGUAGES: Final = 64  # that are told apart
 PREVIEW_FINDINGS: Final = 32
 PREVIEW_FINDING_CODE_POINTS: Final = 300
 PREVIEWS_KEPT: Final = 32  # by one node
+PREVIEWS_GATHERED: Final = 4  # by one node at once, that wait for what other regions have replayed
+PREVIEW_ELSEWHERE_BYTES: Final = 32 * KIB  # of the report of another region, within a preview
+PREVIEW_ELSEWHERE_RULES: Final = 32  # that it tells of, those that differ most
+PREVIEW_ELSEWHERE_S: Final = 10.0  # for one answer of it
+PREVIEW_ELSEWHERE_REST_S: Final = 0.2  # between two questions to one of its nodes
 PREVIEW_LASTS_MS: Final = 24 * 3600 * 1000
 REVERSAL_LOOK_S: Final = 2.0  # for which one answer takes back what a policy decided
 REVERSAL_SIGN_S: Final = 2.0  # for one node to take back what it said

@@ -26,6 +26,8 @@ COSTS_TOO_MUCH: Final = "costs_too_much"
 FAILS: Final = "fails"
 UNPROVEN: Final = "unproven"
 NO_POSTS: Final = "no_posts"
+UNSEEN_REGION: Final = "unseen_region"
+NO_SUCH_REGION: Final = "no_such_region"
 
 EVERYTHING: Final = 0.95
 """The share of posts from which on a rule is said to match everything."""
@@ -60,9 +62,39 @@ Check = Callable[[Comparison], Iterable[Objection]]
 
 def objections(comparison: Comparison) -> tuple[Objection, ...]:
     """All that is found; what blocks first, and no more than there is room for."""
-    found = [each for check in CHECKS for each in check(comparison)]
-    found.sort(key=lambda each: not each.blocks)
-    return tuple(found[:PREVIEW_FINDINGS])
+    return together(each for check in CHECKS for each in check(comparison))
+
+
+def together(found: Iterable[Objection]) -> tuple[Objection, ...]:
+    """Several, in the order in which there is room for them: one of each name that blocks comes first."""
+    seen: set[str] = set()
+
+    def rank(each: Objection) -> int:
+        first = each.name not in seen
+        seen.update({each.name} if each.blocks else ())
+        return 2 - each.blocks - (each.blocks and first)
+
+    ranked = [(rank(each), each) for each in found]
+    ranked.sort(key=lambda each: each[0])
+    return tuple(each for _, each in ranked[:PREVIEW_FINDINGS])
+
+
+def in_region(region: str, found: Iterable[Objection]) -> Iterator[Objection]:
+    """What was found where a policy is another one."""
+    for each in found:
+        what = f"in region {region}: {each.what}"[:PREVIEW_FINDING_CODE_POINTS]
+        yield Objection(each.name, what, each.blocks, each.rule)
+
+
+def unseen(region: str) -> Objection:
+    """That nobody has replayed anything in a region where something else changes."""
+    what = f"other rules change in region {region}, and no node there could say what they do"
+    return Objection(UNSEEN_REGION, what, True)
+
+
+def no_such(region: str) -> Objection:
+    """That a layer judges nobody."""
+    return Objection(NO_SUCH_REGION, f"no node stands in region {region}, which has a layer", True)
 
 
 def _no_posts(comparison: Comparison) -> Iterator[Objection]:

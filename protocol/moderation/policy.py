@@ -5,15 +5,16 @@ A document is one TOML file and is named by the SHA-256 of its bytes. Lists and 
 or by an expression over signals (see `signals`). Which rule then decides is settled in `verdict`.
 
 A document may stand on others, wider ones first: what the cluster asks, what a region adds, what a community
-adds to that. Together they are one document, named by the SHA-256 of their hashes. How documents are read is
-in `policy_reading`, how they are put together in `layers`.
+adds to that. Together they are one document, named by the SHA-256 of their hashes. What regions add may
+differ, so that one policy is another document in each (`Regional`). How documents are read is in
+`policy_reading`, how they are put together in `layers`, and how they travel together in `bundle`.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -33,14 +34,19 @@ class PolicyError(FolkmootError):
 
     Args:
         problems: one sentence each, beginning with the place (`file:line:column`) where it has one.
+        more: how many there are besides.
+
+    Attributes:
+        told: the first of them.
+        more: how many are not among these.
+        problems: what people are told: the first, and how many more there are.
     """
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        shown = list(problems[: limits.POLICY_PROBLEMS])
-        if len(problems) > len(shown):
-            shown.append(f"… and {len(problems) - len(shown)} more problems")
-        super().__init__("\n".join(shown))
-        self.problems = tuple(shown)
+    def __init__(self, problems: Sequence[str], more: int = 0) -> None:
+        self.told = tuple(problems[: limits.POLICY_PROBLEMS])
+        self.more = more + len(problems) - len(self.told)
+        self.problems = (*self.told, *([f"… and {self.more} more problems"] if self.more else ()))
+        super().__init__("\n".join(self.problems))
 
 
 class Degrade(StrEnum):
@@ -160,8 +166,8 @@ class PolicyDocument:
     """A valid policy.
 
     Args:
-        hash: SHA-256 of the file's bytes, in hex; of several layers, of their hashes. The policy's name in
-            verdicts and labels.
+        hash: SHA-256 of the file's bytes, in hex; of several layers, of their hashes; of a policy for all
+            nodes, of its bundle, whatever the region. The policy's name in verdicts and labels.
         name: what people call it.
         unicode: the oldest Unicode version that judges as its author meant.
         appeal: one sentence: whom a refused author may ask for another look.
@@ -213,6 +219,35 @@ class PolicyDocument:
 
 EMPTY: Final = PolicyDocument(hash=hashlib.sha256(b"").hexdigest(), name="none", unicode="", appeal="")
 """The policy of a node that was given none: everything is accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Regional:
+    """A policy as it is in each region.
+
+    Args:
+        everywhere: where a region has no layer of its own.
+        regions: by the names of those that have one.
+    """
+
+    everywhere: PolicyDocument
+    regions: Mapping[str, PolicyDocument] = field(default_factory=dict)
+
+    def within(self, region: str) -> PolicyDocument:
+        """What judges in a region."""
+        return self.regions.get(region, self.everywhere)
+
+    def different(self) -> dict[str, PolicyDocument]:
+        """Each that differs from the others, once, by a region where it judges; `""` is everywhere else."""
+        found = {self.everywhere.layers: ("", self.everywhere)}
+        for region, each in self.regions.items():
+            found.setdefault(each.layers, (region, each))
+        return dict(found.values())
+
+    def named(self, hash: str) -> Regional:
+        """The same under another name, in hex, that is one in all regions."""
+        regions = {region: replace(each, hash=hash) for region, each in self.regions.items()}
+        return Regional(replace(self.everywhere, hash=hash), regions)
 
 
 def policy_hash(data: bytes) -> str:

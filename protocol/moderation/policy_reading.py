@@ -96,7 +96,9 @@ class _Reader:
         version = top.integer("version")
         if version not in (None, FORMAT):
             top.complain("version", f"format version {version}; this node reads {FORMAT}")
-        top.text("extends", bounds.POLICY_FILE_NAME_CODE_POINTS, required=False)  # see whoever finds files
+        # What these two name is the affair of whoever finds files.
+        top.text("extends", bounds.POLICY_FILE_NAME_CODE_POINTS, required=False)
+        top.table("regions")
         name, unicode, appeal = top.slug("name"), _unicode(top), top.text("appeal", _SENTENCE_CODE_POINTS)
         document = PolicyDocument(
             hash=layered_hash(hashes),

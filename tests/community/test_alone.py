@@ -20,10 +20,12 @@ from folkmoot.node.community.documents import Documents
 from folkmoot.node.community.exchange import FETCH, KEEP, DocumentExchange
 from folkmoot.node.community.register import NOTHING, Known
 from folkmoot.node.moderation.bench import OWN_FILE, Bench
+from folkmoot.node.moderation.engine import PolicyEngine
 from folkmoot.protocol.community import bounds
 from folkmoot.protocol.community.value import Community, Policy
 from folkmoot.protocol.consensus.configuration import Configuration, Seat
 from folkmoot.protocol.errors import NO_QUORUM, NOT_FOUND, UNKNOWN_METHOD, WireError
+from folkmoot.protocol.moderation.policy import EMPTY
 from folkmoot.storage.interface import Table
 
 from tests.community.people import community
@@ -69,7 +71,9 @@ class Roster:
     """Who is a member: all three."""
 
     def __init__(self) -> None:
-        self.nodes = [SimpleNamespace(node_id=node, name=node.hex()[:2]) for node in (ME, ONE, TWO)]
+        self.nodes = [
+            SimpleNamespace(node_id=node, name=node.hex()[:2], region="eu") for node in (ME, ONE, TWO)
+        ]
 
     def __contains__(self, node_id: bytes) -> bool:
         return node_id in (ME, ONE, TWO)
@@ -125,6 +129,10 @@ class World:
         self.bench = bench
 
     @property
+    def own(self) -> PolicyEngine:
+        return PolicyEngine(EMPTY)
+
+    @property
     def judging(self) -> str:
         engine = self.bench.engine
         return "" if engine is None else engine.document.hash
@@ -143,7 +151,7 @@ class Place:
         self.follower = CommunityFollower(
             ME, world, commits, world, world, self.peers, world.announced.append
         )
-        self.documents = Documents(commits, InlineExecutor(), lambda: self.keeper.in_use(), NO_MODELS)
+        self.documents = Documents(commits, InlineExecutor(), lambda: self.keeper.in_use(), NO_MODELS, "")
         seats: Any = SimpleNamespace(configuration=SEATS)
         self.exchange = DocumentExchange(ME, self.documents, seats, self.follower.others, self.peers)
         self.keeper = PolicyKeeper(world, lambda: self.follower.known, self.documents, self.exchange, commits)

@@ -270,7 +270,7 @@ async def test_what_is_no_policy_is_refused_before_anybody_judges_by_it(tmp_path
 async def test_what_is_too_slow_is_refused_to_whoever_proposes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_document: object, _spent_s: object) -> None:
+    def refuse(_document: object, _spent_s: object, _region: str) -> None:
         raise PolicyError(["judging takes too long"])
 
     async with founded(tmp_path, nodes=1) as town, town.client(town[0]) as client:

@@ -157,6 +157,7 @@ async def test_a_step_gets_on_however_slowly_a_replica_answers(
         none,
         none,
         Mine(none, cast(Any, NoGate())),
+        none,
         lambda: 0,
     )
     step = made.client_methods(cast(Any, Deciders()), none, none)["policy.reverse"]

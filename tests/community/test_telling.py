@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 from folkmoot.cli.community.documents import Document, lines_of_difference, named_differences
+from folkmoot.cli.community.layers import layer_lines, told_layers, write_layers
 from folkmoot.cli.community.telling import log_line, node_lines, policy_line, proposal_lines
+from folkmoot.cli.errors import OperatorError
 from folkmoot.cli.exit_codes import FAILED, OK
 from folkmoot.cli.main import run
 from folkmoot.protocol.community.bounds import DOCUMENT_BYTES
 
 from tests.moderation.documents import HEAD, rule, word_list
+from tests.moderation.layered import TOP, bundle, files_of, own, written
 
 HASH, OTHER = "ab" * 32, "cd" * 32
 BEFORE = HEAD + word_list("one", ["a"]) + word_list("two", ["b"]) + rule("r", ["one"], "hold")
@@ -31,6 +34,53 @@ def test_a_difference_names_what_has_an_id_and_shows_the_lines() -> None:
     lines = lines_of_difference(before, after)
     assert '-words = ["a"]' in lines and '+words = ["a", "c"]' in lines
     assert lines_of_difference(before, before) == []
+
+
+def test_differences_of_layers_are_told_by_their_names() -> None:
+    before = Document("active", bundle(eu=own("eu")))
+    after = Document(
+        "new", bundle(community=own("all"), eu=own("eu") + word_list("more", ["m"]), us=own("us"))
+    )
+    assert named_differences(before, after) == {
+        "lists": {"added": ["more (eu.toml)", "us (us.toml)", "all"]},
+        "rules": {"added": ["us (us.toml)", "all"]},
+    }
+    lines = lines_of_difference(before, after)
+    heads = [line[4:-13] for line in lines if line.startswith(("---", "+++"))]
+    assert heads == ["active", "new", "active: eu.toml", "new: eu.toml", "active: us.toml", "new: us.toml"]
+    alone = Document("alone", BEFORE.encode())
+    assert named_differences(alone, before)["lists"]["added"] == ["base (base.toml)", "eu (eu.toml)"]
+    assert lines_of_difference(after, after) == []
+
+
+def test_layers_are_shown_one_after_the_other_and_written_as_files(tmp_path: Path) -> None:
+    files = files_of(eu=own("eu"), us=own("us"))
+    layers = Document("it", bundle(eu=own("eu"), us=own("us"))).layers("eu")
+    assert list(layers) == ["base.toml", "eu.toml", TOP]
+    lines = layer_lines(layers)
+    assert [line.split()[1] for line in lines if line.startswith("# ")] == list(layers)
+    told = told_layers(layers)
+    assert told[1]["document"] == files["eu.toml"].decode() and told[1]["file"] == "eu.toml"
+    made = write_layers(layers, tmp_path / "new")
+    assert [Path(each).read_bytes() for each in made] == [files[name] for name in layers]
+    with pytest.raises(OperatorError, match="is there already"):
+        write_layers({"other.toml": b"", **layers}, tmp_path / "new")
+    assert not (tmp_path / "new" / "other.toml").exists()
+    alone = Document("it", BEFORE.encode()).layers()
+    assert layer_lines(alone) == BEFORE.splitlines() and told_layers(alone)[0]["file"] is None
+
+
+def test_a_policy_in_layers_is_checked_in_all_regions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = written(tmp_path, files_of(eu=own("eu") + rule("more", ["eu"], "hold")))
+    assert run(["policy", "check", str(file)]) == OK
+    told = capsys.readouterr().out
+    assert "community.toml is a policy: 1 list, 0 patterns, 1 rule\n" in told
+    assert "in region eu: 2 lists, 0 patterns, 3 rules\n" in told
+    written(tmp_path, files_of(eu=rule("base", ["base"], "accept")))
+    assert run(["policy", "check", str(file)]) == FAILED
+    assert "eu.toml:9:1: then is 'accept'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,14 @@ def test_a_preview_is_told_in_lines() -> None:
     assert preview_lines(report(0))[0].endswith("no posts to replay")
 
 
+def test_other_regions_are_told_after_the_nodes_own() -> None:
+    elsewhere = {**report(50), "region": "us"}
+    lines = preview_lines(report(region="eu", regions=[elsewhere]))
+    assert lines[0].startswith("cdcdcdcdcdcd beside each node's own file: in region eu, 100 posts from 1970")
+    at = next(number for number, line in enumerate(lines) if line.startswith("in region us, 50 posts"))
+    assert lines.index("10 posts: accept becomes hold") < at < lines.index("5 posts: accept becomes hold")
+
+
 def test_a_shadow_is_told_in_lines() -> None:
     told = {**report(), "hash": "cd" * 32, "name": "tried", "beside": "ef" * 32, "since_ms": 0, "left_out": 3}
     lines = shadow_lines(told)

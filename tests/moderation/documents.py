@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from folkmoot.node.moderation.engine import PolicyEngine
-from folkmoot.node.moderation.policy_file import parse_policy
+from folkmoot.node.moderation.policy_layers import parse_policy
 from folkmoot.protocol.moderation.policy import PolicyDocument
 
 FILE = Path("policy.toml")

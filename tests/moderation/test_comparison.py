@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from folkmoot.node.moderation.policy_file import parse_whole
+from folkmoot.node.moderation.policy_layers import parse_whole
 from folkmoot.protocol.moderation.comparison import added_refusals
 from folkmoot.protocol.moderation.policy import PolicyError
 
@@ -35,7 +35,7 @@ def test_what_is_refused_that_was_not(before: str, after: str, added: list[str])
     assert added_refusals(document(before), document(after)) == added
 
 
-def test_a_policy_for_all_nodes_extends_nothing(tmp_path: Path) -> None:
+def test_a_document_that_has_to_stand_alone_extends_nothing(tmp_path: Path) -> None:
     (tmp_path / "wide.toml").write_text(HEAD)
-    with pytest.raises(PolicyError, match=r"extends wide\.toml, which nodes do not have"):
+    with pytest.raises(PolicyError, match=r"narrow\.toml:1:1: wide\.toml is not here, and .* stand alone"):
         parse_whole(tmp_path / "narrow.toml", f'extends = "wide.toml"\n{HEAD}'.encode())

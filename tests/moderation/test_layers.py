@@ -6,7 +6,8 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from folkmoot.node.moderation.policy_file import PolicyFiles, parse_policy
+from folkmoot.node.moderation.policy_file import PolicyFiles
+from folkmoot.node.moderation.policy_layers import parse_policy
 from folkmoot.protocol import limits
 from folkmoot.protocol.moderation.bounds import POLICY_LAYERS
 from folkmoot.protocol.moderation.policy import PolicyDocument, PolicyError

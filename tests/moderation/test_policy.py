@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from folkmoot.node.moderation.engine import PolicyEngine
-from folkmoot.node.moderation.policy_file import load_engine, parse_policy, read_policy_bytes
+from folkmoot.node.moderation.policy_file import load_engine
+from folkmoot.node.moderation.policy_layers import parse_policy, read_policy_bytes
 from folkmoot.protocol import limits
 from folkmoot.protocol.moderation.policy import PolicyError
 from folkmoot.protocol.moderation.verdict import Action

@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 from folkmoot.node.environment import Executor
-from folkmoot.node.moderation.previews import PREVIEWED, Previews, Task
+from folkmoot.node.moderation.previews import PREVIEWED, Previews, Task, Wanted
 from folkmoot.protocol.community.previewed import Preview
 from folkmoot.protocol.errors import BUSY, NOT_FOUND, WireError
 from folkmoot.protocol.moderation import bounds
@@ -56,11 +56,11 @@ def previews_on(
 ) -> Previews:
     others = [] if peers is None else [OTHER]
     here = executor or InlineExecutor()
-    return Previews(ME, commits, here, Clock(), lambda: others, peers or ScriptedPeers({}))
+    return Previews(ME, "eu", commits, here, Clock(), lambda: others, peers or ScriptedPeers({}))
 
 
 def begun(made: Previews, name: str = "new") -> Task:
-    return made.begin(document(name), None, 100, IN_FORCE, TRIED)
+    return made.begin(Wanted(document(name), None, 100), IN_FORCE, TRIED)
 
 
 async def judge(commits: Commits, posts: int) -> None:

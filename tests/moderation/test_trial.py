@@ -71,8 +71,8 @@ async def test_who_proposes_a_slow_policy_is_told_and_who_follows_one_judges_by_
     many = [pattern(f"p{number}", f"a.{{0,80}}b.{{0,80}}c{number}") for number in range(TRIAL_WORST + 2)]
     slow = (HEAD + "".join(many)).encode()
     store: Any = None  # nothing is kept
-    documents = Documents(store, TickingExecutor(1.0), frozenset, tmp_path)
+    documents = Documents(store, TickingExecutor(1.0), frozenset, tmp_path, "")
     assert len((await documents.compile(slow)).document.patterns) == len(many)
     with pytest.raises(PolicyError, match="takes more than 20 times"):
         await documents.propose(slow)
-    assert (await documents.propose((HEAD + EXPLODES).encode())).document.patterns[0].id == "explodes"
+    assert (await documents.propose((HEAD + EXPLODES).encode())).everywhere.patterns[0].id == "explodes"

@@ -17,6 +17,7 @@ from folkmoot.cli.main import run
 
 from tests.moderation.documents import HEAD, condition
 from tests.moderation.evaluating.making import SURGE, WIKIPEDIA, opinions, write
+from tests.moderation.layered import TOP, files_of
 
 RULE = condition("r", "scores.toxic >= at_precision(0.9)", "refuse")
 ZEROS = "0" * 64
@@ -116,6 +117,22 @@ def test_a_lie_is_told_with_its_line(town: Town, check: Check, named: bool, lie:
         f"{town.file}:{town.line('en = [[')}:1: the evidence about toxic in en: of the texts"
     )
     assert f"what was found is {town.evidence.removeprefix('en = ')}" in told
+
+
+def test_what_a_region_says_of_its_model_is_checked_in_its_file(town: Town, check: Check) -> None:
+    steps = json.loads(town.evidence.removeprefix("en = "))
+    lie = town.said.replace(town.evidence, f"en = {steps[-1:]}")
+    files = files_of(eu=lie, us=town.said, ap=f"{town.said}# another file", base="")
+    town.file.unlink()
+    for name, data in files.items():
+        (town.file.parent / name).write_bytes(data)
+    (town.file.parent / TOP).rename(town.file)
+    code, told = check()
+    assert code == OK and [each["state"] for each in told] == ["unproven"] * 3
+    code, told = check("--evidence-from", str(town.folder), "--models", str(town.models))
+    line = next(at for at, line in enumerate(files["eu.toml"].splitlines(), 1) if line.startswith(b"en = [["))
+    assert code == FAILED and told.startswith(f"{town.file.parent / 'eu.toml'}:{line}:1: the evidence about")
+    assert "us.toml" not in told and "ap.toml" not in told
 
 
 def test_evidence_about_another_model_is_refused_by_whoever_reads_it(town: Town, check: Check) -> None:
