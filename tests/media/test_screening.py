@@ -113,7 +113,7 @@ async def test_what_is_found_is_told_withheld_and_a_signal(tmp_path: Path) -> No
             assert await read(client, author.account, known.hash) == KNOWN, "who decides has to look"
 
 
-async def test_what_a_sealed_list_knows_is_refused_and_leaves_nothing(
+async def test_what_a_sealed_list_knows_is_refused_and_sealed_where_it_came(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     author, worst = Author(2), pictures.of(WORST)
@@ -127,12 +127,15 @@ async def test_what_a_sealed_list_knows_is_refused_and_leaves_nothing(
                 assert told.value.kind is REFUSED_BY_POLICY
                 assert told.value.message == "this medium is not taken" and told.value.details is None
             await refused(town[0], town, author, worst.hash, NOT_FOUND)
+        name = Name(author.account, worst.hash)
         for node in town.nodes:
             blobs = node.parts.media._keeping.blobs
-            name = Name(author.account, worst.hash)
             assert blobs.find(name) is None and blobs.notes.get(name) is None
-            assert not list((node.config.node.data / "media").rglob(worst.hash.hex()))
-        assert screening_of(town[0]).outcomes["sealed"] == 2
+            files = list((node.config.node.data / "media").rglob(f"{worst.hash.hex()}*"))
+            assert bool(files) is (node is town[0]), "no other node ever has the bytes"
+            assert all("sealed" in file.parts and file.stat().st_mode & 0o777 == 0o600 for file in files)
+            assert (name in node.parts.media.sealing.media) is (node is town[0])
+        assert screening_of(town[0]).outcomes["sealed"] == 1, "it is known by its name the second time"
         assert any(worst.hash.hex() in each.message and "worst" in each.message for each in caplog.records)
 
 
@@ -165,16 +168,16 @@ async def test_what_a_sealed_list_comes_to_know_is_served_to_no_client_and_no_pe
             error = (await client.put_one(post_with(author, manifest)))["error"]
             assert error["name"] == "refused_by_policy" and "worst" not in str(error)
         assert other.parts.media._keeping.blobs.find(name) is None
-        assert keeper.parts.media._keeping.blobs.find(name) is Area.KEPT, (
-            "operators decide what becomes of it"
-        )
-        sweeper = keeper.parts.media.sweeper
+        media = keeper.parts.media
+        assert media._keeping.blobs.find(name) is None and name in media.sealing.media, "it lies aside"
+        assert keeper.parts.movement.leaves_nothing and not all(
+            each() for each in keeper.parts.movement.leaves_nothing
+        ), "a node does not leave with what nobody has handed over"
+        sweeper = media.sweeper
         elsewhere = SimpleNamespace(id=1, epoch=1, nodes=lambda: [bytes(16)])
         monkeypatch.setattr(sweeper, "_topology", SimpleNamespace(where=lambda key: elsewhere))
         assert not await sweeper.hand_on(), "nobody is asked to keep it"
-        assert keeper.parts.media._keeping.blobs.find(name) is Area.KEPT
-        monkeypatch.setattr(keeper.parts.media._keeping, "sealed", None)
-        assert await sweeper.hand_on(), "as of anything else somebody is"
+        assert name in media.sealing.media
 
 
 def kept(node: Node, author: Author, digest: bytes) -> bool:
