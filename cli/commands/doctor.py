@@ -13,7 +13,9 @@ from folkmoot.cli.connection import Target, ask, lazy_target_options
 from folkmoot.cli.errors import OperatorError, Unreachable
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, FAILED, OK
+from folkmoot.cli.members import operator_option
 from folkmoot.cli.output import Output, json_option
+from folkmoot.cli.sealed_state import sealed_in, sealed_warnings
 
 _SIGNS = {"well": "ok   ", "watch": "watch", "wrong": "WRONG", "unknown": "?    "}
 
@@ -31,14 +33,18 @@ _SIGNS = {"well": "ok   ", "watch": "watch", "wrong": "WRONG", "unknown": "?    
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="A data directory. [default: the one of --config, or the node's usual directory]",
 )
+@operator_option
 @lazy_target_options
 @json_option
-def command(data: Path | None, find_target: Callable[[], Target], output: Output) -> int:
+def command(
+    data: Path | None, operator: Path | None, find_target: Callable[[], Target], output: Output
+) -> int:
     """Explain what is wrong with a node, and what to do next.
 
     Looks at a data directory (identity, disk, certificates, lock, and of a stopped node the store and what it
     remembers of its peers), at the node that runs on it, or at a running node elsewhere (clock, whether its
-    disk has all it acknowledged, its peers, room and damage). Nothing is changed.
+    disk has all it acknowledged, its peers, room and damage; operators are told what is sealed there, too).
+    Nothing is changed.
 
     Exit code 3 says that there is something to watch, 1 that something is wrong. What would take long to look
     at is `?`, with the command that does, and counts for neither.
@@ -56,10 +62,11 @@ def command(data: Path | None, find_target: Callable[[], Target], output: Output
         if not directory.exists():
             raise OperatorError(f"there is no node in {directory}", hint="folkmoot init")
         findings += look_at_directory(directory, config)
+        findings.append(Finding("sealed", *sealed_in(directory)))
         if not elsewhere and is_held(directory):
-            findings += _look_at(_running_on(directory, config))
+            findings += _look_at(_running_on(directory, config), operator)
     if elsewhere:
-        findings += _look_at(find_target())
+        findings += _look_at(find_target(), operator)
     states = {finding.state for finding in findings}
     verdict = "wrong" if WRONG in states else "watch" if "watch" in states else "well"
     output.result(
@@ -95,8 +102,9 @@ def _running_on(directory: Path, config: Any) -> Target | None:
     return Target((ready.address,), config.tls.ca if config.tls.mode == "mutual" else None)
 
 
-def _look_at(target: Target | None) -> list[Any]:
-    from folkmoot.cli.diagnosis import WRONG, Finding, look_at_running
+def _look_at(target: Target | None, operator: Path | None) -> list[Any]:
+    from folkmoot.cli.clients import operator_of
+    from folkmoot.cli.diagnosis import WATCH, WRONG, Finding, look_at_running
 
     if target is None:
         return [Finding("running", WRONG, "the node does not serve clients yet", "look at its log")]
@@ -104,6 +112,8 @@ def _look_at(target: Target | None) -> list[Any]:
         before_ms = time.time() * 1000
         there_ms = ask(target, "ping")["time_ms"]
         off_ms = there_ms - (before_ms + time.time() * 1000) / 2
-        return list(look_at_running(ask(target, "cluster.status"), off_ms))
+        status = ask(target, "cluster.status", operator=operator_of(target, operator))
+        warnings = [Finding("sealed", WATCH, each) for each in sealed_warnings(status["node"])]
+        return [*look_at_running(status, off_ms), *warnings]
     except Unreachable as error:
         return [Finding("running", WRONG, str(error), "look at the node's log, then folkmoot start")]

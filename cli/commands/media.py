@@ -13,6 +13,7 @@ from folkmoot.cli.errors import OperatorError, Usage
 from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
 from folkmoot.cli.media.files import MediaFile, MediaRef, MediaType, bring, media_name
+from folkmoot.cli.media.sealed_command import sealed
 from folkmoot.cli.numbers import FiniteFloat
 from folkmoot.cli.output import Output, json_option, table
 from folkmoot.cli.progress import progress_bar
@@ -35,6 +36,9 @@ def command() -> None:
     A medium belongs to the account that uploaded it and is named by the SHA-256 of its bytes:
     did:key:z6Mk…/HASH.
     """
+
+
+command.add_command(sealed)
 
 
 @command.command(

@@ -11,6 +11,7 @@ from folkmoot.cli.examples import examples
 from folkmoot.cli.exit_codes import DEGRADED, OK
 from folkmoot.cli.output import Output, json_option, table, utc_text
 from folkmoot.cli.rebuilding import rebuilding_line, waited_for
+from folkmoot.cli.sealed_state import sealed_warnings
 from folkmoot.cli.seats import WAY_OUT_OF_LOST, damage_reasons, seats_line, seats_reasons, seats_warnings
 from folkmoot.protocol.limits import DISK_FULL_CLIENT_PUT
 
@@ -48,9 +49,14 @@ def command(operator: Path | None, target: Target, output: Output) -> int:
     reasons = _reasons(status)
     status["state"] = "degraded" if reasons else "healthy"
     status["reasons"] = reasons
-    status["warnings"] = seats_warnings(status)
+    status["warnings"] = _warnings(status)
     output.result(status, _text(status))
     return DEGRADED if reasons else OK
+
+
+def _warnings(status: dict[str, Any]) -> list[str]:
+    """What somebody should see to, though the cluster is well."""
+    return [*seats_warnings(status), *sealed_warnings(status["node"])]
 
 
 def _what_is_with(node: dict[str, Any]) -> str:
@@ -136,7 +142,7 @@ def _text(status: dict[str, Any]) -> list[str]:
         for node in status["nodes"]
     ]
     because = f" ({'; '.join(status['reasons'])})" if status["reasons"] else ""
-    of_seats = [seats_line(status["seats"]), *seats_warnings(status)]
+    of_seats = [seats_line(status["seats"]), *_warnings(status)]
     heading_lines = [heading + because, *of_seats, replicas_line(status.get("replicas"))]
     node = status["node"]
     more = [*_cached(node.get("caches", {})), *_rebuilding(status), *_restored(node["store"].get("restored"))]

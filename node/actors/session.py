@@ -44,6 +44,7 @@ class Asker:
         account, device: proven by `auth`, and the key that did it; None.
         roles: of that account.
         expires_ms: when the proof ends, by this node's clock.
+        is_private: whether nobody on the way can read along.
     """
 
     address: str
@@ -53,6 +54,7 @@ class Asker:
     device: bytes | None = None
     roles: frozenset[str] = field(default_factory=frozenset)
     expires_ms: int = 0
+    is_private: bool = False
 
     def expire(self, now_ms: int) -> None:
         """Forget a proof whose time is over."""
@@ -134,7 +136,7 @@ class Sessions:
 
     async def serve(self, accepted: Accepted) -> None:
         """Serve one connection until it ends."""
-        asker = Asker(origin_of(accepted.remote.host), self._challenge())
+        asker = Asker(origin_of(accepted.remote.host), self._challenge(), is_private=accepted.is_private)
         async with trio.open_nursery() as nursery:
             session = _Session(asker, self._offer, nursery)
             link = Link(accepted.stream, on_requests=session.on_requests, budget=self._output)

@@ -30,6 +30,10 @@ class Roles:
         """The roles of an account."""
         return frozenset[str](self._member(account).roles(self._known().community))
 
+    def count(self, role: str) -> int:
+        """How many accounts the register gives a role, as far as this node knows."""
+        return sum(role in each.roles for each in self._known().community.holders)
+
     def member(self, asker: Asker, wanted: Iterable[str], what: str) -> Member:
         """Who asks for a change, if they have one of the roles for it here; the register decides.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from folkmoot.node.configuration.setting import SLUG, Section, setting
+from folkmoot.node.configuration.setting import SLUG, ByteSize, Section, setting
 
 Withheld = Literal["unchecked", "matched", "explicit", "unknown"]
 
@@ -20,7 +20,7 @@ class ScreenedList(Section, frozen=True, kw_only=True):
     sealed: Annotated[
         bool,
         setting(
-            "Whether what matches is refused, served to nobody, and told of to operators alone.",
+            "Whether what matches is refused, sealed, and told of to experts and operators alone.",
             why="For what nobody may have; all else should be said openly.",
         ),
     ] = False
@@ -79,3 +79,25 @@ class ScreeningSection(Section, frozen=True, kw_only=True):
             le=16,
         ),
     ] = 1
+    sealed_cap: Annotated[
+        ByteSize,
+        setting(
+            "The most that uploads may take that were refused and sealed; what comes then is refused and "
+            "erased. What was kept before a list came to know it has room in any case.",
+            why="Some thousands of pictures: whoever uploads them again and again fills no disk.",
+            unit="bytes",
+            ge=0,
+        ),
+    ] = ByteSize(1 << 30)
+    sealed_kept_days: Annotated[
+        float,
+        setting(
+            "For how long a sealed medium is kept after it was handed over or, if it never was, sealed; then "
+            "the node erases it and keeps its custody record. 0 for ever.",
+            why="A year: so long United States law has what was reported preserved (18 U.S.C. 2258A(h)), and "
+            "no longer may it be kept by the European Union's Regulation 2021/1232.",
+            unit="days",
+            ge=0,
+            applies="reload",
+        ),
+    ] = 365.0

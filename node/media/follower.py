@@ -162,7 +162,9 @@ class Follower:
         return [name for name in names if self._lacks(name)]
 
     def _lacks(self, name: Name) -> bool:
-        return self._is_mine(name) and self._keeping.blobs.find(name) is not Area.KEPT
+        if not self._is_mine(name) or self._keeping.is_aside(name):
+            return False
+        return self._keeping.blobs.find(name) is not Area.KEPT
 
     def _is_mine(self, name: Name) -> bool:
         return self._node_id in self._topology.where(place_prefix(name.account)).nodes()
@@ -195,7 +197,7 @@ class Follower:
 
     async def _bring(self, name: Name) -> None:
         run, blobs = self._keeping.executor.run, self._keeping.blobs
-        if not self._is_mine(name):
+        if not self._is_mine(name) or self._keeping.is_aside(name):
             return
         area = await run(partial(blobs.find, name))
         if area is Area.CACHE:

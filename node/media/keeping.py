@@ -37,13 +37,14 @@ from folkmoot.protocol.record import Record
 from folkmoot.storage.errors import StorageError
 from folkmoot.storage.media.blobs import Blobs
 from folkmoot.storage.media.folders import Listed
-from folkmoot.storage.media.layout import Area, MediumDamaged, Name, room_of
+from folkmoot.storage.media.layout import OPEN_AREAS, Area, MediumDamaged, Name, room_of
 from folkmoot.storage.store import Store
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+NOWHERE: Final = "no node that can be reached has this medium"
 HOUR_US: Final = 3_600_000_000
 ANYWHERE: Final = (Area.KEPT, Area.CACHE, Area.KEPT)
 """Where a medium is looked for, which may move from the cache to what is kept meanwhile, and never back."""
@@ -72,7 +73,8 @@ class Keeping:
         unused_hours: for how long what came counts as referred to.
 
     Attributes:
-        sealed: whether nobody may have a medium; blocks. None when no medium is.
+        sealed: whether nobody may have a medium; blocks for a moment.
+        is_aside: the same, of what lies aside, or did and is erased; in memory.
         kept: told of each medium that is kept here from now on.
     """
 
@@ -98,6 +100,7 @@ class Keeping:
         self._standing = standing
         self._fresh_us = int(unused_hours * HOUR_US)
         self._promoted: dict[Name, int] = {}
+        self.is_aside: Callable[[Name], bool] = lambda name: False
         self.sealed: Callable[[Name], bool] | None = None
         self.kept: Callable[[Name], None] = lambda name: None
 
@@ -154,6 +157,8 @@ class Keeping:
             WireError: `too_large`, when the account's quota is used up; `busy`, while it is coming.
         """
         run, blobs = self.executor.run, self.blobs
+        if self.is_aside(name):
+            return  # it stays here whatever becomes of its range, and is brought nowhere
         area = await run(partial(blobs.find, name))
         already = area is Area.KEPT
         if not already:
@@ -240,7 +245,7 @@ class Keeping:
 
     def files_of(self, account: bytes) -> int:
         """How many files of an account's media lie here, uploads and copies among them; blocks."""
-        return sum(len(self.blobs.listed(area, account)) for area in Area)
+        return sum(len(self.blobs.listed(area, account)) for area in OPEN_AREAS)
 
     def is_shown(self, name: Name) -> bool:
         """Whether a cell here is known to refer to a medium; blocks."""
@@ -273,12 +278,22 @@ class Keeping:
 
     def is_sealed(self, name: Name) -> bool:
         """Whether nobody may have a medium; blocks for a moment where media are looked at."""
-        return self.sealed is not None and self.sealed(name)
+        return self.is_aside(name) if self.sealed is None else self.sealed(name)
 
     async def _check_open(self, name: Name) -> None:
-        """Raise `not_found` for what nobody may have."""
-        if self.sealed is not None and await self.executor.run(partial(self.sealed, name)):
+        """Raise `not_found` for what no other node may have."""
+        if await self.executor.run(partial(self.is_sealed, name)):
             raise WireError(NOT_FOUND, "this node does not have that medium")
+
+    def check_served(self, name: Name) -> None:
+        """Raise `not_found` for what is sealed here, which nobody is served from elsewhere either."""
+        if self.is_aside(name):
+            raise WireError(NOT_FOUND, NOWHERE)
+
+    def check_taken(self, name: Name) -> None:
+        """Raise `refused_by_policy` for what is sealed here, however often it is uploaded."""
+        if self.is_aside(name):
+            raise WireError(REFUSED_BY_POLICY, "this medium is not taken")
 
     async def read(self, name: Name, index: int) -> bytes:
         """One chunk of what this node has. What turns out to be damaged is taken away.

@@ -15,7 +15,7 @@ from folkmoot.node.media import messages
 from folkmoot.node.media.admitting import Admitting
 from folkmoot.node.media.checking import check_kind
 from folkmoot.node.media.fetching import Fetcher
-from folkmoot.node.media.keeping import Keeping, check_quota
+from folkmoot.node.media.keeping import NOWHERE, Keeping, check_quota
 from folkmoot.node.media.screening import Screening
 from folkmoot.node.media.spreading import Spreader
 from folkmoot.node.moderation.media.outcome import Outcome
@@ -158,6 +158,7 @@ class MediaMethods:
         """One chunk of a medium, from here or, fetched first, from who keeps it."""
         asked = codec.shaped(params, messages.Get, "media.get")
         name = _named(asked.account, asked.hash)
+        self._keeping.check_served(name)
         for _ in range(READ_ATTEMPTS):
             try:
                 data = await self._keeping.read(name, asked.index)
@@ -176,6 +177,7 @@ class MediaMethods:
         """What a medium is, without its bytes."""
         asked = codec.shaped(params, messages.Named, "media.stat")
         name = _named(asked.account, asked.hash)
+        self._keeping.check_served(name)
         decided = _told_decided(await self._decided(*name))
         try:
             manifest = (await self._keeping.manifest(name)).to_wire()
@@ -183,14 +185,13 @@ class MediaMethods:
             return {**(await self._elsewhere(name))[1].to_wire(), **decided}
         if self._screening is None:
             return {**manifest, **decided}
-        known = await self._run(partial(self._screening.known, name))
-        if known.status == "sealed":
-            raise WireError(NOT_FOUND, "no node that can be reached has this medium")
+        if (known := await self._run(partial(self._screening.known, name))).status == "sealed":
+            raise WireError(NOT_FOUND, NOWHERE)
         return {**manifest, **_told(known), **decided}
 
     async def look(self, name: Name) -> Known:
         """Whether there is a medium, on this disk or another's; what is sealed is known here alone."""
-        if self._screening is not None and await self._run(partial(self._screening.is_sealed, name)):
+        if await self._run(partial(self._keeping.is_sealed, name)):
             return "sealed"
         with suppress(WireError):
             await self._keeping.manifest(name)
@@ -313,6 +314,7 @@ class MediaMethods:
         try:
             chunk = partial(self._blobs.read, Area.PARTIAL, name)
             check_kind(manifest, chunk, self._settings.max_megapixels)
+            self._keeping.check_taken(name)
         except WireError:
             self._blobs.drop(Area.PARTIAL, name)
             raise
@@ -365,7 +367,7 @@ class MediaMethods:
                 return node_id, messages.told_manifest(answer, name.hash)
             except (WireError, PeerUnreachable):
                 continue
-        raise WireError(NOT_FOUND, "no node that can be reached has this medium")
+        raise WireError(NOT_FOUND, NOWHERE)
 
     async def _fetch(self, name: Name) -> None:
         """Fetch what another replica has; what nobody has costs no place among what is fetched.

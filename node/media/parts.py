@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from folkmoot.node.accounts.parts import AccountParts
@@ -11,6 +12,7 @@ from folkmoot.node.actors.reader import Reader
 from folkmoot.node.actors.replica import Replica
 from folkmoot.node.actors.session import Method
 from folkmoot.node.actors.standing import Standing
+from folkmoot.node.community.parts import CommunityParts
 from folkmoot.node.configuration.settings import NodeConfig
 from folkmoot.node.media.fetching import Fetcher
 from folkmoot.node.media.follower import Follower
@@ -18,6 +20,8 @@ from folkmoot.node.media.keeping import Handler, Keeping
 from folkmoot.node.media.methods import Keys, MediaMethods
 from folkmoot.node.media.purging import Purging
 from folkmoot.node.media.screening import Screening
+from folkmoot.node.media.sealed_methods import SealedMethods
+from folkmoot.node.media.sealing import Sealing
 from folkmoot.node.media.signals import Unseen
 from folkmoot.node.media.spreading import Spreader
 from folkmoot.node.media.sweeper import Sweeper
@@ -26,8 +30,10 @@ from folkmoot.node.moderation.parts import ModerationParts
 from folkmoot.node.movement.parts import MovementParts
 from folkmoot.node.routing import Router
 from folkmoot.node.wired import Wired
+from folkmoot.protocol.community.value import EXPERT
 from folkmoot.protocol.moderation.signals import MEDIA
 from folkmoot.storage.media.layout import Area, Name
+from folkmoot.storage.media.sealed import SealedMedia
 
 
 class KeepsCells(Wired, Protocol):
@@ -39,6 +45,7 @@ class KeepsCells(Wired, Protocol):
     standing: Standing
     movement: MovementParts
     accounts: AccountParts
+    community: CommunityParts
     gatekeeper: Gatekeeper
     moderation: ModerationParts
 
@@ -55,6 +62,7 @@ class MediaParts:
         self._keeping: Keeping | None = None
         self._methods: MediaMethods | None = None
         self.screening: Screening | None = None
+        self.sealing: Sealing | None = None
         wired.gatekeeper.lookups[MEDIA] = Unseen(wired.config.screening)
         if (home := wired.environment.media) is None:
             return
@@ -73,11 +81,16 @@ class MediaParts:
             settings.quota,
             settings.unused_hours,
         )
+        sealed = SealedMedia(blobs, config.screening.sealed_cap)
+        experts = partial(wired.community.roles.count, EXPERT)
+        self.sealing = sealing = Sealing(sealed, home.executor, wall, config.screening, experts)
+        keeping.is_aside = sealing.is_sealed
         if config.screening.enabled:
-            self.screening = Screening(config.screening, home, keeping, settings.sweep_minutes)
+            self.screening = Screening(config.screening, home, keeping, sealing, settings.sweep_minutes)
             wired.gatekeeper.lookups[MEDIA] = self.screening.signals
         wired.replica.refuses = keeping.refusal
         wired.movement.leaves_nothing.append(lambda: not blobs.used(Area.KEPT))
+        wired.movement.leaves_nothing.append(lambda: not sealing.waiting)
         node_id = wired.node_id
         self.spreader = Spreader(wired.router, topology, links, keeping)
         self.follower = Follower(node_id, store, keeping, self.fetcher, topology, self._reachable)
@@ -103,7 +116,7 @@ class MediaParts:
             keys: which keys may sign for an account.
         """
         cases = self._wired.moderation.media_cases(self.look)
-        if self._keeping is None:
+        if self._keeping is None or self.sealing is None:
             return {}
         wired = self._wired
         settings, router, links = wired.config.media, wired.router, wired.links
@@ -120,15 +133,17 @@ class MediaParts:
             cases.decided,
             self.screening,
         )
-        return {**methods.table(), **self.purging.client_methods()}
+        sealed = SealedMethods(self.sealing, wired.environment.random)
+        return {**methods.table(), **self.purging.client_methods(), **sealed.client_methods()}
 
     def actors(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """What runs by itself, by name."""
-        if self._keeping is None:
+        if self._keeping is None or self.sealing is None:
             return {}
         screening = {} if self.screening is None else {"media screening": self.screening.run}
         return {
             **screening,
+            "media sealing": self.sealing.run,
             "media fetcher": self.fetcher.run,
             "media spreader": self.spreader.run,
             "media follower": self.follower.run,
@@ -136,7 +151,7 @@ class MediaParts:
         }
 
     def status(self, *, for_operator: bool) -> dict[str, Any] | None:
-        """What is kept and was done, as `cluster.status` tells it; see `Screening.status`."""
+        """What is kept and was done, as `cluster.status` tells it; operators are told what is sealed, too."""
         if self._keeping is None:
             return None
         blobs, swept = self._keeping.blobs, self.sweeper.statistics
@@ -157,10 +172,13 @@ class MediaParts:
             "handed_on": swept.handed_on,
             "blocked_by": swept.blocked_by or None,
             "screening": screening,
+            **({"sealed": self.sealing.status()} if for_operator and self.sealing is not None else {}),
         }
 
     def reload(self, config: NodeConfig) -> None:
         """Apply what a reload can change."""
+        if self.sealing is not None:
+            self.sealing.reload(config.screening)
         if self.screening is not None:
             self.screening.reload(config.screening)
 

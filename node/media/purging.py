@@ -27,7 +27,7 @@ from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import BUSY, CONFLICT, FORBIDDEN, UNAUTHENTICATED, WireError
 from folkmoot.protocol.key import place_prefix
 from folkmoot.storage.errors import StorageError
-from folkmoot.storage.media.layout import Area, Name
+from folkmoot.storage.media.layout import OPEN_AREAS, Name
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +158,7 @@ class Purging:
         """See `_do`; blocks."""
         known, blobs = self._keeping.referred(account), self._keeping.blobs
         erased = left = 0
-        for area in Area if erase else ():
+        for area in OPEN_AREAS if erase else ():
             for each in blobs.listed(area, account):
                 if each.hash in known:
                     left += 1

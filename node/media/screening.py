@@ -5,8 +5,8 @@ believed. At the node that takes an upload this comes before any replica hears o
 later (a list is new, or another node let the medium in) the bytes wait for it: what is unchecked is served
 when the configuration says so.
 
-What a sealed list knows is told nobody but operators: an upload is refused without a reason, what is on the
-disk already stays there and goes to no client and no peer.
+What a sealed list knows is told nobody but experts and operators: an upload is refused without a reason, and
+wherever it lies on the disk it is sealed (see `sealing`) and goes to no client and no peer.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from typing import Any, Final
 import trio
 from folkmoot.node.configuration.screening_section import ScreeningSection
 from folkmoot.node.environment import MediaHome, PictureJudges
-from folkmoot.node.media.keeping import Keeping
+from folkmoot.node.media.keeping import NOWHERE, Keeping
+from folkmoot.node.media.sealing import Sealing
 from folkmoot.node.media.signals import MediaSignals, unseen_by
 from folkmoot.node.moderation.media.bounds import WAITING, WAITING_OF_ONE
 from folkmoot.node.moderation.media.judged import Judged, Question
-from folkmoot.node.moderation.media.outcome import UNCHECKED, Judge, Outcome, read_judge
+from folkmoot.node.moderation.media.outcome import SEALED, UNCHECKED, Judge, Outcome, read_judge
 from folkmoot.protocol.errors import BUSY, NOT_FOUND, NOT_YET, REFUSED_BY_POLICY, FolkmootError, WireError
 from folkmoot.protocol.media import bounds
+from folkmoot.protocol.media.manifest import Manifest
 from folkmoot.storage.errors import StorageError
 from folkmoot.storage.media.layout import Area, Name
 
@@ -52,6 +54,7 @@ class Screening:
         settings: what is looked for, and what is withheld.
         home: where files are read, and what looks at pictures.
         keeping: this node's media.
+        sealing: puts aside what a sealed list knows.
         look_minutes: how often all media are gone through for what was not looked at.
 
     Attributes:
@@ -63,12 +66,18 @@ class Screening:
     """
 
     def __init__(
-        self, settings: ScreeningSection, home: MediaHome, keeping: Keeping, look_minutes: float
+        self,
+        settings: ScreeningSection,
+        home: MediaHome,
+        keeping: Keeping,
+        sealing: Sealing,
+        look_minutes: float,
     ) -> None:
         self._settings = settings
         self._pictures: PictureJudges | None = home.pictures
         self._run = home.executor.run
         self._keeping = keeping
+        self._sealing = sealing
         self._notes = keeping.blobs.notes
         self._look_s = look_minutes * 60
         self._judge: Judge = read_judge(settings)
@@ -117,6 +126,8 @@ class Screening:
 
     def known(self, name: Name) -> Outcome:
         """What was noted of a medium, perhaps by an older list; blocks for a moment."""
+        if self._sealing.is_sealed(name):
+            return SEALED
         try:
             note = self._notes.get(name)
         except OSError as error:
@@ -146,13 +157,12 @@ class Screening:
         """Look at an upload that is whole, before anybody hears of it.
 
         Raises:
-            WireError: `busy`, while that goes on; `refused_by_policy`, when nobody may have it: then
-                nothing is left of the upload.
+            WireError: `busy`, while that goes on; `refused_by_policy`, when nobody may have it.
         """
         outcome = await self.outcome(name)
         if outcome.status == "unchecked":
             raise WireError(BUSY, "the medium is still being looked at", retry_after_ms=500)
-        if outcome.status == "sealed":
+        if outcome.status == "sealed":  # it is aside by now, but for what found no room there
             await self._run(partial(self._keeping.blobs.drop, Area.CACHE, name))
             raise WireError(REFUSED_BY_POLICY, "this medium is not taken")
         return outcome
@@ -173,7 +183,7 @@ class Screening:
         except WireError:  # too much is waiting
             outcome = UNCHECKED
         if outcome.status == "sealed":
-            raise WireError(NOT_FOUND, "no node that can be reached has this medium")
+            raise WireError(NOT_FOUND, NOWHERE)
         if in_any_case or outcome.status not in self._settings.withhold:
             return outcome
         told = {"screening": outcome.to_wire()}
@@ -206,6 +216,10 @@ class Screening:
     async def _check(self, check: _Check) -> None:
         name = check.name
         try:
+            if self._sealing.is_sealed(name):  # it came once more
+                check.outcome = SEALED
+                await self._sealing.clear(name)
+                return
             if not (await self._run(partial(self._is_due, name))):
                 check.outcome = await self._run(partial(self.known, name))
                 return
@@ -217,7 +231,8 @@ class Screening:
             check.done.set()
 
     def _is_due(self, name: Name) -> bool:
-        return self.known(name).version != self._judge.version
+        known = self.known(name)
+        return known.version != self._judge.version or known.status == "sealed"  # and lies in the open
 
     async def _looked_at(self, name: Name) -> Outcome:
         manifest, judge = await self._keeping.manifest(name), self._judge
@@ -230,16 +245,31 @@ class Screening:
                 read = partial(self._keeping.read, name)
                 judged = await self._pictures.judge(question, len(manifest.chunks), read)
             outcome = await self._run(partial(judge.outcome, judged))
-        await self._run(partial(self._notes.put, name, outcome.to_note()))
+        if outcome.status == "sealed":
+            await self._seal(name, outcome, manifest)
+        else:
+            await self._run(partial(self._notes.put, name, outcome.to_note()))
         self.signals.note(name, outcome)
         self._count(name, outcome)
         return outcome
+
+    async def _seal(self, name: Name, outcome: Outcome, manifest: Manifest) -> None:
+        """Put a medium aside; while the disk cannot be written, it is served to nobody where it lies."""
+        try:
+            await self._sealing.seal(name, outcome, manifest)
+        except (WireError, StorageError) as error:
+            log.error("medium %s is not sealed, and tried again: %s", name.hash.hex(), error)
+            await self._run(partial(self._notes.put, name, outcome.to_note()))
 
     def _count(self, name: Name, outcome: Outcome) -> None:
         self.outcomes[outcome.status] += 1
         told = (name.hash.hex(), outcome.list, outcome.distance, outcome.hash.hex())
         if outcome.status == "sealed":
-            log.error("medium %s is in the sealed list %s, %d bits from %s: it is shown to nobody", *told)
+            log.error(
+                "medium %s is in the sealed list %s, %d bits from %s: it is shown to nobody, and "
+                "experts hand it over (folkmoot media sealed ls)",
+                *told,
+            )
         elif outcome.status == "matched":
             log.warning("medium %s is in the list %s, %d bits from %s", *told)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from folkmoot.node.figures import Parts, caches_of
+from folkmoot.node.media.sealing import STATES
 from folkmoot.node.metrics.caches import of_caches
 from folkmoot.node.metrics.registry import Family, counter, counters, gauge, gauges
 from folkmoot.node.moderation.media.outcome import STATUSES
@@ -79,6 +80,12 @@ def _moderation(parts: Parts) -> Iterator[Family]:
         told: dict[str, float] = {each: screening.outcomes[each] for each in STATUSES if each != "unchecked"}
         yield counters("screening_outcomes", "Media that were looked at, by what came of it.", "status", told)
         yield gauge("screening_waiting", "Media that wait to be looked at.", screening.waiting)
+    if (sealing := parts.media.sealing) is not None:
+        counts = sealing.counts()
+        sealed: dict[str, float] = {state: counts[state] for state in STATES}
+        yield gauges("sealed_media", "Sealed media, by what became of them.", "state", sealed)
+        yield gauge("sealed_waiting", "Those that wait to be handed over.", sealing.waiting)
+        yield counter("sealed_refused", "Uploads erased, as there was no room to seal them.", sealing.refused)
 
 
 def _others(parts: Parts) -> Iterator[Family]:

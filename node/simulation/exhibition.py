@@ -17,7 +17,7 @@ from folkmoot.node.simulation.world import SimulatedNode, World
 from folkmoot.protocol.client.link import Link
 from folkmoot.protocol.errors import BUSY, WireError
 from folkmoot.protocol.key import place_prefix
-from folkmoot.storage.media.layout import Area
+from folkmoot.storage.media.layout import OPEN_AREAS
 
 AGAIN: Final = 5
 AGAIN_S: Final = 1.0
@@ -89,7 +89,7 @@ class Exhibition:
                 continue
             link.close()
             [held] = [each for each in self._held() if each.node_id == node.node_id]
-            for area in Area:
+            for area in OPEN_AREAS:
                 what, told_bytes = f"{area.value} media of {node.name}", status[f"{area.value}_bytes"]
                 self._history.audits.append(Audit(what, told_bytes, (media.used_in(held, area),)))
 

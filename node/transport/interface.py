@@ -32,11 +32,13 @@ class Accepted:
         stream: the bytes, decrypted.
         remote: the other end's address, for quotas and logs.
         node_id: the peer's proven node id; None on the clients' listener.
+        is_private: whether nobody on the way can read along.
     """
 
     stream: trio.abc.Stream
     remote: Address
     node_id: bytes | None
+    is_private: bool = False
 
 
 AcceptHandler = Callable[[Accepted], Awaitable[None]]

@@ -197,7 +197,7 @@ class TcpNetwork:
             with contextlib.suppress(trio.BrokenResourceError):
                 await stream.send_all(Connection().goodbye(WireError(BUSY, str(error))))
             raise
-        return Accepted(stream, remote, None)
+        return Accepted(stream, remote, None, is_private=self._tls is not None)
 
     async def _accept_peer(self, raw: trio.SocketStream, remote: Address, visit: Visit) -> Accepted:
         stream: trio.abc.Stream = PlainStream(raw)
@@ -212,7 +212,7 @@ class TcpNetwork:
             await greeting.refuse(stream, error)
             raise
         await greeting.confirm(stream, self._name)
-        return Accepted(stream, remote, found)
+        return Accepted(stream, remote, found, is_private=self._tls is not None)
 
     async def _bind(self, address: Address) -> trio.SocketListener:
         family, resolved = await _resolve(address)

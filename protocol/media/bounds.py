@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from folkmoot.protocol.limits import (
+    KIB,
     MEDIA_CHUNK_BYTES,
     MESSAGE_BYTES,
     MESSAGE_COLLECTION_ITEMS,
@@ -31,7 +32,20 @@ MEDIA_ANSWER_S: Final = 7.0  # after which what is still being fetched is answer
 MEDIA_ROWS: Final = 512  # of the change log, looked at in one step
 MEDIA_REMEMBERED: Final = 8_192  # of which a node has at hand what came of looking at them
 MEDIA_RETRY_S: Final = 5.0  # doubled each time, for what nobody could give
+SEALED_PAGE: Final = 64  # sealed media, and entries of a custody record, that are told at once
+SEALED_REASON_CODE_POINTS: Final = 500
+SEALED_CASE_CODE_POINTS: Final = 200  # of a case's reference, such as the number that a report was given
+SEALED_LINE_BYTES: Final = 8 * KIB  # of a custody record, whatever its words are
+SEALED_OPENED: Final = 256  # times that one sealed medium may be opened
+SEALED_HANDED_OVER: Final = 16  # bodies that it may be handed over to
+SEALED_LINES: Final = 512  # of one custody record, with those that a crash has cut off
+SEALED_ACCESSES: Final = 256  # at one node, that experts have opened and may read from
+SEALED_ACCESS_S: Final = 3_600.0  # for which that lasts
+SEALED_SWEEP_S: Final = 600.0  # between two looks for what was kept for long enough
+SEALED_DUE_S: Final = 7_200.0  # for which it stays all the same, should a clock be wrong for the moment
 
 assert MEDIA_ASKED * 64 < MESSAGE_BYTES, "a hash each"
 assert MEDIA_CHUNKS <= MESSAGE_COLLECTION_ITEMS and 2 * MEDIA_CHUNK_BYTES < MESSAGE_BYTES
+assert SEALED_PAGE * SEALED_LINE_BYTES < MESSAGE_BYTES
+assert SEALED_OPENED + SEALED_HANDED_OVER + 2 < SEALED_LINES, "there is room for how it ends"
 assert MEDIA_ANSWER_S + REPLICA_READ_TIMEOUT_S <= REQUEST_TIMEOUT_S

@@ -367,7 +367,7 @@ class Blobs:
     def _look_around(self) -> None:
         """Count what is there."""
         found = {area: lying_in(self.files, self.directory / area.value) for area in Area}
-        self._used = {area: sum(each.file_bytes for _, each in found[area]) for area in _AREAS}
+        self._used = {area: sum(one.file_bytes for _, one in found[area]) for area in (*_AREAS, Area.SEALED)}
         self._cached.update((name, each.file_bytes) for name, each in found[Area.CACHE])
         for name, each in found[Area.PARTIAL]:
             begins = folders.head_bytes(self.files, self._file(Area.PARTIAL, name))

@@ -4,6 +4,8 @@
     media/kept/AA/PLACE/HASH.unused   since when (its time of change) no replica knows of a reference to it
     media/cache/AA/PLACE/HASH         what was fetched to be served, and may go at any time
     media/partial/AA/PLACE/HASH       what has not wholly come yet
+    media/sealed/AA/PLACE/HASH        what a sealed list knows (see `sealed`)
+    media/sealed/AA/PLACE/HASH.custody   the record of who found it, opened it, handed it over and erased it
 
 PLACE is the 40 bytes with which every key under the account begins, in hex, AA the first of them, HASH the
 medium's SHA-256. So the folders stand in the order of the key space, and an account's media lie together.
@@ -35,6 +37,7 @@ from folkmoot.storage.media.files import File
 
 MAGIC: Final = b"fmmedia1"
 UNUSED: Final = ".unused"
+CUSTODY: Final = ".custody"
 _LENGTH: Final = struct.Struct(">I")
 _CRC_BYTES: Final = 4
 _BLOCK_BYTES: Final = 4 * limits.KIB
@@ -49,6 +52,11 @@ class Area(enum.Enum):
     KEPT = "kept"
     CACHE = "cache"
     PARTIAL = "partial"
+    SEALED = "sealed"
+
+
+OPEN_AREAS: Final = (Area.KEPT, Area.CACHE, Area.PARTIAL)
+"""Where media are their account's, which may have them gone; what is sealed is evidence, and nobody's."""
 
 
 class Name(NamedTuple):

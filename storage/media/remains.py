@@ -17,7 +17,7 @@ from folkmoot.protocol.limits import STORE_SCAN_ROWS
 from folkmoot.protocol.media.references import REFERRING_KINDS, hashes_in, may_refer
 from folkmoot.storage.directory import os_failure
 from folkmoot.storage.interface import Engine, Table
-from folkmoot.storage.media.layout import UNUSED, Area, folder_of
+from folkmoot.storage.media.layout import OPEN_AREAS, UNUSED, folder_of
 from folkmoot.storage.rows import damaged, row_cell
 
 FOLDER: Final = "media"
@@ -32,7 +32,7 @@ def files_of(data: Path, account: bytes) -> list[Path]:
         StorageError: a folder cannot be read.
     """
     found: list[Path] = []
-    for area in Area:
+    for area in OPEN_AREAS:
         folder = folder_of(data / FOLDER / area.value, account)
         try:
             found += sorted(folder.iterdir()) if folder.exists() else []

@@ -7,6 +7,7 @@ from typing import Any
 
 from folkmoot.node.media.keeping import Keeping
 from folkmoot.node.media.screening import Screening
+from folkmoot.node.media.sealing import Sealing
 from folkmoot.storage.media.blobs import Blobs
 from folkmoot.storage.media.layout import Area, Name
 
@@ -30,6 +31,12 @@ def screening_of(node: Node) -> Screening:
     screening = node.parts.media.screening
     assert screening is not None, f"{node.name} looks at no media"
     return screening
+
+
+def sealing_of(node: Node) -> Sealing:
+    sealing = node.parts.media.sealing
+    assert sealing is not None, f"{node.name} keeps no media"
+    return sealing
 
 
 def status_of(node: Node, *, for_operator: bool = True) -> dict[str, Any]:

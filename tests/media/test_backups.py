@@ -16,11 +16,13 @@ from folkmoot.storage.backup.media import FOLDER
 from folkmoot.storage.media.blobs import Blobs
 from folkmoot.storage.media.files import OsFiles
 from folkmoot.storage.media.layout import Area, Name
+from folkmoot.storage.media.sealed import SealedMedia
 from folkmoot.storage.store import Store
 
 from tests.backup.making import backed_up, filled, restored
 from tests.media import pictures
 from tests.media.test_blobs import bring, content
+from tests.media.test_custody import SEALED
 from tests.media.uploading import post_with, read, upload
 from tests.node.harness import founded
 from tests.node.people import OPERATOR, Author
@@ -69,6 +71,18 @@ def test_each_medium_is_copied_once_and_restored(tmp_path: Path, store: Store) -
         assert [content(found, name) for name in names[:count]] == [FIRST, SECOND][:count]
         assert found.find(names[count - 1]) is Area.KEPT
         assert [listed.unused_us for listed in found.listed(Area.KEPT, ANN.account)] == [None] * count
+
+
+def test_what_is_sealed_is_in_no_backup(tmp_path: Path, store: Store) -> None:
+    kept = blobs_of(tmp_path / "node")
+    name = bring(kept, FIRST, ANN.account)
+    assert SealedMedia(kept, 1 << 30).seal(name, SEALED)
+    bring(kept, SECOND, ANN.account)
+    backup = backed_up(store, tmp_path / "backups", media=tmp_path / "node" / "media")
+    assert [each.name for each in files(backup)] == [pictures.of(SECOND).hash.hex()]
+    assert not list(backup.folder.rglob("*.custody"))
+    restored(backup, tmp_path / "new")
+    assert not list((tmp_path / "new").rglob(f"{name.hash.hex()}*"))
 
 
 def test_a_store_without_media_is_backed_up_as_before(tmp_path: Path, store: Store) -> None:

@@ -19,7 +19,7 @@ from folkmoot.protocol.media.chunks import MediaChunk
 from folkmoot.storage.media.layout import Area, Name
 
 from tests.media import pictures
-from tests.media.keepers import blobs_of, keeping_of, kept, screening_of, status_of
+from tests.media.keepers import blobs_of, kept, screening_of, sealing_of, status_of
 from tests.media.test_kinds import ogg
 from tests.media.uploading import finish, post_with, read, send, upload
 from tests.moderation.drawings import bright, drawing, ours, saved
@@ -107,7 +107,7 @@ async def test_what_is_found_is_told_withheld_and_a_signal(tmp_path: Path) -> No
             assert await read(client, author.account, known.hash) == KNOWN, "who decides has to look"
 
 
-async def test_what_a_sealed_list_knows_is_refused_and_leaves_nothing(
+async def test_what_a_sealed_list_knows_is_refused_and_sealed_where_it_came(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     author, worst = Author(2), pictures.of(WORST)
@@ -121,12 +121,15 @@ async def test_what_a_sealed_list_knows_is_refused_and_leaves_nothing(
                 assert told.value.kind is REFUSED_BY_POLICY
                 assert told.value.message == "this medium is not taken" and told.value.details is None
             await refused(town[0], town, author, worst.hash, NOT_FOUND)
+        name = Name(author.account, worst.hash)
         for node in town.nodes:
             blobs = blobs_of(node)
-            name = Name(author.account, worst.hash)
             assert blobs.find(name) is None and blobs.notes.get(name) is None
-            assert not list((node.config.node.data / "media").rglob(worst.hash.hex()))
-        assert screening_of(town[0]).outcomes["sealed"] == 2
+            files = list((node.config.node.data / "media").rglob(f"{worst.hash.hex()}*"))
+            assert bool(files) is (node is town[0]), "no other node ever has the bytes"
+            assert all("sealed" in file.parts and file.stat().st_mode & 0o777 == 0o600 for file in files)
+            assert (name in sealing_of(node).media) is (node is town[0])
+        assert screening_of(town[0]).outcomes["sealed"] == 1, "it is known by its name the second time"
         assert any(worst.hash.hex() in each.message and "worst" in each.message for each in caplog.records)
 
 
@@ -157,15 +160,18 @@ async def test_what_a_sealed_list_comes_to_know_is_served_to_no_client_and_no_pe
             await client.auth(author)
             error = (await client.put_one(post_with(author, manifest)))["error"]
             assert error["name"] == "refused_by_policy" and "worst" not in str(error)
-        assert kept(other, author, manifest.hash) is None
-        assert kept(keeper, author, manifest.hash) is Area.KEPT, "operators decide what becomes of it"
+        name = Name(author.account, manifest.hash)
+        assert kept(other, author, manifest.hash) is None and kept(keeper, author, manifest.hash) is None
+        assert name in sealing_of(keeper).media, "it lies aside"
+        leaves_nothing = keeper.parts.movement.leaves_nothing
+        assert leaves_nothing and not all(each() for each in leaves_nothing), (
+            "a node does not leave with what nobody has handed over"
+        )
         sweeper = keeper.parts.media.sweeper
         elsewhere = SimpleNamespace(id=1, epoch=1, nodes=lambda: [bytes(16)])
         monkeypatch.setattr(sweeper, "_topology", SimpleNamespace(where=lambda key: elsewhere))
         assert not await sweeper.hand_on(), "nobody is asked to keep it"
-        assert kept(keeper, author, manifest.hash) is Area.KEPT
-        monkeypatch.setattr(keeping_of(keeper), "sealed", None)
-        assert await sweeper.hand_on(), "as of anything else somebody is"
+        assert name in sealing_of(keeper).media
 
 
 async def test_a_list_that_is_broken_changes_nothing_and_a_new_one_looks_at_everything_again(

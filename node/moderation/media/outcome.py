@@ -77,6 +77,7 @@ class Outcome(Struct, frozen=True, omit_defaults=True):
 
 
 UNCHECKED: Final = Outcome("unchecked")
+SEALED: Final = Outcome("sealed")
 
 
 class Judge:
