@@ -271,6 +271,8 @@ class LmdbTransaction:
             cursor = self._transaction.cursor(self._tables[table])
             if not (cursor.prev() if stop and cursor.set_range(stop) else cursor.last()):
                 return []
+            if cursor.key() < start:  # most ranges that are asked for are empty, and others' rows are long
+                return []
             rows = list(islice(cursor.iterprev(), limit))
         except lmdb.Error as error:
             raise self._broken or _read_failure(table, error) from error

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
-from folkmoot.node.moderation import normalise
 from folkmoot.node.moderation.budget import OverBudget
 from folkmoot.node.moderation.figures import Names
 from folkmoot.node.moderation.matchers import Matchers
-from folkmoot.node.moderation.scorers import Scorers
+from folkmoot.node.moderation.scorers import Asked, Scorers
 from folkmoot.node.moderation.submissions import Submission
 from folkmoot.protocol.expressions import Value
 from folkmoot.protocol.moderation.bounds import COMPARED_CODE_POINTS, SIGNALS_TOLD
@@ -39,6 +39,23 @@ Hits = Mapping[int, tuple[str, Span]]
 """What was found: the number of a list or pattern, with field and place of its first hit."""
 
 _NONE: Final[Mapping[str, str]] = {}
+
+
+class _Look(NamedTuple):
+    """What was found in a record.
+
+    Args:
+        hits: see there.
+        counts: how often, where rules ask.
+        wanted: the signals that rules will look at, hits being what they are.
+    """
+
+    hits: Hits
+    counts: Counter[int]
+    wanted: frozenset[str]
+
+
+_NOTHING: Final = _Look({}, Counter(), frozenset())
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +151,7 @@ class PolicyEngine:
             now_us: microseconds since 1970, by which rules expire.
         """
         try:
-            findings, unknown = self._applied(submission, now_us)
+            findings, unknown = self._applied(submission, self._look(submission), now_us)
         except Exception as error:  # whatever it was: not knowing must never read as acceptance
             self._note(error)
             findings, unknown = [_unjudged(error)], frozenset()
@@ -147,17 +164,49 @@ class PolicyEngine:
 
         Nothing is counted or logged, and so any thread may ask, about what is not at the gate.
         """
+        return self.findings_of([submission], now_us)[0]
+
+    def findings_of(self, submissions: Sequence[Submission], now_us: int = 0) -> list[list[Finding]]:
+        """The same of each of many records, in less time: models are asked about all of them at once."""
+        looked = [self._looked(each) for each in submissions]
+        asked = [
+            Asked(each.joined(), look.wanted, each.scored)
+            for each, look in zip(submissions, looked, strict=True)
+            if isinstance(look, _Look)
+        ]
+        # What goes wrong here does so again below, with the record that it is about.
+        with suppress(Exception):
+            self.scorers.ask_of(asked)
+        return [self._findings(each, look, now_us) for each, look in zip(submissions, looked, strict=True)]
+
+    def _looked(self, submission: Submission) -> _Look | Exception:
         try:
-            return self._applied(submission, now_us)[0]
+            return self._look(submission)
+        except Exception as error:  # as above
+            return error
+
+    def _findings(self, submission: Submission, look: _Look | Exception, now_us: int) -> list[Finding]:
+        if isinstance(look, Exception):
+            return [_unjudged(look)]
+        try:
+            return self._applied(submission, look, now_us)[0]
         except Exception as error:  # as above
             return [_unjudged(error)]
 
-    def _applied(self, submission: Submission, now_us: int) -> tuple[list[Finding], frozenset[str]]:
+    def _look(self, submission: Submission) -> _Look:
+        """What was found, and the signals that rules will look at because of it."""
+        if not self.document.rules:
+            return _NOTHING
+        hits, counts = self._find(submission)
+        return _Look(hits, counts, self._rules.wanted(hits))
+
+    def _applied(
+        self, submission: Submission, look: _Look, now_us: int
+    ) -> tuple[list[Finding], frozenset[str]]:
         """What the rules say, and the signals that they asked for in vain."""
         if not self.document.rules:
             return [], frozenset()
-        hits, counts = self._find(submission)
-        wanted = self._rules.wanted(hits)
+        hits, counts, wanted = look
         counted = {name: float(counts[finder]) for name, finder in self._rules.counted.items()}
         signals = self._signals(submission, wanted) | counted
         signals |= self._thresholds(submission, wanted, signals)
@@ -217,7 +266,7 @@ class PolicyEngine:
 
         @cache
         def seems() -> frozenset[str]:
-            return languages_of(submission.joined())
+            return languages_of(submission.joined().text)
 
         known: dict[str, Value] = {}
         for asked, thresholds in self._asked.items():
@@ -233,8 +282,7 @@ class PolicyEngine:
             return NO_FLOOD
         if not self.compares:
             return submission.counting("")
-        seen = normalise.tight(normalise.folded(submission.joined()[:COMPARED_CODE_POINTS]))
-        return submission.counting(seen.text)
+        return submission.counting(submission.joined().tight(COMPARED_CODE_POINTS))
 
     def _expired(self, now_us: int) -> list[int]:
         return [number for number, day in self._expires.items() if day.ends_us <= now_us]

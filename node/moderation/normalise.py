@@ -50,6 +50,9 @@ _FOLDING_ENTRIES: Final = 32_768
 
 _BLANKS: Final = re.compile(r"\s+")
 
+# Runs of white space that are not one space yet, which few are.
+_UNEVEN: Final = re.compile(r"\s(?:(?<! )\s*|\s+)")
+
 # A bar between letters or digits is a 1; at the end of a word it is punctuation.
 _INNER_BAR: Final = re.compile(r"(?<=\w)[!|](?=\w)")
 _LEET: Final = {"0": "o", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "@": "a", "$": "s"}
@@ -129,6 +132,7 @@ def plain(text: str, *, usual: bool = False) -> View:
 def prepare() -> None:
     """Compile what needs tens of milliseconds, so that no text has to wait for it."""
     _spelled_out()
+    _single_letters()
 
 
 def tight(view: View, *, spelled: bool = True) -> View:
@@ -262,9 +266,18 @@ def _spelled_out() -> _SpelledOut:
     )
 
 
+@lru_cache(maxsize=1)
+def _single_letters() -> re.Pattern[str]:
+    """Finds two single letters with something between them, as all that is spelled out has; see there."""
+    letter = rf"(?:[^\W_]|[{''.join(_REGIONAL)}])"
+    return re.compile(rf"[\W_]{letter}[\W_]+{letter}[\W_]")
+
+
 def _joined(view: View, spelled: re.Pattern[str] | None) -> View:
-    text = view.text if spelled is None else spelled.sub(_letters_of, view.text)
-    return View(_BLANKS.sub(" ", text), partial(_trace_joined, view, spelled))
+    text = view.text
+    if spelled is not None and _single_letters().search(text):
+        text = spelled.sub(_letters_of, text)
+    return View(_UNEVEN.sub(" ", text), partial(_trace_joined, view, spelled))
 
 
 def _letters_of(run: re.Match[str]) -> str:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 from array import array
+from collections.abc import Set
 from typing import Final, NamedTuple
 
 from folkmoot.node.moderation.normalise import View, folded, leet, tight
-from folkmoot.protocol.moderation.text.features import features, words_of
+from folkmoot.protocol.moderation.bounds import SCORED_CODE_POINTS
+from folkmoot.protocol.moderation.text.features import features, found_in, words_of
 from folkmoot.protocol.moderation.text.groups import NAMES
+
+# What every such word has: most texts have none, and that is soon seen.
+_UNDER_SUSPICION: Final = re.compile(r"[0134578@$!|](?:[^\W\d_]|(?<=[^\W\d_].))")
 
 # A word in which signs or digits stand beside letters, but no address and nobody's name.
 _DISGUISED: Final = re.compile(
@@ -27,7 +32,45 @@ def buckets(text: str, *, blind: bool = False) -> array[int]:
 
 def readings(text: str) -> list[str]:
     """The text in tight form, and once more with digits and signs read as letters where that is a word."""
-    seen = tight(folded(text)).text
+    return _read_twice(tight(folded(text)).text)
+
+
+class Forms:
+    """A text in the forms in which it is compared and shown to models, each made once for all who ask.
+
+    Args:
+        text: any.
+
+    Attributes:
+        text: as it was written.
+    """
+
+    __slots__ = ("_seen", "_tight", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._tight: dict[int, str] = {}
+        self._seen: dict[bool, Set[int]] = {}
+
+    def tight(self, most: int) -> str:
+        """The text, of which only so many code points are looked at, in tight form."""
+        cut = self.text[:most]
+        if len(cut) not in self._tight:
+            self._tight[len(cut)] = tight(folded(cut)).text
+        return self._tight[len(cut)]
+
+    def scored(self, *, blind: bool) -> Set[int]:
+        """What a text model sees of its beginning; see `buckets`."""
+        if blind not in self._seen:
+            # Cut again, since one character may unfold to eighteen.
+            read = [each[:SCORED_CODE_POINTS] for each in _read_twice(self.tight(SCORED_CODE_POINTS))]
+            self._seen[blind] = found_in(read, blind=blind)
+        return self._seen[blind]
+
+
+def _read_twice(seen: str) -> list[str]:
+    if not _UNDER_SUSPICION.search(seen):
+        return [seen]
     undone = _DISGUISED.sub(lambda word: leet(View(word[0]))[0].text, seen)
     return [seen] if undone == seen else [seen, undone]
 

@@ -36,7 +36,7 @@ class Pair:
         spent_s: the processor time of the calling thread, seconds.
 
     Attributes:
-        spent: what judging by each took, seconds.
+        spent: what judging by each took, seconds; what both need of a text is made once, by the first.
     """
 
     def __init__(self, before: PolicyEngine, after: PolicyEngine, spent_s: Callable[[], float]) -> None:
@@ -57,7 +57,7 @@ class Pair:
         found: dict[str, list[list[Finding]]] = {}
         for name, engine in self._engines.items():
             began = self._spent_s()
-            found[name] = [engine.findings(each, now_us) for each in submissions]
+            found[name] = engine.findings_of(submissions, now_us)
             self.spent[name] += self._spent_s() - began
         for note in notes:
             self._flood.settle(note.record.id, changed=True)

@@ -11,11 +11,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from folkmoot.node.moderation.reading import readings
-from folkmoot.protocol.moderation.bounds import POLICY_MODEL_BYTES, SCORED_CODE_POINTS
+from folkmoot.node.moderation.reading import Forms
+from folkmoot.protocol.moderation.bounds import POLICY_MODEL_BYTES
 from folkmoot.protocol.moderation.policy import Model, PolicyDocument
 from folkmoot.protocol.moderation.signals import SCORES, signal_name
-from folkmoot.protocol.moderation.text.features import features
 from folkmoot.protocol.moderation.text.model import ModelError, TextModel, decode
 
 SUFFIX: Final = ".model"
@@ -37,6 +36,19 @@ class _Scorer(NamedTuple):
     model: TextModel
     blind: bool
     names: tuple[str, ...]
+
+    def ask(self, text: Forms, scored: dict[str, list[float]]) -> None:
+        """Have the model score a text."""
+        margins = self.model.margins(text.scored(blind=self.blind))
+        scored[self.hash] = [round(margin, _DECIMALS) for margin in margins[1:]]
+
+
+class Asked(NamedTuple):
+    """A text that scores are wanted of; see `Scorers.scores`."""
+
+    forms: Forms
+    wanted: frozenset[str]
+    scored: dict[str, list[float]]
 
 
 class Scorers:
@@ -96,7 +108,7 @@ class Scorers:
         return news
 
     def scores(
-        self, text: str, wanted: frozenset[str], scored: dict[str, list[float]] | None = None
+        self, text: Forms, wanted: frozenset[str], scored: dict[str, list[float]]
     ) -> Iterator[tuple[str, float]]:
         """The scores of a text, by name, as far as there are any; those of models that nothing is wanted of
         are left out. Above 0 a label's class is nearer than the first class is.
@@ -106,20 +118,23 @@ class Scorers:
             wanted: names of scores.
             scored: what models said of this text before, by their hashes; what they say now is added.
         """
-        scored = {} if scored is None else scored
-        read: list[str] | None = None
-        seen: dict[bool, Sequence[int]] = {}
-        for hash, model, blind, names in self._scorers:
-            if wanted.isdisjoint(names):
-                continue
-            if hash not in scored:
-                if read is None:
-                    # Cut again, since one character may unfold to eighteen.
-                    read = [reading[:SCORED_CODE_POINTS] for reading in readings(text[:SCORED_CODE_POINTS])]
-                if blind not in seen:
-                    seen[blind] = features(read, blind=blind)
-                scored[hash] = [round(margin, _DECIMALS) for margin in model.margins(seen[blind])[1:]]
-            yield from zip(names, scored[hash], strict=True)
+        for each in self._scorers:
+            if not wanted.isdisjoint(each.names):
+                if each.hash not in scored:
+                    each.ask(text, scored)
+                yield from zip(each.names, scored[each.hash], strict=True)
+
+    def ask_of(self, texts: Sequence[Asked]) -> None:
+        """Ask for the scores of many texts, which takes less time than to ask for those of one after another:
+        first all texts are read, then each model is asked, so that what it needs stays near the processor.
+        """
+        for each in self._scorers:
+            unasked = [text for text in texts if each.hash not in text.scored]
+            some = [text for text in unasked if not text.wanted.isdisjoint(each.names)]
+            for text in some:
+                text.forms.scored(blind=each.blind)
+            for text in some:
+                each.ask(text.forms, text.scored)
 
 
 def checked(model: Model, data: bytes, where: Path | str) -> TextModel:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from dataclasses import dataclass, field
+from typing import Final
 
 from folkmoot.node.moderation.budget import ENDLESS, Budget
+from folkmoot.node.moderation.reading import Forms
 from folkmoot.protocol.expressions import Value
 from folkmoot.protocol.media.references import references
 from folkmoot.protocol.record import Record
@@ -23,13 +25,13 @@ _NO_MEDIA: Final[Mapping[str, Value]] = {
     "media.categories": [],
     "media.nsfw": 0.0,
 }
-_NOTHING: Final[Mapping[str, Value]] = {}
 
 _LINK: Final = re.compile(r"(?:https?://|\bwww\.)\S", re.IGNORECASE)
 _MENTION: Final = re.compile(r"(?<!\w)@\w")
 
 
-class Submission(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Submission:
     """A record before the gate.
 
     Args:
@@ -44,9 +46,10 @@ class Submission(NamedTuple):
     texts: Texts
     record: Record | None = None
     counting: Counting | None = None
-    looked_up: Mapping[str, Value] = _NOTHING
-    scored: dict[str, list[float]] | None = None
+    looked_up: Mapping[str, Value] = field(default_factory=dict)
+    scored: dict[str, list[float]] = field(default_factory=dict)
     budget: Budget = ENDLESS
+    _forms: Forms | None = field(default=None, init=False)
 
     @property
     def language(self) -> str:
@@ -54,9 +57,11 @@ class Submission(NamedTuple):
         said = self.record.body.get("lang") if self.record is not None else None
         return said.lower() if isinstance(said, str) else ""
 
-    def joined(self) -> str:
+    def joined(self) -> Forms:
         """All its texts as one."""
-        return "\n".join(text for _field, text in self.texts)
+        if self._forms is None:
+            self._forms = Forms("\n".join(text for _field, text in self.texts))
+        return self._forms
 
     def known(self) -> Mapping[str, Value]:
         """The signals of those families that are looked up; what is unknown is left out."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from array import array
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import trio
 from folkmoot.node.actors.gatekeeper import Gatekeeper
+from folkmoot.node.moderation import reading
 from folkmoot.node.moderation.noting import Note
 from folkmoot.node.moderation.policy_file import load_engine
-from folkmoot.node.moderation.reading import buckets
+from folkmoot.node.moderation.reading import Forms, buckets
 from folkmoot.node.moderation.scorers import Scorers
 from folkmoot.node.moderation.submissions import Submission
 from folkmoot.protocol.moderation.bounds import SCORED_CODE_POINTS
+from folkmoot.protocol.moderation.text import features
 from folkmoot.protocol.moderation.text.features import BUCKETS
 from folkmoot.protocol.moderation.text.linear import ONE, LinearModel
 from folkmoot.protocol.moderation.text.model import TextModel
@@ -112,8 +115,8 @@ def test_a_model_is_asked_only_where_the_verdict_may_turn_on_it(
 ) -> None:
     asked: list[str] = []
 
-    def scores(_self: Scorers, text: str, *_more: object) -> list[tuple[str, float]]:
-        asked.append(text)
+    def scores(_self: Scorers, text: Forms, *_more: object) -> list[tuple[str, float]]:
+        asked.append(text.tight(SCORED_CODE_POINTS))
         return []
 
     monkeypatch.setattr(Scorers, "scores", scores)
@@ -126,7 +129,7 @@ def test_a_model_is_asked_only_where_the_verdict_may_turn_on_it(
     policies.judge_record(Submission([("text", "a bar")]))
     assert asked == []
     assert policies.judge_record(Submission([("text", "a foo"), ("tags.0", "x")])).rule == "r"
-    assert asked == ["a foo\nx"]
+    assert asked == ["a foo x"]
 
 
 async def test_a_model_that_comes_later_is_taken_up(tmp_path: Path) -> None:
@@ -199,6 +202,40 @@ def test_a_model_is_asked_once_about_a_text(tmp_path: Path) -> None:
     assert scored == {hash: [dict(found.signals)["scores.toxic"]]}
     scored[hash] = [0.1]  # what was said before is believed
     assert policies.findings(Submission((("text", BAD),), scored=scored)) == []
+
+
+def test_many_records_are_judged_at_once_as_they_are_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = kept(tmp_path, taught(BAD))
+    rude = replace(taught("all women are muppets", blind=True), classes=("fine", "rude"))
+    other = kept(tmp_path, rude)
+    parts = (
+        model("m", labels=["toxic"], hash=one),
+        model("n", labels=["rude"], hash=other, blind=True),
+        word_list("bad", ["foo"]),
+        condition("r", "scores.toxic > 20.0"),
+        condition("s", "hits.bad && scores.rude > 20.0"),
+    )
+    policies = load_engine(policy(tmp_path, *parts))
+    texts = (BAD, "fine", "foo: all men are muppets", "all men are muppets", "foo " + BAD, "", "raises")
+
+    def found_in(readings: list[str], *, blind: bool) -> set[int]:
+        if readings == ["raises"]:
+            raise ValueError(readings)
+        return features.found_in(readings, blind=blind)
+
+    monkeypatch.setattr(reading, "found_in", found_in)
+    alone, together = ([Submission((("text", text),)) for text in texts] for _ in range(2))
+    found = [policies.findings(each) for each in alone]
+    assert policies.findings_of(together) == found
+    rules = [[each.rule for each in some] for some in found]
+    assert rules == [["r"], [], ["s"], [], ["r"], [], ["unjudged"]]
+    assert [each.scored for each in together] == [each.scored for each in alone]
+    assert [each.scored.keys() for each in together] == [
+        *({one}, {one}, {one, other}, {one}, {one, other}, {one}, set())
+    ]
+    assert policies.findings_of([]) == []
 
 
 def test_what_a_model_said_at_the_gate_is_told_of_a_post(tmp_path: Path) -> None:

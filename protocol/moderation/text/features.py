@@ -13,8 +13,7 @@ import re
 from array import array
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 from zlib import crc32
 
 from folkmoot.protocol.moderation.text.groups import generalised
@@ -32,16 +31,33 @@ PIECES: Final = (2, 3, 4, 5)
 """Lengths of the pieces of words, in code points, an edge of the word counting as one."""
 
 _WORD_CODE_POINTS: Final = 24
-_WORDS_REMEMBERED: Final = 16_384  # about 500 bytes each
+_WORDS_REMEMBERED: Final = 16_384  # 700 bytes each, about, and 1,200 at the most
 _MASK: Final = BUCKETS - 1
 ADDRESS: Final = re.compile(r"(?:https?://|www\.)\S+")
 MENTION: Final = re.compile(r"@\w+")
-_DRAWN_OUT: Final = re.compile(r"(.)\1{2,}")
+_DRAWN_OUT: Final = re.compile(r"(.)\1\1+")
 _NUMBER: Final = re.compile(r"\d+")
 _TOKEN: Final = re.compile(r"[#]?\w[\w']*|[^\w\s]")
 
 # One salt a sort of feature, so that a word and a piece that read the same are two features.
 _WORD, _PAIR, _APART, _PIECE = (crc32(sort) for sort in (b"word", b"pair", b"apart", b"piece"))
+
+
+class _Read(NamedTuple):
+    """What there is to know of a word.
+
+    Args:
+        coded: the word in UTF-8.
+        own: its bucket.
+        pair, apart: checksums of the beginning of its pairs with the next word, and with the one behind that.
+        pieces: the buckets of its pieces.
+    """
+
+    coded: bytes
+    own: int
+    pair: int
+    apart: int
+    pieces: array[int]
 
 
 def features(readings: Iterable[str], *, blind: bool = False) -> array[int]:
@@ -52,18 +68,23 @@ def features(readings: Iterable[str], *, blind: bool = False) -> array[int]:
             it can be read in several ways.
         blind: whether all groups of people are read as one (see `groups`).
     """
+    return array("I", sorted(found_in(readings, blind=blind)))
+
+
+def found_in(readings: Iterable[str], *, blind: bool = False) -> set[int]:
+    """The same buckets in no order, as it takes a third of the time more to put them in one."""
     found: set[int] = set()
     for reading in readings:
-        words = words_of(reading)
+        words: Sequence[str] = words_of(reading)
         general = generalised(words)
         if blind:
             words = general
-        elif general != words:
-            found |= _in_a_row(general)
-        found |= _in_a_row(words)
-        for word in dict.fromkeys(words):
-            found.update(_pieces(word))
-    return array("I", sorted(found))
+        elif general is not words:
+            _add_row(found, list(map(_read, general)))
+        read = list(map(_read, words))
+        _add_row(found, read)
+        found.update(*dict(zip(words, (each.pieces for each in read), strict=True)).values())
+    return found
 
 
 def words_of(reading: str) -> list[str]:
@@ -71,13 +92,12 @@ def words_of(reading: str) -> list[str]:
     return [word[:_WORD_CODE_POINTS] for word in _TOKEN.findall(_evened(reading))]
 
 
-def _in_a_row(words: Sequence[str]) -> set[int]:
-    """The buckets of words, of pairs of them, and of pairs with a word between."""
-    coded = [word.encode() for word in words]
-    found = {crc32(word, _WORD) & _MASK for word in coded}
-    found |= {crc32(b"%b %b" % pair, _PAIR) & _MASK for pair in pairwise(coded)}
-    found |= {crc32(b"%b %b" % pair, _APART) & _MASK for pair in zip(coded, coded[2:], strict=False)}
-    return found
+def _add_row(found: set[int], row: Sequence[_Read]) -> None:
+    """Add the buckets of words, of pairs of them, and of pairs with a word between."""
+    coded = [word.coded for word in row]
+    found.update([word.own for word in row])
+    found.update([code & _MASK for code in map(crc32, coded[1:], [word.pair for word in row])])
+    found.update([code & _MASK for code in map(crc32, coded[2:], [word.apart for word in row])])
 
 
 def _evened(text: str) -> str:
@@ -88,8 +108,16 @@ def _evened(text: str) -> str:
 
 
 @lru_cache(maxsize=_WORDS_REMEMBERED)
+def _read(word: str) -> _Read:
+    """What there is to know of a word; words met lately are remembered, for people use few."""
+    coded = word.encode()
+    begun = coded + b" "
+    own = crc32(coded, _WORD) & _MASK
+    return _Read(coded, own, crc32(begun, _PAIR), crc32(begun, _APART), _pieces(word))
+
+
 def _pieces(word: str) -> array[int]:
-    """The buckets of all pieces of a word, its edges marked; those of words met lately are remembered."""
+    """The buckets of all pieces of a word, its edges marked."""
     edged = f"<{word}>"
     if edged.isascii():
         coded = edged.encode()

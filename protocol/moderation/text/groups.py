@@ -35,11 +35,15 @@ people person persons men man women woman folks folk guy guys girl girls boy boy
 
 NAMES: Final = frozenset(_NAMES.split())
 _OF_TWO_WORDS: Final = frozenset({("african", "american"), ("middle", "eastern"), ("native", "american")})
+_FIRST: Final = NAMES | {first for first, _ in _OF_TWO_WORDS}
 _AFTER: Final = frozenset(_PEOPLE.split())
 
 
-def generalised(words: Sequence[str]) -> list[str]:
-    """The words with every name of a group, and a word for people behind it, as the one word `GROUP`."""
+def generalised(words: Sequence[str]) -> Sequence[str]:
+    """The words with every name of a group, and a word for people behind it, as the one word `GROUP`; the
+    very same where there is none."""
+    if _FIRST.isdisjoint(words):
+        return words
     general: list[str] = []
     at = 0
     while at < len(words):

@@ -17,9 +17,10 @@ more than to begin from w₀, since each step adds a multiple of an example to t
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import sqrt
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from folkmoot.protocol.moderation.text.features import BUCKETS
@@ -64,9 +65,14 @@ class LinearModel:
     weights: Sequence[int]
     bias: int
 
-    def margin(self, buckets: Sequence[int]) -> float:
-        """How far on the positive side a text is: about 1 where examples of it agree, 0 at the border."""
-        total = sum(map(self.weights.__getitem__, buckets))
+    def margin(self, buckets: Collection[int]) -> float:
+        """How far on the positive side a text is: about 1 where examples of it agree, 0 at the border.
+
+        Args:
+            buckets: of the text, each once.
+        """
+        # Two more are asked for, since only of several one gets a tuple.
+        total: int = sum(itemgetter(*buckets, 0, 0)(self.weights)[:-2])
         return (total / sqrt(len(buckets) or 1) + self.bias) / ONE
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -49,18 +49,18 @@ class TextModel:
     heads: tuple[LinearModel, ...]
     offsets: tuple[int, ...]
 
-    def margins(self, buckets: Sequence[int]) -> tuple[float, ...]:
+    def margins(self, buckets: Collection[int]) -> tuple[float, ...]:
         """The margin of each class, offset included; the greatest wins, the first of equals."""
         margins = tuple(
             head.margin(buckets) + offset / ONE for head, offset in zip(self.heads, self.offsets, strict=True)
         )
         return (0.0, *margins) if len(self.classes) == 2 else margins
 
-    def decide(self, buckets: Sequence[int]) -> int:
+    def decide(self, buckets: Collection[int]) -> int:
         """The number of the class that a text is in."""
         return winner(self.margins(buckets))
 
-    def score(self, buckets: Sequence[int]) -> float:
+    def score(self, buckets: Collection[int]) -> float:
         """How far a text is from the first class, whichever of the others it is; higher is worse."""
         if len(self.classes) == 2:
             return self.heads[0].margin(buckets)
