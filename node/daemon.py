@@ -211,7 +211,7 @@ class _Parts:
         self.standing, self.recollection = standing_of(self)
         self.accounts, self.gatekeeper = AccountParts(self), gatekeeper_of(config, environment)
         self.community = CommunityParts(self, self.gatekeeper, self._tell)
-        self.moderation = ModerationParts(self, self.community.roles.of, self.gatekeeper)
+        self.moderation = ModerationParts(self, self.community.roles, self.gatekeeper)
         region, gossip = config.node.region, self.membership
         self.router = Router(self.node_id, region, self.topology, gossip, self.standing.counts)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from folkmoot.node.moderation.audit_methods import AuditMethods
 from folkmoot.node.moderation.auditing import Auditor
 from folkmoot.node.moderation.authors import AuthorSignals
 from folkmoot.node.moderation.casebook import Casebook
-from folkmoot.node.moderation.deciders import Deciders
+from folkmoot.node.moderation.deciders import Deciders, RolesKnown
 from folkmoot.node.moderation.drawing import Drawing
 from folkmoot.node.moderation.gate_port import Intake
 from folkmoot.node.moderation.media_cases import Look, MediaCases
@@ -47,15 +47,13 @@ class ModerationParts:
 
     Args:
         wired: the node's.
-        roles_of: the roles that an account (34 bytes) has now.
+        roles: who has which role, and who had.
         gatekeeper: this node's.
     """
 
-    def __init__(
-        self, wired: Wired, roles_of: Callable[[bytes], Collection[str]], gatekeeper: Gatekeeper
-    ) -> None:
-        self._wired, self._gatekeeper = wired, gatekeeper
-        self.deciders = Deciders(roles_of, wired.topology.service_accounts)
+    def __init__(self, wired: Wired, roles: RolesKnown, gatekeeper: Gatekeeper) -> None:
+        self._wired, self._gatekeeper, self._roles = wired, gatekeeper, roles
+        self.deciders = Deciders(roles, wired.topology.service_accounts, wired.environment.wall.now_us)
         environment, gate, commits = wired.environment, wired.config.gate, wired.commits
         executor, wall = environment.executor, environment.wall
         self.refusals = RefusalLog(wired.node_id, commits, wall, wired.links, self._others)
@@ -76,7 +74,7 @@ class ModerationParts:
         wired = self._wired
         around = Around(router, wired.topology, wired.links, wired.environment.executor)
         store, environment = wired.commits.store, wired.environment
-        self._casebook = Casebook(around, store, reading, wired.topology.service_accounts)
+        self._casebook = Casebook(around, store, reading, wired.topology.service_accounts, self._roles.lapses)
         self._reading = reading
         mine = Mine(wired.service, self._gatekeeper)
         self._reversal = Reversal(
