@@ -17,6 +17,7 @@ from folkmoot.protocol.moderation.outcome import outcome_of
 from folkmoot.storage.decided import DECISION, decision_in
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Engine, Table, Transaction
+from folkmoot.storage.lapses import known
 from folkmoot.storage.rows import SEQUENCE_BYTES, row_cell
 
 _NOT_THEIRS: Final = bytes((KIND_BYTE["like"],))
@@ -46,7 +47,7 @@ def standing(engine: Engine, account: bytes) -> Standing:
         cells = islice(transaction.scan(Table.CELLS, place, place + _NOT_THEIRS), AUTHOR_CELLS)
         sequence = min(_sequences(cells), default=None)
         subjects: dict[Subject, list[Decision]] = {}
-        for decision in _decisions(transaction, place):
+        for decision in known(transaction).counted(_decisions(transaction, place)):
             subjects.setdefault(decision.subject, []).append(decision)
     settled = [each for some in subjects.values() for each in outcome_of(some).settled()]
     favoured = sum(each.action in _IN_FAVOUR for each in settled)

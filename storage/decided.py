@@ -48,6 +48,7 @@ from folkmoot.protocol.moderation.outcome import outcome_of
 from folkmoot.protocol.record import Record, record_id
 from folkmoot.storage.errors import DiskFull, StoreCorrupt
 from folkmoot.storage.interface import Table, Transaction
+from folkmoot.storage.lapses import known
 from folkmoot.storage.rows import row_cell
 
 DECISION: Final = KIND_BYTE[KIND]
@@ -74,7 +75,17 @@ class Stored(NamedTuple):
 def decisions_on(
     transaction: Transaction, place: bytes, subject: Subject, *, held: bool = False
 ) -> list[Stored]:
-    """What is known to have been decided about something, the oldest first.
+    """Of `all_decisions_on` those that count, for all that is known of lost roles; raises as it does."""
+    found = all_decisions_on(transaction, place, subject, held=held)
+    if held or not found or not (lapses := known(transaction)):
+        return found
+    return [each for each in found if not lapses.pass_over(each.decision)]
+
+
+def all_decisions_on(
+    transaction: Transaction, place: bytes, subject: Subject, *, held: bool = False
+) -> list[Stored]:
+    """What is known to have been decided about something, the oldest first, whether it counts or not.
 
     Args:
         place: what the keys of its author begin with (40 bytes).

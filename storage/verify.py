@@ -27,6 +27,7 @@ from folkmoot.storage import counts, judged, projections, registers, rows, schem
 from folkmoot.storage.errors import SchemaTooNew, StoreCorrupt
 from folkmoot.storage.heads import SEQUENCE
 from folkmoot.storage.interface import Engine, Table, Transaction
+from folkmoot.storage.relapsing import UNSETTLED
 from folkmoot.storage.rows import NODE_BYTES, Counts
 
 T = TypeVar("T")
@@ -175,6 +176,10 @@ class _Check:
     def _meta(self) -> None:
         with suppress(StoreCorrupt, SchemaTooNew):  # damage is found below
             self._indexes_waiting = schema.read_schema(self._transaction) >= schema.INDEXES_WAITING
+        row = self._transaction.get(Table.META, UNSETTLED.encode())
+        with suppress(StoreCorrupt):
+            if row is not None and rows.unseal(Table.META, UNSETTLED.encode(), row):
+                self._indexes_waiting = False  # a node works on it
         for name, value in self._sound(Table.META, lambda name, row: rows.unseal(Table.META, name, row)):
             if name == SEQUENCE:
                 self._sequence = int.from_bytes(value, "big")

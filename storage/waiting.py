@@ -33,7 +33,7 @@ from folkmoot.protocol.limits import REACTIONS_STEP_ROWS, STORE_STEP_ROWS
 from folkmoot.protocol.moderation.bounds import QUEUE_STEP
 from folkmoot.protocol.moderation.decision import KINDS_DECIDED, Subject
 from folkmoot.protocol.moderation.outcome import outcome_of
-from folkmoot.storage.decided import DECISION, decision_in, decisions_on, key_of
+from folkmoot.storage.decided import DECISION, all_decisions_on, decision_in, decisions_on, key_of
 from folkmoot.storage.errors import StoreCorrupt
 from folkmoot.storage.interface import Engine, Table, Transaction
 from folkmoot.storage.rows import decoded_cell, row_cell, seal
@@ -155,7 +155,7 @@ def decided_about(transaction: Transaction, key: bytes) -> list[bytes]:
     """
     place, keys = key[:PLACE_PREFIX_BYTES], []
     for held in (False, True):
-        for each in decisions_on(transaction, place, subject_of(key), held=held):
+        for each in all_decisions_on(transaction, place, subject_of(key), held=held):
             own = key_of(place, each.decision)
             keys.append(held_key(own) if held else own)
     return keys

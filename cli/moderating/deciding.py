@@ -65,7 +65,7 @@ async def decide(
     kind, item = named.subject
     case = await client.call("moderation.show", {"author": named.author, "kind": kind, "item": item})
     decided = [decision for decision, _ in map(decision_in, case["decisions"])]
-    others = _to_reverse(decided, wish, key.owner)
+    others = _to_reverse(_counted(case), wish, key.owner)
     if (made := _made_before(case, key.owner, wish)) is not None:
         answer = await client.call("moderation.decide", {"record": made.to_wire(), "level": level})
         return {**answer, "decision": made}
@@ -112,12 +112,19 @@ def _others(decided: Sequence[Decision], action: Action, own: bytes) -> list[Dec
     ]
 
 
+def _counted(case: dict[str, Any]) -> list[Decision]:
+    """The decisions that are not passed over."""
+    passed_over = frozenset[bytes](case.get("passed_over", ()))
+    found = map(decision_in, case["decisions"])
+    return [decision for decision, record in found if record.id not in passed_over]
+
+
 def _made_before(case: dict[str, Any], own: bytes, wish: Wish) -> Record | None:
     """The decision that says the same and stands, if there is one."""
     if wish.action is Action.RELEASE:
         return None  # which is about what waits now
     found = [decision_in(frame) for frame in case["decisions"]]
-    in_force = outcome_of(decision for decision, _ in found).in_force
+    in_force = outcome_of(_counted(case)).in_force
     waiting = Record.from_wire(case["record"]).id if case.get("record") else None
     there = [each for each in (waiting, case["shown"]) if each is not None]
     for decision, record in found:

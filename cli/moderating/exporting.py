@@ -45,7 +45,7 @@ async def gather(client: Client, since_us: int, territories: Sequence[str]) -> d
         some = decided[start : start + KEYS_PER_GET]
         bodies = await _bodies(client, some)
         statements += _made(statement_of(*each, bodies.get(each[0].version), where) for each in some)
-    asked = {"since": since_us, "of": "refusals"}
+    asked: dict[str, Any] = {"since": since_us, "of": "refusals"}
     refusals, silent = await all_pages(client, "moderation.statements", name="refusals", **asked)
     statements += [refusal_statement(each, where) for each in refusals]
     return {"statements": statements, "missing": missing, "silent": [each.hex() for each in silent]}

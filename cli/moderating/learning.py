@@ -81,11 +81,13 @@ async def gather(client: Client, question: str, rules: Collection[str]) -> Found
     Raises:
         OperatorError, WireError: from the node, or what it told is not what it should be.
     """
-    decided = await all_pages(client, "moderation.statements")
+    passed_over: set[bytes] = set()
+    decided = await all_pages(client, "moderation.statements", passed_over=passed_over)
     sampled = await all_pages(client, "moderation.samples")
     about: dict[tuple[bytes, Any], list[Decision]] = defaultdict(list)
     for decision, record in map(decision_in, decided.items):
-        about[record.place, decision.subject].append(decision)
+        if record.id not in passed_over:
+            about[record.place, decision.subject].append(decision)
     outcomes = [(place, outcome_of(_newest(some))) for (place, _), some in about.items()]
     votes = [Record.from_wire(frame) for frame in sampled.items]
     for vote in votes:

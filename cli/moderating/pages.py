@@ -47,13 +47,16 @@ def add_missing(missing: list[Any], more: Iterable[Any]) -> None:
     missing.extend(each for each in dict.fromkeys(more) if each not in missing)
 
 
-async def all_pages(client: Client, method: str, *, name: str = "items", **params: Any) -> Gathered:
+async def all_pages(
+    client: Client, method: str, *, name: str = "items", passed_over: set[bytes] | None = None, **params: Any
+) -> Gathered:
     """Everything that a method tells.
 
     Args:
         client: connected.
         method: whose pages these are.
         name: what a page calls what is on it.
+        passed_over: is told the ids of the records that do not count.
         params: what is asked.
 
     Raises:
@@ -63,5 +66,7 @@ async def all_pages(client: Client, method: str, *, name: str = "items", **param
     async with aclosing(pages(client, method, **params)) as told:
         async for page in told:
             gathered.items.extend(page[name])
+            if passed_over is not None:
+                passed_over.update(page.get("passed_over", ()))
             add_missing(gathered.missing, page["missing"])
     return gathered

@@ -117,13 +117,18 @@ def told_of(
     if waiting is not None:
         waiting.verify()
     decided = [decision_in(frame) for frame in case["decisions"]]
-    outcome = outcome_of(decision for decision, _ in decided)
+    passed_over = frozenset[bytes](case.get("passed_over", ()))
+    outcome = outcome_of(decision for decision, record in decided if record.id not in passed_over)
     told: dict[str, Any] = {
         "post": str(named),
         "visibility": case["visibility"],
         "disputed": bool(outcome.disputed),
         "decisions": [
-            {**statement(decision, record, waiting or shown), **_standing(decision, outcome)}
+            {
+                **statement(decision, record, waiting or shown),
+                **_standing(decision, outcome),
+                "passed_over": record.id in passed_over,
+            }
             for decision, record in decided
         ],
     }
@@ -195,6 +200,8 @@ def _standing(decision: Decision, outcome: Outcome) -> dict[str, bool]:
 def _statement_lines(told: Mapping[str, Any]) -> list[str]:
     by = "a policy" if told["automated"] else f"{told['role']} {told['by']}"
     reversed_ = "" if told.get("in_force", True) else ", reversed since"
+    if told.get("passed_over"):
+        reversed_ = ", passed over: whoever decided had lost that role"
     with_labels = f" with {', '.join(told['labels'])}" if "labels" in told else ""
     lines = [f"{told['time']}  {told['action']}{with_labels}, by {by}{reversed_}: {told['reason']}"]
     lines += [f"  {told['notice']}"] if "notice" in told else []

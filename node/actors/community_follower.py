@@ -24,8 +24,9 @@ from folkmoot.protocol.community.value import Community
 from folkmoot.protocol.errors import WireError
 from folkmoot.protocol.gossip.members import Member
 from folkmoot.protocol.ring.roster import Roster
+from folkmoot.storage import relapsing
 from folkmoot.storage.errors import StorageError
-from folkmoot.storage.transaction import Admission
+from folkmoot.storage.transaction import Admission, WriteTransaction
 from msgspec import Meta, Struct
 
 log = logging.getLogger(__name__)
@@ -100,6 +101,7 @@ class CommunityFollower:
         self._announce = announce
         self._known = NOTHING
         self._heard = 0
+        self._looked_at = trio.current_time()
         self._wake = trio.Event()
         self._keeping = trio.Lock()
         self._listeners: list[Callable[[], None]] = []
@@ -110,6 +112,11 @@ class CommunityFollower:
     def known(self) -> Known:
         """What the register held last, as far as this node knows."""
         return self._known
+
+    @property
+    def looked_ago_s(self) -> float:
+        """How long ago this node last read the register, or was started."""
+        return trio.current_time() - self._looked_at
 
     def watch(self, listener: Callable[[], None]) -> None:
         """Have something called whenever another value is known; it must be quick, and not wait."""
@@ -163,6 +170,8 @@ class CommunityFollower:
                 version, body = codec.shaped(codec.unpack(kept), tuple[Version, bytes], "what was kept")
                 self._known = Known(version, Community.decode(body))
                 self._announce(version)
+                lapses = self._known.community.lapses
+                await self._commits.run(lambda tx: relapsing.keep(tx, lapses), Admission.ESSENTIAL)
         except (StorageError, WireError) as error:
             log.error("what was known of roles and policy is damaged and read anew: %s", error)
             self._heard = limits.EPOCH_MAX
@@ -201,6 +210,7 @@ class CommunityFollower:
     async def _look(self) -> bool:
         """Read the register; whether that brought something new. If it cannot be read it is tried again."""
         before = self._known
+        began = trio.current_time()
         try:
             found = await self._register.read()
             # Versions only grow, but for registers that were given up with their seats: then what is decided
@@ -212,6 +222,7 @@ class CommunityFollower:
                 self._wake.set()
             return False
         self._heard = 0
+        self._looked_at = began
         return found.version > before.version
 
     async def _keep(self, known: Known, wanted: Callable[[], bool]) -> None:
@@ -220,10 +231,16 @@ class CommunityFollower:
             if not wanted():
                 return
             value = codec.pack([known.version, known.community.encode()])
-            await self._commits.run(
-                lambda transaction: transaction.meta_put(_STORED, value), Admission.ESSENTIAL, urgent=True
-            )
+
+            def keep(transaction: WriteTransaction) -> bool:
+                transaction.meta_put(_STORED, value)
+                return relapsing.keep(transaction, known.community.lapses)
+
+            relapsed = await self._commits.run(keep, Admission.ESSENTIAL, urgent=True)
             self._known = known
+            if relapsed:
+                log.info("roles were lost or given again: other decisions count than before")
+                self._commits.store.shown.forget_all()
         self._announce(known.version)
         for listener in self._listeners:
             listener()

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
 
 from folkmoot.node.actors.community_follower import META_KEY, CommunityFollower
+from folkmoot.node.actors.lapse_keeper import LapseKeeper
 from folkmoot.node.actors.policy_keeper import Gate, PolicyKeeper
 from folkmoot.node.actors.session import Method
 from folkmoot.node.actors.signal_keeper import SignalKeeper
@@ -72,13 +73,15 @@ class CommunityParts:
         self._follower = CommunityFollower(
             node_id, register, commits, wired.topology, gossip, peers, announce
         )
-        self.roles = Roles(wired.config.operators.accounts, self._known)
+        self.roles = Roles(wired.config.operators.accounts, self._known, lambda: self._follower.looked_ago_s)
         models = wired.config.node.data / "models"
         region = wired.config.node.region
         documents = Documents(commits, environment.executor, self._in_use, models, region)
         self._exchange = DocumentExchange(node_id, documents, seats, self._follower.others, peers)
         self._keeper = PolicyKeeper(gate, self._known, documents, self._exchange, commits)
+        self._lapse_keeper = LapseKeeper(commits, environment.executor)
         self._follower.watch(self._keeper.look_now)
+        self._follower.watch(self._lapse_keeper.look_now)
         self._role_listeners: list[RoleListener] = []
         self._agreement = Agreement(register, self._follower, lambda: environment.wall.now_us() // 1000)
         status = self._keeper.status
@@ -149,6 +152,7 @@ class CommunityParts:
         return {
             "community": self._follower.run,
             "policy": self._keeper.run,
+            "lapses": self._lapse_keeper.run,
             "previews": self._previews.run,
             "signals": self.signals.run,
             "shadow": self._shadow.run,

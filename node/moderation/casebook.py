@@ -7,7 +7,7 @@ left out and said to be missing. So a page may be empty and not the last.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Literal, NamedTuple
@@ -16,6 +16,7 @@ import trio
 from folkmoot.node.contracts import EpochCheck, Reading
 from folkmoot.node.slice_search import Around, SliceAsked, SliceSearch
 from folkmoot.protocol import limits
+from folkmoot.protocol.community.lapses import NONE, Lapses
 from folkmoot.protocol.crdt.cell import Cell
 from folkmoot.protocol.errors import LEVEL_UNREACHABLE, WireError
 from folkmoot.protocol.key import HELD, ITEM_AT, KIND_AT, KIND_BYTE, held_key, place_prefix
@@ -77,6 +78,7 @@ class Case:
         held: what waits, or waited, for review; None when nothing did.
         decisions: what was decided, the oldest first.
         why: why it waits, as the gates of nodes say.
+        lapses: because of which decisions are passed over.
     """
 
     key: bytes
@@ -84,11 +86,17 @@ class Case:
     held: Cell | None
     decisions: Sequence[Entry]
     why: Sequence[Entry]
+    lapses: Lapses = NONE
+
+    @property
+    def counted(self) -> list[Decision]:
+        """The decisions that count."""
+        return list(self.lapses.counted(each.decision for each in self.decisions))
 
     @property
     def outcome(self) -> Outcome:
         """What follows from the decisions."""
-        return outcome_of(each.decision for each in self.decisions)
+        return outcome_of(self.counted)
 
     @property
     def waiting(self) -> Record | None:
@@ -127,11 +135,18 @@ class Casebook:
         store: this node's.
         reading: reads cells at a level.
         services: the accounts of the cluster's nodes, which sign what their gates say.
+        lapses: who lost which role, as far as this node knows.
     """
 
     def __init__(
-        self, around: Around, store: Store, reading: Reading, services: Callable[[], Collection[bytes]]
+        self,
+        around: Around,
+        store: Store,
+        reading: Reading,
+        services: Callable[[], Collection[bytes]],
+        lapses: Callable[[], Lapses],
     ) -> None:
+        self.lapses = lapses
         self._search = SliceSearch(
             *(around, MODERATED, _Asked, lambda asked: self._searched(store, asked)),
             lambda asked, key: key[KIND_AT] == _FOUND.get(asked.what, _DECISION),
@@ -163,7 +178,8 @@ class Casebook:
             digest: its hash.
             level: see there.
         """
-        return outcome_of(each.decision for each in await self.entries_about_medium(account, digest, level))
+        entries = await self.entries_about_medium(account, digest, level)
+        return outcome_of(self.lapses().counted(each.decision for each in entries))
 
     async def entries_about_medium(self, account: bytes, digest: bytes, level: Level) -> list[Entry]:
         """The decisions about a medium, the oldest first; see `about_medium`."""
@@ -206,7 +222,7 @@ class Casebook:
         if not decided:
             return []
         entries = [_entry(cell.winner) for cell in (await self._cells(decided, "one")).values()]
-        outcome = outcome_of(each.decision for each in entries)
+        outcome = outcome_of(self.lapses().counted(each.decision for each in entries))
         applied = outcome.applied(version) if outcome.hides(version) else []
         return [each.record for each in entries if each.decision in applied]
 
@@ -317,7 +333,8 @@ class Casebook:
         cases = []
         for key in keys:
             decisions, why = (sorted(some, key=_mark) for some in entries.get(key, ([], [])))
-            cases.append(Case(key, cells.get(key), cells.get(held_key(key)), decisions, why))
+            cells_of = cells.get(key), cells.get(held_key(key))
+            cases.append(Case(key, *cells_of, decisions, why, self.lapses()))
         return cases
 
     async def _cells(self, keys: Sequence[bytes], level: Level) -> dict[bytes, Cell]:
@@ -347,6 +364,11 @@ class Casebook:
                 return Slice(moderated.decided_under(engine, start), None)
             case "about":
                 return Slice([], None, moderated.about(engine, start))
+
+
+def passed_over(entries: Iterable[Entry], lapses: Lapses) -> list[bytes]:
+    """The ids of the records whose decisions do not count, because those who decided had lost their roles."""
+    return [each.record.id for each in entries if lapses.pass_over(each.decision)]
 
 
 def _entry(record: Record) -> Entry:

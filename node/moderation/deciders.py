@@ -1,7 +1,9 @@
 """Who may decide: the one place in which roles become the right to review what others wrote.
 
 A decision says in which role it was made. Whether its author has that role is asked where it comes in, at the
-gate, as it is asked whether a key may sign; nothing that was let in is judged by it again. What policies
+gate, as it is asked whether a key may sign, by what this node last heard of roles, which may not be long ago.
+Should they have lost it by then, what they decided is passed over wherever that is known (see
+`protocol.community.lapses`): for that a decision must be dated near this node's own clock. What policies
 decide is said by the accounts of the cluster's own nodes, and by nobody else.
 
 The gate takes no decision that was not looked at together with what it is about (see `methods`): whoever may
@@ -12,33 +14,48 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from folkmoot.node.actors.session import Asker
+from folkmoot.protocol.community.lapses import Lapses
 from folkmoot.protocol.errors import BAD_REQUEST, BUSY, FORBIDDEN, UNAUTHENTICATED, WireError
+from folkmoot.protocol.moderation.bounds import DECISION_BEHIND_MS
 from folkmoot.protocol.moderation.decision import KIND, Decision, Role, Subject, parse_decision
 from folkmoot.protocol.moderation.sampling import KIND as VOTE
 from folkmoot.protocol.moderation.sampling import Draw, parse_sampling
 from folkmoot.protocol.record import Record
 
 
+class RolesKnown(Protocol):
+    """See `community.roles.Roles`."""
+
+    def of(self, account: bytes) -> Collection[str]: ...
+
+    def lapses(self) -> Lapses: ...
+
+    def check_current(self) -> None: ...
+
+
 class Deciders:
     """See the module.
 
     Args:
-        roles_of: the roles that an account (34 bytes) has now.
+        roles: who has which role now, and had.
         services: the accounts of the cluster's nodes.
+        now_us: this node's wall clock, microseconds since 1970.
     """
 
     def __init__(
-        self, roles_of: Callable[[bytes], Collection[str]], services: Callable[[], Collection[bytes]]
+        self, roles: RolesKnown, services: Callable[[], Collection[bytes]], now_us: Callable[[], int]
     ) -> None:
-        self._roles_of = roles_of
+        self._roles = roles
         self._services = services
+        self._now_us = now_us
         self._under_way: dict[tuple[bytes, bytes, Subject], bytes] = {}
 
     def roles_of(self, account: bytes) -> frozenset[Role]:
         """In which roles an account (34 bytes) may decide."""
-        given = self._roles_of(account)
+        given = self._roles.of(account)
         is_ours = account in self._services()
         return frozenset(role for role in Role if (is_ours if role is Role.AUTOMATIC else role.word in given))
 
@@ -64,6 +81,29 @@ class Deciders:
     def not_theirs(self, decision: Decision) -> WireError | None:
         """Why an account may not make a decision: it does not have the role."""
         return self._refusal("a decision", decision.role, decision.decider)
+
+    def check_new(self, decision: Decision) -> None:
+        """Refuse a person's decision that this node cannot answer for, and that is not kept yet.
+
+        Raises:
+            WireError: `no_quorum`, when it is too long that this node heard of roles; `bad_request`, when the
+                decision is dated too long ago; `forbidden`, when its decider did not have the role then.
+        """
+        self._roles.check_current()
+        behind_ms = (self._now_us() - decision.number) // 1_000
+        if behind_ms > DECISION_BEHIND_MS:
+            raise WireError(
+                BAD_REQUEST,
+                f"the decision is dated {behind_ms // 1_000} s before this node's clock, and at most "
+                f"{DECISION_BEHIND_MS // 1_000} s are accepted: set your clock, and decide again",
+                details={"node_time_us": self._now_us()},
+            )
+        if self._roles.lapses().pass_over(decision):
+            raise WireError(
+                FORBIDDEN,
+                f"this account had lost the role of {decision.role.word} when the decision is dated, so "
+                "nobody would heed it: decide again, once an operator has given the role (folkmoot role log)",
+            )
 
     def _refusal(self, what: str, role: Role, account: bytes) -> WireError | None:
         if role in self.roles_of(account):

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 import trio
 from cachetools import TTLCache
 from folkmoot.node.actors.session import Asker
-from folkmoot.node.moderation.casebook import Casebook
+from folkmoot.node.moderation.casebook import Casebook, passed_over
 from folkmoot.protocol import messages
 from folkmoot.protocol.errors import (
     BAD_REQUEST,
@@ -86,7 +86,8 @@ class MediaCases:
         if known == "sealed" and not {"expert", "operator"} & set(asker.roles):
             known = "nowhere"
         entries = await self._casebook.entries_about_medium(asked.author, asked.item, level)
-        outcome = outcome_of(each.decision for each in entries)
+        lapses = self._casebook.lapses()
+        outcome = outcome_of(lapses.counted(each.decision for each in entries))
         is_here = known != "nowhere"
         visibility = Visibility.REMOVED if known == "sealed" else outcome.visibility(asked.item)
         return {
@@ -97,12 +98,18 @@ class MediaCases:
             "visibility": visibility.word if is_here else None,
             "disputed": bool(outcome.disputed),
             "settled": [each.mark for each in outcome.settled()],
+            "passed_over": passed_over(entries, lapses),
             "appeal": self._appeal(),
             "notices": [],
         }
 
-    async def check(self, account: bytes, decision: Decision) -> None:
+    async def check(self, account: bytes, decision: Decision, check_new: Callable[[Decision], None]) -> None:
         """Refuse a decision about a medium that there is not, or that does not know what others decided.
+
+        Args:
+            account: whose it is (34 bytes).
+            decision: about to be kept.
+            check_new: refuses what this node cannot answer for.
 
         Raises:
             WireError: `not_found`, `forbidden` or `conflict`.
@@ -115,7 +122,8 @@ class MediaCases:
         entries = await self._casebook.entries_about_medium(account, decision.version, "quorum")
         known_already = [each.decision for each in entries]
         if decision.item not in {each.item for each in known_already}:
-            check_seen(decision, known_already)
+            check_new(decision)
+            check_seen(decision, list(self._casebook.lapses().counted(known_already)))
 
     def forget(self, account: bytes, decision: Decision) -> None:
         """Something was decided here: it is looked up again."""

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from folkmoot.node.actors.session import Asker, Method
 from folkmoot.node.contracts import Put, PutResult, Settle
-from folkmoot.node.moderation.casebook import Case, Casebook, Entry, Page, Said
+from folkmoot.node.moderation.casebook import Case, Casebook, Entry, Page, Said, passed_over
 from folkmoot.node.moderation.deciders import Deciders
 from folkmoot.node.moderation.gate_port import Intake, through_the_gate
 from folkmoot.node.moderation.media_cases import MediaCases, check_seen
@@ -149,7 +149,7 @@ class ModerationMethods:
         token = Token() if asked.token is None else Token.decode(asked.token)
         with self._deciders.looking_at(record, decision):
             if decision.subject.kind == MEDIA:
-                await self._media.check(record.place, decision)
+                await self._media.check(record.place, decision, self._deciders.check_new)
                 told = await self._put(record, level, token, asker)
                 self._media.forget(record.place, decision)
                 return told
@@ -168,13 +168,17 @@ class ModerationMethods:
         bound = asked.since.to_bytes(8, "big") + asked.of.encode()
         start = b"" if asked.cursor is None else cursors.decode(CursorKind.STATEMENTS, bound, asked.cursor)
         if asked.of == "refusals":
-            told, resume, missing = await self._refusals.page(start, asked.since)
+            refusals, resume, missing = await self._refusals.page(start, asked.since)
             cursor = None if resume is None else cursors.encode(CursorKind.STATEMENTS, bound, resume)
-            return {"refusals": told, "cursor": cursor, "missing": missing}
+            return {"refusals": refusals, "cursor": cursor, "missing": missing}
         records, page = await self._casebook.said(
             start, _SAID[asked.of], asked.since, parse_level(asked.level)
         )
-        return {"items": [each.to_wire() for each in records], **_ended(page, CursorKind.STATEMENTS, bound)}
+        told = {"items": [each.to_wire() for each in records], **_ended(page, CursorKind.STATEMENTS, bound)}
+        if asked.of != "decisions":
+            return told
+        made = [Entry(parse_decision(each.item, each.body), each) for each in records]
+        return {**told, "passed_over": passed_over(made, self._casebook.lapses())}
 
     def _judged(self, case: Case, decision: Decision) -> Record:
         """The version that a decision is about, if it can still be decided about as its decider thinks.
@@ -187,7 +191,8 @@ class ModerationMethods:
             raise WireError(NOT_FOUND, "no such version is known: it was edited or deleted, or never was")
         if decision.item in {each.decision.item for each in case.decisions}:
             return version  # brought once more
-        check_seen(decision, [each.decision for each in case.decisions])
+        self._deciders.check_new(decision)
+        check_seen(decision, case.counted)
         waits = case.waiting is not None and case.waiting.id == version.id
         if decision.action is Action.RELEASE and not waits:
             raise WireError(CONFLICT, "this version does not wait for review")
@@ -231,6 +236,7 @@ def _told(case: Case, *, whole: bool) -> dict[str, Any]:
         "visibility": None if shown is None else outcome.visibility(shown).word,
         "disputed": bool(outcome.disputed),
         "settled": [each.mark for each in outcome.settled()],
+        "passed_over": passed_over(case.decisions, case.lapses),
     }
     if whole:
         told |= {"waits": case.waiting is not None, "why": _frames(case.why)}

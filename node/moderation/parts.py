@@ -57,13 +57,14 @@ class ModerationParts:
 
     Args:
         wired: the node's.
-        community: who has which role, and which policy is in force.
+        community: who has which role, and had, and which policy is in force.
         gatekeeper: this node's.
     """
 
     def __init__(self, wired: Wired, community: Community, gatekeeper: Gatekeeper) -> None:
         self._wired, self._gatekeeper, self._community = wired, gatekeeper, community
-        self.deciders = Deciders(community.roles.of, wired.topology.service_accounts)
+        services, now_us = wired.topology.service_accounts, wired.environment.wall.now_us
+        self.deciders = Deciders(community.roles, services, now_us)
         environment, gate, commits = wired.environment, wired.config.gate, wired.commits
         executor, wall = environment.executor, environment.wall
         self.refusals = RefusalLog(wired.node_id, commits, wall, wired.links, self._others)
@@ -84,7 +85,9 @@ class ModerationParts:
         wired = self._wired
         around = Around(router, wired.topology, wired.links, wired.environment.executor)
         store, environment = wired.commits.store, wired.environment
-        self._casebook = Casebook(around, store, reading, wired.topology.service_accounts)
+        self._casebook = Casebook(
+            around, store, reading, wired.topology.service_accounts, self._community.roles.lapses
+        )
         self._reading = reading
         mine = Mine(wired.service, self._gatekeeper)
         self._reversal = Reversal(

@@ -18,7 +18,9 @@ COMMUNITY_HOLDERS: Final = 1_024  # accounts that have a role
 COMMUNITY_LOG: Final = 128  # changes that are remembered, the latest
 COMMUNITY_REASON_CODE_POINTS: Final = 200
 COMMUNITY_RULES: Final = 8  # ids in a proposal, of rules that need a second person; how many, is said
+COMMUNITY_LAPSES: Final = 64  # losses of one role that are remembered, the latest
 COMMUNITY_READ_S: Final = 60.0  # between two looks at the register when nobody says that it has changed
+COMMUNITY_DECIDES_S: Final = 300.0  # after a look at it, for which people may decide by what it held
 COMMUNITY_RETRY_S: Final = 1.0  # between two looks at it, of which the first brought nothing new
 COMMUNITY_TELL_S: Final = 2.0  # for one node to be told that there is something new
 PROPOSAL_LIFETIME_MS: Final = 24 * 3600 * 1000
@@ -34,8 +36,11 @@ ACKNOWLEDGE_S: Final = 2.0  # for one node to say by which policy it judges
 PROBLEMS_TOLD_BYTES: Final = 16 * KIB  # of what is wrong with a document, in the details of an error
 
 _HOLDER_BYTES: Final = ACCOUNT_BYTES + 48
+_LAPSE_BYTES: Final = ACCOUNT_BYTES + 64
 _CHANGE_BYTES: Final = 2 * ACCOUNT_BYTES + 4 * COMMUNITY_REASON_CODE_POINTS + 208
 
-assert COMMUNITY_HOLDERS * _HOLDER_BYTES + (COMMUNITY_LOG + 1) * _CHANGE_BYTES + 4 * KIB < REGISTER_BYTES
+_LISTED_BYTES: Final = COMMUNITY_HOLDERS * _HOLDER_BYTES + 3 * COMMUNITY_LAPSES * _LAPSE_BYTES
+
+assert _LISTED_BYTES + (COMMUNITY_LOG + 1) * _CHANGE_BYTES + 4 * KIB < REGISTER_BYTES
 assert DOCUMENT_BYTES + 64 * KIB < MESSAGE_BYTES and DOCUMENT_BYTES <= POLICY_BYTES
 assert DOCUMENT_TELL_S < REQUEST_TIMEOUT_S and REGISTER_TIMEOUT_S < REQUEST_TIMEOUT_S

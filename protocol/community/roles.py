@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple, get_args
 
 import msgspec
+from folkmoot.protocol.community.lapses import lost, regained
 from folkmoot.protocol.community.value import (
     EXPERT,
     MODERATOR,
@@ -23,6 +24,7 @@ from folkmoot.protocol.community.value import (
     Change,
     Community,
     Holder,
+    Lapse,
     Role,
 )
 from folkmoot.protocol.errors import CONFLICT, FORBIDDEN, WireError
@@ -68,7 +70,8 @@ def granted(
     if role in roles:
         return present
     change = Change(now_ms, by.account, "granted", reason, account=account, role=role)
-    return _with_roles(present, account, roles | {role}, now_ms).noting(change)
+    lapses = regained(present.lapses, account, role, now_ms)
+    return _with_roles(present, account, roles | {role}, now_ms, lapses).noting(change)
 
 
 def revoked(
@@ -89,7 +92,8 @@ def revoked(
             CONFLICT, "this is the last operator that the community has: make another account one first"
         )
     change = Change(now_ms, by.account, "revoked", reason, account=account, role=role)
-    return _with_roles(present, account, roles - {role}, now_ms).noting(change)
+    lapses = lost(present.lapses, account, role, now_ms)
+    return _with_roles(present, account, roles - {role}, now_ms, lapses).noting(change)
 
 
 def _check(present: Community, role: Role, by: Member) -> None:
@@ -102,11 +106,14 @@ def _check(present: Community, role: Role, by: Member) -> None:
         raise WireError(FORBIDDEN, f"nobody gives or takes what they lack, and this account is no {role}")
 
 
-def _with_roles(present: Community, account: bytes, roles: frozenset[Role], now_ms: int) -> Community:
+def _with_roles(
+    present: Community, account: bytes, roles: frozenset[Role], now_ms: int, lapses: tuple[Lapse, ...]
+) -> Community:
     others = [each for each in present.holders if each.account != account]
     ordered = tuple(each for each in ROLES if each in roles)
     before = present.holder(account)
     could = before is not None and not SECOND.isdisjoint(before.roles)
     since_ms = before.since_ms if before is not None and could else now_ms
     holders = [*others, Holder(account, ordered, since_ms)] if ordered else others
-    return msgspec.structs.replace(present, holders=tuple(sorted(holders, key=lambda each: each.account)))
+    ordered_holders = tuple(sorted(holders, key=lambda each: each.account))
+    return msgspec.structs.replace(present, holders=ordered_holders, lapses=lapses)

@@ -139,6 +139,21 @@ class Holder(Struct, frozen=True):
     since_ms: Milliseconds = 0
 
 
+class Lapse(Struct, frozen=True, omit_defaults=True):
+    """That an account lost a role.
+
+    Args:
+        account, role: whose, and which.
+        from_ms: when, by the clock of the node that proposed it.
+        until_ms: when it was given again; None while it was not.
+    """
+
+    account: Account
+    role: Role
+    from_ms: Milliseconds
+    until_ms: Milliseconds | None = None
+
+
 class Community(Struct, frozen=True):
     """See the module.
 
@@ -147,12 +162,14 @@ class Community(Struct, frozen=True):
         policy: in force.
         proposal: the one there is, void or not.
         log: the latest changes, the newest first; changes of roles push out none of policies.
+        lapses: who lost which role, of each role the latest (see `lapses`).
     """
 
     holders: Annotated[tuple[Holder, ...], Meta(max_length=bounds.COMMUNITY_HOLDERS)] = ()
     policy: Policy = Policy()
     proposal: Proposal | None = None
     log: Annotated[tuple[Change, ...], Meta(max_length=bounds.COMMUNITY_LOG)] = ()
+    lapses: Annotated[tuple[Lapse, ...], Meta(max_length=3 * bounds.COMMUNITY_LAPSES)] = ()
 
     def roles_of(self, account: bytes) -> frozenset[Role]:
         """The roles that an account has here."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from folkmoot.cli.moderating.deciding import Wish, _counted, _made_before
 from folkmoot.cli.moderating.subjects import Named
 from folkmoot.cli.moderating.telling import lines_of, readers_language, told_of
 from folkmoot.protocol.moderation.decision import Action, Role
 from folkmoot.protocol.moderation.label import Label
 from folkmoot.protocol.record import Record
 
-from tests.moderation.decisions import ANN, ITEM, NODE, NOW_US, POST, VERSION, decided, signed
+from tests.moderation.decisions import ANN, ITEM, MAX, NODE, NOW_US, POST, VERSION, decided, signed
 
+REMOVE = MAX.account, Wish(Action.REMOVE, decided(Action.REMOVE, MAX).reason)
 POLICY = "ab" * 32
 NOTICES = [{"policy": POLICY, "rule": "scams", "in": {"de": "Betrug.", "pt-br": "Golpe."}}]
 
@@ -55,6 +57,24 @@ def test_why_something_waits_has_its_notice_too() -> None:
     why = [signed(held, NODE).to_wire()]
     told = told_of(Named(ANN.account, POST), case(labels=[], waits=True, why=why), None, "de")
     assert told["why"][0]["notice"] == "Betrug."
+
+
+def test_what_was_decided_without_the_role_is_told_and_said_not_to_count() -> None:
+    removed = signed(decided(Action.REMOVE, MAX), MAX)
+    kept = signed(decided(Action.WARN, MAX, 2), MAX)
+    frames = [removed.to_wire(), kept.to_wire()]
+    told = told_of(Named(ANN.account, POST), case(decisions=frames, passed_over=[removed.id]))
+    assert [(each["passed_over"], each["in_force"]) for each in told["decisions"]] == [
+        (True, False),
+        (False, True),
+    ]
+    lines = [line for line in lines_of(told) if "moderator" in line]
+    assert "remove" in lines[0] and "passed over: whoever decided had lost that role" in lines[0]
+    assert "passed over" not in lines[1] and "reversed" not in lines[0]
+    assert _counted(case(decisions=frames, passed_over=[removed.id])) == [decided(Action.WARN, MAX, 2)]
+    alone = case(decisions=frames[:1], shown=VERSION)
+    assert _made_before(alone, *REMOVE) == removed
+    assert _made_before({**alone, "passed_over": [removed.id]}, *REMOVE) is None
 
 
 @pytest.mark.parametrize(

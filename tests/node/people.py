@@ -23,14 +23,19 @@ class Author:
     def __init__(self, number: int) -> None:
         self.device = KeyPair(number.to_bytes(32, "big"))
         self.account = self.device.account
-        self._stamps = itertools.count(time.time_ns() // 1000)
+        self._stamp = 0
 
     def item(self) -> bytes:
         """A fresh post's item."""
         return make_uuid7(time.time_ns() // 1_000_000, next(_item_numbers))
 
     def record(self, kind: str, item: bytes, body: dict[str, Any], **more: Any) -> Record:
-        return Record.sign(self.device, kind=kind, item=item, body=body, stamp=next(self._stamps), **more)
+        return Record.sign(self.device, kind=kind, item=item, body=body, stamp=self.stamp(), **more)
+
+    def stamp(self) -> int:
+        """The next stamp: now, and later than the last."""
+        self._stamp = max(self._stamp + 1, time.time_ns() // 1000)
+        return self._stamp
 
     def post(self, text: str = "hello", item: bytes | None = None) -> Record:
         return self.record("post", item or self.item(), {"text": text})

@@ -66,7 +66,7 @@ class Person(Author):
     def operation(self, action: Action, by: KeyPair | None = None) -> Operation:
         """The next one, not yet made."""
         previous = self.chain[-1] if self.chain else None
-        stamp = next(self._stamps)
+        stamp = self.stamp()
         return Operation.sign(by or self.device, self.account, action, previous=previous, stamp=stamp)
 
     async def does(self, client: Client, action: Action, by: KeyPair | None = None) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class Person(Author):
     def post_by(self, key: KeyPair) -> Record:
         """A post of this account, signed by one of its keys."""
         item, body = self.item(), {"text": "from another device"}
-        stamp = next(self._stamps)
+        stamp = self.stamp()
         return Record.sign(key, author=self.account, kind="post", item=item, body=body, stamp=stamp)
 
 
