@@ -10,6 +10,7 @@ from pathlib import Path
 from struct import pack
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 from folkmoot.node.moderation.media import bounds, decoding
@@ -189,6 +190,7 @@ async def test_what_was_not_looked_at_whole_is_unknown_where_there_are_lists(tmp
     known = read_list(listed, "known", sealed=False, distance=31, room=1)
     outcome = Judge((known,), None).outcome(judged)
     assert (outcome.status, outcome.reason) == ("unknown", "unfinished")
+    assert Judge((), 0.8).outcome(msgspec.structs.replace(judged, nsfw=0.1)).reason == "unfinished"
     assert Judge((), None).outcome(judged).status == "clear"
 
 

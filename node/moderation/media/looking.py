@@ -74,7 +74,7 @@ class Looker:
 
 class _Gathered:
     """The hashes of one file's frames: all there are of those that stand for it, and of the others the eight
-    positions, unless they look like one that was met before."""
+    positions, with a border and without, unless they look like one that was met before."""
 
     def __init__(self, make: Callable[[Matrix], list[bytes]]) -> None:
         self.hashes: dict[bytes, None] = {}
@@ -83,7 +83,7 @@ class _Gathered:
 
     def add(self, bright: Matrix, *, stands_out: bool) -> bool:
         """Take the hashes of a frame; whether there was room for them."""
-        upright = variants.positions_of(bright)
+        upright = variants.plain(bright)
         own = int.from_bytes(upright[0])
         if not stands_out and any((own ^ each).bit_count() <= ALIKE_BITS for each in self._met):
             return True

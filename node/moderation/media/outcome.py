@@ -25,7 +25,7 @@ Status = Literal["unchecked", "clear", "matched", "explicit", "unknown", "sealed
 
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 
-METHOD: Final = 2  # raised when pictures are looked at in another way, so that all are looked at again
+METHOD: Final = 3  # raised when pictures are looked at in another way, so that all are looked at again
 _VERSION_BYTES: Final = 16
 
 
@@ -115,7 +115,7 @@ class Judge:
             return self.unknown("no_model")
         if self._nsfw is not None and judged.nsfw is not None and judged.nsfw >= self._nsfw:
             return Outcome("explicit", self.version, nsfw=judged.nsfw)
-        if self._lists and not judged.whole:
+        if not judged.whole and (self._lists or self._nsfw is not None):
             return self.unknown("unfinished")
         return Outcome("clear", self.version, nsfw=judged.nsfw)
 
