@@ -123,9 +123,9 @@ def test_what_cannot_be_judged_is_told() -> None:
         "of frames that are larger than it says": (
             smaller(film([drawing(1, 2_002, 2_000)] * 2, "libx264")),
             "video/mp4",
-            "unreadable",
+            "too_large",
         ),
-        "that lists its bytes again and again": (repeated(whole), "video/mp4", "too_large"),
+        "that lists its bytes again and again": (repeated(film(two, tracks=4)), "video/mp4", "too_large"),
     }
     for what, (data, mime, reason) in cases.items():
         assert looked_at(data, mime).unjudged == reason, what
@@ -139,10 +139,11 @@ def smaller(data: bytes) -> bytes:
 
 
 def repeated(data: bytes) -> bytes:
-    """An MP4 in which each sample is said to be as long as the file."""
-    at = data.index(b"stsz") + 12
-    count = int.from_bytes(data[at : at + 4], "big")
-    return data[: at + 4] + len(data).to_bytes(4, "big") * count + data[at + 4 * (count + 1) :]
+    """An MP4 in which the first sample of each track goes on to the end of the file."""
+    parts = data.split(b"stsz")
+    return b"stsz".join(
+        [parts[0], *(part[:12] + len(data).to_bytes(4, "big") + part[16:] for part in parts[1:])]
+    )
 
 
 PLAYLISTS = {
