@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from random import Random
-from typing import get_args
+from types import SimpleNamespace
+from typing import Any, get_args
 
 import pytest
 from folkmoot.node.moderation.media import bounds
 from folkmoot.node.moderation.media.judged import Judged, Question, Unjudged
 from folkmoot.node.moderation.media.lists import read_list
+from folkmoot.node.moderation.media.moments import Run
 from folkmoot.node.moderation.media.outcome import Judge
 
 from tests.moderation.drawings import bright, decoding, drawing, ours
@@ -115,6 +118,11 @@ def test_what_cannot_be_judged_is_told() -> None:
         "sound alone": (song(), "video/mp4", "unreadable"),
         "an MP4 called WebM": (whole, "video/webm", "unreadable"),
         "a WebM called MP4": (web, "video/mp4", "unreadable"),
+        "a QuickTime film": (
+            whole.replace(b"isom", b"qt  ").replace(b"iso2", b"qt  ").replace(b"mp41", b"qt  "),
+            "video/mp4",
+            "unreadable",
+        ),
         "cut off before its index": (whole[: len(whole) // 2], "video/mp4", "unreadable"),
         "a header alone": (whole[:32], "video/mp4", "unreadable"),
         "nothing": (b"\0", "video/mp4", "unreadable"),
@@ -195,6 +203,44 @@ def test_what_is_said_to_be_a_key_frame_and_is_none_is_not_believed() -> None:
     at = data.index(b"stss") - 4
     lying = data[: at + 4] + b"free" + data[at + 8 :]  # without this list each frame is one
     assert looked_at(data).whole and not looked_at(lying).whole
+
+
+class _Decoder:
+    """Gives the frames that it was told to for each packet, and the last of them when there are no more."""
+
+    width = height = 8
+
+    def __init__(self, *frames: list[int]) -> None:
+        self._frames = list(frames)
+
+    def decode(self, packet: object) -> list[SimpleNamespace]:
+        given = self._frames.pop(0) if self._frames else []
+        return [SimpleNamespace(pts=pts, key_frame=pts == 0, is_corrupt=False) for pts in given]
+
+    def flush_buffers(self) -> None:
+        """Nothing is kept."""
+
+
+@pytest.mark.parametrize(
+    ("frames", "taken", "is_broken"),
+    [
+        (([0], [1], [2]), [(0, 0), (2, 2)], False),
+        (([], [0], [], [1, 2]), [(0, 0), (2, 2)], False),  # later, as where frames are reordered
+        (([0], [1], []), [(0, 0), (2, 1)], False),  # nothing new is to be seen there
+        (([0], [3]), [(0, 0), (2, 3)], False),
+        (([0], [], []), [(0, 0)], False),  # it is the same still
+        (([], [], []), [], True),
+        (([1], [2]), [(0, 1), (2, 2)], True),  # that was no key frame
+    ],
+)
+def test_frames_are_taken_for_the_moments_they_are_wanted_for(
+    frames: tuple[list[int], ...], taken: list[tuple[int, int]], is_broken: bool
+) -> None:
+    stream: Any = SimpleNamespace(index=0, time_base=Fraction(1, 10), codec_context=_Decoder(*frames))
+    track = films._Track(stream)
+    track.packets = [av.Packet(b"any")] * 3
+    found = track._wanted(Run(0, 2, (0, 2)), films._Costs())
+    assert [(at, frame.pts) for at, frame in found] == taken and track.is_broken == is_broken
 
 
 def test_what_costs_too_much_is_looked_at_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
