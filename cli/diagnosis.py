@@ -18,7 +18,6 @@ from typing import Any, Final
 
 from folkmoot.cli.preflight import policy_warnings
 from folkmoot.cli.rebuilding import rebuilding_line, waited_for
-from folkmoot.cli.search_state import search_state
 from folkmoot.cli.seats import (
     WAY_OUT_OF_LOST,
     damage_reasons,
@@ -27,6 +26,7 @@ from folkmoot.cli.seats import (
     seats_reasons,
     seats_warnings,
 )
+from folkmoot.cli.service_states import service_states
 from folkmoot.node.actors.acceptor import read_seat
 from folkmoot.node.certificates import CertificateFacts, read_certificate
 from folkmoot.node.configuration.settings import NodeConfig
@@ -345,7 +345,7 @@ def look_at_running(status: dict[str, Any], clock_off_ms: float) -> Iterator[Fin
         "its file is broken, and what it said before is in force" if outdated else "as its file says",
         "folkmoot config check" if outdated else "",
     )
-    yield Finding("search", *search_state(figures))
+    yield from (Finding(*each) for each in service_states(figures))
     damaged = store["damaged"]
     yield Finding(
         "damage",

@@ -18,7 +18,7 @@ from folkmoot.node.data_directory import DataDirectory, read_gossip_ring
 from folkmoot.node.founding import founding_problems
 from folkmoot.node.media.signals import unseen_by
 from folkmoot.node.moderation.media.confinement import unavailable
-from folkmoot.node.moderation.media.outcome import missing_extras, read_judge
+from folkmoot.node.moderation.media.outcome import decoders, missing_extras, read_judge
 from folkmoot.node.moderation.policy_file import load_engine
 from folkmoot.node.system import SystemWallClock
 from folkmoot.node.transport.interface import Address
@@ -75,6 +75,11 @@ def _problems(loaded: LoadedConfig, warnings: list[str]) -> Iterator[str]:
         yield from missing_extras(config.screening)
         if (why := unavailable()) is not None:
             warnings.append(f"screening.enabled: what decodes pictures has limits but is not confined: {why}")
+        if "films" not in decoders() and any(each.startswith("video/") for each in config.media.types):
+            warnings.append(
+                "screening.enabled: films are not looked at without the extra [video], and are "
+                "unknown: pip install 'folkmoot[video]', or take them out of media.types"
+            )
         yield from _complaint(lambda: read_judge(config.screening))
     yield from _founding(loaded)
     if config.node.data.is_dir() and not os.access(config.node.data, os.W_OK | os.X_OK):

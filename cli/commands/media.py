@@ -151,10 +151,11 @@ def show(medium: MediaRef, target: Target, output: Output) -> int:
 )
 @json_option
 def hash_files(files: tuple[Path, ...], category: str | None, max_megapixels: float, output: Output) -> int:
-    """Print the lines of a hash list for some pictures.
+    """Print the lines of a hash list for some pictures or films.
 
-    About twenty for each: the picture's own PDQ hash first, then those of what is left when some of it is
-    cut off or written over. Needs the extra `[media]`. A picture that cannot be hashed becomes a comment,
+    About twenty for each picture: its own PDQ hash first, then those of what is left when some of it is cut
+    off or written over. Of a film, as many for each of some frames: leave out by hand those that other films
+    have, too. Needs the extra `[media]`, and `[video]` for films. What cannot be hashed becomes a comment,
     and the exit code says so.
     """
     # Imported here so that a command's help need not wait for it.

@@ -17,9 +17,11 @@ from folkmoot.protocol.media.manifest import CHUNK_BYTES
 
 _WHY = {
     None: "there is too little in it to be known by",
-    "no_decoder": "no decoder for it; pictures need the extra [media]: pip install 'folkmoot[media]'",
-    "unreadable": "it is no whole picture",
+    "no_decoder": "no decoder for it; pictures need the extra [media], films [video]: "
+    "pip install 'folkmoot[media,video]'",
+    "unreadable": "it is no whole picture or film",
     "too_large": "it unfolds to too many pixels",
+    "too_long": "it lasts too long, or there is too much in it",
 }
 
 

@@ -37,12 +37,12 @@ class ScreenedList(Section, frozen=True, kw_only=True):
 
 
 class ScreeningSection(Section, frozen=True, kw_only=True):
-    """What is made of media before they are shown. Needs the extra `[media]`."""
+    """What is made of media before they are shown. Needs the extra `[media]`, and `[video]` for films."""
 
     enabled: Annotated[
         bool,
         setting(
-            "Whether pictures are looked at: compared with lists, and by a model.",
+            "Whether pictures and films are looked at: compared with lists, and by a model.",
             why="Off: it takes an extra to be installed, and lists that somebody chose.",
         ),
     ] = False
@@ -72,8 +72,8 @@ class ScreeningSection(Section, frozen=True, kw_only=True):
     processes: Annotated[
         int,
         setting(
-            "How many pictures are looked at at once, each by a process of its own.",
-            why="One looks at some dozens a second, and leaves the other processors alone.",
+            "How many pictures or films are looked at at once, each by a process of its own.",
+            why="One looks at some dozens of pictures a second, and leaves the other processors alone.",
             unit="processes",
             ge=1,
             le=16,

@@ -25,7 +25,7 @@ from folkmoot.node.media.sealing import Sealing
 from folkmoot.node.media.signals import MediaSignals, unseen_by
 from folkmoot.node.moderation.media.bounds import WAITING, WAITING_OF_ONE
 from folkmoot.node.moderation.media.judged import Judged, Question
-from folkmoot.node.moderation.media.outcome import SEALED, UNCHECKED, Judge, Outcome, read_judge
+from folkmoot.node.moderation.media.outcome import SEALED, UNCHECKED, Judge, Outcome, decoders, read_judge
 from folkmoot.protocol.errors import BUSY, NOT_FOUND, NOT_YET, REFUSED_BY_POLICY, FolkmootError, WireError
 from folkmoot.protocol.media import bounds
 from folkmoot.protocol.media.manifest import Manifest
@@ -106,13 +106,14 @@ class Screening:
         self._anew.set()
 
     def status(self, *, for_operator: bool) -> dict[str, Any]:
-        """What came of it since the start, sealed lists left out, how much is waiting, and by which lists.
+        """What came of it since the start, sealed lists left out, how much is waiting, whether by the lists
+        that are meant, and what can be decoded.
 
         Args:
             for_operator: whether to tell what is wrong with lists that were not taken: it names files.
         """
         told: dict[str, Any] = {each: self.outcomes[each] for each in _TOLD}
-        told |= {"waiting": self.waiting, "outdated": bool(self._unusable)}
+        told |= {"waiting": self.waiting, "outdated": bool(self._unusable), "decoders": decoders()}
         if for_operator:
             told["errors"] = self._unusable.splitlines()
         return told

@@ -174,6 +174,22 @@ def test_what_it_says_of_keys(*, confirmed: bool, hours: float, state: str, word
     assert (finding.next == "") == confirmed
 
 
+@pytest.mark.parametrize(
+    ("screening", "state", "words"),
+    [
+        (None, WELL, "screening.enabled"),
+        ({"decoders": ["pictures", "films"]}, WELL, "pictures and films are looked at"),
+        ({"decoders": ["pictures"]}, WELL, "without the extra [video]"),
+        ({"decoders": []}, WATCH, "nothing can be decoded"),
+    ],
+)
+def test_what_it_says_of_media(*, screening: dict[str, Any] | None, state: str, words: str) -> None:
+    told = status()
+    told["node"]["media"] = {"screening": screening}
+    [finding] = [each for each in look_at_running(told, 0.0) if each.check == "media"]
+    assert finding.state == state and words in finding.sentence and bool(finding.next) == (state == WATCH)
+
+
 def test_what_a_running_node_says() -> None:
     found = {finding.check: finding for finding in look_at_running(status(), 700.0)}
     assert {check: finding.state for check, finding in found.items()} == {
@@ -183,6 +199,7 @@ def test_what_a_running_node_says() -> None:
         "peers": WATCH,
         "room": WATCH,
         "policy": WATCH,
+        "media": WELL,
         "search": WELL,
         "damage": WATCH,
     }

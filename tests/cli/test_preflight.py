@@ -12,6 +12,7 @@ from folkmoot.cli import exit_codes
 from folkmoot.cli.main import run
 from folkmoot.cli.preflight import check_surroundings
 from folkmoot.node.configuration.reading import ConfigError, load
+from folkmoot.node.moderation.media import outcome
 
 from tests.moderation.documents import HEAD, condition, model, rule, word_list
 
@@ -96,6 +97,21 @@ def test_more_copies_than_nodes(node: Path, problems: Problems, monkeypatch: pyt
     assert "99 copies" in problem and "there are 1" in problem
     monkeypatch.setenv("FOLKMOOT__CLUSTER__REPLICAS", "1")
     assert run(["config", "check", "--config", str(node)]) == exit_codes.OK
+
+
+def test_that_films_are_not_looked_at_is_said_and_keeps_nobody_from_starting(
+    node: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = node.read_text()
+    node.write_text(config + "\n[screening]\nenabled = true\n")
+    installed = {"numpy", "PIL", "av"}
+    monkeypatch.setattr(outcome, "_installed", lambda module: module in installed)
+    said = set(check_surroundings(load(node)))
+    installed.remove("av")
+    [warning] = set(check_surroundings(load(node))) - said
+    assert "folkmoot[video]" in warning and "media.types" in warning
+    node.write_text(node.read_text() + '\n[media]\ntypes = ["image/png"]\n')
+    assert set(check_surroundings(load(node))) == said
 
 
 def test_copies_in_a_region_that_has_too_few_nodes(node: Path, problems: Problems) -> None:

@@ -11,6 +11,7 @@ import pytest
 from folkmoot.cli.users.archived_media import MediaWriter
 from folkmoot.node.configuration.screening_section import ScreenedList, ScreeningSection
 from folkmoot.node.media import screening as screening_module
+from folkmoot.node.moderation.media import outcome
 from folkmoot.node.moderation.media.bounds import WAITING, WAITING_OF_ONE
 from folkmoot.node.moderation.media.judged import Judged
 from folkmoot.node.moderation.media.outcome import Judge
@@ -23,6 +24,7 @@ from tests.media.keepers import blobs_of, kept, screening_of, sealing_of, status
 from tests.media.test_kinds import ogg
 from tests.media.uploading import finish, post_with, read, send, upload
 from tests.moderation.drawings import bright, drawing, ours, saved
+from tests.moderation.test_decoders import NO_FILM
 from tests.node.harness import Client, Town, founded
 from tests.node.nodes import Node
 from tests.node.people import OPERATOR, Author
@@ -100,7 +102,7 @@ async def test_what_is_found_is_told_withheld_and_a_signal(tmp_path: Path) -> No
                 assert shown[4].id not in signals
             assert status_of(town[0], for_operator=False)["screening"] == {
                 **{"clear": 1, "matched": 1, "explicit": 0, "unknown": 0},
-                **{"waiting": 0, "outdated": False},
+                **{"waiting": 0, "outdated": False, "decoders": outcome.decoders()},
             }
         async with town.client(town[0]) as client:
             await client.auth(OPERATOR)
@@ -209,14 +211,13 @@ async def test_a_list_that_is_broken_changes_nothing_and_a_new_one_looks_at_ever
 
 async def test_what_cannot_be_judged_is_unknown_and_waits_for_a_person_or_not(tmp_path: Path) -> None:
     author, settings = Author(5), lists(tmp_path)
-    odd = {pictures.png(5000): "unreadable", b"\0\0\0\x18ftypisom" + bytes(99): "no_decoder"}
+    odd = {pictures.png(5000): "unreadable", b"\0\0\0\x18ftypisom" + bytes(99): NO_FILM}
     async with (
         founded(tmp_path, nodes=1, replicas=1, screening=settings) as town,
         town.client(town[0]) as client,
     ):
         await client.auth(author)
-        for data, reason in odd.items():
-            mime = "image/png" if reason == "unreadable" else "video/mp4"
+        for (data, reason), mime in zip(odd.items(), ("image/png", "video/mp4"), strict=True):
             manifest = await upload(client, data, mime)
             told = {"status": "unknown", "reason": reason}
             error = await refused(town[0], town, author, manifest.hash, REFUSED_BY_POLICY)
@@ -317,8 +318,6 @@ async def test_notes_go_with_their_media_and_torn_ones_are_made_again(tmp_path: 
 def test_a_node_without_the_extra_sees_nothing_and_says_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from folkmoot.node.moderation.media import outcome
-
     settings = lists(tmp_path, nsfw=0.8)
     there = outcome.read_judge(settings)
     assert there.outcome(Judged(quality=9)).reason == "no_model"

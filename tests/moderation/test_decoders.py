@@ -10,14 +10,16 @@ from pathlib import Path
 from struct import pack
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 from folkmoot.node.moderation.media import bounds, decoding
 from folkmoot.node.moderation.media.confinement import unavailable
 from folkmoot.node.moderation.media.decoders import Chunks, Decoders
-from folkmoot.node.moderation.media.judged import Judged, Question
+from folkmoot.node.moderation.media.judged import Judged, Question, Unjudged
 from folkmoot.node.moderation.media.lists import read_list
 from folkmoot.node.moderation.media.outcome import Judge
+from folkmoot.node.moderation.media.outcome import decoders as decoders_here
 from folkmoot.protocol.errors import BUSY, NOT_FOUND, WireError
 
 from tests.moderation.drawings import Image, bright, drawing, np, ours, saved, variants
@@ -27,6 +29,7 @@ pytestmark = pytest.mark.timeout(120)
 
 PIXELS = 4_000_000
 GOOD = saved(drawing(1), "PNG")
+NO_FILM: Unjudged = "unreadable" if "films" in decoders_here() else "no_decoder"
 
 
 def file(data: bytes, mime: str = "image/png", *, listed: bool = False) -> tuple[Question, int, Chunks]:
@@ -86,7 +89,7 @@ BAD = {
         "image/png",
         "unreadable",
     ),
-    "a film": (b"\0\0\0\x18ftypisom" + bytes(100), "video/mp4", "no_decoder"),
+    "a film": (b"\0\0\0\x18ftypisom" + bytes(100), "video/mp4", NO_FILM),
     "no type": (GOOD, "image/tiff", "no_decoder"),
 }
 
@@ -189,6 +192,7 @@ async def test_what_was_not_looked_at_whole_is_unknown_where_there_are_lists(tmp
     known = read_list(listed, "known", sealed=False, distance=31, room=1)
     outcome = Judge((known,), None).outcome(judged)
     assert (outcome.status, outcome.reason) == ("unknown", "unfinished")
+    assert Judge((), 0.8).outcome(msgspec.structs.replace(judged, nsfw=0.1)).reason == "unfinished"
     assert Judge((), None).outcome(judged).status == "clear"
 
 

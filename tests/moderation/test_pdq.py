@@ -58,6 +58,18 @@ def test_the_reference_implementation_turns_pictures_the_same_way() -> None:
     assert all(nearest([each], theirs) <= 2 for each in mine)
 
 
+def test_narrow_pictures_with_borders_have_hashes_too() -> None:
+    random = np.random.default_rng(1)
+    for width in range(5, 40):
+        narrow = np.full((60, width), 7.0, dtype=np.float32)
+        inside = width // 4
+        narrow[:, inside : width - inside] = 7 + random.integers(0, 9, (60, width - 2 * inside))
+        narrow[:, width // 2] = 255
+        for picture in (narrow, narrow.T):
+            for make in (variants.looked_up, variants.plain, variants.listed):
+                assert len(make(picture)) > 0, (make, picture.shape)
+
+
 def test_a_picture_of_one_colour_says_nothing_and_a_tiny_one_has_no_hashes() -> None:
     flat = np.full((40, 40), 128, dtype=np.float32)
     assert ours.quality(flat) == 0

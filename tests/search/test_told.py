@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from folkmoot.cli.search_state import search_state
+from folkmoot.cli.service_states import search_state
 
 WELL = {"enabled": True, "full": False, "damaged": 0, "lag_ms": 1200}
 

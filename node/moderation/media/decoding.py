@@ -108,8 +108,8 @@ def frames(data: bytes, mime: str, pixels_max: int) -> Iterator[Frame]:
                 for index in range(walked):
                     image.seek(index)
                     image.draft("RGB", (SIDE, SIDE))  # JPEG alone can be decoded smaller
-                    for seen in _seen(image):
-                        yield Frame(seen, index in chosen)
+                    for shown in seen(image):
+                        yield Frame(shown, index in chosen)
                 if walked < count:
                     raise Unfinished
         except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
@@ -136,7 +136,7 @@ def stretched(bright: Matrix) -> Matrix:
     return whole
 
 
-def _seen(image: Image.Image) -> Iterator[Image.Image]:
+def seen(image: Image.Image) -> Iterator[Image.Image]:
     """The colours of a frame, and if some are transparent, how it looks on a page."""
     if image.mode in _SIXTEEN_BITS:
         scaled = np.clip(np.asarray(image, dtype=np.int64) >> 8, 0, 255).astype(np.uint8)

@@ -16,7 +16,7 @@ LENGTH: Final = struct.Struct(">I")
 HASH_BYTES: Final = 32
 
 Hash = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=HASH_BYTES)]
-Unjudged = Literal["no_decoder", "unreadable", "too_large", "too_slow", "died"]
+Unjudged = Literal["no_decoder", "unreadable", "too_large", "too_long", "too_slow", "died"]
 
 
 class Question(Struct, frozen=True):

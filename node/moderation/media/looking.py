@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from folkmoot.node.moderation.media import variants
 from folkmoot.node.moderation.media.bounds import ALIKE_BITS, HASHES_TOLD, QUALITY_MIN
 from folkmoot.node.moderation.media.decoding import (
     BROKEN,
     FORMATS,
+    Frame,
     Undecodable,
     Unfinished,
     frames,
@@ -22,6 +23,7 @@ from folkmoot.node.moderation.media.pdq import Matrix, quality
 from PIL import Image
 
 Model = Callable[[Image.Image], float]
+Source = Callable[[bytes, str, int], Iterator[Frame]]
 
 
 class Looker:
@@ -30,14 +32,20 @@ class Looker:
     Args:
         pixels_max: the most that a frame may have.
         model: how likely a picture is not for everybody, 0 to 1.
+        films: what takes films apart, as `decoding.frames` does pictures.
     """
 
-    def __init__(self, pixels_max: int, model: Model | None) -> None:
+    def __init__(self, pixels_max: int, model: Model | None, films: Source | None = None) -> None:
         self._pixels_max = pixels_max
         self._model = model
+        self._films = films
 
-    def practise(self) -> None:
-        """Look at a picture of each form, so that nothing that takes has to be imported any more."""
+    def practise(self, *examples: tuple[str, bytes]) -> None:
+        """Look at a picture of each form, so that nothing that takes has to be imported any more.
+
+        Args:
+            examples: other files to look at, each after its type.
+        """
         drawn = Image.linear_gradient("L").resize((64, 64)).convert("RGBA")
         for mime, form in FORMATS.items():
             file = io.BytesIO()
@@ -46,13 +54,16 @@ class Looker:
                 image.save(file, form)
                 self.look(file.getvalue(), Question(mime, file.tell(), listed=True))
                 self.look(file.getvalue(), Question(mime, file.tell()))
+        for mime, data in examples:
+            self.look(data, Question(mime, len(data)))
 
     def look(self, data: bytes, question: Question) -> Judged:
         """Look at a file; what cannot be decoded is told, never raised."""
         gathered = _Gathered(variants.listed if question.listed else variants.looked_up)
+        source = self._films if self._films and question.mime.startswith("video/") else frames
         best, worst, whole = 0, None, True
         try:
-            for image, stands_out in frames(data, question.mime, self._pixels_max):
+            for image, stands_out in source(data, question.mime, self._pixels_max):
                 bright = luminance(image)
                 found = quality(bright)
                 if found < QUALITY_MIN:
@@ -74,7 +85,7 @@ class Looker:
 
 class _Gathered:
     """The hashes of one file's frames: all there are of those that stand for it, and of the others the eight
-    positions, unless they look like one that was met before."""
+    positions, with a border and without, unless they look like one that was met before."""
 
     def __init__(self, make: Callable[[Matrix], list[bytes]]) -> None:
         self.hashes: dict[bytes, None] = {}
@@ -83,7 +94,7 @@ class _Gathered:
 
     def add(self, bright: Matrix, *, stands_out: bool) -> bool:
         """Take the hashes of a frame; whether there was room for them."""
-        upright = variants.positions_of(bright)
+        upright = variants.plain(bright)
         own = int.from_bytes(upright[0])
         if not stands_out and any((own ^ each).bit_count() <= ALIKE_BITS for each in self._met):
             return True

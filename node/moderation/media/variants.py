@@ -18,7 +18,7 @@ or columns, adds to it, and brings it to the lowest frequencies.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import product
 from typing import Final, NamedTuple
@@ -92,20 +92,24 @@ def listed(luminance: Matrix) -> list[bytes]:
     return _different(hashes(np.stack(found)))
 
 
-def positions_of(luminance: Matrix) -> list[bytes]:
-    """The hashes of a picture in all eight positions, its own first; for frames of which there are many."""
-    return hashes(_as_it_is(luminance)) if min(luminance.shape) >= SIDE_MIN else []
+def plain(luminance: Matrix) -> list[bytes]:
+    """The hashes of a picture in all eight positions, its own first, and of what is left of it without a
+    border; for frames of which there are many."""
+    if min(luminance.shape) < SIDE_MIN:
+        return []
+    found = [_as_it_is(luminance)]
+    inner = _within(luminance, _borders(luminance))
+    if inner != Frame(0, luminance.shape[0], 0, luminance.shape[1]) and _has_room(inner):
+        found.append(positions(_added(luminance, inner, CUTS[0])))
+    return _different(hashes(np.concatenate(found)))
 
 
 def frames(luminance: Matrix) -> list[Frame]:
     """What may be left of a picture without borders and strips; nothing of one that has none."""
     height, width = luminance.shape
-    across = luminance.T
-    sides = (luminance, luminance[::-1], across, across[::-1])
-    top, bottom, left, right = (_run(each, _BORDER_SHARE) for each in sides)
-    snapped = [_snapped(each, end) for each, end in zip(sides, (top, bottom, left, right), strict=True)]
+    top, bottom, left, right = borders = _borders(luminance)
     candidates = {
-        Frame(snapped[0], height - snapped[1], snapped[2], width - snapped[3]),
+        _within(luminance, borders),
         Frame(top, height - bottom, left, width - right),
         Frame(top, height - bottom, 0, width),
         Frame(0, height, left, width - right),
@@ -114,7 +118,29 @@ def frames(luminance: Matrix) -> list[Frame]:
         candidates |= {Frame(strip, height, 0, width), Frame(strip, height - bottom, left, width - right)}
     for strip in _strips(luminance[::-1]):
         candidates |= {Frame(0, height - strip, 0, width), Frame(top, height - strip, left, width - right)}
-    return sorted(candidates - {Frame(0, height, 0, width)})
+    return sorted(filter(_has_room, candidates - {Frame(0, height, 0, width)}))
+
+
+def _borders(luminance: Matrix) -> list[int]:
+    """How many rows or columns seem to be a border: at the top, at the bottom, on the left, on the right."""
+    return [_run(each, _BORDER_SHARE) for each in _sides(luminance)]
+
+
+def _within(luminance: Matrix, borders: Sequence[int]) -> Frame:
+    """What is within such borders, as they are in the picture before it was compressed."""
+    top, bottom, left, right = map(_snapped, _sides(luminance), borders)
+    return Frame(top, luminance.shape[0] - bottom, left, luminance.shape[1] - right)
+
+
+def _has_room(frame: Frame) -> bool:
+    """Whether something is left; in a narrow picture the borders of both sides may meet."""
+    return min(frame.bottom - frame.top, frame.right - frame.left) >= SIDE_MIN
+
+
+def _sides(luminance: Matrix) -> tuple[Matrix, Matrix, Matrix, Matrix]:
+    """A picture as seen from each of its sides: rows or columns, the outermost first."""
+    across = luminance.T
+    return luminance, luminance[::-1], across, across[::-1]
 
 
 def _run(rows: Matrix, share: float) -> int:

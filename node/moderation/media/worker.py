@@ -1,4 +1,4 @@
-"""The process that looks at pictures: `python -m folkmoot.node.moderation.media.worker`.
+"""The process that looks at pictures and films: `python -m folkmoot.node.moderation.media.worker`.
 
 It reads files that strangers made, so it is given nothing but them: no path, no socket, an environment of two
 words, and limits that it sets itself before it reads the first: so much memory, so much processor time a
@@ -84,12 +84,18 @@ def _looker(pixels_max: int, *, with_model: bool) -> Look:
     """What looks at files, and needs nothing more for it. Where a library is missing, nothing is seen."""
     try:
         from folkmoot.node.moderation.media.looking import Looker
-
-        looker = Looker(pixels_max, _model() if with_model else None)
-        looker.practise()
-        return looker.look
     except ImportError:
         return lambda data, question: Judged(unjudged="no_decoder")
+    model = _model() if with_model else None
+    try:
+        from folkmoot.node.moderation.media import films
+    except ImportError:
+        looker = Looker(pixels_max, model)
+        looker.practise()
+    else:
+        looker = Looker(pixels_max, model, films.frames)
+        looker.practise(*films.examples())
+    return looker.look
 
 
 def _model() -> Model | None:
