@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Protocol
 
 import msgspec
 from folkmoot.node.actors.session import Asker, Method
+from folkmoot.node.community.allowance import Allowance
 from folkmoot.node.community.changing import Agreement
 from folkmoot.node.community.roles import Roles
 from folkmoot.node.moderation.elsewhere import REPLAY, Asked, Region, shortened
@@ -77,6 +78,7 @@ class PreviewMethods:
         members: who is a member.
         reachable: whether a node can be reached.
         region: where this node stands.
+        allowance: what others may have this node do.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class PreviewMethods:
         members: Members,
         reachable: Callable[[bytes], bool],
         region: str,
+        allowance: Allowance,
     ) -> None:
         self._agreement = agreement
         self._roles = roles
@@ -102,6 +105,7 @@ class PreviewMethods:
         self._members = members
         self._reachable = reachable
         self._region = region
+        self._allowance = allowance
 
     def table(self) -> Mapping[str, Method]:
         """The methods by their names on the wire."""
@@ -127,10 +131,12 @@ class PreviewMethods:
     async def replay(self, node_id: bytes, params: Any) -> dict[str, Any]:
         """Another node makes a preview, and asks what comes of it here: the same again until it is there."""
         asked = codec.shaped(params, Asked, REPLAY)
-        engine = await self._engine(asked.document, node_id)
         compared = asked.compared
-        before = self._own() if compared is None else await self._engine(compared, node_id)
         wanted = Wanted(asked.document, compared, asked.posts, whole=False)
+        if not self._previews.knows(wanted):
+            self._allowance.spend(node_id)
+        engine = await self._engine(asked.document, node_id)
+        before = self._own() if compared is None else await self._engine(compared, node_id)
         task = await self._waited(wanted, before, engine)
         done, of = task.progress
         told: dict[str, Any] = {"region": self._region, "done": done, "of": of}

@@ -185,6 +185,12 @@ class Previews:
         self._wake.set()
         return self._running
 
+    def knows(self, wanted: Wanted) -> bool:
+        """Whether a preview is under way, or over and not asked for yet."""
+        running = self._running
+        under_way = running is not None and running.wanted == wanted
+        return under_way or wanted in self._gathering or wanted in self._finished
+
     async def wait(self, task: Task) -> None:
         """Wait until a preview has got on, for a bounded time."""
         task.asked_at = trio.current_time()
