@@ -19,7 +19,11 @@ from folkmoot.protocol.community.bounds import DOCUMENT_GIVERS
 from folkmoot.protocol.community.value import MODERATOR, OPERATOR, Hash
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
-from folkmoot.protocol.moderation.bounds import PREVIEW_POSTS
+from folkmoot.protocol.moderation.bounds import (
+    PREVIEW_ELSEWHERE_BYTES,
+    PREVIEW_ELSEWHERE_RULES,
+    PREVIEW_POSTS,
+)
 from folkmoot.protocol.moderation.comparison import changed_elsewhere
 from folkmoot.protocol.moderation.policy import PolicyError, Regional
 from folkmoot.protocol.ring.roster import Roster, RosterNode
@@ -141,7 +145,7 @@ class PreviewMethods:
         done, of = task.progress
         told: dict[str, Any] = {"region": self._region, "done": done, "of": of}
         if task.report is not None and task.preview is not None:
-            told["report"] = shortened(task.report)
+            told["report"] = shortened(task.report, PREVIEW_ELSEWHERE_BYTES, PREVIEW_ELSEWHERE_RULES)
             told["found"] = [msgspec.to_builtins(each) for each in task.preview.found]
             told["counts"] = task.preview.counts
         return told

@@ -20,7 +20,7 @@ import trio
 from folkmoot.node.commits import Commits
 from folkmoot.node.contracts import Peers, PeerUnreachable
 from folkmoot.node.environment import Executor, WallClock
-from folkmoot.node.moderation.elsewhere import Asked, Elsewhere, Region, Replayed
+from folkmoot.node.moderation.elsewhere import Asked, Elsewhere, Region, Replayed, shortened
 from folkmoot.node.moderation.engine import PolicyEngine
 from folkmoot.node.moderation.replaying import Replay
 from folkmoot.node.registers.seat_change import each_of
@@ -315,7 +315,7 @@ class Previews:
             )
         task.preview = preview
         task.report = {
-            **comparison.report(),
+            **shortened(comparison.report(), bounds.PREVIEW_REPORT_BYTES, bounds.PREVIEW_RULES),
             "preview": preview.hash,
             "document": wanted.document,
             "compared": wanted.compared,
