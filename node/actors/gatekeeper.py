@@ -284,11 +284,15 @@ class Gatekeeper:
         """The sentence of the policy in force about whom to ask for another look."""
         return self.engine.document.appeal
 
-    def notices(self, policy: str, rule: str) -> Mapping[str, str]:
-        """What a rule says in other languages, by their tags, if its policy (a hash in hex) judges here."""
+    def notices(self, policy: str, rule: str, reason: str) -> Mapping[str, str]:
+        """What a rule says in other languages, by their tags, if its policy (a hash in hex) judges here.
+
+        Another region's layer may have another rule of that name, so it has to have said the same reason.
+        """
         for engine in self._bench.engines(self._own):
             if engine.document.hash == policy:
-                return next((each.notices for each in engine.document.rules if each.id == rule), {})
+                found = (each for each in engine.document.rules if each.id == rule)
+                return next((each.notices for each in found if each.has_said(reason)), {})
         return {}
 
     def label_values(self) -> list[str]:

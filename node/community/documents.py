@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +16,9 @@ from folkmoot.node.moderation.policy_layers import parse_document
 from folkmoot.node.moderation.scorers import Scorers
 from folkmoot.node.moderation.trial import tried
 from folkmoot.protocol.community.bounds import DOCUMENT_BYTES, ENGINES_KEPT
+from folkmoot.protocol.community.candidates import FETCHED, Origin, gives_way
 from folkmoot.protocol.errors import TOO_LARGE, WireError
+from folkmoot.protocol.limits import ACCOUNT_BYTES
 from folkmoot.protocol.moderation.policy import PolicyDocument, Regional
 from folkmoot.storage import policies
 from folkmoot.storage.errors import StoreCorrupt
@@ -49,6 +51,7 @@ class Documents:
         self._in_use = in_use
         self._models = models
         self._region = region
+        self._brought: dict[bytes, Origin] = {}
         self._read: LRUCache[bytes, Regional] = LRUCache(ENGINES_KEPT)
         self._compiled: LRUCache[tuple[str, tuple[str, ...]], PolicyEngine] = LRUCache(ENGINES_KEPT)
         self._tried: LRUCache[bytes, None] = LRUCache(ENGINES_KEPT)
@@ -62,8 +65,12 @@ class Documents:
             log.error("policy %s is damaged on this disk and fetched anew: %s", name.hex()[:12], error)
             return None
 
-    async def keep(self, document: bytes) -> bytes:
+    async def keep(self, document: bytes, origin: Origin = FETCHED) -> bytes:
         """Have a document on disk; its hash.
+
+        Args:
+            document: its bytes.
+            origin: who brings it.
 
         Raises:
             WireError: `too_large`.
@@ -73,10 +80,24 @@ class Documents:
             raise WireError(
                 TOO_LARGE, f"a policy of {len(document)} bytes; a community's has at most {DOCUMENT_BYTES}"
             )
-        in_use = frozenset(self._in_use())
-        return await self._commits.run(
-            lambda transaction: transaction.policies.put(document, in_use), Admission.ESSENTIAL, urgent=True
+        in_use, brought, gone = frozenset(self._in_use()), dict(self._brought), list[bytes]()
+
+        def choose(free: Sequence[bytes], full: bool) -> bytes | None:
+            goes = gives_way(origin, free, brought, full)
+            gone.extend(() if goes is None else (goes,))
+            return goes
+
+        name = await self._commits.run(
+            lambda transaction: transaction.policies.put(document, in_use, choose),
+            Admission.ESSENTIAL,
+            urgent=True,
         )
+        for each in gone:
+            self._brought.pop(each, None)
+        # What an operator put stays theirs when a node sends it, too; the other way round it becomes theirs.
+        if len(self._brought.get(name, FETCHED)) != ACCOUNT_BYTES and origin != FETCHED:
+            self._brought[name] = origin
+        return name
 
     async def read(self, document: bytes) -> Regional:
         """What a document says in each region, and is valid in all of them.

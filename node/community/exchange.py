@@ -13,13 +13,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Final, Protocol
 
 import trio
+from folkmoot.node.community.allowance import Allowance
 from folkmoot.node.community.documents import Documents
 from folkmoot.node.contracts import Peers, PeerUnreachable
 from folkmoot.protocol import codec
 from folkmoot.protocol.community import bounds
+from folkmoot.protocol.community.candidates import FETCHED
 from folkmoot.protocol.community.value import Hash
 from folkmoot.protocol.consensus.configuration import Configuration
-from folkmoot.protocol.errors import BAD_REQUEST, NO_QUORUM, NOT_FOUND, WireError
+from folkmoot.protocol.errors import BAD_REQUEST, BUSY, NO_QUORUM, NOT_FOUND, WireError
 from folkmoot.protocol.moderation.policy import PolicyError
 from msgspec import Meta, Struct
 
@@ -60,6 +62,7 @@ class DocumentExchange:
         seats: whose nodes keep all that is activated.
         others: the members that can be reached.
         peers: see `contracts`.
+        allowance: what others may have this node do.
     """
 
     def __init__(
@@ -69,12 +72,14 @@ class DocumentExchange:
         seats: Seats,
         others: Callable[[], list[bytes]],
         peers: Peers,
+        allowance: Allowance,
     ) -> None:
         self._node_id = node_id
         self._documents = documents
         self._seats = seats
         self._others = others
         self._peers = peers
+        self._allowance = allowance
         self._turns = 0
 
     def methods(self) -> Mapping[str, Handler]:
@@ -103,7 +108,7 @@ class DocumentExchange:
                 log.info("node %s does not give policy %s: %s", node_id.hex()[:8], name.hex()[:12], error)
                 continue
             if hashlib.sha256(document).digest() == name:
-                await self._documents.keep(document)
+                await self._documents.keep(document, FETCHED if giver is None else giver)
                 return document
             log.warning("node %s gave another document than policy %s", node_id.hex()[:8], name.hex()[:12])
         raise WireError(
@@ -127,12 +132,17 @@ class DocumentExchange:
         kept = {self._node_id}
 
         async def ask(node_id: bytes) -> None:
-            try:
-                await self._peers.call(node_id, KEEP, {"document": document}, bounds.DOCUMENT_TELL_S)
-            except (WireError, PeerUnreachable) as error:
-                log.info("node %s does not keep a policy: %s", node_id.hex()[:8], error)
-            else:
-                kept.add(node_id)
+            with trio.move_on_after(bounds.DOCUMENT_TELL_S):
+                while node_id not in kept:
+                    try:
+                        await self._peers.call(node_id, KEEP, {"document": document}, bounds.DOCUMENT_TELL_S)
+                    except (WireError, PeerUnreachable) as error:
+                        log.info("node %s does not keep a policy: %s", node_id.hex()[:8], error)
+                        if not isinstance(error, WireError) or error.kind is not BUSY:
+                            return
+                        await trio.sleep((error.retry_after_ms or 1_000) / 1_000)
+                    else:
+                        kept.add(node_id)
 
         async with trio.open_nursery() as nursery:
             for node_id in sorted(nodes - kept):
@@ -157,11 +167,12 @@ class DocumentExchange:
     async def _keep(self, node_id: bytes, params: Any) -> dict[str, Any]:
         """Keep a document that this node could judge by."""
         document = codec.shaped(params, _Keep, KEEP).document
+        self._allowance.spend(node_id)
         try:
             await self._documents.compile(document)
         except PolicyError as error:
             raise WireError(BAD_REQUEST, f"this node could not judge by it: {error.problems[0]}") from error
-        return {"hash": await self._documents.keep(document)}
+        return {"hash": await self._documents.keep(document, node_id)}
 
     def _givers(self) -> list[bytes]:
         """Whom to ask: nodes with seats first, then others, each time other ones."""

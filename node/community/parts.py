@@ -11,6 +11,7 @@ from folkmoot.node.actors.policy_keeper import Gate, PolicyKeeper
 from folkmoot.node.actors.session import Method
 from folkmoot.node.actors.signal_keeper import SignalKeeper
 from folkmoot.node.community.acknowledging import Acknowledgements
+from folkmoot.node.community.allowance import Allowance
 from folkmoot.node.community.changing import Agreement
 from folkmoot.node.community.documents import Documents
 from folkmoot.node.community.exchange import DocumentExchange
@@ -77,7 +78,10 @@ class CommunityParts:
         models = wired.config.node.data / "models"
         region = wired.config.node.region
         documents = Documents(commits, environment.executor, self._in_use, models, region)
-        self._exchange = DocumentExchange(node_id, documents, seats, self._follower.others, peers)
+        allowance = Allowance()
+        self._exchange = DocumentExchange(
+            *(node_id, documents, seats, self._follower.others, peers), allowance
+        )
         self._keeper = PolicyKeeper(gate, self._known, documents, self._exchange, commits)
         self._lapse_keeper = LapseKeeper(commits, environment.executor)
         self._follower.watch(self._keeper.look_now)
@@ -100,7 +104,7 @@ class CommunityParts:
         common = self._agreement, self.roles, documents, self._exchange
         self._trials = PreviewMethods(
             *(*common, self._previews, self._shadow, lambda: gate.own),
-            *(wired.topology, gossip.reachable, region),
+            *(wired.topology, gossip.reachable, region, allowance),
         )
         self._methods = {
             **RoleMethods(self._agreement, self.roles).table(),

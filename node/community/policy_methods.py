@@ -138,7 +138,7 @@ class PolicyMethods:
 
     async def put(self, asker: Asker, params: Params) -> dict[str, Any]:
         """Keep a document, if this node could judge by it."""
-        self._roles.member(asker, _MANAGERS, "policies")
+        member = self._roles.member(asker, _MANAGERS, "policies")
         document = codec.shaped(params, _Put, "policy.put").document
         if len(document) > bounds.DOCUMENT_BYTES:
             raise WireError(
@@ -146,7 +146,7 @@ class PolicyMethods:
                 f"a policy of {len(document)} bytes; a community's has at most {bounds.DOCUMENT_BYTES}",
             )
         read = await self._said(document, self._documents.propose)
-        name = await self._documents.keep(document)
+        name = await self._documents.keep(document, member.account)
         adds = await self._adds(self._agreement.known.community.policy.settled, read)
         return {"hash": name, "name": read.everywhere.name, "adds": adds[: bounds.COMMUNITY_RULES]}
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Protocol
 
 import msgspec
 from folkmoot.node.actors.session import Asker, Method
+from folkmoot.node.community.allowance import Allowance
 from folkmoot.node.community.changing import Agreement
 from folkmoot.node.community.roles import Roles
 from folkmoot.node.moderation.elsewhere import REPLAY, Asked, Region, shortened
@@ -18,7 +19,11 @@ from folkmoot.protocol.community.bounds import DOCUMENT_GIVERS
 from folkmoot.protocol.community.value import MODERATOR, OPERATOR, Hash
 from folkmoot.protocol.connection import Params
 from folkmoot.protocol.errors import BAD_REQUEST, WireError
-from folkmoot.protocol.moderation.bounds import PREVIEW_POSTS
+from folkmoot.protocol.moderation.bounds import (
+    PREVIEW_ELSEWHERE_BYTES,
+    PREVIEW_ELSEWHERE_RULES,
+    PREVIEW_POSTS,
+)
 from folkmoot.protocol.moderation.comparison import changed_elsewhere
 from folkmoot.protocol.moderation.policy import PolicyError, Regional
 from folkmoot.protocol.ring.roster import Roster, RosterNode
@@ -77,6 +82,7 @@ class PreviewMethods:
         members: who is a member.
         reachable: whether a node can be reached.
         region: where this node stands.
+        allowance: what others may have this node do.
     """
 
     def __init__(
@@ -91,6 +97,7 @@ class PreviewMethods:
         members: Members,
         reachable: Callable[[bytes], bool],
         region: str,
+        allowance: Allowance,
     ) -> None:
         self._agreement = agreement
         self._roles = roles
@@ -102,6 +109,7 @@ class PreviewMethods:
         self._members = members
         self._reachable = reachable
         self._region = region
+        self._allowance = allowance
 
     def table(self) -> Mapping[str, Method]:
         """The methods by their names on the wire."""
@@ -127,15 +135,17 @@ class PreviewMethods:
     async def replay(self, node_id: bytes, params: Any) -> dict[str, Any]:
         """Another node makes a preview, and asks what comes of it here: the same again until it is there."""
         asked = codec.shaped(params, Asked, REPLAY)
-        engine = await self._engine(asked.document, node_id)
         compared = asked.compared
-        before = self._own() if compared is None else await self._engine(compared, node_id)
         wanted = Wanted(asked.document, compared, asked.posts, whole=False)
+        if not self._previews.knows(wanted):
+            self._allowance.spend(node_id)
+        engine = await self._engine(asked.document, node_id)
+        before = self._own() if compared is None else await self._engine(compared, node_id)
         task = await self._waited(wanted, before, engine)
         done, of = task.progress
         told: dict[str, Any] = {"region": self._region, "done": done, "of": of}
         if task.report is not None and task.preview is not None:
-            told["report"] = shortened(task.report)
+            told["report"] = shortened(task.report, PREVIEW_ELSEWHERE_BYTES, PREVIEW_ELSEWHERE_RULES)
             told["found"] = [msgspec.to_builtins(each) for each in task.preview.found]
             told["counts"] = task.preview.counts
         return told

@@ -19,7 +19,6 @@ from folkmoot.protocol.errors import BAD_REQUEST, BUSY, WireError
 from folkmoot.protocol.moderation.bounds import (
     PREVIEW_ELSEWHERE_BYTES,
     PREVIEW_ELSEWHERE_REST_S,
-    PREVIEW_ELSEWHERE_RULES,
     PREVIEW_ELSEWHERE_S,
     PREVIEW_FINDINGS,
     PREVIEW_POSTS,
@@ -60,6 +59,20 @@ class Replayed(Struct):
     report: dict[str, Any] | None = None
     found: _Found = ()
     counts: Hash | None = None
+
+
+class _Report(Struct):
+    """What has to be in a report."""
+
+    posts: Epoch
+    gone: Epoch
+    left: Epoch
+    from_us: int
+    to_us: int
+    actions: list[dict[str, Any]]
+    queue: dict[str, Any]
+    rules: list[dict[str, Any]]
+    languages: list[dict[str, Any]]
 
 
 class Region(NamedTuple):
@@ -115,18 +128,27 @@ class Elsewhere:
         said = codec.shaped(answer, Replayed, f"the answer to {REPLAY}")
         if said.region not in region.names:
             raise WireError(BAD_REQUEST, f"it stands in region {said.region}")
-        if said.report is not None and len(codec.pack(said.report)) > PREVIEW_ELSEWHERE_BYTES:
-            raise WireError(BAD_REQUEST, f"its report has more than {PREVIEW_ELSEWHERE_BYTES} bytes")
+        if said.report is not None:
+            codec.shaped(said.report, _Report, f"the report in the answer to {REPLAY}")
+            if len(codec.pack(said.report)) > PREVIEW_ELSEWHERE_BYTES:
+                raise WireError(BAD_REQUEST, f"its report has more than {PREVIEW_ELSEWHERE_BYTES} bytes")
         return said
 
 
-def shortened(report: Mapping[str, Any]) -> dict[str, Any]:
-    """A report with less of it, so that those of all regions fit into one answer."""
-    rules = report["rules"][:PREVIEW_ELSEWHERE_RULES]
-    short = {**report, "rules": rules}
-    if len(codec.pack(short)) > PREVIEW_ELSEWHERE_BYTES:
+def shortened(report: Mapping[str, Any], most: int, rules: int) -> dict[str, Any]:
+    """A report with less of it where it is long, so that those of all regions fit into one answer.
+
+    Args:
+        report: as a preview makes it.
+        most: bytes that it may have.
+        rules: that it tells of, those that differ most.
+    """
+    short = {**report, "rules": report["rules"][:rules]}
+    if len(codec.pack(short)) > most:
         none: dict[str, list[Any]] = {"gained": [], "lost": []}
-        short["rules"] = [{**each, "samples": none} for each in rules]
+        short["rules"] = [{**each, "samples": none} for each in short["rules"]]
+    while len(codec.pack(short)) > most and short["languages"]:
+        short["languages"] = short["languages"][: len(short["languages"]) // 2]
     return short
 
 

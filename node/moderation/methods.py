@@ -59,7 +59,7 @@ class ModerationMethods:
         keys: which keys may sign.
         appeal: a sentence: whom an author may ask for another look.
         media: what is decided about media.
-        notices: what a rule of a policy says in other languages, by these.
+        notices: what a rule of a policy, which gave a reason, says in other languages, by these.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class ModerationMethods:
         keys: Keys,
         appeal: Callable[[], str],
         media: MediaCases,
-        notices: Callable[[str, str], Mapping[str, str]],
+        notices: Callable[[str, str, str], Mapping[str, str]],
     ) -> None:
         self._deciders = deciders
         self._casebook = casebook
@@ -130,8 +130,12 @@ class ModerationMethods:
     def _translated(self, frames: Sequence[list[bytes]]) -> list[dict[str, Any]]:
         """What the rules that statements name say in other languages, as far as their policies judge here."""
         bodies = [Record.from_wire(frame).body for frame in frames]
-        named = {(each["policy"], each["rule"]) for each in bodies if {"policy", "rule"} <= each.keys()}
-        told = [(policy, rule, dict(self._notices(policy, rule))) for policy, rule in sorted(named)]
+        named = {
+            (each["policy"], each["rule"], each.get("reason", ""))
+            for each in bodies
+            if {"policy", "rule"} <= each.keys()
+        }
+        told = [(policy, rule, dict(self._notices(policy, rule, why))) for policy, rule, why in sorted(named)]
         return [{"policy": policy, "rule": rule, "in": said} for policy, rule, said in told if said]
 
     async def decide(self, asker: Asker, params: Params) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import trio
 from folkmoot.node.commits import Commits
 from folkmoot.node.contracts import Peers, PeerUnreachable
 from folkmoot.node.environment import Executor, WallClock
-from folkmoot.node.moderation.elsewhere import Asked, Elsewhere, Region, Replayed
+from folkmoot.node.moderation.elsewhere import Asked, Elsewhere, Region, Replayed, shortened
 from folkmoot.node.moderation.engine import PolicyEngine
 from folkmoot.node.moderation.replaying import Replay
 from folkmoot.node.registers.seat_change import each_of
@@ -185,6 +185,12 @@ class Previews:
         self._wake.set()
         return self._running
 
+    def knows(self, wanted: Wanted) -> bool:
+        """Whether a preview is under way, or over and not asked for yet."""
+        running = self._running
+        under_way = running is not None and running.wanted == wanted
+        return under_way or wanted in self._gathering or wanted in self._finished
+
     async def wait(self, task: Task) -> None:
         """Wait until a preview has got on, for a bounded time."""
         task.asked_at = trio.current_time()
@@ -306,7 +312,7 @@ class Previews:
             )
         task.preview = preview
         task.report = {
-            **comparison.report(),
+            **shortened(comparison.report(), bounds.PREVIEW_REPORT_BYTES, bounds.PREVIEW_RULES),
             "preview": preview.hash,
             "document": wanted.document,
             "compared": wanted.compared,

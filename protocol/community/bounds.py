@@ -26,7 +26,14 @@ COMMUNITY_TELL_S: Final = 2.0  # for one node to be told that there is something
 PROPOSAL_LIFETIME_MS: Final = 24 * 3600 * 1000
 
 DOCUMENT_BYTES: Final = 768 * KIB  # of one policy that a community activates: it travels in one message
-DOCUMENTS_KEPT: Final = 8  # by one node, of which at most six are named by what is in force
+DOCUMENTS_KEPT: Final = 16  # by one node
+DOCUMENTS_NAMED: Final = 6  # of them, at most, by what is in force, proposed, or judges without effect
+DOCUMENTS_PUT: Final = 6  # that operators put at one node and that are not in force
+DOCUMENTS_OF_OPERATOR: Final = 3  # of them, by one
+DOCUMENTS_OF_NODE: Final = 2  # that one other node sent and that are not in force
+ALLOWED_PER_MINUTE: Final = 30  # policies that one other node has this one compile; each takes up to a second
+ALLOWED_AT_ONCE: Final = 10
+ALLOWED_NODES: Final = 1_024  # that are remembered
 ENGINES_KEPT: Final = 2  # that are compiled, beside those in force: a candidate, and what it is compared with
 DOCUMENT_TELL_S: Final = 4.0  # for one node to put a document on its disk, and for one to give it
 DOCUMENT_GIVERS: Final = 8  # nodes that are asked for a document, one after the other, before a pause
@@ -43,4 +50,5 @@ _LISTED_BYTES: Final = COMMUNITY_HOLDERS * _HOLDER_BYTES + 3 * COMMUNITY_LAPSES 
 
 assert _LISTED_BYTES + (COMMUNITY_LOG + 1) * _CHANGE_BYTES + 4 * KIB < REGISTER_BYTES
 assert DOCUMENT_BYTES + 64 * KIB < MESSAGE_BYTES and DOCUMENT_BYTES <= POLICY_BYTES
+assert DOCUMENTS_NAMED + DOCUMENTS_PUT + DOCUMENTS_OF_NODE < DOCUMENTS_KEPT, "others can send theirs"
 assert DOCUMENT_TELL_S < REQUEST_TIMEOUT_S and REGISTER_TIMEOUT_S < REQUEST_TIMEOUT_S

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from folkmoot.protocol.limits import KIB, MIB
+from folkmoot.protocol.limits import KIB, MESSAGE_BYTES, MIB
 
 POLICY_MODELS: Final = 8
 POLICY_MODEL_BYTES: Final = 17 * MIB  # sixteen classes of 2¹⁸ weights, and what they are called
@@ -77,8 +77,9 @@ PREVIEW_FINDINGS: Final = 32
 PREVIEW_FINDING_CODE_POINTS: Final = 300
 PREVIEWS_KEPT: Final = 32  # by one node
 PREVIEWS_GATHERED: Final = 4  # by one node at once, that wait for what other regions have replayed
-PREVIEW_ELSEWHERE_BYTES: Final = 32 * KIB  # of the report of another region, within a preview
-PREVIEW_ELSEWHERE_RULES: Final = 32  # that it tells of, those that differ most
+PREVIEW_REPORT_BYTES: Final = 320 * KIB  # of what a preview counted at the node that makes it
+PREVIEW_ELSEWHERE_BYTES: Final = 16 * KIB  # of the report of another region, within a preview
+PREVIEW_ELSEWHERE_RULES: Final = 16  # that it tells of, those that differ most
 PREVIEW_ELSEWHERE_S: Final = 10.0  # for one answer of it
 PREVIEW_ELSEWHERE_REST_S: Final = 0.2  # between two questions to one of its nodes
 PREVIEW_LASTS_MS: Final = 24 * 3600 * 1000
@@ -128,3 +129,6 @@ TRIAL_WORST: Final = 20  # times the reference that judging the slowest of these
 TRIAL_USUAL: Final = 3  # times the reference that judging a usual text may take
 HELD_COSTS: Final = 10  # records of an account's and an address's quota, for one that waits for review
 DECIDED_AT_ONCE: Final = 1_000  # by one command
+
+# A region may have had a layer or have one now, and what changes in all others is another change.
+assert PREVIEW_REPORT_BYTES + (2 * POLICY_REGIONS + 1) * PREVIEW_ELSEWHERE_BYTES + 64 * KIB < MESSAGE_BYTES

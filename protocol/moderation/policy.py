@@ -152,6 +152,10 @@ class Rule:
     expires: Day | None = None
     overridable: bool = False
 
+    def has_said(self, reason: str) -> bool:
+        """Whether a reason is this rule's, in any language."""
+        return reason == self.reason or reason in self.notices.values()
+
     def said_in(self, language: str) -> str:
         """The reason in a language, or its nearest wider one, where there is such; in lower case."""
         while language:

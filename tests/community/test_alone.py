@@ -16,6 +16,7 @@ import trio.testing
 from folkmoot.node.actors.community_follower import META_KEY, TELL, CommunityFollower
 from folkmoot.node.actors.policy_keeper import PolicyKeeper
 from folkmoot.node.community.acknowledging import Acknowledgements
+from folkmoot.node.community.allowance import Allowance
 from folkmoot.node.community.documents import Documents
 from folkmoot.node.community.exchange import FETCH, KEEP, DocumentExchange
 from folkmoot.node.community.register import NOTHING, Known
@@ -24,11 +25,11 @@ from folkmoot.node.moderation.engine import PolicyEngine
 from folkmoot.protocol.community import bounds
 from folkmoot.protocol.community.value import Community, Policy
 from folkmoot.protocol.consensus.configuration import Configuration, Seat
-from folkmoot.protocol.errors import NO_QUORUM, NOT_FOUND, UNKNOWN_METHOD, WireError
+from folkmoot.protocol.errors import BUSY, NO_QUORUM, NOT_FOUND, UNKNOWN_METHOD, WireError
 from folkmoot.protocol.moderation.policy import EMPTY
 from folkmoot.storage.interface import Table
 
-from tests.community.people import community
+from tests.community.people import account, community
 from tests.moderation.documents import HEAD, rule, word_list
 from tests.node.alone import Commits, damage, disks_first
 from tests.node.doubles import InlineExecutor, ScriptedPeers
@@ -153,7 +154,9 @@ class Place:
         )
         self.documents = Documents(commits, InlineExecutor(), lambda: self.keeper.in_use(), NO_MODELS, "")
         seats: Any = SimpleNamespace(configuration=SEATS)
-        self.exchange = DocumentExchange(ME, self.documents, seats, self.follower.others, self.peers)
+        self.exchange = DocumentExchange(
+            *(ME, self.documents, seats, self.follower.others, self.peers), Allowance()
+        )
         self.keeper = PolicyKeeper(world, lambda: self.follower.known, self.documents, self.exchange, commits)
         self.follower.watch(self.keeper.look_now)
 
@@ -294,6 +297,79 @@ async def test_a_document_is_on_most_seats_or_it_is_not_activated(
         with pytest.raises(WireError) as few:
             await place.exchange.spread(GOOD)
         assert few.value.kind is NO_QUORUM and "1 of the 3" in few.value.message
+
+
+def numbered(number: int) -> bytes:
+    """Another document."""
+    return GOOD + b"# %d\n" % number
+
+
+async def test_a_node_keeps_so_many_for_another_in_a_minute(autojump_clock: trio.testing.MockClock) -> None:
+    async with begun() as (place, _):
+        keep = place.exchange.methods()[KEEP]
+        for number in range(bounds.ALLOWED_AT_ONCE):
+            await keep(ONE, {"document": numbered(number)})
+        with pytest.raises(WireError) as busy:
+            await keep(ONE, {"document": numbered(99)})
+        assert busy.value.kind is BUSY and busy.value.retry_after_ms is not None
+        assert place.documents.find(name_of(numbered(99))) is None
+        await keep(TWO, {"document": numbered(100)})  # another node has a share of its own
+        await trio.sleep(busy.value.retry_after_ms / 1_000)
+        await keep(ONE, {"document": numbered(99)})
+
+
+async def test_what_nodes_send_pushes_out_no_candidate_of_an_operator(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with begun() as (place, _):
+        operator, nodes = account(1), [bytes([number]) * 16 for number in range(10, 40)]
+        put = [numbered(number) for number in range(bounds.DOCUMENTS_OF_OPERATOR)]
+        for document in put:
+            await place.documents.keep(document, operator)
+        keep = place.exchange.methods()[KEEP]
+        await keep(ONE, {"document": numbered(50)})
+        await keep(TWO, {"document": put[-1]})  # the same from elsewhere: it is the operator's still
+        for number, node in enumerate(nodes):
+            await keep(node, {"document": numbered(100 + number)})
+            await keep(node, {"document": numbered(200 + number)})
+            await keep(node, {"document": numbered(300 + number)})
+        assert all(place.documents.find(name_of(document)) == document for document in put)
+        assert place.documents.find(name_of(numbered(50))) is None
+        assert place.documents.find(name_of(numbered(329))) is not None
+        more = numbered(400)
+        await place.documents.keep(more, operator)  # beyond the operator's own, the oldest of theirs
+        assert [place.documents.find(name_of(each)) is None for each in (*put, more)] == [
+            True,
+            *[False] * bounds.DOCUMENTS_OF_OPERATOR,
+        ]
+
+
+async def test_one_node_pushes_out_its_own_alone(autojump_clock: trio.testing.MockClock) -> None:
+    async with begun() as (place, _):
+        keep = place.exchange.methods()[KEEP]
+        await keep(TWO, {"document": numbered(50)})
+        for number in range(bounds.ALLOWED_AT_ONCE):
+            await keep(ONE, {"document": numbered(number)})
+        kept = [number for number in range(100) if place.documents.find(name_of(numbered(number)))]
+        assert kept == [*range(bounds.ALLOWED_AT_ONCE)[-bounds.DOCUMENTS_OF_NODE :], 50]
+
+
+async def test_whoever_is_busy_is_asked_again_before_a_document_is_activated(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with begun() as (place, _):
+        place.elsewhere[TWO].takes = False
+        one, refusals = place.elsewhere[ONE], iter([True, True, False])
+        answer = one.answer
+
+        async def busy(method: str, params: Mapping[str, Any]) -> Any:
+            if method == KEEP and next(refusals):
+                raise WireError(BUSY, "later", retry_after_ms=500)
+            return await answer(method, params)
+
+        place.peers._answers = {**place.peers._answers, ONE: busy}
+        await place.exchange.spread(GOOD)
+        assert place.peers.calls.count((ONE, KEEP)) == 3
 
 
 async def test_each_member_counts_only_for_what_it_says_itself(

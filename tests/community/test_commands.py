@@ -13,6 +13,7 @@ from folkmoot.cli.exit_codes import FAILED, OK
 
 from tests.checking.local import NAME, Home
 from tests.moderation.documents import HEAD, rule, word_list
+from tests.moderation.layered import TOP, files_of, own, written
 
 LABELS = HEAD + word_list("words", ["harbour"]) + rule("harbours", ["words"], "label", label="harbour")
 REFUSES = LABELS.replace('then = "label"', 'then = "refuse"').replace('label = "harbour"\n', "")
@@ -109,3 +110,27 @@ def _is_taken_back(run: Run, hash: str) -> None:
     again = run("policy", "rollback", "--reverse-decisions", code=FAILED)["error"]
     assert before["hash"] is None and "nothing was rolled back" in again["message"]
     assert run("policy", "status")["policy"] == before
+
+
+@pytest.mark.cluster
+def test_a_policy_in_layers_goes_to_all_nodes_as_one(tmp_path: Path, home: Home, run: Run) -> None:
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    with home.cluster(nodes=3) as cluster:
+        regions = {node["region"]: node["address"] for node in cluster.ask("status")["nodes"]}
+        file = written(folder, files_of(community=LABELS.removeprefix(HEAD), eu=own("eu"), us=own("us")))
+        previewed = run("policy", "preview", str(file))
+        assert {previewed["region"], *(each["region"] for each in previewed["regions"])} == set(regions)
+        activated = run("policy", "activate", str(file), "--preview", previewed["preview"])
+        assert activated["acknowledged"] == len(activated["nodes"]) == 3
+        assert {each["region"] for each in activated["nodes"]} == set(regions)
+        for region, address in regions.items():
+            verdict = run("post", f"In {region}, by the harbour.", node=address)["verdict"]
+            assert {each["value"] for each in verdict["labels"]} == {"harbour", *({region} - {"ap"})}
+            assert verdict["policy"] == activated["policy"]["hash"]
+        shown = run("policy", "show", "--region", "us")
+        assert [each["file"] for each in shown["layers"]] == ["base.toml", "us.toml", TOP]
+        assert run("policy", "diff", "active", str(file))["lines"] == []
+        out = tmp_path / "out"
+        assert len(run("policy", "show", "--out", str(out))["written"]) == 4
+        assert run("policy", "diff", str(out / TOP), str(file))["lines"] == []

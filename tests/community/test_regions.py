@@ -11,10 +11,10 @@ from folkmoot.node.configuration.gate_section import GateSection
 from folkmoot.node.contracts import PeerUnreachable
 from folkmoot.node.moderation.elsewhere import REPLAY
 from folkmoot.protocol.community import bounds as community_bounds
-from folkmoot.protocol.errors import BAD_REQUEST, PREVIEW_NEEDED, WireError
+from folkmoot.protocol.errors import BAD_REQUEST, BUSY, DISK_FULL, PREVIEW_NEEDED, ErrorKind, WireError
 from folkmoot.protocol.moderation import bounds
 from folkmoot.protocol.moderation.bundle import pack_bundle
-from folkmoot.storage import judged, previews
+from folkmoot.storage import judged, policies, previews
 
 from tests.community.previewing import previewed
 from tests.community.test_nodes import (
@@ -342,3 +342,34 @@ async def test_a_plain_document_is_tried_here_alone(tmp_path: Path, monkeypatch:
             "policy.activate", hash=name_of(alone), replaces=0, preview=report["preview"]
         )
         assert told["policy"]["hash"] == name_of(alone)
+
+
+async def test_what_another_node_has_a_node_do_has_bounds(
+    tmp_path: Path, soon: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policies, "DOCUMENTS_KEPT", 2)
+    monkeypatch.setattr(bounds, "PREVIEW_WAIT_S", 0.0)
+    async with founded(tmp_path, nodes=2, replicas=2) as town, town.client(town[0]) as client:
+        await client.auth(OPERATOR)
+        mine = [await put_policy(client, policy(word)) for word in ("one", "other")]
+        node_id, peers = town[0].parts.node_id, town[1].parts.links
+
+        async def refuses(kind: ErrorKind, method: str, **params: Any) -> WireError:
+            with pytest.raises(WireError) as error:
+                await peers.call(node_id, method, params, 5.0)
+            assert error.value.kind is kind, error.value
+            return error.value
+
+        for number in range(community_bounds.ALLOWED_AT_ONCE - 1):
+            await refuses(DISK_FULL, KEEP, document=policy(f"n{number}"))
+        for name in mine:
+            assert name_of((await client.call("policy.get", hash=name))["document"]) == name
+        asked, polls = {"document": mine[0], "posts": 10}, 1
+        while "report" not in (await peers.call(node_id, REPLAY, asked, 5.0)):
+            polls += 1  # asked again and again, which counts once
+        assert polls > 1
+        for busy in (
+            await refuses(BUSY, KEEP, document=policy("more")),
+            await refuses(BUSY, REPLAY, document=mine[0], posts=11),
+        ):
+            assert busy.retry_after_ms

@@ -371,3 +371,15 @@ async def test_verdicts_name_the_policy_that_made_them(file: Path) -> None:
     for answer in gate.judge_batch([post("foo"), post("bar")], True, "192.0.2.1", 0.0):
         assert isinstance(answer, Verdict)
         assert answer.policy == gate.status().policy == policy_hash(HOLDS_FOO.encode())
+
+
+async def test_a_rule_is_told_in_other_languages_to_whom_it_gave_its_reason(file: Path) -> None:
+    """In another region a rule of that name may say something else."""
+    file.write_text(HEAD + word_list("l", ["x"]) + rule("r", ["l"], "hold") + 'notice = {de = "Darum."}\n')
+    gate = gatekeeper(file)
+    await gate.open()
+    policy = gate.judging
+    for reason in ("Because r.", "Darum."):
+        assert gate.notices(policy, "r", reason) == {"de": "Darum."}
+    for asked in ((policy, "r", "Another reason."), (policy, "s", "Darum."), ("00", "r", "Darum.")):
+        assert gate.notices(*asked) == {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import partial
 
 import pytest
@@ -70,3 +70,19 @@ def test_a_document_that_is_not_what_its_name_says_is_found(store: Store, engine
         transaction.commit()
     [finding] = verify.verify(engine).findings
     assert (finding.table, finding.where) == ("policies", name_of(b"one").hex())
+
+
+def test_what_gives_way_is_chosen_among_those_that_are_not_in_use(store: Store) -> None:
+    for number in range(3):
+        run(store, partial(keep, document(number)))
+    asked: list[tuple[list[bytes], bool]] = []
+
+    def choose(free: Sequence[bytes], full: bool) -> bytes:
+        asked.append((list(free), full))
+        return free[-1]
+
+    run(store, lambda tx: tx.policies.put(document(9), {name_of(document(0))}, choose))
+    assert asked == [([name_of(document(1)), name_of(document(2))], False)]
+    assert kept(store) == {name_of(document(number)) for number in (0, 1, 9)}
+    run(store, lambda tx: tx.policies.put(document(9), (), choose))  # it is there: nothing gives way
+    assert len(asked) == 1
