@@ -75,8 +75,7 @@ class CommunityParts:
             node_id, register, commits, wired.topology, gossip, peers, announce
         )
         self.roles = Roles(wired.config.operators.accounts, self._known, lambda: self._follower.looked_ago_s)
-        models = wired.config.node.data / "models"
-        region = wired.config.node.region
+        models, region = wired.config.node.data / "models", wired.config.node.region
         documents = Documents(commits, environment.executor, self._in_use, models, region)
         allowance = Allowance()
         self._exchange = DocumentExchange(
