@@ -21,6 +21,7 @@ from tests.node.nodes import Node
 from tests.node.people import OPERATOR, Author
 from tests.node.test_gate import POLICY
 from tests.node.test_moderation import decide, decision, show
+from tests.registers.seats import seated
 from tests.waiting import until
 
 MO = Author(2)
@@ -131,6 +132,7 @@ async def test_what_is_decided_where_nobody_has_heard_of_the_dismissal_does_not_
     gate = GateSection(policy=tmp_path / "policy.toml")
     async with founded(tmp_path / "town", nodes=3, replicas=1, gate=gate) as town:
         ann = Author(1)
+        await seated(town, 3)  # or the only one may be cut off
         home, away = home_of(town, ann)
         async with town.client(home) as there, town.client(home) as anybody, town.client(away) as operator:
             await operator.auth(OPERATOR)
