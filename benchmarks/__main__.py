@@ -31,6 +31,7 @@ NAMES = (
     "policy_activation",
     "policy_preview",
     "pdq",
+    "films",
     "learning_loop",
 )
 
