@@ -32,6 +32,7 @@ NAMES = (
     "policy_preview",
     "pdq",
     "review_queue",
+    "films",
     "learning_loop",
 )
 
