@@ -67,6 +67,11 @@ async def test_a_known_picture_is_found_wherever_it_is_in_a_film(codec: str, mim
         assert decoders.replaced == 0
 
 
+def test_a_known_picture_is_found_in_a_film_by_hevc() -> None:
+    judged = looked_at((Path(__file__).parent / "hevc.mp4").read_bytes())
+    assert judged.whole and shows(judged, FINE) and shows(judged, KNOWN) and not shows(judged, OTHER)
+
+
 def test_a_known_picture_makes_a_film_matched_or_sealed_and_others_are_clear(tmp_path: Path) -> None:
     (tmp_path / "list").write_text(ours.pdq(bright(still(KNOWN)))[0].hex() + " bad\n")
     with_it, without = (looked_at(film(shown((FINE, 2), (seed, 2)))) for seed in (KNOWN, OTHER))
