@@ -43,8 +43,9 @@ _HELD: Final = KIND_BYTE[HELD]
 _KINDS_DECIDED: Final = frozenset(KIND_BYTE[kind] for kind in KINDS_DECIDED)
 
 
-def changed(transaction: Transaction, keys: Iterable[bytes]) -> set[bytes]:
-    """The held cells, by their keys, whose waiting may be another once some cells were written or removed.
+def changed(transaction: Transaction, keys: Iterable[bytes]) -> list[bytes]:
+    """The held cells, by their keys, whose waiting may be another once some cells were written or removed;
+    in order, so that rows are written in the same wherever the same is.
 
     Args:
         transaction: in which they were.
@@ -59,7 +60,7 @@ def changed(transaction: Transaction, keys: Iterable[bytes]) -> set[bytes]:
         elif kind == DECISION and (row := transaction.get(Table.CELLS, key)) is not None:
             with suppress(StoreCorrupt):
                 found.update(concerned(transaction, key, row_cell(key, row)))
-    return found
+    return sorted(found)
 
 
 def concerned(transaction: Transaction, key: bytes, cell: bytes | None) -> Collection[bytes]:
